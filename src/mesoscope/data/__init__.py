@@ -1,0 +1,1 @@
+"""Data sets on disk: what lies where, and what would make a score a lie."""

@@ -1,0 +1,138 @@
+"""Every error that mesoscope raises on purpose.
+
+::
+
+    MesoscopeError                 code
+    ├── SourceError                source.unreadable    the bytes are not a whole picture
+    │   ├── SourceMissing          source.missing       nothing lies at that path
+    │   ├── SourceUnsupported      source.unsupported   a kind of file that is not read
+    │   └── SourceTooLarge         source.too_large     more pixels than the limit allows
+    ├── ModelError                 model.invalid        not a model file, or a damaged one
+    │   ├── ModelMissing           model.missing        no model of that name, no file at that path
+    │   └── ModelMismatch          model.mismatch       it does not do what its card says
+    ├── DatasetError               dataset.invalid      folders or a manifest that cannot be used
+    ├── RecipeError                recipe.invalid       an unknown key, a wrong type, a bad value
+    ├── RunError                   run.invalid          a run folder that cannot be used or resumed
+    ├── WeightsError               weights.invalid      a Keras file that is not the network asked for
+    ├── OptionError                option.invalid       an option outside its range
+    ├── OutputError                output.failed        a result could not be written
+    └── MissingExtra               extra.missing        a part that is not installed
+
+Codes are stable: they stand in scan results and are safe to match on. Messages are one line that
+names the thing, the cause and the next step; they may change.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DatasetError",
+    "MesoscopeError",
+    "MissingExtra",
+    "ModelError",
+    "ModelMismatch",
+    "ModelMissing",
+    "OptionError",
+    "OutputError",
+    "RecipeError",
+    "RunError",
+    "SourceError",
+    "SourceMissing",
+    "SourceTooLarge",
+    "SourceUnsupported",
+    "WeightsError",
+]
+
+
+class MesoscopeError(Exception):
+    """The root: catch this to catch all that mesoscope raises on purpose."""
+
+    code = "error"
+
+
+class SourceError(MesoscopeError):
+    """A picture could not be read."""
+
+    code = "source.unreadable"
+
+
+class SourceMissing(SourceError):  # noqa: N818 - the names say what happened, as in httpx
+    """Nothing lies at the path, or a link points nowhere."""
+
+    code = "source.missing"
+
+
+class SourceUnsupported(SourceError):  # noqa: N818
+    """The file is whole but of a kind that is not read."""
+
+    code = "source.unsupported"
+
+
+class SourceTooLarge(SourceError):  # noqa: N818
+    """The picture holds more pixels than the limit; nothing was decoded."""
+
+    code = "source.too_large"
+
+
+class ModelError(MesoscopeError):
+    """A file is not a mesoscope model, or is damaged."""
+
+    code = "model.invalid"
+
+
+class ModelMissing(ModelError):  # noqa: N818
+    """No shipped model of that name, and no file at that path."""
+
+    code = "model.missing"
+
+
+class ModelMismatch(ModelError):  # noqa: N818
+    """The model's answers or bytes differ from what its card says."""
+
+    code = "model.mismatch"
+
+
+class DatasetError(MesoscopeError):
+    """Folders or a manifest that cannot be trained or evaluated on."""
+
+    code = "dataset.invalid"
+
+
+class RecipeError(MesoscopeError):
+    """A recipe with an unknown key, a wrong type or a value out of range."""
+
+    code = "recipe.invalid"
+
+
+class RunError(MesoscopeError):
+    """A run folder that cannot be used or resumed."""
+
+    code = "run.invalid"
+
+
+class WeightsError(MesoscopeError):
+    """A Keras weight file that does not hold the network asked for."""
+
+    code = "weights.invalid"
+
+
+class OptionError(MesoscopeError):
+    """An option outside its range."""
+
+    code = "option.invalid"
+
+
+class OutputError(MesoscopeError):
+    """A result could not be written; what was written before stays whole."""
+
+    code = "output.failed"
+
+
+class MissingExtra(MesoscopeError):  # noqa: N818
+    """A part of mesoscope that is not installed; the message gives the line that installs it."""
+
+    code = "extra.missing"
+
+    def __init__(self, package: str, *, extra: str) -> None:
+        super().__init__(
+            f"{package} is not installed, and this needs it: pip install 'mesoscope[{extra}]'"
+        )

@@ -1,0 +1,62 @@
+"""The one crop: training, preparation and inference all call it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from mesoscope.errors import OptionError
+from mesoscope.types import Box, Pixels
+
+RESIZE_FILTERS = ("area",)
+
+
+def crop(
+    pixels: Pixels, box: Box, *, margin: float = 1.0, size_px: int = 256, resize: str = "area"
+) -> Pixels:
+    """Cut a square around a face and bring it to the network's size.
+
+    The square stands on the middle of the box and its side is the longest box side times
+    ``margin``; where it leaves the picture, the picture is mirrored at its border. The filter
+    ``area`` averages when shrinking and is bicubic when enlarging.
+
+    Args:
+        pixels: The frame, ``(H, W, 3) uint8``.
+        box: ``(x1, y1, x2, y2)`` in its pixels.
+        margin: Longest side times this, at least 1 (1.3 is the field's custom).
+        size_px: Side of the result.
+        resize: One of :data:`RESIZE_FILTERS`.
+
+    Returns:
+        ``(size_px, size_px, 3) uint8``.
+
+    Raises:
+        OptionError: An unknown filter, or a box outside the picture.
+    """
+    if resize not in RESIZE_FILTERS:
+        raise OptionError(f"unknown resize filter {resize!r}: use one of {RESIZE_FILTERS}")
+    height, width = pixels.shape[:2]
+    left, top, side = square(box, margin)
+    right, bottom = left + side, top + side
+    if left >= width or top >= height or right <= 0 or bottom <= 0:
+        raise OptionError(f"the box {box} lies outside a picture of {width}×{height}")
+    inside = pixels[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
+    # Resize first and mirror after: a picture of 100,000×10 must not become 100,000×100,000.
+    scale = size_px / side
+    wide, high = max(1, round(inside.shape[1] * scale)), max(1, round(inside.shape[0] * scale))
+    if (wide, high) != inside.shape[1::-1]:
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        inside = np.asarray(cv2.resize(inside, (wide, high), interpolation=how), np.uint8)
+    if (wide, high) != (size_px, size_px):
+        x = min(max(0, round(-left * scale)), size_px - wide)
+        y = min(max(0, round(-top * scale)), size_px - high)
+        pads = (y, size_px - high - y, x, size_px - wide - x)
+        inside = np.asarray(cv2.copyMakeBorder(inside, *pads, cv2.BORDER_REFLECT_101), np.uint8)
+    return np.ascontiguousarray(inside)
+
+
+def square(box: Box, margin: float) -> tuple[int, int, int]:
+    """The crop's square in whole pixels: ``(left, top, side)``; it may leave the picture."""
+    x1, y1, x2, y2 = box
+    side = max(1, round(max(x2 - x1, y2 - y1) * margin))
+    return round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2), side

@@ -1,0 +1,1 @@
+"""One door for pictures in: type by content, not by suffix."""

@@ -1,0 +1,1 @@
+"""Where networks are trained; the only room in which torch stands."""

@@ -1,0 +1,94 @@
+"""Random changes to training pictures, the same for both classes.
+
+Each stands for something that happens to pictures on their way and says nothing about forgery:
+reframing, mirroring, colour, resizing, focus, sensor noise, JPEG.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from mesoscope.faces.crop import crop
+
+if TYPE_CHECKING:
+    from mesoscope.training.recipe import AugmentKeys
+    from mesoscope.types import Box, Pixels
+
+_GREY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R BT.601
+_RESIZERS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
+
+
+def augment(
+    pixels: Pixels, rng: np.random.Generator, keys: AugmentKeys, *, margin: float, size_px: int
+) -> Pixels:
+    """Cut a face crop at random and change it at random.
+
+    Args:
+        pixels: The whole picture, ``(H, W, 3) uint8``; it is the face.
+        rng: Decides everything; the same state gives the same result.
+        keys: Chances and strengths.
+        margin: Of the crop.
+        size_px: Side of the result.
+
+    Returns:
+        ``(size_px, size_px, 3) uint8``.
+    """
+    height, width = pixels.shape[:2]
+    box = random_box(width, height, rng, keys.crop_scale_min)
+    x = crop(pixels, box, margin=margin, size_px=size_px)
+    flip, colour, rescale, blur, noise, jpeg = rng.random(6)
+    if flip < keys.flip:
+        x = np.ascontiguousarray(x[:, ::-1])
+    if colour < keys.colour:
+        x = _colour(x, rng, keys.colour_strength)
+    if rescale < keys.rescale:
+        x = _rescale(x, rng, keys.rescale_min)
+    if blur < keys.blur:
+        x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.1, keys.blur_sigma_max_px))  # type: ignore[assignment]
+    if noise < keys.noise:
+        x = _noise(x, rng, keys.noise_sigma_max)
+    if jpeg < keys.jpeg:
+        x = _jpeg(x, rng, keys.jpeg_quality_min)
+    return x
+
+
+def random_box(width: int, height: int, rng: np.random.Generator, scale_min: float) -> Box:
+    """A smaller box within the picture, of its own shape: each side ``scale_min`` to 1 of it."""
+    scale, right, down = rng.uniform(scale_min, 1), rng.random(), rng.random()
+    x, y = (1 - scale) * width * right, (1 - scale) * height * down
+    return x, y, x + scale * width, y + scale * height
+
+
+def _colour(x: Pixels, rng: np.random.Generator, strength: float) -> Pixels:
+    brightness, contrast, saturation, *tint = rng.uniform(-strength, strength, 6)
+    levels = np.arange(256, dtype=np.float32)
+    gain = (1 + contrast) * (1 + np.asarray(tint, np.float32) / 3)  # one a channel
+    table = (levels[:, None] - 128) * gain + 128 + 128 * brightness
+    table = np.clip(np.rint(table), 0, 255).astype(np.uint8)[None]  # (1, 256, 3)
+    x = np.asarray(cv2.LUT(x, table), np.uint8)
+    grey = cv2.transform(x, np.asarray([_GREY_WEIGHTS] * 3, np.float32))
+    return np.asarray(cv2.addWeighted(x, 1 + saturation, grey, -saturation, 0), np.uint8)
+
+
+def _rescale(x: Pixels, rng: np.random.Generator, smallest: float) -> Pixels:
+    size = x.shape[0]
+    small = max(1, round(size * rng.uniform(smallest, 1)))
+    down, up = rng.integers(len(_RESIZERS), size=2)
+    x = np.asarray(cv2.resize(x, (small, small), interpolation=_RESIZERS[down]), np.uint8)
+    up = max(int(up), 1)  # area enlarges by repeating pixels, which no camera or site does
+    return np.asarray(cv2.resize(x, (size, size), interpolation=_RESIZERS[up]), np.uint8)
+
+
+def _noise(x: Pixels, rng: np.random.Generator, sigma_max: float) -> Pixels:
+    sigma = rng.uniform(0, sigma_max)
+    noise = rng.standard_normal(x.shape, np.float32)
+    return np.clip(x + sigma * noise + 0.5, 0, 255).astype(np.uint8)
+
+
+def _jpeg(x: Pixels, rng: np.random.Generator, quality_min: int) -> Pixels:
+    quality = int(rng.integers(quality_min, 101))
+    _, data = cv2.imencode(".jpg", x[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)

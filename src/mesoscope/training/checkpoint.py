@@ -1,0 +1,106 @@
+"""All that a run needs to go on, in one safetensors file written in one move; never a pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from mesoscope.errors import OutputError, RunError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor, nn, optim
+
+
+@dataclass
+class State:
+    """Where a run stands after a finished epoch.
+
+    Attributes:
+        epoch: Epochs finished.
+        best_epoch: The epoch, from 1, with the best validation AUC; 0 = none yet.
+        best_auc: That AUC.
+        history: What each epoch measured.
+        recipe_sha256: Of the run's recipe.
+        data_sha256: Identity of the data.
+    """
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_auc: float = -1.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    recipe_sha256: str = ""
+    data_sha256: str = ""
+
+
+def save(path: Path, tensors: dict[str, Tensor], state: State) -> None:
+    """Write tensors and state so that a kill at any moment leaves the old file or the new one.
+
+    Raises:
+        OutputError: The disk is full, or the folder cannot be written.
+    """
+    fresh = path.with_suffix(".writing")
+    whole = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    try:
+        save_file(whole, fresh, metadata={"state": json.dumps(vars(state))})
+        with fresh.open("rb+") as file:
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except (OSError, SafetensorError) as error:
+        fresh.unlink(missing_ok=True)
+        raise OutputError(f"{path}: the checkpoint cannot be written: {error}") from error
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], State]:
+    """Read what :func:`save` wrote.
+
+    Raises:
+        RunError: Missing, or not a checkpoint.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = State(**json.loads((file.metadata() or {})["state"]))
+            return {key: file.get_tensor(key) for key in file.keys()}, state  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: no checkpoint there: start the run without --resume") from error
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: not a checkpoint of this version: {error}") from error
+
+
+def pack(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Put a name before each key."""
+    return {f"{prefix}.{key}": value for key, value in tensors.items()}
+
+
+def unpack(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors under a name."""
+    start = prefix + "."
+    return {key[len(start) :]: value for key, value in tensors.items() if key.startswith(start)}
+
+
+def optimiser_tensors(optimiser: optim.Optimizer) -> dict[str, Tensor]:
+    """An optimiser's state as named tensors."""
+    state = optimiser.state_dict()["state"]
+    return {f"{i}.{key}": value for i, entry in state.items() for key, value in entry.items()}
+
+
+def restore_optimiser(optimiser: optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put back what :func:`optimiser_tensors` took out."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        number, _, key = name.partition(".")
+        state.setdefault(int(number), {})[key] = value
+    optimiser.load_state_dict(
+        {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
+    )
+
+
+def plain(net: nn.Module) -> dict[str, Tensor]:
+    """A network's weights and statistics, copied."""
+    return {key: value.detach().clone() for key, value in net.state_dict().items()}

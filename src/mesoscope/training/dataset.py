@@ -1,0 +1,209 @@
+"""What is trained on: the survey before the first epoch, the draw of each epoch, the batches."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict, deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from mesoscope.data.manifest import Sample, require_both_classes
+from mesoscope.errors import DatasetError, MesoscopeError
+from mesoscope.faces.crop import crop
+from mesoscope.faces.whole import WholeFinder
+from mesoscope.media.image import decode, open_image, read_bytes
+from mesoscope.training.augment import augment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from mesoscope.training.recipe import DataKeys, Recipe
+    from mesoscope.types import Pixels
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+INPUT_PX = 256  # the head's size fixes it
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was found when every picture was read once.
+
+    Attributes:
+        train: To train on.
+        validation: To choose and calibrate by.
+        unreadable: What could not be read, with the reason; left out.
+        repeated: Train pictures left out because validation holds the same file.
+        digests: SHA-256 of all file digests in order: the identity of the data.
+    """
+
+    train: tuple[Sample, ...]
+    validation: tuple[Sample, ...]
+    unreadable: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+    digests: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def survey(
+    samples: Sequence[Sample],
+    *,
+    where: str,
+    skip_unreadable: bool,
+    watch: Callable[[Iterable[T], int], Iterable[T]],
+) -> Survey:
+    """Read every train and validation picture once, before anything is trained.
+
+    Args:
+        samples: All of them.
+        where: The data sets' names, for messages.
+        skip_unreadable: Leave unreadable pictures out instead of stopping.
+        watch: Wraps the work for a progress bar: ``(items, total) → items``.
+
+    Raises:
+        DatasetError: An empty class, unreadable pictures (all are listed), or one file under
+            both labels.
+    """
+    used = [s for s in samples if s.split in ("train", "validation")]
+    for split in ("train", "validation"):
+        require_both_classes(used, split, where)
+    answers = list(watch(ahead(_read_once, used, threads=os.cpu_count() or 1), len(used)))  # type: ignore[arg-type]
+    bad = [f"{s.path}: {a}" for s, a in zip(used, answers, strict=True) if isinstance(a, Exception)]
+    if bad and not skip_unreadable:
+        listing = "\n  ".join(bad)
+        raise DatasetError(
+            f"{where}: {len(bad)} pictures cannot be read; mend or remove them, or leave them out "
+            f"with --skip-unreadable:\n  {listing}"
+        )
+    good = [(s, a) for s, a in zip(used, answers, strict=True) if isinstance(a, str)]
+    _refuse_two_labels(good, where)
+    held = {digest for s, digest in good if s.split == "validation"}
+    repeated = [s for s, digest in good if s.split == "train" and digest in held]
+    train = [s for s, digest in good if s.split == "train" and digest not in held]
+    validation = [s for s, _ in good if s.split == "validation"]
+    kept = train + validation
+    for split in ("train", "validation"):
+        require_both_classes(kept, split, where)
+    return Survey(
+        train=tuple(train),
+        validation=tuple(validation),
+        unreadable=tuple(bad),
+        repeated=tuple(str(s.path) for s in repeated),
+        digests=hashlib.sha256("".join(digest for _, digest in good).encode()).hexdigest(),
+    )
+
+
+def _read_once(sample: Sample) -> str | MesoscopeError:
+    try:
+        data = read_bytes(sample.path)
+        decode(data, sample.path.name)
+    except MesoscopeError as error:
+        return error
+    return hashlib.sha256(data).hexdigest()
+
+
+def _refuse_two_labels(good: Sequence[tuple[Sample, str]], where: str) -> None:
+    labels: dict[str, Sample] = {}
+    for sample, digest in good:
+        other = labels.setdefault(digest, sample)
+        if other.label != sample.label:
+            raise DatasetError(
+                f"{where}: the same file stands under both labels: {other.path} and "
+                f"{sample.path}: remove one"
+            )
+
+
+def draw(samples: Sequence[Sample], keys: DataKeys, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The order of one epoch, balanced as the recipe says.
+
+    Each source and class is dealt like a deck of cards: none comes a second time before all
+    have come once.
+
+    Args:
+        samples: The train split.
+        keys: Balance and length.
+        rng: Decides the order.
+
+    Returns:
+        ``(images_per_epoch,)`` indices into ``samples``.
+    """
+    decks: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for index, sample in enumerate(samples):
+        decks[sample.source, sample.label].append(index)
+    sizes: dict[str, int] = defaultdict(int)
+    for (source, _), deck in decks.items():
+        sizes[source] += len(deck)
+    classes = {source: sum(s == source for s, _ in decks) for source in sizes}
+    total = keys.images_per_epoch or len(samples)
+    weights = np.array(
+        [
+            sizes[source] ** keys.source_power
+            * (1 / classes[source] if keys.balance_classes else len(deck) / sizes[source])
+            for (source, _), deck in decks.items()
+        ]
+    )
+    ends = np.rint(np.cumsum(weights / weights.sum()) * total).astype(int)
+    counts = np.diff(ends, prepend=0)
+    dealt = []
+    for deck, count in zip(decks.values(), counts, strict=True):
+        rounds = -(-int(count) // len(deck))
+        dealt.append(np.concatenate([rng.permutation(deck) for _ in range(rounds)])[:count]
+                     if rounds else np.zeros(0, np.int64))  # fmt: skip
+    return np.asarray(rng.permutation(np.concatenate(dealt)), np.int64)
+
+
+def training_crop(sample: Sample, recipe: Recipe, key: tuple[int, ...]) -> Pixels:
+    """One augmented crop, ``(256, 256, 3) uint8``; ``key`` seeds its changes."""
+    return augment(
+        open_image(sample.path).pixels,
+        np.random.default_rng(key),
+        recipe.augment,
+        margin=recipe.data.crop_margin,
+        size_px=INPUT_PX,
+    )
+
+
+def plain_crop(sample: Sample, margin: float) -> Pixels:
+    """One crop as inference sees it, ``(256, 256, 3) uint8``."""
+    frame = open_image(sample.path)
+    face = WholeFinder().find(frame)[0]
+    return crop(frame.pixels, face.box, margin=margin, size_px=INPUT_PX)
+
+
+def ahead(work: Callable[[T], R], items: Iterable[T], *, threads: int, depth: int = 64) -> Iterator[R]:
+    """Results of ``work`` in the items' order, made by threads that run at most ``depth`` ahead.
+
+    OpenCV lets go of Python's lock, so threads decode and augment beside the network without the
+    copies that worker processes would cost.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = deque()  # type: ignore[var-annotated]
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > depth:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def batches(crops: Iterable[Pixels], size: int) -> Iterator[NDArray[np.uint8]]:
+    """Stack crops to ``(n, 256, 256, 3) uint8``, ``n`` = ``size`` but for the last."""
+    stack: list[Pixels] = []
+    for one in crops:
+        stack.append(one)
+        if len(stack) == size:
+            yield np.stack(stack)
+            stack = []
+    if stack:
+        yield np.stack(stack)

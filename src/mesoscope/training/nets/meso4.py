@@ -1,0 +1,99 @@
+"""Meso-4, exactly as published.
+
+Afchar, Nozick, Yamagishi, Echizen, *MesoNet: a Compact Facial Video Forgery Detection Network*,
+WIFS 2018 (arXiv 1809.00888), section III-A and figure 3. 27,977 trainable parameters,
+60.0 million multiply-adds at 256×256.
+
+Two things differ from the paper's figure, and neither changes what is computed: the last sigmoid
+is left to the loss and to the exporter, and the one output is turned round, so that a higher
+logit means *more fake* (the authors' output is the probability of real).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}  # Keras' defaults; its momentum .99 is torch's .01
+
+
+class Block(nn.Module):
+    """Convolution → ReLU → BatchNorm → max-pool."""
+
+    def __init__(self, inputs: int, filters: int, kernel: int, pool: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(inputs, filters, kernel, padding="same")
+        self.norm = nn.BatchNorm2d(filters, **BATCH_NORM)  # each convolution has its own
+        self.pool = nn.MaxPool2d(pool)
+
+    def activation(self, x: Tensor) -> Tensor:  # [N, inputs, H, W] → [N, filters, H, W]
+        return F.relu(self.convolution(x))
+
+    def reduce(self, a: Tensor) -> Tensor:  # [N, filters, H, W] → [N, filters, H/pool, W/pool]
+        return self.pool(self.norm(a))  # type: ignore[no-any-return]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.reduce(self.activation(x))
+
+
+class Meso4(nn.Module):
+    """Meso-4: RGB ``[N, 3, 256, 256]`` in 0..1 → logit ``[N]``, higher = more fake.
+
+    Args:
+        dropout: Share of values dropped before each dense layer; .5 in the paper.
+    """
+
+    def __init__(self, *, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.block1, self.block2 = self.first_blocks()
+        self.block3 = Block(self.block2_filters, 16, 5, pool=2)  # [N, 16, 32, 32]
+        self.block4 = Block(16, 16, 5, pool=4)  # [N, 16, 8, 8]
+        self.dropout = nn.Dropout(dropout)
+        self.dense1 = nn.Linear(16 * 8 * 8, 16)
+        self.dense2 = nn.Linear(16, 1)
+        for layer in self.modules():  # Keras' initialisation: Glorot uniform, no bias
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    block2_filters = 8
+
+    def first_blocks(self) -> tuple[nn.Module, nn.Module]:
+        """The two blocks in which Meso-4 and MesoInception-4 differ."""
+        return (
+            Block(3, 8, 3, pool=2),  # [N, 8, 128, 128]
+            Block(8, 8, 5, pool=2),  # [N, 8, 64, 64]
+        )
+
+    def features(self, x: Tensor) -> Tensor:
+        """The last convolution after its ReLU: ``[N, 3, 256, 256]`` → ``[N, 16, 32, 32]``."""
+        return self.block4.activation(self.block3(self.block2(self.block1(x))))
+
+    def judge(self, a: Tensor) -> Tensor:
+        """The head: ``[N, 16, 32, 32]`` → logit ``[N]``."""
+        h = self.dropout(self.block4.reduce(a).flatten(1))  # [N, 1024]
+        h = self.dropout(F.leaky_relu(self.dense1(h), 0.1))  # [N, 16]
+        return self.dense2(h)[:, 0]  # type: ignore[no-any-return]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.judge(self.features(x))
+
+    def heat(self, a: Tensor) -> Tensor:
+        """Where in the crop the logit comes from: ``[N, 16, 32, 32]`` → ``[N, 32, 32]``, ≥ 0.
+
+        Grad-CAM of the last convolution (Selvaraju et al., ICCV 2017, equations 1 and 2) with its
+        gradient in closed form. Max-pooling hands the gradient of each of its 64 cells to one
+        place, so the *sum* over places that Grad-CAM asks for is the sum over cells, wherever the
+        maxima lie; behind it stand only the norm's scale and two dense layers. Evaluation mode
+        only. Values are logits times activations and are not divided by their own maximum, so
+        two pictures' maps can be compared; a picture that looks real is dark.
+        """
+        norm = self.block4.norm
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)  # type: ignore[operator]
+        h = self.dense1(self.block4.reduce(a).flatten(1))  # [N, 16]
+        slope = torch.where(h > 0, 1.0, 0.1) * self.dense2.weight  # d logit / d h, [N, 16]
+        per_map = self.dense1.weight.reshape(16, 16, 64).sum(2) * scale  # [16 units, 16 maps]
+        places = a.shape[2] * a.shape[3]
+        weights = slope @ per_map / places  # [N, 16 maps]: mean gradient of each map
+        return F.relu((weights[:, :, None, None] * a).sum(1))

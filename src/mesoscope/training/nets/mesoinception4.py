@@ -1,0 +1,60 @@
+"""MesoInception-4, exactly as published.
+
+Afchar et al., WIFS 2018 (arXiv 1809.00888), section III-B and figure 4: Meso-4 with its first two
+blocks replaced by inception blocks with dilated convolutions. 28,615 trainable parameters. The
+authors' code and weights use (2, 4, 4, 2) filters in the second block, and so does this file.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mesoscope.training.nets.meso4 import BATCH_NORM, Meso4
+
+
+class Inception(nn.Module):
+    """Four branches side by side, every convolution with its ReLU → BatchNorm → max-pool 2.
+
+    Args:
+        inputs: Channels in.
+        a: Filters of the 1×1 branch.
+        b: … of 1×1 → 3×3.
+        c: … of 1×1 → 3×3 with dilation 2.
+        d: … of 1×1 → 3×3 with dilation 3.
+    """
+
+    def __init__(self, inputs: int, a: int, b: int, c: int, d: int) -> None:
+        super().__init__()
+        self.a1 = nn.Conv2d(inputs, a, 1)
+        self.b1 = nn.Conv2d(inputs, b, 1)
+        self.b2 = nn.Conv2d(b, b, 3, padding="same")
+        self.c1 = nn.Conv2d(inputs, c, 1)
+        self.c2 = nn.Conv2d(c, c, 3, padding="same", dilation=2)
+        self.d1 = nn.Conv2d(inputs, d, 1)
+        self.d2 = nn.Conv2d(d, d, 3, padding="same", dilation=3)
+        self.norm = nn.BatchNorm2d(a + b + c + d, **BATCH_NORM)
+        self.pool = nn.MaxPool2d(2)
+
+    def forward(self, x: Tensor) -> Tensor:  # [N, inputs, H, W] → [N, a+b+c+d, H/2, W/2]
+        branches = [
+            F.relu(self.a1(x)),
+            F.relu(self.b2(F.relu(self.b1(x)))),
+            F.relu(self.c2(F.relu(self.c1(x)))),
+            F.relu(self.d2(F.relu(self.d1(x)))),
+        ]
+        return self.pool(self.norm(torch.cat(branches, dim=1)))  # type: ignore[no-any-return]
+
+
+class MesoInception4(Meso4):
+    """MesoInception-4: RGB ``[N, 3, 256, 256]`` in 0..1 → logit ``[N]``, higher = more fake."""
+
+    block2_filters = 12
+
+    def first_blocks(self) -> tuple[nn.Module, nn.Module]:
+        """Two inception blocks in place of Meso-4's first two."""
+        return (
+            Inception(3, 1, 4, 4, 2),  # [N, 11, 128, 128]
+            Inception(11, 2, 4, 4, 2),  # [N, 12, 64, 64]
+        )

@@ -1,0 +1,282 @@
+"""A training recipe: TOML in, one frozen dataclass out; what is unknown or of a wrong type is named."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import sys
+import typing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mesoscope.errors import RecipeError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkKeys:
+    """``[network]``.
+
+    Attributes:
+        architecture: ``meso4`` or ``mesoinception4``.
+        dropout: Share of values dropped before each dense layer.
+    """
+
+    architecture: str = "meso4"
+    dropout: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class DataKeys:
+    """``[data]``.
+
+    Attributes:
+        images_per_epoch: Pictures drawn an epoch; 0 = as many as the train split holds.
+        balance_classes: Draw as many real as fake pictures of each source.
+        source_power: A source is drawn in proportion to its size to this power: 1 = as they
+            come, 0 = all sources alike.
+        crop_margin: Of the crop, see :mod:`mesoscope.faces.crop`; 1 for pictures that are faces.
+    """
+
+    images_per_epoch: int = 0
+    balance_classes: bool = True
+    source_power: float = 0.5
+    crop_margin: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentKeys:
+    """``[augment]``: chances (0 to 1) and strengths, the same for both classes.
+
+    Attributes:
+        crop_scale_min: Random resized crop: smallest side, as a share of the picture's.
+        flip: Chance of mirroring left and right.
+        colour: Chance of a random brightness, contrast, saturation and tint.
+        colour_strength: Their largest relative change.
+        rescale: Chance of going down and up again in size.
+        rescale_min: Smallest size on the way, as a share.
+        blur: Chance of a Gaussian blur.
+        blur_sigma_max_px: Its largest standard deviation.
+        noise: Chance of Gaussian noise.
+        noise_sigma_max: Its largest standard deviation, in grey levels of 255.
+        jpeg: Chance of a JPEG re-encoding.
+        jpeg_quality_min: Lowest quality of it.
+    """
+
+    crop_scale_min: float = 0.8
+    flip: float = 0.5
+    colour: float = 0.3
+    colour_strength: float = 0.2
+    rescale: float = 0.2
+    rescale_min: float = 0.5
+    blur: float = 0.1
+    blur_sigma_max_px: float = 1.5
+    noise: float = 0.1
+    noise_sigma_max: float = 6.0
+    jpeg: float = 0.3
+    jpeg_quality_min: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class OptimiseKeys:
+    """``[optimise]``.
+
+    Attributes:
+        epochs: At most.
+        batch_size: Pictures a step, over all devices.
+        learning_rate: The highest, of AdamW (Loshchilov & Hutter 2019).
+        weight_decay: On weights, not on biases and norms.
+        warmup_epochs: Linear rise of the learning rate; a cosine to nothing follows.
+        loss: ``bce`` (cross-entropy) or ``mse`` (mean squared error of the probability, as the
+            MesoNet authors train).
+        label_smoothing: Labels are drawn in by half of this.
+        ema_decay: Of the running mean of weights that is validated and exported; 0 = none.
+        patience: Stop after so many epochs without a better validation AUC; 0 = never.
+    """
+
+    epochs: int = 15
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    warmup_epochs: float = 0.5
+    loss: str = "bce"
+    label_smoothing: float = 0.02
+    ema_decay: float = 0.998
+    patience: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DecideKeys:
+    """``[decide]``: how labels are read off the calibrated score, on validation data.
+
+    Attributes:
+        target_error: Wanted share of wrong ones among the decided, on each side.
+    """
+
+    target_error: float = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that decides what comes out of a training run, besides the data.
+
+    Attributes:
+        name: Of the model.
+        seed: Of everything random.
+        precision: ``32`` or ``bf16``.
+        licence: Of the weights, for the card.
+        notes: What else the card should say, such as the terms of the training data.
+    """
+
+    name: str = "meso4"
+    seed: int = 1
+    precision: str = "32"
+    licence: str = ""
+    notes: str = ""
+    network: NetworkKeys = field(default_factory=NetworkKeys)
+    data: DataKeys = field(default_factory=DataKeys)
+    augment: AugmentKeys = field(default_factory=AugmentKeys)
+    optimise: OptimiseKeys = field(default_factory=OptimiseKeys)
+    decide: DecideKeys = field(default_factory=DecideKeys)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain values."""
+        return dataclasses.asdict(self)
+
+    def sha256(self) -> str:
+        """Digest of the resolved recipe."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+    def to_toml(self) -> str:
+        """The resolved recipe as TOML, every key written out."""
+        top, sections = [], []
+        for key, value in self.to_dict().items():
+            if isinstance(value, dict):
+                lines = [f"{k} = {_toml(v)}" for k, v in value.items()]
+                sections.append("\n".join([f"\n[{key}]", *lines]))
+            else:
+                top.append(f"{key} = {_toml(value)}")
+        return "\n".join(top + sections) + "\n"
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply ``key=value`` overrides (dotted keys, TOML values).
+
+    Raises:
+        RecipeError: No such file, not TOML, an unknown key (with the nearest right one), a wrong
+            type, a value out of range.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RecipeError(f"{path}: no such recipe: recipes/ holds the project's own") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path}: not TOML: {error}") from error
+    for override in overrides:
+        _override(data, override)
+    recipe: Recipe = _fill(Recipe, data, str(path), "")
+    _check(recipe, str(path))
+    return recipe
+
+
+def _override(data: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError(f"--set {text!r}: write key=value, as in optimise.epochs=3")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()  # a bare word is a string
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        data = data.setdefault(section, {})
+        if not isinstance(data, dict):
+            raise RecipeError(f"--set {text!r}: {section} is a value, not a section")
+    data[last] = parsed
+
+
+def _fill(kind: type[Any], data: Mapping[str, Any], where: str, prefix: str) -> Any:  # noqa: ANN401
+    hints = typing.get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for key, value in data.items():
+        if key not in hints:
+            raise RecipeError(f"{where}: unknown key {prefix + key!r}{_nearest(prefix + key)}")
+        wanted = hints[key]
+        if dataclasses.is_dataclass(wanted):
+            if not isinstance(value, dict):
+                raise RecipeError(f"{where}: {prefix + key} must be a section, got {value!r}")
+            values[key] = _fill(typing.cast("type[Any]", wanted), value, where, f"{key}.")
+        elif wanted is float and type(value) is int:
+            values[key] = float(value)
+        elif type(value) is not wanted:
+            raise RecipeError(
+                f"{where}: {prefix + key} must be {wanted.__name__}, "
+                f"got {type(value).__name__} {value!r}"
+            )
+        else:
+            values[key] = value
+    return kind(**values)
+
+
+def _nearest(key: str) -> str:
+    known = [
+        f"{top}.{sub}" if isinstance(value, dict) else top
+        for top, value in Recipe().to_dict().items()
+        for sub in (value if isinstance(value, dict) else [""])
+    ]
+    last = {k.rpartition(".")[2]: k for k in known}
+    close = difflib.get_close_matches(key, known, 1, 0.5) or [
+        last[k] for k in difflib.get_close_matches(key.rpartition(".")[2], list(last), 1, 0.5)
+    ]
+    return f": did you mean {close[0]!r}?" if close else f": known are {', '.join(known)}"
+
+
+def _check(recipe: Recipe, where: str) -> None:
+    a, o, d = recipe.augment, recipe.optimise, recipe.data
+    chances = ("flip", "colour", "rescale", "blur", "noise", "jpeg")
+    rules = [(f"augment.{k} must lie in 0..1", 0 <= getattr(a, k) <= 1) for k in chances]
+    rules += [
+        ("name must be letters, digits, - or _", recipe.name.replace("-", "_").isidentifier()),
+        ("precision must be '32' or 'bf16'", recipe.precision in ("32", "bf16")),
+        ("network.dropout must lie in 0..1", 0 <= recipe.network.dropout < 1),
+        ("augment.crop_scale_min must lie in 0.1..1", 0.1 <= a.crop_scale_min <= 1),
+        ("augment.rescale_min must lie in 0.05..1", 0.05 <= a.rescale_min <= 1),
+        ("augment.colour_strength must lie in 0..1", 0 <= a.colour_strength <= 1),
+        ("augment.blur_sigma_max_px must lie in 0.1..20", 0.1 <= a.blur_sigma_max_px <= 20),
+        ("augment.noise_sigma_max must lie in 0..100", 0 <= a.noise_sigma_max <= 100),
+        ("augment.jpeg_quality_min must lie in 1..100", 1 <= a.jpeg_quality_min <= 100),
+        ("optimise.epochs must be at least 1", o.epochs >= 1),
+        ("optimise.batch_size must be at least 2", o.batch_size >= 2),
+        ("optimise.learning_rate must be positive", o.learning_rate > 0),
+        ("optimise.weight_decay must not be negative", o.weight_decay >= 0),
+        ("optimise.warmup_epochs must not be negative", o.warmup_epochs >= 0),
+        ("optimise.loss must be 'bce' or 'mse'", o.loss in ("bce", "mse")),
+        ("optimise.label_smoothing must lie in 0..0.5", 0 <= o.label_smoothing < 0.5),
+        ("optimise.ema_decay must lie in 0..1", 0 <= o.ema_decay < 1),
+        ("optimise.patience must not be negative", o.patience >= 0),
+        ("data.images_per_epoch must not be negative", d.images_per_epoch >= 0),
+        ("data.source_power must lie in 0..1", 0 <= d.source_power <= 1),
+        ("data.crop_margin must lie in 1..3", 1 <= d.crop_margin <= 3),
+        ("decide.target_error must lie in 0..0.5", 0 < recipe.decide.target_error <= 0.5),
+    ]
+    for rule, holds in rules:
+        if not holds:
+            raise RecipeError(f"{where}: {rule}")
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return json.dumps(value) if isinstance(value, str) else repr(value)
