@@ -304,6 +304,7 @@ class DetectOptions:
         max_pixels: Pictures with more are refused before anything is decoded.
         batch_size: Crops scored in one call.
         jobs: Threads; 0 = one a core.
+        min_face_px: Faces whose longest side is shorter are not judged.
         heat: Keep the evidence map of each face.
     """
 
@@ -312,6 +313,7 @@ class DetectOptions:
     max_pixels: int = DEFAULT_MAX_PIXELS
     batch_size: int = 2
     jobs: int = 0
+    min_face_px: int = 40
     heat: bool = False
 
     def __post_init__(self) -> None:
@@ -319,8 +321,7 @@ class DetectOptions:
             raise OptionError(f"faces must be auto or whole, got {self.faces!r}")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise OptionError(f"threshold must lie in 0..1, got {self.threshold}")
-        if self.max_pixels < 1 or self.batch_size < 1 or self.jobs < 0:
-            raise OptionError(
-                "max_pixels and batch_size must be at least 1 and jobs at least 0, got "
-                f"{self.max_pixels}, {self.batch_size}, {self.jobs}"
-            )
+        least = {"max_pixels": 1, "batch_size": 1, "jobs": 0, "min_face_px": 1}
+        for name, smallest in least.items():
+            if getattr(self, name) < smallest:
+                raise OptionError(f"{name} must be at least {smallest}, got {getattr(self, name)}")

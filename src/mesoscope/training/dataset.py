@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections import defaultdict, deque
-from concurrent.futures import ThreadPoolExecutor
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from mesoscope.ahead import ahead, cores
 from mesoscope.data.manifest import Sample, require_both_classes
 from mesoscope.errors import DatasetError, MesoscopeError
 from mesoscope.faces.crop import crop
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from mesoscope.types import Pixels
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 INPUT_PX = 256  # the head's size fixes it
 
@@ -74,7 +72,7 @@ def survey(
     used = [s for s in samples if s.split in ("train", "validation")]
     for split in ("train", "validation"):
         require_both_classes(used, split, where)
-    answers = list(watch(ahead(_read_once, used, threads=os.cpu_count() or 1), len(used)))  # type: ignore[arg-type]
+    answers = list(watch(ahead(_read_once, used, threads=cores()), len(used)))  # type: ignore[arg-type]
     bad = [f"{s.path}: {a}" for s, a in zip(used, answers, strict=True) if isinstance(a, Exception)]
     if bad and not skip_unreadable:
         listing = "\n  ".join(bad)
@@ -175,26 +173,6 @@ def plain_crop(sample: Sample, margin: float) -> Pixels:
     frame = open_image(sample.path)
     face = WholeFinder().find(frame)[0]
     return crop(frame.pixels, face.box, margin=margin, size_px=INPUT_PX)
-
-
-def ahead(work: Callable[[T], R], items: Iterable[T], *, threads: int, depth: int = 64) -> Iterator[R]:
-    """Results of ``work`` in the items' order, made by threads that run at most ``depth`` ahead.
-
-    OpenCV lets go of Python's lock, so threads decode and augment beside the network without the
-    copies that worker processes would cost.
-    """
-    with ThreadPoolExecutor(threads) as pool:
-        waiting = deque()  # type: ignore[var-annotated]
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > depth:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 def batches(crops: Iterable[Pixels], size: int) -> Iterator[NDArray[np.uint8]]:

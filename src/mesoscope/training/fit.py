@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import ctypes
 import math
-import os
 import platform
 import time
 from collections import defaultdict
@@ -15,10 +14,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from mesoscope.ahead import ahead, cores
 from mesoscope.metrics import roc_auc
 from mesoscope.training import checkpoint
 from mesoscope.training.checkpoint import State
-from mesoscope.training.dataset import ahead, batches, draw, plain_crop, training_crop
+from mesoscope.training.dataset import batches, draw, plain_crop, training_crop
 from mesoscope.training.nets import build
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def fit(
                 data.train[mine[place]], recipe, (recipe.seed, epoch, int(place))  # noqa: B023
             ),
             range(min(steps * share, len(mine))),
-            threads=os.cpu_count() or 1,
+            threads=cores(),
             depth=4 * share,
         )
         wrapped.train()
@@ -188,7 +188,7 @@ def scores_of(
     rank, world = fabric.global_rank, fabric.world_size
     each = -(-len(samples) // world)
     mine = [samples[min(i * world + rank, len(samples) - 1)] for i in range(each)]
-    crops = ahead(lambda s: plain_crop(s, margin), mine, threads=os.cpu_count() or 1)
+    crops = ahead(lambda s: plain_crop(s, margin), mine, threads=cores())
     parts = [
         net(to_input(fabric.to_device(torch.from_numpy(pixels)))).float()
         for pixels in batches(crops, SCORE_BATCH)

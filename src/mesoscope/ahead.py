@@ -1,0 +1,50 @@
+"""Work done ahead of its use, by threads, in order and in bounded memory."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def ahead(
+    work: Callable[[T], R], items: Iterable[T], *, threads: int, depth: int = 64
+) -> Iterator[R]:
+    """Results of ``work`` in the items' order, at most ``depth`` of them ahead of the reader.
+
+    OpenCV and ONNX Runtime let go of Python's lock, so threads decode and score side by side
+    without the copies that worker processes would cost. Closing the iterator early drops what was
+    not begun.
+
+    Args:
+        work: Called once an item, in several threads at once. What it raises is raised here, at
+            its item's turn.
+        items: Read only as far ahead as needed.
+        threads: How many work.
+        depth: Bounds the memory: so many results wait at most.
+    """
+    waiting: deque[Future[R]] = deque()
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > depth:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

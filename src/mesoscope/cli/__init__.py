@@ -1,0 +1,1 @@
+"""The command line: one file a command, each loading what it needs when it runs."""

@@ -1,0 +1,182 @@
+"""``mesoscope scan``."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tqdm import tqdm
+
+    from mesoscope.detector import Detector
+    from mesoscope.scan.local import Summary
+    from mesoscope.scan.sinks import Sink
+    from mesoscope.types import Verdict
+
+MEGAPIXEL = 1_000_000
+
+
+@click.command("scan")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path())
+@click.option("--model", default="meso4", show_default=True, help="A shipped model or a file.")
+@click.option(
+    "--faces",
+    type=click.Choice(["auto", "whole"]),
+    default="auto",
+    show_default=True,
+    help="whole takes each picture as a face; auto picks the best finder.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write verdicts to FILE.jsonl or FILE.csv.",
+)
+@click.option(
+    "--table/--no-table",
+    default=None,
+    help="Print a table; otherwise JSON lines where there is no --out.  [default: on a terminal]",
+)
+@click.option("--jobs", type=click.IntRange(0), default=0, help="Threads.  [default: one a core]")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="One cut in place of the model's two: fake from there on.",
+)
+@click.option(
+    "--fail-on", type=click.Choice(["fake"]), help="Exit with 10 where a verdict has this label."
+)
+@click.option(
+    "--max-pixels",
+    type=click.FloatRange(0.001),
+    default=120,
+    show_default=True,
+    help="Refuse pictures with more megapixels.",
+)
+@click.option(
+    "--min-face", type=click.IntRange(1), default=40, show_default=True,
+    help="Do not judge faces with fewer pixels along their longest side.",
+)  # fmt: skip
+@click.option(
+    "--batch-size", type=click.IntRange(1), default=2, show_default=True, help="Crops a call."
+)
+def command(  # noqa: PLR0913 - one argument an option
+    paths: tuple[str, ...],
+    model: str,
+    faces: str,
+    out: Path | None,
+    table: bool | None,  # noqa: FBT001 - click hands it over by name
+    jobs: int,
+    threshold: float | None,
+    fail_on: str | None,
+    max_pixels: float,
+    min_face: int,
+    batch_size: int,
+) -> int:
+    """Judge pictures and folders of pictures.
+
+    Each verdict is written as soon as it is known. p_fake is the calibrated probability that a
+    face is forged: higher = more fake. Exit codes: 0 done, 1 some input failed, 2 usage, 3 model,
+    10 with --fail-on.
+    """
+    from mesoscope.detector import Detector  # noqa: PLC0415 - loaded when used
+
+    detector = Detector(
+        model,
+        faces=faces,
+        threshold=threshold,
+        max_pixels=int(max_pixels * MEGAPIXEL),
+        batch_size=batch_size,
+        jobs=jobs,
+        min_face_px=min_face,
+    )
+    summary, whole = _run(detector, paths, out, table)
+    click.echo(_closing(summary, out), err=True)
+    if not whole:
+        return INTERRUPTED
+    if fail_on and summary.labels[fail_on]:
+        return ALARM
+    return INPUT_FAILED if summary.failed else DONE
+
+
+def _run(
+    detector: Detector,
+    paths: Sequence[str],
+    out: Path | None,
+    table: bool | None,  # noqa: FBT001
+) -> tuple[Summary, bool]:
+    """Scan into the sinks; ``False`` beside the summary where it was interrupted."""
+    from mesoscope.scan.local import Summary, scan  # noqa: PLC0415
+    from mesoscope.scan.sinks import JsonLines, open_sink  # noqa: PLC0415
+
+    show = sys.stdout.isatty() if table is None else table
+    latest = Summary()
+    with contextlib.ExitStack() as stack:
+        sinks: list[Sink] = [stack.enter_context(open_sink(out))] if out else []
+        if not show and not out:
+            sinks.append(stack.enter_context(JsonLines(sys.stdout.fileno())))
+        bar = stack.enter_context(_bar(paths))
+
+        def watch(verdict: Verdict, summary: Summary) -> None:
+            nonlocal latest
+            latest = summary
+            bar.update()
+            if show:
+                with bar.external_write_mode():
+                    click.echo(_row(verdict))
+
+        if show:
+            click.echo(f"{'label':<13}{'p_fake':>6}  source")
+        try:
+            return scan(detector, paths, sinks, watch=watch), True
+        except KeyboardInterrupt:
+            return latest, False
+
+
+def _bar(paths: Sequence[str]) -> tqdm[None]:
+    """A progress bar on standard error where that is a terminal, counting in the background."""
+    from tqdm import tqdm  # noqa: PLC0415
+
+    from mesoscope.media.walk import walk  # noqa: PLC0415
+
+    bar: tqdm[None] = tqdm(
+        unit=" pictures", disable=None, dynamic_ncols=True, leave=False, file=sys.stderr
+    )
+    if not bar.disable and any(Path(path).is_dir() for path in paths):
+
+        def count() -> None:
+            bar.total = sum(1 for _ in walk(paths))
+
+        threading.Thread(target=count, daemon=True).start()
+    return bar
+
+
+def _row(verdict: Verdict) -> str:
+    score = "     –" if verdict.p_fake is None else f"{verdict.p_fake:6.3f}"
+    label = verdict.label or "–"
+    if verdict.error is not None:
+        return f"{label:<13}{score}  {verdict.error['message']}"
+    why = f"  ({verdict.reason})" if verdict.label is None else ""
+    return f"{label:<13}{score}  {verdict.source}{why}"
+
+
+def _closing(summary: Summary, out: Path | None) -> str:
+    names = ("fake", "real", "inconclusive", "none")
+    counts = ", ".join(f"{summary.labels[name]} {name}" for name in names if summary.labels[name])
+    rate = summary.total / summary.elapsed_s if summary.elapsed_s else 0.0
+    parts = [f"{summary.total} pictures in {summary.elapsed_s:.1f} s ({rate:.0f}/s): {counts or 'none'}"]
+    if summary.failed:
+        parts.append(f"{summary.failed} could not be read")
+    if summary.skipped:
+        parts.append(f"{summary.skipped} other files skipped")
+    if out:
+        parts.append(f"written to {out}")
+    return "; ".join(parts)
