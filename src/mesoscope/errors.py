@@ -13,7 +13,7 @@
     ├── DatasetError               dataset.invalid      folders or a manifest that cannot be used
     ├── RecipeError                recipe.invalid       an unknown key, a wrong type, a bad value
     ├── RunError                   run.invalid          a run folder that cannot be used or resumed
-    ├── WeightsError               weights.invalid      a Keras file that is not the network asked for
+    ├── WeightsError               weights.invalid      a Keras file of another network
     ├── OptionError                option.invalid       an option outside its range
     ├── OutputError                output.failed        a result could not be written
     └── MissingExtra               extra.missing        a part that is not installed

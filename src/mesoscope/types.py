@@ -1,4 +1,4 @@
-"""The values that travel the one path: frozen, checked when made, and able to write themselves as JSON.
+"""The values that travel the one path: frozen, checked when made, written as JSON.
 
 Conventions everywhere: fake = 1 and real = 0, ``p_fake`` higher = more fake; pictures are RGB
 ``uint8``; boxes are ``(x1, y1, x2, y2)`` in pixels of the source picture after EXIF rotation;
@@ -170,7 +170,7 @@ class Verdict:
         }
 
     def to_json(self) -> str:
-        """One line of JSON in plain ASCII: a name that is not UTF-8 survives as ``\\udcXX``."""
+        """One line of JSON in plain ASCII; a name that is not UTF-8 survives, escaped."""
         return json.dumps(self.to_dict(), separators=(",", ":"))
 
     @classmethod
@@ -211,8 +211,13 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Where ``p_fake`` turns into a label: below ``real_below`` real, from ``fake_above`` on fake,
-    between the two inconclusive."""
+    """Where ``p_fake`` turns into a label.
+
+    Attributes:
+        real_below: Below this: real.
+        fake_above: From this on: fake; between the two: inconclusive.
+        rule: How they were chosen.
+    """
 
     real_below: float = 0.5
     fake_above: float = 0.5

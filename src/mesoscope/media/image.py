@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import threading
@@ -13,23 +14,38 @@ import cv2
 import numpy as np
 
 from mesoscope.errors import (
+    MesoscopeError,
     OptionError,
     SourceError,
     SourceMissing,
     SourceTooLarge,
     SourceUnsupported,
 )
-from mesoscope.media.kinds import SNIFF_BYTES, jpeg_frame, png_frame, sniff
+from mesoscope.media.kinds import SNIFF_BYTES, jpeg_frame, sniff, webp_size
 from mesoscope.types import DEFAULT_MAX_PIXELS, Frame, Pixels
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from PIL.Image import Image
 
-# What can be asked about: a path, a file's bytes, a PIL image, an RGB or grey array.
-Source = Union[str, "os.PathLike[str]", bytes, "Image", "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"]  # fmt: skip  # noqa: E501, UP007
+    from mesoscope.media.kinds import Kind
 
-_PILLOW_LIMIT = threading.Lock()
-_RGBA = 4
+# What can be asked about: a path, a file's bytes, a PIL image, an RGB or grey array.
+Source = Union[str, "os.PathLike[str]", bytes, "Image", "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"]  # fmt: skip  # noqa: E501
+
+_PILLOW_SETTINGS = threading.Lock()
+_CMYK = 4  # colour components of a JPEG
+_NOT_READ = {
+    "video": "a clip, which is not read",
+    "heif": "an HEIF picture, which is not read",
+    "other": "a kind of picture that is not read",
+}
+_ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE",
+    6: "ROTATE_270", 7: "TRANSVERSE", 8: "ROTATE_90",
+}  # fmt: skip
 
 
 def source_name(source: Source) -> str:
@@ -71,25 +87,33 @@ def open_image(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Frame
         return Frame(decode(read_bytes(source), name, max_pixels=max_pixels), name)
     if hasattr(source, "convert") and hasattr(source, "size"):
         _check_size(*source.size, name, max_pixels)
-        return Frame(_upright_rgb(source, name), name)
+        try:
+            return Frame(_upright_rgb(source, name), name)
+        except MesoscopeError:
+            raise
+        except Exception as error:  # opened but not read yet: see _decode_pillow
+            raise SourceError(f"{name}: damaged or truncated: {_one_line(error)}") from error
     raise OptionError(
         f"cannot read a {type(source).__name__}: give a path, bytes, a PIL image or an array"
     )
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """Read a regular file whole.
+    """Read a picture file whole; of any other file only the first bytes are read.
 
     Raises:
         SourceMissing: Nothing lies there, or a link points nowhere.
-        SourceError: A folder, a pipe, a device, or a file that may not be opened.
+        SourceUnsupported: A clip, or a kind of picture that is not read.
+        SourceError: A folder, a pipe, a device, a file that may not be opened or is no picture.
     """
     name = os.fspath(path)
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:  # noqa: PTH123 - opener
+        with open(path, "rb", opener=_open_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise SourceError(f"{name}: not a regular file: give a picture file")
-            return file.read()
+            head = file.read(SNIFF_BYTES)
+            _kind(head, name)  # a film of many gigabytes is refused by its first bytes
+            return head + file.read()
     except (FileNotFoundError, NotADirectoryError) as error:
         what = "a link that points nowhere" if Path(name).is_symlink() else "no such file"
         raise SourceMissing(f"{name}: {what}: check the path") from error
@@ -107,28 +131,29 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 def decode(data: bytes, name: str, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixels:
     """Decode a file's bytes to ``(H, W, 3) uint8`` RGB; see :func:`open_image`."""
-    if not data:
-        raise SourceError(f"{name}: the file is empty: fetch it again")
-    kind = sniff(data[:SNIFF_BYTES])
-    if kind is None:
-        raise SourceError(f"{name}: not a picture, whatever its name says")
-    if kind in ("video", "heif"):
-        what = "a clip" if kind == "video" else "an HEIF picture"
-        raise SourceUnsupported(f"{name}: {what}, which is not read: convert it to JPEG or PNG")
+    kind = _kind(data[:SNIFF_BYTES], name)
     if kind == "jpeg" and (frame := jpeg_frame(data)) is not None:
         width, height, components, scan_at = frame
         _check_size(width, height, name, max_pixels)
         # libjpeg paints what is missing grey and says nothing, so the end marker is asked for.
         if not data.endswith(b"\xff\xd9") and data.rfind(b"\xff\xd9") < scan_at:
             raise SourceError(f"{name}: the JPEG is truncated: fetch it again")
-        if components != _RGBA:
+        if components != _CMYK:
             return _decode_opencv(data, name)
-    if kind == "png" and (header := png_frame(data)) is not None:
-        width, height, depth, _ = header
-        _check_size(width, height, name, max_pixels)
-        if depth == 16:  # noqa: PLR2004 - Pillow clips 16-bit grey instead of scaling it
-            return _decode_opencv(data, name)
-    return _decode_pillow(data, name, max_pixels)
+    if kind == "webp" and (size := webp_size(data)) is not None:
+        _check_size(*size, name, max_pixels)  # its decoder takes the memory when it is opened
+    return _decode_pillow(data, kind, name, max_pixels)
+
+
+def _kind(head: bytes, name: str) -> Kind:
+    if not head:
+        raise SourceError(f"{name}: the file is empty: fetch it again")
+    kind = sniff(head)
+    if kind is None:
+        raise SourceError(f"{name}: not a picture, whatever its name says")
+    if kind in _NOT_READ:
+        raise SourceUnsupported(f"{name}: {_NOT_READ[kind]}: convert it to JPEG or PNG")
+    return kind
 
 
 def _decode_opencv(data: bytes, name: str) -> Pixels:
@@ -141,49 +166,86 @@ def _decode_opencv(data: bytes, name: str) -> Pixels:
     return np.asarray(pixels, np.uint8)
 
 
-def _decode_pillow(data: bytes, name: str, max_pixels: int) -> Pixels:
-    import io  # noqa: PLC0415 - Pillow is loaded only for the rarer kinds
+def _decode_pillow(data: bytes, kind: Kind, name: str, max_pixels: int) -> Pixels:
+    import io  # with Pillow, only for the rarer kinds
 
-    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415
+    from PIL import Image, UnidentifiedImageError
 
     try:
-        with _PILLOW_LIMIT, warnings.catch_warnings():
-            # Pillow's own limit is a module global and lower than ours; ours is checked below.
-            warnings.simplefilter("ignore")
-            before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                image = Image.open(io.BytesIO(data))
-            finally:
-                Image.MAX_IMAGE_PIXELS = before
-        with image:
+        with _quiet_pillow():
+            # One plugin is asked, not all of Pillow's forty; no pixel is decoded yet.
+            image = Image.open(io.BytesIO(data), formats=[kind])
             _check_size(*image.size, name, max_pixels)
-            if image.mode in ("I;16", "I;16L", "I;16B", "I"):
-                return _decode_opencv(data, name)
+            if kind == "tiff":  # reads tags, and warns of odd ones, while it loads
+                image.load()
+        with image:
             return _upright_rgb(image, name)
+    except MesoscopeError:
+        raise
     except UnidentifiedImageError as error:
         raise SourceError(f"{name}: damaged, its header cannot be read: fetch it again") from error
-    except (OSError, ValueError, SyntaxError, IndexError, EOFError) as error:
-        raise SourceError(f"{name}: damaged or truncated: {error}") from error
+    except Exception as error:  # a damaged file makes Pillow raise any of a dozen
+        raise SourceError(f"{name}: damaged or truncated: {_one_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    """Neither Pillow's warnings about odd tags nor its pixel limit, for a moment.
+
+    Both are settings of the whole process, so the lock keeps our own threads from putting back
+    each other's; decoding itself stays outside and runs side by side.
+    """
+    from PIL import Image
+
+    with _PILLOW_SETTINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # Lower than ours, and not to be raised by --max-pixels; our own is checked instead.
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def _upright_rgb(image: Image, name: str) -> Pixels:
-    from PIL import Image as Pillow  # noqa: PLC0415
-    from PIL import ImageOps  # noqa: PLC0415
+    """Load a PIL image, turn it by its EXIF orientation, lay it over white."""
+    from PIL import Image as Pillow
 
-    try:
-        upright = ImageOps.exif_transpose(image)
-        if upright.has_transparency_data:
-            over = upright.convert("RGBA")
-            white = Pillow.new("RGBA", over.size, (255, 255, 255, 255))
-            upright = Pillow.alpha_composite(white, over)
-        return np.array(upright.convert("RGB"), np.uint8)
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise SourceError(f"{name}: damaged or truncated: {error}") from error
+    image.load()
+    if image.mode in ("I", "F", "LAB"):
+        raise SourceUnsupported(
+            f"{name}: pixels of mode {image.mode}, whose range is not told: convert it to 8 bits"
+        )
+    with _quiet_pillow():
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    if orientation in _TURNS:
+        image = image.transpose(Pillow.Transpose[_TURNS[orientation]])
+    if image.mode.startswith("I;16"):
+        return _high_byte(image)
+    if image.has_transparency_data:
+        over = image.convert("RGBA")
+        white = Pillow.new("RGBA", over.size, (255, 255, 255, 255))
+        image = Pillow.alpha_composite(white, over)
+    return np.array(image.convert("RGB"), np.uint8)
+
+
+def _high_byte(image: Image) -> Pixels:
+    # Pillow's own conversion clips 16-bit grey at 255 instead of scaling it.
+    deep = np.asarray(image)  # (H, W) uint16
+    grey = (deep >> 8).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey[deep == transparent] = 255
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _from_array(array: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], name: str, limit: int) -> Pixels:  # fmt: skip  # noqa: E501
-    grey = array.ndim == 2  # noqa: PLR2004
-    if array.dtype != np.uint8 or not (grey or (array.ndim == 3 and array.shape[2] == 3)):  # noqa: PLR2004
+    grey = array.ndim == 2
+    if array.dtype != np.uint8 or not (grey or (array.ndim == 3 and array.shape[2] == 3)):
         raise OptionError(
             f"{name}: an array must be (H, W, 3) or (H, W) uint8 RGB, this one is "
             f"{array.shape} {array.dtype}"

@@ -5,11 +5,34 @@ from __future__ import annotations
 import struct
 from typing import Literal
 
-Kind = Literal["jpeg", "png", "gif", "webp", "bmp", "tiff", "avif", "heif", "video"]
+Kind = Literal["jpeg", "png", "gif", "webp", "bmp", "tiff", "avif", "heif", "other", "video"]
 
 SNIFF_BYTES = 32
 PICTURE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .gif .webp .bmp .dib .tif .tiff .avif".split()
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp", ".dib", ".tif", ".tiff",
+     ".avif")
+)  # fmt: skip
+
+_AVIF_BRANDS = frozenset((b"avif", b"avis"))
+_HEIF_BRANDS = frozenset(
+    (b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
+)
+_VIDEO = (
+    b"\x1aE\xdf\xa3",  # Matroska, WebM
+    b"OggS",
+    b"FLV\x01",
+    b"\0\0\x01\xba",  # MPEG program stream
+    b"\0\0\x01\xb3",  # MPEG-1 and -2 video
+    b"0&\xb2u",  # ASF, WMV
+)
+_OTHER = (
+    b"\0\0\0\x0cjP  ",  # JPEG 2000
+    b"\xffO\xffQ",  # its bare code stream
+    b"\0\0\0\x0cJXL ",  # JPEG XL
+    b"\xff\n",  # its bare code stream
+    b"8BPS",  # Photoshop
+    b"\0\0\x01\0",  # icon
+    b"\x76\x2f\x31\x01",  # OpenEXR
 )
 
 
@@ -32,16 +55,23 @@ def sniff(head: bytes) -> Kind | None:
         return {b"WEBP": "webp", b"AVI ": "video"}.get(head[8:12])  # type: ignore[return-value]
     if head.startswith(b"BM"):
         return "bmp"
-    if head.startswith((b"II*\0", b"MM\0*")):
+    if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         return "tiff"
     if head[4:8] == b"ftyp":
-        brand = head[8:12]
-        if brand in (b"avif", b"avis"):
-            return "avif"
-        return "heif" if brand in (b"heic", b"heix", b"mif1", b"heim") else "video"
-    if head.startswith((b"\x1aE\xdf\xa3", b"OggS", b"FLV\x01", b"\0\0\x01\xba")):
+        return _brand(head)
+    if head.startswith(_OTHER):
+        return "other"
+    if head.startswith(_VIDEO) or head[4:8] in (b"moov", b"mdat", b"wide"):
         return "video"
     return None
+
+
+def _brand(head: bytes) -> Kind:
+    """Tell the files of ISO/IEC 14496-12 apart by their brands: the major one, then the others."""
+    brands = [head[8:12], *(head[at : at + 4] for at in range(16, len(head) - 3, 4))]
+    if brands[0] in _HEIF_BRANDS or brands[0] in _AVIF_BRANDS:
+        return "avif" if any(brand in _AVIF_BRANDS for brand in brands) else "heif"
+    return "video"
 
 
 def jpeg_frame(data: bytes) -> tuple[int, int, int, int] | None:
@@ -75,13 +105,21 @@ def jpeg_frame(data: bytes) -> tuple[int, int, int, int] | None:
     return None
 
 
-def png_frame(data: bytes) -> tuple[int, int, int, int] | None:
-    """Read a PNG's header (PNG specification, 11.2.1).
+def webp_size(data: bytes) -> tuple[int, int] | None:
+    """Read the canvas size of a WebP (RFC 9649, 2.5 to 2.7).
 
     Returns:
-        ``(width, height, bit depth, colour type)``, or ``None`` where the header is not there.
+        ``(width, height)``, or ``None`` where the first chunk is none of the three known.
     """
-    if len(data) < 26 or data[12:16] != b"IHDR":
+    chunk = data[12:16]
+    if len(data) < 30:
         return None
-    width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
-    return width, height, depth, colour
+    if chunk == b"VP8X":
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if chunk == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if chunk == b"VP8 ":
+        width, height = struct.unpack("<HH", data[26:30])
+        return width & 0x3FFF, height & 0x3FFF
+    return None

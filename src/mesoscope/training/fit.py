@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional as F
 
 from mesoscope.ahead import ahead, cores
+from mesoscope.errors import RunError
 from mesoscope.metrics import roc_auc
 from mesoscope.training import checkpoint
 from mesoscope.training.checkpoint import State
@@ -43,7 +44,7 @@ class Watcher(Protocol):
         """Called after every step of an epoch."""
         ...
 
-    def epoch(self, record: dict[str, Any]) -> None:
+    def epoch(self, record: dict[str, Any], state: State) -> None:
         """Called after every validated epoch."""
         ...
 
@@ -63,13 +64,13 @@ def fit(
         run: The run folder; ``checkpoints/last.safetensors`` and ``best.safetensors`` go there.
         fabric: Devices and precision (Lightning Fabric).
         watcher: Shown the progress.
-        resume: Go on from the last checkpoint.
+        resume: Go on from the last checkpoint; without one yet, from the start.
 
     Returns:
         Where the run ended.
 
     Raises:
-        RunError: ``resume`` without a checkpoint of this recipe and data.
+        RunError: The checkpoint is of another recipe or other data.
         OutputError: A checkpoint could not be written.
     """
     keep_heap()
@@ -82,8 +83,10 @@ def fit(
     mean = fabric.to_device(mean)
     state = State(recipe_sha256=recipe.sha256(), data_sha256=data.digests)
     last, best = run / "checkpoints/last.safetensors", run / "checkpoints/best.safetensors"
-    if resume:
-        tensors, state = checkpoint.load(last)
+    if resume and last.exists():
+        tensors, before = checkpoint.load(last)
+        _refuse_other(before, state, run)
+        state = before
         net.load_state_dict(checkpoint.unpack("net", tensors))
         mean.load_state_dict(checkpoint.unpack("mean", tensors))
         checkpoint.restore_optimiser(optimiser.optimizer, checkpoint.unpack("optimiser", tensors))
@@ -153,7 +156,7 @@ def fit(
                 "optimiser", checkpoint.optimiser_tensors(optimiser.optimizer)
             )
             checkpoint.save(last, tensors, state)
-            watcher.epoch(record)
+            watcher.epoch(record, state)
         fabric.barrier()
     return state
 
@@ -208,6 +211,18 @@ def auc_by_source(samples: Sequence[Sample], scores: NDArray[np.float64]) -> dic
     found = {source: roc_auc(labels[i], scores[i]) for source, i in rows.items()}
     known = {source: auc for source, auc in found.items() if not math.isnan(auc)}
     return known or {"all": roc_auc(labels, scores)}
+
+
+def _refuse_other(before: State, now: State, run: Path) -> None:
+    if before.recipe_sha256 != now.recipe_sha256:
+        raise RunError(
+            f"{run}: was begun with another recipe ({run}/recipe.toml): resume with that one, or "
+            "start a new run folder"
+        )
+    if before.data_sha256 != now.data_sha256:
+        raise RunError(
+            f"{run}: was begun on other pictures: bring them back, or start a new run folder"
+        )
 
 
 def _schedule(now: float, o: OptimiseKeys) -> float:

@@ -1,4 +1,4 @@
-"""A training recipe: TOML in, one frozen dataclass out; what is unknown or of a wrong type is named."""
+"""A training recipe: TOML in, one frozen dataclass out; what does not belong is named."""
 
 from __future__ import annotations
 

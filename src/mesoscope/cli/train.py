@@ -1,0 +1,136 @@
+"""``mesoscope train``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from mesoscope.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tqdm import tqdm
+
+    from mesoscope.training.checkpoint import State
+
+T = TypeVar("T")
+
+
+@click.command("train")
+@click.argument(
+    "datasets", nargs=-1, required=True, metavar="DATASET…", type=click.Path(path_type=Path)
+)
+@click.option(
+    "--recipe", required=True, type=click.Path(path_type=Path), help="TOML, as in recipes/."
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The run folder.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="As in optimise.epochs=3."
+)
+@click.option("--skip-unreadable", is_flag=True, help="Leave unreadable pictures out.")
+@click.option(
+    "--accelerator",
+    type=click.Choice(["auto", "cpu", "gpu"]),
+    default="auto",
+    show_default=True,
+    help="What to train on.",
+)
+@click.option("--devices", type=click.IntRange(1), help="How many of them.  [default: all GPUs, or one CPU]")
+@click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines, under torchrun.")
+def command(  # noqa: PLR0913 - one argument an option
+    datasets: tuple[Path, ...],
+    recipe: Path,
+    out: Path,
+    resume: bool,  # noqa: FBT001
+    overrides: tuple[str, ...],
+    skip_unreadable: bool,  # noqa: FBT001
+    accelerator: str,
+    devices: int | None,
+    nodes: int,
+) -> None:
+    """Train a MesoNet on labelled folders and write a model file with its card.
+
+    DATASET is a folder with train/{real,fake} and validation/{real,fake}, or with a manifest.csv;
+    several are trained on at once. A run that was killed goes on with --resume and ends as an
+    unbroken one would.
+    """
+    try:
+        from mesoscope.training.recipe import read_recipe  # noqa: PLC0415
+        from mesoscope.training.run import train  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "torch", extra="train") from error
+
+    resolved = read_recipe(recipe, overrides)
+    watcher = Bars(resolved.optimise.epochs)
+    model = train(
+        datasets,
+        resolved,
+        out,
+        watcher,
+        resume=resume,
+        skip_unreadable=skip_unreadable,
+        accelerator=accelerator,
+        devices=devices or "auto",
+        nodes=nodes,
+    )
+    watcher.say(f"model written to {model}; its card to {out / 'MODEL_CARD.md'}")
+    watcher.say(f"next: mesoscope scan YOUR_FOLDER --model {model}")
+
+
+class Bars:
+    """Draws a run on standard error: a bar an epoch, a line a result."""
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+        self._finished = 0
+        self._bar: tqdm[None] | None = None
+
+    def step(self, *, done: int, total: int, loss: float, images_per_s: float) -> None:
+        """Move the epoch's bar; the time left is the whole run's."""
+        if self._bar is None:
+            from tqdm import tqdm  # noqa: PLC0415
+
+            self._bar = tqdm(
+                total=total,
+                desc=f"epoch {self._finished + 1}/{self._epochs}",
+                unit=" images",
+                dynamic_ncols=True,
+                leave=False,
+                disable=None,
+                file=sys.stderr,
+            )
+        self._bar.update(min(done, total) - self._bar.n)
+        left = (total - done + (self._epochs - self._finished - 1) * total) / images_per_s
+        self._bar.set_postfix_str(f"loss {loss:.4f}, {left / 60:.0f} min to the last epoch")
+
+    def epoch(self, record: dict[str, Any], state: State) -> None:
+        """Close the bar and print what the epoch measured."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        self._finished = record["epoch"]
+        by_source = ", ".join(f"{k} {v:.3f}" for k, v in record["auc_by_source"].items())
+        best = " (best)" if state.best_epoch == record["epoch"] else ""
+        self.say(
+            f"epoch {record['epoch']}/{self._epochs}: loss {record['loss']:.4f}, validation AUC "
+            f"{record['auc']:.4f}{best} ({by_source}), {record['images_per_s']:.0f} images/s, "
+            f"{record['elapsed_s']:.0f} s"
+        )
+
+    def count(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:
+        """A bar for work that is counted."""
+        from tqdm import tqdm  # noqa: PLC0415
+
+        return tqdm(
+            items, total=total, desc=what, unit=" pictures", leave=False, disable=None,
+            dynamic_ncols=True, file=sys.stderr,
+        )  # fmt: skip
+
+    def say(self, text: str) -> None:
+        """One line."""
+        click.echo(text, err=True)

@@ -1,0 +1,322 @@
+"""A model is one file that explains itself: find it, read its card, check its bytes.
+
+Only the outermost layer of the ONNX format is read, and by hand, so that asking a file for its
+card needs neither onnx nor ONNX Runtime and costs less than a millisecond. A field of a protobuf
+message is a tag (number × 8 + wire type, as a varint) and a value; see
+https://protobuf.dev/programming-guides/encoding and ``onnx.proto`` for ``ModelProto``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import os
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from mesoscope.errors import ModelError, ModelMismatch, ModelMissing, OutputError
+from mesoscope.types import ModelCard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "CARD_KEY",
+    "file_sha256",
+    "find_model",
+    "graph_sha256",
+    "model_id",
+    "read_card",
+    "shipped",
+    "verify_bytes",
+    "write_sums",
+]
+
+CARD_KEY = "mesoscope.card"
+SUMS = "SHA256SUMS"
+
+_FOLDER = Path(__file__).parent / "models"
+_IR_VERSION, _GRAPH, _METADATA = 1, 7, 14  # of ModelProto
+_KEY, _VALUE = 1, 2  # of StringStringEntryProto
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
+_CARD_MAX_BYTES = 4 << 20  # a card is a few kilobytes; more is damage
+
+
+def shipped() -> dict[str, Path]:
+    """The models that came with the package, by name."""
+    return {path.stem: path for path in sorted(_FOLDER.glob("*.onnx"))}
+
+
+def find_model(name_or_path: str | os.PathLike[str]) -> Path:
+    """A shipped model of that name, else the file at that path.
+
+    Raises:
+        ModelMissing: Neither; the message lists the shipped names.
+    """
+    asked = os.fspath(name_or_path)
+    known = shipped()
+    if asked in known:
+        return known[asked]
+    path = Path(asked)
+    if path.is_file():
+        return path
+    names = ", ".join(known) or "none"
+    if path.is_dir():
+        raise ModelMissing(f"{asked}: a folder, not a model: give its .onnx file")
+    raise ModelMissing(f"{asked}: no model file there and none shipped by that name ({names})")
+
+
+def read_card(path: Path) -> ModelCard:
+    """The card that a model file carries.
+
+    Raises:
+        ModelMissing: No such file.
+        ModelError: Not ONNX, truncated, without a card, or with one that cannot be read.
+    """
+    with _opened(path) as file:
+        for field in _outline(file, path):
+            if field.number != _METADATA:
+                continue
+            key, value = _entry(file, field, path)
+            if key == CARD_KEY.encode():
+                return _card(value, path)
+    raise ModelError(
+        f"{path}: an ONNX file without a mesoscope card: make one with mesoscope train or "
+        "mesoscope import-keras"
+    )
+
+
+def graph_sha256(data: bytes) -> str:
+    """SHA-256 of the graph inside a serialised model: its weights and operations, not its card.
+
+    Raises:
+        ModelError: Not ONNX, or truncated.
+    """
+    return _graph_digest(io.BytesIO(data), "these bytes")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a whole file.
+
+    Raises:
+        ModelMissing: No such file.
+        ModelError: It cannot be read.
+    """
+    digest = hashlib.sha256()
+    with _opened(path) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def model_id(path: Path) -> str:
+    """``name@12345678``: the card's name and the first eight digits of the file's SHA-256.
+
+    Raises:
+        ModelError: As :func:`read_card`.
+    """
+    return f"{read_card(path).name}@{file_sha256(path)[:8]}"
+
+
+def verify_bytes(path: Path) -> None:
+    """Check a model's bytes: its graph against its card, and a shipped file against SHA256SUMS.
+
+    Raises:
+        ModelMismatch: One of the two differs; the message says which.
+        ModelError: As :func:`read_card`.
+    """
+    card = read_card(path)
+    with _opened(path) as file:
+        found = _graph_digest(file, path)
+    if found != card.graph_sha256:
+        raise ModelMismatch(
+            f"{path}: graph check: the card says SHA-256 {card.graph_sha256[:16] or 'nothing'}… "
+            f"and the graph has {found[:16]}…: the file was changed, get it again"
+        )
+    if path.resolve().parent != _FOLDER.resolve():
+        return
+    listed = _sums(path.parent).get(path.name)
+    if listed is None:
+        raise ModelMismatch(f"{path}: file check: {SUMS} does not list it: install mesoscope again")
+    whole = file_sha256(path)
+    if whole != listed:
+        raise ModelMismatch(
+            f"{path}: file check: {SUMS} says {listed[:16]}… and the file has {whole[:16]}…: "
+            "install mesoscope again"
+        )
+
+
+def write_sums(folder: Path = _FOLDER) -> Path:
+    """Write ``SHA256SUMS`` for the models in a folder; ``sha256sum -c`` reads it too.
+
+    For maintainers, whenever a shipped model changes::
+
+        python -c "from mesoscope.model_file import write_sums; print(write_sums())"
+
+    Returns:
+        The file.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    lines = [f"{file_sha256(path)}  {path.name}\n" for path in sorted(folder.glob("*.onnx"))]
+    target, fresh = folder / SUMS, folder / f"{SUMS}.writing"
+    try:
+        fresh.write_text("".join(lines), encoding="utf-8")
+        fresh.replace(target)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise OutputError(f"{target}: cannot be written: {error}") from error
+    return target
+
+
+class _Field(NamedTuple):
+    number: int
+    wire: int
+    start: int  # of the value, in bytes from the beginning
+    length: int
+
+
+class _Ends(Exception):  # noqa: N818 - a signal within this module
+    """The bytes end in the middle of a field."""
+
+
+class _Wrong(Exception):  # noqa: N818
+    """The bytes cannot be a protobuf message."""
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise ModelMissing(f"{path}: no such file: mesoscope models list names the shipped") from error
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        raise ModelError(f"{path}: cannot be read: {error}") from error
+
+
+def _outline(file: IO[bytes], where: Path | str) -> list[_Field]:
+    """The outermost fields of a model, which must hold one graph."""
+    fields: list[_Field] = []
+    try:
+        size = file.seek(0, os.SEEK_END)
+        fields.extend(_fields(file, 0, size))
+    except _Ends as error:
+        if fields and fields[0].number == _IR_VERSION:
+            raise ModelError(f"{where}: a truncated model: copy or download it again") from error
+        raise ModelError(f"{where}: not an ONNX model") from error
+    except _Wrong as error:
+        raise ModelError(f"{where}: not an ONNX model, or a damaged one") from error
+    except OSError as error:
+        raise ModelError(f"{where}: cannot be read: {error}") from error
+    graphs = [field for field in fields if field.number == _GRAPH and field.wire == _BYTES]
+    if len(graphs) != 1:
+        raise ModelError(f"{where}: not an ONNX model, or a damaged one: {len(graphs)} graphs")
+    return fields
+
+
+def _fields(file: IO[bytes], start: int, end: int) -> Iterator[_Field]:
+    at = start
+    while at < end:
+        tag, at = _varint(file, at, end)
+        number, wire = tag >> 3, tag & 7
+        if wire == _VARINT:
+            _, after = _varint(file, at, end)
+            length = after - at
+        elif wire == _BYTES:
+            length, at = _varint(file, at, end)
+        elif wire in (_FIXED64, _FIXED32):
+            length = 8 if wire == _FIXED64 else 4
+        else:
+            raise _Wrong
+        if not 0 < number < 1 << 29:
+            raise _Wrong
+        if length > end - at:
+            raise _Ends
+        yield _Field(number, wire, at, length)
+        at += length
+
+
+def _varint(file: IO[bytes], at: int, end: int) -> tuple[int, int]:
+    file.seek(at)
+    value = 0
+    for i, byte in enumerate(file.read(min(10, end - at))):
+        value |= (byte & 127) << (7 * i)
+        if byte < 128:
+            return value, at + i + 1
+    if end - at >= 10:
+        raise _Wrong  # no varint is longer
+    raise _Ends
+
+
+def _entry(file: IO[bytes], field: _Field, path: Path) -> tuple[bytes, bytes]:
+    """Key and value of a metadata entry."""
+    if field.wire != _BYTES or field.length > _CARD_MAX_BYTES:
+        raise ModelError(f"{path}: its metadata is damaged: copy or download it again")
+    parts = {_KEY: b"", _VALUE: b""}
+    try:
+        for part in _fields(file, field.start, field.start + field.length):
+            if part.number in parts and part.wire == _BYTES:
+                file.seek(part.start)
+                parts[part.number] = file.read(part.length)
+    except (_Ends, _Wrong, OSError) as error:
+        raise ModelError(f"{path}: its metadata is damaged: copy or download it again") from error
+    return parts[_KEY], parts[_VALUE]
+
+
+def _card(value: bytes, path: Path) -> ModelCard:
+    try:
+        card = ModelCard.from_json(value.decode())
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: its card is not UTF-8: copy or download it again") from error
+    except RecursionError as error:
+        raise ModelError(f"{path}: its card cannot be read: nested too deep") from error
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    wrong = _wrong_key(card)
+    if wrong:
+        raise ModelError(f"{path}: its card cannot be read: {wrong} has a wrong type or value")
+    return card
+
+
+def _wrong_key(card: ModelCard) -> str | None:
+    """The first key of a card whose value is not what the annotation says; JSON has no types."""
+    texts = [(card, k) for k in ("name", "architecture", "resize", "training_data", "licence")]
+    texts += [(card, k) for k in ("recipe_sha256", "source", "label_convention", "graph_sha256")]
+    texts += [(card.calibration, "method"), (card.calibration, "fitted_on")]
+    texts += [(card.thresholds, "rule")]
+    numbers = [(card.calibration, "scale"), (card.calibration, "shift"), (card, "crop_margin")]
+    numbers += [(card.thresholds, "real_below"), (card.thresholds, "fake_above")]
+    checks = [(k, isinstance(getattr(owner, k), str)) for owner, k in texts]
+    checks += [(k, _finite(getattr(owner, k))) for owner, k in numbers]
+    checks += [
+        ("name", bool(card.name)),
+        ("input_px", type(card.input_px) is int and 0 < card.input_px <= 1 << 14),
+        ("parameters", type(card.parameters) is int and card.parameters >= 0),
+        ("self_check", all(_finite(p) and 0 <= p <= 1 for p in card.self_check)),
+        ("metrics", isinstance(card.metrics, dict)),
+    ]
+    return next((key for key, right in checks if not right), None)
+
+
+def _finite(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def _graph_digest(file: IO[bytes], where: Path | str) -> str:
+    graph = next(field for field in _outline(file, where) if field.number == _GRAPH)
+    digest, left = hashlib.sha256(), graph.length
+    file.seek(graph.start)
+    while left and (block := file.read(min(left, 1 << 20))):
+        digest.update(block)
+        left -= len(block)
+    return digest.hexdigest()
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelMismatch(f"{folder / SUMS}: file check: cannot be read: {error}") from error
+    pairs = [line.split(maxsplit=1) for line in lines if line.strip()]
+    return {pair[1].lstrip("*"): pair[0] for pair in pairs if len(pair) == 2}

@@ -1,0 +1,95 @@
+"""The model card for people, written from what was measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mesoscope.training.checkpoint import State
+    from mesoscope.training.dataset import Survey
+    from mesoscope.training.recipe import Recipe
+    from mesoscope.types import ModelCard
+
+
+def model_card_markdown(
+    card: ModelCard, metrics: dict[str, Any], recipe: Recipe, data: Survey, state: State
+) -> str:
+    """Write ``MODEL_CARD.md``.
+
+    Args:
+        card: The card in the model file.
+        metrics: Evaluation of the exported file on the validation split.
+        recipe: What was done.
+        data: On what.
+        state: Where the run ended.
+
+    Returns:
+        Markdown.
+    """
+    seconds = sum(record["elapsed_s"] for record in state.history)
+    return f"""# {card.name}
+
+{card.architecture}, {card.parameters:,} trainable parameters, square crops of {card.input_px} px.
+`p_fake`: higher = more fake (fake = 1, real = 0).
+
+| decision | |
+|---|---|
+| fake | from p_fake {card.thresholds.fake_above:.3f} on |
+| real | below {card.thresholds.real_below:.3f} |
+| inconclusive | between the two |
+| rule | {card.thresholds.rule} |
+| calibration | {card.calibration.method}: {card.calibration.scale:.4f} × logit \
+{card.calibration.shift:+.4f}, fitted on {card.calibration.fitted_on} |
+
+## Trained on
+
+{card.training_data}
+
+{state.epoch} epochs of the recipe in `recipe.toml` (digest `{card.recipe_sha256[:16]}`), seed \
+{recipe.seed}, {seconds / 60:.0f} minutes; the best by mean validation AUC of the sources was epoch \
+{state.best_epoch}. Validation: {len(data.validation)} pictures.
+Left out: {len(data.unreadable)} unreadable, {len(data.repeated)} that validation holds too.
+
+## Measured
+
+The exported file on the validation split, each picture taken as one face. The same split chose the
+epoch, fitted the calibration and set the thresholds, so these figures are a little kind; brackets
+are 95 % intervals by bootstrap over groups.
+
+| source | n | accuracy at .5 | AUC | EER | ECE |
+|---|---|---|---|---|---|
+{_rows(metrics)}
+
+Decided (not inconclusive): {_percent(metrics.get("decided"))}; wrong among the decided: \
+{_percent(metrics.get("error_among_decided"))}.
+
+## Limits
+
+A small network that knows the kinds of forgery named above, on pictures like those. On other
+generators, cameras and compressions its score means little: evaluate it on your own media first. A
+verdict is a hint, not proof.
+
+Licence of the weights: {card.licence or "none given"}.
+"""
+
+
+def _rows(metrics: dict[str, Any]) -> str:
+    entries = {"all": metrics, **metrics["by_source"]}
+    return "\n".join(
+        f"| {name} | {e['n']} | {_interval(e, 'accuracy')} | {_interval(e, 'auc')} | "
+        f"{_number(e['eer'])} | {_number(e['ece'])} |"
+        for name, e in entries.items()
+    )
+
+
+def _interval(entry: dict[str, Any], key: str) -> str:
+    low, high = entry["intervals"].get(key) or (None, None)
+    return f"{_number(entry[key])} [{_number(low)}, {_number(high)}]"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}".replace("0.", ".", 1)
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.0%}"

@@ -1,0 +1,205 @@
+"""From a trained network to a model file: one graph, its card inside, its answers compared.
+
+The file takes ``crops uint8 [N, S, S, 3]`` and answers ``p_fake [N]``, ``logit [N]`` and
+``heat [N, h, w]``; scaling, calibration and the evidence map are operations of the graph.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import logging
+import os
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from mesoscope.errors import ModelMismatch, OutputError
+from mesoscope.model_file import CARD_KEY, graph_sha256
+from mesoscope.scorer import OnnxScorer, Scores, check_pictures
+from mesoscope.training import graph
+from mesoscope.training.nets import parameter_count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mesoscope.training.nets.meso4 import Meso4
+    from mesoscope.types import Calibration, ModelCard, Pixels
+
+__all__ = ["TOLERANCE", "Judging", "export"]
+
+TOLERANCE = 1e-4
+OPSET = 20  # read by ONNX Runtime 1.17 and later
+BATCHES = (1, 3)  # what the comparison runs, the last one as the rest falls
+
+
+class Judging(nn.Module):
+    """What the model file computes: the network with scaling, calibration and evidence map.
+
+    The map is scaled like the logit. It is a gradient of the logit times activations, so the scaled
+    map is the exact Grad-CAM of the *calibrated* logit, and maps of two models speak in the same
+    unit: log-odds. A calibration's scale is positive, so nothing dark becomes bright.
+
+    Args:
+        net: The network; copied, in evaluation mode, on the CPU.
+        calibration: Scale and shift of its logit.
+    """
+
+    def __init__(self, net: Meso4, calibration: Calibration) -> None:
+        super().__init__()
+        self.net = copy.deepcopy(net).eval().cpu().float()
+        self.scale, self.shift = calibration.scale, calibration.shift
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = crops.permute(0, 3, 1, 2).float() / 255  # [N, 3, S, S]
+        a = self.net.features(x)
+        logit = self.scale * self.net.judge(a) + self.shift
+        return torch.sigmoid(logit), logit, self.scale * self.net.heat(a)
+
+
+def export(
+    net: Meso4,
+    out: Path,
+    card: ModelCard,
+    calibration: Calibration,
+    *,
+    check_crops: Pixels,
+) -> ModelCard:
+    """Write a model file, unless ONNX Runtime's answers differ from torch's.
+
+    Compared on ``check_crops`` and on :func:`mesoscope.scorer.check_pictures`, in batches of one
+    and of three: ``p_fake`` within 1e-4, ``logit`` and ``heat`` within 1e-4 of their largest
+    magnitude or of 1.
+
+    Args:
+        net: The network; neither it nor its mode is changed.
+        out: The ``.onnx`` file; written under another name and renamed, so a file that stands
+            there is replaced whole or not at all.
+        card: What is known of the model. ``calibration``, ``self_check``, ``graph_sha256`` and
+            ``parameters`` are set here.
+        calibration: Of the logit; its scale must be positive.
+        check_crops: Faces to compare on, ``(n, S, S, 3) uint8``.
+
+    Returns:
+        The card as it stands in the file.
+
+    Raises:
+        ModelMismatch: The answers differ, or the calibration's scale is not positive. Nothing is
+            written.
+        OutputError: The disk is full, or the folder cannot be written.
+    """
+    if not calibration.scale > 0:
+        raise ModelMismatch(f"{out}: a calibration must have a positive scale, got {calibration.scale}")
+    judging = Judging(net, calibration).eval()
+    model = _to_onnx(judging, card.input_px)
+    card = dataclasses.replace(
+        card,
+        calibration=calibration,
+        parameters=parameter_count(net),
+        graph_sha256=graph_sha256(model.SerializeToString()),
+        self_check=(),
+    )
+    fresh = out.with_name(f".{out.name}.{os.getpid()}.writing")
+    try:
+        with _writing(out):
+            fresh.write_bytes(_with_card(model, card))
+        scorer = OnnxScorer(fresh)
+        for crops in (check_crops, check_pictures()):
+            _compare(judging, scorer, crops, out)
+        answers = scorer.score(check_pictures()).p_fake
+        card = dataclasses.replace(card, self_check=tuple(round(float(p), 7) for p in answers))
+        with _writing(out), fresh.open("wb") as file:
+            file.write(_with_card(model, card))
+            file.flush()
+            os.fsync(file.fileno())
+        with _writing(out):
+            fresh.replace(out)
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+    return card
+
+
+def _to_onnx(judging: Judging, side_px: int) -> onnx.ModelProto:
+    example = torch.zeros((2, side_px, side_px, 3), dtype=torch.uint8)
+    with _quiet():
+        program = torch.onnx.export(
+            judging,
+            (example,),
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=["crops"],
+            output_names=["p_fake", "logit", "heat"],
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+        )
+    if program is None:
+        raise ModelMismatch("torch.onnx.export gave no graph: this torch cannot export the network")
+    model = program.model_proto
+    graph.optimise(model)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _with_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
+    del model.metadata_props[:]
+    model.metadata_props.add(key=CARD_KEY, value=card.to_json())
+    return bytes(model.SerializeToString())
+
+
+def _compare(judging: Judging, scorer: OnnxScorer, crops: Pixels, out: Path) -> None:
+    """Refuse where torch and ONNX Runtime differ on these crops."""
+    for size in BATCHES:
+        for start in range(0, len(crops), size):
+            batch = crops[start : start + size]
+            with torch.no_grad():
+                wanted = Scores(*(part.numpy() for part in judging(torch.from_numpy(batch))))
+            found = scorer.score(batch, heat=True)
+            for name in Scores._fields:
+                a, b = getattr(wanted, name), getattr(found, name)
+                if a.shape != b.shape:
+                    raise ModelMismatch(
+                        f"{out}: not written: {name} is {b.shape} in ONNX Runtime and {a.shape} "
+                        "in torch"
+                    )
+                largest = 1.0 if name == "p_fake" else max(1.0, float(np.abs(a).max()))
+                difference = float(np.abs(a - b).max()) / largest
+                if not difference <= TOLERANCE:  # nan is refused too
+                    raise ModelMismatch(
+                        f"{out}: not written: {name} in ONNX Runtime differs from torch by "
+                        f"{difference:.2g} (at most {TOLERANCE} is allowed); are all weights finite?"
+                    )
+
+
+@contextlib.contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{out}: the model cannot be written: {error}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's remarks on itself from the user, and put everything back after.
+
+    It warns of optional packages and of its own deprecated calls; neither is anything that a user
+    could act on. Errors come as exceptions.
+    """
+    names = ("torch.onnx", "onnxscript", "onnx_ir")
+    before = {name: logging.getLogger(name).level for name in names}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for name in names:
+                logging.getLogger(name).setLevel(logging.ERROR)
+            yield
+        finally:
+            for name, level in before.items():
+                logging.getLogger(name).setLevel(level)
