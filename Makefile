@@ -1,0 +1,74 @@
+# What a person runs and what CI runs: the same targets. All may be run twice and in any order.
+#   make PYTHON=python3.12 run      builds .venv with that Python
+#   make test TESTS=tests/unit      runs a part of the tests
+#   make bench BENCH=name           runs one benchmark
+
+PYTHON ?= python3
+TESTS ?= tests
+BENCH ?= all
+
+VENV := .venv
+BIN := $(VENV)/bin
+# pip's warnings are hushed (-qq) and its errors are not.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --no-input -c constraints.txt
+# The stamps carry Python's version, so another PYTHON means a new .venv.
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+BASE := $(VENV)/.installed-base-$(VERSION)
+FULL := $(VENV)/.installed-full-$(VERSION)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench docs clean
+.DELETE_ON_ERROR:
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(BASE) ## Scan samples/: a table of verdicts, and build/scan.jsonl (no torch needed)
+	@mkdir -p build
+	@echo "Scanning samples/ with the shipped Meso-4 (samples/README.md says what is what)"
+	@$(BIN)/mesoscope scan samples --table --out build/scan.jsonl || [ $$? -eq 1 ]
+	@echo "The verdicts as JSON lines: build/scan.jsonl"
+
+test: $(FULL) ## Install everything and run the tests
+	@echo "Running the tests in $(TESTS)"
+	@$(BIN)/python -m pytest $(TESTS)
+
+check: $(FULL) ## Lint, format, types, and who may import whom
+	@echo "ruff: lint"
+	@$(BIN)/ruff check .
+	@echo "ruff: format"
+	@$(BIN)/ruff format --check .
+	@echo "mypy: types"
+	@$(BIN)/mypy
+	@echo "import-linter: the rooms"
+	@$(BIN)/lint-imports
+
+bench: $(FULL) ## Measure speed, size and memory beside the peers; long; writes results/speed.csv
+	@$(BIN)/python benchmarks/run.py $(BENCH)
+
+docs: $(FULL) ## Build the documentation into build/site
+	@echo "Building build/site/index.html"
+	@$(BIN)/mkdocs build --strict --quiet
+	@echo "Done: open build/site/index.html"
+
+clean: ## Remove the environment and all that was built; runs/ stays
+	@echo "Removing $(VENV) and build/"
+	@rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# A missing stamp means a new or an unfinished environment: start clean. One that is only older than
+# pyproject.toml or constraints.txt is brought up to date where it stands.
+$(BASE): pyproject.toml constraints.txt
+	@[ -n "$(VERSION)" ] || { echo "make: $(PYTHON) does not run; name a Python of 3.10 or later: make PYTHON=python3.12 run" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "make: $(PYTHON) is Python $(VERSION) and mesoscope needs 3.10 or later: make PYTHON=python3.12 run" >&2; exit 2; }
+	@if [ ! -e $@ ]; then \
+	  echo "Set-up: a new environment in $(VENV) with Python $(VERSION)"; \
+	  $(PYTHON) -m venv --clear $(VENV) || { echo "make: $(PYTHON) cannot make environments; on Debian and Ubuntu: apt install python3-venv; or name another Python: make PYTHON=python3.12 run" >&2; exit 2; }; \
+	fi
+	@echo "Set-up: installing mesoscope and what scanning needs (without torch, about 150 MB to load)"
+	@$(PIP) -e .
+	@touch $@
+
+$(FULL): $(BASE)
+	@echo "Set-up: installing what training, reports and tests need (torch among it: some minutes)"
+	@$(PIP) -e '.[report,train,dev]'
+	@touch $@
