@@ -108,6 +108,10 @@ class FaceScore:
     time_s: float | None = None
     heat: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.p_fake <= 1:
+            raise OptionError(f"p_fake of a face must lie in 0..1, got {self.p_fake}")
+
     def to_dict(self) -> dict[str, Json]:
         """The JSON shape; the heat map stays behind."""
         return {
@@ -272,6 +276,13 @@ class ModelCard:
     graph_sha256: str = ""
     self_check: tuple[float, ...] = ()
     card_version: int = 1
+
+    def __post_init__(self) -> None:
+        if not (self.input_px >= 1 and 1 <= self.crop_margin < math.inf):
+            raise ModelError(
+                "a card needs input_px and crop_margin of at least 1, got "
+                f"{self.input_px} and {self.crop_margin}"
+            )
 
     def to_json(self) -> str:
         """The card as JSON, keys sorted."""

@@ -8,14 +8,15 @@
     └── test/        {real,fake}/…           optional
 
 With a ``manifest.csv`` at the root (``path,label,source,group,split,sha256``) the folders are not
-walked.
+walked. Names of folders, labels and splits are read in whatever case.
 """
 
 from __future__ import annotations
 
 import csv
+import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from mesoscope.errors import DatasetError
 from mesoscope.media.kinds import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
 SPLITS = ("train", "validation", "test")
 LABELS = {"real": 0, "fake": 1}
@@ -67,33 +68,43 @@ def read_dataset(root: Path) -> list[Sample]:
         DatasetError: A missing folder, a manifest with a wrong column or label, no picture at all.
     """
     if not root.is_dir():
-        raise DatasetError(f"{root}: no such folder: give the folder that holds train/ and validation/")
-    manifest = root / "manifest.csv"
-    samples = _read_manifest(manifest) if manifest.is_file() else _walk(root)
-    if not samples:
         raise DatasetError(
-            f"{root}: no pictures found: expected {root.name}/train/real, {root.name}/train/fake, …"
+            f"{root}: no such folder: give the folder that holds train/ and validation/"
         )
+    manifest = root / "manifest.csv"
+    if manifest.is_file():
+        samples, expected = _read_manifest(manifest), "manifest.csv has no rows"
+    else:
+        samples, expected = _walk(root), "expected train/real, train/fake, … or a manifest.csv"
+    if not samples:
+        raise DatasetError(f"{root}: no pictures found: {expected}")
     return samples
 
 
 def read_datasets(roots: Sequence[Path]) -> list[Sample]:
-    """Several data sets as one; a source's name is made unique where two roots share it."""
+    """Several data sets as one.
+
+    A source's name is made unique where two roots share it, and groups of different roots are
+    never one.
+
+    Raises:
+        DatasetError: As :func:`read_dataset`, or a root given twice.
+    """
+    if len(roots) == 1:
+        return read_dataset(roots[0])
     samples: list[Sample] = []
     owner: dict[str, Path] = {}
+    seen: set[Path] = set()
     for root in roots:
+        if root.resolve() in seen:
+            raise DatasetError(f"{root}: given twice: name each data set once")
+        seen.add(root.resolve())
         found = read_dataset(root)
-        taken = {s.source for s in found if owner.get(s.source, root) != root}
+        taken = {s.source for s in found if s.source in owner}
         for sample in found:
             owner.setdefault(sample.source, root)
-            if sample.source in taken:
-                name = f"{sample.source} ({root})"
-                samples.append(
-                    Sample(sample.path, sample.label, name, f"{root}:{sample.group}",
-                           sample.split, sample.sha256)
-                )  # fmt: skip
-            else:
-                samples.append(sample)
+            source = f"{sample.source} ({root})" if sample.source in taken else sample.source
+            samples.append(replace(sample, source=source, group=f"{root}:{sample.group}"))
     return samples
 
 
@@ -106,52 +117,75 @@ def require_both_classes(samples: Iterable[Sample], split: str, where: str) -> N
     count = Counter(s.label for s in samples if s.split == split)
     for name, label in LABELS.items():
         if not count[label]:
-            raise DatasetError(f"{where}: no {name} pictures in {split}: put some in {split}/{name}/")
+            raise DatasetError(
+                f"{where}: no {name} pictures in {split}: put some in {split}/{name}/"
+            )
 
 
 def _read_manifest(manifest: Path) -> list[Sample]:
-    root = manifest.parent
-    samples = []
     try:
         with manifest.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
-            missing = [c for c in _COLUMNS if c not in (rows.fieldnames or ())]
+            rows.fieldnames = [name.strip().lower() for name in rows.fieldnames or ()]
+            missing = [c for c in _COLUMNS if c not in rows.fieldnames]
             if missing:
-                raise DatasetError(f"{manifest}: no column {missing[0]!r}: it needs {', '.join(_COLUMNS)}")
-            for number, row in enumerate(rows, start=2):
-                samples.append(_sample(root, row, f"{manifest}, line {number}"))
+                raise DatasetError(
+                    f"{manifest}: no column {missing[0]!r}: its first line must name "
+                    f"{', '.join(_COLUMNS)}, with commas between"
+                )
+            return [
+                _sample(manifest.parent, row, f"{manifest}, line {rows.line_num}") for row in rows
+            ]
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise DatasetError(f"{manifest}: cannot be read: {error}") from error
-    return samples
 
 
 def _sample(root: Path, row: dict[str, str | None], where: str) -> Sample:
     path, label, split = ((row[c] or "").strip() for c in _COLUMNS)
-    if label not in LABELS:
+    if label.lower() not in LABELS:  # not 1 and 0 either: some sets mean fake by 0
         raise DatasetError(f"{where}: label {label!r} is neither real nor fake")
-    if split not in _SPLIT_NAMES:
+    if split.lower() not in _SPLIT_NAMES:
         raise DatasetError(f"{where}: split {split!r} is none of {', '.join(SPLITS)}")
     relative = Path(path)
     if not path or relative.is_absolute() or ".." in relative.parts:
         raise DatasetError(f"{where}: path {path!r} must be relative and inside the data set")
     return Sample(
         path=root / relative,
-        label=LABELS[label],
-        source=(row.get("source") or "").strip() or root.name,
+        label=LABELS[label.lower()],
+        source=(row.get("source") or "").strip() or root.resolve().name,
         group=(row.get("group") or "").strip() or path,
-        split=_SPLIT_NAMES[split],
+        split=_SPLIT_NAMES[split.lower()],
         sha256=(row.get("sha256") or "").strip(),
     )
 
 
 def _walk(root: Path) -> list[Sample]:
     samples = []
-    for folder in sorted(p for p in root.iterdir() if p.is_dir() and p.name in _SPLIT_NAMES):
+    for split_folder in _folders(root, _SPLIT_NAMES):
+        split = _SPLIT_NAMES[split_folder.name.lower()]
         for name, label in LABELS.items():
-            for path in sorted((folder / name).rglob("*")):
-                if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file():
+            for folder in _folders(split_folder, (name,)):
+                for path in _pictures(folder):
                     group = path.relative_to(root).as_posix()
-                    samples.append(
-                        Sample(path, label, root.resolve().name, group, _SPLIT_NAMES[folder.name])
-                    )
+                    samples.append(Sample(path, label, root.resolve().name, group, split))
     return samples
+
+
+def _folders(parent: Path, names: Container[str]) -> list[Path]:
+    """The folders of these names, in whatever case: some sets write Train/Real."""
+    try:
+        return sorted(p for p in parent.iterdir() if p.name.lower() in names and p.is_dir())
+    except OSError as error:
+        raise DatasetError(f"{parent}: cannot be listed: {error.strerror}") from error
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """All below with a picture's suffix; broken links too, so that the survey names them."""
+
+    def stop(error: OSError) -> None:
+        raise DatasetError(f"{error.filename}: cannot be listed: {error.strerror}") from error
+
+    found = []
+    for parent, _, names in os.walk(folder, onerror=stop):
+        found += [Path(parent, n) for n in names if Path(n).suffix.lower() in PICTURE_SUFFIXES]
+    return sorted(found)

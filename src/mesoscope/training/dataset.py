@@ -73,7 +73,7 @@ def survey(
     for split in ("train", "validation"):
         require_both_classes(used, split, where)
     answers = list(watch(ahead(_read_once, used, threads=cores()), len(used)))  # type: ignore[arg-type]
-    bad = [f"{s.path}: {a}" for s, a in zip(used, answers, strict=True) if isinstance(a, Exception)]
+    bad = [str(answer) for answer in answers if isinstance(answer, Exception)]
     if bad and not skip_unreadable:
         listing = "\n  ".join(bad)
         raise DatasetError(
@@ -101,7 +101,7 @@ def survey(
 def _read_once(sample: Sample) -> str | MesoscopeError:
     try:
         data = read_bytes(sample.path)
-        decode(data, sample.path.name)
+        decode(data, str(sample.path))
     except MesoscopeError as error:
         return error
     return hashlib.sha256(data).hexdigest()

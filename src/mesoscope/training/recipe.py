@@ -6,6 +6,8 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
+import re
 import sys
 import typing
 from dataclasses import dataclass, field
@@ -19,8 +21,10 @@ else:
     import tomli as tomllib
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +181,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
             type, a value out of range.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise RecipeError(f"{path}: no such recipe: recipes/ holds the project's own") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -231,13 +235,14 @@ def _fill(kind: type[Any], data: Mapping[str, Any], where: str, prefix: str) -> 
 
 
 def _nearest(key: str) -> str:
+    recipe = Recipe().to_dict()
     known = [
         f"{top}.{sub}" if isinstance(value, dict) else top
-        for top, value in Recipe().to_dict().items()
+        for top, value in recipe.items()
         for sub in (value if isinstance(value, dict) else [""])
     ]
     last = {k.rpartition(".")[2]: k for k in known}
-    close = difflib.get_close_matches(key, known, 1, 0.5) or [
+    close = difflib.get_close_matches(key, [*recipe, *known], 1, 0.5) or [
         last[k] for k in difflib.get_close_matches(key.rpartition(".")[2], list(last), 1, 0.5)
     ]
     return f": did you mean {close[0]!r}?" if close else f": known are {', '.join(known)}"
@@ -247,8 +252,9 @@ def _check(recipe: Recipe, where: str) -> None:
     a, o, d = recipe.augment, recipe.optimise, recipe.data
     chances = ("flip", "colour", "rescale", "blur", "noise", "jpeg")
     rules = [(f"augment.{k} must lie in 0..1", 0 <= getattr(a, k) <= 1) for k in chances]
+    rules += [(f"{k} must be finite", math.isfinite(v)) for k, v in _floats(recipe.to_dict())]
     rules += [
-        ("name must be letters, digits, - or _", recipe.name.replace("-", "_").isidentifier()),
+        ("name must be letters a to z, digits, - or _", bool(_NAME.fullmatch(recipe.name))),
         ("precision must be '32' or 'bf16'", recipe.precision in ("32", "bf16")),
         ("network.dropout must lie in 0..1", 0 <= recipe.network.dropout < 1),
         ("augment.crop_scale_min must lie in 0.1..1", 0.1 <= a.crop_scale_min <= 1),
@@ -276,7 +282,18 @@ def _check(recipe: Recipe, where: str) -> None:
             raise RecipeError(f"{where}: {rule}")
 
 
+def _floats(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _floats(value, f"{key}.")
+        elif isinstance(value, float):
+            yield prefix + key, value
+
+
 def _toml(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return json.dumps(value) if isinstance(value, str) else repr(value)
+    if isinstance(value, str):
+        # JSON's escapes are TOML's, but TOML has no surrogate pairs and wants DEL escaped.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value)
