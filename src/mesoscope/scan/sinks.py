@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -61,7 +62,7 @@ class Lines:
             OutputError: The disk is full or the file is gone.
             BrokenPipeError: The reader of a pipe has gone; the caller stops quietly.
         """
-        data = text.encode("ascii", "backslashreplace") + b"\n"
+        data = text.encode("utf-8", "surrogateescape") + b"\n"
         try:
             left = memoryview(data)
             while left:
@@ -70,7 +71,8 @@ class Lines:
             raise
         except OSError as error:
             if self._owned:
-                os.ftruncate(self._fd, self._written)
+                with contextlib.suppress(OSError):  # a device cannot be cut
+                    os.ftruncate(self._fd, self._written)
             raise OutputError(
                 f"{self._name}: {error.strerror}: the lines written before are whole; free some "
                 "space and scan again"
@@ -104,7 +106,7 @@ class JsonLines:
 
 
 class Csv:
-    """One row a source, with a header; names that are not plain ASCII are UTF-8."""
+    """One row a source, with a header; names are written in the bytes they have on disk."""
 
     def __init__(self, target: Path | int) -> None:
         self._lines = Lines(target)

@@ -90,7 +90,9 @@ def train(
         OutputError: The run folder cannot be written.
     """
     fabric = _fabric(accelerator, devices, nodes, PRECISION[recipe.precision])
-    if fabric.is_global_zero:
+    if not fabric.is_global_zero:
+        watcher = _Silent()
+    else:
         _open_run(run, recipe, resume=resume)
     fabric.barrier()
     where = ", ".join(str(root) for root in roots)
@@ -153,6 +155,23 @@ class _Log:
         self._watcher.epoch(record, state)
 
 
+class _Silent:
+    """For all processes but the first."""
+
+    def step(self, *, done: int, total: int, loss: float, images_per_s: float) -> None:
+        """Nothing."""
+
+    def epoch(self, record: dict[str, Any], state: State) -> None:
+        """Nothing."""
+
+    def count(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:  # noqa: ARG002
+        """The items."""
+        return items
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+
 def _write_log(run: Path, state: State) -> None:
     # Written whole from the checkpoint's history: a killed run leaves no line of an epoch that is
     # trained again.
@@ -170,8 +189,8 @@ def _finish(
     net = build(recipe.network.architecture, dropout=recipe.network.dropout).eval()
     net.load_state_dict(checkpoint.unpack("mean", tensors))
     margin = recipe.data.crop_margin
-    counted = watcher.count(data.validation, len(data.validation), "calibrating")
-    logits = scores_of(net, list(counted), margin, fabric)
+    watcher.say(f"calibrating on {len(data.validation)} validation pictures")
+    logits = scores_of(net, data.validation, margin, fabric)
     calibration, thresholds = decide(recipe, data.validation, logits)
 
     picks = np.linspace(0, len(data.validation) - 1, CHECK_CROPS).astype(int)

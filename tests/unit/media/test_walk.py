@@ -1,0 +1,98 @@
+"""Which files a walk gives out, and in which order."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mesoscope.media.walk import Unreadable, walk
+
+
+def picture(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(path, format="PNG")
+    return path
+
+
+def names(found, root):
+    return [os.path.relpath(f.path if isinstance(f, Unreadable) else f, root) for f in found]
+
+
+def test_sorted_by_name_within_each_folder_and_recursive(tmp_path):
+    for name in ("b.png", "a/z.png", "a/b/c.jpg", "c/a.webp", "A.PNG"):
+        picture(tmp_path / name)
+    expected = ["A.PNG", "a/b/c.jpg", "a/z.png", "b.png", "c/a.webp"]
+    assert names(walk([str(tmp_path)]), tmp_path) == expected
+
+
+def test_content_counts_where_the_suffix_says_nothing(tmp_path):
+    picture(tmp_path / "no_suffix")
+    picture(tmp_path / "odd.dat")
+    (tmp_path / "notes.txt").write_text("text")
+    (tmp_path / "text.jpg").write_text("a picture by its name")  # its row will say what it is
+    skipped = []
+    found = names(walk([str(tmp_path)], skipped=skipped.append), tmp_path)
+    assert found == ["no_suffix", "odd.dat", "text.jpg"]
+    assert skipped == [str(tmp_path / "notes.txt")]
+
+
+def test_a_named_file_is_always_given_out(tmp_path):
+    (tmp_path / "notes.txt").write_text("text")
+    assert list(walk([str(tmp_path / "notes.txt")])) == [str(tmp_path / "notes.txt")]
+
+
+def test_missing_paths_and_broken_links_are_rows(tmp_path):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/broken.png").symlink_to(tmp_path / "nowhere")
+    found = list(walk([str(tmp_path / "none"), str(tmp_path / "x")]))
+    assert [f.error.code for f in found] == ["source.missing", "source.missing"]
+    assert "points nowhere" in str(found[1].error)
+
+
+def test_a_link_loop_is_reported_once(tmp_path):
+    picture(tmp_path / "a/x.png")
+    (tmp_path / "a/again").symlink_to(tmp_path)
+    (tmp_path / "self").symlink_to("self")
+    found = list(walk([str(tmp_path)]))
+    assert names(found, tmp_path) == ["a/again", "a/x.png", "self"]
+    assert "loop" in str(found[0].error)
+    assert isinstance(found[2], Unreadable)
+
+
+def test_links_to_folders_elsewhere_are_followed(tmp_path):
+    picture(tmp_path / "far/x.png")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/link").symlink_to(tmp_path / "far")
+    assert names(walk([str(tmp_path / "here")]), tmp_path / "here") == ["link/x.png"]
+
+
+def test_an_unreadable_folder_is_a_row_and_the_walk_goes_on(tmp_path, monkeypatch):
+    picture(tmp_path / "a/x.png")
+    picture(tmp_path / "b/y.png")
+    real = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("a"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = list(walk([str(tmp_path)]))
+    assert names(found, tmp_path) == ["a", "b/y.png"]
+    assert "Permission denied" in str(found[0].error)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are bytes on POSIX only")
+def test_names_that_are_not_utf8(tmp_path):
+    raw = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    with open(raw, "wb") as file:  # noqa: PTH123
+        file.write(picture(tmp_path / "ok.png").read_bytes())
+    found = list(walk([str(tmp_path)]))
+    assert [os.fsencode(f) for f in found] == [raw, os.fsencode(tmp_path / "ok.png")]
+
+
+def test_pipes_and_sockets_in_folders_are_passed_over(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    picture(tmp_path / "x.png")
+    assert names(walk([str(tmp_path)]), tmp_path) == ["x.png"]
