@@ -8,9 +8,9 @@ https://protobuf.dev/programming-guides/encoding and ``onnx.proto`` for ``ModelP
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
-import math
 import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
@@ -190,7 +190,7 @@ def _opened(path: Path) -> IO[bytes]:
     try:
         return path.open("rb")
     except FileNotFoundError as error:
-        raise ModelMissing(f"{path}: no such file: mesoscope models list names the shipped") from error
+        raise ModelMissing(f"{path}: no such file (mesoscope models list)") from error
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         raise ModelError(f"{path}: cannot be read: {error}") from error
 
@@ -280,27 +280,24 @@ def _card(value: bytes, path: Path) -> ModelCard:
 
 
 def _wrong_key(card: ModelCard) -> str | None:
-    """The first key of a card whose value is not what the annotation says; JSON has no types."""
-    texts = [(card, k) for k in ("name", "architecture", "resize", "training_data", "licence")]
-    texts += [(card, k) for k in ("recipe_sha256", "source", "label_convention", "graph_sha256")]
-    texts += [(card.calibration, "method"), (card.calibration, "fitted_on")]
-    texts += [(card.thresholds, "rule")]
-    numbers = [(card.calibration, "scale"), (card.calibration, "shift"), (card, "crop_margin")]
-    numbers += [(card.thresholds, "real_below"), (card.thresholds, "fake_above")]
-    checks = [(k, isinstance(getattr(owner, k), str)) for owner, k in texts]
-    checks += [(k, _finite(getattr(owner, k))) for owner, k in numbers]
-    checks += [
-        ("name", bool(card.name)),
-        ("input_px", type(card.input_px) is int and 0 < card.input_px <= 1 << 14),
-        ("parameters", type(card.parameters) is int and card.parameters >= 0),
-        ("self_check", all(_finite(p) and 0 <= p <= 1 for p in card.self_check)),
-        ("metrics", isinstance(card.metrics, dict)),
-    ]
-    return next((key for key, right in checks if not right), None)
+    """The first key of a card whose value is not what its annotation says: JSON has no types."""
+    for owner in (card, card.calibration, card.thresholds):
+        for field in dataclasses.fields(owner):
+            if not _fits(getattr(owner, field.name), str(field.type)):
+                return field.name
+    return "name" if not card.name else None if card.input_px else "input_px"
 
 
-def _finite(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+def _fits(value: object, kind: str) -> bool:
+    if kind == "str":
+        return isinstance(value, str)
+    if kind == "int":
+        return type(value) is int and 0 <= value < 1 << 31
+    if kind == "float":
+        return isinstance(value, float | int) and abs(value) < 1e9  # neither nan nor infinite
+    if kind == "tuple[float, ...]":
+        return isinstance(value, tuple) and all(_fits(p, "float") and 0 <= p <= 1 for p in value)
+    return kind != "Mapping[str, Json]" or isinstance(value, dict)
 
 
 def _graph_digest(file: IO[bytes], where: Path | str) -> str:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from mesoscope.errors import ModelMismatch, OutputError
-from mesoscope.model_file import CARD_KEY, graph_sha256
+from mesoscope.model_file import CARD_KEY, graph_sha256, read_card
 from mesoscope.scorer import OnnxScorer, Scores, check_pictures
 from mesoscope.training import graph
 from mesoscope.training.nets import parameter_count
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mesoscope.training.nets.meso4 import Meso4
     from mesoscope.types import Calibration, ModelCard, Pixels
 
-__all__ = ["TOLERANCE", "Judging", "export"]
+__all__ = ["TOLERANCE", "Judging", "export", "stamp"]
 
 TOLERANCE = 1e-4
 OPSET = 20  # read by ONNX Runtime 1.17 and later
@@ -57,6 +57,7 @@ class Judging(nn.Module):
         self.scale, self.shift = calibration.scale, calibration.shift
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``[N, S, S, 3] uint8`` → p_fake ``[N]``, logit ``[N]``, heat ``[N, h, w]``."""
         x = crops.permute(0, 3, 1, 2).float() / 255  # [N, 3, S, S]
         a = self.net.features(x)
         logit = self.scale * self.net.judge(a) + self.shift
@@ -95,7 +96,7 @@ def export(
         OutputError: The disk is full, or the folder cannot be written.
     """
     if not calibration.scale > 0:
-        raise ModelMismatch(f"{out}: a calibration must have a positive scale, got {calibration.scale}")
+        raise ModelMismatch(f"{out}: the calibration's scale must be positive: {calibration.scale}")
     judging = Judging(net, calibration).eval()
     model = _to_onnx(judging, card.input_px)
     card = dataclasses.replace(
@@ -123,6 +124,30 @@ def export(
     finally:
         with contextlib.suppress(OSError):
             fresh.unlink(missing_ok=True)
+    return card
+
+
+def stamp(path: Path, card: ModelCard) -> ModelCard:
+    """Put another card into a model file; its graph stays byte for byte.
+
+    Args:
+        path: A file that :func:`export` wrote.
+        card: What it should say; the fields that export sets are kept from the file.
+
+    Returns:
+        The card as it stands in the file.
+
+    Raises:
+        ModelError: Not a model file.
+        OutputError: It cannot be written.
+    """
+    old = read_card(path)
+    measured = ("calibration", "self_check", "graph_sha256", "parameters")
+    card = dataclasses.replace(card, **{name: getattr(old, name) for name in measured})
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.writing")
+    with _writing(path):
+        fresh.write_bytes(_with_card(onnx.load(path), card))
+        fresh.replace(path)
     return card
 
 
@@ -173,7 +198,7 @@ def _compare(judging: Judging, scorer: OnnxScorer, crops: Pixels, out: Path) -> 
                 if not difference <= TOLERANCE:  # nan is refused too
                     raise ModelMismatch(
                         f"{out}: not written: {name} in ONNX Runtime differs from torch by "
-                        f"{difference:.2g} (at most {TOLERANCE} is allowed); are all weights finite?"
+                        f"{difference:.2g}, and {TOLERANCE} is allowed; are all weights finite?"
                     )
 
 

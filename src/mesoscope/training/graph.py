@@ -56,7 +56,7 @@ def fold_constants(model: onnx.ModelProto) -> None:
 
 
 def fold_division(model: onnx.ModelProto) -> None:
-    """``conv(x / c)`` → ``conv'(x)`` with weights divided by ``c``: exact, as a convolution is linear.
+    """``conv(x / c)`` → ``conv'(x)`` with weights divided by ``c``, as a convolution is linear.
 
     Padding is zero before and after. Only where convolutions alone read the quotient, and each
     of their weights has no other reader.
@@ -90,12 +90,14 @@ def pool_before_norm(model: onnx.ModelProto) -> None:
     normalised. One channel that the norm turns upside down keeps its block as it is.
     """
     readers, known = _readers(model), _constants(model)
-    nodes = list(model.graph.node)
-    for norm in nodes:
+    nodes, outputs = list(model.graph.node), {output.name for output in model.graph.output}
+    for norm in list(nodes):
         if norm.op_type != "BatchNormalization" or norm.input[1] not in known:
             continue
         after = readers.get(norm.output[0], [])
-        if len(after) != 1 or after[0].op_type != "MaxPool" or (known[norm.input[1]] < 0).any():
+        if len(after) != 1 or after[0].op_type != "MaxPool" or norm.output[0] in outputs:
+            continue
+        if (known[norm.input[1]] < 0).any():
             continue
         pool = after[0]
         before, between, behind = norm.input[0], norm.output[0], pool.output[0]
@@ -106,7 +108,7 @@ def pool_before_norm(model: onnx.ModelProto) -> None:
     _replace_nodes(model, nodes)
 
 
-def _constants(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
+def _constants(model: onnx.ModelProto) -> dict[str, NDArray[np.float32]]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 

@@ -1,0 +1,89 @@
+"""``mesoscope import-keras``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mesoscope.errors import MissingExtra, OptionError
+from mesoscope.types import Calibration, ModelCard, Pixels, Thresholds
+
+LICENCE = "Apache-2.0, copyright 2018 Darius Afchar et al."
+TRAINING_DATA = (
+    "As stated by the authors (Afchar et al., WIFS 2018): faces from forged and real videos; files "
+    "named DF: their Deepfake set, files named F2F: Face2Face of FaceForensics."
+)
+NOISE_CROPS = 4
+
+
+@click.command("import-keras")
+@click.argument("file", metavar="FILE.h5", type=click.Path(path_type=Path))
+@click.option(
+    "--arch",
+    required=True,
+    type=click.Choice(["meso4", "mesoinception4"]),
+    help="The network that the file holds.",
+)
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    metavar="OUT.onnx",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The model file to write.",
+)
+@click.option("--name", help="Name in the model's card.  [default: from the name of OUT.onnx]")
+@click.option("--force", is_flag=True, help="Replace OUT.onnx where it exists.")
+def command(file: Path, arch: str, out: Path, name: str | None, *, force: bool) -> None:
+    """Turn the MesoNet authors' Keras weights into a model file.
+
+    Their output is the probability of real; the model's p_fake is one minus that. Nothing is
+    written where the file does not hold the network asked for.
+    """
+    if out.suffix != ".onnx":
+        raise OptionError(f"{out}: a model file must be named .onnx")
+    if out.exists() and not force:
+        raise OptionError(f"{out}: exists already: choose another name, or replace it with --force")
+    name = out.stem if name is None else name
+    if not name or not name.isprintable() or any(c in name for c in "@/\\"):
+        raise OptionError(f"--name {name!r}: use printable characters other than @ / \\")
+    try:
+        from mesoscope.training.export import export
+        from mesoscope.training.keras_weights import read_keras
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "mesoscope":
+            raise
+        raise MissingExtra(str(error.name), extra="train") from error
+    from mesoscope.model_file import model_id
+
+    net = read_keras(file, arch)
+    card = ModelCard(
+        name=name,
+        architecture=arch,
+        thresholds=Thresholds(0.5, 0.5, "the authors' own: one half"),
+        training_data=TRAINING_DATA,
+        licence=LICENCE,
+        source=(
+            f"{file.name} of DariusAf/MesoNet: the MesoNet authors' weights, unchanged but for the "
+            "output, which is turned round to mean fake"
+        ),
+    )
+    card = export(net, out, card, Calibration(), check_crops=_noise())
+    answers = ", ".join(f"{p:.6f}" for p in card.self_check)
+    click.echo(f"{out}: {model_id(out)}, {arch}, {card.parameters:,} parameters, not calibrated")
+    click.echo(f"compared with torch; p_fake of the four check pictures: {answers}")
+
+
+def _noise() -> Pixels:
+    """Seeded noise of four strengths: no face may be at hand, and none is needed.
+
+    The exporter compares on its four smooth check pictures as well; between them they drive the
+    network through dark, bright, flat and rough input. A training run compares on faces.
+    """
+    import numpy as np
+
+    random = np.random.default_rng(2018)
+    noise = random.normal(0.0, 1.0, (NOISE_CROPS, 256, 256, 3))
+    strength = np.array([8.0, 24.0, 64.0, 128.0])[:, None, None, None]
+    return np.clip(128 + strength * noise, 0, 255).astype(np.uint8)

@@ -1,0 +1,173 @@
+"""``mesoscope models``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mesoscope.cli.main import DONE, MODEL
+from mesoscope.errors import ModelError, ModelMismatch
+from mesoscope.model_file import (
+    file_sha256,
+    find_model,
+    model_id,
+    read_card,
+    shipped,
+    verify_bytes,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mesoscope.types import Json, ModelCard
+
+DEFAULT = "meso4"
+COLUMN, WIDTH = 16, 100  # of the names in a card, and of its lines
+
+
+@click.group("models")
+def command() -> None:
+    """Show and check model files."""
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of cards.")
+def list_models(*, as_json: bool) -> None:
+    """List the shipped models, one a line."""
+    models = shipped()
+    if as_json:
+        click.echo(json.dumps([_as_dict(path) for path in models.values()], indent=2))
+        return
+    if not models:
+        click.echo("no model is shipped with this build: train one, or give a file")
+        return
+    rows = [("name", "id", "architecture", "parameters", "real below", "fake from", "licence")]
+    for name, path in models.items():
+        card, cuts = read_card(path), read_card(path).thresholds
+        rows.append(
+            (
+                name,
+                model_id(path),
+                card.architecture,
+                f"{card.parameters:,}",
+                f"{cuts.real_below:.3f}",
+                f"{cuts.fake_above:.3f}",
+                card.licence,
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
+
+
+@command.command("show")
+@click.argument("model", metavar="[NAME|FILE]", default=DEFAULT)
+@click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
+def show(model: str, *, as_json: bool) -> None:
+    """Show a model's card; without an argument that of meso4."""
+    path = find_model(model)
+    if as_json:
+        click.echo(json.dumps(_as_dict(path), indent=2))
+        return
+    for name, value in _lines(path):
+        folded = textwrap.wrap(value, WIDTH - COLUMN, break_on_hyphens=False) or [""]
+        for i, line in enumerate(folded):
+            click.echo(f"{'' if i else name:<{COLUMN}}{line}".rstrip())
+
+
+@command.command("verify")
+@click.argument("models", metavar="[NAME|FILE]…", nargs=-1)
+def verify(models: tuple[str, ...]) -> int:
+    """Check models: the graph's hash, the file's where it is a shipped one, and real answers.
+
+    Without an argument all shipped models are checked. Exit code 3 where a check fails.
+    """
+    asked = models or tuple(shipped())
+    if not asked:
+        click.echo("no model is shipped with this build: give a file")
+    code = DONE
+    for model in asked:
+        try:
+            click.echo(_verified(find_model(model)))
+        except ModelError as error:  # the others are checked all the same
+            click.echo(f"mesoscope: {error}", err=True)
+            code = MODEL
+    return code
+
+
+def _verified(path: Path) -> str:
+    from mesoscope.scorer import OnnxScorer, self_check
+
+    verify_bytes(path)
+    try:
+        difference = self_check(OnnxScorer(path))
+    except ModelMismatch as error:
+        raise ModelMismatch(f"{path}: self check: {error}") from error
+    listed = ", file as in SHA256SUMS" if path in shipped().values() else ""
+    return (
+        f"ok      {model_id(path)}: graph as in its card{listed}, answers as in its card "
+        f"(p_fake differs by at most {difference:.1g})"
+    )
+
+
+def _as_dict(path: Path) -> dict[str, Json]:
+    card: dict[str, Json] = json.loads(read_card(path).to_json())
+    return {
+        "id": model_id(path),
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "sha256": file_sha256(path),
+        **card,
+    }
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    """A card as names and values."""
+    card = read_card(path)
+    yield "model", model_id(path)
+    yield "file", f"{path} ({path.stat().st_size:,} bytes)"
+    yield "architecture", f"{card.architecture}, {card.parameters:,} trainable parameters"
+    yield "input", _input(card)
+    yield "answer", f"{card.label_convention}; higher = more fake"
+    yield "fake from", f"p_fake ≥ {card.thresholds.fake_above:.4f}"
+    yield "real below", f"p_fake < {card.thresholds.real_below:.4f}; between the two: inconclusive"
+    yield "thresholds", card.thresholds.rule
+    yield "calibration", _calibration(card)
+    yield "trained on", " ".join(card.training_data.split()) or "not recorded"
+    yield from _metrics(card.metrics)
+    yield "licence", card.licence or "not recorded"
+    yield "source", card.source or "not recorded"
+    yield "recipe SHA-256", card.recipe_sha256 or "none"
+    yield "graph SHA-256", card.graph_sha256
+    yield "file SHA-256", file_sha256(path)
+
+
+def _input(card: ModelCard) -> str:
+    return (
+        f"RGB crops of {card.input_px}×{card.input_px}, side = longest side of the face box × "
+        f"{card.crop_margin:g}, filter {card.resize}"
+    )
+
+
+def _calibration(card: ModelCard) -> str:
+    values = dataclasses.asdict(card.calibration)
+    if values["method"] == "none":
+        return "none"
+    fitted = f", fitted on {values['fitted_on']}" if values["fitted_on"] else ""
+    line = f"logit = {values['scale']:.4g} × network's {values['shift']:+.4g}"
+    return f"{values['method']}: {line}{fitted}"
+
+
+def _metrics(metrics: Mapping[str, Json], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Measured figures, a nested group under its names joined by dots."""
+    for key, value in metrics.items():
+        if isinstance(value, dict):
+            yield from _metrics(value, f"{prefix}{key}.")
+        else:
+            shown = f"{value:.4f}" if isinstance(value, float) else str(value)
+            yield ("measured" if not prefix else ""), f"{prefix}{key} = {shown}"

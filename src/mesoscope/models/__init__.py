@@ -1,0 +1,1 @@
+"""The shipped model files, beside ``SHA256SUMS``; :mod:`mesoscope.model_file` finds them."""

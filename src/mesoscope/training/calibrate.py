@@ -1,0 +1,178 @@
+"""From raw logits to probabilities, and from probabilities to labels; on validation data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mesoscope.errors import OptionError
+from mesoscope.types import Calibration, Thresholds
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
+
+__all__ = ["MIN_DECIDED", "SMALLEST_SLOPE", "choose_thresholds", "platt"]
+
+MIN_DECIDED = 20  # fewer faces on one side of a cut support no claim about its error
+SMALLEST_SLOPE = 1e-3  # log-odds that one standard deviation of the logit moves, at least
+STEPS = 100
+
+
+def platt(
+    logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None, *, method_note: str = ""
+) -> Calibration:
+    """Fit ``p_fake = sigmoid(scale · logit + shift)`` by maximum likelihood.
+
+    Platt, *Probabilistic outputs for support vector machines*, 1999, with his smoothed targets,
+    which also keep the fit finite where the classes do not overlap; Newton's method with
+    backtracking as in Lin, Lin & Weng, *A note on Platt's probabilistic outputs*, Machine Learning
+    68, 2007.
+
+    The scale stays positive, as calibration must not turn the ranking round. Where the best scale
+    would be zero or negative, so where the logit ranks reals above fakes, it is held at a slope so
+    small that every ``p_fake`` lies at the share of fakes: such a model says "cannot tell" instead
+    of ending a training run that took hours, and ``method`` records it.
+
+    Args:
+        logits: ``(n,)``, higher = more fake.
+        labels: ``(n,)``, 1 = fake, 0 = real; both must occur.
+        weights: ``(n,)``, not negative, such as those that make each source and class count alike;
+            only their ratios matter.
+        method_note: What it was fitted on, for the card.
+
+    Returns:
+        Scale and shift.
+
+    Raises:
+        OptionError: Shapes that differ, labels other than 0 and 1, a value that is not finite, a
+            class without weight.
+    """
+    x, fake, w = _checked(logits, labels, weights, "logits")
+    centre = float(np.average(x, weights=w))
+    spread = float(np.sqrt(np.average((x - centre) ** 2, weights=w))) or 1.0
+    z = (x - centre) / spread  # both unknowns of one size: Newton's system is well conditioned
+    n_fake, n_real = _effective(w[fake]), _effective(w[~fake])
+    target = np.where(fake, (n_fake + 1) / (n_fake + 2), 1 / (n_real + 2))
+    slope, offset = _newton(z, target, w, slope_free=True)
+    method = "Platt scaling"
+    if slope < SMALLEST_SLOPE:
+        slope, offset = _newton(z, target, w, slope_free=False)
+        method = "Platt scaling, scale held at its least: the logit does not rank fakes above reals"
+    scale = slope / spread
+    return Calibration(scale, offset - scale * centre, method, method_note)
+
+
+def choose_thresholds(
+    p_fake: ArrayLike, labels: ArrayLike, target_error: float, weights: ArrayLike | None = None
+) -> Thresholds:
+    """The two cuts that decide as many faces as the wanted error allows.
+
+    ``fake_above`` is the lowest cut ``t ≥ ½`` for which the share of reals among ``p_fake ≥ t`` is
+    at most ``target_error``; ``real_below`` the highest ``t ≤ ½`` for which the share of fakes
+    among ``p_fake < t`` is. The share is that of all faces on the side, which is what a user of
+    the label meets. Both cuts stay on their side of one half: a strong model could keep the
+    promise while it calls a face fake that is more likely real, and then the cuts would cross.
+    At least 20 faces must lie on a side; where no cut will do, the side is never decided (1 and 0).
+
+    Args:
+        p_fake: ``(n,)``, calibrated, 0 to 1.
+        labels: ``(n,)``, 1 = fake, 0 = real; both must occur.
+        target_error: Wanted share of wrong ones among the decided, above 0 and at most ½.
+        weights: ``(n,)``, as in :func:`platt`.
+
+    Returns:
+        Both cuts, and in ``rule`` how they came about.
+
+    Raises:
+        OptionError: As :func:`platt`, or a target or probability out of range.
+    """
+    if not 0 < target_error <= 0.5:
+        raise OptionError(f"target_error must lie above 0 and at most 0.5, got {target_error}")
+    p, fake, w = _checked(p_fake, labels, weights, "p_fake")
+    if p.min() < 0 or p.max() > 1:
+        raise OptionError(f"p_fake must lie in 0..1, got {p.min()} to {p.max()}")
+    fake_above, said_fake = _lowest_cut(p, ~fake, w, target_error)
+    # The mirrored problem has its cut among 1 − p ≥ 1 − t; "<" against "≤" is settled by the cut
+    # lying between two values and never on one, except at one half.
+    mirrored, said_real = _lowest_cut(np.where(p == 0.5, 0.0, 1 - p), fake, w, target_error)
+    real_below = 1 - mirrored
+    rule = (
+        f"at most {target_error:.0%} wrong among the decided of each side, chosen on {len(p)} faces"
+        f"{' (weighted)' if weights is not None else ''}: fake {said_fake}; real {said_real}"
+    )
+    return Thresholds(real_below, fake_above, rule)
+
+
+def _lowest_cut(p: Floats, wrong: Flags, w: Floats, target: float) -> tuple[float, str]:
+    """The lowest cut from ½ with at most ``target`` wrong at or above it, and what it decides."""
+    order = np.argsort(-p, kind="stable")
+    p, w, wrong = p[order], w[order], wrong[order]
+    decided = np.arange(1, len(p) + 1)
+    total = np.cumsum(w)
+    share = np.cumsum(w * wrong) / np.where(total > 0, total, 1)
+    last_of_tie = np.append(p[1:] != p[:-1], True)  # equal ones are decided together
+    fits = last_of_tie & (p >= 0.5) & (decided >= MIN_DECIDED) & (share <= target) & (total > 0)
+    if not fits.any():
+        return 1.0, "is never said"
+    i = int(np.flatnonzero(fits)[-1])
+    more = i + 1 < len(p) and p[i + 1] >= 0.5  # undecided ones above one half
+    cut = float(p[i + 1] + p[i]) / 2 if more else 0.5
+    return cut, f"decides {decided[i]}, {share[i]:.1%} of them wrongly"
+
+
+def _newton(z: Floats, target: Floats, w: Floats, *, slope_free: bool) -> tuple[float, float]:
+    """Minimise the weighted cross-entropy of ``sigmoid(slope · z + offset)`` against ``target``."""
+    x = np.stack([z, np.ones_like(z)])  # (2, n)
+    free = np.array([slope_free, True])
+    base = float(np.clip(np.average(target, weights=w), 1e-9, 1 - 1e-9))
+    at = np.array([0.0 if slope_free else SMALLEST_SLOPE, np.log(base / (1 - base))])
+    w = w / w.sum()
+
+    def loss(at: Floats) -> float:
+        u = at @ x
+        return float(w @ (np.logaddexp(0, u) - target * u))
+
+    now = loss(at)
+    for _ in range(STEPS):
+        p = 1 / (1 + np.exp(-np.clip(at @ x, -500, 500)))
+        gradient = (x @ (w * (p - target)))[free]
+        if np.abs(gradient).max() < 1e-10:
+            break
+        hessian = ((x * (w * p * (1 - p))) @ x.T)[np.ix_(free, free)] + 1e-12 * np.eye(free.sum())
+        step = np.zeros(2)
+        step[free] = -np.linalg.solve(hessian, gradient)
+        descent = float(gradient @ step[free])
+        length = 1.0
+        while loss(at + length * step) > now + 1e-4 * length * descent and length > 1e-10:
+            length /= 2
+        at = at + length * step
+        now = loss(at)
+    return float(at[0]), float(at[1])
+
+
+def _effective(w: Floats) -> float:
+    """How many equally weighted samples these weights are worth (Kish 1965)."""
+    return float(w.sum() ** 2 / (w**2).sum())
+
+
+def _checked(
+    values: ArrayLike, labels: ArrayLike, weights: ArrayLike | None, name: str
+) -> tuple[Floats, Flags, Floats]:
+    x, y = np.asarray(values, np.float64), np.asarray(labels)
+    w = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
+    if x.ndim != 1 or not x.shape == y.shape == w.shape:
+        raise OptionError(
+            f"{name}, labels and weights must be (n,) alike, got {x.shape}, {y.shape}, {w.shape}"
+        )
+    if not np.isin(y, (0, 1)).all():
+        raise OptionError("labels must be 0 (real) or 1 (fake)")
+    if not np.isfinite(x).all() or not np.isfinite(w).all() or (w < 0).any():
+        raise OptionError(f"{name} must be finite, and weights finite and not negative")
+    fake = y == 1
+    if not w[fake].sum() > 0 or not w[~fake].sum() > 0:
+        raise OptionError("calibration needs both classes: there is no real or no fake one")
+    return x, fake, w
