@@ -1,0 +1,186 @@
+"""``mesoscope train`` as a user runs it, killed and resumed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="training needs mesoscope[train]")
+
+from mesoscope.model_file import read_card  # noqa: E402
+
+RECIPE = """
+name = "tiny"
+seed = 5
+[data]
+images_per_epoch = 32
+[augment]
+crop_scale_min = 0.9
+[optimise]
+epochs = 4
+batch_size = 8
+ema_decay = 0.8
+"""
+
+
+def start(*arguments, out, recipe, data):
+    command = [sys.executable, "-m", "mesoscope", "train", *map(str, data)]
+    command += ["--recipe", str(recipe), "--out", str(out), *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(process):
+    text = process.communicate(timeout=240)[0]
+    return process.returncode, text
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def history(run):
+    keep = ("epoch", "loss", "auc", "auc_by_source")
+    return [{k: r[k] for k in keep} for r in map(json.loads, (run / "log.jsonl").open())]
+
+
+@pytest.mark.timeout(600)
+def test_a_killed_run_resumes_to_the_same_end(tmp_path, recipe, make_dataset):
+    data = [make_dataset("one", train=12, validation=6), make_dataset("two", train=6, validation=4)]
+    whole = tmp_path / "whole"
+    code, text = finish(start(out=whole, recipe=recipe, data=data))
+    assert code == 0, text
+
+    broken = tmp_path / "broken"
+    process = start(out=broken, recipe=recipe, data=data)
+    log = broken / "log.jsonl"
+    while not log.exists():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait(60)
+    process.stdout.close()
+    assert not (broken / "model.onnx").exists()
+    assert 1 <= len(history(broken)) < 4
+
+    code, text = finish(start("--resume", out=broken, recipe=recipe, data=data))
+    assert code == 0, text
+    assert history(broken) == history(whole)
+    a, b = read_card(whole / "model.onnx"), read_card(broken / "model.onnx")
+    assert a.graph_sha256 == b.graph_sha256
+    assert a.self_check == b.self_check
+
+    names = {
+        "recipe.toml", "log.jsonl", "curves.png", "checkpoints", "model.onnx", "metrics.json",
+        "MODEL_CARD.md",
+    }  # fmt: skip
+    assert {p.name for p in whole.iterdir()} == names
+    assert {p.suffix for p in (whole / "checkpoints").iterdir()} == {".safetensors"}
+    metrics = json.loads((whole / "metrics.json").read_text())
+    assert metrics["n"] == 20
+    assert set(metrics["by_source"]) == {"one", "two"}
+    assert "12 real + 12 fake" in a.training_data
+    assert a.calibration.method != "none"
+    card = (whole / "MODEL_CARD.md").read_text()
+    assert f"{metrics['auc']:.3f}".replace("0.", ".", 1) in card
+
+    # The finished run can be resumed too: nothing is trained again.
+    code, text = finish(start("--resume", out=whole, recipe=recipe, data=data))
+    assert code == 0, text
+    assert "epoch 1/" not in text
+    assert read_card(whole / "model.onnx").graph_sha256 == a.graph_sha256
+
+    # Another recipe, other data, or no --resume: refused, and nothing is lost.
+    for arguments, word in (
+        (["--resume", "--set", "seed=6"], "another recipe"),
+        ([], "--resume"),
+    ):
+        code, text = finish(start(*arguments, out=whole, recipe=recipe, data=data))
+        assert code == 2, text
+        assert word in text
+        assert "Traceback" not in text
+    (data[0] / "train/real/00.jpg").unlink()
+    code, text = finish(start("--resume", out=whole, recipe=recipe, data=data))
+    assert code == 2, text
+    assert "other pictures" in text
+
+    # And the model it wrote judges pictures.
+    picture = next((data[0] / "validation/fake").iterdir())
+    command = [sys.executable, "-m", "mesoscope", "scan", str(picture), "--model"]
+    done = subprocess.run(
+        [*command, str(whole / "model.onnx")], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["model"].startswith("tiny@")
+
+
+def refused(tmp_path, recipe, data, *arguments):
+    code, text = finish(start(*arguments, out=tmp_path / "run", recipe=recipe, data=data))
+    assert code == 2, text
+    assert "Traceback" not in text
+    assert not (tmp_path / "run/checkpoints/last.safetensors").exists()
+    return text
+
+
+def test_unreadable_pictures_stop_the_run_first_or_are_left_out(tmp_path, recipe, make_dataset):
+    data = [make_dataset("one")]
+    (data[0] / "train/real/bad1.jpg").write_bytes(b"")
+    (data[0] / "validation/fake/bad2.jpg").write_text("text")
+    text = refused(tmp_path, recipe, data)
+    assert "bad1.jpg" in text
+    assert "bad2.jpg" in text
+    assert "--skip-unreadable" in text
+    shutil.rmtree(tmp_path / "run", ignore_errors=True)
+    arguments = ["--skip-unreadable", "--set", "optimise.epochs=1"]
+    code, text = finish(start(*arguments, out=tmp_path / "run", recipe=recipe, data=data))
+    assert code == 0, text
+    assert "2 unreadable" in (tmp_path / "run/MODEL_CARD.md").read_text()
+    assert "2 unreadable pictures were left out" in read_card(tmp_path / "run/model.onnx").training_data
+
+
+def test_usage_errors_name_the_thing(tmp_path, recipe, make_dataset):
+    data = [make_dataset("one")]
+    assert "optimise.epochs" in refused(tmp_path, recipe, data, "--set", "optimise.epoch=3")
+    assert "no such folder" in refused(tmp_path, recipe, [tmp_path / "none"])
+    assert "no such recipe" in refused(tmp_path, tmp_path / "none.toml", data)
+    shutil.rmtree(data[0] / "train/fake")
+    assert "no fake pictures in train" in refused(tmp_path, recipe, data)
+
+
+def test_the_same_file_in_train_and_validation_is_left_out_and_named(
+    tmp_path, recipe, make_dataset
+):
+    data = make_dataset("one")
+    shutil.copy(data / "validation/real/00.jpg", data / "train/real/same.jpg")
+    arguments = ["--set", "optimise.epochs=1"]
+    code, text = finish(start(*arguments, out=tmp_path / "run", recipe=recipe, data=[data]))
+    assert code == 0, text
+    assert "same.jpg" in text
+    assert "1 pictures that validation holds too" in read_card(tmp_path / "run/model.onnx").training_data
+
+
+@pytest.mark.timeout(600)
+def test_two_processes_train_together(tmp_path, recipe, make_dataset):
+    """As several GPUs or machines would, here on the CPU through torchrun."""
+    torchrun = Path(sys.executable).with_name("torchrun")
+    if not torchrun.exists():
+        pytest.skip("torchrun is not beside this Python")
+    data = make_dataset("one", train=12, validation=5)
+    command = [str(torchrun), "--nproc-per-node", "2", "--master-port", "29577", "-m", "mesoscope"]
+    command += ["train", str(data), "--recipe", str(recipe), "--out", str(tmp_path / "run")]
+    command += ["--accelerator", "cpu", "--devices", "2", "--set", "optimise.epochs=2"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=500,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(history(tmp_path / "run")) == 2
+    assert json.loads((tmp_path / "run/metrics.json").read_text())["n"] == 10
