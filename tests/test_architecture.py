@@ -1,0 +1,132 @@
+"""The house rules that a linter does not know: names, sizes, and what importing may not do."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src/mesoscope"
+MODULES = sorted(SOURCE.rglob("*.py"))
+LINES_MAX = 300  # blank ones aside
+VAGUE = {"utils", "util", "helpers", "common", "core", "base", "misc", "manager", "engine"}
+TRAIN_EXTRA = {"torch", "onnx", "onnxscript", "h5py", "safetensors", "lightning_fabric"}
+HEAVY = {"numpy", "onnxruntime", "cv2", "PIL", "matplotlib", "jinja2", "tqdm"} | TRAIN_EXTRA
+
+
+def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120
+    )
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level modules in memory after a fresh Python has run the code."""
+    last = "import json, sys; print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    done = run_python(f"{code}\n{last}")
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_the_modules_are_found() -> None:
+    assert {"types", "errors", "detector"} <= {path.stem for path in MODULES}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(SOURCE).as_posix())
+def test_file_is_short_and_named_for_its_domain(path: Path) -> None:
+    lines = sum(1 for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    assert lines <= LINES_MAX, f"{lines} lines: split it by what its parts are for"
+    names = {part.removesuffix(".py") for part in path.relative_to(SOURCE).parts}
+    assert not names & VAGUE, "name it after what it holds"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(SOURCE).as_posix())
+def test_module_says_what_it_is(path: Path) -> None:
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert text, "a module opens with one sentence on what it is for"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(SOURCE).as_posix())
+def test_no_doors_for_anything(path: Path) -> None:
+    """No ``**kwargs`` passed through and no bare ``except``."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.args.kwarg is None, f"line {node.lineno}: name the keywords"
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"line {node.lineno}: say which exceptions"
+
+
+@pytest.mark.parametrize(
+    ("others", "ours"),
+    [("sys", "mesoscope"), ("numpy, cv2, onnxruntime", "mesoscope.detector, mesoscope.scan.local")],
+)
+def test_importing_changes_and_prints_nothing(tmp_path: Path, others: str, ours: str) -> None:
+    """NumPy and OpenCV set filters and variables of their own, so they are imported before."""
+    code = f"""
+import logging, os, sys, warnings
+import {others}
+def state():
+    level, here = logging.root.level, os.getcwd()
+    return dict(os.environ), list(warnings.filters), level, logging.root.handlers[:], here
+before = state()
+import {ours}
+sys.exit(before != state())
+"""
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert not loaded_by("import mesoscope") & HEAVY
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_quick_questions_load_nothing_heavy(option: str) -> None:
+    code = f"""
+from mesoscope.cli.main import main
+try:
+    main([{option!r}])
+except SystemExit as end:
+    assert not end.code, end.code
+"""
+    # --help lists the commands with their first sentence, so it loads each command's file.
+    assert not loaded_by(code) & HEAVY
+
+
+def test_judging_loads_nothing_of_the_train_extra() -> None:
+    code = """
+import numpy as np
+import mesoscope
+verdict = mesoscope.check(np.full((256, 256, 3), 128, np.uint8))
+assert verdict.p_fake is not None
+"""
+    assert not loaded_by(code) & (TRAIN_EXTRA | {"matplotlib", "jinja2"})
+
+
+def test_public_names_are_these() -> None:
+    import mesoscope
+
+    assert sorted(mesoscope.__all__) == sorted(dir(mesoscope))
+    for name in mesoscope.__all__:
+        assert getattr(mesoscope, name) is not None
+    with pytest.raises(AttributeError, match="nothing_of_that_name"):
+        _ = mesoscope.nothing_of_that_name
+
+
+def test_pyproject_is_the_only_configuration() -> None:
+    """But for mkdocs.yml: mkdocs reads no pyproject.toml."""
+    others = {"setup.cfg", "setup.py", "tox.ini", "pytest.ini", "mypy.ini", "ruff.toml"}
+    others |= {".ruff.toml", ".coveragerc", ".flake8", ".importlinter", ".pre-commit-config.yaml"}
+    assert not others & {path.name for path in ROOT.iterdir()}
