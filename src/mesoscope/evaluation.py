@@ -1,0 +1,196 @@
+"""A labelled data set through the one path, and what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import platform
+from collections import Counter
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mesoscope import metrics
+from mesoscope.report.record import Evaluation, Figures, Prediction
+from mesoscope.types import Thresholds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from mesoscope.data.manifest import Sample
+    from mesoscope.detector import Detector
+    from mesoscope.types import Json, Verdict
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["NAMES", "Evaluation", "Figures", "Prediction", "evaluate"]
+
+NAMES = ("coverage", *metrics.METRICS, "decided", "error_among_decided")  # the order of a report
+
+_PACKAGES = ("mesoscope", "numpy", "onnxruntime", "opencv-python-headless", "pillow")
+_MEANS = ("accuracy", "auc")
+
+
+def evaluate(
+    samples: Sequence[Sample],
+    detector: Detector,
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+    conditions: Mapping[str, Json] | None = None,
+    watch: Callable[[Verdict], None] | None = None,
+) -> Evaluation:
+    """Judge labelled pictures with :meth:`Detector.check_many` and measure the answers.
+
+    A picture that cannot be read, or holds no face, lowers the coverage and is listed; it never
+    stands in a figure as a guess. A group counts within its source: two sets may number their
+    videos alike.
+
+    Args:
+        samples: What to judge, at least one.
+        detector: Judges; its thresholds give the labels.
+        seed: Of the resamples.
+        resamples: How many; 0 leaves the intervals out.
+        conditions: What only the caller knows, say the model file's digest; kept in the result.
+        watch: Called after each verdict.
+
+    Returns:
+        Predictions and figures, no pictures.
+    """
+    predictions = []
+    verdicts = detector.check_many((sample.path for sample in samples), keep_going=True)
+    for sample, verdict in zip(samples, verdicts, strict=True):
+        predictions.append(_prediction(sample, verdict))
+        if watch is not None:
+            watch(verdict)
+    overall, _ = _measure(predictions, [seed], resamples)
+    by_source, drawn = {}, {}
+    for number, source in enumerate(sorted({p.source for p in predictions}), start=1):
+        of_it = [p for p in predictions if p.source == source]
+        by_source[source], drawn[source] = _measure(of_it, [seed, number], resamples)
+    thresholds = _thresholds(detector)
+    return Evaluation(
+        predictions=tuple(predictions),
+        overall=overall,
+        by_source=by_source,
+        mean_over_sources=_mean(by_source, drawn),
+        card=detector.card,
+        thresholds=thresholds,
+        conditions={
+            **_conditions(predictions, detector, thresholds),
+            "seed": seed,
+            "resamples": resamples,
+            **(conditions or {}),
+        },
+    )
+
+
+def _prediction(sample: Sample, verdict: Verdict) -> Prediction:
+    worst = max(verdict.faces, key=lambda face: face.p_fake, default=None)
+    return Prediction(
+        path=str(sample.path),
+        label=sample.label,
+        source=sample.source,
+        group=sample.group,
+        split=sample.split,
+        p_fake=verdict.p_fake,
+        verdict=verdict.label,
+        box=None if worst is None else worst.box,
+        reason=verdict.reason,
+        error=verdict.error,
+    )
+
+
+def _measure(
+    items: Sequence[Prediction], seed: Sequence[int], resamples: int
+) -> tuple[Figures, dict[str, Floats]]:
+    """Figures, and each one's resampled values."""
+    scored = [p for p in items if p.p_fake is not None]
+    truth = np.array([p.label for p in scored], np.int64)
+    p_fake = np.array([p.p_fake for p in scored], np.float64)
+    has_score = np.array([p.p_fake is not None for p in items], np.float64)
+    clear = np.array([p.verdict in ("fake", "real") for p in scored], np.float64)
+    wrong = clear * np.array([(p.verdict == "fake") != p.label for p in scored], np.float64)
+    every, groups = _groups(items), _groups(scored)
+    values = metrics.measure(truth, p_fake)
+    drawn = metrics.bootstrap(truth, p_fake, groups, n=resamples, seed=seed)
+    for name, part, whole, of in (
+        ("coverage", has_score, np.ones_like(has_score), every),
+        ("decided", clear, np.ones_like(clear), groups),
+        ("error_among_decided", wrong, clear, groups),
+    ):
+        values[name] = metrics.share(part, whole)
+        drawn[name] = metrics.bootstrap_share(part, whole, of, n=resamples, seed=seed)
+    values = {name: values[name] for name in NAMES}
+    alone = len(set(every)) == 1  # one group drawn again and again is only itself
+    nothing = (float("nan"), float("nan"))
+    intervals = {name: nothing if alone else metrics.interval(drawn[name]) for name in NAMES}
+    return Figures(_counts(items), values, intervals), drawn
+
+
+def _groups(items: Sequence[Prediction]) -> NDArray[np.int64]:
+    """Each item's group as a number."""
+    numbers: dict[tuple[str, str], int] = {}
+    return np.array(
+        [numbers.setdefault((p.source, p.group), len(numbers)) for p in items], np.int64
+    )
+
+
+def _counts(items: Sequence[Prediction]) -> dict[str, int]:
+    n_fake = sum(p.label for p in items)
+    n_unreadable = sum(p.error is not None for p in items)
+    n_scored = sum(p.p_fake is not None for p in items)
+    return {
+        "n": len(items),
+        "n_real": len(items) - n_fake,
+        "n_fake": n_fake,
+        "n_scored": n_scored,
+        "n_unreadable": n_unreadable,
+        "n_unscored": len(items) - n_scored - n_unreadable,
+    }
+
+
+def _mean(by_source: Mapping[str, Figures], drawn: Mapping[str, Mapping[str, Floats]]) -> Figures:
+    """Means over the sources that have the figure; their resamples are drawn one by one."""
+    values, intervals = {}, {}
+    for name in _MEANS:
+        have = [s for s, one in by_source.items() if not math.isnan(one.values[name])]
+        known = [by_source[s].values[name] for s in have]
+        values[name] = sum(known) / len(known) if known else math.nan
+        alone = any(math.isnan(by_source[s].intervals[name][0]) for s in have)
+        resampled = np.mean([drawn[s][name] for s in have], axis=0) if have else np.empty(0)
+        intervals[name] = (math.nan, math.nan) if alone else metrics.interval(resampled)
+    return Figures({}, values, intervals)
+
+
+def _thresholds(detector: Detector) -> Thresholds:
+    cut = detector.options.threshold
+    return detector.card.thresholds if cut is None else Thresholds(cut, cut, "asked for")
+
+
+def _conditions(
+    predictions: Sequence[Prediction], detector: Detector, thresholds: Thresholds
+) -> dict[str, Json]:
+    return {
+        "model": detector.model_id,
+        "label_convention": detector.card.label_convention,
+        "faces": detector.options.faces,
+        "thresholds": dataclasses.asdict(thresholds),
+        "splits": dict(sorted(Counter(p.split for p in predictions).items())),
+        "sources": dict(sorted(Counter(p.source for p in predictions).items())),
+        "groups": int(_groups(predictions).max(initial=-1)) + 1,
+        "versions": {"python": platform.python_version(), **_versions()},
+        "machine": platform.machine(),
+    }
+
+
+def _versions() -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):  # say a build of OpenCV with another name
+            found[package] = version(package)
+    return found

@@ -1,0 +1,225 @@
+"""The definitions, on weighted samples.
+
+A plain measurement is the case where all weights are one; in a bootstrap over groups, a group that
+was drawn k times gives its samples the weight k. So the samples are sorted once, and a thousand
+resamples are cumulative sums over them.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mesoscope.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+CUT = 0.5  # accuracy calls fake what scores from here on
+FPR_LIMIT = 0.01
+BINS = 15  # of the calibration error, the field's custom
+
+
+def measure(labels: ArrayLike, p_fake: ArrayLike) -> dict[str, float]:
+    """All of :data:`METRICS`.
+
+    Args:
+        labels: ``(n,)``, 1 = fake, 0 = real.
+        p_fake: ``(n,)``, 0 to 1, higher = more fake.
+
+    Returns:
+        A number for each name. ``nan`` where nothing can be said: all of them without a sample,
+        and with one class missing those that compare the two (``balanced_accuracy``, ``auc``,
+        ``eer``, ``ap``, ``tpr_at_fpr_0.01``).
+
+    Raises:
+        OptionError: Labels other than 0 and 1, or scores outside 0..1.
+    """
+    ranked = Ranked(*probabilities(labels, p_fake))
+    counts = Counts(ranked, np.ones((1, ranked.n)))
+    return {name: float(figure(counts)[0]) for name, figure in FIGURES.items()}
+
+
+def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
+    """Area under the ROC curve: the chance that a fake scores above a real, ties half.
+
+    The trapezoids under the curve, which is the rank statistic of Mann & Whitney (1947).
+
+    Args:
+        labels: ``(n,)``, 1 = fake, 0 = real.
+        scores: ``(n,)``, higher = more fake.
+
+    Returns:
+        0 to 1; ``nan`` where a class is missing.
+    """
+    ranked = Ranked(*checked(labels, scores))
+    return float(_auc(Counts(ranked, np.ones((1, ranked.n))))[0])
+
+
+class Ranked:
+    """Samples by falling score. Those with one score stand or fall together: they are one step."""
+
+    def __init__(self, labels: Ints, scores: Floats) -> None:
+        self.n = len(scores)
+        self.order = np.argsort(-scores, kind="stable")
+        self.y, self.p = labels[self.order].astype(np.float64), scores[self.order]
+        self.last = np.flatnonzero(np.append(self.p[1:] != self.p[:-1], True)[: self.n])
+        self.thresholds = self.p[self.last]
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """``(n,)``: is the label right that the cut at .5 gives."""
+        return (self.p >= CUT) == (self.y == 1)
+
+    @cached_property
+    def gaps(self) -> Floats:
+        """``(n, BINS)``: label minus score, in the column of the score's bin."""
+        gaps = np.zeros((self.n, BINS))
+        gaps[np.arange(self.n), bin_of(self.p, BINS)] = self.y - self.p
+        return gaps
+
+
+class Counts:
+    """Weighted counts: a row a resample, a column a threshold, the first at infinity."""
+
+    def __init__(self, ranked: Ranked, weights: Floats) -> None:
+        self.ranked, self.weights = ranked, weights  # (b, n)
+        self.n = weights.sum(axis=1)
+        self.tp = self._steps(weights * ranked.y)  # (b, t + 1)
+        self.fp = self._steps(weights) - self.tp
+        self.n_fake, self.n_real = self.tp[:, -1], self.fp[:, -1]
+
+    def _steps(self, weights: Floats) -> Floats:
+        sums = np.cumsum(weights, axis=1)[:, self.ranked.last]
+        return np.concatenate([np.zeros((len(sums), 1)), sums], axis=1)
+
+    @cached_property
+    def tpr(self) -> Floats:
+        """True-positive rates, ``(b, t + 1)``."""
+        return ratio(self.tp, self.n_fake[:, None])
+
+    @cached_property
+    def fpr(self) -> Floats:
+        """False-positive rates, ``(b, t + 1)``."""
+        return ratio(self.fp, self.n_real[:, None])
+
+    @cached_property
+    def both(self) -> NDArray[np.bool_]:
+        """Are both classes there, ``(b,)``."""
+        return (self.n_fake > 0) & (self.n_real > 0)
+
+
+def ratio(part: Floats, whole: Floats) -> Floats:
+    """``part / whole``, ``nan`` where there is nothing to divide by."""
+    out = np.full(np.broadcast_shapes(part.shape, whole.shape), np.nan)
+    np.divide(part, whole, out=out, where=whole > 0)
+    return out
+
+
+def bin_of(p_fake: Floats, bins: int) -> Ints:
+    """Which of so many equal bins of 0..1; a bin holds its lower edge, the last also 1."""
+    return np.minimum((p_fake * bins).astype(np.int64), bins - 1)
+
+
+def probabilities(labels: ArrayLike, p_fake: ArrayLike) -> tuple[Ints, Floats]:
+    """Labels and scores as arrays, the scores in 0..1.
+
+    Raises:
+        OptionError: They are something else.
+    """
+    y, p = checked(labels, p_fake)
+    if p.size and (p.min() < 0 or p.max() > 1):
+        raise OptionError(f"p_fake must lie in 0..1, got {p.min():.3g} to {p.max():.3g}")
+    return y, p
+
+
+def checked(labels: ArrayLike, scores: ArrayLike) -> tuple[Ints, Floats]:
+    """Labels and scores as arrays.
+
+    Raises:
+        OptionError: Other shapes, labels other than 0 and 1, scores that are no numbers.
+    """
+    y, s = np.asarray(labels), np.asarray(scores, np.float64)
+    if y.shape != s.shape or y.ndim != 1:
+        raise OptionError(f"labels and scores must be (n,) alike, got {y.shape} and {s.shape}")
+    if not np.isin(y, (0, 1)).all() or not np.isfinite(s).all():
+        raise OptionError("labels must be 0 or 1, and scores finite")
+    return y.astype(np.int64), s
+
+
+def _accuracy(c: Counts) -> Floats:
+    """Share of right labels where ``p_fake >= .5`` is called fake."""
+    return ratio(c.weights @ c.ranked.right, c.n)
+
+
+def _balanced_accuracy(c: Counts) -> Floats:
+    """Mean of the two classes' shares of right labels."""
+    fakes = c.weights @ (c.ranked.right * c.ranked.y)
+    reals = c.weights @ (c.ranked.right * (1 - c.ranked.y))
+    return (ratio(fakes, c.n_fake) + ratio(reals, c.n_real)) / 2
+
+
+def _auc(c: Counts) -> Floats:
+    area = (np.diff(c.fp, axis=1) * (c.tp[:, 1:] + c.tp[:, :-1])).sum(axis=1) / 2
+    return ratio(area, c.n_fake * c.n_real)
+
+
+def _eer(c: Counts) -> Floats:
+    """False-positive rate where ``|FNR - FPR|`` is smallest.
+
+    The difference falls from threshold to threshold, so at most two thresholds are equally near,
+    one on either side; then it is the mean of their false-positive rates. So scores that are all
+    equal have an error of one half, not of nothing.
+    """
+    fn = c.n_fake[:, None] - c.tp
+    # Whole numbers up to 2^53 are exact: so is the comparison.
+    gap = np.abs(fn * c.n_real[:, None] - c.fp * c.n_fake[:, None])
+    nearest = gap == gap.min(axis=1, keepdims=True)
+    rows = np.arange(len(gap))
+    first = np.argmax(nearest, axis=1)
+    final = nearest.shape[1] - 1 - np.argmax(nearest[:, ::-1], axis=1)
+    return np.where(c.both, (c.fpr[rows, first] + c.fpr[rows, final]) / 2, np.nan)
+
+
+def _ap(c: Counts) -> Floats:
+    """Average precision: precision at each threshold, weighted by the recall that it adds."""
+    tp, fp = c.tp[:, 1:], c.fp[:, 1:]
+    precision = tp / np.maximum(tp + fp, 1)  # 0 where no weight has come yet: it adds no recall
+    total = ratio((np.diff(c.tp, axis=1) * precision).sum(axis=1), c.n_fake)
+    return np.where(c.both, total, np.nan)
+
+
+def _tpr_at_fpr(c: Counts) -> Floats:
+    """Highest true-positive rate among the thresholds with a false-positive rate of at most 1 %."""
+    best = np.where(c.fpr <= FPR_LIMIT, c.tpr, 0).max(axis=1)
+    return np.where(c.both, best, np.nan)
+
+
+def _ece(c: Counts) -> Floats:
+    """Mean of ``|share of fakes - mean p_fake|`` over the bins, by their samples (Guo 2017)."""
+    return ratio(np.abs(c.weights @ c.ranked.gaps).sum(axis=1), c.n)
+
+
+def _brier(c: Counts) -> Floats:
+    """Mean of ``(p_fake - label)²`` (Brier 1950)."""
+    return ratio(c.weights @ (c.ranked.p - c.ranked.y) ** 2, c.n)
+
+
+FIGURES: Mapping[str, Callable[[Counts], Floats]] = {
+    "accuracy": _accuracy,
+    "balanced_accuracy": _balanced_accuracy,
+    "auc": _auc,
+    "eer": _eer,
+    "ap": _ap,
+    "tpr_at_fpr_0.01": _tpr_at_fpr,
+    "ece": _ece,
+    "brier": _brier,
+}
+METRICS = tuple(FIGURES)

@@ -1,0 +1,213 @@
+"""What an evaluation has found, and the shapes in which it is kept.
+
+``metrics.json``::
+
+    {"schema": 1,
+     "n": 4605, "n_real": 2292, "n_fake": 2313,       all items asked about
+     "n_scored": 4604, "n_unreadable": 1, "n_unscored": 0,
+     "coverage": 0.9998,                              share of items that got a score
+     "accuracy": …, "balanced_accuracy": …,           p_fake >= .5 called fake; scored items only,
+     "auc": …, "eer": …, "ap": …,                     as all that follow
+     "tpr_at_fpr_0.01": …, "ece": …, "brier": …,
+     "decided": …,                                    share of scored items with a clear label
+     "error_among_decided": …,                        share of those that have the wrong one
+     "intervals": {"auc": [low, high], …},            95 %, bootstrap over groups
+     "by_source": {"NAME": {…the same from n to intervals…}, …},
+     "mean_over_sources": {"accuracy": …, "auc": …, "intervals": {…}},
+     "conditions": {…model, thresholds, seed, versions…},
+     "unreadable": [{"path", "source", "label", "code", "message"}, …],
+     "unscored": [{"path", "source", "label", "reason"}, …]}
+
+A figure is ``null`` where nothing can be said, say ``auc`` where a class is missing; an interval
+is ``null`` there too, and where all items stand in one group.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mesoscope.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mesoscope.types import Box, Json, Label, ModelCard, Thresholds
+
+SCHEMA = 1
+CLASSES = ("real", "fake")  # by label
+COLUMNS = (
+    "path", "label", "source", "group", "split", "p_fake", "verdict", "reason", "error_code",
+    "error",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One labelled item and what the detector said of it.
+
+    Attributes:
+        path: Of the picture.
+        label: The truth: 1 = fake, 0 = real.
+        source: The set it comes from.
+        group: What is resampled as one.
+        split: Where it stood.
+        p_fake: ``None`` where nothing was scored.
+        verdict: The detector's label.
+        box: The face behind ``p_fake``, xyxy in pixels.
+        reason: Why there is no label or no clear one.
+        error: ``{"code", "message"}`` where the picture could not be read.
+    """
+
+    path: str
+    label: int
+    source: str
+    group: str
+    split: str
+    p_fake: float | None
+    verdict: Label | None = None
+    box: Box | None = None
+    reason: str | None = None
+    error: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The figures of one set of items.
+
+    Attributes:
+        counts: ``n``, ``n_real``, ``n_fake``, ``n_scored``, ``n_unreadable``, ``n_unscored``.
+        values: Name → number; ``nan`` where nothing can be said.
+        intervals: Name → 95 % interval, ``nan`` at both ends where there is none.
+    """
+
+    counts: Mapping[str, int]
+    values: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+
+    def to_dict(self) -> dict[str, Json]:
+        """The JSON shape: the names side by side, ``intervals`` beneath."""
+        intervals: dict[str, Json] = {
+            name: None if math.isnan(pair[0]) else [_number(v) for v in pair]
+            for name, pair in self.intervals.items()
+        }
+        values = {name: _number(value) for name, value in self.values.items()}
+        return {**self.counts, **values, "intervals": intervals}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A data set, a detector, and what came of it.
+
+    Attributes:
+        predictions: One an item, in the order of the samples.
+        overall: Of all items.
+        by_source: Of each source's items, by name.
+        mean_over_sources: Plain mean of accuracy and AUC over the sources; a small source counts
+            as much as a large one.
+        card: The model's.
+        thresholds: Those that the labels were given by.
+        conditions: Everything else that the numbers depend on.
+    """
+
+    predictions: tuple[Prediction, ...]
+    overall: Figures
+    by_source: Mapping[str, Figures]
+    mean_over_sources: Figures
+    card: ModelCard
+    thresholds: Thresholds
+    conditions: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def scored(self) -> tuple[Prediction, ...]:
+        """The items that the figures speak of."""
+        return tuple(p for p in self.predictions if p.p_fake is not None)
+
+    @property
+    def unreadable(self) -> tuple[Prediction, ...]:
+        """Items whose picture could not be read."""
+        return tuple(p for p in self.predictions if p.error is not None)
+
+    @property
+    def unscored(self) -> tuple[Prediction, ...]:
+        """Items that were read and got no score, say because no face was found."""
+        return tuple(p for p in self.predictions if p.p_fake is None and p.error is None)
+
+    def to_dict(self) -> dict[str, Json]:
+        """The shape of ``metrics.json``."""
+        unreadable: list[Json] = [{**_item(p), **dict(p.error or {})} for p in self.unreadable]
+        unscored: list[Json] = [{**_item(p), "reason": p.reason} for p in self.unscored]
+        return {
+            "schema": SCHEMA,
+            **self.overall.to_dict(),
+            "by_source": {name: one.to_dict() for name, one in self.by_source.items()},
+            "mean_over_sources": self.mean_over_sources.to_dict(),
+            "conditions": dict(self.conditions),
+            "unreadable": unreadable,
+            "unscored": unscored,
+        }
+
+
+def write_metrics(evaluation: Evaluation, path: Path) -> None:
+    """Write ``metrics.json``.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    text = json.dumps(evaluation.to_dict(), indent=1, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def write_predictions(evaluation: Evaluation, path: Path) -> None:
+    """Write ``predictions.csv``: one row an item.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    try:
+        with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(COLUMNS)
+            rows.writerows(_row(prediction) for prediction in evaluation.predictions)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file; a name in it that is not UTF-8 is written as an escape.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _row(one: Prediction) -> tuple[object, ...]:
+    error = one.error or {}
+    return (
+        one.path,
+        CLASSES[one.label],
+        one.source,
+        one.group,
+        one.split,
+        "" if one.p_fake is None else f"{one.p_fake:.6f}",
+        one.verdict or "",
+        one.reason or "",
+        error.get("code", ""),
+        error.get("message", ""),
+    )
+
+
+def _item(one: Prediction) -> dict[str, Json]:
+    return {"path": one.path, "source": one.source, "label": CLASSES[one.label]}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 6)
