@@ -64,7 +64,7 @@ $(BASE): pyproject.toml constraints.txt
 	  echo "Set-up: a new environment in $(VENV) with Python $(VERSION)"; \
 	  $(PYTHON) -m venv --clear $(VENV) || { echo "make: $(PYTHON) cannot make environments; on Debian and Ubuntu: apt install python3-venv; or name another Python: make PYTHON=python3.12 run" >&2; exit 2; }; \
 	fi
-	@echo "Set-up: installing mesoscope and what scanning needs (without torch, about 150 MB to load)"
+	@echo "Set-up: installing mesoscope and what scanning needs (no torch)"
 	@$(PIP) -e .
 	@touch $@
 
