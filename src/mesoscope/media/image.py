@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 Source = Union[str, "os.PathLike[str]", bytes, "Image", "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"]  # fmt: skip  # noqa: E501
 
 _PILLOW_SETTINGS = threading.Lock()
+_RAISE_LIMIT = "raise it with --max-pixels if you trust the file"
 _CMYK = 4  # colour components of a JPEG
 _NOT_READ = {
     "video": "a clip, which is not read",
@@ -172,7 +173,9 @@ def _decode_pillow(data: bytes, kind: Kind, name: str, max_pixels: int) -> Pixel
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with _quiet_pillow():
+        # These two take memory while they are opened or loaded, before they tell the size.
+        limit = max_pixels if kind in ("gif", "tiff") else None
+        with _quiet_pillow(limit):
             # One plugin is asked, not all of Pillow's forty; no pixel is decoded yet.
             image = Image.open(io.BytesIO(data), formats=[kind])
             _check_size(*image.size, name, max_pixels)
@@ -182,15 +185,22 @@ def _decode_pillow(data: bytes, kind: Kind, name: str, max_pixels: int) -> Pixel
             return _upright_rgb(image, name)
     except MesoscopeError:
         raise
+    except Image.DecompressionBombError as error:
+        raise SourceTooLarge(
+            f"{name}: more than {2 * max_pixels / 1e6:.0f} megapixels, and the limit is "
+            f"{max_pixels / 1e6:.0f}: {_RAISE_LIMIT}"
+        ) from error
     except UnidentifiedImageError as error:
-        raise SourceError(f"{name}: damaged, its header cannot be read: fetch it again") from error
+        raise SourceError(
+            f"{name}: damaged, or of a variant that is not read: fetch it again or convert it"
+        ) from error
     except Exception as error:  # a damaged file makes Pillow raise any of a dozen
         raise SourceError(f"{name}: damaged or truncated: {_one_line(error)}") from error
 
 
 @contextlib.contextmanager
-def _quiet_pillow() -> Iterator[None]:
-    """Neither Pillow's warnings about odd tags nor its pixel limit, for a moment.
+def _quiet_pillow(max_pixels: int | None = None) -> Iterator[None]:
+    """No warnings of Pillow about odd tags, and our pixel limit in place of its own, for a moment.
 
     Both are settings of the whole process, so the lock keeps our own threads from putting back
     each other's; decoding itself stays outside and runs side by side.
@@ -199,8 +209,8 @@ def _quiet_pillow() -> Iterator[None]:
 
     with _PILLOW_SETTINGS, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # Lower than ours, and not to be raised by --max-pixels; our own is checked instead.
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = max_pixels  # it stops at twice that
         try:
             yield
         finally:
@@ -260,7 +270,7 @@ def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise SourceTooLarge(
             f"{name}: {width}×{height} is {width * height / 1e6:.0f} megapixels, and the limit is "
-            f"{max_pixels / 1e6:.0f}: raise it with --max-pixels if you trust the file"
+            f"{max_pixels / 1e6:.0f}: {_RAISE_LIMIT}"
         )
     if width < 1 or height < 1:
         raise SourceError(f"{name}: its header says {width}×{height} pixels: it is damaged")

@@ -1,0 +1,83 @@
+"""Pictures and data sets that several tests ask for; all are made here by code."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+SHARED = Path(__file__).parents[1] / "../shared"
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of real faces and published weights beside the repository."""
+    if not SHARED.is_dir():
+        pytest.skip("../shared is not there: it holds real faces that are not part of the project")
+    return SHARED.resolve()
+
+
+@pytest.fixture(scope="session")
+def astronaut_face():
+    """A photographed face, (224, 224, 3) uint8 RGB."""
+    from skimage import data
+
+    return np.ascontiguousarray(data.astronaut()[0:224, 112:336])
+
+
+@pytest.fixture(scope="session")
+def make_face():
+    """A drawn face: ``make_face(seed, size_px=64)`` → (size, size, 3) uint8 RGB."""
+    return _face
+
+
+@pytest.fixture
+def make_dataset(tmp_path):
+    """A small data set that can be learnt: fakes carry a faint checker pattern.
+
+    ``make_dataset(name="set", train=4, validation=4, size_px=64)`` writes
+    ``name/{train,validation}/{real,fake}/NN.jpg``, so many of each class, and returns the folder.
+    """
+
+    def make(name="set", *, train=4, validation=4, size_px=64):
+        root = tmp_path / name
+        seed = sum(map(ord, name)) * 1000
+        for split, count in (("train", train), ("validation", validation)):
+            for label in ("real", "fake"):
+                folder = root / split / label
+                folder.mkdir(parents=True)
+                for number in range(count):
+                    seed += 1
+                    pixels = _face(seed, size_px)
+                    if label == "fake":
+                        pixels = _with_checker(pixels)
+                    # No chroma subsampling and mild quantisation: the pattern must survive.
+                    flags = [cv2.IMWRITE_JPEG_QUALITY, 95]
+                    cv2.imwrite(str(folder / f"{number:02}.jpg"), pixels[:, :, ::-1], flags)
+        return root
+
+    return make
+
+
+def _face(seed, size_px=64):
+    rng = np.random.default_rng(seed)
+    skin, hair, ground = rng.integers((150, 20, 20), (240, 110, 230), (3, 3)).T.tolist()
+    face = np.full((size_px, size_px, 3), ground, np.uint8)
+    s = size_px / 64
+    middle = (round(32 * s), round(34 * s))
+    cv2.ellipse(
+        face, (middle[0], round(26 * s)), (round(21 * s), round(22 * s)), 0, 0, 360, hair, -1
+    )
+    cv2.ellipse(face, middle, (round(17 * s), round(22 * s)), 0, 0, 360, skin, -1)
+    for x in (25, 39):
+        cv2.circle(face, (round(x * s), round(29 * s)), round(2.5 * s), (30, 30, 30), -1)
+    cv2.ellipse(
+        face, (middle[0], round(45 * s)), (round(6 * s), round(2 * s)), 0, 0, 180, (150, 50, 60), -1
+    )
+    noise = rng.normal(0, 4, face.shape)
+    return np.clip(cv2.GaussianBlur(face, (0, 0), s) + noise, 0, 255).astype(np.uint8)
+
+
+def _with_checker(pixels):
+    y, x = np.indices(pixels.shape[:2]) // 4
+    return np.clip(pixels + 12.0 * ((x + y) % 2 * 2 - 1)[:, :, None], 0, 255).astype(np.uint8)

@@ -1,0 +1,87 @@
+"""Kinds and sizes are told from the first bytes."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from mesoscope.media.kinds import SNIFF_BYTES, jpeg_frame, sniff, webp_size
+
+
+def encode(form, size=(30, 20), mode="RGB", **options):
+    file = io.BytesIO()
+    Image.new(mode, size).save(file, form, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"])
+def test_what_pillow_writes(form):
+    assert sniff(encode(form)[:SNIFF_BYTES]) == form.lower()
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1", "avif"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif", "avif"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "heif"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "heif"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isommp42", "video"),
+        (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "video"),
+        (b"\0\0\0\x08wide\0\0\0\0mdat", "video"),
+        (b"\x1aE\xdf\xa3\x01\0\0\0", "video"),
+        (b"RIFF\0\0\0\0AVI LIST", "video"),
+        (b"RIFF\0\0\0\0WAVEfmt ", None),
+        (b"MM\0+\0\x08\0\0", "tiff"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "other"),
+        (b"\0\0\x01\0\x01\0  ", "other"),
+        (b"", None),
+        (b"\xff\xd8", None),
+        (b"%PDF-1.7", None),
+        (b"GIF88a", None),
+        (b"<svg xmlns=", None),
+    ],
+)
+def test_first_bytes(head, kind):
+    assert sniff(head) == kind
+
+
+@given(st.binary(max_size=64))
+def test_any_bytes_have_a_kind_or_none(data):
+    sniff(data)
+    jpeg_frame(b"\xff\xd8\xff" + data)
+    webp_size(b"RIFF\0\0\0\0WEBP" + data)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize(("mode", "components"), [("L", 1), ("RGB", 3), ("CMYK", 4)])
+def test_jpeg_size_and_first_scan(progressive, mode, components):
+    data = encode("JPEG", (30, 20), mode, progressive=progressive, exif=b"Exif\0\0" + bytes(50))
+    width, height, count, scan_at = jpeg_frame(data)
+    assert (width, height, count) == (30, 20, components)
+    assert data[scan_at : scan_at + 2] == b"\xff\xda"
+
+
+def test_jpeg_markers_that_lead_nowhere():
+    data = encode("JPEG")
+    assert jpeg_frame(data[:100]) is None
+    assert jpeg_frame(b"\xff\xd8\xff\xe0\0\x10nothing more") is None
+    assert jpeg_frame(data[:2] + b"\0" + data[2:]) is None
+    assert jpeg_frame(data[:2] + b"\xff" * 5 + data[2:]) is not None  # fill bytes are lawful
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"mode": "RGBA", "lossless": True}])
+@pytest.mark.parametrize("size", [(1, 1), (30, 20), (300, 7)])
+def test_webp_size(options, size):
+    assert webp_size(encode("WEBP", size, **options)) == size
+
+
+def test_webp_size_of_an_animation():
+    frames = [Image.fromarray(np.full((5, 9, 3), v, np.uint8)) for v in (0, 255)]
+    file = io.BytesIO()
+    frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:])
+    assert file.getvalue()[12:16] == b"VP8X"
+    assert webp_size(file.getvalue()) == (9, 5)
