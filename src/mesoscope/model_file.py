@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import io
 import os
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
@@ -22,15 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
-    "CARD_KEY",
-    "file_sha256",
-    "find_model",
-    "graph_sha256",
-    "model_id",
-    "read_card",
-    "shipped",
-    "verify_bytes",
-    "write_sums",
+    *("CARD_KEY", "file_sha256", "find_model", "graph_sha256", "model_id", "read_card"),
+    *("shipped", "verify_bytes", "write_sums"),
 ]
 
 CARD_KEY = "mesoscope.card"
@@ -41,6 +35,7 @@ _IR_VERSION, _GRAPH, _METADATA = 1, 7, 14  # of ModelProto
 _KEY, _VALUE = 1, 2  # of StringStringEntryProto
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
 _CARD_MAX_BYTES = 4 << 20  # a card is a few kilobytes; more is damage
+_FIELDS_MAX = 1000  # a model has a dozen; a large file that is none must not fill the memory
 
 
 def shipped() -> dict[str, Path]:
@@ -178,12 +173,8 @@ class _Field(NamedTuple):
     length: int
 
 
-class _Ends(Exception):  # noqa: N818 - a signal within this module
-    """The bytes end in the middle of a field."""
-
-
-class _Wrong(Exception):  # noqa: N818
-    """The bytes cannot be a protobuf message."""
+class _Malformed(Exception):  # noqa: N818 - a signal within this module
+    """The bytes are no protobuf message, or only the beginning of one."""
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -200,13 +191,11 @@ def _outline(file: IO[bytes], where: Path | str) -> list[_Field]:
     fields: list[_Field] = []
     try:
         size = file.seek(0, os.SEEK_END)
-        fields.extend(_fields(file, 0, size))
-    except _Ends as error:
-        if fields and fields[0].number == _IR_VERSION:
-            raise ModelError(f"{where}: a truncated model: copy or download it again") from error
-        raise ModelError(f"{where}: not an ONNX model") from error
-    except _Wrong as error:
-        raise ModelError(f"{where}: not an ONNX model, or a damaged one") from error
+        fields.extend(islice(_fields(file, 0, size), _FIELDS_MAX))
+    except _Malformed as error:
+        begun = fields and fields[0].number == _IR_VERSION
+        what = "a truncated or damaged model: get it again" if begun else "not an ONNX model"
+        raise ModelError(f"{where}: {what}") from error
     except OSError as error:
         raise ModelError(f"{where}: cannot be read: {error}") from error
     graphs = [field for field in fields if field.number == _GRAPH and field.wire == _BYTES]
@@ -228,11 +217,9 @@ def _fields(file: IO[bytes], start: int, end: int) -> Iterator[_Field]:
         elif wire in (_FIXED64, _FIXED32):
             length = 8 if wire == _FIXED64 else 4
         else:
-            raise _Wrong
-        if not 0 < number < 1 << 29:
-            raise _Wrong
-        if length > end - at:
-            raise _Ends
+            raise _Malformed
+        if not 0 < number < 1 << 29 or length > end - at:
+            raise _Malformed
         yield _Field(number, wire, at, length)
         at += length
 
@@ -244,9 +231,7 @@ def _varint(file: IO[bytes], at: int, end: int) -> tuple[int, int]:
         value |= (byte & 127) << (7 * i)
         if byte < 128:
             return value, at + i + 1
-    if end - at >= 10:
-        raise _Wrong  # no varint is longer
-    raise _Ends
+    raise _Malformed  # no varint is longer than ten bytes
 
 
 def _entry(file: IO[bytes], field: _Field, path: Path) -> tuple[bytes, bytes]:
@@ -259,7 +244,7 @@ def _entry(file: IO[bytes], field: _Field, path: Path) -> tuple[bytes, bytes]:
             if part.number in parts and part.wire == _BYTES:
                 file.seek(part.start)
                 parts[part.number] = file.read(part.length)
-    except (_Ends, _Wrong, OSError) as error:
+    except (_Malformed, OSError) as error:
         raise ModelError(f"{path}: its metadata is damaged: copy or download it again") from error
     return parts[_KEY], parts[_VALUE]
 
@@ -267,25 +252,23 @@ def _entry(file: IO[bytes], field: _Field, path: Path) -> tuple[bytes, bytes]:
 def _card(value: bytes, path: Path) -> ModelCard:
     try:
         card = ModelCard.from_json(value.decode())
+        _validate(card)
     except UnicodeDecodeError as error:
-        raise ModelError(f"{path}: its card is not UTF-8: copy or download it again") from error
-    except RecursionError as error:
-        raise ModelError(f"{path}: its card cannot be read: nested too deep") from error
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error
-    wrong = _wrong_key(card)
-    if wrong:
-        raise ModelError(f"{path}: its card cannot be read: {wrong} has a wrong type or value")
+        raise ModelError(f"{path}: its card cannot be read: it is not UTF-8") from error
+    except (ModelError, RecursionError) as error:
+        raise ModelError(f"{path}: {' '.join(str(error).split())}") from error
     return card
 
 
-def _wrong_key(card: ModelCard) -> str | None:
-    """The first key of a card whose value is not what its annotation says: JSON has no types."""
+def _validate(card: ModelCard) -> None:
+    """Hold every value of a card against its annotation: JSON has no types."""
     for owner in (card, card.calibration, card.thresholds):
         for field in dataclasses.fields(owner):
-            if not _fits(getattr(owner, field.name), str(field.type)):
-                return field.name
-    return "name" if not card.name else None if card.input_px else "input_px"
+            value = getattr(owner, field.name)
+            if not _fits(value, str(field.type)) or (
+                field.name in ("name", "input_px") and not value
+            ):
+                raise ModelError(f"its card cannot be read: {field.name} has a wrong type or value")
 
 
 def _fits(value: object, kind: str) -> bool:
@@ -302,12 +285,8 @@ def _fits(value: object, kind: str) -> bool:
 
 def _graph_digest(file: IO[bytes], where: Path | str) -> str:
     graph = next(field for field in _outline(file, where) if field.number == _GRAPH)
-    digest, left = hashlib.sha256(), graph.length
     file.seek(graph.start)
-    while left and (block := file.read(min(left, 1 << 20))):
-        digest.update(block)
-        left -= len(block)
-    return digest.hexdigest()
+    return hashlib.sha256(file.read(graph.length)).hexdigest()
 
 
 def _sums(folder: Path) -> dict[str, str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mesoscope.errors import MissingExtra, OptionError
-from mesoscope.types import Calibration, ModelCard, Pixels, Thresholds
+
+if TYPE_CHECKING:
+    from mesoscope.types import Pixels
 
 LICENCE = "Apache-2.0, copyright 2018 Darius Afchar et al."
 TRAINING_DATA = (
@@ -56,6 +59,7 @@ def command(file: Path, arch: str, out: Path, name: str | None, *, force: bool) 
             raise
         raise MissingExtra(str(error.name), extra="train") from error
     from mesoscope.model_file import model_id
+    from mesoscope.types import Calibration, ModelCard, Thresholds
 
     net = read_keras(file, arch)
     card = ModelCard(

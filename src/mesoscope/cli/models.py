@@ -12,14 +12,6 @@ import click
 
 from mesoscope.cli.main import DONE, MODEL
 from mesoscope.errors import ModelError, ModelMismatch
-from mesoscope.model_file import (
-    file_sha256,
-    find_model,
-    model_id,
-    read_card,
-    shipped,
-    verify_bytes,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,6 +31,8 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of cards.")
 def list_models(*, as_json: bool) -> None:
     """List the shipped models, one a line."""
+    from mesoscope.model_file import model_id, read_card, shipped
+
     models = shipped()
     if as_json:
         click.echo(json.dumps([_as_dict(path) for path in models.values()], indent=2))
@@ -70,6 +64,8 @@ def list_models(*, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
 def show(model: str, *, as_json: bool) -> None:
     """Show a model's card; without an argument that of meso4."""
+    from mesoscope.model_file import find_model
+
     path = find_model(model)
     if as_json:
         click.echo(json.dumps(_as_dict(path), indent=2))
@@ -87,6 +83,8 @@ def verify(models: tuple[str, ...]) -> int:
 
     Without an argument all shipped models are checked. Exit code 3 where a check fails.
     """
+    from mesoscope.model_file import find_model, shipped
+
     asked = models or tuple(shipped())
     if not asked:
         click.echo("no model is shipped with this build: give a file")
@@ -101,6 +99,7 @@ def verify(models: tuple[str, ...]) -> int:
 
 
 def _verified(path: Path) -> str:
+    from mesoscope.model_file import model_id, shipped, verify_bytes
     from mesoscope.scorer import OnnxScorer, self_check
 
     verify_bytes(path)
@@ -116,6 +115,8 @@ def _verified(path: Path) -> str:
 
 
 def _as_dict(path: Path) -> dict[str, Json]:
+    from mesoscope.model_file import file_sha256, model_id, read_card
+
     card: dict[str, Json] = json.loads(read_card(path).to_json())
     return {
         "id": model_id(path),
@@ -128,6 +129,8 @@ def _as_dict(path: Path) -> dict[str, Json]:
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     """A card as names and values."""
+    from mesoscope.model_file import file_sha256, model_id, read_card
+
     card = read_card(path)
     yield "model", model_id(path)
     yield "file", f"{path} ({path.stat().st_size:,} bytes)"
