@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from mesoscope.types import Face, ModelCard, Pixels
 
+    Answer = tuple[Verdict, MesoscopeError | None]
+
 CHUNK = 8  # sources a thread takes at a time: enough to fill batches across files
 DEFAULT_MODEL = "meso4"
 
@@ -44,8 +46,7 @@ class _Read:
 
 
 class Detector:
-    """Answers whether faces were forged. Make one and keep it: opening the model costs more than
-    a picture does.
+    """Answers whether faces were forged; make one and keep it, as opening the model takes a while.
 
     Args:
         model: Name of a shipped model, path of a model file, or a scorer of your own.
@@ -78,8 +79,10 @@ class Detector:
             faces, threshold, max_pixels, batch_size, jobs, min_face_px, heat
         )
         self._finder = finder_for(faces)
-        is_path = isinstance(model, str | os.PathLike)
-        self._scorer: Scorer = OnnxScorer(find_model(model)) if is_path else model
+        if isinstance(model, str | os.PathLike):
+            self._scorer: Scorer = OnnxScorer(find_model(model))
+        else:
+            self._scorer = model
         self._jobs = jobs or cores()
 
     @property
@@ -125,21 +128,18 @@ class Detector:
         """
         chunks = _chunks(sources, max(CHUNK, self.options.batch_size))
         first = next(chunks, ())
+        rest = chain([first] if first else [], chunks)
         if self._jobs == 1 or len(first) <= 1:  # one picture needs no threads
-            answers = (self._check_chunk(chunk) for chunk in _after(first, chunks))
+            answers: Iterator[list[Answer]] = map(self._check_chunk, rest)
         else:
-            answers = ahead(
-                self._check_chunk, _after(first, chunks), threads=self._jobs, depth=2 * self._jobs
-            )
+            answers = ahead(self._check_chunk, rest, threads=self._jobs, depth=2 * self._jobs)
         for verdicts in answers:
             for verdict, error in verdicts:
                 if error is not None and not keep_going:
                     raise error
                 yield verdict
 
-    def _check_chunk(
-        self, sources: Sequence[Source | Unreadable]
-    ) -> list[tuple[Verdict, MesoscopeError | None]]:
+    def _check_chunk(self, sources: Sequence[Source | Unreadable]) -> list[Answer]:
         read = [self._read(source) for source in sources]
         crops = [one for item in read for one in item.crops]
         p_fake, heat, score_s = self._score(crops)
@@ -185,9 +185,7 @@ class Detector:
             item.error = error
         return item
 
-    def _score(
-        self, crops: Sequence[Pixels]
-    ) -> tuple[list[float], list[np.ndarray | None], float]:
+    def _score(self, crops: Sequence[Pixels]) -> tuple[list[float], list[np.ndarray | None], float]:
         """Score crops in batches; also the seconds that one of them took."""
         started = perf_counter()
         p_fake: list[float] = []
@@ -232,11 +230,3 @@ def _chunks(
     left = iter(sources)
     while chunk := tuple(islice(left, size)):
         yield chunk
-
-
-def _after(
-    first: tuple[Source | Unreadable, ...], rest: Iterator[tuple[Source | Unreadable, ...]]
-) -> Iterator[tuple[Source | Unreadable, ...]]:
-    if first:
-        yield first
-    yield from rest

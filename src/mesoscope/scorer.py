@@ -68,7 +68,7 @@ class OnnxScorer:
             self._session = onnxruntime.InferenceSession(
                 path.read_bytes(), options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # noqa: BLE001 - the runtime has no common error class
+        except Exception as error:
             reason = str(error).splitlines()[0]
             raise ModelError(f"{path}: ONNX Runtime cannot open it: {reason}") from error
 
@@ -86,9 +86,10 @@ class OnnxScorer:
             ModelError: Crops of another shape.
         """
         side = self.card.input_px
-        if crops.ndim != 4 or crops.shape[1:] != (side, side, 3) or crops.dtype != np.uint8:  # noqa: PLR2004
+        if crops.ndim != 4 or crops.shape[1:] != (side, side, 3) or crops.dtype != np.uint8:
             raise ModelError(
-                f"{self.model_id} takes (n, {side}, {side}, 3) uint8, got {crops.shape} {crops.dtype}"
+                f"{self.model_id} takes (n, {side}, {side}, 3) uint8, got {crops.shape} "
+                f"{crops.dtype}"
             )
         names = ["p_fake", "logit", "heat"] if heat else ["p_fake", "logit"]
         answer = self._session.run(names, {"crops": crops})
@@ -96,14 +97,17 @@ class OnnxScorer:
 
 
 def check_pictures() -> Pixels:
-    """Four pictures made by a formula, ``(4, 256, 256, 3) uint8``: a model's card holds its answers.
+    """Four pictures made by a formula, whose answers a model's card holds.
 
     Picture ``n``, row ``i``, column ``j``, channel ``c``:
     ``rint(255 (½ + ½ sin((n+1)(.031 i + .017 j (c+1)) + c)))``.
+
+    Returns:
+        ``(4, 256, 256, 3) uint8``.
     """
     n, i, j, c = np.ogrid[:4, :256, :256, :3]
     wave = np.sin((n + 1) * (0.031 * i + 0.017 * j * (c + 1)) + c)
-    return np.rint(255 * (0.5 + 0.5 * wave)).astype(np.uint8)
+    return np.asarray(np.rint(255 * (0.5 + 0.5 * wave)), np.uint8)
 
 
 def self_check(scorer: Scorer) -> float:

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,8 +38,15 @@ def folder(tmp_path, make_face):
     (root / "link.jpg").symlink_to(root / "nowhere")
     (root / "sub/loop").symlink_to(root)
     (root / "notes.txt").write_text("not a picture, and nobody says so")
-    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (30_000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0"
-    (root / "huge.png").write_bytes(header + bytes(64))
+    header = b"IHDR" + (30_000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0"
+    data = b"IDAT" + zlib.compress(bytes(64))
+    (root / "huge.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+            for chunk in (header, data, b"IEND")
+        )
+    )
     return root
 
 
@@ -61,7 +70,9 @@ def test_every_file_has_its_line_and_the_scan_goes_on(folder, tmp_path):
         "a.jpg", "cut.jpg", "empty.jpg", "huge.png", "link.jpg", "sub/b.png", "sub/c.webp",
         "sub/loop", "text.jpg",
     ]  # fmt: skip
-    errors = {name: row["error"]["code"] for name, row in zip(names, rows, strict=True) if row["error"]}
+    errors = {
+        name: row["error"]["code"] for name, row in zip(names, rows, strict=True) if row["error"]
+    }
     assert errors == FAILED
     for row in rows:
         assert set(row) == {
@@ -136,11 +147,15 @@ def test_a_pipe_closed_early_is_quiet(folder, make_face):
     assert "Broken" not in stderr
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_full_disk_ends_with_one_line(folder):
     with open("/dev/full", "w") as full:  # noqa: PTH123
         done = subprocess.run(
-            [*SCAN, str(folder / "a.jpg")], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+            [*SCAN, str(folder / "a.jpg")],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
         )
     assert done.returncode == 1
     assert "No space left" in done.stderr

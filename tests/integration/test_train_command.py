@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs mesoscope[train]")
 
-from mesoscope.model_file import read_card  # noqa: E402
+from mesoscope.model_file import read_card
 
 RECIPE = """
 name = "tiny"
@@ -143,7 +143,10 @@ def test_unreadable_pictures_stop_the_run_first_or_are_left_out(tmp_path, recipe
     code, text = finish(start(*arguments, out=tmp_path / "run", recipe=recipe, data=data))
     assert code == 0, text
     assert "2 unreadable" in (tmp_path / "run/MODEL_CARD.md").read_text()
-    assert "2 unreadable pictures were left out" in read_card(tmp_path / "run/model.onnx").training_data
+    assert (
+        "2 unreadable pictures were left out"
+        in read_card(tmp_path / "run/model.onnx").training_data
+    )
 
 
 def test_usage_errors_name_the_thing(tmp_path, recipe, make_dataset):
@@ -164,7 +167,10 @@ def test_the_same_file_in_train_and_validation_is_left_out_and_named(
     code, text = finish(start(*arguments, out=tmp_path / "run", recipe=recipe, data=[data]))
     assert code == 0, text
     assert "same.jpg" in text
-    assert "1 pictures that validation holds too" in read_card(tmp_path / "run/model.onnx").training_data
+    assert (
+        "1 pictures that validation holds too"
+        in read_card(tmp_path / "run/model.onnx").training_data
+    )
 
 
 @pytest.mark.timeout(600)

@@ -63,7 +63,7 @@ def test_paths_bytes_arrays_and_pil_images_answer_alike(tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (80, 70, 3), np.uint8)
     path = tmp_path / "x.png"
     Image.fromarray(picture).save(path)
-    sources = [path, str(path), path.read_bytes(), picture, Image.open(path)]
+    sources = [path, str(path), path.read_bytes(), picture, Image.fromarray(picture)]
     verdicts = list(Detector(Brightness()).check_many(sources))
     assert len({v.p_fake for v in verdicts}) == 1
     assert [v.source for v in verdicts[2:]] == ["<bytes>", "<array>", "<image>"]

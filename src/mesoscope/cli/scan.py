@@ -68,12 +68,12 @@ MEGAPIXEL = 1_000_000
 @click.option(
     "--batch-size", type=click.IntRange(1), default=2, show_default=True, help="Crops a call."
 )
-def command(  # noqa: PLR0913 - one argument an option
+def command(
     paths: tuple[str, ...],
     model: str,
     faces: str,
     out: Path | None,
-    table: bool | None,  # noqa: FBT001 - click hands it over by name
+    table: bool | None,
     jobs: int,
     threshold: float | None,
     fail_on: str | None,
@@ -87,7 +87,7 @@ def command(  # noqa: PLR0913 - one argument an option
     face is forged: higher = more fake. Exit codes: 0 done, 1 some input failed, 2 usage, 3 model,
     10 with --fail-on.
     """
-    from mesoscope.detector import Detector  # noqa: PLC0415 - loaded when used
+    from mesoscope.detector import Detector
 
     detector = Detector(
         model,
@@ -111,16 +111,19 @@ def _run(
     detector: Detector,
     paths: Sequence[str],
     out: Path | None,
-    table: bool | None,  # noqa: FBT001
+    table: bool | None,
 ) -> tuple[Summary, bool]:
     """Scan into the sinks; ``False`` beside the summary where it was interrupted."""
-    from mesoscope.scan.local import Summary, scan  # noqa: PLC0415
-    from mesoscope.scan.sinks import JsonLines, open_sink  # noqa: PLC0415
+    from mesoscope.scan.local import Summary, scan
+    from mesoscope.scan.sinks import JsonLines, open_sink
 
     show = sys.stdout.isatty() if table is None else table
     latest = Summary()
     with contextlib.ExitStack() as stack:
-        sinks: list[Sink] = [stack.enter_context(open_sink(out))] if out else []
+        sinks: list[Sink] = []
+        if out:
+            sinks.append(open_sink(out))
+            stack.enter_context(sinks[0])
         if not show and not out:
             sinks.append(stack.enter_context(JsonLines(sys.stdout.fileno())))
         bar = stack.enter_context(_bar(paths))
@@ -143,9 +146,9 @@ def _run(
 
 def _bar(paths: Sequence[str]) -> tqdm[None]:
     """A progress bar on standard error where that is a terminal, counting in the background."""
-    from tqdm import tqdm  # noqa: PLC0415
+    from tqdm import tqdm
 
-    from mesoscope.media.walk import walk  # noqa: PLC0415
+    from mesoscope.media.walk import walk
 
     bar: tqdm[None] = tqdm(
         unit=" pictures", disable=None, dynamic_ncols=True, leave=False, file=sys.stderr
@@ -172,7 +175,8 @@ def _closing(summary: Summary, out: Path | None) -> str:
     names = ("fake", "real", "inconclusive", "none")
     counts = ", ".join(f"{summary.labels[name]} {name}" for name in names if summary.labels[name])
     rate = summary.total / summary.elapsed_s if summary.elapsed_s else 0.0
-    parts = [f"{summary.total} pictures in {summary.elapsed_s:.1f} s ({rate:.0f}/s): {counts or 'none'}"]
+    took = f"{summary.elapsed_s:.1f} s ({rate:.0f}/s)"
+    parts = [f"{summary.total} pictures in {took}: {counts or 'none'}"]
     if summary.failed:
         parts.append(f"{summary.failed} could not be read")
     if summary.skipped:

@@ -40,15 +40,19 @@ T = TypeVar("T")
     show_default=True,
     help="What to train on.",
 )
-@click.option("--devices", type=click.IntRange(1), help="How many of them.  [default: all GPUs, or one CPU]")
-@click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines, under torchrun.")
-def command(  # noqa: PLR0913 - one argument an option
+@click.option(
+    "--devices", type=click.IntRange(1), help="How many of them.  [default: all GPUs, or one CPU]"
+)
+@click.option(
+    "--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines, by torchrun."
+)
+def command(
     datasets: tuple[Path, ...],
     recipe: Path,
     out: Path,
-    resume: bool,  # noqa: FBT001
+    resume: bool,
     overrides: tuple[str, ...],
-    skip_unreadable: bool,  # noqa: FBT001
+    skip_unreadable: bool,
     accelerator: str,
     devices: int | None,
     nodes: int,
@@ -60,8 +64,8 @@ def command(  # noqa: PLR0913 - one argument an option
     unbroken one would.
     """
     try:
-        from mesoscope.training.recipe import read_recipe  # noqa: PLC0415
-        from mesoscope.training.run import train  # noqa: PLC0415
+        from mesoscope.training.recipe import read_recipe
+        from mesoscope.training.run import train
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "torch", extra="train") from error
 
@@ -93,7 +97,7 @@ class Bars:
     def step(self, *, done: int, total: int, loss: float, images_per_s: float) -> None:
         """Move the epoch's bar; the time left is the whole run's."""
         if self._bar is None:
-            from tqdm import tqdm  # noqa: PLC0415
+            from tqdm import tqdm
 
             self._bar = tqdm(
                 total=total,
@@ -124,12 +128,19 @@ class Bars:
 
     def count(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:
         """A bar for work that is counted."""
-        from tqdm import tqdm  # noqa: PLC0415
+        from tqdm import tqdm
 
-        return tqdm(
-            items, total=total, desc=what, unit=" pictures", leave=False, disable=None,
-            dynamic_ncols=True, file=sys.stderr,
-        )  # fmt: skip
+        shown: Iterable[T] = tqdm(
+            items,
+            total=total,
+            desc=what,
+            unit=" pictures",
+            leave=False,
+            disable=None,
+            dynamic_ncols=True,
+            file=sys.stderr,
+        )
+        return shown
 
     def say(self, text: str) -> None:
         """One line."""

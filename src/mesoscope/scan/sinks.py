@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from typing_extensions import Self
+
     from mesoscope.types import Verdict
 
 CSV_COLUMNS = (
@@ -27,6 +29,15 @@ class Sink(Protocol):
     def write(self, verdict: Verdict) -> None:
         """Write one verdict."""
         ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
 
 
 class Lines:
@@ -79,38 +90,34 @@ class Lines:
             ) from error
         self._written += len(data)
 
-    def close(self) -> None:
-        """Close the file."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._owned:
             os.close(self._fd)
             self._owned = False
 
 
-class JsonLines:
+class JsonLines(Lines):
     """One JSON object a line, in plain ASCII."""
-
-    def __init__(self, target: Path | int) -> None:
-        self._lines = Lines(target)
 
     def write(self, verdict: Verdict) -> None:
         """Append one verdict."""
-        self._lines.write_line(verdict.to_json())
-
-    def __enter__(self) -> JsonLines:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._lines.close()
+        self.write_line(verdict.to_json())
 
 
-class Csv:
+class Csv(Lines):
     """One row a source, with a header; names are written in the bytes they have on disk."""
 
     def __init__(self, target: Path | int) -> None:
-        self._lines = Lines(target)
-        self._lines.write_line(",".join(CSV_COLUMNS))
+        super().__init__(target)
+        self.write_line(",".join(CSV_COLUMNS))
 
     def write(self, verdict: Verdict) -> None:
         """Append one verdict."""
@@ -129,15 +136,7 @@ class Csv:
                 error.get("message", ""),
             ]
         )
-        self._lines.write_line(row.getvalue())
-
-    def __enter__(self) -> Csv:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._lines.close()
+        self.write_line(row.getvalue())
 
 
 def open_sink(path: Path) -> JsonLines | Csv:

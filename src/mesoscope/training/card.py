@@ -46,8 +46,8 @@ def model_card_markdown(
 {card.training_data}
 
 {state.epoch} epochs of the recipe in `recipe.toml` (digest `{card.recipe_sha256[:16]}`), seed \
-{recipe.seed}, {seconds / 60:.0f} minutes; the best by mean validation AUC of the sources was epoch \
-{state.best_epoch}. Validation: {len(data.validation)} pictures.
+{recipe.seed}, {seconds / 60:.0f} minutes; the best by mean validation AUC of the sources was \
+epoch {state.best_epoch}. Validation: {len(data.validation)} pictures.
 Left out: {len(data.unreadable)} unreadable, {len(data.repeated)} that validation holds too.
 
 ## Measured

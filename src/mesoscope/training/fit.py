@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import ctypes
+import dataclasses
 import math
 import platform
 import time
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from mesoscope.ahead import ahead, cores
@@ -28,11 +30,12 @@ if TYPE_CHECKING:
 
     from lightning_fabric import Fabric
     from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from torch import nn
 
     from mesoscope.data.manifest import Sample
     from mesoscope.training.dataset import Survey
     from mesoscope.training.recipe import OptimiseKeys, Recipe
+    from mesoscope.types import Pixels
 
 SCORE_BATCH = 16
 
@@ -74,91 +77,119 @@ def fit(
         OutputError: A checkpoint could not be written.
     """
     keep_heap()
-    o = recipe.optimise
-    torch.manual_seed(recipe.seed)
-    net = build(recipe.network.architecture, dropout=recipe.network.dropout)
-    net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    mean = copy.deepcopy(net).eval()
-    wrapped, optimiser = fabric.setup(net, torch.optim.AdamW(_groups(net, o), lr=o.learning_rate))
-    mean = fabric.to_device(mean)
+    at = Position(recipe, fabric)
     state = State(recipe_sha256=recipe.sha256(), data_sha256=data.digests)
     last, best = run / "checkpoints/last.safetensors", run / "checkpoints/best.safetensors"
     if resume and last.exists():
         tensors, before = checkpoint.load(last)
         _refuse_other(before, state, run)
+        at.restore(tensors)
         state = before
-        net.load_state_dict(checkpoint.unpack("net", tensors))
-        mean.load_state_dict(checkpoint.unpack("mean", tensors))
-        checkpoint.restore_optimiser(optimiser.optimizer, checkpoint.unpack("optimiser", tensors))
 
-    while state.epoch < o.epochs and not _out_of_patience(state, o.patience):
+    while state.epoch < recipe.optimise.epochs and not _out_of_patience(state, recipe):
         started = time.perf_counter()
-        epoch = state.epoch
-        torch.manual_seed(recipe.seed * 1_000_003 + epoch * 1009 + fabric.global_rank)
-        order = draw(data.train, recipe.data, np.random.default_rng((recipe.seed, epoch)))
-        steps = len(order) // o.batch_size or 1
-        mine = order[fabric.global_rank :: fabric.world_size]  # a share of each step's pictures
-        labels = torch.tensor([float(data.train[i].label) for i in mine])
-        share = max(1, o.batch_size // fabric.world_size)
-        crops = ahead(
-            lambda place: training_crop(
-                data.train[mine[place]], recipe, (recipe.seed, epoch, int(place))  # noqa: B023
-            ),
-            range(min(steps * share, len(mine))),
-            threads=cores(),
-            depth=4 * share,
-        )
-        wrapped.train()
-        total_loss = 0.0
-        for step, pixels in enumerate(batches(crops, share)):
-            now = epoch + step / steps
-            for group in optimiser.param_groups:
-                group["lr"] = o.learning_rate * _schedule(now, o)
-            x = to_input(fabric.to_device(torch.from_numpy(pixels)))
-            y = fabric.to_device(labels[step * share : step * share + len(pixels)])
-            loss = loss_of(wrapped(x).float(), y, o)
-            optimiser.zero_grad()
-            fabric.backward(loss)
-            optimiser.step()
-            average(mean, net, min(o.ema_decay, (1 + now * steps) / (10 + now * steps)))
-            total_loss += loss.item()
-            done = (step + 1) * share * fabric.world_size
-            rate = done / (time.perf_counter() - started)
-            watcher.step(
-                done=done, total=steps * o.batch_size, loss=total_loss / (step + 1), images_per_s=rate
-            )
-        trained_s = time.perf_counter() - started
-        scores = scores_of(mean, data.validation, recipe.data.crop_margin, fabric)
+        loss, images_per_s = train_epoch(at, recipe, data, fabric, watcher, epoch=state.epoch)
+        scores = scores_of(at.mean, data.validation, recipe.data.crop_margin, fabric)
         by_source = auc_by_source(data.validation, scores)
         auc = float(np.mean(list(by_source.values())))
         record = {
-            "epoch": epoch + 1,
-            "loss": round(total_loss / steps, 5),
+            "epoch": state.epoch + 1,
+            "loss": round(loss, 5),
             "auc": round(auc, 5),
             "auc_by_source": {k: round(v, 5) for k, v in by_source.items()},
-            "learning_rate": optimiser.param_groups[0]["lr"],
-            "images_per_s": round(steps * o.batch_size / trained_s, 1),
+            "learning_rate": at.optimiser.param_groups[0]["lr"],
+            "images_per_s": round(images_per_s, 1),
             "elapsed_s": round(time.perf_counter() - started, 1),
         }
-        state = State(
-            epoch + 1, state.best_epoch, state.best_auc, [*state.history, record],
-            state.recipe_sha256, state.data_sha256,
-        )  # fmt: skip
         improved = auc > state.best_auc
-        if improved:
-            state.best_epoch, state.best_auc = epoch + 1, auc
+        state = dataclasses.replace(
+            state,
+            epoch=state.epoch + 1,
+            best_epoch=state.epoch + 1 if improved else state.best_epoch,
+            best_auc=auc if improved else state.best_auc,
+            history=[*state.history, record],
+        )
         if fabric.is_global_zero:
             if improved:
-                checkpoint.save(best, checkpoint.pack("mean", checkpoint.plain(mean)), state)
-            tensors = checkpoint.pack("net", checkpoint.plain(net))
-            tensors |= checkpoint.pack("mean", checkpoint.plain(mean))
-            tensors |= checkpoint.pack(
-                "optimiser", checkpoint.optimiser_tensors(optimiser.optimizer)
-            )
-            checkpoint.save(last, tensors, state)
+                mean = checkpoint.pack("mean", checkpoint.plain(at.mean))
+                checkpoint.save(best, mean, state)
+            checkpoint.save(last, at.tensors(), state)
             watcher.epoch(record, state)
         fabric.barrier()
     return state
+
+
+class Position:
+    """Everything that a step changes: weights, their running mean, the optimiser's memory."""
+
+    def __init__(self, recipe: Recipe, fabric: Fabric) -> None:
+        o = recipe.optimise
+        torch.manual_seed(recipe.seed)
+        net = build(recipe.network.architecture, dropout=recipe.network.dropout)
+        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.mean = fabric.to_device(copy.deepcopy(self.net).eval())
+        self.wrapped, self.optimiser = fabric.setup(
+            self.net, torch.optim.AdamW(_groups(self.net, o), lr=o.learning_rate)
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, by name."""
+        optimiser = checkpoint.optimiser_tensors(self.optimiser.optimizer)
+        return (
+            checkpoint.pack("net", checkpoint.plain(self.net))
+            | checkpoint.pack("mean", checkpoint.plain(self.mean))
+            | checkpoint.pack("optimiser", optimiser)
+        )
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Put back what :meth:`tensors` gave."""
+        self.net.load_state_dict(checkpoint.unpack("net", tensors))
+        self.mean.load_state_dict(checkpoint.unpack("mean", tensors))
+        checkpoint.restore_optimiser(
+            self.optimiser.optimizer, checkpoint.unpack("optimiser", tensors)
+        )
+
+
+def train_epoch(
+    at: Position, recipe: Recipe, data: Survey, fabric: Fabric, watcher: Watcher, *, epoch: int
+) -> tuple[float, float]:
+    """One epoch; returns its mean loss and the pictures a second."""
+    started, o = time.perf_counter(), recipe.optimise
+    torch.manual_seed(recipe.seed * 1_000_003 + epoch * 1009 + fabric.global_rank)
+    order = draw(data.train, recipe.data, np.random.default_rng((recipe.seed, epoch)))
+    steps = len(order) // o.batch_size or 1
+    mine = order[fabric.global_rank :: fabric.world_size]  # a share of each step's pictures
+    share = max(1, o.batch_size // fabric.world_size)
+    labels = torch.tensor([float(data.train[i].label) for i in mine])
+
+    def prepare(place: int) -> Pixels:
+        return training_crop(data.train[mine[place]], recipe, (recipe.seed, epoch, place))
+
+    places = range(min(steps * share, len(mine)))
+    crops = ahead(prepare, places, threads=cores(), depth=4 * share)
+    at.wrapped.train()
+    loss_sum, images_per_s = 0.0, 0.0
+    for step, pixels in enumerate(batches(crops, share)):
+        now = epoch + step / steps
+        for group in at.optimiser.param_groups:
+            group["lr"] = o.learning_rate * _schedule(now, o)
+        x = to_input(fabric.to_device(torch.from_numpy(pixels)))  # [share, 3, 256, 256]
+        y = fabric.to_device(labels[step * share : step * share + len(pixels)])  # [share]
+        loss = loss_of(at.wrapped(x).float(), y, o)
+        at.optimiser.zero_grad()
+        fabric.backward(loss)
+        at.optimiser.step()
+        average(at.mean, at.net, min(o.ema_decay, (1 + now * steps) / (10 + now * steps)))
+        loss_sum += loss.item()
+        done = min((step + 1) * share * fabric.world_size, len(order))
+        images_per_s = done / (time.perf_counter() - started)
+        watcher.step(
+            done=done,
+            total=min(steps * o.batch_size, len(order)),
+            loss=loss_sum / (step + 1),
+            images_per_s=images_per_s,
+        )
+    return loss_sum / steps, images_per_s
 
 
 def to_input(pixels: Tensor) -> Tensor:
@@ -177,10 +208,10 @@ def loss_of(logits: Tensor, labels: Tensor, keys: OptimiseKeys) -> Tensor:
 @torch.no_grad()
 def average(mean: nn.Module, net: nn.Module, decay: float) -> None:
     """Draw the running mean of the weights towards the network; statistics are copied over."""
-    weights = list(mean.parameters())
-    torch._foreach_lerp_(weights, list(net.parameters()), 1 - decay)  # noqa: SLF001
-    for kept, new in zip(mean.buffers(), net.buffers(), strict=True):
-        kept.copy_(new)
+    for kept, new in zip(mean.parameters(), net.parameters(), strict=True):
+        kept.lerp_(new, 1 - decay)
+    for held, fresh in zip(mean.buffers(), net.buffers(), strict=True):
+        held.copy_(fresh)
 
 
 @torch.no_grad()
@@ -242,7 +273,8 @@ def _groups(net: nn.Module, o: OptimiseKeys) -> list[dict[str, Any]]:
     ]
 
 
-def _out_of_patience(state: State, patience: int) -> bool:
+def _out_of_patience(state: State, recipe: Recipe) -> bool:
+    patience = recipe.optimise.patience
     return bool(patience) and state.epoch - state.best_epoch >= patience
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mesoscope.training.checkpoint import State
     from mesoscope.training.dataset import Survey
     from mesoscope.training.recipe import Recipe
-    from mesoscope.types import Calibration, Thresholds
+    from mesoscope.types import Calibration, Thresholds, Verdict
 
 T = TypeVar("T")
 PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
@@ -180,9 +180,7 @@ def _write_log(run: Path, state: State) -> None:
     fresh.replace(run / "log.jsonl")
 
 
-def _finish(
-    recipe: Recipe, data: Survey, run: Path, state: State, watcher: RunWatcher
-) -> Path:
+def _finish(recipe: Recipe, data: Survey, run: Path, state: State, watcher: RunWatcher) -> Path:
     """Best weights → calibration → model file → evaluation of that file → cards."""
     fabric = Fabric(accelerator="cpu", devices=1)
     tensors, _ = checkpoint.load(run / "checkpoints/best.safetensors")
@@ -207,11 +205,17 @@ def _finish(
     )
     path = run / "model.onnx"
     card = export(net, path, card, calibration, check_crops=faces)
+    total = len(data.validation)
+    ticks = iter(watcher.count(range(total), total, "evaluating the exported file"))
+
+    def tick(_verdict: Verdict) -> None:
+        next(ticks, None)
+
     result = evaluate(
         data.validation,
         Detector(path, faces="whole"),
         seed=recipe.seed,
-        watch=lambda items, total: watcher.count(items, total, "evaluating the exported file"),
+        watch=tick,
     )
     metrics = result.to_dict()
     card = dataclasses.replace(card, metrics=_for_card(metrics))
@@ -256,7 +260,7 @@ def _found(data: Survey) -> str:
         some = ", ".join(data.repeated[:3])
         text += (
             f"; {len(data.repeated)} left out of training because validation holds the same file "
-            f"({some}{', …' if len(data.repeated) > 3 else ''})"  # noqa: PLR2004
+            f"({some}{', …' if len(data.repeated) > 3 else ''})"
         )
     return text
 
@@ -282,5 +286,3 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-
-

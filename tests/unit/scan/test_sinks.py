@@ -60,7 +60,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch, name):
     assert out.read_bytes() == before
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_device_that_is_always_full():
     with pytest.raises(OutputError, match="No space left"):
         Csv(Path("/dev/full"))
