@@ -17,6 +17,7 @@ from mesoscope.data.manifest import read_datasets
 from mesoscope.detector import Detector
 from mesoscope.errors import OutputError, RunError
 from mesoscope.evaluation import evaluate
+from mesoscope.report.record import write_metrics, write_text
 from mesoscope.training import checkpoint
 from mesoscope.training.calibrate import choose_thresholds, platt
 from mesoscope.training.card import model_card_markdown
@@ -220,8 +221,8 @@ def _finish(recipe: Recipe, data: Survey, run: Path, state: State, watcher: RunW
     metrics = result.to_dict()
     card = dataclasses.replace(card, metrics=_for_card(metrics))
     stamp(path, card)
-    _write(run / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    _write(run / "MODEL_CARD.md", model_card_markdown(card, metrics, recipe, data, state))
+    write_metrics(result, run / "metrics.json")
+    write_text(run / "MODEL_CARD.md", model_card_markdown(card, metrics, recipe, data, state))
     return path
 
 
@@ -233,7 +234,8 @@ def decide(
     cells = Counter((s.source, s.label) for s in samples)
     weights = np.array([1 / cells[s.source, s.label] for s in samples])
     weights *= len(samples) / weights.sum()
-    calibration = platt(logits, labels, weights)
+    note = f"the validation split, {len(samples)} faces, each source and class alike"
+    calibration = platt(logits, labels, weights, method_note=note)
     p_fake = 1 / (1 + np.exp(-(calibration.scale * logits + calibration.shift)))
     return calibration, choose_thresholds(p_fake, labels, recipe.decide.target_error, weights)
 
@@ -279,10 +281,3 @@ def _for_card(metrics: dict[str, Any]) -> dict[str, Any]:
         **short(metrics),
         "by_source": {name: short(entry) for name, entry in metrics["by_source"].items()},
     }
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
