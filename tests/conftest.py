@@ -5,6 +5,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples in every run and no clock: what fails for one fails for all, on any machine.
+settings.register_profile(
+    "mesoscope", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("mesoscope")
 
 SHARED = Path(__file__).parents[1] / "../shared"
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+ARCHITECTURES = ("meso4", "mesoinception4")  # the keys of nets.NETWORKS, known without torch
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -256,6 +257,10 @@ def _check(recipe: Recipe, where: str) -> None:
     rules += [
         ("name must be letters a to z, digits, - or _", bool(_NAME.fullmatch(recipe.name))),
         ("precision must be '32' or 'bf16'", recipe.precision in ("32", "bf16")),
+        (
+            f"network.architecture must be one of {', '.join(ARCHITECTURES)}",
+            recipe.network.architecture in ARCHITECTURES,
+        ),
         ("network.dropout must lie in 0..1", 0 <= recipe.network.dropout < 1),
         ("augment.crop_scale_min must lie in 0.1..1", 0.1 <= a.crop_scale_min <= 1),
         ("augment.rescale_min must lie in 0.05..1", 0.05 <= a.rescale_min <= 1),

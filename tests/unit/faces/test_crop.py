@@ -5,7 +5,7 @@ import tracemalloc
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesoscope.errors import OptionError
@@ -29,7 +29,6 @@ def picture_and_box(draw):
     return noise(height, width), (x1, y1, x2, y2)
 
 
-@settings(deadline=None)
 @given(picture_and_box(), st.floats(1, 3), st.sampled_from([1, 7, 64]))
 def test_shape_and_type_for_any_box_that_overlaps(drawn, margin, size_px):
     pixels, box = drawn

@@ -103,7 +103,7 @@ def test_clips_and_other_kinds_are_unsupported_and_not_read_whole(tmp_path):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_random_damage_gives_a_picture_or_a_source_error(form, data):
     file = bytearray(encode(pattern(), form))

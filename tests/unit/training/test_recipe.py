@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesoscope.errors import RecipeError
-from mesoscope.training.recipe import AugmentKeys, OptimiseKeys, Recipe, read_recipe
+from mesoscope.training.recipe import (
+    ARCHITECTURES,
+    AugmentKeys,
+    OptimiseKeys,
+    Recipe,
+    read_recipe,
+)
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.toml"))
 
@@ -97,6 +103,7 @@ def test_a_whole_number_stands_for_a_float(read):
     [
         ("", "name", ["''", "'a b'", "'../x'", "'a/b'", "'é'"]),
         ("", "precision", ["'16'", "'fp32'"]),
+        ("network", "architecture", ["'xception'", "''"]),
         ("network", "dropout", [-0.1, 1.0, "nan"]),
         ("data", "images_per_epoch", [-1]),
         ("data", "source_power", [-0.1, 1.1]),
@@ -199,6 +206,12 @@ def test_the_committed_recipes(path, tmp_path):
     again = read_recipe(tmp_path / "resolved.toml")
     assert again == recipe
     assert again.sha256() == recipe.sha256()
+
+
+def test_the_networks_are_those_that_can_be_built():
+    from mesoscope.training.nets import NETWORKS
+
+    assert set(ARCHITECTURES) == set(NETWORKS)
 
 
 def test_there_are_committed_recipes():

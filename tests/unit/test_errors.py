@@ -1,0 +1,70 @@
+"""The error tree and its codes."""
+
+import re
+
+import pytest
+
+from mesoscope import errors
+from mesoscope.errors import MesoscopeError, MissingExtra
+
+CLASSES = [getattr(errors, name) for name in errors.__all__]
+
+
+def test_all_are_listed_and_descend_from_the_root():
+    defined = {
+        name for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, Exception)
+    }  # fmt: skip
+    assert set(errors.__all__) == defined
+    assert all(issubclass(cls, MesoscopeError) for cls in CLASSES)
+
+
+def test_codes_are_unique():
+    codes = [cls.__dict__["code"] for cls in CLASSES]
+    assert len(set(codes)) == len(codes)
+    assert all(
+        re.fullmatch(r"[a-z]+\.[a-z_]+", cls.code)
+        for cls in CLASSES
+        if cls.__bases__ != (Exception,)
+    )
+
+
+def test_the_docstring_draws_the_tree_as_it_is():
+    drawn, stack = {}, []
+    for line in errors.__doc__.splitlines():
+        found = re.match(r"    ([│ ]*)(?:├── |└── )(\w+) +(\S+\.\S+)", line)
+        if found:
+            depth = len(found[1]) // 4
+            parent = stack[depth - 1] if depth else "MesoscopeError"
+            stack[depth:] = [found[2]]
+            drawn[found[2]] = (found[3], parent)
+    real = {cls.__name__: (cls.code, cls.__base__.__name__) for cls in CLASSES}
+    del real["MesoscopeError"]
+    assert drawn == real
+
+
+def test_codes_that_others_match_on_do_not_change():
+    assert {cls.__name__: cls.code for cls in CLASSES} == {
+        "MesoscopeError": "error",
+        "SourceError": "source.unreadable",
+        "SourceMissing": "source.missing",
+        "SourceUnsupported": "source.unsupported",
+        "SourceTooLarge": "source.too_large",
+        "ModelError": "model.invalid",
+        "ModelMissing": "model.missing",
+        "ModelMismatch": "model.mismatch",
+        "DatasetError": "dataset.invalid",
+        "RecipeError": "recipe.invalid",
+        "RunError": "run.invalid",
+        "WeightsError": "weights.invalid",
+        "OptionError": "option.invalid",
+        "OutputError": "output.failed",
+        "MissingExtra": "extra.missing",
+    }
+
+
+def test_a_missing_extra_gives_the_line_that_installs_it():
+    with pytest.raises(
+        MesoscopeError, match=r"torch is not installed.*pip install 'mesoscope\[train\]'"
+    ):
+        raise MissingExtra("torch", extra="train")
