@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import argparse
 import csv
-import datetime
+import datetime as dt
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from measure import ROOT, SHARED
-
 from mesoscope.data.manifest import read_datasets
 from mesoscope.detector import Detector
 from mesoscope.evaluation import evaluate
@@ -62,7 +61,7 @@ def rows_of(name: str, weights: str, path: Path, arguments: argparse.Namespace):
     if weights == "shipped" and arguments.split == "validation":
         used_for = "choice of the epoch, calibration, thresholds"
     fixed = {
-        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
         "model": detector.model_id,
         "weights": weights,
         "split": arguments.split,
