@@ -76,7 +76,8 @@ class Ranked:
     @cached_property
     def right(self) -> NDArray[np.bool_]:
         """``(n,)``: is the label right that the cut at .5 gives."""
-        return (self.p >= CUT) == (self.y == 1)
+        right: NDArray[np.bool_] = (self.p >= CUT) == (self.y == 1)
+        return right
 
     @cached_property
     def gaps(self) -> Floats:

@@ -1,0 +1,231 @@
+"""``mesoscope evaluate``."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mesoscope.cli.main import DONE, INPUT_FAILED
+from mesoscope.errors import DatasetError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tqdm import tqdm
+
+    from mesoscope.data.manifest import Sample
+    from mesoscope.report.record import Evaluation, Figures
+    from mesoscope.types import Json, Verdict
+
+MEGAPIXEL = 1_000_000
+METRICS, PREDICTIONS = "metrics.json", "predictions.csv"
+
+
+@click.command("evaluate")
+@click.argument(
+    "datasets", nargs=-1, required=True, metavar="DATASET…", type=click.Path(path_type=Path)
+)
+@click.option("--model", default="meso4", show_default=True, help="A shipped model or a file.")
+@click.option(
+    "--split",
+    type=click.Choice(["validation", "test", "all", "train"]),
+    default="validation",
+    show_default=True,
+    help="Which pictures; all means every split.",
+)
+@click.option(
+    "--faces",
+    type=click.Choice(["auto", "whole"]),
+    default="auto",
+    show_default=True,
+    help="whole takes each picture as a face; auto picks the best finder.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the page, metrics.json and predictions.csv.",
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="One cut in place of the model's two: fake from there on.",
+)
+@click.option("--jobs", type=click.IntRange(0), default=0, help="Threads.  [default: one a core]")
+@click.option(
+    "--resamples",
+    type=click.IntRange(0),
+    default=1000,
+    show_default=True,
+    help="Of the bootstrap behind the 95 % intervals; 0 leaves them out.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap."
+)
+@click.option(
+    "--max-pixels",
+    type=click.FloatRange(0.001),
+    default=120,
+    show_default=True,
+    help="Refuse pictures with more megapixels.",
+)
+@click.pass_context
+def command(
+    context: click.Context,
+    datasets: tuple[Path, ...],
+    model: str,
+    split: str,
+    faces: str,
+    out: Path,
+    threshold: float | None,
+    jobs: int,
+    resamples: int,
+    seed: int,
+    max_pixels: float,
+) -> int:
+    """Measure a model on labelled pictures.
+
+    A DATASET is a folder with validation/real, validation/fake and the like, or with a
+    manifest.csv. Writes metrics.json, predictions.csv, plots, and report.html, which shows all of
+    it and opens without a network. Exit codes: 0 done, 1 some pictures could not be read, 2
+    usage or data set, 3 model or missing extra.
+    """
+    from mesoscope import report  # this and what follows is loaded when used
+
+    report.require()  # whatever may be missing is missed before the long work
+    from mesoscope.data.manifest import read_datasets
+    from mesoscope.detector import Detector
+    from mesoscope.evaluation import evaluate
+    from mesoscope.model_file import file_sha256, find_model
+    from mesoscope.report.page import notes, write_page
+    from mesoscope.report.record import write_metrics, write_predictions
+
+    path = find_model(model)
+    detector = Detector(
+        path, faces=faces, threshold=threshold, jobs=jobs, max_pixels=int(max_pixels * MEGAPIXEL)
+    )
+    samples = of_split(read_datasets(datasets), split, datasets)
+    _try_folder(out)
+    conditions: dict[str, Json] = {"split": split, "model_sha256": file_sha256(path)}
+    with _bar(len(samples)) as bar:
+
+        def watch(_verdict: Verdict) -> None:
+            bar.update()
+
+        found = evaluate(
+            samples, detector, seed=seed, resamples=resamples, conditions=conditions, watch=watch
+        )
+    write_metrics(found, out / METRICS)
+    write_predictions(found, out / PREDICTIONS)
+    page = write_page(found, out, command=_line(context))
+    for note in notes(found):
+        click.echo(f"mesoscope: {note}", err=True)
+    click.echo("\n".join(table(found)))
+    click.echo(f"page: {page}")
+    return INPUT_FAILED if found.unreadable else DONE
+
+
+def of_split(samples: Sequence[Sample], split: str, roots: Sequence[Path]) -> list[Sample]:
+    """The samples of a split, of every split for ``all``.
+
+    Raises:
+        DatasetError: There are none; the message names the splits that there are.
+    """
+    found = [sample for sample in samples if split in ("all", sample.split)]
+    if not found:
+        there = ", ".join(
+            f"{name} ({n:,})" for name, n in Counter(s.split for s in samples).items()
+        )
+        where = ", ".join(str(root) for root in roots)
+        raise DatasetError(
+            f"{where}: no pictures in {split}: there are {there}: choose with --split"
+        )
+    return found
+
+
+def table(evaluation: Evaluation) -> list[str]:
+    """The lines of a small table: a row a source, and one of all."""
+    rows = [("source", "n", "accuracy", "AUC", "coverage")]
+    sets = list(evaluation.by_source.items())
+    if len(sets) > 1:
+        sets.append(("all", evaluation.overall))
+    for name, figures in sets:
+        rows.append(
+            (
+                name,
+                str(figures.counts["n"]),
+                _shown(figures, "accuracy"),
+                _shown(figures, "auc"),
+                f"{figures.values['coverage']:.3f}",
+            )
+        )
+    mean = evaluation.mean_over_sources
+    if len(sets) > 1:
+        rows.append(("mean over sources", "", _shown(mean, "accuracy"), _shown(mean, "auc"), ""))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), row[1].rjust(widths[1])]
+            + [cell.ljust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _shown(figures: Figures, name: str) -> str:
+    value, (low, high) = figures.values[name], figures.intervals[name]
+    if math.isnan(value):
+        return "–"
+    return f"{value:.3f}" if math.isnan(low) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _try_folder(out: Path) -> None:
+    """Make the folder and write something into it: a full hour's work must not end here.
+
+    Raises:
+        OutputError: It cannot be made or written into.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+        for name in (METRICS, PREDICTIONS):  # one left by another user, say
+            if (out / name).exists():
+                with (out / name).open("ab"):
+                    pass
+    except OSError as error:
+        raise OutputError(
+            f"{out}: cannot be written: {error.strerror}: choose another --out"
+        ) from error
+
+
+def _bar(total: int) -> tqdm[None]:
+    """A progress bar on standard error where that is a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(
+        total=total,
+        unit=" pictures",
+        disable=None,
+        dynamic_ncols=True,
+        leave=False,
+        file=sys.stderr,
+    )
+
+
+def _line(context: click.Context) -> str:
+    """The command that does the same again, an option a line."""
+    lines = [shlex.join(["mesoscope", "evaluate", *map(str, context.params["datasets"])])]
+    for option in context.command.params:
+        value = context.params.get(option.name or "")
+        if isinstance(option, click.Option) and value is not None:
+            shown = f"{value:g}" if isinstance(value, float) else str(value)
+            lines.append(shlex.join([option.opts[0], shown]))
+    return " \\\n  ".join(lines)

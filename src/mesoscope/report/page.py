@@ -1,0 +1,230 @@
+"""An evaluation as one HTML page that needs nothing else, and its pictures as files beside it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import jinja2
+from PIL import Image
+
+from mesoscope.errors import OutputError
+from mesoscope.report import plots
+from mesoscope.report.canvas import DARK, LIGHT, png
+from mesoscope.report.mistakes import contact_sheet, worst
+from mesoscope.report.record import CLASSES, write_text
+
+if TYPE_CHECKING:
+    from mesoscope.report.mistakes import Mistake
+    from mesoscope.report.record import Evaluation, Figures
+    from mesoscope.types import Pixels
+
+PAGE = "report.html"
+SHEET = "mistakes.png"
+_TEMPLATES = Path(__file__).parent / "templates"
+_MOST_LISTED = 200  # unreadable files on the page; metrics.json has them all
+
+
+class Meaning(NamedTuple):
+    """How a figure is shown: its name, what it says, which way is better, as per cent or not."""
+
+    title: str
+    says: str
+    better: str
+    percent: bool
+
+
+MEANINGS = {
+    "coverage": Meaning("Coverage", "share of the pictures that got a score", "higher", True),
+    "accuracy": Meaning(
+        "Accuracy", "share of right answers, fake from p_fake .5 on", "higher", True
+    ),
+    "balanced_accuracy": Meaning(
+        "Balanced accuracy",
+        "mean of the shares of reals and of fakes called rightly",
+        "higher",
+        True,
+    ),
+    "auc": Meaning(
+        "AUC",
+        "chance that a fake scores above a real: 0.5 is guessing, 1 is perfect",
+        "higher",
+        False,
+    ),
+    "eer": Meaning(
+        "Equal error rate", "error where as many reals are called fake as fakes real", "lower", True
+    ),
+    "ap": Meaning("Average precision", "precision over all thresholds, by recall", "higher", False),
+    "tpr_at_fpr_0.01": Meaning(
+        "TPR at 1 % FPR",
+        "share of fakes found while at most 1 % of reals are called fake",
+        "higher",
+        True,
+    ),
+    "ece": Meaning(
+        "Calibration error",
+        "how far p_fake is from the true share of fakes, 15 bins",
+        "lower",
+        False,
+    ),
+    "brier": Meaning("Brier score", "mean squared error of p_fake", "lower", False),
+    "decided": Meaning(
+        "Decided", "share of scored pictures called fake or real, not inconclusive", "", True
+    ),
+    "error_among_decided": Meaning(
+        "Error among decided", "share of wrong answers among those", "lower", True
+    ),
+}
+HEADLINE = ("auc", "accuracy", "eer", "tpr_at_fpr_0.01", "coverage")
+IN_TABLE = ("accuracy", "auc", "eer", "tpr_at_fpr_0.01", "ece", "coverage")
+
+
+class Plot(NamedTuple):
+    """A picture for the page in both looks, as ``data:`` addresses."""
+
+    light: str
+    dark: str
+
+
+_PLOTS = {
+    "roc": plots.roc,
+    "precision_recall": plots.precision_recall,
+    "reliability": plots.reliability,
+    "scores": plots.scores,
+}
+
+
+def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Path:
+    """Write ``report.html`` and its pictures.
+
+    Args:
+        evaluation: What to show.
+        folder: Where to; it exists.
+        command: The line that makes it again.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    drawn = {}
+    for name, draw in _PLOTS.items():
+        light = png(draw(evaluation, LIGHT))
+        _write(folder / f"{name}.png", light)
+        dark = png(draw(evaluation, DARK))
+        drawn[name] = Plot(_address(light, "png"), _address(dark, "png"))
+    kinds = worst(evaluation)
+    sheet = contact_sheet(kinds, LIGHT)
+    (folder / SHEET).unlink(missing_ok=True)  # of an evaluation before, when there is none now
+    if sheet is not None:
+        _write(folder / SHEET, png(sheet))
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(figure=_figure, span=_span, crop=_crop)
+    text = environment.get_template("evaluation.html.jinja").render(
+        e=evaluation,
+        card=evaluation.card,
+        meanings=MEANINGS,
+        headline=HEADLINE,
+        in_table=IN_TABLE,
+        plots=drawn,
+        kinds=(("Real, called fake", kinds[0]), ("Fake, called real", kinds[1])),
+        sheet=sheet is not None,
+        conditions=_flat(evaluation.conditions),
+        command=command,
+        notes=notes(evaluation),
+        most=_MOST_LISTED,
+    )
+    write_text(folder / PAGE, text)
+    return folder / PAGE
+
+
+def notes(evaluation: Evaluation) -> list[str]:
+    """What one must know before reading the figures; often nothing."""
+    found = []
+    total = evaluation.overall.counts
+    trained = sum(p.split == "train" for p in evaluation.predictions)
+    if trained:
+        found.append(
+            f"{trained:,} of the {total['n']:,} pictures are of a train split: a model that was "
+            "trained on them has seen them, and the figures flatter it."
+        )
+    for name in CLASSES:
+        lacking = [s for s, one in evaluation.by_source.items() if not one.counts[f"n_{name}"]]
+        if lacking:
+            found.append(
+                f"No {name} picture in {', '.join(lacking)}: figures that compare real with fake "
+                "(AUC, equal error rate and the like) cannot be given there."
+            )
+    missed = total["n"] - total["n_scored"]
+    if missed:
+        found.append(
+            f"{missed:,} of the {total['n']:,} pictures could not be read or got no score; they "
+            "are listed, and stand in no figure but the coverage."
+        )
+    return found
+
+
+def _figure(figures: Figures, name: str) -> str:
+    """A figure as shown: ``93.4 %`` or ``0.934``; a dash where nothing can be said."""
+    return _shown(figures.values[name], name)
+
+
+def _span(figures: Figures, name: str) -> str:
+    """Its interval, as shown; empty where there is none, or no width to it."""
+    low, high = figures.intervals[name]
+    return (
+        ""
+        if math.isnan(low) or low == high
+        else f"{_shown(low, name, unit='')} – {_shown(high, name)}"
+    )
+
+
+def _shown(value: float, name: str, *, unit: str = "\N{NO-BREAK SPACE}%") -> str:
+    if math.isnan(value):
+        return "–"
+    if not MEANINGS[name].percent:
+        return f"{value:.3f}"
+    if 0.9995 <= value < 1:  # one of ten thousand missing is not all of them
+        return f"> 99.9{unit}"
+    return f"{100 * value:.1f}{unit}"
+
+
+def _crop(mistake: Mistake) -> str:
+    """A mistake's crop as a ``data:`` address; empty where there is none."""
+    return "" if mistake.crop is None else _jpeg(mistake.crop)
+
+
+def _jpeg(pixels: Pixels) -> str:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=88)
+    return _address(file.getvalue(), "jpeg")
+
+
+def _address(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _flat(conditions: object, name: str = "") -> list[tuple[str, str]]:
+    """Nested conditions as rows of a table."""
+    if not isinstance(conditions, dict):
+        return [(name, str(conditions))]
+    if name:  # one row for what belongs together
+        return [(name, ", ".join(f"{key} {value}" for key, value in conditions.items()))]
+    return [row for key, value in conditions.items() for row in _flat(value, key.replace("_", " "))]
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error

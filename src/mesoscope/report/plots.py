@@ -1,0 +1,164 @@
+"""ROC, precision–recall, reliability and score histograms of an evaluation."""
+
+from __future__ import annotations
+
+from itertools import cycle
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mesoscope import metrics
+from mesoscope.report.canvas import DASHES, blank, drawable, dress, legend
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from mesoscope.report.canvas import Dash, Palette
+    from mesoscope.report.record import Evaluation
+
+MOST_SOURCES = 8  # more lines cannot be told apart
+_BARS = 40
+Steps = Literal["default", "steps-pre"]
+
+
+def roc(evaluation: Evaluation, palette: Palette) -> Figure:
+    """ROC curve of all items, and a thin one a source."""
+    figure = blank(palette)
+    axes = figure.add_subplot()
+    dress(axes, palette, x="false-positive rate (reals called fake)", y="true-positive rate")
+    axes.plot([0, 1], [0, 1], color=palette.quiet, linewidth=1.2, linestyle=":")
+    for line in _lines(evaluation, palette):
+        curve = metrics.roc(line.truth, line.p_fake)
+        line.draw(axes, curve, area=metrics.roc_auc(line.truth, line.p_fake))
+    _unit(axes)
+    if axes.get_legend_handles_labels()[0]:
+        legend(axes, palette, where="lower right", title="area under the curve")
+    return figure
+
+
+def precision_recall(evaluation: Evaluation, palette: Palette) -> Figure:
+    """Precision–recall curve of all items, and a thin one a source."""
+    figure = blank(palette)
+    axes = figure.add_subplot()
+    dress(axes, palette, x="recall (fakes found)", y="precision (of those called fake)")
+    for line in _lines(evaluation, palette):
+        curve = metrics.precision_recall(line.truth, line.p_fake)
+        # A step reaches back to the recall before it: that is how the average is taken.
+        average = metrics.measure(line.truth, line.p_fake)["ap"]
+        line.draw(axes, curve, area=average, steps="steps-pre")
+    truth, _ = columns(evaluation)
+    if truth.size:
+        axes.axhline(truth.mean(), color=palette.quiet, linewidth=1.2, linestyle=":")
+    _unit(axes)
+    if axes.get_legend_handles_labels()[0]:
+        legend(axes, palette, where="lower left", title="average precision")
+    return figure
+
+
+def reliability(evaluation: Evaluation, palette: Palette) -> Figure:
+    """Promised against true share of fakes, and how many items stand behind each point."""
+    truth, p_fake = columns(evaluation)
+    curve = metrics.reliability(truth, p_fake)
+    figure = blank(palette)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    dress(above, palette, y="share of fakes")
+    above.plot([0, 1], [0, 1], color=palette.quiet, linewidth=1.2, linestyle=":")
+    full = curve.samples > 0
+    x, y = curve.mean_p_fake[full], curve.share_fake[full]
+    above.vlines(x, np.minimum(x, y), np.maximum(x, y), color=palette.fake, linewidth=1, alpha=0.7)
+    above.plot(x, y, color=palette.ink, marker="o", markersize=5, linewidth=1.4)
+    _unit(above)
+    if truth.size:
+        ece = metrics.measure(truth, p_fake)["ece"]
+        above.text(0.02, 0.97, f"ECE {ece:.3f}, n = {truth.size:,}", color=palette.ink,
+                   va="top", transform=above.transAxes, fontsize=9)  # fmt: skip
+    dress(below, palette, x="p_fake, mean of the bin", y="pictures")
+    width = np.diff(curve.edges)
+    below.bar(curve.edges[:-1], curve.samples, width=width, align="edge", color=palette.lines[0],
+              edgecolor=palette.paper, linewidth=0.8)  # fmt: skip
+    return figure
+
+
+def scores(evaluation: Evaluation, palette: Palette) -> Figure:
+    """Histograms of ``p_fake`` by class, with the thresholds that the labels were given by."""
+    truth, p_fake = columns(evaluation)
+    figure = blank(palette)
+    axes = figure.add_subplot()
+    dress(axes, palette, x="p_fake (higher = more fake)", y="pictures")
+    bins = np.linspace(0, 1, _BARS + 1).tolist()
+    for label, name, colour, hatch in (
+        (0, "real", palette.real, None),
+        (1, "fake", palette.fake, "////"),
+    ):
+        of_class = p_fake[truth == label]
+        axes.hist(of_class, bins, color=colour, alpha=0.3, histtype="stepfilled", hatch=hatch,
+                  edgecolor=colour, linewidth=0)  # fmt: skip
+        axes.hist(of_class, bins, color=colour, histtype="step", linewidth=1.5,
+                  label=f"{name}, n = {of_class.size:,}")  # fmt: skip
+    low, high = evaluation.thresholds.real_below, evaluation.thresholds.fake_above
+    if low < high:
+        axes.axvspan(low, high, color=palette.faint, alpha=0.5, linewidth=0, label="inconclusive")
+        axes.axvline(
+            low, color=palette.ink, linewidth=1.2, linestyle="--", label=f"real below {low:.3g}"
+        )
+    axes.axvline(high, color=palette.ink, linewidth=1.2, label=f"fake from {high:.3g}")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1.35 * max(1.0, axes.get_ylim()[1]))  # room for the legend
+    legend(axes, palette, where="upper center")
+    return figure
+
+
+def columns(
+    evaluation: Evaluation, source: str | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Truth and ``p_fake`` of the scored items, ``(n,)`` each; of one source or of all."""
+    items = [p for p in evaluation.scored if source is None or p.source == source]
+    truth = np.array([p.label for p in items], np.int64)
+    return truth, np.array([p.p_fake for p in items], np.float64)
+
+
+class _Line(NamedTuple):
+    """One curve to be: whose, of what, how it looks."""
+
+    name: str
+    truth: NDArray[np.int64]
+    p_fake: NDArray[np.float64]
+    colour: str
+    dash: Dash
+    width: float
+
+    def draw(
+        self, axes: Axes, curve: metrics.Curve, *, area: float, steps: Steps = "default"
+    ) -> None:
+        axes.plot(
+            curve.x,
+            curve.y,
+            label=f"{self.name}, {area:.3f}",
+            color=self.colour,
+            linestyle=self.dash,
+            linewidth=self.width,
+            drawstyle=steps,
+        )
+
+
+def _lines(evaluation: Evaluation, palette: Palette) -> Iterator[_Line]:
+    """What has both classes, so that a curve can be drawn; the whole last, over its sources."""
+    names = list(evaluation.by_source)
+    if 1 < len(names) <= MOST_SOURCES:
+        looks = zip(cycle(palette.lines), cycle(DASHES), strict=False)
+        for name, (colour, dash) in zip(names, looks, strict=False):
+            truth, p_fake = columns(evaluation, name)
+            if 0 < truth.sum() < truth.size:
+                yield _Line(drawable(name), truth, p_fake, colour, dash, 1.2)
+    truth, p_fake = columns(evaluation)
+    if 0 < truth.sum() < truth.size:
+        yield _Line("all", truth, p_fake, palette.ink, "-", 2.4)
+
+
+def _unit(axes: Axes) -> None:
+    axes.set_xlim(-0.01, 1.01)
+    axes.set_ylim(-0.01, 1.02)
