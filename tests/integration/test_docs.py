@@ -1,0 +1,198 @@
+"""What the documentation says is so: commands parse, links lead somewhere, lists are complete."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import mesoscope
+from mesoscope import errors
+from mesoscope.cli.main import mesoscope as program
+from mesoscope.training.recipe import Recipe
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("samples/*.md")])
+COMMENTED = sorted([*ROOT.glob("recipes/*.toml"), ROOT / "Makefile"])
+REFERENCE = ROOT / "docs/reference"
+BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`(mesoscope [^`]+)`")
+LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
+SHELL_ENDS = {"|", "||", ">", ">>", "&&", ";", "2>", "<"}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return [body for kind, body in BLOCK.findall(path.read_text("utf-8")) if kind == language]
+
+
+def arguments(line: str) -> list[str] | None:
+    """The words behind ``mesoscope`` in a shell line; None where it is another command."""
+    words = shlex.split(line, comments=True)
+    while "mesoscope" in (Path(word).name for word in words):
+        if Path(words[0]).name == "mesoscope":
+            after = words[1:]
+            ends = (i for i, word in enumerate(after) if word in SHELL_ENDS)
+            return after[: next(ends, len(after))]
+        words = words[1:]
+    return None
+
+
+def commands() -> list[tuple[str, str]]:
+    """Every whole command line in pages, recipes and Makefile."""
+    found = []
+    for path in PAGES:
+        for block in blocks(path, "bash"):
+            found += [(name_of(path), line) for line in block.replace("\\\n", " ").splitlines()]
+    for path in COMMENTED:
+        lines = path.read_text("utf-8").replace("$(BIN)/", "").splitlines()
+        found += [(name_of(path), line.strip("#@\t ")) for line in lines if "mesoscope " in line]
+    return [
+        (where, line)
+        for where, line in found
+        if re.match(r"(\S*/)?(mesoscope|torchrun|python -m mesoscope)\b", line)
+    ]
+
+
+def parse(words: list[str]) -> None:
+    """Read a command line as the program does, without running it."""
+    command: click.Command = program
+    name = "mesoscope"
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        name, *words = words
+        inner = command.get_command(click.Context(command), name)
+        assert inner is not None, f"no command {name}"
+        command = inner
+    with contextlib.suppress(click.exceptions.Exit):  # --help, --version
+        command.make_context(name, list(words))
+
+
+@pytest.mark.parametrize(("where", "line"), commands())
+def test_command_line_parses(where: str, line: str) -> None:
+    words = arguments(line)
+    assert words is not None, f"{where}: {line}"
+    parse(words)
+
+
+def test_command_lines_are_found() -> None:
+    lines = commands()
+    wanted = {"README.md", "docs/tutorial.md", "recipes/meso4.toml", "Makefile"}
+    assert wanted <= {where for where, _ in lines}
+    with pytest.raises(click.NoSuchOption):
+        parse(["scan", "photos", "--no-such-option"])
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_commands_in_the_text_exist(path: Path) -> None:
+    for line in INLINE.findall(path.read_text("utf-8")):
+        words = arguments(line.replace("…", ""))
+        assert words is not None
+        try:
+            parse(words)
+        except click.MissingParameter:
+            pass  # text may name a command without all that it needs
+        except click.BadParameter as error:
+            pytest.fail(f"{line}: {error.format_message()}")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in LINK.findall(path.read_text("utf-8")):
+        if not target.startswith(("http://", "https://", "#")):
+            assert (path.parent / target.partition("#")[0]).exists(), target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_python_examples_use_public_names(path: Path) -> None:
+    for block in blocks(path, "python"):
+        compile(block, name_of(path), "exec")
+        for name in re.findall(r"\bmesoscope\.(\w+)", block):
+            assert name in mesoscope.__all__ or name == "card", name
+
+
+def test_tutorial_faces_can_be_made(tmp_path: Path) -> None:
+    """The stand-in pictures of the tutorial: its script is run as printed."""
+    script = next(b for b in blocks(ROOT / "docs/tutorial.md", "python") if "make_faces" in b)
+    (tmp_path / "samples").symlink_to(ROOT / "samples")
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=120)
+    count = {
+        f"{split}/{label}": len(list((tmp_path / "faces" / split / label).glob("*.jpg")))
+        for split in ("train", "validation")
+        for label in ("real", "fake")
+    }
+    assert count == {
+        "train/real": 200, "train/fake": 200, "validation/real": 40, "validation/fake": 40,
+    }  # fmt: skip
+
+
+def options(group: click.Group) -> list[tuple[str, str]]:
+    found = []
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        if isinstance(command, click.Group):
+            found += options(command)
+        elif command is not None:
+            found += [
+                (name, flag)
+                for parameter in command.params
+                if isinstance(parameter, click.Option)
+                for flag in (*parameter.opts, *parameter.secondary_opts)
+            ]
+    return found
+
+
+@pytest.mark.parametrize(("command", "flag"), options(program))
+def test_reference_names_every_option(command: str, flag: str) -> None:
+    text = (REFERENCE / "command-line.md").read_text("utf-8")
+    start = re.search(rf"`mesoscope (models )?{command}\b", text)
+    assert start is not None
+    section = text[start.start() :].partition("\n## ")[0]
+    assert f"`{flag}`" in section
+
+
+def test_reference_names_every_recipe_key_with_its_default() -> None:
+    text = (REFERENCE / "recipe.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `([\w.]+)` \| `([^`]*)` \|", text, re.MULTILINE))
+    known = {}
+    for key, value in dataclasses.asdict(Recipe()).items():
+        inner = value.items() if isinstance(value, dict) else [("", value)]
+        known.update({f"{key}.{k}".rstrip("."): v for k, v in inner})
+    assert rows.keys() == known.keys()
+    for key, value in known.items():
+        written = rows[key].strip('"')
+        expected = str(value).lower() if isinstance(value, bool) else value
+        assert type(value)(written) == value if type(value) is float else written == str(expected)
+
+
+def test_reference_names_every_error() -> None:
+    text = (REFERENCE / "errors.md").read_text("utf-8")
+    for name in errors.__all__:
+        if name != "MesoscopeError":
+            assert f"| `{getattr(errors, name).code}` | `{name}` |" in text
+
+
+def test_reference_names_every_public_name() -> None:
+    text = (REFERENCE / "python.md").read_text("utf-8")
+    assert [name for name in mesoscope.__all__ if f"`{name}`" not in text] == []
+
+
+def test_the_site_builds(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "p_fake" in (tmp_path / "index.html").read_text("utf-8")
