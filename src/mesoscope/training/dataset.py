@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -47,7 +47,6 @@ class Survey:
     unreadable: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()
     digests: str = ""
-    counts: dict[str, int] = field(default_factory=dict)
 
 
 def survey(
@@ -77,7 +76,7 @@ def survey(
     if bad and not skip_unreadable:
         listing = "\n  ".join(bad)
         raise DatasetError(
-            f"{where}: {len(bad)} pictures cannot be read; mend or remove them, or leave them out "
+            f"{where}: unreadable pictures: {len(bad)}; mend or remove them, or leave them out "
             f"with --skip-unreadable:\n  {listing}"
         )
     good = [(s, a) for s, a in zip(used, answers, strict=True) if isinstance(a, str)]
