@@ -106,7 +106,7 @@ def export(
         graph_sha256=graph_sha256(model.SerializeToString()),
         self_check=(),
     )
-    fresh = out.with_name(f".{out.name}.{os.getpid()}.writing")
+    fresh = _beside(out)
     try:
         with _writing(out):
             fresh.write_bytes(_with_card(model, card))
@@ -115,12 +115,7 @@ def export(
             _compare(judging, scorer, crops, out)
         answers = scorer.score(check_pictures()).p_fake
         card = dataclasses.replace(card, self_check=tuple(round(float(p), 7) for p in answers))
-        with _writing(out), fresh.open("wb") as file:
-            file.write(_with_card(model, card))
-            file.flush()
-            os.fsync(file.fileno())
-        with _writing(out):
-            fresh.replace(out)
+        _put(fresh, out, _with_card(model, card))
     finally:
         with contextlib.suppress(OSError):
             fresh.unlink(missing_ok=True)
@@ -144,10 +139,12 @@ def stamp(path: Path, card: ModelCard) -> ModelCard:
     old = read_card(path)
     measured = ("calibration", "self_check", "graph_sha256", "parameters")
     card = dataclasses.replace(card, **{name: getattr(old, name) for name in measured})
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.writing")
-    with _writing(path):
-        fresh.write_bytes(_with_card(onnx.load(path), card))
-        fresh.replace(path)
+    fresh = _beside(path)
+    try:
+        _put(fresh, path, _with_card(onnx.load(path), card))
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
     return card
 
 
@@ -176,6 +173,20 @@ def _with_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
     del model.metadata_props[:]
     model.metadata_props.add(key=CARD_KEY, value=card.to_json())
     return bytes(model.SerializeToString())
+
+
+def _beside(out: Path) -> Path:
+    return out.with_name(f".{out.name}.{os.getpid()}.writing")
+
+
+def _put(fresh: Path, out: Path, data: bytes) -> None:
+    """Write under another name, wait for the disk, rename: the file is the old one or the new."""
+    with _writing(out):
+        with fresh.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(out)
 
 
 def _compare(judging: Judging, scorer: OnnxScorer, crops: Pixels, out: Path) -> None:

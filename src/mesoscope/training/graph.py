@@ -61,12 +61,12 @@ def fold_division(model: onnx.ModelProto) -> None:
     Padding is zero before and after. Only where convolutions alone read the quotient, and each
     of their weights has no other reader.
     """
-    readers, known = _readers(model), _constants(model)
+    readers, known, outputs = _readers(model), _constants(model), _outputs(model)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in list(model.graph.node):
         if node.op_type != "Div" or node.input[1] not in known or known[node.input[1]].size != 1:
             continue
-        after = readers.get(node.output[0], [])
+        after = [] if node.output[0] in outputs else readers.get(node.output[0], [])
         if not after or not all(
             reader.op_type == "Conv"
             and reader.input[0] == node.output[0]
@@ -90,7 +90,7 @@ def pool_before_norm(model: onnx.ModelProto) -> None:
     normalised. One channel that the norm turns upside down keeps its block as it is.
     """
     readers, known = _readers(model), _constants(model)
-    nodes, outputs = list(model.graph.node), {output.name for output in model.graph.output}
+    nodes, outputs = list(model.graph.node), _outputs(model)
     for norm in list(nodes):
         if norm.op_type != "BatchNormalization" or norm.input[1] not in known:
             continue
@@ -120,6 +120,10 @@ def _readers(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
     return readers
 
 
+def _outputs(model: onnx.ModelProto) -> set[str]:
+    return {output.name for output in model.graph.output}
+
+
 def _replace_nodes(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del model.graph.node[:]
@@ -130,7 +134,7 @@ def _strip(model: onnx.ModelProto) -> None:
     """Leave out unused weights, shapes between nodes (now wrong), and the exporter's notes."""
     graph = model.graph
     used = {name for node in graph.node for name in node.input}
-    used |= {output.name for output in graph.output}
+    used |= _outputs(model)
     weights = [tensor for tensor in graph.initializer if tensor.name in used]
     weights = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in weights]
     del graph.initializer[:], graph.value_info[:], graph.metadata_props[:], model.functions[:]
