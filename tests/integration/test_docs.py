@@ -99,7 +99,7 @@ def test_commands_in_the_text_exist(path: Path) -> None:
         assert words is not None
         try:
             parse(words)
-        except click.MissingParameter:
+        except (click.MissingParameter, click.exceptions.NoArgsIsHelpError):
             pass  # text may name a command without all that it needs
         except click.BadParameter as error:
             pytest.fail(f"{line}: {error.format_message()}")

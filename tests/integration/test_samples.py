@@ -1,0 +1,84 @@
+"""The samples are what their script makes, small, and what their README says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, UnidentifiedImageError
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+FILES = sorted(path.relative_to(SAMPLES).as_posix() for path in SAMPLES.glob("*/*.*"))
+BYTES_MAX = 400_000
+GREY_LEVELS_MAX = 2.0  # mean difference that another version of an encoder may make
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image, np.float32)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("samples")
+    script = str(SAMPLES / "make_samples.py")
+    subprocess.run([sys.executable, script, str(folder)], check=True, timeout=120)
+    return folder
+
+
+def test_script_makes_these_files_and_no_others(made: Path) -> None:
+    assert sorted(p.relative_to(made).as_posix() for p in made.glob("*/*.*")) == FILES
+    assert len(FILES) == 13
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith((".jpg", ".png"))])
+def test_picture_is_what_the_script_makes(name: str, made: Path) -> None:
+    if "cut_short" in name:
+        whole = (SAMPLES / "real/hopper.jpg").read_bytes()
+        cut = (SAMPLES / name).read_bytes()
+        assert whole.startswith(cut)
+        with pytest.raises((OSError, UnidentifiedImageError)), Image.open(SAMPLES / name) as image:
+            image.load()
+        return
+    with Image.open(SAMPLES / name) as committed, Image.open(made / name) as fresh:
+        assert committed.size == fresh.size
+        assert committed.mode == fresh.mode
+    difference = np.abs(pixels(SAMPLES / name) - pixels(made / name)).mean()
+    assert difference < GREY_LEVELS_MAX
+
+
+def test_odd_ones_are_odd() -> None:
+    with Image.open(SAMPLES / "odd/grey.jpg") as image:
+        assert image.mode == "L"
+    with Image.open(SAMPLES / "odd/stored_sideways.jpg") as image:
+        assert image.getexif()[0x0112] == 6
+    with Image.open(SAMPLES / "odd/transparent.png") as image:
+        assert image.mode == "RGBA"
+        assert image.getchannel("A").getextrema() == (0, 255)
+
+
+def test_forged_ones_differ_from_what_they_were_made_of() -> None:
+    for name, origin in (
+        ("face_swapped", "collins"),
+        ("mouth_swapped", "hopper"),
+        ("eyes_and_mouth_enlarged", "collins"),
+        ("skin_smoothed", "hopper"),
+    ):
+        forged = pixels(SAMPLES / f"forged/{name}.jpg")
+        real = pixels(SAMPLES / f"real/{origin}.jpg")
+        changed = np.abs(forged - real).mean(2) > 12
+        assert 0.01 < changed.mean() < 0.5, name
+
+
+def test_readme_names_every_file() -> None:
+    text = (SAMPLES / "README.md").read_text("utf-8")
+    named = set(re.findall(r"`((?:real|forged|odd)/[\w.]+)`", text))
+    assert named == set(FILES)
+
+
+def test_all_are_small() -> None:
+    assert sum((SAMPLES / name).stat().st_size for name in FILES) < BYTES_MAX
