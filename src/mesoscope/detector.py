@@ -53,7 +53,8 @@ class Detector:
         faces: ``"whole"`` takes each picture as a face, ``"auto"`` picks the best finder.
         threshold: One cut in place of the card's two.
         max_pixels: Pictures with more are refused before they are decoded.
-        batch_size: Crops a call; small ones stay in the processor's cache.
+        batch_size: Crops a call. One is quickest on CPUs, where its activations just fit the
+            cache: 2 took 5 % longer a crop, 8 took 30 %.
         jobs: Threads; 0 = one a core.
         min_face_px: Faces whose longest side is shorter are not judged.
         heat: Keep each face's evidence map.
@@ -70,7 +71,7 @@ class Detector:
         faces: str = "auto",
         threshold: float | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
-        batch_size: int = 2,
+        batch_size: int = 1,
         jobs: int = 0,
         min_face_px: int = 40,
         heat: bool = False,
@@ -191,7 +192,8 @@ class Detector:
         p_fake: list[float] = []
         heat: list[np.ndarray | None] = []
         for at in range(0, len(crops), self.options.batch_size):
-            batch = np.stack(crops[at : at + self.options.batch_size])  # (n, S, S, 3) uint8
+            some = crops[at : at + self.options.batch_size]
+            batch = some[0][None] if len(some) == 1 else np.stack(some)  # (n, S, S, 3) uint8
             scores = self._scorer.score(batch, heat=self.options.heat)
             p_fake.extend(scores.p_fake.tolist())
             heat.extend([None] * len(batch) if scores.heat is None else list(scores.heat))

@@ -327,7 +327,7 @@ class DetectOptions:
     faces: str = "auto"
     threshold: float | None = None
     max_pixels: int = DEFAULT_MAX_PIXELS
-    batch_size: int = 2
+    batch_size: int = 1
     jobs: int = 0
     min_face_px: int = 40
     heat: bool = False

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mesoscope.types import Verdict
 
 MEGAPIXEL = 1_000_000
+KEPT_BYTES = 128 << 20
 
 
 @click.command("scan")
@@ -66,7 +67,7 @@ MEGAPIXEL = 1_000_000
     help="Do not judge faces with fewer pixels along their longest side.",
 )  # fmt: skip
 @click.option(
-    "--batch-size", type=click.IntRange(1), default=2, show_default=True, help="Crops a call."
+    "--batch-size", type=click.IntRange(1), default=1, show_default=True, help="Crops a call."
 )
 def command(
     paths: tuple[str, ...],
@@ -88,6 +89,9 @@ def command(
     10 with --fail-on.
     """
     from mesoscope.detector import Detector
+    from mesoscope.heap import keep_heap
+
+    keep_heap(KEPT_BYTES)
 
     detector = Detector(
         model,

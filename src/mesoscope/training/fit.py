@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import ctypes
 import dataclasses
 import math
-import platform
 import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +16,7 @@ from torch.nn import functional as F
 
 from mesoscope.ahead import ahead, cores
 from mesoscope.errors import RunError
+from mesoscope.heap import keep_heap
 from mesoscope.metrics import roc_auc
 from mesoscope.training import checkpoint
 from mesoscope.training.checkpoint import State
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from mesoscope.types import Pixels
 
 SCORE_BATCH = 16
+KEPT_BYTES = 2 << 30  # about what a step of 32 pictures frees
 
 
 class Watcher(Protocol):
@@ -76,7 +76,7 @@ def fit(
         RunError: The checkpoint is of another recipe or other data.
         OutputError: A checkpoint could not be written.
     """
-    keep_heap()
+    keep_heap(KEPT_BYTES, large_blocks=True)
     at = Position(recipe, fabric)
     state = State(recipe_sha256=recipe.sha256(), data_sha256=data.digests)
     last, best = run / "checkpoints/last.safetensors", run / "checkpoints/best.safetensors"
@@ -276,18 +276,3 @@ def _groups(net: nn.Module, o: OptimiseKeys) -> list[dict[str, Any]]:
 def _out_of_patience(state: State, recipe: Recipe) -> bool:
     patience = recipe.optimise.patience
     return bool(patience) and state.epoch - state.best_epoch >= patience
-
-
-def keep_heap() -> None:
-    """Ask the C library to keep freed memory for the next step instead of handing it back.
-
-    The loop frees and asks again for the same hundreds of megabytes at every step; page faults
-    took a third of its time. Linux with glibc only; elsewhere nothing happens.
-    """
-    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
-        return
-    libc = ctypes.CDLL(None)
-    trim_threshold, top_pad, mmap_max = -1, -2, -4  # malloc.h
-    libc.mallopt(mmap_max, 0)
-    libc.mallopt(trim_threshold, 2**31 - 1)
-    libc.mallopt(top_pad, 64 << 20)

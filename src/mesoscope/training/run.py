@@ -91,11 +91,9 @@ def train(
         OutputError: The run folder cannot be written.
     """
     fabric = _fabric(accelerator, devices, nodes, PRECISION[recipe.precision])
+    _refuse_run(run, resume=resume)
     if not fabric.is_global_zero:
         watcher = _Silent()
-    else:
-        _open_run(run, recipe, resume=resume)
-    fabric.barrier()
     where = ", ".join(str(root) for root in roots)
     data = survey(
         read_datasets(roots),
@@ -104,6 +102,9 @@ def train(
         watch=lambda items, total: watcher.count(items, total, "reading every picture once"),
     )
     watcher.say(_found(data))
+    if fabric.is_global_zero:
+        _open_run(run, recipe)
+    fabric.barrier()
     state = fit(recipe, data, run, fabric, _Log(run, watcher), resume=resume)
     if not fabric.is_global_zero:
         return run / "model.onnx"
@@ -128,12 +129,15 @@ def _fabric(accelerator: str, devices: int | str, nodes: int, precision: str) ->
     return fabric
 
 
-def _open_run(run: Path, recipe: Recipe, *, resume: bool) -> None:
+def _refuse_run(run: Path, *, resume: bool) -> None:
     begun = (run / "recipe.toml").exists() or (run / "checkpoints").exists()
     if resume and not begun:
         raise RunError(f"{run}: holds no run to resume: start it without --resume")
     if begun and not resume:
         raise RunError(f"{run}: holds a run already: go on with --resume, or name another folder")
+
+
+def _open_run(run: Path, recipe: Recipe) -> None:
     try:
         (run / "checkpoints").mkdir(parents=True, exist_ok=True)
         if not (run / "recipe.toml").exists():
