@@ -43,11 +43,13 @@ class Palette:
 
 
 LIGHT = Palette(
-    paper="#ffffff", ink="#1c1e22", faint="#d5d8dd", quiet="#8a909b", real="#0072b2", fake="#d55e00",
+    paper="#ffffff", ink="#1c1e22", faint="#d5d8dd", quiet="#8a909b",
+    real="#0072b2", fake="#d55e00",
     lines=("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"),
 )  # fmt: skip
 DARK = Palette(
-    paper="#1b1e24", ink="#e8eaee", faint="#3c414b", quiet="#7d8490", real="#56b4e9", fake="#f0853c",
+    paper="#1b1e24", ink="#e8eaee", faint="#3c414b", quiet="#7d8490",
+    real="#56b4e9", fake="#f0853c",
     lines=("#56b4e9", "#e69f00", "#2fbf95", "#e39cc3", "#8fc8f0", "#f0853c"),
 )  # fmt: skip
 
