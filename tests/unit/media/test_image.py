@@ -171,6 +171,15 @@ def test_cmyk_jpeg(astronaut_face):
     assert np.abs(pixels.astype(int) - astronaut_face).mean() < 4
 
 
+def test_cmyk_with_and_without_adobes_marker_is_read_as_pillow_reads_it(astronaut_face):
+    # The marker says that the inks are stored inverted; a decoder that guesses shows a negative.
+    data = encode(Image.fromarray(astronaut_face).convert("CMYK"), "JPEG")
+    at = data.index(b"\xff\xee")
+    length = int.from_bytes(data[at + 2 : at + 4], "big")
+    for file in (data, data[:at] + data[at + 2 + length :]):
+        assert np.array_equal(open_image(file).pixels, by_pillow(file))
+
+
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG"])
 def test_an_animation_gives_its_first_picture(form):
     frames = [Image.new("RGB", (8, 6), colour) for colour in ("red", "lime", "blue")]

@@ -48,7 +48,7 @@ def test_each_operation_alone_changes_pixels_and_keeps_the_picture(name, astrona
         assert result.shape == (96, 96, 3)
         assert result.dtype == np.uint8
         assert result.flags.c_contiguous
-        # In the mirror or not, it is still that face, and red is still red.
+        # In the mirror or not, it is still that face.
         against = plain[:, ::-1] if name == "flip" else plain
         changes.append(np.abs(result.astype(int) - against).mean())
         assert changes[-1] < 40
@@ -56,6 +56,15 @@ def test_each_operation_alone_changes_pixels_and_keeps_the_picture(name, astrona
         assert max(changes) == 0
     else:
         assert max(changes) > 0.3
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_each_operation_keeps_red_red(name, channel):
+    picture = np.full((32, 32, 3), 60, np.uint8)
+    picture[:, :, channel] = 200
+    result = run(picture, dataclasses.replace(NOTHING, **{name: 1.0}))
+    assert result.reshape(-1, 3).mean(0).argmax() == channel
 
 
 def test_an_operation_happens_as_often_as_its_chance_says(astronaut_face):
