@@ -48,6 +48,8 @@ def command(file: Path, arch: str, out: Path, name: str | None, *, force: bool) 
         raise OptionError(f"{out}: a model file must be named .onnx")
     if out.exists() and not force:
         raise OptionError(f"{out}: exists already: choose another name, or replace it with --force")
+    if not out.parent.is_dir():
+        raise OptionError(f"{out}: there is no folder {out.parent}: make it first")
     name = out.stem if name is None else name
     if not name or not name.isprintable() or any(c in name for c in "@/\\"):
         raise OptionError(f"--name {name!r}: use printable characters other than @ / \\")
