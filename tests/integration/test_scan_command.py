@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 
@@ -199,3 +201,24 @@ def test_version_and_help_load_nothing_heavy():
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout
+
+
+def test_an_interrupt_ends_with_whole_lines_and_a_summary(folder, tmp_path):
+    many = tmp_path / "many"
+    many.mkdir()
+    for n in range(20_000):
+        (many / f"{n:05d}.jpg").symlink_to(folder / "a.jpg")
+    out = tmp_path / "scan.jsonl"
+    scan = subprocess.Popen(
+        [*SCAN, str(many), "--out", str(out)], stderr=subprocess.PIPE, text=True
+    )
+    while not out.exists() or out.stat().st_size < 10_000:
+        assert scan.poll() is None
+        time.sleep(0.01)
+    scan.send_signal(signal.SIGINT)
+    stderr = scan.communicate(timeout=60)[1]
+    assert scan.returncode == 130
+    rows = lines(out.read_text())
+    assert 10 < len(rows) < 20_000
+    assert f"{len(rows)} pictures" in stderr
+    assert "Traceback" not in stderr
