@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import dataclasses
+import inspect
 import re
 import shlex
 import subprocess
@@ -135,29 +137,40 @@ def test_tutorial_faces_can_be_made(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def options(group: click.Group) -> list[tuple[str, str]]:
+def options(group: click.Group) -> list[tuple[str, click.Option]]:
     found = []
     for name in group.list_commands(click.Context(group)):
         command = group.get_command(click.Context(group), name)
         if isinstance(command, click.Group):
             found += options(command)
         elif command is not None:
-            found += [
-                (name, flag)
-                for parameter in command.params
-                if isinstance(parameter, click.Option)
-                for flag in (*parameter.opts, *parameter.secondary_opts)
-            ]
+            found += [(name, p) for p in command.params if isinstance(p, click.Option)]
     return found
 
 
-@pytest.mark.parametrize(("command", "flag"), options(program))
-def test_reference_names_every_option(command: str, flag: str) -> None:
+@pytest.mark.parametrize(("command", "option"), options(program), ids=str)
+def test_reference_names_every_option(command: str, option: click.Option) -> None:
     text = (REFERENCE / "command-line.md").read_text("utf-8")
     start = re.search(rf"`mesoscope (models )?{command}\b", text)
     assert start is not None
     section = text[start.start() :].partition("\n## ")[0]
-    assert f"`{flag}`" in section
+    for flag in (*option.opts, *option.secondary_opts):
+        assert f"`{flag}`" in section
+    if option.show_default:
+        row = next(line for line in section.splitlines() if f"`{option.opts[0]}`" in line)
+        assert f"| `{option.default}` |" in row
+    if option.required:
+        row = next(line for line in section.splitlines() if f"`{option.opts[0]}`" in line)
+        assert "| needed |" in row
+
+
+def test_reference_names_every_argument_of_a_detector() -> None:
+    text = (REFERENCE / "python.md").read_text("utf-8")
+    parameters = inspect.signature(mesoscope.Detector).parameters
+    rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", text, re.MULTILINE))
+    assert {name: ast.literal_eval(value) for name, value in rows.items()} == {
+        name: parameter.default for name, parameter in parameters.items()
+    }
 
 
 def test_reference_names_every_recipe_key_with_its_default() -> None:
