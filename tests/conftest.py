@@ -9,7 +9,11 @@ from hypothesis import HealthCheck, settings
 
 # The same examples in every run and no clock: what fails for one fails for all, on any machine.
 settings.register_profile(
-    "mesoscope", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "mesoscope",
+    derandomize=True,
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("mesoscope")
 

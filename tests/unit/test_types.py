@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesoscope.errors import ModelError, OptionError
@@ -71,7 +71,6 @@ cards = st.builds(
 # --- JSON
 
 
-@settings(max_examples=50)
 @given(verdicts)
 def test_a_verdict_survives_json(verdict):
     line = verdict.to_json()
@@ -140,7 +139,6 @@ def test_a_verdict_of_a_later_schema_asks_for_an_update():
         Verdict.from_json(json.dumps({**GOOD, "schema": 2}))
 
 
-@settings(max_examples=50)
 @given(cards)
 def test_a_card_survives_json(card):
     assert ModelCard.from_json(card.to_json()) == card

@@ -190,7 +190,7 @@ def _decode_pillow(data: bytes, kind: Kind, name: str, max_pixels: int) -> Pixel
             f"{name}: more than {2 * max_pixels / 1e6:.0f} megapixels, and the limit is "
             f"{max_pixels / 1e6:.0f}: {_RAISE_LIMIT}"
         ) from error
-    except UnidentifiedImageError as error:
+    except (UnidentifiedImageError, KeyError) as error:  # KeyError: a Pillow without this codec
         raise SourceError(
             f"{name}: damaged, or of a variant that is not read: fetch it again or convert it"
         ) from error

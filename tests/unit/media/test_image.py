@@ -12,7 +12,9 @@ from PIL import Image, ImageOps, features
 from mesoscope.errors import OptionError, SourceError, SourceTooLarge, SourceUnsupported
 from mesoscope.media.image import open_image, source_name
 
-needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF codec")
+needs_avif = pytest.mark.skipif(
+    "avif" not in features.get_supported(), reason="this Pillow has no AVIF codec"
+)
 FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", pytest.param("AVIF", marks=needs_avif)]
 WITH_EXIF = ["JPEG", "PNG", "WEBP", "TIFF", pytest.param("AVIF", marks=needs_avif)]
 
