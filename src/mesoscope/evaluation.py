@@ -67,11 +67,16 @@ def evaluate(
         predictions.append(_prediction(sample, verdict))
         if watch is not None:
             watch(verdict)
-    overall, _ = _measure(predictions, [seed], resamples)
+    overall, drawn_overall = _measure(predictions, [seed], resamples)
     by_source, drawn = {}, {}
-    for number, source in enumerate(sorted({p.source for p in predictions}), start=1):
+    sources = sorted({p.source for p in predictions})
+    for number, source in enumerate(sources, start=1):
         of_it = [p for p in predictions if p.source == source]
-        by_source[source], drawn[source] = _measure(of_it, [seed, number], resamples)
+        # Sources are drawn apart from each other; one alone is the whole, with one interval.
+        alone = len(sources) == 1
+        by_source[source], drawn[source] = (
+            (overall, drawn_overall) if alone else _measure(of_it, [seed, number], resamples)
+        )
     thresholds = _thresholds(detector)
     return Evaluation(
         predictions=tuple(predictions),

@@ -139,6 +139,12 @@ def test_intervals_come_from_the_groups_of_each_source(tmp_path):
     assert other.overall.intervals["auc"] != found.overall.intervals["auc"]
 
 
+def test_one_source_alone_is_the_whole(tmp_path):
+    rows = [sample(tmp_path, f"{i}.png", 40 * i, i % 2) for i in range(6)]
+    found = evaluate(rows, Detector(Brightness()), resamples=30)
+    assert found.by_source == {"one": found.overall}
+
+
 def test_one_group_alone_has_no_interval(tmp_path):
     rows = [sample(tmp_path, f"{i}.png", 60 * i, i % 2, group="same") for i in range(4)]
     found = evaluate(rows, Detector(Brightness()), resamples=10)
