@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from mesoscope.errors import RecipeError
 from mesoscope.training.nets.meso4 import Meso4
@@ -45,4 +45,4 @@ def build(architecture: str, *, dropout: float = 0.5) -> Meso4:
 
 def parameter_count(net: nn.Module) -> int:
     """Trainable parameters."""
-    return sum(cast("int", p.numel()) for p in net.parameters() if p.requires_grad)
+    return sum(p.numel() for p in net.parameters() if p.requires_grad)

@@ -15,7 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}  # Keras' defaults; its momentum .99 is torch's .01
+
+def batch_norm(channels: int) -> nn.BatchNorm2d:
+    """A norm with Keras' defaults; its momentum .99 is torch's .01."""
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
 class Block(nn.Module):
@@ -24,7 +27,7 @@ class Block(nn.Module):
     def __init__(self, inputs: int, filters: int, kernel: int, pool: int) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(inputs, filters, kernel, padding="same")
-        self.norm = nn.BatchNorm2d(filters, **BATCH_NORM)  # each convolution has its own
+        self.norm = batch_norm(filters)  # each convolution has its own
         self.pool = nn.MaxPool2d(pool)
 
     def activation(self, x: Tensor) -> Tensor:  # [N, inputs, H, W] → [N, filters, H, W]
@@ -90,7 +93,7 @@ class Meso4(nn.Module):
         two pictures' maps can be compared; a picture that looks real is dark.
         """
         norm = self.block4.norm
-        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)  # type: ignore[operator]
+        scale = norm.weight / torch.sqrt(norm.get_buffer("running_var") + norm.eps)
         h = self.dense1(self.block4.reduce(a).flatten(1))  # [N, 16]
         slope = torch.where(h > 0, 1.0, 0.1) * self.dense2.weight  # d logit / d h, [N, 16]
         per_map = self.dense1.weight.reshape(16, 16, 64).sum(2) * scale  # [16 units, 16 maps]

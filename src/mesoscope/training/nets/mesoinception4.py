@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mesoscope.training.nets.meso4 import BATCH_NORM, Meso4
+from mesoscope.training.nets.meso4 import Meso4, batch_norm
 
 
 class Inception(nn.Module):
@@ -34,7 +34,7 @@ class Inception(nn.Module):
         self.c2 = nn.Conv2d(c, c, 3, padding="same", dilation=2)
         self.d1 = nn.Conv2d(inputs, d, 1)
         self.d2 = nn.Conv2d(d, d, 3, padding="same", dilation=3)
-        self.norm = nn.BatchNorm2d(a + b + c + d, **BATCH_NORM)
+        self.norm = batch_norm(a + b + c + d)
         self.pool = nn.MaxPool2d(2)
 
     def forward(self, x: Tensor) -> Tensor:  # [N, inputs, H, W] → [N, a+b+c+d, H/2, W/2]
