@@ -130,6 +130,8 @@ def _run(
             stack.enter_context(sinks[0])
         if not show and not out:
             sinks.append(stack.enter_context(JsonLines(sys.stdout.fileno())))
+        if show:
+            click.echo(f"{'label':<13}{'p_fake':>6}  source")
         bar = stack.enter_context(_bar(paths))
 
         def watch(verdict: Verdict, summary: Summary) -> None:
@@ -140,8 +142,6 @@ def _run(
                 with bar.external_write_mode():
                     click.echo(_row(verdict))
 
-        if show:
-            click.echo(f"{'label':<13}{'p_fake':>6}  source")
         try:
             return scan(detector, paths, sinks, watch=watch), True
         except KeyboardInterrupt:
