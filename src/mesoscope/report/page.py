@@ -195,7 +195,7 @@ def _shown(value: float, name: str, *, unit: str = "\N{NO-BREAK SPACE}%") -> str
     if not MEANINGS[name].percent:
         return f"{value:.3f}"
     if 0.9995 <= value < 1:  # one of ten thousand missing is not all of them
-        return f"> 99.9{unit}"
+        return f">\N{NO-BREAK SPACE}99.9{unit}"
     return f"{100 * value:.1f}{unit}"
 
 
