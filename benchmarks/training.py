@@ -26,7 +26,7 @@ WAYS = (("generator", False), ("generator", True), ("dataset", False), ("dataset
 
 def options():
     made = parser("training", __doc__.splitlines()[0])
-    made.set_defaults(rounds=5)
+    made.set_defaults(rounds=3)
     made.add_argument("--n", type=int, default=2000, help="pictures in the folder")
     made.add_argument("--steps", type=int, default=60, help="of 32 pictures, a round")
     made.add_argument("--warm", type=int, default=10, help="of them before the clock starts")
