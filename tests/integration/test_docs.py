@@ -6,6 +6,7 @@ import ast
 import contextlib
 import dataclasses
 import inspect
+import itertools
 import re
 import shlex
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 import mesoscope
 from mesoscope import errors
 from mesoscope.cli.main import mesoscope as program
-from mesoscope.training.recipe import Recipe
+from mesoscope.training.recipe import Recipe, read_recipe
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("samples/*.md")])
@@ -120,6 +121,23 @@ def test_python_examples_use_public_names(path: Path) -> None:
         compile(block, name_of(path), "exec")
         for name in re.findall(r"\bmesoscope\.(\w+)", block):
             assert name in mesoscope.__all__ or name == "card", name
+
+
+def test_recipes_and_overrides_are_sound(tmp_path: Path) -> None:
+    """Each recipe in a page, with every override that a page gives on a command line."""
+    recipes = [block for path in PAGES for block in blocks(path, "toml")]
+    overrides = [
+        value
+        for _, line in commands()
+        for flag, value in itertools.pairwise(shlex.split(line, comments=True))
+        if flag == "--set"
+    ]
+    assert recipes
+    assert overrides
+    for text in recipes:
+        path = tmp_path / "recipe.toml"
+        path.write_text(text, "utf-8")
+        assert read_recipe(path, overrides).name == "mine"
 
 
 def test_tutorial_faces_can_be_made(tmp_path: Path) -> None:
