@@ -78,6 +78,6 @@ def check(
         ModelError: No such model.
         OptionError: An option outside its range.
     """
-    from mesoscope.detector import Detector  # noqa: PLC0415 - loaded when used
+    from mesoscope.detector import Detector
 
     return Detector(model, faces=faces, threshold=threshold, jobs=1).check(source)

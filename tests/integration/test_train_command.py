@@ -49,7 +49,10 @@ def recipe(tmp_path):
 
 def history(run):
     keep = ("epoch", "loss", "auc", "auc_by_source")
-    return [{k: r[k] for k in keep} for r in map(json.loads, (run / "log.jsonl").open())]
+    return [
+        {k: r[k] for k in keep}
+        for r in map(json.loads, (run / "log.jsonl").read_text().splitlines())
+    ]
 
 
 @pytest.mark.timeout(600)

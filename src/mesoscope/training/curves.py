@@ -21,7 +21,7 @@ def draw_curves(history: Sequence[dict[str, Any]], out: Path) -> None:
         out: The picture, PNG.
     """
     epochs = [record["epoch"] for record in history]
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     left.plot(epochs, [record["loss"] for record in history], color="#444444", marker=".")
@@ -34,7 +34,7 @@ def draw_curves(history: Sequence[dict[str, Any]], out: Path) -> None:
     )
     right.axhline(0.5, color="#999999", linestyle=":", linewidth=1)
     right.set(title="validation AUC", xlabel="epoch", ylim=(0.45, 1.0))
-    right.legend(fontsize="small", loc="lower right")
+    right.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     for axes in (left, right):
         axes.grid(visible=True, alpha=0.3)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

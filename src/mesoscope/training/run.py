@@ -17,6 +17,7 @@ from mesoscope.data.manifest import read_datasets
 from mesoscope.detector import Detector
 from mesoscope.errors import OutputError, RunError
 from mesoscope.evaluation import evaluate
+from mesoscope.model_file import model_id
 from mesoscope.report.record import write_metrics, write_text
 from mesoscope.training import checkpoint
 from mesoscope.training.calibrate import choose_thresholds, platt
@@ -109,6 +110,7 @@ def train(
     if not fabric.is_global_zero:
         return run / "model.onnx"
     _write_log(run, state)
+    draw_curves(state.history, run / "curves.png")
     watcher.say(f"best epoch: {state.best_epoch}, mean AUC of the sources {state.best_auc:.4f}")
     return _finish(recipe, data, run, state, watcher)
 
@@ -225,7 +227,9 @@ def _finish(recipe: Recipe, data: Survey, run: Path, state: State, watcher: RunW
     metrics = result.to_dict()
     card = dataclasses.replace(card, metrics=_for_card(metrics))
     stamp(path, card)
-    write_metrics(result, run / "metrics.json")
+    # The card changed the file's digest, and not its graph: the figures are the stamped file's.
+    conditions = {**result.conditions, "model": model_id(path)}
+    write_metrics(dataclasses.replace(result, conditions=conditions), run / "metrics.json")
     write_text(run / "MODEL_CARD.md", model_card_markdown(card, metrics, recipe, data, state))
     return path
 
