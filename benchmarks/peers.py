@@ -22,6 +22,8 @@ def interpreter(given: Path | None) -> Path:
         if not given.exists():
             raise SystemExit(f"--peers {given}: no such interpreter")
         return given
+    if sys.version_info < (3, 11):
+        raise SystemExit("the peers need Python 3.11: name another with --peers PYTHON")
     python, stamp = VENV / "bin/python", VENV / ".installed"
     digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
     if not stamp.exists() or stamp.read_text() != digest:
