@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 DEFAULT = "meso4"
 COLUMN, WIDTH = 16, 100  # of the names in a card, and of its lines
+LISTED = (
+    "name", "id", "architecture", "parameters", "real below", "fake from", "accuracy", "auc",
+    "licence",
+)  # fmt: skip
+FIGURES = ("accuracy", "auc", "eer", "ece")
 
 
 @click.group("models")
@@ -40,7 +45,7 @@ def list_models(*, as_json: bool) -> None:
     if not models:
         click.echo("no model is shipped with this build: train one, or give a file")
         return
-    rows = [("name", "id", "architecture", "parameters", "real below", "fake from", "licence")]
+    rows = [LISTED]
     for name, path in models.items():
         card, cuts = read_card(path), read_card(path).thresholds
         rows.append(
@@ -51,6 +56,8 @@ def list_models(*, as_json: bool) -> None:
                 f"{card.parameters:,}",
                 f"{cuts.real_below:.3f}",
                 f"{cuts.fake_above:.3f}",
+                _figure(card.metrics.get("accuracy")),
+                _figure(card.metrics.get("auc")),
                 card.licence,
             )
         )
@@ -71,7 +78,9 @@ def show(model: str, *, as_json: bool) -> None:
         click.echo(json.dumps(_as_dict(path), indent=2))
         return
     for name, value in _lines(path):
-        folded = textwrap.wrap(value, WIDTH - COLUMN, break_on_hyphens=False) or [""]
+        folded = [value]
+        if len(value) > WIDTH - COLUMN:  # a short one keeps the columns of its table
+            folded = textwrap.wrap(value, WIDTH - COLUMN, break_on_hyphens=False)
         for i, line in enumerate(folded):
             click.echo(f"{'' if i else name:<{COLUMN}}{line}".rstrip())
 
@@ -166,11 +175,24 @@ def _calibration(card: ModelCard) -> str:
     return f"{values['method']}: {line}{fitted}"
 
 
-def _metrics(metrics: Mapping[str, Json], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Measured figures, a nested group under its names joined by dots."""
-    for key, value in metrics.items():
-        if isinstance(value, dict):
-            yield from _metrics(value, f"{prefix}{key}.")
-        else:
-            shown = f"{value:.4f}" if isinstance(value, float) else str(value)
-            yield ("measured" if not prefix else ""), f"{prefix}{key} = {shown}"
+def _metrics(metrics: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    """Measured figures: a head, a line a source, and under which conditions."""
+    if not metrics:
+        yield "measured", "nothing recorded"
+        return
+    names = [name for name in ("n", *FIGURES) if name in metrics]
+    by_source = metrics.get("by_source")
+    sources = by_source if isinstance(by_source, dict) else {}
+    yield "measured", f"{'source':<16}" + "".join(f"{name:>10}" for name in names)
+    for source, entry in {"all": dict(metrics), **sources}.items():
+        if isinstance(entry, dict):
+            figures = "".join(f"{_figure(entry.get(name)):>10}" for name in names)
+            yield "", f"{source:<16}{figures}"
+    if metrics.get("conditions"):
+        yield "", f"on the {metrics['conditions']}"
+
+
+def _figure(value: Json) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
