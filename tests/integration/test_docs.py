@@ -22,7 +22,7 @@ from mesoscope.cli.main import mesoscope as program
 from mesoscope.training.recipe import Recipe, read_recipe
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("samples/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])
 COMMENTED = sorted([*ROOT.glob("recipes/*.toml"), ROOT / "Makefile"])
 REFERENCE = ROOT / "docs/reference"
 BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SIZE_MAX_MB = 500
 ABSENT = ("torch", "onnx", "onnxscript", "h5py", "safetensors", "matplotlib", "jinja2", "pytest")
-NO_REGISTRY = ("No matching distribution", "Could not find a version", "Connection", "Network is")
+NO_REGISTRY = ("NewConnectionError", "Max retries", "ConnectTimeout", "ReadTimeout", "ProxyError")
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bare") / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=120)
     programs = folder / ("Scripts" if os.name == "nt" else "bin")
-    pip = [str(programs / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
+    pip = [str(programs / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-q"]
     # As the Makefile does, but not editable: so the wheel must hold all that is needed.
     done = subprocess.run(
         [*pip, "--no-input", "--retries", "1", "-c", "constraints.txt", "."],
@@ -33,7 +33,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
         timeout=240,
     )
     if done.returncode and any(sign in done.stderr for sign in NO_REGISTRY):
-        pytest.skip(f"pip reaches no package registry here: {done.stderr.strip().splitlines()[-1]}")
+        pytest.skip("pip reaches no package registry from this machine")
     assert done.returncode == 0, done.stderr
     return programs
 
