@@ -88,10 +88,6 @@ sys.exit(before != state())
     assert list(tmp_path.iterdir()) == []
 
 
-def test_importing_the_package_loads_nothing_heavy() -> None:
-    assert not loaded_by("import mesoscope") & HEAVY
-
-
 @pytest.mark.parametrize("option", ["--version", "--help"])
 def test_quick_questions_load_nothing_heavy(option: str) -> None:
     code = f"""
@@ -113,16 +109,6 @@ verdict = mesoscope.check(np.full((256, 256, 3), 128, np.uint8))
 assert verdict.p_fake is not None
 """
     assert not loaded_by(code) & (TRAIN_EXTRA | {"matplotlib", "jinja2"})
-
-
-def test_public_names_are_these() -> None:
-    import mesoscope
-
-    assert sorted(mesoscope.__all__) == sorted(dir(mesoscope))
-    for name in mesoscope.__all__:
-        assert getattr(mesoscope, name) is not None
-    with pytest.raises(AttributeError, match="nothing_of_that_name"):
-        _ = mesoscope.nothing_of_that_name
 
 
 def test_pyproject_is_the_only_configuration() -> None:
