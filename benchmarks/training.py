@@ -9,9 +9,14 @@ network alone.
 
 from __future__ import annotations
 
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
 import peers
 import pictures
-from measure import ROOT, Bound, Row, cores, parser, rounds, run, say, workplace
+from measure import ROOT, Bound, Row, console_script, cores, parser, rounds, run, say, workplace
 from workers import Worker
 
 RECIPE = ROOT / "recipes/meso4.toml"
@@ -71,6 +76,7 @@ def bench(chosen, conditions) -> list[Row]:
                 {
                     "recipe": lambda: train(ours, ()),
                     "plain": lambda: train(ours_plain, PLAIN),
+                    "processes": lambda: processes(work, images),
                     "theirs": lambda: fit(way, xla),
                     "network": lambda: ours.ask("network", recipe=str(RECIPE), **length),
                     "their network": lambda: fit("memory", xla),
@@ -97,11 +103,27 @@ def bench(chosen, conditions) -> list[Row]:
 
     return [
         row("training, the recipe with augmentation", "recipe", "theirs", "Keras fit", 1.0),
+        row("training, the recipe, one process a core", "processes", "theirs", "Keras fit", 1.0),
         row("training, no augmentation, as theirs", "plain", "theirs", "Keras fit", 1.0),
         row("network alone, forward and back", "network", "their network", "Keras fit"),
         row("loader alone, with augmentation", "loader", "their loader", "Keras' loader"),
         row("loader alone, no augmentation", "plain loader", "their loader", "Keras' loader"),
     ]
+
+
+def processes(work: Path, images: int) -> float:
+    """Pictures a second of ``mesoscope train`` with a process for each core, from its own log."""
+    with tempfile.TemporaryDirectory(dir=work) as run_folder:
+        out = Path(run_folder) / "run"
+        subprocess.run(
+            [
+                console_script(), "train", work / "set", "--recipe", RECIPE, "--out", out,
+                "--accelerator", "cpu", "--devices", str(cores()),
+                "--set", "optimise.epochs=1", "--set", f"data.images_per_epoch={images}",
+            ],
+            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        return json.loads((out / "log.jsonl").read_text())["images_per_s"]
 
 
 def reading(ours, root: str, overrides, n: int) -> float:
