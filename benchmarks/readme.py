@@ -32,7 +32,9 @@ def accuracy_table() -> str:
     models = list(dict.fromkeys(r["model"] for r in rows))
     cells = {(r["model"], r["source"]): r for r in rows}
     sources = dict.fromkeys(r["source"] for r in rows if r["source"] != "all")
-    lines = ["| source (n) | " + " | ".join(m.partition("@")[0] for m in models) + " |"]
+    lines = [
+        "| accuracy / AUC, source (n) | " + " | ".join(m.partition("@")[0] for m in models) + " |"
+    ]
     lines.append("|---" * (len(models) + 1) + "|")
     for source in [*sources, "all"]:
         n = cells[models[0], source]["n"]
@@ -49,7 +51,7 @@ def accuracy_table() -> str:
 
 def speed_table() -> str:
     """What was asked for and what was measured, the latest row of each."""
-    latest = {(r["bench"], r["what"]): r for r in read("speed.csv") if r["asked"]}
+    latest = {(r["bench"], r["what"], r["asked"]): r for r in read("speed.csv") if r["asked"]}
     lines = ["| what | here | beside it | ratio | asked for |", "|---|---|---|---|---|"]
     for row in latest.values():
         ours = f"{float(row['ours']):.4g} {row['unit']}"
