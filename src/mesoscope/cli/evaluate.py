@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mesoscope.cli import options
 from mesoscope.cli.main import DONE, INPUT_FAILED
 from mesoscope.errors import DatasetError, OutputError
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from mesoscope.report.record import Evaluation, Figures
     from mesoscope.types import Json, Verdict
 
-MEGAPIXEL = 1_000_000
 METRICS, PREDICTIONS = "metrics.json", "predictions.csv"
 
 
@@ -32,7 +32,7 @@ METRICS, PREDICTIONS = "metrics.json", "predictions.csv"
 @click.argument(
     "datasets", nargs=-1, required=True, metavar="DATASET…", type=click.Path(path_type=Path)
 )
-@click.option("--model", default="meso4", show_default=True, help="A shipped model or a file.")
+@options.model
 @click.option(
     "--split",
     type=click.Choice(["validation", "test", "all", "train"]),
@@ -40,25 +40,15 @@ METRICS, PREDICTIONS = "metrics.json", "predictions.csv"
     show_default=True,
     help="Which pictures; all means every split.",
 )
-@click.option(
-    "--faces",
-    type=click.Choice(["auto", "whole"]),
-    default="auto",
-    show_default=True,
-    help="whole takes each picture as a face; auto picks the best finder.",
-)
+@options.faces
 @click.option(
     "--out",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for the page, metrics.json and predictions.csv.",
 )
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 1),
-    help="One cut in place of the model's two: fake from there on.",
-)
-@click.option("--jobs", type=click.IntRange(0), default=0, help="Threads.  [default: one a core]")
+@options.threshold
+@options.jobs
 @click.option(
     "--resamples",
     type=click.IntRange(0),
@@ -69,13 +59,7 @@ METRICS, PREDICTIONS = "metrics.json", "predictions.csv"
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap."
 )
-@click.option(
-    "--max-pixels",
-    type=click.FloatRange(0.001),
-    default=120,
-    show_default=True,
-    help="Refuse pictures with more megapixels.",
-)
+@options.max_pixels
 @click.pass_context
 def command(
     context: click.Context,
@@ -103,13 +87,19 @@ def command(
     from mesoscope.data.manifest import read_datasets
     from mesoscope.detector import Detector
     from mesoscope.evaluation import evaluate
+    from mesoscope.heap import keep_heap
     from mesoscope.model_file import file_sha256, find_model
     from mesoscope.report.page import notes, write_page
     from mesoscope.report.record import write_metrics, write_predictions
 
+    keep_heap(options.KEPT_BYTES)
     path = find_model(model)
     detector = Detector(
-        path, faces=faces, threshold=threshold, jobs=jobs, max_pixels=int(max_pixels * MEGAPIXEL)
+        path,
+        faces=faces,
+        threshold=threshold,
+        jobs=jobs,
+        max_pixels=int(max_pixels * options.MEGAPIXEL),
     )
     samples = of_split(read_datasets(datasets), split, datasets)
     _try_folder(out)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mesoscope.cli import options
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
 
 if TYPE_CHECKING:
@@ -22,20 +23,11 @@ if TYPE_CHECKING:
     from mesoscope.scan.sinks import Sink
     from mesoscope.types import Verdict
 
-MEGAPIXEL = 1_000_000
-KEPT_BYTES = 128 << 20
-
 
 @click.command("scan")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path())
-@click.option("--model", default="meso4", show_default=True, help="A shipped model or a file.")
-@click.option(
-    "--faces",
-    type=click.Choice(["auto", "whole"]),
-    default="auto",
-    show_default=True,
-    help="whole takes each picture as a face; auto picks the best finder.",
-)
+@options.model
+@options.faces
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -46,22 +38,12 @@ KEPT_BYTES = 128 << 20
     default=None,
     help="Print a table; otherwise JSON lines where there is no --out.  [default: on a terminal]",
 )
-@click.option("--jobs", type=click.IntRange(0), default=0, help="Threads.  [default: one a core]")
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 1),
-    help="One cut in place of the model's two: fake from there on.",
-)
+@options.jobs
+@options.threshold
 @click.option(
     "--fail-on", type=click.Choice(["fake"]), help="Exit with 10 where a verdict has this label."
 )
-@click.option(
-    "--max-pixels",
-    type=click.FloatRange(0.001),
-    default=120,
-    show_default=True,
-    help="Refuse pictures with more megapixels.",
-)
+@options.max_pixels
 @click.option(
     "--min-face", type=click.IntRange(1), default=40, show_default=True,
     help="Do not judge faces with fewer pixels along their longest side.",
@@ -91,13 +73,13 @@ def command(
     from mesoscope.detector import Detector
     from mesoscope.heap import keep_heap
 
-    keep_heap(KEPT_BYTES)
+    keep_heap(options.KEPT_BYTES)
 
     detector = Detector(
         model,
         faces=faces,
         threshold=threshold,
-        max_pixels=int(max_pixels * MEGAPIXEL),
+        max_pixels=int(max_pixels * options.MEGAPIXEL),
         batch_size=batch_size,
         jobs=jobs,
         min_face_px=min_face,
