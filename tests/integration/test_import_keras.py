@@ -186,9 +186,9 @@ def test_models_list_names_what_is_shipped(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     as_json = mesoscope("models", "list", "--json", cwd=tmp_path)
     cards = json.loads(as_json.stdout)
-    for card in cards:
-        assert f"{card['id']}  {card['architecture']}" in done.stdout
-    assert len(done.stdout.splitlines()) == len(cards) + 1  # a heading, or "no model is shipped"
+    rows = [line.split() for line in done.stdout.splitlines()[1:]]
+    assert [row[1:3] for row in rows] == [[c["id"], c["architecture"]] for c in cards]
+    assert len(done.stdout.splitlines()) == len(cards) + 1  # and a heading
 
 
 def test_models_verify_without_argument_checks_the_shipped(tmp_path):

@@ -220,5 +220,6 @@ def test_an_interrupt_ends_with_whole_lines_and_a_summary(folder, tmp_path):
     assert scan.returncode == 130
     rows = lines(out.read_text())
     assert 10 < len(rows) < 20_000
-    assert f"{len(rows)} pictures" in stderr
+    counted = int(stderr.split(" pictures")[0].split()[-1])
+    assert len(rows) - counted in (0, 1)  # the signal may fall between a line and its count
     assert "Traceback" not in stderr
