@@ -53,8 +53,8 @@ class Detector:
         faces: ``"whole"`` takes each picture as a face, ``"auto"`` picks the best finder.
         threshold: One cut in place of the card's two.
         max_pixels: Pictures with more are refused before they are decoded.
-        batch_size: Crops a call. One is quickest on CPUs, where its activations just fit the
-            cache: 2 took 5 % longer a crop, 8 took 30 %.
+        batch_size: Crops a call. On CPUs one or two are quickest, whose activations stay in the
+            cache; ``benchmarks/scoring.py`` prints the rate of each.
         jobs: Threads; 0 = one a core.
         min_face_px: Faces whose longest side is shorter are not judged.
         heat: Keep each face's evidence map.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shlex
-import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -13,13 +12,12 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli import options
+from mesoscope.cli.bars import bar
 from mesoscope.cli.main import DONE, INPUT_FAILED
 from mesoscope.errors import DatasetError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from tqdm import tqdm
 
     from mesoscope.data.manifest import Sample
     from mesoscope.report.record import Evaluation, Figures
@@ -104,10 +102,10 @@ def command(
     samples = of_split(read_datasets(datasets), split, datasets)
     _try_folder(out)
     conditions: dict[str, Json] = {"split": split, "model_sha256": file_sha256(path)}
-    with _bar(len(samples)) as bar:
+    with bar(total=len(samples)) as shown:
 
         def watch(_verdict: Verdict) -> None:
-            bar.update()
+            shown.update()
 
         found = evaluate(
             samples, detector, seed=seed, resamples=resamples, conditions=conditions, watch=watch
@@ -194,20 +192,6 @@ def _try_folder(out: Path) -> None:
         raise OutputError(
             f"{out}: cannot be written: {error.strerror}: choose another --out"
         ) from error
-
-
-def _bar(total: int) -> tqdm[None]:
-    """A progress bar on standard error where that is a terminal."""
-    from tqdm import tqdm
-
-    return tqdm(
-        total=total,
-        unit=" pictures",
-        disable=None,
-        dynamic_ncols=True,
-        leave=False,
-        file=sys.stderr,
-    )
 
 
 def _line(context: click.Context) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli import options
+from mesoscope.cli.bars import bar
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
 
 if TYPE_CHECKING:
@@ -114,14 +115,14 @@ def _run(
             sinks.append(stack.enter_context(JsonLines(sys.stdout.fileno())))
         if show:
             click.echo(f"{'label':<13}{'p_fake':>6}  source")
-        bar = stack.enter_context(_bar(paths))
+        progress = stack.enter_context(_bar(paths))
 
         def watch(verdict: Verdict, summary: Summary) -> None:
             nonlocal latest
             latest = summary
-            bar.update()
+            progress.update()
             if show:
-                with bar.external_write_mode():
+                with progress.external_write_mode():
                     click.echo(_row(verdict))
 
         try:
@@ -131,21 +132,17 @@ def _run(
 
 
 def _bar(paths: Sequence[str]) -> tqdm[None]:
-    """A progress bar on standard error where that is a terminal, counting in the background."""
-    from tqdm import tqdm
-
+    """A progress bar whose total is counted in the background."""
     from mesoscope.media.walk import walk
 
-    bar: tqdm[None] = tqdm(
-        unit=" pictures", disable=None, dynamic_ncols=True, leave=False, file=sys.stderr
-    )
-    if not bar.disable and any(Path(path).is_dir() for path in paths):
+    shown = bar()
+    if not shown.disable and any(Path(path).is_dir() for path in paths):
 
         def count() -> None:
-            bar.total = sum(1 for _ in walk(paths))
+            shown.total = sum(1 for _ in walk(paths))
 
         threading.Thread(target=count, daemon=True).start()
-    return bar
+    return shown
 
 
 def _row(verdict: Verdict) -> str:

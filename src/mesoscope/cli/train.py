@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mesoscope.cli.bars import bar
 from mesoscope.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -97,17 +97,8 @@ class Bars:
     def step(self, *, done: int, total: int, loss: float, images_per_s: float) -> None:
         """Move the epoch's bar; the time left is the whole run's."""
         if self._bar is None:
-            from tqdm import tqdm
-
-            self._bar = tqdm(
-                total=total,
-                desc=f"epoch {self._finished + 1}/{self._epochs}",
-                unit=" images",
-                dynamic_ncols=True,
-                leave=False,
-                disable=None,
-                file=sys.stderr,
-            )
+            what = f"epoch {self._finished + 1}/{self._epochs}"
+            self._bar = bar(total=total, what=what, unit="images")
         self._bar.update(min(done, total) - self._bar.n)
         left = (total - done + (self._epochs - self._finished - 1) * total) / images_per_s
         self._bar.set_postfix_str(f"loss {loss:.4f}, {left / 60:.0f} min to the last epoch")
@@ -128,18 +119,7 @@ class Bars:
 
     def count(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:
         """A bar for work that is counted."""
-        from tqdm import tqdm
-
-        shown: Iterable[T] = tqdm(
-            items,
-            total=total,
-            desc=what,
-            unit=" pictures",
-            leave=False,
-            disable=None,
-            dynamic_ncols=True,
-            file=sys.stderr,
-        )
+        shown: Iterable[T] = bar(items, total=total, what=what)
         return shown
 
     def say(self, text: str) -> None:

@@ -13,8 +13,7 @@ class PairedConv2d(nn.Conv2d):
     CPU kernels lay filters side by side in 16 lanes, so 8 leave half of them idle. While training
     on a CPU, twice the filters go over every second column, the second half shifted by one column,
     and in channels-last memory the result already lies as the plain one does: nothing is copied.
-    Weights, gradients and answers are those of ``Conv2d``. A step of Meso-4 takes 7 % less time on
-    two cores, 12 % on one.
+    Weights, gradients and answers are those of ``Conv2d``.
     """
 
     def forward(self, x: Tensor) -> Tensor:  # [N, inputs, H, W] → [N, filters, H, W]
