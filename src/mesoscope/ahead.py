@@ -21,7 +21,8 @@ def ahead(
 
     OpenCV and ONNX Runtime let go of Python's lock, so threads decode and score side by side
     without the copies that worker processes would cost. Closing the iterator early drops what was
-    not begun.
+    not begun and does not wait for what was: an iterator that was let go may be collected in one of
+    its own threads, which cannot wait for itself.
 
     Args:
         work: Called once an item, in several threads at once. What it raises is raised here, at
@@ -32,6 +33,7 @@ def ahead(
     """
     waiting: deque[Future[R]] = deque()
     pool = ThreadPoolExecutor(threads)
+    wait = True
     try:
         for item in items:
             waiting.append(pool.submit(work, item))
@@ -39,8 +41,11 @@ def ahead(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except GeneratorExit:
+        wait = False
+        raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=wait, cancel_futures=True)
 
 
 def cores() -> int:

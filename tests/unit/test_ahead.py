@@ -44,11 +44,42 @@ def test_an_error_comes_at_its_turn():
 
 
 def test_closing_ends_the_threads():
-    before = threading.active_count()
+    before = set(threading.enumerate())
     results = ahead(lambda n: n, range(100), threads=3)
     next(results)
+    started = set(threading.enumerate()) - before
     results.close()
-    assert threading.active_count() == before
+    for thread in started:
+        thread.join(5)
+    assert started
+    assert not any(thread.is_alive() for thread in started)
+
+
+def test_an_iterator_may_be_let_go_by_one_of_its_own_threads():
+    """As when Python's collector runs in a thread of an iterator that nobody reads any more."""
+    held, let_go, seen = [], threading.Event(), []
+
+    def work(n):
+        if n == 1:
+            let_go.wait(5)
+            try:
+                held.pop().close()
+            except BaseException as error:
+                seen.append(error)
+                raise
+            seen.append("closed")
+        return n
+
+    results = ahead(work, range(3), threads=1, depth=1)
+    held.append(results)
+    assert next(results) == 0
+    del results
+    let_go.set()
+    for _ in range(500):
+        if seen:
+            break
+        time.sleep(0.01)
+    assert seen == ["closed"]
 
 
 def test_cores_is_a_positive_number():
