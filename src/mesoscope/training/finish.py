@@ -1,0 +1,154 @@
+"""The last steps of every run: best weights → calibration → model file → figures → cards."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from lightning_fabric import Fabric
+
+from mesoscope.detector import Detector
+from mesoscope.evaluation import evaluate
+from mesoscope.model_file import model_id
+from mesoscope.report.record import write_metrics, write_text
+from mesoscope.training import checkpoint
+from mesoscope.training.calibrate import choose_thresholds, platt
+from mesoscope.training.card import model_card_markdown
+from mesoscope.training.dataset import plain_crop
+from mesoscope.training.export import export, stamp
+from mesoscope.training.fit import scores_of
+from mesoscope.training.nets import build
+from mesoscope.types import ModelCard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from mesoscope.data.manifest import Sample
+    from mesoscope.training.checkpoint import State
+    from mesoscope.training.dataset import Survey
+    from mesoscope.training.recipe import Recipe
+    from mesoscope.training.watcher import RunWatcher
+    from mesoscope.types import Calibration, Json, Thresholds, Verdict
+
+CHECK_CROPS = 16  # real faces on which the exported file must answer as torch does
+
+
+def finish(
+    recipe: Recipe,
+    data: Survey,
+    run: Path,
+    state: State,
+    watcher: RunWatcher,
+    *,
+    source: str,
+    sparsity: Mapping[str, Json] | None = None,
+) -> Path:
+    """Calibrate the run's best weights, export them, evaluate the file, write the cards.
+
+    Args:
+        recipe: Of the run.
+        data: What the validation split holds, and what was trained on.
+        run: The run folder, with ``checkpoints/best.safetensors``.
+        state: Where the run ended.
+        watcher: Shown the progress.
+        source: Where the weights come from, for the card.
+        sparsity: What was pruned, for the card.
+
+    Returns:
+        The model file, ``model.onnx`` in the run folder.
+
+    Raises:
+        RunError: No best weights in the run folder.
+        ModelMismatch: The exported file does not answer as torch does.
+        OutputError: The run folder cannot be written.
+    """
+    fabric = Fabric(accelerator="cpu", devices=1)
+    tensors, _ = checkpoint.load(run / "checkpoints/best.safetensors")
+    net = build(recipe.network).eval()
+    net.load_state_dict(checkpoint.unpack("mean", tensors))
+    margin = recipe.data.crop_margin
+    watcher.say(f"calibrating on {len(data.validation)} validation pictures")
+    logits = scores_of(net, data.validation, margin, fabric)
+    calibration, thresholds = decide(recipe, data.validation, logits)
+
+    picks = np.linspace(0, len(data.validation) - 1, CHECK_CROPS).astype(int)
+    faces = np.stack([plain_crop(data.validation[i], margin) for i in np.unique(picks)])
+    card = ModelCard(
+        name=recipe.name,
+        architecture=recipe.network.architecture,
+        crop_margin=margin,
+        thresholds=thresholds,
+        training_data=describe(data, recipe),
+        recipe_sha256=recipe.sha256(),
+        licence=recipe.licence,
+        source=source,
+        sparsity=sparsity or {},
+    )
+    path = run / "model.onnx"
+    card = export(net, path, card, calibration, check_crops=faces)
+    total = len(data.validation)
+    ticks = iter(watcher.count(range(total), total, "evaluating the exported file"))
+
+    def tick(_verdict: Verdict) -> None:
+        next(ticks, None)
+
+    result = evaluate(
+        data.validation,
+        Detector(path, faces="whole"),
+        seed=recipe.seed,
+        watch=tick,
+    )
+    metrics = result.to_dict()
+    card = dataclasses.replace(card, metrics=_for_card(metrics))
+    stamp(path, card)
+    # The card changed the file's digest, and not its graph: the figures are the stamped file's.
+    conditions = {**result.conditions, "model": model_id(path)}
+    write_metrics(dataclasses.replace(result, conditions=conditions), run / "metrics.json")
+    write_text(run / "MODEL_CARD.md", model_card_markdown(card, metrics, recipe, data, state))
+    return path
+
+
+def decide(
+    recipe: Recipe, samples: Sequence[Sample], logits: np.ndarray
+) -> tuple[Calibration, Thresholds]:
+    """Calibrate raw logits ``(n,)`` and choose the two thresholds, each source and class alike."""
+    labels = np.array([s.label for s in samples])
+    cells = Counter((s.source, s.label) for s in samples)
+    weights = np.array([1 / cells[s.source, s.label] for s in samples])
+    weights *= len(samples) / weights.sum()
+    note = f"the validation split, {len(samples)} faces, each source and class alike"
+    calibration = platt(logits, labels, weights, method_note=note)
+    p_fake = 1 / (1 + np.exp(-(calibration.scale * logits + calibration.shift)))
+    return calibration, choose_thresholds(p_fake, labels, recipe.decide.target_error, weights)
+
+
+def describe(data: Survey, recipe: Recipe) -> str:
+    """What was trained on, in words, for the card."""
+    count = Counter((s.source, s.label) for s in data.train)
+    sources = sorted({s.source for s in data.train})
+    parts = [f"{name} {count[name, 0]} real + {count[name, 1]} fake" for name in sources]
+    text = f"{len(data.train)} pictures: {', '.join(parts)}."
+    if data.unreadable:
+        text += f" {len(data.unreadable)} unreadable pictures were left out."
+    if data.repeated:
+        text += f" {len(data.repeated)} pictures that validation holds too were left out."
+    return f"{text} {' '.join(recipe.notes.split())}".strip()
+
+
+def _for_card(metrics: dict[str, Any]) -> dict[str, Any]:
+    keys = ("n", "accuracy", "auc", "eer", "ece")
+
+    def short(entry: dict[str, Any]) -> dict[str, Any]:
+        kept = {key: entry[key] for key in keys}
+        kept["intervals"] = {k: entry["intervals"][k] for k in ("accuracy", "auc")}
+        return kept
+
+    return {
+        "conditions": "validation split, which also chose the epoch, the calibration and the "
+        "thresholds",
+        **short(metrics),
+        "by_source": {name: short(entry) for name, entry in metrics["by_source"].items()},
+    }
