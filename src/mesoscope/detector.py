@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mesoscope.types import Face, ModelCard, Pixels
 
     Answer = tuple[Verdict, MesoscopeError | None]
+    _Answer = tuple[float, np.ndarray | None, float | None]  # p_fake, heat, unfamiliar of a crop
 
 CHUNK = 8  # sources a thread takes at a time: enough to fill batches across files
 DEFAULT_MODEL = "meso4"
@@ -58,6 +59,7 @@ class Detector:
         jobs: Threads; 0 = one a core.
         min_face_px: Faces whose longest side is shorter are not judged.
         heat: Keep each face's evidence map.
+        guard: Leave faces undecided that are unlike those of the model's training.
 
     Raises:
         ModelError: No such model, or not a model file.
@@ -75,9 +77,10 @@ class Detector:
         jobs: int = 0,
         min_face_px: int = 40,
         heat: bool = False,
+        guard: bool = True,
     ) -> None:
         self.options = DetectOptions(
-            faces, threshold, max_pixels, batch_size, jobs, min_face_px, heat
+            faces, threshold, max_pixels, batch_size, jobs, min_face_px, heat, guard
         )
         self._finder = finder_for(faces)
         if isinstance(model, str | os.PathLike):
@@ -143,14 +146,16 @@ class Detector:
     def _check_chunk(self, sources: Sequence[Source | Unreadable]) -> list[Answer]:
         read = [self._read(source) for source in sources]
         crops = [one for item in read for one in item.crops]
-        p_fake, heat, score_s = self._score(crops)
+        answers, score_s = self._score(crops)
         verdicts, at = [], 0
         for item in read:
             rows = range(at, at + len(item.crops))
             at = rows.stop
             scores = tuple(
-                FaceScore(face.box, face.confidence, p_fake[row], heat=heat[row])
-                for face, row in zip(item.faces, rows, strict=True)
+                FaceScore(face.box, face.confidence, p_fake, heat=heat, unfamiliar=unfamiliar)
+                for face, (p_fake, heat, unfamiliar) in zip(
+                    item.faces, answers[rows.start : rows.stop], strict=True
+                )
             )
             verdicts.append((self._verdict(item, scores, score_s * len(rows)), item.error))
         return verdicts
@@ -186,18 +191,19 @@ class Detector:
             item.error = error
         return item
 
-    def _score(self, crops: Sequence[Pixels]) -> tuple[list[float], list[np.ndarray | None], float]:
+    def _score(self, crops: Sequence[Pixels]) -> tuple[list[_Answer], float]:
         """Score crops in batches; also the seconds that one of them took."""
         started = perf_counter()
-        p_fake: list[float] = []
-        heat: list[np.ndarray | None] = []
+        answers: list[_Answer] = []
         for at in range(0, len(crops), self.options.batch_size):
             some = crops[at : at + self.options.batch_size]
             batch = some[0][None] if len(some) == 1 else np.stack(some)  # (n, S, S, 3) uint8
             scores = self._scorer.score(batch, heat=self.options.heat)
-            p_fake.extend(scores.p_fake.tolist())
-            heat.extend([None] * len(batch) if scores.heat is None else list(scores.heat))
-        return p_fake, heat, (perf_counter() - started) / max(len(crops), 1)
+            nothing = [None] * len(batch)
+            heat = nothing if scores.heat is None else list(scores.heat)
+            far = nothing if scores.unfamiliar is None else scores.unfamiliar.tolist()
+            answers.extend(zip(scores.p_fake.tolist(), heat, far, strict=True))
+        return answers, (perf_counter() - started) / max(len(crops), 1)
 
     def _verdict(self, item: _Read, faces: tuple[FaceScore, ...], score_s: float) -> Verdict:
         if item.error is not None:
@@ -212,7 +218,11 @@ class Detector:
                 error={"code": item.error.code, "message": str(item.error)},
             )
         label, p_fake, reason = judge(
-            faces, self.card.thresholds, threshold=self.options.threshold, skipped=item.skipped
+            faces,
+            self.card.thresholds,
+            threshold=self.options.threshold,
+            guard=self.card.guard if self.options.guard else None,
+            skipped=item.skipped,
         )
         return Verdict(
             source=item.name,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mesoscope.types import FaceScore, Label, Thresholds
+    from mesoscope.types import FaceScore, Guard, Label, Thresholds
 
 
 class Judgement(NamedTuple):
@@ -23,27 +23,45 @@ def judge(
     thresholds: Thresholds,
     *,
     threshold: float | None = None,
+    guard: Guard | None = None,
     skipped: int = 0,
 ) -> Judgement:
-    """Judge one picture by its most suspicious face.
+    """Judge one picture by one of its faces, the deciding one.
+
+    A score says something only where the face is like those of the training. So a picture is fake
+    as soon as one familiar face is, whatever else it shows; and real only if every face is familiar
+    and none is suspicious. The deciding face is, in this order: the most suspicious familiar one,
+    if it is fake; the most suspicious unfamiliar one, if there is any; the most suspicious.
 
     Args:
         faces: Scored faces.
         thresholds: The card's two.
         threshold: One cut in place of both: fake from there on, real below, nothing between.
+        guard: The card's, says when a face is unfamiliar; ``None`` takes every face as familiar.
         skipped: Faces that were found and are too small to be scored.
 
     Returns:
         ``label`` is ``None`` with reason ``no_face`` or ``face_too_small`` where nothing was
-        scored; ``inconclusive`` has the reason ``between_thresholds``.
+        scored; ``inconclusive`` has the reason ``unfamiliar`` or ``between_thresholds``.
     """
     if not faces:
         return Judgement(None, None, "face_too_small" if skipped else "no_face")
-    p_fake = max(face.p_fake for face in faces)
     fake_above = thresholds.fake_above if threshold is None else threshold
     real_below = thresholds.real_below if threshold is None else threshold
-    if p_fake >= fake_above:
-        return Judgement("fake", p_fake, None)
+    strange = [face.p_fake for face in faces if is_unfamiliar(face, guard)]
+    known = [face.p_fake for face in faces if not is_unfamiliar(face, guard)]
+    if known and max(known) >= fake_above:
+        return Judgement("fake", max(known), None)
+    if strange:
+        return Judgement("inconclusive", max(strange), "unfamiliar")
+    p_fake = max(known)
     if p_fake < real_below:
         return Judgement("real", p_fake, None)
     return Judgement("inconclusive", p_fake, "between_thresholds")
+
+
+def is_unfamiliar(face: FaceScore, guard: Guard | None) -> bool:
+    """Whether a face lies beyond the guard's threshold; without a guard or a score it does not."""
+    if guard is None or face.unfamiliar is None:
+        return False
+    return face.unfamiliar > guard.unfamiliar_above

@@ -262,7 +262,8 @@ def _card(value: bytes, path: Path) -> ModelCard:
 
 def _validate(card: ModelCard) -> None:
     """Hold every value of a card against its annotation: JSON has no types."""
-    for owner in (card, card.calibration, card.thresholds):
+    parts = (card, card.calibration, card.thresholds)
+    for owner in parts if card.guard is None else (*parts, card.guard):
         for field in dataclasses.fields(owner):
             value = getattr(owner, field.name)
             if not _fits(value, str(field.type)) or (

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mesoscope.types import ModelCard, Pixels
 
+GUARD_OUTPUT = "unfamiliar"
 CHECK_TOLERANCE = 1e-3  # other processors round differently; another network differs by far more
 
 
@@ -27,11 +28,14 @@ class Scores(NamedTuple):
         p_fake: ``(n,) float32``, calibrated, 0 to 1.
         logit: ``(n,) float32``, its log-odds.
         heat: ``(n, h, w) float32``, not negative; ``None`` where it was not asked for.
+        unfamiliar: ``(n,) float32``, how far each crop is from those of the training, not negative;
+            ``None`` from a model without a guard.
     """
 
     p_fake: NDArray[np.float32]
     logit: NDArray[np.float32]
     heat: NDArray[np.float32] | None
+    unfamiliar: NDArray[np.float32] | None = None
 
 
 class Scorer(Protocol):
@@ -71,6 +75,14 @@ class OnnxScorer:
         except Exception as error:
             reason = str(error).splitlines()[0]
             raise ModelError(f"{path}: ONNX Runtime cannot open it: {reason}") from error
+        self._names = ["p_fake", "logit"]
+        if any(output.name == GUARD_OUTPUT for output in self._session.get_outputs()):
+            self._names.append(GUARD_OUTPUT)
+        elif self.card.guard is not None:
+            raise ModelError(
+                f"{path}: its card has a guard and its graph no output {GUARD_OUTPUT}: export the "
+                "model again"
+            )
 
     def score(self, crops: Pixels, *, heat: bool = False) -> Scores:
         """Score crops.
@@ -91,9 +103,11 @@ class OnnxScorer:
                 f"{self.model_id} takes (n, {side}, {side}, 3) uint8, got {crops.shape} "
                 f"{crops.dtype}"
             )
-        names = ["p_fake", "logit", "heat"] if heat else ["p_fake", "logit"]
-        answer = self._session.run(names, {"crops": crops})
-        return Scores(answer[0], answer[1], answer[2] if heat else None)
+        names = [*self._names, "heat"] if heat else self._names
+        answer = dict(zip(names, self._session.run(names, {"crops": crops}), strict=True))
+        return Scores(
+            answer["p_fake"], answer["logit"], answer.get("heat"), answer.get(GUARD_OUTPUT)
+        )
 
 
 def check_pictures() -> Pixels:

@@ -28,6 +28,7 @@ __all__ = [
     "Face",
     "FaceScore",
     "Frame",
+    "Guard",
     "Json",
     "Label",
     "ModelCard",
@@ -99,6 +100,8 @@ class FaceScore:
         frame_index: The frame it stands in.
         time_s: That frame's time in seconds; ``None`` for a picture.
         heat: Evidence map of the crop, ``(h, w) float32``, not negative; only when asked for.
+        unfamiliar: How far the crop is from those of the training, not negative; beyond the card's
+            ``guard.unfamiliar_above`` it is unfamiliar. ``None`` for a model without a guard.
     """
 
     box: Box
@@ -107,20 +110,28 @@ class FaceScore:
     frame_index: int = 0
     time_s: float | None = None
     heat: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    unfamiliar: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.p_fake <= 1:
             raise OptionError(f"p_fake of a face must lie in 0..1, got {self.p_fake}")
+        if self.unfamiliar is not None and not 0 <= self.unfamiliar < math.inf:
+            raise OptionError(
+                f"unfamiliar of a face must be finite and not negative, got {self.unfamiliar}"
+            )
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON shape; the heat map stays behind."""
-        return {
+        """The JSON shape; the heat map stays behind, and so does ``unfamiliar`` where unknown."""
+        data: dict[str, Json] = {
             "box": [round(v, 2) for v in self.box],
             "confidence": round(self.confidence, 4),
             "p_fake": round(self.p_fake, 6),
             "frame_index": self.frame_index,
             "time_s": self.time_s,
         }
+        if self.unfamiliar is not None:
+            data["unfamiliar"] = round(self.unfamiliar, 4)
+        return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +142,8 @@ class Verdict:
         source: The path, or ``<array>``, ``<image>``, ``<bytes>``.
         kind: ``"image"``.
         label: ``fake``, ``real``, ``inconclusive``, or ``None`` where nothing could be judged.
-        p_fake: Of the most suspicious face, 0 to 1; ``None`` where nothing was scored.
+        p_fake: Of the deciding face (:func:`mesoscope.judge.judge`), 0 to 1; ``None`` where
+            nothing was scored.
         reason: Why there is no label, or why it is inconclusive; ``None`` otherwise.
         faces: One score a face.
         frames_read: Pictures decoded.
@@ -236,6 +248,30 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
+class Guard:
+    """How the model knows that a face is like none of its training.
+
+    Attributes:
+        unfamiliar_above: Faces whose ``unfamiliar`` lies above it are not decided.
+        false_refusals: Share of validation faces that it refuses.
+        rule: How the score is made and the threshold was chosen.
+        fitted_on: On what.
+    """
+
+    unfamiliar_above: float = 1.0
+    false_refusals: float = 0.0
+    rule: str = ""
+    fitted_on: str = ""
+
+    def __post_init__(self) -> None:
+        if not (0 < self.unfamiliar_above < math.inf and 0 <= self.false_refusals <= 1):
+            raise ModelError(
+                "a guard needs unfamiliar_above > 0 and false_refusals in 0..1, got "
+                f"{self.unfamiliar_above} and {self.false_refusals}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """What a model file says of itself; it travels in the file's metadata.
 
@@ -247,10 +283,12 @@ class ModelCard:
         resize: Filter of the crop, see :mod:`mesoscope.faces.crop`.
         calibration: What was done to the logit.
         thresholds: Where ``p_fake`` turns into a label.
+        guard: When a face is unfamiliar; ``None`` where the model cannot tell.
         training_data: In words: what it saw.
         metrics: What was measured, with conditions.
         recipe_sha256: Digest of the resolved recipe, empty for imported weights.
         parameters: Trainable parameters.
+        sparsity: What pruning took away: overall and by layer; empty where nothing was pruned.
         licence: Of the weights.
         source: Where the weights come from.
         label_convention: Always the same sentence.
@@ -270,12 +308,14 @@ class ModelCard:
     metrics: Mapping[str, Json] = field(default_factory=dict)
     recipe_sha256: str = ""
     parameters: int = 0
+    sparsity: Mapping[str, Json] = field(default_factory=dict)
     licence: str = ""
     source: str = ""
     label_convention: str = "p_fake: fake = 1, real = 0"
     graph_sha256: str = ""
     self_check: tuple[float, ...] = ()
     card_version: int = 1
+    guard: Guard | None = None
 
     def __post_init__(self) -> None:
         if not (self.input_px >= 1 and 1 <= self.crop_margin < math.inf):
@@ -305,6 +345,8 @@ class ModelCard:
             data["calibration"] = Calibration(**data["calibration"])
             data["thresholds"] = Thresholds(**data["thresholds"])
             data["self_check"] = tuple(data["self_check"])
+            if data.get("guard") is not None:
+                data["guard"] = Guard(**data["guard"])
             return cls(**data)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ModelError(f"its card cannot be read: {error}") from error
@@ -322,6 +364,7 @@ class DetectOptions:
         jobs: Threads; 0 = one a core.
         min_face_px: Faces whose longest side is shorter are not judged.
         heat: Keep the evidence map of each face.
+        guard: Do not decide on faces that are unfamiliar to the model.
     """
 
     faces: str = "auto"
@@ -331,6 +374,7 @@ class DetectOptions:
     jobs: int = 0
     min_face_px: int = 40
     heat: bool = False
+    guard: bool = True
 
     def __post_init__(self) -> None:
         if self.faces not in ("auto", "whole"):
