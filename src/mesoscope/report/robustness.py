@@ -1,0 +1,169 @@
+"""What came of changed pictures: one shape for the table, ``metrics.json``, the plots, the page."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mesoscope.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from mesoscope.corruptions import Corruption
+    from mesoscope.report.record import Figures
+    from mesoscope.types import Json
+
+FIGURES = (  # the order of a table
+    "coverage",
+    "auc",
+    "auc_change",
+    "accuracy",
+    "accuracy_change",
+    "decided",
+    "inconclusive",
+    "unfamiliar",
+    "error_among_decided",
+)
+MEAN = "mean over sources"
+_COUNTS = ("n", "n_real", "n_fake", "n_scored")
+_COLUMNS = (
+    "model", "split", "corruption", "unit", "level", "source", *_COUNTS,
+    *(column for name in FIGURES for column in (name, f"{name}_low", f"{name}_high")),
+    "resamples", "seed",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Figures at one strength.
+
+    Attributes:
+        level: The strength in the corruption's unit; ``None`` for the pictures as they are.
+        by_source: Of each source, by name: all of :data:`FIGURES`.
+        mean_over_sources: Their plain means; ``nan`` where a source lost what it had unchanged,
+            so that all points of a curve are means over the same sources.
+    """
+
+    level: float | None
+    by_source: Mapping[str, Figures]
+    mean_over_sources: Figures
+
+    def to_dict(self) -> dict[str, Json]:
+        """The JSON shape."""
+        return {
+            "level": self.level,
+            "mean_over_sources": self.mean_over_sources.to_dict(),
+            "by_source": {name: one.to_dict() for name, one in self.by_source.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One corruption and what came of its levels, in their order."""
+
+    corruption: Corruption
+    levels: tuple[Level, ...]
+
+    @property
+    def hardest(self) -> Level:
+        """The level with the lowest mean AUC; with the lowest accuracy where there is no AUC."""
+        return min(self.levels, key=lambda one: _merit(one.mean_over_sources))
+
+
+@dataclass(frozen=True, slots=True)
+class Robustness:
+    """The same pictures, as they are and changed.
+
+    Attributes:
+        unchanged: The pictures as they are.
+        curves: One a corruption.
+        n_planned: Pictures chosen.
+        n_done: Those that were judged in all their changes; the figures speak of these.
+        n_unreadable: Chosen pictures that could not be read.
+        conditions: Limit, seed, resamples, and what the caller knows.
+    """
+
+    unchanged: Level
+    curves: tuple[Curve, ...]
+    n_planned: int
+    n_done: int
+    n_unreadable: int
+    conditions: Mapping[str, Json]
+
+    @property
+    def complete(self) -> bool:
+        """Were all chosen pictures judged."""
+        return self.n_done + self.n_unreadable == self.n_planned
+
+    def to_dict(self) -> dict[str, Json]:
+        """The shape of ``robustness`` in ``metrics.json``."""
+        curves: list[Json] = [
+            {
+                "corruption": curve.corruption.name,
+                "unit": curve.corruption.unit,
+                "levels": [level.to_dict() for level in curve.levels],
+            }
+            for curve in self.curves
+        ]
+        return {
+            "n_planned": self.n_planned,
+            "n_done": self.n_done,
+            "n_unreadable": self.n_unreadable,
+            "complete": self.complete,
+            **dict(self.conditions),
+            "unchanged": self.unchanged.to_dict(),
+            "curves": curves,
+        }
+
+
+def write_table(found: Robustness, path: Path, *, model: str, split: str) -> None:
+    """Write ``robustness.csv``: a row for each level and source, and one for their mean.
+
+    Args:
+        found: What to write.
+        path: Where to.
+        model: Its id, in each row, so that a table says what it speaks of.
+        split: Likewise.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    fixed = {"model": model, "split": split}
+    fixed |= {name: str(found.conditions[name]) for name in ("resamples", "seed")}
+    try:
+        with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            rows = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
+            rows.writeheader()
+            rows.writerows({**fixed, **row} for row in _rows(found))
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _rows(found: Robustness) -> Iterator[dict[str, str]]:
+    at = [("none", "", found.unchanged)]
+    at += [(c.corruption.name, c.corruption.unit, one) for c in found.curves for one in c.levels]
+    for name, unit, level in at:
+        shown = "" if level.level is None else f"{level.level:g}"
+        for source, figures in {**level.by_source, MEAN: level.mean_over_sources}.items():
+            row = {"corruption": name, "unit": unit, "level": shown, "source": source}
+            yield row | {k: str(n) for k, n in figures.counts.items()} | _cells(figures)
+
+
+def _cells(figures: Figures) -> dict[str, str]:
+    cells = {}
+    for name in FIGURES:
+        low, high = figures.intervals[name]
+        for column, value in ((name, figures.values[name]), (f"{name}_low", low), (f"{name}_high", high)):  # fmt: skip  # noqa: E501
+            cells[column] = "" if math.isnan(value) else f"{value:.4f}"
+    return cells
+
+
+def _merit(figures: Figures) -> float:
+    for name in ("auc", "accuracy"):
+        if not math.isnan(value := figures.values[name]):
+            return value
+    return -1.0  # nothing was scored at all: nothing is harder
