@@ -20,8 +20,15 @@ from mesoscope.heap import keep_heap
 from mesoscope.metrics import roc_auc
 from mesoscope.training import checkpoint
 from mesoscope.training.checkpoint import State
-from mesoscope.training.dataset import batches, draw, plain_crop, training_crop
-from mesoscope.training.nets import build
+from mesoscope.training.dataset import (
+    batches,
+    draw,
+    plain_crop,
+    reals_by_source,
+    training_crop,
+)
+from mesoscope.training.mixing import mix
+from mesoscope.training.nets import begin, build
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,8 +58,39 @@ class Watcher(Protocol):
         ...
 
 
+class Hold(Protocol):
+    """Keeps a network to a form while it is trained; pruning is one."""
+
+    def begin(self, at: Position) -> None:
+        """Give a fresh position its first weights."""
+        ...
+
+    def step(self, at: Position, epochs: float) -> None:
+        """Called after every step, so many epochs from the start."""
+        ...
+
+    def reached(self, epochs: int) -> bool:
+        """Whether the form is reached after so many epochs: only then may weights be the best."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a resumed run needs of it."""
+        ...
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Put back what :meth:`tensors` gave."""
+        ...
+
+
 def fit(
-    recipe: Recipe, data: Survey, run: Path, fabric: Fabric, watcher: Watcher, *, resume: bool
+    recipe: Recipe,
+    data: Survey,
+    run: Path,
+    fabric: Fabric,
+    watcher: Watcher,
+    *,
+    resume: bool,
+    hold: Hold | None = None,
 ) -> State:
     """Train until the recipe's last epoch or until patience runs out.
 
@@ -67,6 +105,7 @@ def fit(
         fabric: Devices and precision (Lightning Fabric).
         watcher: Shown the progress.
         resume: Go on from the last checkpoint; without one yet, from the start.
+        hold: Gives the first weights and keeps the network to a form.
 
     Returns:
         Where the run ended.
@@ -76,7 +115,7 @@ def fit(
         OutputError: A checkpoint could not be written.
     """
     keep_heap(KEPT_BYTES, large_blocks=True)
-    at = Position(recipe, fabric)
+    at = Position(recipe, fabric, hold)
     state = State(recipe_sha256=recipe.sha256(), data_sha256=data.digests)
     last, best = run / "checkpoints/last.safetensors", run / "checkpoints/best.safetensors"
     if resume and last.exists():
@@ -100,7 +139,7 @@ def fit(
             "images_per_s": round(images_per_s, 1),
             "elapsed_s": round(time.perf_counter() - started, 1),
         }
-        improved = auc > state.best_auc
+        improved = auc > state.best_auc and (hold is None or hold.reached(state.epoch + 1))
         state = dataclasses.replace(
             state,
             epoch=state.epoch + 1,
@@ -121,10 +160,11 @@ def fit(
 class Position:
     """Everything that a step changes: weights, their running mean, the optimiser's memory."""
 
-    def __init__(self, recipe: Recipe, fabric: Fabric) -> None:
+    def __init__(self, recipe: Recipe, fabric: Fabric, hold: Hold | None = None) -> None:
         o = recipe.optimise
         torch.manual_seed(recipe.seed)
-        net = build(recipe.network.architecture, dropout=recipe.network.dropout)
+        net = build(recipe.network)
+        begin(net, recipe.network)
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = fabric.to_device(copy.deepcopy(self.net).eval())
         self.norms = [n for n in self.net.modules() if isinstance(n, nn.BatchNorm2d)]
@@ -132,6 +172,9 @@ class Position:
         self.wrapped, self.optimiser = fabric.setup(
             self.net, torch.optim.AdamW(_groups(self.net, o), lr=o.learning_rate)
         )
+        self.hold = hold
+        if hold is not None:
+            hold.begin(self)
 
     def settle(self, steps: float) -> None:
         """Let the norms' statistics be plain means at first, so that short runs know them, too.
@@ -149,6 +192,7 @@ class Position:
             checkpoint.pack("net", checkpoint.plain(self.net))
             | checkpoint.pack("mean", checkpoint.plain(self.mean))
             | checkpoint.pack("optimiser", optimiser)
+            | checkpoint.pack("hold", {} if self.hold is None else self.hold.tensors())
         )
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
@@ -158,6 +202,8 @@ class Position:
         checkpoint.restore_optimiser(
             self.optimiser.optimizer, checkpoint.unpack("optimiser", tensors)
         )
+        if self.hold is not None:
+            self.hold.restore(checkpoint.unpack("hold", tensors))
 
 
 def train_epoch(
@@ -172,8 +218,14 @@ def train_epoch(
     share = max(1, o.batch_size // fabric.world_size)
     labels = torch.tensor([float(data.train[i].label) for i in mine])
 
+    reals = reals_by_source(data.train)
+    # Not the generator of the draws, or shares of one step would mix alike on every device.
+    mixing = np.random.default_rng((recipe.seed, epoch, fabric.global_rank, 1))
+
     def prepare(place: int) -> Pixels:
-        return training_crop(data.train[mine[place]], recipe, (recipe.seed, epoch, place))
+        sample = data.train[mine[place]]
+        key = (recipe.seed, epoch, place)
+        return training_crop(sample, recipe, key, reals.get(sample.source, ()))
 
     places = range(min(steps * share, len(mine)))
     crops = ahead(prepare, places, threads=cores(), depth=4 * share)
@@ -186,11 +238,14 @@ def train_epoch(
         at.settle(now * steps)
         x = to_input(fabric.to_device(torch.from_numpy(pixels)))  # [share, 3, 256, 256]
         y = fabric.to_device(labels[step * share : step * share + len(pixels)])  # [share]
+        x, y = mix(x, y, recipe.mix, mixing)
         loss = loss_of(at.wrapped(x).float(), y, o)
         at.optimiser.zero_grad()
         fabric.backward(loss)
         at.optimiser.step()
         average(at.mean, at.net, min(o.ema_decay, (1 + now * steps) / (10 + now * steps)))
+        if at.hold is not None:
+            at.hold.step(at, epoch + (step + 1) / steps)
         loss_sum += loss.item()
         done = min((step + 1) * share * fabric.world_size, len(order))
         images_per_s = done / (time.perf_counter() - started)
