@@ -16,6 +16,7 @@ from mesoscope.faces.crop import crop
 from mesoscope.faces.whole import WholeFinder
 from mesoscope.media.image import decode, open_image, read_bytes
 from mesoscope.training.augment import augment
+from mesoscope.training.self_blend import self_blend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -156,15 +157,35 @@ def draw(samples: Sequence[Sample], keys: DataKeys, rng: np.random.Generator) ->
     return np.asarray(rng.permutation(np.concatenate(dealt)), np.int64)
 
 
-def training_crop(sample: Sample, recipe: Recipe, key: tuple[int, ...]) -> Pixels:
-    """One augmented crop, ``(256, 256, 3) uint8``; ``key`` seeds its changes."""
-    return augment(
-        open_image(sample.path).pixels,
-        np.random.default_rng(key),
-        recipe.augment,
-        margin=recipe.data.crop_margin,
-        size_px=INPUT_PX,
-    )
+def training_crop(
+    sample: Sample, recipe: Recipe, key: tuple[int, ...], reals: Sequence[Sample] = ()
+) -> Pixels:
+    """One augmented crop, ``(256, 256, 3) uint8``.
+
+    Args:
+        sample: Whose crop.
+        recipe: What to do to it.
+        key: Seeds its changes.
+        reals: Real pictures of the same source; one of them may stand in for a fake, blended into
+            itself.
+    """
+    rng = np.random.default_rng(key)
+    chance = recipe.augment.self_blend if sample.label == 1 and reals else 0
+    if chance and rng.random() < chance:
+        real = reals[int(rng.integers(len(reals)))]
+        pixels = self_blend(open_image(real.path).pixels, rng)
+    else:
+        pixels = open_image(sample.path).pixels
+    return augment(pixels, rng, recipe.augment, margin=recipe.data.crop_margin, size_px=INPUT_PX)
+
+
+def reals_by_source(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+    """The real pictures of each source that has some."""
+    found: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        if sample.label == 0:
+            found[sample.source].append(sample)
+    return dict(found)
 
 
 def plain_crop(sample: Sample, margin: float) -> Pixels:

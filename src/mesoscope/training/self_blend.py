@@ -1,0 +1,97 @@
+"""A forgery made from one real picture: a changed copy of the face blended into itself.
+
+After Shiohara & Yamasaki, *Detecting deepfakes with self-blended images*, CVPR 2022, section 3.2,
+without landmarks: training crops hold one face about their middle, so the mask is a random soft
+blob there. What is left to find is what every swap leaves: two statistics of colour, sharpness
+and compression in one face, and the seam between them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mesoscope.types import Pixels
+
+SHARES = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # of the copy in the blend, as in the paper
+
+
+def self_blend(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    """Blend a changed copy of a picture into the picture.
+
+    Args:
+        pixels: A real face about its middle, ``(H, W, 3) uint8``.
+        rng: Decides everything; the same state gives the same result.
+
+    Returns:
+        The forgery, of the same shape.
+    """
+    copy, base = pixels, pixels
+    if rng.random() < 0.5:
+        copy = _change(copy, rng)
+    else:
+        base = _change(base, rng)
+    copy = _move(copy, rng)
+    height, width = pixels.shape[:2]
+    mask = blend_mask(height, width, rng) * rng.choice(SHARES)
+    mixed = base + mask[:, :, None] * (copy.astype(np.float32) - base)
+    return np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8)
+
+
+def blend_mask(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """A soft bent ellipse about the middle, or a part of it, ``(height, width)``, 0 to 1."""
+    y, x = np.ogrid[:height, :width]
+    centre = np.array([width, height]) * (0.5 + rng.uniform(-0.06, 0.06, 2))
+    across, down = width * rng.uniform(0.2, 0.4), height * rng.uniform(0.25, 0.45)
+    u, v = (x - centre[0]) / across, (y - centre[1]) / down
+    angle = np.arctan2(v, u)
+    bends = sum(
+        rng.uniform(-0.15, 0.15) * np.cos(n * angle + rng.uniform(0, 2 * np.pi)) for n in (2, 3, 4)
+    )
+    inside = np.hypot(u, v) < 1 + bends
+    part = rng.random()
+    if part < 0.15:
+        inside &= v > rng.uniform(-0.2, 0.4)  # mouth and chin
+    elif part < 0.3:
+        inside &= v < rng.uniform(-0.4, 0.2)  # eyes and brow
+    soft = max(1.0, min(height, width) * rng.uniform(0.005, 0.05))
+    return np.asarray(cv2.GaussianBlur(inside.astype(np.float32), (0, 0), soft), np.float32)
+
+
+def _change(x: Pixels, rng: np.random.Generator) -> Pixels:
+    """Colour, and then sharpness or compression, as a picture from elsewhere would differ."""
+    gain = 1 + rng.uniform(-0.1, 0.1) + rng.uniform(-0.06, 0.06, 3)
+    shift = rng.uniform(-12, 12) + rng.uniform(-6, 6, 3)
+    x = np.clip(x * gain + shift + 0.5, 0, 255).astype(np.uint8)
+    kind = rng.integers(4)
+    if kind == 0:
+        x = np.asarray(cv2.GaussianBlur(x, (0, 0), rng.uniform(0.4, 1.5)), np.uint8)
+    elif kind == 1:
+        soft = np.asarray(cv2.GaussianBlur(x, (0, 0), 1.0), np.uint8)
+        x = np.asarray(cv2.addWeighted(x, 1.6, soft, -0.6, 0), np.uint8)
+    elif kind == 2:
+        height, width = x.shape[:2]
+        share = rng.uniform(0.4, 0.9)
+        small = (max(1, round(width * share)), max(1, round(height * share)))
+        x = np.asarray(cv2.resize(x, small, interpolation=cv2.INTER_AREA), np.uint8)
+        x = np.asarray(cv2.resize(x, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+    else:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 90))]
+        _, data = cv2.imencode(".jpg", x[:, :, ::-1], quality)
+        x = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
+    return x
+
+
+def _move(x: Pixels, rng: np.random.Generator) -> Pixels:
+    """Shift and scale a little, as a swapped face never lies quite where the other was."""
+    height, width = x.shape[:2]
+    scale = 1 + rng.uniform(-0.05, 0.05, 2)
+    shift = rng.uniform(-0.03, 0.03, 2) * (width, height) + (1 - scale) * (width, height) / 2
+    matrix = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]])
+    moved = cv2.warpAffine(x, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(moved, np.uint8)
