@@ -19,7 +19,7 @@ from mesoscope.media.image import Source, open_image, source_name
 from mesoscope.media.walk import Unreadable
 from mesoscope.model_file import find_model
 from mesoscope.scorer import OnnxScorer, Scorer
-from mesoscope.types import DEFAULT_MAX_PIXELS, DetectOptions, FaceScore, Verdict
+from mesoscope.types import DEFAULT_MAX_PIXELS, DetectOptions, FaceScore, Thresholds, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -60,10 +60,11 @@ class Detector:
         min_face_px: Faces whose longest side is shorter are not judged.
         heat: Keep each face's evidence map.
         guard: Leave faces undecided that are unlike those of the model's training.
+        fpr: A false-positive rate for which the card holds a threshold: fake from that one on.
 
     Raises:
         ModelError: No such model, or not a model file.
-        OptionError: An option outside its range.
+        OptionError: An option outside its range, or a rate that the card holds no threshold for.
     """
 
     def __init__(
@@ -78,15 +79,17 @@ class Detector:
         min_face_px: int = 40,
         heat: bool = False,
         guard: bool = True,
+        fpr: float | None = None,
     ) -> None:
         self.options = DetectOptions(
-            faces, threshold, max_pixels, batch_size, jobs, min_face_px, heat, guard
+            faces, threshold, max_pixels, batch_size, jobs, min_face_px, heat, guard, fpr
         )
         self._finder = finder_for(faces)
         if isinstance(model, str | os.PathLike):
             self._scorer: Scorer = OnnxScorer(find_model(model))
         else:
             self._scorer = model
+        self.thresholds = _thresholds(self.card, self.options)
         self._jobs = jobs or cores()
 
     @property
@@ -219,8 +222,7 @@ class Detector:
             )
         label, p_fake, reason = judge(
             faces,
-            self.card.thresholds,
-            threshold=self.options.threshold,
+            self.thresholds,
             guard=self.card.guard if self.options.guard else None,
             skipped=item.skipped,
         )
@@ -234,6 +236,13 @@ class Detector:
             faces=faces,
             elapsed_s={"read": item.read_s, "find": item.find_s, "score": score_s},
         )
+
+
+def _thresholds(card: ModelCard, options: DetectOptions) -> Thresholds:
+    """Those that labels are given by: the card's, or what was asked for in their place."""
+    if options.threshold is not None:
+        return Thresholds(options.threshold, options.threshold, "asked for")
+    return card.thresholds if options.fpr is None else card.at_fpr(options.fpr)
 
 
 def _chunks(

@@ -14,7 +14,6 @@ import numpy as np
 
 from mesoscope import metrics
 from mesoscope.report.record import Evaluation, Figures, Prediction
-from mesoscope.types import Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,16 +76,15 @@ def evaluate(
         by_source[source], drawn[source] = (
             (overall, drawn_overall) if alone else _measure(of_it, [seed, number], resamples)
         )
-    thresholds = _thresholds(detector)
     return Evaluation(
         predictions=tuple(predictions),
         overall=overall,
         by_source=by_source,
         mean_over_sources=_mean(by_source, drawn),
         card=detector.card,
-        thresholds=thresholds,
+        thresholds=detector.thresholds,
         conditions={
-            **_conditions(predictions, detector, thresholds),
+            **_conditions(predictions, detector),
             "seed": seed,
             "resamples": resamples,
             **(conditions or {}),
@@ -172,19 +170,12 @@ def _mean(by_source: Mapping[str, Figures], drawn: Mapping[str, Mapping[str, Flo
     return Figures({}, values, intervals)
 
 
-def _thresholds(detector: Detector) -> Thresholds:
-    cut = detector.options.threshold
-    return detector.card.thresholds if cut is None else Thresholds(cut, cut, "asked for")
-
-
-def _conditions(
-    predictions: Sequence[Prediction], detector: Detector, thresholds: Thresholds
-) -> dict[str, Json]:
+def _conditions(predictions: Sequence[Prediction], detector: Detector) -> dict[str, Json]:
     return {
         "model": detector.model_id,
         "label_convention": detector.card.label_convention,
         "faces": detector.options.faces,
-        "thresholds": dataclasses.asdict(thresholds),
+        "thresholds": dataclasses.asdict(detector.thresholds),
         "splits": dict(sorted(Counter(p.split for p in predictions).items())),
         "sources": dict(sorted(Counter(p.source for p in predictions).items())),
         "groups": int(_groups(predictions).max(initial=-1)) + 1,

@@ -22,7 +22,6 @@ def judge(
     faces: Sequence[FaceScore],
     thresholds: Thresholds,
     *,
-    threshold: float | None = None,
     guard: Guard | None = None,
     skipped: int = 0,
 ) -> Judgement:
@@ -35,8 +34,7 @@ def judge(
 
     Args:
         faces: Scored faces.
-        thresholds: The card's two.
-        threshold: One cut in place of both: fake from there on, real below, nothing between.
+        thresholds: Fake from the upper one on, real below the lower one.
         guard: The card's, says when a face is unfamiliar; ``None`` takes every face as familiar.
         skipped: Faces that were found and are too small to be scored.
 
@@ -46,16 +44,14 @@ def judge(
     """
     if not faces:
         return Judgement(None, None, "face_too_small" if skipped else "no_face")
-    fake_above = thresholds.fake_above if threshold is None else threshold
-    real_below = thresholds.real_below if threshold is None else threshold
     strange = [face.p_fake for face in faces if is_unfamiliar(face, guard)]
     known = [face.p_fake for face in faces if not is_unfamiliar(face, guard)]
-    if known and max(known) >= fake_above:
+    if known and max(known) >= thresholds.fake_above:
         return Judgement("fake", max(known), None)
     if strange:
         return Judgement("inconclusive", max(strange), "unfamiliar")
     p_fake = max(known)
-    if p_fake < real_below:
+    if p_fake < thresholds.real_below:
         return Judgement("real", p_fake, None)
     return Judgement("inconclusive", p_fake, "between_thresholds")
 

@@ -262,7 +262,7 @@ def _card(value: bytes, path: Path) -> ModelCard:
 
 def _validate(card: ModelCard) -> None:
     """Hold every value of a card against its annotation: JSON has no types."""
-    parts = (card, card.calibration, card.thresholds)
+    parts = (card, card.calibration, card.thresholds, *card.operating_points)
     for owner in parts if card.guard is None else (*parts, card.guard):
         for field in dataclasses.fields(owner):
             value = getattr(owner, field.name)

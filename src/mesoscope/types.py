@@ -7,7 +7,6 @@ times are seconds.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from dataclasses import dataclass, field
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mesoscope.errors import ModelError, OptionError
+from mesoscope.card import Calibration, Guard, Json, ModelCard, OperatingPoint, Thresholds
+from mesoscope.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +32,7 @@ __all__ = [
     "Json",
     "Label",
     "ModelCard",
+    "OperatingPoint",
     "Pixels",
     "Thresholds",
     "Verdict",
@@ -40,7 +41,6 @@ __all__ = [
 Pixels = NDArray[np.uint8]  # RGB, (H, W, 3)
 Box = tuple[float, float, float, float]
 Label = Literal["fake", "real", "inconclusive"]
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 SCHEMA = 1
 DEFAULT_MAX_PIXELS = 120_000_000  # the 108-megapixel cameras of telephones fit
@@ -213,146 +213,6 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """How the network's own logit became a calibrated one: ``scale * logit + shift``.
-
-    Platt scaling (Platt 1999), inside the model's graph; here only as a record.
-    """
-
-    scale: float = 1.0
-    shift: float = 0.0
-    method: str = "none"
-    fitted_on: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """Where ``p_fake`` turns into a label.
-
-    Attributes:
-        real_below: Below this: real.
-        fake_above: From this on: fake; between the two: inconclusive.
-        rule: How they were chosen.
-    """
-
-    real_below: float = 0.5
-    fake_above: float = 0.5
-    rule: str = "0.5"
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.real_below <= self.fake_above <= 1:
-            raise ModelError(
-                "thresholds must satisfy 0 <= real_below <= fake_above <= 1, got "
-                f"{self.real_below} and {self.fake_above}"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """How the model knows that a face is like none of its training.
-
-    Attributes:
-        unfamiliar_above: Faces whose ``unfamiliar`` lies above it are not decided.
-        false_refusals: Share of validation faces that it refuses.
-        rule: How the score is made and the threshold was chosen.
-        fitted_on: On what.
-    """
-
-    unfamiliar_above: float = 1.0
-    false_refusals: float = 0.0
-    rule: str = ""
-    fitted_on: str = ""
-
-    def __post_init__(self) -> None:
-        if not (0 < self.unfamiliar_above < math.inf and 0 <= self.false_refusals <= 1):
-            raise ModelError(
-                "a guard needs unfamiliar_above > 0 and false_refusals in 0..1, got "
-                f"{self.unfamiliar_above} and {self.false_refusals}"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCard:
-    """What a model file says of itself; it travels in the file's metadata.
-
-    Attributes:
-        name: Short name, as shown in ``model`` of a verdict.
-        architecture: ``meso4``, ``mesoinception4``.
-        input_px: Side of the square crops it takes.
-        crop_margin: Longest box side times this is the side of the crop.
-        resize: Filter of the crop, see :mod:`mesoscope.faces.crop`.
-        calibration: What was done to the logit.
-        thresholds: Where ``p_fake`` turns into a label.
-        guard: When a face is unfamiliar; ``None`` where the model cannot tell.
-        training_data: In words: what it saw.
-        metrics: What was measured, with conditions.
-        recipe_sha256: Digest of the resolved recipe, empty for imported weights.
-        parameters: Trainable parameters.
-        sparsity: What pruning took away: overall and by layer; empty where nothing was pruned.
-        licence: Of the weights.
-        source: Where the weights come from.
-        label_convention: Always the same sentence.
-        graph_sha256: Digest of the graph, set by the exporter.
-        self_check: ``p_fake`` for the four pictures of :func:`mesoscope.scorer.check_pictures`.
-        card_version: Of this shape.
-    """
-
-    name: str
-    architecture: str
-    input_px: int = 256
-    crop_margin: float = 1.0
-    resize: str = "area"
-    calibration: Calibration = field(default_factory=Calibration)
-    thresholds: Thresholds = field(default_factory=Thresholds)
-    training_data: str = ""
-    metrics: Mapping[str, Json] = field(default_factory=dict)
-    recipe_sha256: str = ""
-    parameters: int = 0
-    sparsity: Mapping[str, Json] = field(default_factory=dict)
-    licence: str = ""
-    source: str = ""
-    label_convention: str = "p_fake: fake = 1, real = 0"
-    graph_sha256: str = ""
-    self_check: tuple[float, ...] = ()
-    card_version: int = 1
-    guard: Guard | None = None
-
-    def __post_init__(self) -> None:
-        if not (self.input_px >= 1 and 1 <= self.crop_margin < math.inf):
-            raise ModelError(
-                "a card needs input_px and crop_margin of at least 1, got "
-                f"{self.input_px} and {self.crop_margin}"
-            )
-
-    def to_json(self) -> str:
-        """The card as JSON, keys sorted."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> ModelCard:
-        """Read a card.
-
-        Raises:
-            ModelError: Not a card, or of a newer version.
-        """
-        try:
-            data = json.loads(text)
-            version = data.get("card_version")
-            if version != 1:
-                raise ModelError(
-                    f"its card has version {version}, and this mesoscope reads 1: update mesoscope"
-                )
-            data["calibration"] = Calibration(**data["calibration"])
-            data["thresholds"] = Thresholds(**data["thresholds"])
-            data["self_check"] = tuple(data["self_check"])
-            if data.get("guard") is not None:
-                data["guard"] = Guard(**data["guard"])
-            return cls(**data)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ModelError(f"its card cannot be read: {error}") from error
-
-
-@dataclass(frozen=True, slots=True)
 class DetectOptions:
     """What one may choose when asking for verdicts.
 
@@ -365,6 +225,7 @@ class DetectOptions:
         min_face_px: Faces whose longest side is shorter are not judged.
         heat: Keep the evidence map of each face.
         guard: Do not decide on faces that are unfamiliar to the model.
+        fpr: Call fake from the card's threshold for this false-positive rate on.
     """
 
     faces: str = "auto"
@@ -375,12 +236,17 @@ class DetectOptions:
     min_face_px: int = 40
     heat: bool = False
     guard: bool = True
+    fpr: float | None = None
 
     def __post_init__(self) -> None:
         if self.faces not in ("auto", "whole"):
             raise OptionError(f"faces must be auto or whole, got {self.faces!r}")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise OptionError(f"threshold must lie in 0..1, got {self.threshold}")
+        if self.fpr is not None and not 0 < self.fpr < 1:
+            raise OptionError(f"fpr must lie between 0 and 1, got {self.fpr}")
+        if self.fpr is not None and self.threshold is not None:
+            raise OptionError("fpr and threshold are two ways to say the same: give one of them")
         least = {"max_pixels": 1, "batch_size": 1, "jobs": 0, "min_face_px": 1}
         for name, smallest in least.items():
             if getattr(self, name) < smallest:

@@ -1,5 +1,7 @@
 """The one path, with a scorer whose answers are known."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from mesoscope.detector import Detector
 from mesoscope.errors import ModelMissing, OptionError, SourceError, SourceMissing
 from mesoscope.media.walk import Unreadable
 from mesoscope.scorer import Scores
-from mesoscope.types import ModelCard, Thresholds, Verdict
+from mesoscope.types import ModelCard, OperatingPoint, Thresholds, Verdict
 
 
 class Brightness:
@@ -57,6 +59,22 @@ def test_labels_follow_the_card(files):
     for verdict, level in zip(Detector(Brightness()).check_many(paths), levels, strict=True):
         p = level / 255
         assert verdict.label == ("fake" if p >= 0.7 else "real" if p < 0.3 else "inconclusive")
+
+
+def test_a_false_positive_rate_takes_the_cards_threshold_for_it():
+    scorer = Brightness()
+    point = OperatingPoint(0.01, 0.9, 1000, 10, (0.005, 0.02), 900, 0.5, (0.4, 0.6))
+    scorer.card = dataclasses.replace(Brightness.card, operating_points=(point,))
+    detector = Detector(scorer, fpr=0.01)
+    assert (detector.thresholds.real_below, detector.thresholds.fake_above) == (0.3, 0.9)
+    labels = [verdict.label for verdict in detector.check_many([grey(v) for v in (60, 200, 240)])]
+    assert labels == ["real", "inconclusive", "fake"]
+    with pytest.raises(OptionError, match=r"rate of 0\.02: it has 0\.01"):
+        Detector(scorer, fpr=0.02)
+    with pytest.raises(OptionError, match="give one of them"):
+        Detector(scorer, fpr=0.01, threshold=0.5)
+    with pytest.raises(OptionError, match="between 0 and 1"):
+        Detector(scorer, fpr=0.0)
 
 
 def test_paths_bytes_arrays_and_pil_images_answer_alike(tmp_path):

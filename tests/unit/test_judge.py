@@ -30,9 +30,10 @@ def test_label(scores, label, p_fake, reason):
 
 
 def test_one_threshold_leaves_nothing_between():
-    assert judge([face(0.5)], CARD, threshold=0.5).label == "fake"
-    assert judge([face(0.49)], CARD, threshold=0.5).label == "real"
-    assert judge([face(1.0)], CARD, threshold=1.0).label == "fake"
+    half, one = Thresholds(0.5, 0.5), Thresholds(1.0, 1.0)
+    assert judge([face(0.5)], half).label == "fake"
+    assert judge([face(0.49)], half).label == "real"
+    assert judge([face(1.0)], one).label == "fake"
 
 
 def test_only_faces_that_are_too_small():

@@ -1,0 +1,233 @@
+"""What a model says of itself: its card, and the parts of it. Frozen, checked when made."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mesoscope.errors import ModelError, OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Calibration", "Guard", "Json", "ModelCard", "OperatingPoint", "Thresholds"]
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How the network's own logit became a calibrated one: ``scale * logit + shift``.
+
+    Platt scaling (Platt 1999), inside the model's graph; here only as a record.
+    """
+
+    scale: float = 1.0
+    shift: float = 0.0
+    method: str = "none"
+    fitted_on: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where ``p_fake`` turns into a label.
+
+    Attributes:
+        real_below: Below this: real.
+        fake_above: From this on: fake; between the two: inconclusive.
+        rule: How they were chosen.
+    """
+
+    real_below: float = 0.5
+    fake_above: float = 0.5
+    rule: str = "0.5"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.real_below <= self.fake_above <= 1:
+            raise ModelError(
+                "thresholds must satisfy 0 <= real_below <= fake_above <= 1, got "
+                f"{self.real_below} and {self.fake_above}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """How the model knows that a face is like none of its training.
+
+    Attributes:
+        unfamiliar_above: Faces whose ``unfamiliar`` lies above it are not decided.
+        false_refusals: Share of validation faces that it refuses.
+        rule: How the score is made and the threshold was chosen.
+        fitted_on: On what.
+    """
+
+    unfamiliar_above: float = 1.0
+    false_refusals: float = 0.0
+    rule: str = ""
+    fitted_on: str = ""
+
+    def __post_init__(self) -> None:
+        if not (0 < self.unfamiliar_above < math.inf and 0 <= self.false_refusals <= 1):
+            raise ModelError(
+                "a guard needs unfamiliar_above > 0 and false_refusals in 0..1, got "
+                f"{self.unfamiliar_above} and {self.false_refusals}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A threshold for a wanted false-positive rate, with what was counted at it.
+
+    Attributes:
+        fpr: The wanted rate.
+        threshold: Fake from here on.
+        n_real: Reals that it was chosen on.
+        false_alarms: How many of them lie at or above it.
+        fpr_interval: 95 % interval of the rate, by groups.
+        n_fake: Fakes that were judged with it.
+        tpr: Share of them that lie at or above it.
+        tpr_interval: 95 % interval of that share, by groups.
+    """
+
+    fpr: float
+    threshold: float
+    n_real: int
+    false_alarms: int
+    fpr_interval: tuple[float, ...]
+    n_fake: int
+    tpr: float
+    tpr_interval: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not (0 < self.fpr < 1 and 0 <= self.threshold <= 1 and 0 <= self.tpr <= 1):
+            raise ModelError(
+                "an operating point needs fpr, threshold and tpr in 0..1, got "
+                f"{self.fpr}, {self.threshold} and {self.tpr}"
+            )
+        if not len(self.fpr_interval) == len(self.tpr_interval) == 2:
+            raise ModelError("an operating point needs intervals of two ends")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a model file says of itself; it travels in the file's metadata.
+
+    Attributes:
+        name: Short name, as shown in ``model`` of a verdict.
+        architecture: ``meso4``, ``mesoinception4``.
+        input_px: Side of the square crops it takes.
+        crop_margin: Longest box side times this is the side of the crop.
+        resize: Filter of the crop, see :mod:`mesoscope.faces.crop`.
+        calibration: What was done to the logit.
+        thresholds: Where ``p_fake`` turns into a label.
+        guard: When a face is unfamiliar; ``None`` where the model cannot tell.
+        operating_points: Thresholds for false-positive rates, the highest rate first; those rates
+            that the validation reals support.
+        training_data: In words: what it saw.
+        metrics: What was measured, with conditions.
+        recipe_sha256: Digest of the resolved recipe, empty for imported weights.
+        parameters: Trainable parameters.
+        sparsity: What pruning took away: overall and by layer; empty where nothing was pruned.
+        licence: Of the weights.
+        source: Where the weights come from.
+        label_convention: Always the same sentence.
+        graph_sha256: Digest of the graph, set by the exporter.
+        self_check: ``p_fake`` for the four pictures of :func:`mesoscope.scorer.check_pictures`.
+        card_version: Of this shape.
+    """
+
+    name: str
+    architecture: str
+    input_px: int = 256
+    crop_margin: float = 1.0
+    resize: str = "area"
+    calibration: Calibration = field(default_factory=Calibration)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    training_data: str = ""
+    metrics: Mapping[str, Json] = field(default_factory=dict)
+    recipe_sha256: str = ""
+    parameters: int = 0
+    sparsity: Mapping[str, Json] = field(default_factory=dict)
+    licence: str = ""
+    source: str = ""
+    label_convention: str = "p_fake: fake = 1, real = 0"
+    graph_sha256: str = ""
+    self_check: tuple[float, ...] = ()
+    card_version: int = 1
+    guard: Guard | None = None
+    operating_points: tuple[OperatingPoint, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (self.input_px >= 1 and 1 <= self.crop_margin < math.inf):
+            raise ModelError(
+                "a card needs input_px and crop_margin of at least 1, got "
+                f"{self.input_px} and {self.crop_margin}"
+            )
+
+    def at_fpr(self, fpr: float) -> Thresholds:
+        """The thresholds for a false-positive rate: fake from its own on, real as before.
+
+        Args:
+            fpr: One of the rates of :attr:`operating_points`; nothing is read in between them.
+
+        Returns:
+            Thresholds; ``real_below`` is the card's, or the new cut where that is lower.
+
+        Raises:
+            OptionError: The card holds no such rate.
+        """
+        for point in self.operating_points:
+            if math.isclose(point.fpr, fpr):
+                rule = (
+                    f"false-positive rate {fpr:g} on validation: {point.false_alarms} of "
+                    f"{point.n_real} reals"
+                )
+                real_below = min(self.thresholds.real_below, point.threshold)
+                return Thresholds(real_below, point.threshold, rule)
+        there = ", ".join(f"{point.fpr:g}" for point in self.operating_points)
+        raise OptionError(
+            f"{self.name} holds no threshold for a false-positive rate of {fpr:g}: "
+            + (
+                f"it has {there}: take one of them, or give a threshold of your own"
+                if there
+                else "it has none at all: give a threshold of your own, from an evaluation with fpr"
+            )
+        )
+
+    def to_json(self) -> str:
+        """The card as JSON, keys sorted."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelCard:
+        """Read a card.
+
+        Raises:
+            ModelError: Not a card, or of a newer version.
+        """
+        try:
+            data = json.loads(text)
+            version = data.get("card_version")
+            if version != 1:
+                raise ModelError(
+                    f"its card has version {version}, and this mesoscope reads 1: update mesoscope"
+                )
+            data["calibration"] = Calibration(**data["calibration"])
+            data["thresholds"] = Thresholds(**data["thresholds"])
+            data["self_check"] = tuple(data["self_check"])
+            if data.get("guard") is not None:
+                data["guard"] = Guard(**data["guard"])
+            data["operating_points"] = tuple(
+                OperatingPoint(**_with_tuples(point)) for point in data.get("operating_points", ())
+            )
+            return cls(**data)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ModelError(f"its card cannot be read: {error}") from error
+
+
+def _with_tuples(point: Mapping[str, Json]) -> dict[str, Any]:
+    """JSON knows no tuples."""
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in point.items()}
