@@ -158,10 +158,16 @@ class DecideKeys:
     """``[decide]``: how labels are read off the calibrated score, on validation data.
 
     Attributes:
-        target_error: Wanted share of wrong ones among the decided, on each side.
+        calibration: ``platt`` (scale and shift of the logit) or ``temperature`` (scale alone).
+        rule: ``target_error``, or ``half_error``: half the error of deciding every face.
+        target_error: Of that rule: wanted share of wrong ones among the decided, on each side.
+        least_decided: Of the rule ``half_error``: share of faces that must stay decided.
     """
 
+    calibration: str = "platt"
+    rule: str = "target_error"
     target_error: float = 0.15
+    least_decided: float = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +363,15 @@ def _check(recipe: Recipe, where: str) -> None:
         ("data.images_per_epoch must not be negative", d.images_per_epoch >= 0),
         ("data.source_power must lie in 0..1", 0 <= d.source_power <= 1),
         ("data.crop_margin must lie in 1..3", 1 <= d.crop_margin <= 3),
+        (
+            "decide.calibration must be 'platt' or 'temperature'",
+            recipe.decide.calibration in ("platt", "temperature"),
+        ),
+        (
+            "decide.rule must be 'target_error' or 'half_error'",
+            recipe.decide.rule in ("target_error", "half_error"),
+        ),
+        ("decide.least_decided must lie in 0..1", 0 < recipe.decide.least_decided <= 1),
         ("decide.target_error must lie in 0..0.5", 0 < recipe.decide.target_error <= 0.5),
     ]
     for rule, holds in rules:

@@ -124,6 +124,9 @@ def test_a_whole_number_stands_for_a_float(read):
         ("optimise", "ema_decay", [-0.1, 1]),
         ("optimise", "patience", [-1]),
         ("decide", "target_error", [0, 0.51]),
+        ("decide", "calibration", ["'isotonic'"]),
+        ("decide", "rule", ["'none'"]),
+        ("decide", "least_decided", [0, 1.1]),
     ],
 )
 def test_values_out_of_range_are_refused(read, section, key, bad):
