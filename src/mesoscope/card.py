@@ -130,7 +130,9 @@ class ModelCard:
         metrics: What was measured, with conditions.
         recipe_sha256: Digest of the resolved recipe, empty for imported weights.
         parameters: Trainable parameters.
+        multiply_adds: Of scoring one crop; 0 in files made before it was counted.
         sparsity: What pruning took away: overall and by layer; empty where nothing was pruned.
+        quantisation: What computes in 8-bit integers, and how; empty where nothing does.
         licence: Of the weights.
         source: Where the weights come from.
         label_convention: Always the same sentence.
@@ -150,7 +152,9 @@ class ModelCard:
     metrics: Mapping[str, Json] = field(default_factory=dict)
     recipe_sha256: str = ""
     parameters: int = 0
+    multiply_adds: int = 0
     sparsity: Mapping[str, Json] = field(default_factory=dict)
+    quantisation: Mapping[str, Json] = field(default_factory=dict)
     licence: str = ""
     source: str = ""
     label_convention: str = "p_fake: fake = 1, real = 0"
