@@ -15,11 +15,21 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 
-__all__ = ["MIN_DECIDED", "SMALLEST_SLOPE", "choose_thresholds", "platt"]
+__all__ = [
+    "CALIBRATORS",
+    "MIN_DECIDED",
+    "SMALLEST_SLOPE",
+    "choose_thresholds",
+    "half_error_thresholds",
+    "platt",
+    "probability",
+    "temperature",
+]
 
 MIN_DECIDED = 20  # fewer faces on one side of a cut support no claim about its error
 SMALLEST_SLOPE = 1e-3  # log-odds that one standard deviation of the logit moves, at least
 STEPS = 100
+HELD = ", scale held at its least: the logit does not rank fakes above reals"
 
 
 def platt(
@@ -55,15 +65,57 @@ def platt(
     centre = float(np.average(x, weights=w))
     spread = float(np.sqrt(np.average((x - centre) ** 2, weights=w))) or 1.0
     z = (x - centre) / spread  # both unknowns of one size: Newton's system is well conditioned
-    n_fake, n_real = _effective(w[fake]), _effective(w[~fake])
-    target = np.where(fake, (n_fake + 1) / (n_fake + 2), 1 / (n_real + 2))
-    slope, offset = _newton(z, target, w, slope_free=True)
+    target = _smoothed(fake, w)
+    slope, offset = _newton(z, target, w, free=(True, True))
     method = "Platt scaling"
     if slope < SMALLEST_SLOPE:
-        slope, offset = _newton(z, target, w, slope_free=False)
-        method = "Platt scaling, scale held at its least: the logit does not rank fakes above reals"
+        slope, offset = _newton(z, target, w, free=(False, True))
+        method += HELD
     scale = slope / spread
     return Calibration(scale, offset - scale * centre, method, method_note)
+
+
+def temperature(
+    logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None, *, method_note: str = ""
+) -> Calibration:
+    """Fit ``p_fake = sigmoid(logit / T)`` by maximum likelihood; ``scale`` is ``1 / T``.
+
+    Guo, Pleiss, Sun & Weinberger, *On calibration of modern neural networks*, ICML 2017. One
+    unknown where :func:`platt` has two: the place of one half stays where the network has it, which
+    is safer on few faces and wrong where the network leans to one class. Targets are smoothed and
+    the scale is held positive as there.
+
+    Args:
+        logits: ``(n,)``, higher = more fake.
+        labels: ``(n,)``, 1 = fake, 0 = real; both must occur.
+        weights: ``(n,)``, as in :func:`platt`.
+        method_note: What it was fitted on, for the card.
+
+    Returns:
+        Scale, and a shift of 0.
+
+    Raises:
+        OptionError: As :func:`platt`.
+    """
+    x, fake, w = _checked(logits, labels, weights, "logits")
+    spread = float(np.sqrt(np.average(x**2, weights=w))) or 1.0
+    z, target = x / spread, _smoothed(fake, w)
+    slope, _ = _newton(z, target, w, free=(True, False))
+    method = "temperature scaling"
+    if slope < SMALLEST_SLOPE:
+        slope, method = SMALLEST_SLOPE, method + HELD
+    return Calibration(slope / spread, 0.0, method, method_note)
+
+
+CALIBRATORS = {"platt": platt, "temperature": temperature}  # by their name in a recipe
+
+
+def probability(logits: ArrayLike, calibration: Calibration | None = None) -> Floats:
+    """``p_fake`` ``(n,)`` of raw logits ``(n,)``, without a calibration as the network has it."""
+    c = calibration or Calibration()
+    u = np.clip(c.scale * np.asarray(logits, np.float64) + c.shift, -500, 500)
+    p: Floats = 1 / (1 + np.exp(-u))
+    return p
 
 
 def choose_thresholds(
@@ -92,9 +144,7 @@ def choose_thresholds(
     """
     if not 0 < target_error <= 0.5:
         raise OptionError(f"target_error must lie above 0 and at most 0.5, got {target_error}")
-    p, fake, w = _checked(p_fake, labels, weights, "p_fake")
-    if p.min() < 0 or p.max() > 1:
-        raise OptionError(f"p_fake must lie in 0..1, got {p.min()} to {p.max()}")
+    p, fake, w = _checked(p_fake, labels, weights, "p_fake", most=1)
     fake_above, said_fake = _lowest_cut(p, ~fake, w, target_error)
     # The mirrored problem has its cut among 1 − p ≥ 1 − t; "<" against "≤" is settled by the cut
     # lying between two values and never on one, except at one half.
@@ -105,6 +155,49 @@ def choose_thresholds(
         f"{' (weighted)' if weights is not None else ''}: fake {said_fake}; real {said_real}"
     )
     return Thresholds(real_below, fake_above, rule)
+
+
+def half_error_thresholds(
+    p_fake: ArrayLike, labels: ArrayLike, least_decided: float, weights: ArrayLike | None = None
+) -> Thresholds:
+    """The two cuts that decide the most faces at half the error of deciding every face.
+
+    Faces are left undecided from one half outwards, as far on either side: with true probabilities
+    that gives the least error for each share decided (Chow, *On optimum recognition error and
+    reject tradeoff*, 1970), and one unknown instead of two is not fitted to chance as easily.
+
+    Args:
+        p_fake: ``(n,)``, calibrated, 0 to 1.
+        labels: ``(n,)``, 1 = fake, 0 = real; both must occur.
+        least_decided: Share of faces that must stay decided, above 0 and at most 1. Where half the
+            error cannot be had with so many, the cuts are those of the least error with so many.
+        weights: ``(n,)``, as in :func:`platt`.
+
+    Returns:
+        Both cuts, and in ``rule`` how they came about and whether half the error was reached.
+
+    Raises:
+        OptionError: As :func:`platt`, or a share or probability out of range.
+    """
+    if not 0 < least_decided <= 1:
+        raise OptionError(f"least_decided must lie above 0 and at most 1, got {least_decided}")
+    p, fake, w = _checked(p_fake, labels, weights, "p_fake", most=1)
+    order = np.argsort(-np.abs(p - 0.5), kind="stable")
+    far, w, wrong = np.abs(p - 0.5)[order], w[order], ((p >= 0.5) != fake)[order]
+    decided = np.cumsum(w) / w.sum()
+    error = np.cumsum(w * wrong) / np.maximum(np.cumsum(w), 1e-300)
+    last_of_tie = np.append(far[1:] != far[:-1], True)
+    open_to = np.flatnonzero(last_of_tie & (decided >= least_decided - 1e-9))
+    half = open_to[error[open_to] <= error[-1] / 2 + 1e-12]
+    i = half[-1] if half.size else open_to[::-1][np.argmin(error[open_to[::-1]])]
+    wide = float(far[i] + far[i + 1]) / 2 if i + 1 < len(far) else 0.0
+    rule = (
+        f"decides the most faces at {'half' if half.size else 'the least'} error, at least "
+        f"{least_decided:.0%}{'' if half.size else ' (half is not to be had with so many)'}: "
+        f"{decided[i]:.1%} decided, {error[i]:.1%} of them wrongly, {error[-1]:.1%} if all were; "
+        f"chosen on {len(p)} faces{' (weighted)' if weights is not None else ''}"
+    )
+    return Thresholds(0.5 - wide, 0.5 + wide, rule)
 
 
 def _lowest_cut(p: Floats, wrong: Flags, w: Floats, target: float) -> tuple[float, str]:
@@ -124,12 +217,23 @@ def _lowest_cut(p: Floats, wrong: Flags, w: Floats, target: float) -> tuple[floa
     return cut, f"decides {decided[i]}, {share[i]:.1%} of them wrongly"
 
 
-def _newton(z: Floats, target: Floats, w: Floats, *, slope_free: bool) -> tuple[float, float]:
-    """Minimise the weighted cross-entropy of ``sigmoid(slope · z + offset)`` against ``target``."""
+def _smoothed(fake: Flags, w: Floats) -> Floats:
+    """Platt's targets: a little short of 0 and 1, by the number of faces of each class."""
+    n_fake, n_real = _effective(w[fake]), _effective(w[~fake])
+    return np.where(fake, (n_fake + 1) / (n_fake + 2), 1 / (n_real + 2))
+
+
+def _newton(
+    z: Floats, target: Floats, w: Floats, *, free: tuple[bool, bool]
+) -> tuple[float, float]:
+    """Minimise the weighted cross-entropy of ``sigmoid(slope · z + offset)`` against ``target``.
+
+    What is not free stays: a slope at its least, an offset at zero.
+    """
     x = np.stack([z, np.ones_like(z)])  # (2, n)
-    free = np.array([slope_free, True])
     base = float(np.clip(np.average(target, weights=w), 1e-9, 1 - 1e-9))
-    at = np.array([0.0 if slope_free else SMALLEST_SLOPE, np.log(base / (1 - base))])
+    start = (0.0 if free[0] else SMALLEST_SLOPE, np.log(base / (1 - base)) if free[1] else 0.0)
+    at, moves = np.array(start), np.array(free)
     w = w / w.sum()
 
     def loss(at: Floats) -> float:
@@ -139,13 +243,14 @@ def _newton(z: Floats, target: Floats, w: Floats, *, slope_free: bool) -> tuple[
     now = loss(at)
     for _ in range(STEPS):
         p = 1 / (1 + np.exp(-np.clip(at @ x, -500, 500)))
-        gradient = (x @ (w * (p - target)))[free]
+        gradient = (x @ (w * (p - target)))[moves]
         if np.abs(gradient).max() < 1e-10:
             break
-        hessian = ((x * (w * p * (1 - p))) @ x.T)[np.ix_(free, free)] + 1e-12 * np.eye(free.sum())
+        ridge = 1e-12 * np.eye(moves.sum())
+        hessian = ((x * (w * p * (1 - p))) @ x.T)[np.ix_(moves, moves)] + ridge
         step = np.zeros(2)
-        step[free] = -np.linalg.solve(hessian, gradient)
-        descent = float(gradient @ step[free])
+        step[moves] = -np.linalg.solve(hessian, gradient)
+        descent = float(gradient @ step[moves])
         length = 1.0
         while loss(at + length * step) > now + 1e-4 * length * descent and length > 1e-10:
             length /= 2
@@ -160,8 +265,18 @@ def _effective(w: Floats) -> float:
 
 
 def _checked(
-    values: ArrayLike, labels: ArrayLike, weights: ArrayLike | None, name: str
+    values: ArrayLike,
+    labels: ArrayLike,
+    weights: ArrayLike | None,
+    name: str,
+    *,
+    most: float | None = None,
 ) -> tuple[Floats, Flags, Floats]:
+    """Values, which are fake, and weights, ``(n,)`` each; with ``most``, values lie in 0..most.
+
+    Raises:
+        OptionError: They are something else.
+    """
     x, y = np.asarray(values, np.float64), np.asarray(labels)
     w = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
     if x.ndim != 1 or not x.shape == y.shape == w.shape:
@@ -175,4 +290,6 @@ def _checked(
     fake = y == 1
     if not w[fake].sum() > 0 or not w[~fake].sum() > 0:
         raise OptionError("calibration needs both classes: there is no real or no fake one")
+    if most is not None and (x.min() < 0 or x.max() > most):
+        raise OptionError(f"{name} must lie in 0..{most:g}, got {x.min()} to {x.max()}")
     return x, fake, w

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesoscope.errors import OptionError
-from mesoscope.training.calibrate import choose_thresholds, platt
+from mesoscope.metrics import log_loss, measure
+from mesoscope.training.calibrate import (
+    choose_thresholds,
+    half_error_thresholds,
+    platt,
+    probability,
+    temperature,
+)
 
 
 def sigmoid(u):
@@ -99,6 +106,61 @@ def test_scale_is_positive_and_finite_whatever_comes(seed, n, spread):
     assert found.scale > 0
     assert math.isfinite(found.scale)
     assert math.isfinite(found.shift)
+
+
+@pytest.mark.parametrize("scale", [0.05, 0.4, 1.0, 2.5])
+def test_known_temperature_is_recovered(scale):
+    found = temperature(*drawn(100_000, scale, 0.0), method_note="drawn")
+    assert found.scale == pytest.approx(scale, rel=0.03, abs=0.01)
+    assert found.shift == 0
+    assert (found.method, found.fitted_on) == ("temperature scaling", "drawn")
+
+
+def test_temperature_is_the_best_of_all_scales():
+    logits, labels = drawn(2000, 0.6, 0.4, seed=8)
+    best = temperature(logits, labels).scale
+    losses = {s: log_loss(labels, sigmoid(s * logits)) for s in (0.8 * best, best, 1.25 * best)}
+    assert min(losses, key=losses.get) == best
+
+
+def test_temperature_takes_logits_of_another_unit_and_weights():
+    logits, labels = drawn(1000, 0.8, 0.1)
+    plain = temperature(logits, labels)
+    assert temperature(1e4 * logits, labels).scale == pytest.approx(1e-4 * plain.scale, rel=1e-5)
+    assert temperature(logits, labels, np.full(1000, 7.0)).scale == pytest.approx(plain.scale)
+    # The first half alone, by weights of nearly nothing.
+    half = temperature(logits[:500], labels[:500]).scale
+    weighted = temperature(logits, labels, np.r_[np.ones(500), np.full(500, 1e-12)]).scale
+    assert weighted == pytest.approx(half, rel=1e-4)
+
+
+def test_temperature_of_a_backward_logit_says_cannot_tell():
+    logits, labels = np.r_[np.ones(50), -np.ones(50)], np.repeat([0, 1], 50)
+    found = temperature(logits, labels)
+    assert 0 < found.scale < 0.01
+    assert "does not rank" in found.method
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.2, 4), st.floats(-2, 2))
+def test_both_calibrators_lower_the_loss_and_keep_the_ranking(seed, scale, shift):
+    logits, labels = drawn(800, scale, shift, seed=seed)
+    if len(set(labels)) < 2:
+        return
+    before = log_loss(labels, probability(logits))
+    by_temperature = log_loss(labels, probability(logits, temperature(logits, labels)))
+    by_platt = log_loss(labels, probability(logits, platt(logits, labels)))
+    room = 0.01  # smoothed targets are not quite the labels
+    assert by_platt <= by_temperature + room
+    assert by_temperature <= before + room
+    scores = probability(logits, platt(logits, labels))
+    assert (np.diff(scores[np.argsort(logits)]) >= 0).all()
+
+
+def test_calibration_brings_promise_and_truth_together():
+    logits, labels = drawn(20_000, 0.4, 0.0, seed=2)
+    assert measure(labels, probability(logits))["ece"] > 0.1
+    assert measure(labels, probability(logits, temperature(logits, labels)))["ece"] < 0.02
 
 
 def calibrated(n, seed, spread=2.0):
@@ -200,6 +262,78 @@ def test_cuts_never_cross_and_never_break_their_promise(rows, target):
         assert (labels[real] == 1).mean() <= target
 
 
+def among_decided(cuts, p, labels, weights=None):
+    """Share decided, error among those, error of all."""
+    w = np.ones(len(p)) if weights is None else weights
+    wrong = (p >= 0.5) != labels
+    decided = (p >= cuts.fake_above) | (p < cuts.real_below)
+    error = np.average(wrong[decided], weights=w[decided])
+    return w[decided].sum() / w.sum(), error, np.average(wrong, weights=w)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_half_error_is_reached_by_the_fewest_undecided(weighted):
+    p, labels = calibrated(6000, seed=11, spread=3.0)
+    weights = np.random.default_rng(0).uniform(0.5, 2, 6000) if weighted else None
+    cuts = half_error_thresholds(p, labels, 0.5, weights)
+    decided, error, error_all = among_decided(cuts, p, labels, weights)
+    assert error <= error_all / 2
+    assert cuts.fake_above - 0.5 == pytest.approx(0.5 - cuts.real_below)
+    for narrower in np.unique(np.abs(p - 0.5)):
+        if narrower < cuts.fake_above - 0.5 - 1e-12:
+            w = np.ones(6000) if weights is None else weights
+            inside = np.abs(p - 0.5) >= narrower
+            assert np.average(((p >= 0.5) != labels)[inside], weights=w[inside]) > error_all / 2
+    assert (
+        f"{decided:.1%} decided, {error:.1%} of them wrongly, {error_all:.1%} if all" in cuts.rule
+    )
+    assert "at half error" in cuts.rule
+
+
+def test_half_error_holds_on_new_data():
+    cuts = half_error_thresholds(*calibrated(20_000, seed=1, spread=3.0), 0.7)
+    decided, error, error_all = among_decided(cuts, *calibrated(20_000, seed=2, spread=3.0))
+    assert decided > 0.68
+    assert error < 0.55 * error_all
+
+
+def test_half_error_that_cannot_be_had_is_said():
+    p, labels = calibrated(5000, seed=12, spread=0.8)
+    cuts = half_error_thresholds(p, labels, 0.9)
+    decided, error, error_all = among_decided(cuts, p, labels)
+    assert decided >= 0.9
+    assert error_all / 2 < error < error_all
+    assert "the least error, at least 90% (half is not to be had" in cuts.rule
+    assert half_error_thresholds(p, labels, 1.0).fake_above == 0.5
+
+
+def test_half_of_no_error_decides_all():
+    p, labels = np.repeat([0.1, 0.9], 30), np.repeat([0, 1], 30)
+    cuts = half_error_thresholds(p, labels, 0.7)
+    assert (cuts.real_below, cuts.fake_above) == (0.5, 0.5)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=4, max_size=200),
+    st.floats(0.05, 1),
+)
+def test_half_error_keeps_its_share_whatever_comes(rows, least):
+    p = np.array([row[0] for row in rows])
+    labels = np.array([int(row[1]) for row in rows])
+    labels[:2] = 0, 1
+    cuts = half_error_thresholds(p, labels, least)
+    assert 0 <= cuts.real_below <= 0.5 <= cuts.fake_above <= 1
+    decided, error, error_all = among_decided(cuts, p, labels)
+    assert decided >= least - 1e-9
+    assert error <= error_all + 1e-12
+
+
+@pytest.mark.parametrize("least", [0.0, 1.1, math.nan])
+def test_share_out_of_range_is_refused(least):
+    with pytest.raises(OptionError, match="least_decided"):
+        half_error_thresholds([0.1, 0.9], [0, 1], least)
+
+
 @pytest.mark.parametrize(
     ("values", "labels", "weights", "says"),
     [
@@ -214,6 +348,8 @@ def test_cuts_never_cross_and_never_break_their_promise(rows, target):
 )
 def test_wrong_input_is_named(values, labels, weights, says):
     for call in (lambda: platt(values, labels, weights),
+                 lambda: temperature(values, labels, weights),
+                 lambda: half_error_thresholds(values, labels, 0.7, weights),
                  lambda: choose_thresholds(values, labels, 0.2, weights)):  # fmt: skip
         with pytest.raises(OptionError) as caught:
             call()
