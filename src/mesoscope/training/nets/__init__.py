@@ -5,42 +5,56 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import RecipeError
+from mesoscope.training.nets import imagenet
+from mesoscope.training.nets.channels import narrow
 from mesoscope.training.nets.meso4 import Meso4
+from mesoscope.training.nets.meso4_ira import Meso4IRA
 from mesoscope.training.nets.mesoinception4 import MesoInception4
+from mesoscope.training.nets.network import Network
+from mesoscope.training.recipe import NetworkKeys
 
 if TYPE_CHECKING:
-    from typing import Protocol
+    from collections.abc import Callable
 
-    from torch import Tensor, nn
+    from torch import nn
 
-    class Network(Protocol):
-        """What the trainer and the exporter need of a network."""
+__all__ = ["NETWORKS", "Network", "begin", "build", "parameter_count"]
 
-        def features(self, x: Tensor) -> Tensor:
-            """Output of the last convolution after its activation, ``[N, C, h, w]``."""
-            ...
-
-        def judge(self, a: Tensor) -> Tensor:
-            """Logit ``[N]`` from :meth:`features`; higher = more fake."""
-            ...
-
-        def heat(self, a: Tensor) -> Tensor:
-            """Evidence map ``[N, h, w]`` from :meth:`features`, not negative."""
-            ...
+NETWORKS: dict[str, Callable[[NetworkKeys], Network]] = {
+    "meso4": lambda keys: Meso4(dropout=keys.dropout),
+    "mesoinception4": lambda keys: MesoInception4(dropout=keys.dropout),
+    "meso4_ira": Meso4IRA,
+}
 
 
-NETWORKS: dict[str, type[Meso4]] = {"meso4": Meso4, "mesoinception4": MesoInception4}
-
-
-def build(architecture: str, *, dropout: float = 0.5) -> Meso4:
+def build(network: str | NetworkKeys) -> Network:
     """Make a network with fresh weights.
 
+    Args:
+        network: Its recipe keys, or the name of an architecture with everything else as usual.
+
     Raises:
-        RecipeError: No network of that name.
+        RecipeError: No network of that name, or widths that it does not take.
     """
-    if architecture not in NETWORKS:
-        raise RecipeError(f"no network {architecture!r}: there are {', '.join(NETWORKS)}")
-    return NETWORKS[architecture](dropout=dropout)
+    keys = NetworkKeys(architecture=network) if isinstance(network, str) else network
+    if keys.architecture not in NETWORKS:
+        raise RecipeError(f"no network {keys.architecture!r}: there are {', '.join(NETWORKS)}")
+    made = NETWORKS[keys.architecture](keys)
+    narrow(made, keys.channels)
+    return made
+
+
+def begin(network: Network, keys: NetworkKeys) -> None:
+    """Give a fresh network what its recipe lets it begin with.
+
+    Raises:
+        RecipeError: ImageNet's filters are asked for, and their package is missing or the network
+            has no place for them.
+    """
+    if keys.initial == "imagenet":
+        if not isinstance(network, Meso4IRA):
+            raise RecipeError("network.initial = 'imagenet' is for the architecture meso4_ira")
+        imagenet.load(network, imagenet.weights())
 
 
 def parameter_count(net: nn.Module) -> int:

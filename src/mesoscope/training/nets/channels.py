@@ -54,6 +54,11 @@ class ChannelGroup:
     places: tuple[Place, ...]
 
 
+def width(net: nn.Module, layer: str) -> int:
+    """How many channels a layer writes."""
+    return net.get_parameter(f"{layer}.weight").shape[0]
+
+
 def layer_out(name: str) -> tuple[Place, ...]:
     """Weight and bias of a layer that writes the channels."""
     return Place(f"{name}.weight", 0), Place(f"{name}.bias", 0)

@@ -11,10 +11,21 @@ logit means *more fake* (the authors' output is the probability of real).
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mesoscope.training.nets.channels import (
+    ChannelGroup,
+    layer_out,
+    norm_all,
+    norm_gate,
+    readers,
+    width,
+)
+from mesoscope.training.nets.network import Network
 from mesoscope.training.nets.paired import PairedConv2d
 
 
@@ -23,7 +34,23 @@ def batch_norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
-class Block(nn.Module):
+class Stage(nn.Module):
+    """One of the four stages: convolutions and what makes their maps smaller."""
+
+    reads: tuple[str, ...]  # the layers that see its input
+
+    def channel_groups(self, name: str, after: list[str], each: int = 1) -> list[ChannelGroup]:
+        """Its filters.
+
+        Args:
+            name: The stage's own, in the network.
+            after: The layers that read its output.
+            each: Entries of theirs that a channel takes.
+        """
+        raise NotImplementedError
+
+
+class Block(Stage):
     """Convolution → ReLU → BatchNorm → max-pool."""
 
     def __init__(self, inputs: int, filters: int, kernel: int, pool: int) -> None:
@@ -36,6 +63,18 @@ class Block(nn.Module):
     def activation(self, x: Tensor) -> Tensor:  # [N, inputs, H, W] → [N, filters, H, W]
         return F.relu(self.convolution(x))
 
+    reads = ("convolution",)
+
+    def channel_groups(self, name: str, after: list[str], each: int = 1) -> list[ChannelGroup]:
+        """The filters of the convolution."""
+        places = (
+            *layer_out(f"{name}.convolution"),
+            *norm_all(f"{name}.norm"),
+            *readers(after, each=each),
+        )
+        size = width(self, "convolution")
+        return [ChannelGroup(name, size, norm_gate(f"{name}.norm"), places)]
+
     def reduce(self, a: Tensor) -> Tensor:  # [N, filters, H, W] → [N, filters, H/pool, W/pool]
         return self.pool(self.norm(a))  # type: ignore[no-any-return]
 
@@ -43,7 +82,7 @@ class Block(nn.Module):
         return self.reduce(self.activation(x))
 
 
-class Meso4(nn.Module):
+class Meso4(Network):
     """Meso-4: RGB ``[N, 3, 256, 256]`` in 0..1 → logit ``[N]``, higher = more fake.
 
     Args:
@@ -65,7 +104,7 @@ class Meso4(nn.Module):
 
     block2_filters = 8
 
-    def first_blocks(self) -> tuple[nn.Module, nn.Module]:
+    def first_blocks(self) -> tuple[Stage, Stage]:
         """The two blocks in which Meso-4 and MesoInception-4 differ."""
         return (
             Block(3, 8, 3, pool=2),  # [N, 8, 128, 128]
@@ -82,8 +121,21 @@ class Meso4(nn.Module):
         h = self.dropout(F.leaky_relu(self.dense1(h), 0.1))  # [N, 16]
         return self.dense2(h)[:, 0]  # type: ignore[no-any-return]
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.judge(self.features(x))
+    def channel_groups(self) -> list[ChannelGroup]:
+        """The filters of each block, and the units of the first dense layer."""
+        stages: dict[str, Stage] = {
+            "block1": self.block1,
+            "block2": self.block2,
+            "block3": self.block3,
+            "block4": self.block4,
+        }
+        groups = []
+        for (name, stage), (after, following) in pairwise(stages.items()):
+            groups += stage.channel_groups(name, [f"{after}.{layer}" for layer in following.reads])
+        cells = self.dense1.in_features // width(self.block4, "convolution")
+        groups += self.block4.channel_groups("block4", ["dense1"], each=cells)
+        units = (*layer_out("dense1"), *readers(["dense2"]))
+        return [*groups, ChannelGroup("dense1", width(self, "dense1"), units[:2], units)]
 
     def heat(self, a: Tensor) -> Tensor:
         """Where in the crop the logit comes from: ``[N, 16, 32, 32]`` → ``[N, 32, 32]``, ≥ 0.
@@ -99,7 +151,8 @@ class Meso4(nn.Module):
         scale = norm.weight / torch.sqrt(norm.get_buffer("running_var") + norm.eps)
         h = self.dense1(self.block4.reduce(a).flatten(1))  # [N, 16]
         slope = torch.where(h > 0, 1.0, 0.1) * self.dense2.weight  # d logit / d h, [N, 16]
-        per_map = self.dense1.weight.reshape(16, 16, 64).sum(2) * scale  # [16 units, 16 maps]
+        by_cell = self.dense1.weight.reshape(-1, a.shape[1], 64)  # [16 units, 16 maps, 8 × 8]
+        per_map = by_cell.sum(2) * scale  # [16 units, 16 maps]
         places = a.shape[2] * a.shape[3]
         weights = slope @ per_map / places  # [N, 16 maps]: mean gradient of each map
         return F.relu((weights[:, :, None, None] * a).sum(1))

@@ -30,6 +30,8 @@ from mesoscope.training.nets.channels import (
 from mesoscope.training.nets.network import Network
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mesoscope.training.recipe import NetworkKeys
 
 # (stage, kernel, stride) of each block; the stem before them has stride 2
@@ -42,7 +44,19 @@ def norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
-class SqueezeExcitation(nn.Module):
+class Attention(nn.Module):
+    """Weighs channels, and with some kinds places, by what the whole picture holds."""
+
+    def open(self) -> None:
+        """Begin with everything let through."""
+        raise NotImplementedError
+
+    def places(self, name: str) -> tuple[Place, ...]:
+        """Where it holds the channels that it weighs; ``name`` is its own in the network."""
+        raise NotImplementedError
+
+
+class SqueezeExcitation(Attention):
     """Channels weighed by two small dense layers (Hu et al., CVPR 2018, section 3).
 
     It begins at nearly one for every channel, so filters learnt without it go on working.
@@ -67,7 +81,7 @@ class SqueezeExcitation(nn.Module):
         return x * F.hardsigmoid(self.excite(F.relu(self.squeeze(mean))))
 
 
-class EfficientChannelAttention(nn.Module):
+class EfficientChannelAttention(Attention):
     """Channels weighed by one convolution along them (Wang et al., *ECA-Net*, CVPR 2020)."""
 
     def __init__(self, channels: int, kernel: int = 5) -> None:
@@ -89,7 +103,7 @@ class EfficientChannelAttention(nn.Module):
         return x * F.hardsigmoid(self.along(mean))[:, 0, :, None, None]
 
 
-class ConvolutionalBlockAttention(nn.Module):
+class ConvolutionalBlockAttention(Attention):
     """Channels weighed as in squeeze-excitation, then places (Woo et al., *CBAM*, ECCV 2018)."""
 
     def __init__(self, channels: int) -> None:
@@ -113,7 +127,7 @@ class ConvolutionalBlockAttention(nn.Module):
         return x * F.hardsigmoid(self.where(both))
 
 
-ATTENTION = {
+ATTENTION: dict[str, Callable[[int], Attention]] = {
     "se": SqueezeExcitation,
     "eca": EfficientChannelAttention,
     "cbam": ConvolutionalBlockAttention,
@@ -142,7 +156,7 @@ class InvertedResidual(nn.Module):
             expanded, expanded, kernel, stride, kernel // 2, groups=expanded, bias=False
         )
         self.depthwise_norm = norm(expanded)
-        self.attention: nn.Module | None = None
+        self.attention: Attention | None = None
         if attention != "none":
             self.attention = ATTENTION[attention](expanded)
         self.project = nn.Conv2d(expanded, filters, 1, bias=False)
@@ -240,6 +254,8 @@ class Meso4IRA(Network):
         groups = []
         for number, block in enumerate(self.blocks):
             name = f"blocks.{number}"
+            if not isinstance(block, InvertedResidual):
+                continue
             if block.expand is not None:
                 groups.append(block.expansion(name, f"block{number}", f"{name}.expand"))
             elif number == 0 and not block.skip:

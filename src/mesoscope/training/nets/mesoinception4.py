@@ -11,10 +11,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mesoscope.training.nets.meso4 import Meso4, batch_norm
+from mesoscope.training.nets.channels import (
+    ChannelGroup,
+    layer_out,
+    norm_all,
+    norm_gate,
+    readers,
+    width,
+)
+from mesoscope.training.nets.meso4 import Meso4, Stage, batch_norm
 
 
-class Inception(nn.Module):
+class Inception(Stage):
     """Four branches side by side, every convolution with its ReLU → BatchNorm → max-pool 2.
 
     Args:
@@ -37,6 +45,28 @@ class Inception(nn.Module):
         self.norm = batch_norm(a + b + c + d)
         self.pool = nn.MaxPool2d(2)
 
+    reads = ("a1", "b1", "c1", "d1")
+    writes = ("a1", "b2", "c2", "d2")  # those whose outputs are put side by side
+
+    def channel_groups(self, name: str, after: list[str], each: int = 1) -> list[ChannelGroup]:
+        """The filters of each branch, within it and at its end."""
+        groups, start = [], 0
+        for first, last in zip(self.reads, self.writes, strict=True):
+            if first != last:
+                within = (*layer_out(f"{name}.{first}"), *readers([f"{name}.{last}"]))
+                size = width(self, first)
+                groups.append(ChannelGroup(f"{name}_{first}", size, within[:2], within))
+            places = (
+                *layer_out(f"{name}.{last}"),
+                *norm_all(f"{name}.norm", start),
+                *readers(after, start * each, each),
+            )
+            size = width(self, last)
+            gate = norm_gate(f"{name}.norm", start)
+            groups.append(ChannelGroup(f"{name}_{last}", size, gate, places))
+            start += size
+        return groups
+
     def forward(self, x: Tensor) -> Tensor:  # [N, inputs, H, W] → [N, a+b+c+d, H/2, W/2]
         branches = [
             F.relu(self.a1(x)),
@@ -52,7 +82,7 @@ class MesoInception4(Meso4):
 
     block2_filters = 12
 
-    def first_blocks(self) -> tuple[nn.Module, nn.Module]:
+    def first_blocks(self) -> tuple[Stage, Stage]:
         """Two inception blocks in place of Meso-4's first two."""
         return (
             Inception(3, 1, 4, 4, 2),  # [N, 11, 128, 128]
