@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope import metrics
-from mesoscope.report.record import Evaluation, Figures, Prediction
+from mesoscope.errors import OptionError
+from mesoscope.report.alarms import AlarmReport, TrueShare
+from mesoscope.report.record import Evaluation, Figures, Prediction, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = ["NAMES", "Evaluation", "Figures", "Prediction", "evaluate"]
 
-NAMES = ("coverage", *metrics.METRICS, "decided", "error_among_decided")  # the order of a report
+NAMES = (  # the order of a report
+    "coverage", *metrics.METRICS, "ece_by_chance", "ece_by_chance_high", "decided",
+    "error_among_decided",
+)  # fmt: skip
 
 _PACKAGES = ("mesoscope", "numpy", "onnxruntime", "opencv-python-headless", "pillow")
 _MEANS = ("accuracy", "auc")
@@ -41,6 +46,8 @@ def evaluate(
     seed: int = 0,
     resamples: int = 1000,
     conditions: Mapping[str, Json] | None = None,
+    fpr: float | None = None,
+    prevalences: Sequence[float] = (),
     watch: Callable[[Verdict], None] | None = None,
 ) -> Evaluation:
     """Judge labelled pictures with :meth:`Detector.check_many` and measure the answers.
@@ -55,11 +62,20 @@ def evaluate(
         seed: Of the resamples.
         resamples: How many; 0 leaves the intervals out.
         conditions: What only the caller knows, say the model file's digest; kept in the result.
+        fpr: A false-positive rate to report on: the card's threshold for it, and the one that
+            gives it on these samples. The labels stay as they are.
+        prevalences: Shares of forged faces for which to say how many alarms are true.
         watch: Called after each verdict.
 
     Returns:
         Predictions and figures, no pictures.
+
+    Raises:
+        OptionError: A rate or a prevalence that is not between 0 and 1.
     """
+    for name, value in [("fpr", fpr), *(("a prevalence", p) for p in prevalences)]:
+        if value is not None and not 0 < value < 1:  # said before the long work, not after
+            raise OptionError(f"{name} must lie between 0 and 1, got {value}")
     predictions = []
     verdicts = detector.check_many((sample.path for sample in samples), keep_going=True)
     for sample, verdict in zip(samples, verdicts, strict=True):
@@ -89,6 +105,7 @@ def evaluate(
             "resamples": resamples,
             **(conditions or {}),
         },
+        alarms=_alarms(predictions, detector, fpr, prevalences),
     )
 
 
@@ -120,6 +137,9 @@ def _measure(
     wrong = clear * np.array([(p.verdict == "fake") != p.label for p in scored], np.float64)
     every, groups = _groups(items), _groups(scored)
     values = metrics.measure(truth, p_fake)
+    # A stream of its own: the floor must not hang on how many resamples were drawn.
+    floor = metrics.ece_by_chance(p_fake, n=min(resamples, 1000), seed=[*seed, 0])
+    values |= {"ece_by_chance": floor.mean, "ece_by_chance_high": floor.high}
     drawn = metrics.bootstrap(truth, p_fake, groups, n=resamples, seed=seed)
     for name, part, whole, of in (
         ("coverage", has_score, np.ones_like(has_score), every),
@@ -131,8 +151,50 @@ def _measure(
     values = {name: values[name] for name in NAMES}
     alone = len(set(every)) == 1  # one group drawn again and again is only itself
     nothing = (float("nan"), float("nan"))
-    intervals = {name: nothing if alone else metrics.interval(drawn[name]) for name in NAMES}
+    intervals = {
+        name: nothing if alone else metrics.interval(drawn[name]) for name in NAMES if name in drawn
+    }
     return Figures(_counts(items), values, intervals), drawn
+
+
+def _alarms(
+    predictions: Sequence[Prediction],
+    detector: Detector,
+    fpr: float | None,
+    prevalences: Sequence[float],
+) -> tuple[AlarmReport, ...]:
+    scored = [p for p in predictions if p.p_fake is not None]
+    found = columns_of(scored)
+    # A face that the guard refuses is never called fake, whatever its score.
+    refused = np.array([p.reason == "unfamiliar" for p in scored], bool)
+    found = found._replace(p_fake=np.where(refused, 0.0, found.p_fake))
+
+    def report(name: str, cut: float, rate: float | None = None) -> AlarmReport:
+        alarms = metrics.alarms_at(found.labels, found.p_fake, cut, found.groups)
+        shares = [TrueShare(p, *metrics.true_share(alarms, p)) for p in prevalences]
+        by_source = {
+            str(source): metrics.alarms_at(found.labels[of], found.p_fake[of], cut)
+            for source in np.unique(found.sources)
+            if (of := found.sources == source).any()
+        }
+        return AlarmReport(name, rate, alarms, tuple(shares), by_source)
+
+    reports = [report("label", detector.thresholds.fake_above)]
+    if fpr is None:
+        return tuple(reports)
+    try:
+        reports.append(report("card", detector.card.at_fpr(fpr).fake_above, fpr))
+    except OptionError as error:
+        reports.append(AlarmReport("card", fpr, missing=str(error)))
+    cut = metrics.threshold_at_fpr(found.labels, found.p_fake, fpr, found.groups)
+    if cut is not None:
+        return (*reports, report("here", cut, fpr))
+    reals = reports[0].alarms.false if reports[0].alarms else metrics.Rate(0, 0, 0.0)
+    missing = (
+        f"{reals.n} reals, worth {reals.effective_n:.0f} of a group of their own, give no "
+        f"threshold: this rate takes {metrics.reals_needed(fpr)}"
+    )
+    return (*reports, AlarmReport("here", fpr, missing=missing))
 
 
 def _groups(items: Sequence[Prediction]) -> NDArray[np.int64]:

@@ -1,5 +1,6 @@
 """Labelled pictures through the one path, with a scorer whose answers are known."""
 
+import dataclasses
 import json
 import math
 import subprocess
@@ -12,9 +13,10 @@ from PIL import Image
 from mesoscope import metrics
 from mesoscope.data.manifest import Sample
 from mesoscope.detector import Detector
+from mesoscope.errors import OptionError
 from mesoscope.evaluation import NAMES, evaluate
 from mesoscope.scorer import Scores
-from mesoscope.types import ModelCard, Thresholds
+from mesoscope.types import Guard, ModelCard, OperatingPoint, Thresholds
 
 
 class Brightness:
@@ -181,6 +183,91 @@ def test_conditions_name_what_the_figures_depend_on(samples):
     )
     assert conditions["label_convention"] == "p_fake: fake = 1, real = 0"
     assert {"python", "mesoscope", "numpy", "onnxruntime"} <= set(conditions["versions"])
+
+
+@pytest.fixture
+def many(tmp_path):
+    """Two hundred greys, forgeries brighter, in two sources; twenty alarms at a cut of .7."""
+    draw = np.random.default_rng(3)
+    levels = np.clip(draw.normal(90, 45, 200) + 60 * (np.arange(200) % 2), 0, 255).astype(int)
+    return [
+        sample(tmp_path, f"{i}.png", level, i % 2, "ab"[i % 3 == 0], f"g{i // 2}")
+        for i, level in enumerate(levels)
+    ]
+
+
+def test_alarms_of_the_label_are_always_there(many):
+    found = evaluate(many, Detector(Brightness()), resamples=0)
+    (only,) = found.alarms
+    assert (only.name, only.fpr, only.alarms.threshold) == ("label", None, 0.7)
+    called = [p.label for p in found.scored if p.verdict == "fake"]
+    assert (only.alarms.false.hits, only.alarms.found.hits) == (called.count(0), called.count(1))
+    assert only.alarms.false.n == 100
+    assert set(only.by_source) == {"a", "b"}
+    assert sum(one.false.hits for one in only.by_source.values()) == called.count(0)
+    (written,) = found.to_dict()["alarms"]
+    assert written["fpr"] == called.count(0) / 100
+    assert written["true_alarms"] == []
+
+
+def test_a_rate_is_reported_by_the_card_and_as_it_is_here(many):
+    scorer = Brightness()
+    point = OperatingPoint(0.1, 0.6, 1000, 100, (0.08, 0.12), 900, 0.5, (0.4, 0.6))
+    scorer.card = dataclasses.replace(Brightness.card, operating_points=(point,))
+    plain = evaluate(many, Detector(scorer), resamples=0)
+    found = evaluate(many, Detector(scorer), resamples=0, fpr=0.1, prevalences=(0.001, 0.5))
+    assert found.predictions == plain.predictions  # the labels stay
+    _, card, here = found.alarms
+    assert [one.name for one in found.alarms] == ["label", "card", "here"]
+    assert card.alarms.threshold == 0.6
+    assert here.alarms.false.hits == 10
+    truth, p_fake = [s.label for s in many], [p.p_fake for p in found.predictions]
+    groups = [p.group for p in found.predictions]
+    assert here.alarms.threshold == metrics.threshold_at_fpr(truth, p_fake, 0.1)
+    assert card.alarms == metrics.alarms_at(truth, p_fake, 0.6, groups)
+    rare, half = card.true_shares
+    assert (rare.prevalence, half.prevalence) == (0.001, 0.5)
+    assert rare.share < 0.05 < half.share
+    assert rare.interval[0] < rare.share < rare.interval[1]
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_a_rate_that_neither_card_nor_faces_support_is_said(samples):
+    found = evaluate(samples, Detector(Brightness()), resamples=0, fpr=0.01)
+    _, card, here = found.alarms
+    assert card.alarms is None
+    assert "brightness holds no threshold" in card.missing
+    assert "9 reals" in here.missing
+    assert "takes 500" in here.missing
+    written = found.to_dict()["alarms"][2]
+    assert (written["threshold"], written["wanted_fpr"]) == (None, 0.01)
+
+
+def test_a_face_that_the_guard_refuses_raises_no_alarm(many):
+    class Strange(Brightness):
+        card = dataclasses.replace(Brightness.card, guard=Guard(0.5))
+
+        def score(self, crops, *, heat=False):
+            return super().score(crops)._replace(unfamiliar=np.ones(len(crops), np.float32))
+
+    (only,) = evaluate(many, Detector(Strange()), resamples=0).alarms
+    assert only.alarms.false.hits == only.alarms.found.hits == 0
+
+
+def test_chance_stands_beside_the_calibration_error(many):
+    found = evaluate(many, Detector(Brightness()), seed=3, resamples=200)
+    p_fake = [p.p_fake for p in found.scored]
+    floor = metrics.ece_by_chance(p_fake, n=200, seed=[3, 0])
+    assert found.overall.values["ece_by_chance"] == floor.mean
+    assert found.overall.values["ece_by_chance_high"] == floor.high
+    few = found.by_source["b"].values
+    assert floor.mean < few["ece_by_chance"] < few["ece_by_chance_high"]
+
+
+@pytest.mark.parametrize("wrong", [{"fpr": 0.0}, {"fpr": 1.0}, {"prevalences": (0.1, 1.0)}])
+def test_rates_outside_their_range_are_refused_before_the_work(wrong):
+    with pytest.raises(OptionError, match="between 0 and 1"):
+        evaluate([], Detector(Brightness()), **wrong)
 
 
 def test_evaluating_needs_neither_torch_nor_the_report_extra():

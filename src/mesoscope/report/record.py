@@ -9,11 +9,15 @@
      "accuracy": …, "balanced_accuracy": …,           p_fake >= .5 called fake; scored items only,
      "auc": …, "eer": …, "ap": …,                     as all that follow
      "tpr_at_fpr_0.01": …, "ece": …, "brier": …,
+     "ece_by_chance": …, "ece_by_chance_high": …,     mean and 95 % quantile of the ece that
+                                                      true probabilities would show here
      "decided": …,                                    share of scored items with a clear label
      "error_among_decided": …,                        share of those that have the wrong one
      "intervals": {"auc": [low, high], …},            95 %, bootstrap over groups
      "by_source": {"NAME": {…the same from n to intervals…}, …},
      "mean_over_sources": {"accuracy": …, "auc": …, "intervals": {…}},
+     "alarms": [{"name": "label", "threshold": …, "fpr": …, "tpr": …, "true_alarms": […]}, …],
+     "calibration": {…how the model was calibrated, from its card…},
      "conditions": {…model, thresholds, seed, versions…},
      "unreadable": [{"path", "source", "label", "code", "message"}, …],
      "unscored": [{"path", "source", "label", "reason"}, …]}
@@ -28,14 +32,18 @@ import csv
 import json
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mesoscope.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from mesoscope.report.alarms import AlarmReport
     from mesoscope.types import Box, Json, Label, ModelCard, Thresholds
 
 SCHEMA = 1
@@ -99,6 +107,22 @@ class Figures:
         return {**self.counts, **values, "intervals": intervals}
 
 
+class Columns(NamedTuple):
+    """The scored items as arrays, ``(n,)`` each.
+
+    Attributes:
+        labels: 1 = fake, 0 = real.
+        p_fake: 0 to 1.
+        sources: Names.
+        groups: A number each; a name may stand in two sources and is two groups then.
+    """
+
+    labels: NDArray[np.int64]
+    p_fake: NDArray[np.float64]
+    sources: NDArray[np.str_]
+    groups: NDArray[np.int64]
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """A data set, a detector, and what came of it.
@@ -112,6 +136,7 @@ class Evaluation:
         card: The model's.
         thresholds: Those that the labels were given by.
         conditions: Everything else that the numbers depend on.
+        alarms: What thresholds do to reals and fakes; the first is that of the label fake.
     """
 
     predictions: tuple[Prediction, ...]
@@ -121,6 +146,11 @@ class Evaluation:
     card: ModelCard
     thresholds: Thresholds
     conditions: Mapping[str, Json] = field(default_factory=dict)
+    alarms: tuple[AlarmReport, ...] = ()
+
+    def columns(self) -> Columns:
+        """The scored items as arrays."""
+        return columns_of(self.scored)
 
     @property
     def scored(self) -> tuple[Prediction, ...]:
@@ -146,10 +176,23 @@ class Evaluation:
             **self.overall.to_dict(),
             "by_source": {name: one.to_dict() for name, one in self.by_source.items()},
             "mean_over_sources": self.mean_over_sources.to_dict(),
+            "alarms": [one.to_dict() for one in self.alarms],
+            "calibration": self.card.metrics.get("calibration"),
             "conditions": dict(self.conditions),
             "unreadable": unreadable,
             "unscored": unscored,
         }
+
+
+def columns_of(items: Sequence[Prediction]) -> Columns:
+    """Items with a score as arrays."""
+    numbers: dict[tuple[str, str], int] = {}
+    return Columns(
+        np.array([p.label for p in items], np.int64),
+        np.array([p.p_fake for p in items], np.float64),
+        np.array([p.source for p in items], np.str_),
+        np.array([numbers.setdefault((p.source, p.group), len(numbers)) for p in items], np.int64),
+    )
 
 
 def write_metrics(evaluation: Evaluation, path: Path) -> None:

@@ -10,7 +10,10 @@ from mesoscope import metrics
 from mesoscope.report.record import Evaluation, Figures, Prediction
 from mesoscope.types import Calibration, ModelCard, Thresholds
 
-NAMES = ("coverage", *metrics.METRICS, "decided", "error_among_decided")
+NAMES = (
+    "coverage", *metrics.METRICS, "ece_by_chance", "ece_by_chance_high", "decided",
+    "error_among_decided",
+)  # fmt: skip
 
 
 def figures(items):
@@ -20,11 +23,14 @@ def figures(items):
     wrong = [p for p in clear if (p.verdict == "fake") != p.label]
     values["coverage"] = metrics.share([len(scored)], [len(items)])
     values["decided"] = metrics.share([len(clear)], [len(scored)])
+    floor = metrics.ece_by_chance([p.p_fake for p in scored], n=100)
+    values |= {"ece_by_chance": floor.mean, "ece_by_chance_high": floor.high}
     values["error_among_decided"] = metrics.share([len(wrong)], [len(clear)])
     known = {name: not math.isnan(value) for name, value in values.items()}
     intervals = {
         name: (max(0, value - 0.05), min(1, value + 0.05)) if known[name] else (math.nan, math.nan)
         for name, value in values.items()
+        if "chance" not in name
     }
     n_unreadable = sum(p.error is not None for p in items)
     counts = {

@@ -14,6 +14,7 @@ FIGURES = {
     "coverage", "accuracy", "balanced_accuracy", "auc", "eer", "ap", "tpr_at_fpr_0.01", "ece",
     "brier", "decided", "error_among_decided",
 }  # fmt: skip
+BY_CHANCE = {"ece_by_chance", "ece_by_chance_high"}  # simulated, so without an interval
 COUNTS = {"n", "n_real", "n_fake", "n_scored", "n_unreadable", "n_unscored"}
 
 
@@ -21,8 +22,8 @@ def test_metrics_file_has_the_shape_that_is_promised(evaluation, tmp_path):
     write_metrics(evaluation, tmp_path / "metrics.json")
     data = json.loads((tmp_path / "metrics.json").read_text())
     assert set(data) == {
-        "schema", *COUNTS, *FIGURES, "intervals", "by_source", "mean_over_sources", "conditions",
-        "unreadable", "unscored",
+        "schema", *COUNTS, *FIGURES, *BY_CHANCE, "intervals", "by_source",
+        "mean_over_sources", "alarms", "calibration", "conditions", "unreadable", "unscored",
     }  # fmt: skip
     assert data["schema"] == 1
     assert (data["n"], data["n_real"], data["n_fake"], data["n_scored"]) == (61, 30, 31, 60)
@@ -30,7 +31,7 @@ def test_metrics_file_has_the_shape_that_is_promised(evaluation, tmp_path):
     assert all(len(pair) == 2 for pair in data["intervals"].values())
     assert set(data["by_source"]) == {"one", "two"}
     for one in data["by_source"].values():
-        assert set(one) == {*COUNTS, *FIGURES, "intervals"}
+        assert set(one) == {*COUNTS, *FIGURES, *BY_CHANCE, "intervals"}
     assert set(data["mean_over_sources"]) == {"accuracy", "auc", "intervals"}
     assert data["auc"] == pytest.approx(evaluation.overall.values["auc"], abs=1e-6)
     assert data["unreadable"] == [
