@@ -38,6 +38,7 @@ def model_card_markdown(
 | real | below {card.thresholds.real_below:.3f} |
 | inconclusive | between the two |
 | rule | {card.thresholds.rule} |
+| unfamiliar | {_guard(card)} |
 | calibration | {card.calibration.method}: {card.calibration.scale:.4f} × logit \
 {card.calibration.shift:+.4f}, fitted on {card.calibration.fitted_on} |
 
@@ -71,6 +72,15 @@ verdict is a hint, not proof.
 
 Licence of the weights: {card.licence or "none given"}.
 """
+
+
+def _guard(card: ModelCard) -> str:
+    if card.guard is None:
+        return "not known: the file has no guard"
+    return (
+        f"inconclusive, too, where a face is unlike the training: {card.guard.rule}; it refuses "
+        f"{card.guard.false_refusals:.1%} of the validation faces. Fitted on {card.guard.fitted_on}"
+    )
 
 
 def _rows(metrics: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """From a trained network to a model file: one graph, its card inside, its answers compared.
 
-The file takes ``crops uint8 [N, S, S, 3]`` and answers ``p_fake [N]``, ``logit [N]`` and
-``heat [N, h, w]``; scaling, calibration and the evidence map are operations of the graph.
+The file takes ``crops uint8 [N, S, S, 3]`` and answers ``p_fake [N]``, ``logit [N]``,
+``heat [N, h, w]`` and, with a guard, ``unfamiliar [N]``; scaling, calibration, the evidence map
+and the guard are operations of the graph.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from mesoscope.errors import ModelMismatch, OutputError
 from mesoscope.model_file import CARD_KEY, graph_sha256, read_card
-from mesoscope.scorer import OnnxScorer, Scores, check_pictures
+from mesoscope.scorer import GUARD_OUTPUT, OnnxScorer, Scores, check_pictures
 from mesoscope.training import graph
 from mesoscope.training.nets import parameter_count
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mesoscope.training.nets.meso4 import Meso4
+    from mesoscope.training.familiarity import Familiarity
+    from mesoscope.training.nets import Network
     from mesoscope.types import Calibration, ModelCard, Pixels
 
 __all__ = ["TOLERANCE", "Judging", "export", "stamp"]
@@ -40,7 +42,7 @@ BATCHES = (1, 3)  # what the comparison runs, the last one as the rest falls
 
 
 class Judging(nn.Module):
-    """What the model file computes: the network with scaling, calibration and evidence map.
+    """What the model file computes: the network with scaling, calibration, evidence map, guard.
 
     The map is scaled like the logit. It is a gradient of the logit times activations, so the scaled
     map is the exact Grad-CAM of the *calibrated* logit, and maps of two models speak in the same
@@ -49,43 +51,54 @@ class Judging(nn.Module):
     Args:
         net: The network; copied, in evaluation mode, on the CPU.
         calibration: Scale and shift of its logit.
+        guard: How far a crop is from the training; ``None`` leaves that answer out.
     """
 
-    def __init__(self, net: Meso4, calibration: Calibration) -> None:
+    def __init__(
+        self, net: Network, calibration: Calibration, guard: Familiarity | None = None
+    ) -> None:
         super().__init__()
         self.net = copy.deepcopy(net).eval().cpu().float()
         self.scale, self.shift = calibration.scale, calibration.shift
+        self.guard = None if guard is None else copy.deepcopy(guard).eval().cpu()
 
-    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``[N, S, S, 3] uint8`` → p_fake ``[N]``, logit ``[N]``, heat ``[N, h, w]``."""
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        """``[N, S, S, 3] uint8`` → p_fake ``[N]``, logit ``[N]``, heat ``[N, h, w]``.
+
+        With a guard also unfamiliar ``[N]``.
+        """
         x = crops.permute(0, 3, 1, 2).float() / 255  # [N, 3, S, S]
         a = self.net.features(x)
         logit = self.scale * self.net.judge(a) + self.shift
-        return torch.sigmoid(logit), logit, self.scale * self.net.heat(a)
+        answers = torch.sigmoid(logit), logit, self.scale * self.net.heat(a)
+        return answers if self.guard is None else (*answers, self.guard(x, a))
 
 
 def export(
-    net: Meso4,
+    net: Network,
     out: Path,
     card: ModelCard,
     calibration: Calibration,
     *,
     check_crops: Pixels,
+    guard: Familiarity | None = None,
 ) -> ModelCard:
     """Write a model file, unless ONNX Runtime's answers differ from torch's.
 
     Compared on ``check_crops`` and on :func:`mesoscope.scorer.check_pictures`, in batches of one
-    and of three: ``p_fake`` within 1e-4, ``logit`` and ``heat`` within 1e-4 of their largest
-    magnitude or of 1.
+    and of three: ``p_fake`` within 1e-4, ``logit``, ``heat`` and ``unfamiliar`` within 1e-4 of
+    their largest magnitude or of 1.
 
     Args:
         net: The network; neither it nor its mode is changed.
         out: The ``.onnx`` file; written under another name and renamed, so a file that stands
             there is replaced whole or not at all.
-        card: What is known of the model. ``calibration``, ``self_check``, ``graph_sha256`` and
-            ``parameters`` are set here.
+        card: What is known of the model. ``calibration``, ``guard``, ``self_check``,
+            ``graph_sha256`` and ``parameters`` are set here.
         calibration: Of the logit; its scale must be positive.
         check_crops: Faces to compare on, ``(n, S, S, 3) uint8``.
+        guard: How far a crop is from the training, see :mod:`mesoscope.training.familiarity`;
+            ``None`` writes a file that takes every face as familiar.
 
     Returns:
         The card as it stands in the file.
@@ -97,11 +110,12 @@ def export(
     """
     if not calibration.scale > 0:
         raise ModelMismatch(f"{out}: the calibration's scale must be positive: {calibration.scale}")
-    judging = Judging(net, calibration).eval()
+    judging = Judging(net, calibration, guard).eval()
     model = _to_onnx(judging, card.input_px)
     card = dataclasses.replace(
         card,
         calibration=calibration,
+        guard=None if guard is None else guard.record,
         parameters=parameter_count(net),
         graph_sha256=graph_sha256(model.SerializeToString()),
         self_check=(),
@@ -137,7 +151,7 @@ def stamp(path: Path, card: ModelCard) -> ModelCard:
         OutputError: It cannot be written.
     """
     old = read_card(path)
-    measured = ("calibration", "self_check", "graph_sha256", "parameters")
+    measured = ("calibration", "guard", "self_check", "graph_sha256", "parameters")
     card = dataclasses.replace(card, **{name: getattr(old, name) for name in measured})
     fresh = _beside(path)
     try:
@@ -158,7 +172,7 @@ def _to_onnx(judging: Judging, side_px: int) -> onnx.ModelProto:
             verbose=False,
             opset_version=OPSET,
             input_names=["crops"],
-            output_names=["p_fake", "logit", "heat"],
+            output_names=["p_fake", "logit", "heat", GUARD_OUTPUT][: len(judging(example))],
             dynamic_shapes=({0: torch.export.Dim("n")},),
         )
     if program is None:
@@ -199,6 +213,8 @@ def _compare(judging: Judging, scorer: OnnxScorer, crops: Pixels, out: Path) -> 
             found = scorer.score(batch, heat=True)
             for name in Scores._fields:
                 a, b = getattr(wanted, name), getattr(found, name)
+                if a is None and b is None:
+                    continue  # without a guard
                 if a.shape != b.shape:
                     raise ModelMismatch(
                         f"{out}: not written: {name} is {b.shape} in ONNX Runtime and {a.shape} "

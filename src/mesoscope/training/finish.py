@@ -13,7 +13,7 @@ from mesoscope.detector import Detector
 from mesoscope.evaluation import evaluate
 from mesoscope.model_file import model_id
 from mesoscope.report.record import write_metrics, write_text
-from mesoscope.training import checkpoint
+from mesoscope.training import checkpoint, familiarity
 from mesoscope.training.calibrate import choose_thresholds, platt
 from mesoscope.training.card import model_card_markdown
 from mesoscope.training.dataset import plain_crop
@@ -46,7 +46,7 @@ def finish(
     source: str,
     sparsity: Mapping[str, Json] | None = None,
 ) -> Path:
-    """Calibrate the run's best weights, export them, evaluate the file, write the cards.
+    """Calibrate the best weights, fit their guard, export, evaluate the file, write the cards.
 
     Args:
         recipe: Of the run.
@@ -87,8 +87,11 @@ def finish(
         source=source,
         sparsity=sparsity or {},
     )
+    guard = familiarity.fit(
+        net, data, recipe, watch=lambda items, n: watcher.count(items, n, "learning the familiar")
+    )
     path = run / "model.onnx"
-    card = export(net, path, card, calibration, check_crops=faces)
+    card = export(net, path, card, calibration, check_crops=faces, guard=guard)
     total = len(data.validation)
     ticks = iter(watcher.count(range(total), total, "evaluating the exported file"))
 
