@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mesoscope.training.decisions_text import decisions_markdown
+
 if TYPE_CHECKING:
     from mesoscope.training.checkpoint import State
     from mesoscope.training.dataset import Survey
@@ -50,19 +52,20 @@ def model_card_markdown(
 {recipe.seed}, {seconds / 60:.0f} minutes; the best by mean validation AUC of the sources was \
 epoch {state.best_epoch}. Validation: {len(data.validation)} pictures.
 Left out: {len(data.unreadable)} unreadable, {len(data.repeated)} that validation holds too.
-
+{_pruned(card)}
 ## Measured
 
 The exported file on the validation split, each picture taken as one face. The same split chose the
 epoch, fitted the calibration and set the thresholds, so these figures are a little kind; brackets
 are 95 % intervals by bootstrap over groups.
 
-| source | n | accuracy at .5 | AUC | EER | ECE |
-|---|---|---|---|---|---|
+| source | n | accuracy at .5 | AUC | EER | ECE | ECE by chance | decided | wrong among decided |
+|---|---|---|---|---|---|---|---|---|
 {_rows(metrics)}
 
-Decided (not inconclusive): {_percent(metrics.get("decided"))}; wrong among the decided: \
-{_percent(metrics.get("error_among_decided"))}.
+"ECE by chance" is what true probabilities would show on so few faces: the mean, and in brackets the
+value that 95 % stay below. "Decided" means not inconclusive.
+{decisions_markdown(card)}
 
 ## Limits
 
@@ -83,11 +86,40 @@ def _guard(card: ModelCard) -> str:
     )
 
 
+def _pruned(card: ModelCard) -> str:
+    """What pruning took away; nothing where there was none."""
+    by_layer = card.sparsity.get("by_layer")
+    if not isinstance(by_layer, dict):
+        return ""
+    share, zeros, weights = (card.sparsity[key] for key in ("overall", "zeros", "weights"))
+    rows = "\n".join(f"| {name} | {_percent(zero)} |" for name, zero in by_layer.items())
+    channels = card.sparsity.get("channels")
+    kept = ""
+    if isinstance(channels, dict):
+        listing = ", ".join(f"{name} {left}" for name, left in channels.items())
+        left = _percent(card.sparsity["multiply_adds_left"])
+        kept = f"\n\nChannels left: {listing}; {left} of the multiply-adds."
+    return f"""
+## Pruned
+
+{card.source}. Taken away: {card.sparsity["method"]}.{kept}
+
+{_percent(share)} of the weights of convolutions and dense layers are zero, {zeros:,} of \
+{weights:,}. Zeros make the file smaller once it is compressed; no model computes quicker for them.
+
+| layer | zeros |
+|---|---|
+{rows}
+"""
+
+
 def _rows(metrics: dict[str, Any]) -> str:
     entries = {"all": metrics, **metrics["by_source"]}
     return "\n".join(
         f"| {name} | {e['n']} | {_interval(e, 'accuracy')} | {_interval(e, 'auc')} | "
-        f"{_number(e['eer'])} | {_number(e['ece'])} |"
+        f"{_number(e['eer'])} | {_number(e['ece'])} | {_number(e['ece_by_chance'])} "
+        f"[{_number(e['ece_by_chance_high'])}] | {_percent(e['decided'])} | "
+        f"{_percent(e['error_among_decided'])} |"
         for name, e in entries.items()
     )
 

@@ -14,24 +14,23 @@ from mesoscope.evaluation import evaluate
 from mesoscope.model_file import model_id
 from mesoscope.report.record import write_metrics, write_text
 from mesoscope.training import checkpoint, familiarity
-from mesoscope.training.calibrate import choose_thresholds, platt
 from mesoscope.training.card import model_card_markdown
 from mesoscope.training.dataset import plain_crop
+from mesoscope.training.decide import decide, operating_points
 from mesoscope.training.export import export, stamp
 from mesoscope.training.fit import scores_of
 from mesoscope.training.nets import build
 from mesoscope.types import ModelCard
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from mesoscope.data.manifest import Sample
     from mesoscope.training.checkpoint import State
     from mesoscope.training.dataset import Survey
     from mesoscope.training.recipe import Recipe
     from mesoscope.training.watcher import RunWatcher
-    from mesoscope.types import Calibration, Json, Thresholds, Verdict
+    from mesoscope.types import Json, Verdict
 
 CHECK_CROPS = 16  # real faces on which the exported file must answer as torch does
 
@@ -72,7 +71,7 @@ def finish(
     margin = recipe.data.crop_margin
     watcher.say(f"calibrating on {len(data.validation)} validation pictures")
     logits = scores_of(net, data.validation, margin, fabric)
-    calibration, thresholds = decide(recipe, data.validation, logits)
+    decision = decide(recipe, data.validation, logits)
 
     picks = np.linspace(0, len(data.validation) - 1, CHECK_CROPS).astype(int)
     faces = np.stack([plain_crop(data.validation[i], margin) for i in np.unique(picks)])
@@ -80,7 +79,7 @@ def finish(
         name=recipe.name,
         architecture=recipe.network.architecture,
         crop_margin=margin,
-        thresholds=thresholds,
+        thresholds=decision.thresholds,
         training_data=describe(data, recipe),
         recipe_sha256=recipe.sha256(),
         licence=recipe.licence,
@@ -91,7 +90,7 @@ def finish(
         net, data, recipe, watch=lambda items, n: watcher.count(items, n, "learning the familiar")
     )
     path = run / "model.onnx"
-    card = export(net, path, card, calibration, check_crops=faces, guard=guard)
+    card = export(net, path, card, decision.calibration, check_crops=faces, guard=guard)
     total = len(data.validation)
     ticks = iter(watcher.count(range(total), total, "evaluating the exported file"))
 
@@ -105,27 +104,23 @@ def finish(
         watch=tick,
     )
     metrics = result.to_dict()
-    card = dataclasses.replace(card, metrics=_for_card(metrics))
+    points, false_alarms = operating_points(result)
+    card = dataclasses.replace(
+        card,
+        metrics={
+            **_for_card(metrics),
+            **decision.measured,
+            "false_positive_rates": false_alarms,
+        },
+        operating_points=points,
+    )
     stamp(path, card)
     # The card changed the file's digest, and not its graph: the figures are the stamped file's.
     conditions = {**result.conditions, "model": model_id(path)}
-    write_metrics(dataclasses.replace(result, conditions=conditions), run / "metrics.json")
+    result = dataclasses.replace(result, conditions=conditions, card=card)
+    write_metrics(result, run / "metrics.json")
     write_text(run / "MODEL_CARD.md", model_card_markdown(card, metrics, recipe, data, state))
     return path
-
-
-def decide(
-    recipe: Recipe, samples: Sequence[Sample], logits: np.ndarray
-) -> tuple[Calibration, Thresholds]:
-    """Calibrate raw logits ``(n,)`` and choose the two thresholds, each source and class alike."""
-    labels = np.array([s.label for s in samples])
-    cells = Counter((s.source, s.label) for s in samples)
-    weights = np.array([1 / cells[s.source, s.label] for s in samples])
-    weights *= len(samples) / weights.sum()
-    note = f"the validation split, {len(samples)} faces, each source and class alike"
-    calibration = platt(logits, labels, weights, method_note=note)
-    p_fake = 1 / (1 + np.exp(-(calibration.scale * logits + calibration.shift)))
-    return calibration, choose_thresholds(p_fake, labels, recipe.decide.target_error, weights)
 
 
 def describe(data: Survey, recipe: Recipe) -> str:
@@ -142,7 +137,10 @@ def describe(data: Survey, recipe: Recipe) -> str:
 
 
 def _for_card(metrics: dict[str, Any]) -> dict[str, Any]:
-    keys = ("n", "accuracy", "auc", "eer", "ece")
+    keys = (
+        "n", "accuracy", "auc", "eer", "ece", "ece_by_chance", "ece_by_chance_high", "decided",
+        "error_among_decided",
+    )  # fmt: skip
 
     def short(entry: dict[str, Any]) -> dict[str, Any]:
         kept = {key: entry[key] for key in keys}
