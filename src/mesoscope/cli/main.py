@@ -31,6 +31,7 @@ COMMANDS = {  # name → module, in the order of --help
     "scan": "scan",
     "evaluate": "evaluate",
     "train": "train",
+    "prune": "prune",
     "import-keras": "import_keras",
     "models": "models",
 }

@@ -150,6 +150,7 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
     yield "real below", f"p_fake < {card.thresholds.real_below:.4f}; between the two: inconclusive"
     yield "thresholds", card.thresholds.rule
     yield "calibration", _calibration(card)
+    yield from _sparsity(card.sparsity)
     yield "trained on", " ".join(card.training_data.split()) or "not recorded"
     yield from _metrics(card.metrics)
     yield "licence", card.licence or "not recorded"
@@ -173,6 +174,24 @@ def _calibration(card: ModelCard) -> str:
     fitted = f", fitted on {values['fitted_on']}" if values["fitted_on"] else ""
     line = f"logit = {values['scale']:.4g} × network's {values['shift']:+.4g}"
     return f"{values['method']}: {line}{fitted}"
+
+
+def _sparsity(sparsity: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    """What pruning took away: how, then the channels left and the zeros by layer."""
+    if sparsity:
+        yield "pruned", str(sparsity.get("method", "not recorded how"))
+    channels, by_layer = sparsity.get("channels"), sparsity.get("by_layer")
+    if isinstance(channels, dict):
+        listing = ", ".join(f"{name} {left}" for name, left in channels.items())
+        left = _share(sparsity.get("multiply_adds_left"))
+        yield "", f"channels left: {listing}; {left} of the multiply-adds"
+    if isinstance(by_layer, dict) and sparsity.get("zeros"):
+        listing = ", ".join(f"{name} {_share(zeros)}" for name, zeros in by_layer.items())
+        yield "", f"zeros: {_share(sparsity.get('overall'))} of the weights: {listing}"
+
+
+def _share(value: Json) -> str:
+    return f"{value:.1%}" if isinstance(value, float) else "–"
 
 
 def _metrics(metrics: Mapping[str, Json]) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 MEGAPIXEL = 1_000_000
@@ -31,4 +33,32 @@ max_pixels = click.option(
     default=120,
     show_default=True,
     help="Refuse pictures with more megapixels.",
+)
+
+# Of the commands that train: train and prune.
+datasets = click.argument(
+    "datasets", nargs=-1, required=True, metavar="DATASET…", type=click.Path(path_type=Path)
+)
+run_out = click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The run folder."
+)
+resume = click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+overrides = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="As in optimise.batch_size=16."
+)
+skip_unreadable = click.option(
+    "--skip-unreadable", is_flag=True, help="Leave unreadable pictures out."
+)
+accelerator = click.option(
+    "--accelerator",
+    type=click.Choice(["auto", "cpu", "gpu"]),
+    default="auto",
+    show_default=True,
+    help="What to train on.",
+)
+devices = click.option(
+    "--devices", type=click.IntRange(1), help="How many of them.  [default: all GPUs, or one CPU]"
+)
+nodes = click.option(
+    "--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines, by torchrun."
 )

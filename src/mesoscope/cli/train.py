@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mesoscope.cli import options
 from mesoscope.cli.bars import bar
 from mesoscope.errors import MissingExtra
 
@@ -21,31 +22,17 @@ T = TypeVar("T")
 
 
 @click.command("train")
-@click.argument(
-    "datasets", nargs=-1, required=True, metavar="DATASET…", type=click.Path(path_type=Path)
-)
+@options.datasets
 @click.option(
     "--recipe", required=True, type=click.Path(path_type=Path), help="TOML, as in recipes/."
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The run folder.")
-@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="As in optimise.epochs=3."
-)
-@click.option("--skip-unreadable", is_flag=True, help="Leave unreadable pictures out.")
-@click.option(
-    "--accelerator",
-    type=click.Choice(["auto", "cpu", "gpu"]),
-    default="auto",
-    show_default=True,
-    help="What to train on.",
-)
-@click.option(
-    "--devices", type=click.IntRange(1), help="How many of them.  [default: all GPUs, or one CPU]"
-)
-@click.option(
-    "--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines, by torchrun."
-)
+@options.run_out
+@options.resume
+@options.overrides
+@options.skip_unreadable
+@options.accelerator
+@options.devices
+@options.nodes
 def command(
     datasets: tuple[Path, ...],
     recipe: Path,

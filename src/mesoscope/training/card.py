@@ -88,29 +88,26 @@ def _guard(card: ModelCard) -> str:
 
 def _pruned(card: ModelCard) -> str:
     """What pruning took away; nothing where there was none."""
-    by_layer = card.sparsity.get("by_layer")
-    if not isinstance(by_layer, dict):
+    found: dict[str, Any] = dict(card.sparsity)
+    if not found:
         return ""
-    share, zeros, weights = (card.sparsity[key] for key in ("overall", "zeros", "weights"))
-    rows = "\n".join(f"| {name} | {_percent(zero)} |" for name, zero in by_layer.items())
-    channels = card.sparsity.get("channels")
-    kept = ""
-    if isinstance(channels, dict):
-        listing = ", ".join(f"{name} {left}" for name, left in channels.items())
-        left = _percent(card.sparsity["multiply_adds_left"])
-        kept = f"\n\nChannels left: {listing}; {left} of the multiply-adds."
-    return f"""
-## Pruned
-
-{card.source}. Taken away: {card.sparsity["method"]}.{kept}
-
-{_percent(share)} of the weights of convolutions and dense layers are zero, {zeros:,} of \
-{weights:,}. Zeros make the file smaller once it is compressed; no model computes quicker for them.
+    text = f"\n## Pruned\n\n{card.source}. Taken away: {found['method']}.\n"
+    if "channels" in found:
+        listing = ", ".join(f"{name} {left}" for name, left in found["channels"].items())
+        share = _percent(found["multiply_adds_left"])
+        text += f"\nChannels left: {listing}; {share} of the multiply-adds.\n"
+    if found["zeros"]:
+        rows = "\n".join(f"| {layer} | {_percent(z)} |" for layer, z in found["by_layer"].items())
+        text += f"""
+{_percent(found["overall"])} of the weights of convolutions and dense layers are zero, \
+{found["zeros"]:,} of {found["weights"]:,}. Zeros make the file smaller once it is compressed; no \
+model computes quicker for them.
 
 | layer | zeros |
 |---|---|
 {rows}
 """
+    return text
 
 
 def _rows(metrics: dict[str, Any]) -> str:
