@@ -46,6 +46,17 @@ METRICS, PREDICTIONS = "metrics.json", "predictions.csv"
     help="Folder for the page, metrics.json and predictions.csv.",
 )
 @options.threshold
+@click.option(
+    "--fpr", type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Report on this false-positive rate: the model's threshold for it, and the one it takes "
+    "on these pictures.",
+)  # fmt: skip
+@options.no_guard
+@click.option(
+    "--prevalence", "prevalences", multiple=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Say how many alarms are true where such a share of faces is forged; may be repeated.",
+)  # fmt: skip
 @options.jobs
 @click.option(
     "--resamples",
@@ -67,6 +78,9 @@ def command(
     faces: str,
     out: Path,
     threshold: float | None,
+    fpr: float | None,
+    no_guard: bool,
+    prevalences: tuple[float, ...],
     jobs: int,
     resamples: int,
     seed: int,
@@ -87,6 +101,7 @@ def command(
     from mesoscope.evaluation import evaluate
     from mesoscope.heap import keep_heap
     from mesoscope.model_file import file_sha256, find_model
+    from mesoscope.report.alarms import alarm_rows
     from mesoscope.report.page import notes, write_page
     from mesoscope.report.record import write_metrics, write_predictions
 
@@ -98,6 +113,7 @@ def command(
         threshold=threshold,
         jobs=jobs,
         max_pixels=int(max_pixels * options.MEGAPIXEL),
+        guard=not no_guard,
     )
     samples = of_split(read_datasets(datasets), split, datasets)
     _try_folder(out)
@@ -108,7 +124,14 @@ def command(
             shown.update()
 
         found = evaluate(
-            samples, detector, seed=seed, resamples=resamples, conditions=conditions, watch=watch
+            samples,
+            detector,
+            seed=seed,
+            resamples=resamples,
+            conditions=conditions,
+            fpr=fpr,
+            prevalences=prevalences,
+            watch=watch,
         )
     write_metrics(found, out / METRICS)
     write_predictions(found, out / PREDICTIONS)
@@ -116,6 +139,9 @@ def command(
     for note in notes(found):
         click.echo(f"mesoscope: {note}", err=True)
     click.echo("\n".join(table(found)))
+    if fpr is not None or prevalences:
+        rows, missing = alarm_rows(found.alarms)
+        click.echo("\n".join(["", *columns(rows), *missing]))
     click.echo(f"page: {page}")
     return INPUT_FAILED if found.unreadable else DONE
 
@@ -139,24 +165,31 @@ def of_split(samples: Sequence[Sample], split: str, roots: Sequence[Path]) -> li
 
 
 def table(evaluation: Evaluation) -> list[str]:
-    """The lines of a small table: a row a source, and one of all."""
-    rows = [("source", "n", "accuracy", "AUC", "coverage")]
+    """The lines of a small table: a row a source, and one of all; wrong is among the decided."""
+    rows = [["source", "n", "accuracy", "AUC", "decided", "wrong", "coverage"]]
     sets = list(evaluation.by_source.items())
     if len(sets) > 1:
         sets.append(("all", evaluation.overall))
     for name, figures in sets:
         rows.append(
-            (
+            [
                 name,
                 str(figures.counts["n"]),
                 _shown(figures, "accuracy"),
                 _shown(figures, "auc"),
+                *(_short(figures.values[key]) for key in ("decided", "error_among_decided")),
                 f"{figures.values['coverage']:.3f}",
-            )
+            ]
         )
     mean = evaluation.mean_over_sources
     if len(sets) > 1:
-        rows.append(("mean over sources", "", _shown(mean, "accuracy"), _shown(mean, "auc"), ""))
+        rows.append(["mean over sources", "", _shown(mean, "accuracy"), _shown(mean, "auc")])
+        rows[-1] += [""] * (len(rows[0]) - len(rows[-1]))
+    return columns(rows)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines, the second column to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         "  ".join(
@@ -165,6 +198,10 @@ def table(evaluation: Evaluation) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def _short(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"
 
 
 def _shown(figures: Figures, name: str) -> str:
@@ -200,6 +237,7 @@ def _line(context: click.Context) -> str:
     for option in context.command.params:
         value = context.params.get(option.name or "")
         if isinstance(option, click.Option) and value is not None:
-            shown = f"{value:g}" if isinstance(value, float) else str(value)
-            lines.append(shlex.join([option.opts[0], shown]))
+            for one in value if option.multiple else (value,):
+                shown = f"{one:g}" if isinstance(one, float) else str(one)
+                lines.append(shlex.join([option.opts[0], shown]))
     return " \\\n  ".join(lines)

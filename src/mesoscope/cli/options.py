@@ -24,6 +24,9 @@ threshold = click.option(
     type=click.FloatRange(0, 1),
     help="One cut in place of the model's two: fake from there on.",
 )
+no_guard = click.option(
+    "--no-guard", is_flag=True, help="Decide on faces, too, that are unlike the model's training."
+)
 jobs = click.option(
     "--jobs", type=click.IntRange(0), default=0, help="Threads.  [default: one a core]"
 )

@@ -42,6 +42,11 @@ if TYPE_CHECKING:
 @options.jobs
 @options.threshold
 @click.option(
+    "--fpr", type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Fake from the model's own threshold for this false-positive rate on.",
+)  # fmt: skip
+@options.no_guard
+@click.option(
     "--fail-on", type=click.Choice(["fake"]), help="Exit with 10 where a verdict has this label."
 )
 @options.max_pixels
@@ -60,6 +65,8 @@ def command(
     table: bool | None,
     jobs: int,
     threshold: float | None,
+    fpr: float | None,
+    no_guard: bool,
     fail_on: str | None,
     max_pixels: float,
     min_face: int,
@@ -80,10 +87,12 @@ def command(
         model,
         faces=faces,
         threshold=threshold,
+        fpr=fpr,
         max_pixels=int(max_pixels * options.MEGAPIXEL),
         batch_size=batch_size,
         jobs=jobs,
         min_face_px=min_face,
+        guard=not no_guard,
     )
     summary, whole = _run(detector, paths, out, table)
     click.echo(_closing(summary, out), err=True)
@@ -150,7 +159,8 @@ def _row(verdict: Verdict) -> str:
     label = verdict.label or "–"
     if verdict.error is not None:
         return f"{label:<13}{score}  {verdict.error['message']}"
-    why = f"  ({verdict.reason})" if verdict.label is None else ""
+    told = verdict.reason in (None, "between_thresholds")  # the label says as much
+    why = "" if told else f"  ({verdict.reason})"
     return f"{label:<13}{score}  {verdict.source}{why}"
 
 
