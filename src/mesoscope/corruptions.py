@@ -179,7 +179,7 @@ CORRUPTIONS = (
     Corruption(
         "brightness", "Brightness", "% of white", (-30, -20, -10, 10, 20, 30), 0, _brightness
     ),
-    Corruption("contrast", "Contrast", "%", (-50, -30, 30, 60), 0, _contrast),
+    Corruption("contrast", "Contrast", "% of the contrast", (-50, -30, 30, 60), 0, _contrast),
     Corruption("screenshot", "Screenshot", "step", (1, 2, 3), 0, _screenshot),
     Corruption("crop", "Crop", "% of the side", (-15, -10, -5, 5, 10, 15), 0, _crop),
 )
