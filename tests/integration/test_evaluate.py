@@ -13,7 +13,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from mesoscope.model_file import file_sha256
-from mesoscope.types import ModelCard, Thresholds
+from mesoscope.types import ModelCard, OperatingPoint, Thresholds
 
 EVALUATE = [sys.executable, "-m", "mesoscope", "evaluate"]
 
@@ -27,7 +27,11 @@ def run(*arguments, **options):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A model file whose p_fake is the crop's mean brightness."""
-    card = ModelCard("brightness", "none", input_px=32, thresholds=Thresholds(0.4, 0.6, "by hand"))
+    point = OperatingPoint(0.5, 0.45, 200, 100, (0.43, 0.57), 200, 0.6, (0.53, 0.67))
+    card = ModelCard(
+        "brightness", "none", input_px=32, thresholds=Thresholds(0.4, 0.6, "by hand"),
+        operating_points=(point,),
+    )  # fmt: skip
     number = TensorProto.FLOAT
     graph = helper.make_graph(
         [
@@ -103,7 +107,7 @@ def test_figures_page_and_predictions_are_written(faces, model, tmp_path):
     assert "cut.jpg" in page
     assert f"mesoscope evaluate {faces}" in page
     header, row, last = done.stdout.splitlines()
-    assert header.split() == ["source", "n", "accuracy", "AUC", "coverage"]
+    assert header.split() == ["source", "n", "accuracy", "AUC", "decided", "wrong", "coverage"]
     assert row.split()[:2] == ["faces", "21"]
     assert f"{data['auc']:.3f} [{low:.3f}, {high:.3f}]" in row
     assert last == f"page: {out / 'report.html'}"
@@ -139,6 +143,40 @@ def test_several_sources_and_all_splits(faces, model, tmp_path):
     assert "4 of the 28 pictures are of a train split" in (tmp_path / "out/report.html").read_text()
 
 
+def test_alarms_at_a_rate_and_their_truth_at_prevalences(faces, model, tmp_path):
+    options = ("--model", model, "--out", tmp_path / "out", "--resamples", 0)
+    asked = ("--fpr", 0.5, "--prevalence", 0.001, "--prevalence", 0.1)
+    done = run(faces, *options, *asked)
+    assert done.returncode == 0, done.stderr
+    label, card, here = json.loads((tmp_path / "out/metrics.json").read_text())["alarms"]
+    assert (label["name"], label["threshold"]) == ("label", 0.6)
+    assert (card["name"], card["threshold"], card["wanted_fpr"]) == ("card", 0.45, 0.5)
+    assert (here["name"], here["false_alarms"], here["fpr"]) == ("here", 5, 0.5)
+    with (tmp_path / "out/predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    false = sum(row["label"] == "real" and float(row["p_fake"]) >= 0.45 for row in rows)
+    assert card["false_alarms"] == false
+    tpr, fpr = here["tpr"], here["fpr"]
+    assert [one["prevalence"] for one in here["true_alarms"]] == [0.001, 0.1]
+    assert here["true_alarms"][1]["share"] == pytest.approx(
+        0.1 * tpr / (0.1 * tpr + 0.9 * fpr), abs=1e-6
+    )
+    lines = done.stdout.splitlines()
+    head = next(line for line in lines if line.startswith("threshold"))
+    assert "true alarms at 0.001" in head
+    assert any(line.startswith("card's threshold, FPR 0.5") for line in lines)
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert "--prevalence 0.001 \\\n  --prevalence 0.1" in page
+    assert "true alarms at 0.1" in page
+
+
+def test_a_rate_without_enough_reals_is_said_and_not_guessed(faces, model, tmp_path):
+    done = run(faces, "--model", model, "--out", tmp_path / "o", "--resamples", 0, "--fpr", 0.01)
+    assert done.returncode == 0, done.stderr
+    assert "holds no threshold for a false-positive rate of 0.01: it has 0.5" in done.stdout
+    assert "10 reals, worth 10 of a group of their own" in done.stdout
+
+
 def test_one_class_is_measured_as_far_as_it_goes(faces, model, tmp_path):
     for path in (faces / "validation/fake").iterdir():
         path.unlink()
@@ -159,6 +197,8 @@ def test_one_class_is_measured_as_far_as_it_goes(faces, model, tmp_path):
         ({"--out": "file/below"}, 1, "cannot be written"),
         ({"--threshold": "2"}, 2, "--threshold"),
         ({"--split": "dev"}, 2, "--split"),
+        ({"--fpr": "1"}, 2, "--fpr"),
+        ({"--prevalence": "0"}, 2, "--prevalence"),
     ],
 )
 def test_what_cannot_work_is_refused_before_the_work(faces, model, tmp_path, change, code, said):

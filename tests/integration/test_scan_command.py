@@ -223,3 +223,19 @@ def test_an_interrupt_ends_with_whole_lines_and_a_summary(folder, tmp_path):
     counted = int(stderr.split(" pictures")[0].split()[-1])
     assert len(rows) - counted in (0, 1)  # the signal may fall between a line and its count
     assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--fpr", 0.123), "holds no threshold for a false-positive rate of 0.123"),
+        (("--fpr", 0.01, "--threshold", 0.5), "give one of them"),
+        (("--fpr", 0), "--fpr"),
+    ],
+)
+def test_a_rate_that_the_model_does_not_hold_is_refused(folder, options, says):
+    done = run(folder, *options)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr

@@ -13,9 +13,11 @@ from PIL import Image
 
 from mesoscope.errors import OutputError
 from mesoscope.report import plots
+from mesoscope.report.alarms import alarm_rows
 from mesoscope.report.canvas import DARK, LIGHT, png
 from mesoscope.report.mistakes import contact_sheet, worst
 from mesoscope.report.record import CLASSES, write_text
+from mesoscope.report.tables import calibration_rows, decision_rows, fit_rows
 
 if TYPE_CHECKING:
     from mesoscope.report.mistakes import Mistake
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 PAGE = "report.html"
 SHEET = "mistakes.png"
+PANELS = "reliability_by_source.png"
 _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_LISTED = 200  # unreadable files on the page; metrics.json has them all
 
@@ -117,6 +120,13 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
         _write(folder / f"{name}.png", light)
         dark = png(draw(evaluation, DARK))
         drawn[name] = Plot(_address(light, "png"), _address(dark, "png"))
+    (folder / PANELS).unlink(missing_ok=True)
+    panels = plots.reliability_by_source(evaluation, LIGHT)
+    if panels is not None:
+        light = png(panels)
+        _write(folder / PANELS, light)
+        dark = png(plots.reliability_by_source(evaluation, DARK) or panels)
+        drawn["panels"] = Plot(_address(light, "png"), _address(dark, "png"))
     kinds = worst(evaluation)
     sheet = contact_sheet(kinds, LIGHT)
     (folder / SHEET).unlink(missing_ok=True)  # of an evaluation before, when there is none now
@@ -140,6 +150,10 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
         kinds=(("Real, called fake", kinds[0]), ("Fake, called real", kinds[1])),
         sheet=sheet is not None,
         conditions=_flat(evaluation.conditions),
+        calibration=calibration_rows(evaluation),
+        decisions=decision_rows(evaluation),
+        fit=fit_rows(evaluation),
+        alarms=alarm_rows(evaluation.alarms),
         command=command,
         notes=notes(evaluation),
         most=_MOST_LISTED,

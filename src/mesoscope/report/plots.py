@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mesoscope.report.canvas import Dash, Palette
     from mesoscope.report.record import Evaluation
 
+MOST_PANELS = 12  # more are too small to be read
 MOST_SOURCES = 8  # more lines cannot be told apart
 _BARS = 40
 Steps = Literal["default", "steps-pre"]
@@ -81,6 +82,52 @@ def reliability(evaluation: Evaluation, palette: Palette) -> Figure:
     below.bar(curve.edges[:-1], curve.samples, width=width, align="edge", color=palette.lines[0],
               edgecolor=palette.paper, linewidth=0.8)  # fmt: skip
     return figure
+
+
+def reliability_by_source(evaluation: Evaluation, palette: Palette) -> Figure | None:
+    """The same for each source, side by side, with the range that chance alone would give.
+
+    Bars reach from the 2.5 % to the 97.5 % quantile of the share of fakes that a bin of so many
+    faces shows where its ``p_fake`` is right: a point outside of its bar is not chance.
+
+    Returns:
+        The figure; ``None`` where there are fewer than two sources, or too many to be seen.
+    """
+    names = [name for name in evaluation.by_source if columns(evaluation, name)[0].size]
+    if not 1 < len(names) <= MOST_PANELS:
+        return None
+    across = min(3, len(names))
+    down = -(-len(names) // across)
+    figure = blank(palette, width=3.1 * across, height=3.2 * down)
+    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    for axes, name in zip(panels.flat, names, strict=False):
+        _panel(axes, evaluation, name, palette)
+    for axes in list(panels.flat)[len(names) :]:
+        axes.set_visible(False)
+    figure.supxlabel("p_fake, mean of the bin", color=palette.ink, fontsize=10)
+    figure.supylabel("share of fakes", color=palette.ink, fontsize=10)
+    return figure
+
+
+def _panel(axes: Axes, evaluation: Evaluation, name: str, palette: Palette) -> None:
+    truth, p_fake = columns(evaluation, name)
+    curve = metrics.reliability(truth, p_fake)
+    full = curve.samples > 0
+    x, y, n = curve.mean_p_fake[full], curve.share_fake[full], curve.samples[full]
+    draw = np.random.default_rng(0)
+    low, high = np.quantile(draw.binomial(n, x, (2000, x.size)) / n, [0.025, 0.975], axis=0)
+    dress(axes, palette)
+    axes.plot([0, 1], [0, 1], color=palette.quiet, linewidth=1, linestyle=":")
+    axes.vlines(x, low, high, color=palette.lines[4], linewidth=5, alpha=0.45)
+    axes.plot(x, y, color=palette.ink, linewidth=0.8, alpha=0.6)
+    axes.scatter(x, y, s=6 + 120 * n / n.sum(), color=palette.ink, zorder=3)
+    _unit(axes)
+    ece = metrics.measure(truth, p_fake)["ece"]
+    chance = evaluation.by_source[name].values["ece_by_chance"]
+    text = f"ECE {ece:.3f}, by chance {chance:.3f}\nn = {truth.size:,}"
+    axes.text(0.03, 0.97, text, color=palette.ink, va="top", fontsize=7.5,
+              transform=axes.transAxes)  # fmt: skip
+    axes.set_title(drawable(name), color=palette.ink, fontsize=9, parse_math=False)
 
 
 def scores(evaluation: Evaluation, palette: Palette) -> Figure:
