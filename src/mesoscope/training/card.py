@@ -77,6 +77,30 @@ Licence of the weights: {card.licence or "none given"}.
 """
 
 
+def figures_for_card(metrics: dict[str, Any]) -> dict[str, Any]:
+    """What of an evaluation on the validation split the model file itself carries.
+
+    Args:
+        metrics: :meth:`mesoscope.report.record.Evaluation.to_dict` of the exported file.
+    """
+    keys = (
+        "n", "accuracy", "auc", "eer", "ece", "ece_by_chance", "ece_by_chance_high", "decided",
+        "error_among_decided",
+    )  # fmt: skip
+
+    def short(entry: dict[str, Any]) -> dict[str, Any]:
+        kept = {key: entry[key] for key in keys}
+        kept["intervals"] = {k: entry["intervals"][k] for k in ("accuracy", "auc")}
+        return kept
+
+    return {
+        "conditions": "validation split, which also chose the epoch, the calibration and the "
+        "thresholds",
+        **short(metrics),
+        "by_source": {name: short(entry) for name, entry in metrics["by_source"].items()},
+    }
+
+
 def _guard(card: ModelCard) -> str:
     if card.guard is None:
         return "not known: the file has no guard"

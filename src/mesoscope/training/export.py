@@ -11,7 +11,6 @@ import contextlib
 import copy
 import dataclasses
 import logging
-import os
 import warnings
 from typing import TYPE_CHECKING
 
@@ -20,10 +19,12 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from mesoscope.errors import ModelMismatch, OutputError
-from mesoscope.model_file import CARD_KEY, graph_sha256, read_card
+from mesoscope.errors import ModelMismatch
+from mesoscope.model_file import graph_sha256, read_card
 from mesoscope.scorer import GUARD_OUTPUT, OnnxScorer, Scores, check_pictures
 from mesoscope.training import graph
+from mesoscope.training.cost import multiply_adds
+from mesoscope.training.model_writing import beside, put, with_card, writing
 from mesoscope.training.nets import parameter_count
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def export(
         out: The ``.onnx`` file; written under another name and renamed, so a file that stands
             there is replaced whole or not at all.
         card: What is known of the model. ``calibration``, ``guard``, ``self_check``,
-            ``graph_sha256`` and ``parameters`` are set here.
+            ``graph_sha256``, ``parameters`` and ``multiply_adds`` are set here.
         calibration: Of the logit; its scale must be positive.
         check_crops: Faces to compare on, ``(n, S, S, 3) uint8``.
         guard: How far a crop is from the training, see :mod:`mesoscope.training.familiarity`;
@@ -117,22 +118,19 @@ def export(
         calibration=calibration,
         guard=None if guard is None else guard.record,
         parameters=parameter_count(net),
+        multiply_adds=multiply_adds(model),
         graph_sha256=graph_sha256(model.SerializeToString()),
         self_check=(),
     )
-    fresh = _beside(out)
-    try:
-        with _writing(out):
-            fresh.write_bytes(_with_card(model, card))
+    with beside(out) as fresh:
+        with writing(out):
+            fresh.write_bytes(with_card(model, card))
         scorer = OnnxScorer(fresh)
         for crops in (check_crops, check_pictures()):
             _compare(judging, scorer, crops, out)
         answers = scorer.score(check_pictures()).p_fake
         card = dataclasses.replace(card, self_check=tuple(round(float(p), 7) for p in answers))
-        _put(fresh, out, _with_card(model, card))
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
+        put(fresh, out, with_card(model, card))
     return card
 
 
@@ -153,12 +151,11 @@ def stamp(path: Path, card: ModelCard) -> ModelCard:
     old = read_card(path)
     measured = ("calibration", "guard", "self_check", "graph_sha256", "parameters")
     card = dataclasses.replace(card, **{name: getattr(old, name) for name in measured})
-    fresh = _beside(path)
-    try:
-        _put(fresh, path, _with_card(onnx.load(path), card))
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
+    model = onnx.load(path)
+    counted = old.multiply_adds or multiply_adds(model)
+    card = dataclasses.replace(card, multiply_adds=counted)
+    with beside(path) as fresh:
+        put(fresh, path, with_card(model, card))
     return card
 
 
@@ -181,26 +178,6 @@ def _to_onnx(judging: Judging, side_px: int) -> onnx.ModelProto:
     graph.optimise(model)
     onnx.checker.check_model(model, full_check=True)
     return model
-
-
-def _with_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
-    del model.metadata_props[:]
-    model.metadata_props.add(key=CARD_KEY, value=card.to_json())
-    return bytes(model.SerializeToString())
-
-
-def _beside(out: Path) -> Path:
-    return out.with_name(f".{out.name}.{os.getpid()}.writing")
-
-
-def _put(fresh: Path, out: Path, data: bytes) -> None:
-    """Write under another name, wait for the disk, rename: the file is the old one or the new."""
-    with _writing(out):
-        with fresh.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(out)
 
 
 def _compare(judging: Judging, scorer: OnnxScorer, crops: Pixels, out: Path) -> None:
@@ -227,14 +204,6 @@ def _compare(judging: Judging, scorer: OnnxScorer, crops: Pixels, out: Path) -> 
                         f"{out}: not written: {name} in ONNX Runtime differs from torch by "
                         f"{difference:.2g}, and {TOLERANCE} is allowed; are all weights finite?"
                     )
-
-
-@contextlib.contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{out}: the model cannot be written: {error}") from error
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from lightning_fabric import Fabric
@@ -14,7 +14,7 @@ from mesoscope.evaluation import evaluate
 from mesoscope.model_file import model_id
 from mesoscope.report.record import write_metrics, write_text
 from mesoscope.training import checkpoint, familiarity
-from mesoscope.training.card import model_card_markdown
+from mesoscope.training.card import figures_for_card, model_card_markdown
 from mesoscope.training.dataset import plain_crop
 from mesoscope.training.decide import decide, operating_points
 from mesoscope.training.export import export, stamp
@@ -108,7 +108,7 @@ def finish(
     card = dataclasses.replace(
         card,
         metrics={
-            **_for_card(metrics),
+            **figures_for_card(metrics),
             **decision.measured,
             "false_positive_rates": false_alarms,
         },
@@ -134,22 +134,3 @@ def describe(data: Survey, recipe: Recipe) -> str:
     if data.repeated:
         text += f" {len(data.repeated)} pictures that validation holds too were left out."
     return f"{text} {' '.join(recipe.notes.split())}".strip()
-
-
-def _for_card(metrics: dict[str, Any]) -> dict[str, Any]:
-    keys = (
-        "n", "accuracy", "auc", "eer", "ece", "ece_by_chance", "ece_by_chance_high", "decided",
-        "error_among_decided",
-    )  # fmt: skip
-
-    def short(entry: dict[str, Any]) -> dict[str, Any]:
-        kept = {key: entry[key] for key in keys}
-        kept["intervals"] = {k: entry["intervals"][k] for k in ("accuracy", "auc")}
-        return kept
-
-    return {
-        "conditions": "validation split, which also chose the epoch, the calibration and the "
-        "thresholds",
-        **short(metrics),
-        "by_source": {name: short(entry) for name, entry in metrics["by_source"].items()},
-    }

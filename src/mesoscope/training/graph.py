@@ -16,7 +16,10 @@ from onnx.reference import ReferenceEvaluator
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["fold_constants", "fold_division", "optimise", "pair_columns", "pool_before_norm"]
+__all__ = [
+    *("fold_constants", "fold_division", "optimise", "pair_columns", "pool_before_norm"),
+    *("attributes", "constants", "readers", "replace_nodes", "strip"),
+]
 
 LANES = 16  # numbers that a processor with AVX-512 takes at once
 
@@ -27,7 +30,7 @@ def optimise(model: onnx.ModelProto) -> None:
     fold_division(model)
     pool_before_norm(model)
     pair_columns(model)
-    _strip(model)
+    strip(model)
 
 
 def fold_constants(model: onnx.ModelProto) -> None:
@@ -35,7 +38,7 @@ def fold_constants(model: onnx.ModelProto) -> None:
 
     Such as the first dense layer's weights summed over places, which the evidence map needs.
     """
-    known = _constants(model)
+    known = constants(model)
     kept = []
     for node in model.graph.node:
         if node.input and all(name in known for name in node.input if name):
@@ -55,7 +58,7 @@ def fold_constants(model: onnx.ModelProto) -> None:
                 model.graph.initializer.append(numpy_helper.from_array(known[name], name))
         else:
             kept.append(node)
-    _replace_nodes(model, kept)
+    replace_nodes(model, kept)
 
 
 def fold_division(model: onnx.ModelProto) -> None:
@@ -64,17 +67,17 @@ def fold_division(model: onnx.ModelProto) -> None:
     Padding is zero before and after. Only where convolutions alone read the quotient, and each
     of their weights has no other reader.
     """
-    readers, known, outputs = _readers(model), _constants(model), _outputs(model)
+    read_by, known, outputs = readers(model), constants(model), _outputs(model)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in list(model.graph.node):
         if node.op_type != "Div" or node.input[1] not in known or known[node.input[1]].size != 1:
             continue
-        after = [] if node.output[0] in outputs else readers.get(node.output[0], [])
+        after = [] if node.output[0] in outputs else read_by.get(node.output[0], [])
         if not after or not all(
             reader.op_type == "Conv"
             and reader.input[0] == node.output[0]
             and reader.input[1] in known
-            and len(readers[reader.input[1]]) == 1
+            and len(read_by[reader.input[1]]) == 1
             for reader in after
         ):
             continue
@@ -92,12 +95,12 @@ def pool_before_norm(model: onnx.ModelProto) -> None:
     A maximum and a rising straight line commute, so a quarter or a sixteenth of the values is
     normalised. One channel that the norm turns upside down keeps its block as it is.
     """
-    readers, known = _readers(model), _constants(model)
+    read_by, known = readers(model), constants(model)
     nodes, outputs = list(model.graph.node), _outputs(model)
     for norm in list(nodes):
         if norm.op_type != "BatchNormalization" or norm.input[1] not in known:
             continue
-        after = readers.get(norm.output[0], [])
+        after = read_by.get(norm.output[0], [])
         if len(after) != 1 or after[0].op_type != "MaxPool" or norm.output[0] in outputs:
             continue
         if (known[norm.input[1]] < 0).any():
@@ -108,7 +111,7 @@ def pool_before_norm(model: onnx.ModelProto) -> None:
         norm.input[0], norm.output[0] = between, behind
         i, j = nodes.index(norm), nodes.index(pool)
         nodes[i], nodes[j] = pool, norm
-    _replace_nodes(model, nodes)
+    replace_nodes(model, nodes)
 
 
 def pair_columns(model: onnx.ModelProto) -> None:
@@ -120,7 +123,7 @@ def pair_columns(model: onnx.ModelProto) -> None:
     half the even columns, of the second half the odd ones. Pooling then takes two rows, and a
     maximum the two halves. Only where the convolution feeds ReLU and pool alone.
     """
-    readers, known = _readers(model), _constants(model)
+    read_by, known = readers(model), constants(model)
     outputs = {output.name for output in model.graph.output}
     nodes = list(model.graph.node)
     for conv in list(nodes):
@@ -128,7 +131,7 @@ def pair_columns(model: onnx.ModelProto) -> None:
             continue
         chain = [conv]
         for kind in ("Relu", "MaxPool"):
-            after = readers.get(chain[-1].output[0], [])
+            after = read_by.get(chain[-1].output[0], [])
             if len(after) == 1 and after[0].op_type == kind and chain[-1].output[0] not in outputs:
                 chain.append(after[0])
         if len(chain) < 3 or not _halves(chain[-1]):
@@ -136,7 +139,7 @@ def pair_columns(model: onnx.ModelProto) -> None:
         at = nodes.index(conv)
         nodes = [node for node in nodes if node not in chain]
         nodes[at:at] = _paired(model, conv, chain[-1].output[0], known)
-    _replace_nodes(model, nodes)
+    replace_nodes(model, nodes)
 
 
 def _pairs(conv: onnx.NodeProto, known: dict[str, NDArray[np.float32]]) -> bool:
@@ -146,7 +149,7 @@ def _pairs(conv: onnx.NodeProto, known: dict[str, NDArray[np.float32]]) -> bool:
     if known[conv.input[1]].ndim != 4:
         return False
     filters, _, high, wide = known[conv.input[1]].shape
-    has = _attributes(conv)
+    has = attributes(conv)
     return (
         2 * filters <= LANES
         and high == wide
@@ -160,7 +163,7 @@ def _pairs(conv: onnx.NodeProto, known: dict[str, NDArray[np.float32]]) -> bool:
 
 
 def _halves(pool: onnx.NodeProto) -> bool:
-    has = _attributes(pool)
+    has = attributes(pool)
     return (
         list(has["kernel_shape"]) == [2, 2] == list(has.get("strides", []))
         and not any(has.get("pads", []))
@@ -206,33 +209,37 @@ def _paired(
     ]
 
 
-def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    """A node's attributes by name."""
     return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
 
 
-def _constants(model: onnx.ModelProto) -> dict[str, NDArray[np.float32]]:
+def constants(model: onnx.ModelProto) -> dict[str, NDArray[np.float32]]:
+    """The graph's weights by name."""
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
-def _readers(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
-    readers: dict[str, list[onnx.NodeProto]] = {}
+def readers(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
+    """The nodes that read each tensor."""
+    found: dict[str, list[onnx.NodeProto]] = {}
     for node in model.graph.node:
         for name in node.input:
-            readers.setdefault(name, []).append(node)
-    return readers
+            found.setdefault(name, []).append(node)
+    return found
 
 
 def _outputs(model: onnx.ModelProto) -> set[str]:
     return {output.name for output in model.graph.output}
 
 
-def _replace_nodes(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
+def replace_nodes(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
+    """Let the graph consist of copies of these."""
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del model.graph.node[:]
     model.graph.node.extend(copies)
 
 
-def _strip(model: onnx.ModelProto) -> None:
+def strip(model: onnx.ModelProto) -> None:
     """Leave out unused weights, shapes between nodes (now wrong), and the exporter's notes."""
     graph = model.graph
     used = {name for node in graph.node for name in node.input}

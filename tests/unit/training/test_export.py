@@ -19,7 +19,7 @@ from mesoscope.errors import ModelError, ModelMismatch, OutputError
 from mesoscope.model_file import read_card, verify_bytes
 from mesoscope.scorer import OnnxScorer, check_pictures, self_check
 from mesoscope.training import export as export_module
-from mesoscope.training import graph
+from mesoscope.training import graph, model_writing
 from mesoscope.training.export import Judging, export, stamp
 from mesoscope.training.nets import NETWORKS, build
 from mesoscope.types import Calibration, ModelCard
@@ -224,7 +224,7 @@ def test_disk_that_is_full_is_an_output_error_and_leaves_nothing(cheap, tmp_path
     def full(_fd):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export_module.os, "fsync", full)
+    monkeypatch.setattr(model_writing.os, "fsync", full)
     with pytest.raises(OutputError, match="No space left"):
         export(net, tmp_path / "m.onnx", card, CALIBRATION, check_crops=noise(1))
     assert list(tmp_path.iterdir()) == []

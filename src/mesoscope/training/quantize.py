@@ -1,0 +1,345 @@
+"""From a model file in floats to one that computes in 8-bit integers, measured beside it.
+
+Static quantisation (Jacob et al., *Quantization and training of neural networks for efficient
+integer-arithmetic-only inference*, CVPR 2018): each weight and each value between two layers is
+kept in 8 bits. Ranges of weights are their own, one a filter; ranges of values are those that real
+faces of the train split take. The file holds standard ONNX operations (QuantizeLinear and
+DequantizeLinear around each layer), which ONNX Runtime fuses into integer kernels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+
+from mesoscope.data.manifest import read_datasets, require_both_classes
+from mesoscope.detector import Detector
+from mesoscope.errors import ModelError, ModelMismatch
+from mesoscope.evaluation import evaluate
+from mesoscope.model_file import graph_sha256, model_id, read_card
+from mesoscope.scorer import OnnxScorer, Scores, check_pictures
+from mesoscope.speed import faces_per_second
+from mesoscope.training import integers
+from mesoscope.training.card import figures_for_card
+from mesoscope.training.cost import multiply_adds
+from mesoscope.training.dataset import draw
+from mesoscope.training.graph import strip
+from mesoscope.training.model_writing import beside, put, with_card, writing
+from mesoscope.training.recipe import DataKeys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from mesoscope.data.manifest import Sample
+    from mesoscope.report.record import Evaluation
+    from mesoscope.types import Json, ModelCard, Pixels, Verdict
+
+    Count = Callable[[Iterable[object], int, str], Iterable[object]]
+
+__all__ = ["Comparison", "Side", "compare", "quantize"]
+
+T = TypeVar("T")
+
+# Two products of a byte and a weight of 8 bits can add up to more than 16 bits hold, and processors
+# without VNNI add them in 16. With weights of 7 bits all processors give the same answers.
+WEIGHT_BITS = 7
+
+
+class Side(NamedTuple):
+    """One of two models that are compared.
+
+    Attributes:
+        accuracy: On the validation split, mean over sources, cut at one half.
+        auc: Likewise.
+        size_bytes: Of the file.
+        faces_per_second: On one core of this machine, one crop a call.
+    """
+
+    accuracy: float
+    auc: float
+    size_bytes: int
+    faces_per_second: float
+
+
+class Comparison(NamedTuple):
+    """The original and its quantised copy, measured in one run.
+
+    Attributes:
+        original: In floats.
+        quantised: In integers.
+        moved: Root mean square difference of ``p_fake`` between the two.
+        other_labels: Share of pictures whose label differs.
+        n: Validation pictures.
+    """
+
+    original: Side
+    quantised: Side
+    moved: float
+    other_labels: float
+    n: int
+
+
+def quantize(
+    model: Path,
+    roots: Sequence[Path],
+    out: Path,
+    *,
+    name: str,
+    faces: int = 256,
+    seed: int = 0,
+    max_loss: float = 0.01,
+    allow_loss: bool = False,
+    count: Count = lambda items, _total, _what: items,
+) -> Comparison:
+    """Write a quantised copy of a model, unless it judges worse.
+
+    Args:
+        model: A model file in floats.
+        roots: Data sets: ranges are read off their train split, the copy is judged on their
+            validation split.
+        out: The ``.onnx`` file to write; replaced whole or not at all.
+        name: Of the copy, for its card.
+        faces: Crops of the train split that set the ranges, each source and class alike.
+        seed: Of their choice.
+        max_loss: What accuracy or AUC, means over sources, may lose.
+        allow_loss: Write the copy even where it loses more.
+        count: Wraps work for a progress bar: ``(items, total, what) → items``.
+
+    Returns:
+        Both sides, measured through the one path.
+
+    Raises:
+        ModelError: Not a model file, quantised already, or nothing in it is worth quantising.
+        ModelMismatch: It loses more than ``max_loss``. Nothing is written.
+        DatasetError: No train or validation split, or one without reals or fakes.
+        SourceError: A picture chosen for the ranges cannot be read.
+        OutputError: The disk is full, or the folder cannot be written.
+    """
+    card = read_card(model)
+    if card.quantisation:
+        raise ModelError(f"{model}: is quantised already: give the model that it was made from")
+    where = ", ".join(str(root) for root in roots)
+    samples = read_datasets(roots)
+    for split in ("train", "validation"):
+        require_both_classes(samples, split, where)
+    validation = [s for s in samples if s.split == "validation"]
+    crops = _gather(card, [s for s in samples if s.split == "train"], faces, seed, count)
+    graph = onnx.load(model)
+    integer, layers = in_integers(graph, crops)
+    if not layers:
+        raise ModelError(f"{model}: no layer of it is wide enough to be quicker in integers")
+    card = dataclasses.replace(
+        card,
+        name=name,
+        source=f"{model_id(model)}, quantised; {card.source}",
+        multiply_adds=multiply_adds(graph),
+        graph_sha256=graph_sha256(integer.SerializeToString()),
+        self_check=(),
+        metrics={},
+        quantisation={
+            **layers,
+            "calibrated_on": f"{len(crops)} faces of the train split, each source and class alike",
+            "seed": seed,
+            "original": model_id(model),
+            "original_graph_sha256": card.graph_sha256,
+        },
+    )
+    with beside(out) as fresh:
+        with writing(out):
+            fresh.write_bytes(with_card(integer, card))
+        found, pairs = compare(model, fresh, validation, count=count)
+        _refuse_loss(out, found, max_loss, allow_loss=allow_loss)
+        answers = OnnxScorer(fresh).score(check_pictures()).p_fake
+        card = dataclasses.replace(
+            card,
+            self_check=tuple(round(float(p), 7) for p in answers),
+            metrics=figures_for_card(pairs[1].to_dict()),
+        )
+        put(fresh, out, with_card(integer, card))
+    return found
+
+
+def in_integers(model: onnx.ModelProto, crops: Pixels) -> tuple[onnx.ModelProto, dict[str, Json]]:
+    """Quantise a graph.
+
+    Args:
+        model: In floats; not changed.
+        crops: ``(n, S, S, 3) uint8``: their values set the ranges.
+
+    Returns:
+        The graph, and which layers compute in what, for the card; empty where none does.
+    """
+    work = onnx.ModelProto.FromString(model.SerializeToString())
+    for number, node in enumerate(work.graph.node):
+        node.name = f"{node.op_type}_{number}"
+    integers.pool_globally(work)
+    integers.widen_first(work)
+    strip(work)
+    nodes = integers.chosen(work)
+    convolutions = [node for node in work.graph.node if node.op_type == "Conv"]
+    chosen = [node for node in convolutions if node.name in nodes]
+    if not chosen:
+        return model, {}
+    bytes_in: dict[str, list[dict[str, NDArray[np.generic]]]] = {}
+    if any(node.input[0] == integers.SEEN for node in chosen):  # grey levels are bytes already
+        bytes_in[integers.SEEN] = [
+            {"scale": np.ones(1, np.float32), "zero_point": np.zeros(1, np.uint8)}
+        ]
+    with TemporaryDirectory() as folder, _quiet():
+        target = Path(folder) / "integers.onnx"
+        quantize_static(
+            work,
+            target,
+            _Faces(crops),
+            quant_format=QuantFormat.QDQ,
+            nodes_to_quantize=nodes,
+            per_channel=True,
+            reduce_range=True,  # WEIGHT_BITS
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            extra_options={
+                "ActivationSymmetric": False,
+                "WeightSymmetric": True,
+                "TensorQuantOverrides": bytes_in,
+            },
+        )
+        done = onnx.load(target)
+    integers.feed_bytes(done)
+    dense = integers.shrink_dense(done)
+    strip(done)
+    onnx.checker.check_model(done, full_check=True)
+    return done, {
+        "format": "static, 8-bit integers, QDQ",
+        "activations": "uint8, one range a layer",
+        "weights": f"int8, one range a filter, {WEIGHT_BITS} bits used",
+        "convolutions": len(chosen),
+        "convolutions_in_floats": len(convolutions) - len(chosen),
+        "dense_weights_in_int8": len(dense),
+    }
+
+
+def compare(
+    original: Path,
+    quantised: Path,
+    samples: Sequence[Sample],
+    *,
+    resamples: int = 1000,
+    count: Count = lambda items, _total, _what: items,
+) -> tuple[Comparison, tuple[Evaluation, Evaluation]]:
+    """Judge the same pictures with two model files, and measure the speed of both in turns.
+
+    Args:
+        original: In floats.
+        quantised: In integers.
+        samples: Labelled pictures, each taken as one face.
+        resamples: Of the bootstrap behind the intervals.
+        count: Wraps work for a progress bar.
+
+    Returns:
+        The comparison, and the evaluations of both.
+    """
+    rates = faces_per_second([OnnxScorer(path) for path in (original, quantised)])
+    sides, found = [], []
+    for path, rate, what in zip(
+        (original, quantised), rates, ("the original", "the quantised"), strict=True
+    ):
+        ticks = iter(count(range(len(samples)), len(samples), f"evaluating {what}"))
+
+        def tick(_verdict: Verdict, ticks: Iterator[object] = ticks) -> None:
+            next(ticks, None)
+
+        one = evaluate(samples, Detector(path, faces="whole"), resamples=resamples, watch=tick)
+        values = one.mean_over_sources.values
+        sides.append(Side(values["accuracy"], values["auc"], path.stat().st_size, rate))
+        found.append(one)
+    pairs = list(zip(found[0].predictions, found[1].predictions, strict=True))
+    moved = [a.p_fake - b.p_fake for a, b in pairs if a.p_fake is not None and b.p_fake is not None]
+    other = [a.verdict != b.verdict for a, b in pairs]
+    rms = float(np.sqrt(np.mean(np.square(moved))))
+    comparison = Comparison(sides[0], sides[1], rms, float(np.mean(other)), len(pairs))
+    return comparison, (found[0], found[1])
+
+
+def _refuse_loss(out: Path, found: Comparison, max_loss: float, *, allow_loss: bool) -> None:
+    for what in ("accuracy", "auc"):
+        before, after = getattr(found.original, what), getattr(found.quantised, what)
+        if before - after > max_loss and not allow_loss:
+            raise ModelMismatch(
+                f"{out}: not written: {what} falls from {before:.4f} to {after:.4f} on validation, "
+                f"and {max_loss:g} is allowed (--max-loss): calibrate on more faces (--faces), or "
+                "take it as it is with --allow-loss"
+            )
+
+
+class _Recorder:
+    """A scorer that keeps the crops it is given: those are what the one path makes of pictures."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self.card, self.model_id = card, f"{card.name}@crops"
+        self.crops: list[Pixels] = []
+
+    def score(self, crops: Pixels, *, heat: bool = False) -> Scores:  # noqa: ARG002 - a Scorer's
+        """Keep them and answer nothing in particular."""
+        self.crops.extend(crops)
+        half = np.full(len(crops), 0.5, np.float32)
+        return Scores(half, np.zeros_like(half), None)
+
+
+class _Faces(CalibrationDataReader):  # type: ignore[misc]
+    """Hands crops to ONNX Runtime's calibration, one a call."""
+
+    def __init__(self, crops: Pixels) -> None:
+        self._left = iter(crops)
+
+    def get_next(self) -> dict[str, Pixels] | None:
+        """The next crop as a batch of one; ``None`` at the end."""
+        crop = next(self._left, None)
+        return None if crop is None else {"crops": crop[None]}
+
+
+def _gather(
+    card: ModelCard, train: Sequence[Sample], faces: int, seed: int, count: Count
+) -> Pixels:
+    """Crops of train pictures, each source and class alike: ``(n, S, S, 3) uint8``."""
+    keys = DataKeys(images_per_epoch=min(faces, len(train)), source_power=0.0)
+    picks = dict.fromkeys(draw(train, keys, np.random.default_rng(seed)).tolist())
+    recorder = _Recorder(card)
+    sources = [train[i].path for i in picks]
+    verdicts = Detector(recorder, faces="whole", jobs=1).check_many(sources)
+    for _ in count(verdicts, len(sources), "reading faces"):
+        pass
+    if not recorder.crops:
+        raise ModelError(
+            f"{card.name}: no face of the train split could be cropped to calibrate on"
+        )
+    return np.stack(recorder.crops)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the quantiser's advice from the user, and put the root logger back after.
+
+    It recommends a preparation that the exporter has done, and installs a handler to say so.
+    """
+    before, handlers = logging.root.manager.disable, logging.root.handlers[:]
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+        logging.root.handlers[:] = handlers
