@@ -31,7 +31,8 @@ class Corruption:
     Attributes:
         name: Short, as in ``robustness.csv``.
         title: As in a plot.
-        unit: Of the levels.
+        unit: Of the levels, as under a plot's axis.
+        says: How a level is told in words, with ``{}`` for its number.
         levels: From mild to hard; from negative to positive where it goes both ways.
         nothing: The level that changes nothing; ``None`` where there is none.
         apply: ``(pixels, level, rng)`` → pixels; ``(H, W, 3) uint8`` RGB both, sizes may differ.
@@ -40,6 +41,7 @@ class Corruption:
     name: str
     title: str
     unit: str
+    says: str
     levels: tuple[float, ...]
     nothing: float | None
     apply: Apply
@@ -52,6 +54,10 @@ class Corruption:
     def shown(self, level: float) -> str:
         """A level as it is written: with its sign where the corruption goes both ways."""
         return f"{level:+g}" if self.both_ways else f"{level:g}"
+
+    def told(self, level: float) -> str:
+        """A level in words."""
+        return self.says.format(self.shown(level))
 
 
 def corrupt(pixels: Pixels, corruption: Corruption, level: float, *, seed: int = 0) -> Pixels:
@@ -171,15 +177,22 @@ def _crop(pixels: Pixels, percent: float, rng: np.random.Generator) -> Pixels:
 
 
 CORRUPTIONS = (
-    Corruption("jpeg", "JPEG", "quality", (95, 90, 80, 70, 60, 50, 40, 30), None, _jpeg),
-    Corruption("resize", "Resized and back", "% of the size", (75, 50, 33, 25), 100, _resize),
-    Corruption("shrink", "Shrunk", "px, longest side", (128, 96, 64, 48), None, _shrink),
-    Corruption("blur", "Gaussian blur", f"σ in px of {FACE_PX}", (0.5, 1, 1.5, 2, 3), 0, _blur),
-    Corruption("noise", "Gaussian noise", "σ in grey levels", (2, 4, 8, 12, 16), 0, _noise),
-    Corruption(
-        "brightness", "Brightness", "% of white", (-30, -20, -10, 10, 20, 30), 0, _brightness
-    ),
-    Corruption("contrast", "Contrast", "% of the contrast", (-50, -30, 30, 60), 0, _contrast),
-    Corruption("screenshot", "Screenshot", "step", (1, 2, 3), 0, _screenshot),
-    Corruption("crop", "Crop", "% of the side", (-15, -10, -5, 5, 10, 15), 0, _crop),
-)
+    Corruption("jpeg", "JPEG", "quality", "quality {}",
+               (95, 90, 80, 70, 60, 50, 40, 30), None, _jpeg),
+    Corruption("resize", "Resized and back", "% of the size", "{} % of the size",
+               (75, 50, 33, 25), 100, _resize),
+    Corruption("shrink", "Shrunk", "longest side, px", "longest side {} px",
+               (128, 96, 64, 48), None, _shrink),
+    Corruption("blur", "Gaussian blur", f"σ, px of a face of {FACE_PX}", "σ {} px",
+               (0.5, 1, 1.5, 2, 3), 0, _blur),
+    Corruption("noise", "Gaussian noise", "σ, grey levels", "σ {} grey levels",
+               (2, 4, 8, 12, 16), 0, _noise),
+    Corruption("brightness", "Brightness", "% of white", "{} % of white",
+               (-30, -20, -10, 10, 20, 30), 0, _brightness),
+    Corruption("contrast", "Contrast", "% of the contrast", "{} %",
+               (-50, -30, 30, 60), 0, _contrast),
+    Corruption("screenshot", "Screenshot", "step", "step {}",
+               (1, 2, 3), 0, _screenshot),
+    Corruption("crop", "Crop", "% of the side", "{} % of the side",
+               (-15, -10, -5, 5, 10, 15), 0, _crop),
+)  # fmt: skip

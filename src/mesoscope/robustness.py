@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mesoscope.corruptions import Corruption
     from mesoscope.data.manifest import Sample
     from mesoscope.detector import Detector
-    from mesoscope.types import Json, Pixels, Verdict
+    from mesoscope.types import Pixels, Verdict
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
@@ -151,9 +151,11 @@ def measure(
     judged: Sequence[Judged],
     *,
     n_planned: int,
+    model: str,
+    split: str,
+    limit: int = LIMIT,
     seed: int = 0,
     resamples: int = 1000,
-    conditions: Mapping[str, Json] | None = None,
 ) -> Robustness:
     """Figures of each level, by source and as means over sources, with intervals.
 
@@ -163,9 +165,11 @@ def measure(
     Args:
         judged: From :func:`judge_changed`, all or as far as it came.
         n_planned: Pictures that were chosen.
+        model: The detector's model, for the record.
+        split: Where the pictures stand, for the record.
+        limit: Pictures of a source and class, for the record.
         seed: Of the resamples.
         resamples: How many; 0 leaves the intervals out.
-        conditions: What only the caller knows; kept in the result.
     """
     done = [one for one in judged if one.answers]
     by_source: dict[str, list[_Measured]] = {}
@@ -183,7 +187,13 @@ def measure(
         n_planned=n_planned,
         n_done=len(done),
         n_unreadable=len(judged) - len(done),
-        conditions={"seed": seed, "resamples": resamples, **(conditions or {})},
+        conditions={
+            "model": model,
+            "split": split,
+            "limit": limit,
+            "seed": seed,
+            "resamples": resamples,
+        },
     )
 
 

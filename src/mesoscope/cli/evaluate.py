@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import shlex
 import tempfile
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from mesoscope.cli import options
 from mesoscope.cli.bars import bar
-from mesoscope.cli.main import DONE, INPUT_FAILED
+from mesoscope.cli.main import DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.errors import DatasetError, OutputError
 
 if TYPE_CHECKING:
@@ -21,9 +23,10 @@ if TYPE_CHECKING:
 
     from mesoscope.data.manifest import Sample
     from mesoscope.report.record import Evaluation, Figures
+    from mesoscope.report.robustness import Robustness
     from mesoscope.types import Json, Verdict
 
-METRICS, PREDICTIONS = "metrics.json", "predictions.csv"
+METRICS, PREDICTIONS, ROBUSTNESS = "metrics.json", "predictions.csv", "robustness.csv"
 
 
 @click.command("evaluate")
@@ -68,6 +71,18 @@ METRICS, PREDICTIONS = "metrics.json", "predictions.csv"
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap."
 )
+@click.option(
+    "--robustness",
+    is_flag=True,
+    help="Judge some of the pictures compressed, resized, blurred, cropped and the like, too.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(0),
+    default=100,
+    show_default=True,
+    help="With --robustness: pictures of a source and class; 0 takes all.",
+)
 @options.max_pixels
 @click.pass_context
 def command(
@@ -84,6 +99,8 @@ def command(
     jobs: int,
     resamples: int,
     seed: int,
+    robustness: bool,
+    limit: int,
     max_pixels: float,
 ) -> int:
     """Measure a model on labelled pictures.
@@ -91,11 +108,13 @@ def command(
     A DATASET is a folder with validation/real, validation/fake and the like, or with a
     manifest.csv. Writes metrics.json, predictions.csv, plots, and report.html, which shows all of
     it and opens without a network. Exit codes: 0 done, 1 some pictures could not be read, 2
-    usage or data set, 3 model or missing extra.
+    usage or data set, 3 model or missing extra, 130 interrupted: what was judged of --robustness
+    by then is kept.
     """
     from mesoscope import report  # this and what follows is loaded when used
 
     report.require()  # whatever may be missing is missed before the long work
+    from mesoscope.cli.robustness import withstand
     from mesoscope.data.manifest import read_datasets
     from mesoscope.detector import Detector
     from mesoscope.evaluation import evaluate
@@ -104,7 +123,9 @@ def command(
     from mesoscope.report.alarms import alarm_rows
     from mesoscope.report.page import notes, write_page
     from mesoscope.report.record import write_metrics, write_predictions
+    from mesoscope.robustness import choose
 
+    _limit_is_used(context)
     keep_heap(options.KEPT_BYTES)
     path = find_model(model)
     detector = Detector(
@@ -142,8 +163,41 @@ def command(
     if fpr is not None or prevalences:
         rows, missing = alarm_rows(found.alarms)
         click.echo("\n".join(["", *columns(rows), *missing]))
+    code = INPUT_FAILED if found.unreadable else DONE
+    if robustness:
+        chosen = choose(samples, limit=limit, seed=seed)
+        changed, interrupted = withstand(
+            chosen, detector, split=split, limit=limit, seed=seed, resamples=resamples
+        )
+        code = INTERRUPTED if interrupted else code
+        for line in _after(changed, out):
+            click.echo(line)
+        if changed is not None:
+            found = dataclasses.replace(found, robustness=changed)
+            write_metrics(found, out / METRICS)
+            write_page(found, out, command=_line(context))
     click.echo(f"page: {page}")
-    return INPUT_FAILED if found.unreadable else DONE
+    return code
+
+
+def _limit_is_used(context: click.Context) -> None:
+    given = context.get_parameter_source("limit") is ParameterSource.COMMANDLINE
+    if given and not context.params["robustness"]:
+        raise click.UsageError("--limit goes with --robustness: add it, or leave --limit out")
+
+
+def _after(changed: Robustness | None, out: Path) -> list[str]:
+    """Write ``robustness.csv``, say what is missing; returns the lines of its table."""
+    from mesoscope.cli.robustness import lines, notes
+    from mesoscope.report.robustness import write_table
+
+    for note in notes(changed):
+        click.echo(f"mesoscope: {note}", err=True)
+    if changed is None:
+        return []
+    write_table(changed, out / ROBUSTNESS)
+    say = f"Robustness, means over sources, on {changed.n_done:,} pictures:"
+    return ["", say, *columns(lines(changed))]
 
 
 def of_split(samples: Sequence[Sample], split: str, roots: Sequence[Path]) -> list[Sample]:
@@ -221,7 +275,7 @@ def _try_folder(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
-        for name in (METRICS, PREDICTIONS):  # one left by another user, say
+        for name in (METRICS, PREDICTIONS, ROBUSTNESS):  # one left by another user, say
             if (out / name).exists():
                 with (out / name).open("ab"):
                     pass
@@ -236,7 +290,11 @@ def _line(context: click.Context) -> str:
     lines = [shlex.join(["mesoscope", "evaluate", *map(str, context.params["datasets"])])]
     for option in context.command.params:
         value = context.params.get(option.name or "")
-        if isinstance(option, click.Option) and value is not None:
+        if isinstance(option, click.Option) and option.is_flag:
+            lines += [option.opts[0]] if value else []
+        elif isinstance(option, click.Option) and value is not None:
+            if option.name == "limit" and not context.params["robustness"]:
+                continue
             for one in value if option.multiple else (value,):
                 shown = f"{one:g}" if isinstance(one, float) else str(one)
                 lines.append(shlex.join([option.opts[0], shown]))

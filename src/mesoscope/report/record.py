@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mesoscope.report.alarms import AlarmReport
+    from mesoscope.report.robustness import Robustness
     from mesoscope.types import Box, Json, Label, ModelCard, Thresholds
 
 SCHEMA = 1
@@ -137,6 +138,7 @@ class Evaluation:
         thresholds: Those that the labels were given by.
         conditions: Everything else that the numbers depend on.
         alarms: What thresholds do to reals and fakes; the first is that of the label fake.
+        robustness: The figures of changed pictures, where they were asked for.
     """
 
     predictions: tuple[Prediction, ...]
@@ -147,6 +149,7 @@ class Evaluation:
     thresholds: Thresholds
     conditions: Mapping[str, Json] = field(default_factory=dict)
     alarms: tuple[AlarmReport, ...] = ()
+    robustness: Robustness | None = None
 
     def columns(self) -> Columns:
         """The scored items as arrays."""
@@ -181,6 +184,7 @@ class Evaluation:
             "conditions": dict(self.conditions),
             "unreadable": unreadable,
             "unscored": unscored,
+            **({"robustness": self.robustness.to_dict()} if self.robustness else {}),
         }
 
 

@@ -30,10 +30,11 @@ FIGURES = (  # the order of a table
 )
 MEAN = "mean over sources"
 _COUNTS = ("n", "n_real", "n_fake", "n_scored")
+CONDITIONS = ("model", "split", "limit", "seed", "resamples")
 _COLUMNS = (
-    "model", "split", "corruption", "unit", "level", "source", *_COUNTS,
+    "corruption", "unit", "level", "source", *_COUNTS,
     *(column for name in FIGURES for column in (name, f"{name}_low", f"{name}_high")),
-    "resamples", "seed",
+    *CONDITIONS,
 )  # fmt: skip
 
 
@@ -84,7 +85,7 @@ class Robustness:
         n_planned: Pictures chosen.
         n_done: Those that were judged in all their changes; the figures speak of these.
         n_unreadable: Chosen pictures that could not be read.
-        conditions: Limit, seed, resamples, and what the caller knows.
+        conditions: All of :data:`CONDITIONS`.
     """
 
     unchanged: Level
@@ -120,20 +121,15 @@ class Robustness:
         }
 
 
-def write_table(found: Robustness, path: Path, *, model: str, split: str) -> None:
+def write_table(found: Robustness, path: Path) -> None:
     """Write ``robustness.csv``: a row for each level and source, and one for their mean.
 
-    Args:
-        found: What to write.
-        path: Where to.
-        model: Its id, in each row, so that a table says what it speaks of.
-        split: Likewise.
+    Each row says what it speaks of: the model and the other :data:`CONDITIONS`.
 
     Raises:
         OutputError: It cannot be written.
     """
-    fixed = {"model": model, "split": split}
-    fixed |= {name: str(found.conditions[name]) for name in ("resamples", "seed")}
+    fixed = {name: str(found.conditions[name]) for name in CONDITIONS}
     try:
         with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
             rows = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
@@ -157,8 +153,8 @@ def _cells(figures: Figures) -> dict[str, str]:
     cells = {}
     for name in FIGURES:
         low, high = figures.intervals[name]
-        for column, value in ((name, figures.values[name]), (f"{name}_low", low), (f"{name}_high", high)):  # fmt: skip  # noqa: E501
-            cells[column] = "" if math.isnan(value) else f"{value:.4f}"
+        for end, value in (("", figures.values[name]), ("_low", low), ("_high", high)):
+            cells[f"{name}{end}"] = "" if math.isnan(value) else f"{value:.4f}"
     return cells
 
 

@@ -47,6 +47,9 @@ def sheet(found: Robustness, palette: Palette) -> Figure:
         block.set_facecolor(palette.paper)
         panels = _panels(block, found, curve, palette)
     _legend(figure, panels, palette, columns=6)
+    model, split = found.conditions["model"], found.conditions["split"]
+    title = f"{model}: {found.n_done:,} pictures ({split}), as they are and changed"
+    figure.suptitle(title, color=palette.ink, fontsize=12, parse_math=False)
     return figure
 
 
