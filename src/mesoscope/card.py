@@ -197,7 +197,7 @@ class ModelCard:
             + (
                 f"it has {there}: take one of them, or give a threshold of your own"
                 if there
-                else "it has none at all: give a threshold of your own, from an evaluation with fpr"
+                else "it holds none at all: measure one with mesoscope evaluate --fpr"
             )
         )
 

@@ -47,7 +47,7 @@ def test_a_rate_in_between_is_refused_with_those_there_are(fpr):
 
 
 def test_a_card_without_points_says_what_to_do():
-    with pytest.raises(OptionError, match="none at all: give a threshold of your own"):
+    with pytest.raises(OptionError, match="none at all: measure one with"):
         card(()).at_fpr(0.01)
 
 

@@ -124,10 +124,8 @@ def _panel(axes: Axes, evaluation: Evaluation, name: str, palette: Palette) -> N
     _unit(axes)
     ece = metrics.measure(truth, p_fake)["ece"]
     chance = evaluation.by_source[name].values["ece_by_chance"]
-    text = f"ECE {ece:.3f}, by chance {chance:.3f}\nn = {truth.size:,}"
-    axes.text(0.03, 0.97, text, color=palette.ink, va="top", fontsize=7.5,
-              transform=axes.transAxes)  # fmt: skip
-    axes.set_title(drawable(name), color=palette.ink, fontsize=9, parse_math=False)
+    title = f"{drawable(name)}, n = {truth.size:,}\nECE {ece:.3f}, by chance {chance:.3f}"
+    axes.set_title(title, color=palette.ink, fontsize=8.5, parse_math=False)
 
 
 def scores(evaluation: Evaluation, palette: Palette) -> Figure:

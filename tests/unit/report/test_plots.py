@@ -47,6 +47,43 @@ def test_precision_and_recall_are_steps_that_reach_back(evaluation):
     assert whole.get_ydata()[-1] == pytest.approx(truth.mean())
 
 
+def test_each_source_has_its_panel_with_the_range_of_chance(evaluation):
+    figure = plots.reliability_by_source(evaluation, LIGHT)
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert len(shown) == 2
+    for axes, name in zip(shown, ("one", "two"), strict=True):
+        truth, p_fake = plots.columns(evaluation, name)
+        curve = metrics.reliability(truth, p_fake)
+        full = curve.samples > 0
+        ece = metrics.measure(truth, p_fake)["ece"]
+        assert axes.get_title().startswith(f"{name}, n = {truth.size}\nECE {ece:.3f}, by chance 0.")
+        (points,) = [c for c in axes.collections if len(c.get_offsets()) == full.sum()]
+        np.testing.assert_allclose(
+            points.get_offsets(), np.column_stack([curve.mean_p_fake, curve.share_fake])[full]
+        )
+        bars = next(c for c in axes.collections if c is not points).get_segments()
+        assert len(bars) == full.sum()
+        assert all(0 <= bar[0][1] <= bar[1][1] <= 1 for bar in bars)
+    assert png(figure).startswith(b"\x89PNG")
+
+
+def test_a_bin_that_promises_falsely_lies_outside_of_its_bar(evaluated):
+    items = [Prediction(f"{i}", i % 4 == 0, "ab"[i % 2], str(i), "test", 0.9) for i in range(200)]
+    for axes in plots.reliability_by_source(evaluated(items), DARK).axes:
+        bars, points = axes.collections
+        (_, (_, y)) = (None, points.get_offsets()[0])
+        assert y < bars.get_segments()[0][0][1]
+
+
+def test_one_source_or_very_many_have_no_panels(evaluated):
+    for count in (1, plots.MOST_PANELS + 1):
+        items = [
+            Prediction(f"{i}", i % 2, f"s{i % count}", str(i), "test", 0.5)
+            for i in range(2 * count)
+        ]
+        assert plots.reliability_by_source(evaluated(items), LIGHT) is None
+
+
 def test_reliability_shows_each_bin_and_its_count(evaluation):
     above, below = plots.reliability(evaluation, LIGHT).axes
     curve = metrics.reliability(*plots.columns(evaluation))
