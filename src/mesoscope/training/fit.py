@@ -27,6 +27,7 @@ from mesoscope.training.dataset import (
     reals_by_source,
     training_crop,
 )
+from mesoscope.training.distil import open_teacher
 from mesoscope.training.mixing import mix
 from mesoscope.training.nets import begin, build
 
@@ -172,6 +173,7 @@ class Position:
         self.wrapped, self.optimiser = fabric.setup(
             self.net, torch.optim.AdamW(_groups(self.net, o), lr=o.learning_rate)
         )
+        self.teacher = open_teacher(recipe.distil)
         self.hold = hold
         if hold is not None:
             hold.begin(self)
@@ -216,8 +218,7 @@ def train_epoch(
     steps = len(order) // o.batch_size or 1
     mine = order[fabric.global_rank :: fabric.world_size]  # a share of each step's pictures
     share = max(1, o.batch_size // fabric.world_size)
-    labels = torch.tensor([float(data.train[i].label) for i in mine])
-
+    labels = np.array([data.train[i].label for i in mine], np.float32)
     reals = reals_by_source(data.train)
     # Not the generator of the draws, or shares of one step would mix alike on every device.
     mixing = np.random.default_rng((recipe.seed, epoch, fabric.global_rank, 1))
@@ -236,9 +237,12 @@ def train_epoch(
         for group in at.optimiser.param_groups:
             group["lr"] = o.learning_rate * _schedule(now, o)
         at.settle(now * steps)
+        wanted = labels[step * share : step * share + len(pixels)]
+        pixels, wanted = mix(pixels, wanted, recipe.mix, mixing)
+        if at.teacher is not None:
+            wanted = at.teacher.teach(pixels, wanted)
         x = to_input(fabric.to_device(torch.from_numpy(pixels)))  # [share, 3, 256, 256]
-        y = fabric.to_device(labels[step * share : step * share + len(pixels)])  # [share]
-        x, y = mix(x, y, recipe.mix, mixing)
+        y = fabric.to_device(torch.from_numpy(wanted))  # [share]
         loss = loss_of(at.wrapped(x).float(), y, o)
         at.optimiser.zero_grad()
         fabric.backward(loss)

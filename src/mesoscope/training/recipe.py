@@ -6,14 +6,13 @@ import dataclasses
 import difflib
 import hashlib
 import json
-import math
-import re
 import sys
 import typing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mesoscope.errors import RecipeError
+from mesoscope.training.recipe_rules import broken_rule
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -21,12 +20,8 @@ else:
     import tomli as tomllib
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-# The keys of nets.NETWORKS, known without torch.
-ARCHITECTURES = ("meso4", "mesoinception4", "meso4_ira")
-_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +34,7 @@ class NetworkKeys:
         initial: ``random``, or ``imagenet`` for filters learnt there.
         stem: Filters of the first convolution.
         stem_residuals: High-pass filters beside them.
-        widths: Channels after each of the four stages.
+        widths: Channels after each stage; four of them as in Meso-4, up to seven for a teacher.
         expanded: Channels within each inverted residual block after the first.
         attention: ``none``, ``se``, ``eca`` or ``cbam``.
         channels: How many channels structured pruning left in a group, by its name; any network.
@@ -126,6 +121,19 @@ class MixKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class DistilKeys:
+    """``[distil]``, see :mod:`mesoscope.training.distil`.
+
+    Attributes:
+        teacher: A model file; relative to where the command runs.
+        share: Of its ``p_fake`` in the label; 0 = no teacher.
+    """
+
+    teacher: str = ""
+    share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class OptimiseKeys:
     """``[optimise]``.
 
@@ -191,6 +199,7 @@ class Recipe:
     data: DataKeys = field(default_factory=DataKeys)
     augment: AugmentKeys = field(default_factory=AugmentKeys)
     mix: MixKeys = field(default_factory=MixKeys)
+    distil: DistilKeys = field(default_factory=DistilKeys)
     optimise: OptimiseKeys = field(default_factory=OptimiseKeys)
     decide: DecideKeys = field(default_factory=DecideKeys)
 
@@ -238,7 +247,9 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         _override(data, override)
     recipe: Recipe = _fill(Recipe, data, str(path), "")
-    _check(recipe, str(path))
+    broken = broken_rule(recipe)
+    if broken:
+        raise RecipeError(f"{path}: {broken}")
     return recipe
 
 
@@ -310,81 +321,6 @@ def _nearest(key: str) -> str:
         last[k] for k in difflib.get_close_matches(key.rpartition(".")[2], list(last), 1, 0.5)
     ]
     return f": did you mean {close[0]!r}?" if close else f": known are {', '.join(known)}"
-
-
-def _check(recipe: Recipe, where: str) -> None:
-    a, o, d, n = recipe.augment, recipe.optimise, recipe.data, recipe.network
-    chances = ("flip", "colour", "rescale", "blur", "noise", "jpeg", "self_blend")
-    rules = [(f"augment.{k} must lie in 0..1", 0 <= getattr(a, k) <= 1) for k in chances]
-    rules += [(f"{k} must be finite", math.isfinite(v)) for k, v in _floats(recipe.to_dict())]
-    rules += [
-        ("name must be letters a to z, digits, - or _", bool(_NAME.fullmatch(recipe.name))),
-        ("precision must be '32' or 'bf16'", recipe.precision in ("32", "bf16")),
-        (
-            f"network.architecture must be one of {', '.join(ARCHITECTURES)}",
-            n.architecture in ARCHITECTURES,
-        ),
-        ("network.dropout must lie in 0..1", 0 <= n.dropout < 1),
-        ("network.initial must be 'random' or 'imagenet'", n.initial in ("random", "imagenet")),
-        (
-            "network.initial = 'imagenet' is for the architecture meso4_ira",
-            n.initial == "random" or n.architecture == "meso4_ira",
-        ),
-        ("network.stem must be at least 1", n.stem >= 1),
-        ("network.stem_residuals must not be negative", n.stem_residuals >= 0),
-        ("network.widths must be 4 numbers from 1 on", len(n.widths) == 4 and min(n.widths) > 0),
-        (
-            "network.expanded must be 7 numbers from 1 on",
-            len(n.expanded) == 7 and min(n.expanded) > 0,
-        ),
-        (
-            "network.attention must be 'none', 'se', 'eca' or 'cbam'",
-            n.attention in ("none", "se", "eca", "cbam"),
-        ),
-        ("augment.crop_scale_min must lie in 0.1..1", 0.1 <= a.crop_scale_min <= 1),
-        ("augment.rescale_min must lie in 0.05..1", 0.05 <= a.rescale_min <= 1),
-        ("augment.colour_strength must lie in 0..1", 0 <= a.colour_strength <= 1),
-        ("augment.blur_sigma_max_px must lie in 0.1..20", 0.1 <= a.blur_sigma_max_px <= 20),
-        ("augment.noise_sigma_max must lie in 0..100", 0 <= a.noise_sigma_max <= 100),
-        ("augment.jpeg_quality_min must lie in 1..100", 1 <= a.jpeg_quality_min <= 100),
-        (
-            "mix.mixup and mix.cutmix must not be negative, and at most 1 together",
-            min(recipe.mix.mixup, recipe.mix.cutmix, 1 - recipe.mix.mixup - recipe.mix.cutmix) >= 0,
-        ),
-        ("optimise.epochs must be at least 1", o.epochs >= 1),
-        ("optimise.batch_size must be at least 2", o.batch_size >= 2),
-        ("optimise.learning_rate must be positive", o.learning_rate > 0),
-        ("optimise.weight_decay must not be negative", o.weight_decay >= 0),
-        ("optimise.warmup_epochs must not be negative", o.warmup_epochs >= 0),
-        ("optimise.loss must be 'bce' or 'mse'", o.loss in ("bce", "mse")),
-        ("optimise.label_smoothing must lie in 0..0.5", 0 <= o.label_smoothing < 0.5),
-        ("optimise.ema_decay must lie in 0..1", 0 <= o.ema_decay < 1),
-        ("optimise.patience must not be negative", o.patience >= 0),
-        ("data.images_per_epoch must not be negative", d.images_per_epoch >= 0),
-        ("data.source_power must lie in 0..1", 0 <= d.source_power <= 1),
-        ("data.crop_margin must lie in 1..3", 1 <= d.crop_margin <= 3),
-        (
-            "decide.calibration must be 'platt' or 'temperature'",
-            recipe.decide.calibration in ("platt", "temperature"),
-        ),
-        (
-            "decide.rule must be 'target_error' or 'half_error'",
-            recipe.decide.rule in ("target_error", "half_error"),
-        ),
-        ("decide.least_decided must lie in 0..1", 0 < recipe.decide.least_decided <= 1),
-        ("decide.target_error must lie in 0..0.5", 0 < recipe.decide.target_error <= 0.5),
-    ]
-    for rule, holds in rules:
-        if not holds:
-            raise RecipeError(f"{where}: {rule}")
-
-
-def _floats(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _floats(value, f"{key}.")
-        elif isinstance(value, float):
-            yield prefix + key, value
 
 
 def _toml(value: object) -> str:

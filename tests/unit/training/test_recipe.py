@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from mesoscope.errors import RecipeError
 from mesoscope.training.recipe import (
-    ARCHITECTURES,
     AugmentKeys,
     OptimiseKeys,
     Recipe,
     read_recipe,
 )
+from mesoscope.training.recipe_rules import ARCHITECTURES
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.toml"))
 

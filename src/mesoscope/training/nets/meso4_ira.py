@@ -5,10 +5,11 @@ residual blocks (Sandler et al., *MobileNetV2*, CVPR 2018, section 3: expand →
 linear bottleneck, skip where shapes agree) with attention over channels between the depthwise
 convolution and the projection, and a mean over all places stands in for Meso-4's large dense layer.
 
-Kernels, strides and the largest widths are those of EfficientNet-Lite0's first four stages
+Kernels, strides and the largest widths are those of EfficientNet-Lite0's stages
 (https://blog.tensorflow.org/2020/03/higher-accuracy-on-vision-models-with-efficientnet-lite.html),
 so that a run may begin with filters that were learnt on ImageNet: see
-:mod:`mesoscope.training.nets.imagenet`.
+:mod:`mesoscope.training.nets.imagenet`. Four stages, as in Meso-4, are the model that ships; all
+seven are a teacher for it.
 """
 
 from __future__ import annotations
@@ -34,9 +35,18 @@ if TYPE_CHECKING:
 
     from mesoscope.training.recipe import NetworkKeys
 
-# (stage, kernel, stride) of each block; the stem before them has stride 2
-PLAN = ((0, 3, 1), (1, 3, 2), (1, 3, 1), (2, 5, 2), (2, 5, 1), (3, 3, 2), (3, 3, 1), (3, 3, 1))
+# (blocks, kernel, stride of the first) of each stage
+STAGES = ((1, 3, 1), (2, 3, 2), (2, 5, 2), (3, 3, 2), (3, 5, 1), (4, 5, 2), (1, 3, 1))
 STEM_PX, STEM_STRIDE = 6, 4
+
+
+def plan(stages: int) -> list[tuple[int, int, int]]:
+    """(stage, kernel, stride) of each block of a network of so many stages."""
+    return [
+        (stage, kernel, stride if first == 0 else 1)
+        for stage, (blocks, kernel, stride) in enumerate(STAGES[:stages])
+        for first in range(blocks)
+    ]
 
 
 def norm(channels: int) -> nn.BatchNorm2d:
@@ -213,7 +223,9 @@ class Meso4IRA(Network):
         self.stem = nn.Conv2d(3, before, STEM_PX, STEM_STRIDE, padding=2, bias=False)
         self.stem_norm = norm(before)
         blocks = []
-        for (stage, kernel, stride), expanded in zip(PLAN, (0, *keys.expanded), strict=True):
+        for (stage, kernel, stride), expanded in zip(
+            plan(len(keys.widths)), (0, *keys.expanded), strict=True
+        ):
             filters = keys.widths[stage]
             # Earlier maps are larger, so attention costs more there, and channels are fewer.
             attention = keys.attention if stage == len(keys.widths) - 1 else "none"
@@ -239,7 +251,7 @@ class Meso4IRA(Network):
             high -= high.mean((2, 3), keepdim=True)
 
     def features(self, x: Tensor) -> Tensor:
-        """The last block: ``[N, 3, 256, 256]`` → ``[N, widths[-1], 8, 8]``."""
+        """The last block: ``[N, 3, 256, 256]`` → ``[N, widths[-1], 8, 8]``, of a teacher 4, 4."""
         x = F.relu6(self.stem_norm(self.stem(x)))  # [N, stem, 64, 64]
         for block in self.blocks:
             x = block(x)

@@ -1,0 +1,31 @@
+"""A teacher's opinion in the labels."""
+
+import numpy as np
+import pytest
+
+from mesoscope.errors import RecipeError
+from mesoscope.model_file import shipped
+from mesoscope.scorer import OnnxScorer, check_pictures
+from mesoscope.training.distil import Teacher, open_teacher
+from mesoscope.training.recipe import DistilKeys
+
+MODEL = shipped()["meso4"]
+
+
+def test_labels_move_towards_the_teacher_by_its_share():
+    crops = np.concatenate([check_pictures(), check_pictures()[:1]])
+    labels = np.array([0, 1, 0, 1, 0], np.float32)
+    wanted = OnnxScorer(MODEL).score(crops).p_fake
+    for share in (0.25, 1.0):
+        taught = Teacher(DistilKeys(str(MODEL), share)).teach(crops, labels)
+        np.testing.assert_allclose(taught, (1 - share) * labels + share * wanted, atol=1e-5)
+        assert taught.dtype == np.float32
+
+
+def test_without_a_share_no_file_is_opened():
+    assert open_teacher(DistilKeys("nowhere.onnx", 0.0)) is None
+
+
+def test_a_missing_teacher_says_what_to_do():
+    with pytest.raises(RecipeError, match=r"distil.teacher: nowhere.onnx: .*teacher.toml"):
+        open_teacher(DistilKeys("nowhere.onnx", 0.5))
