@@ -9,8 +9,8 @@ is fitted to the summaries of training crops; a crop's Mahalanobis distance from
 the distance that few validation faces exceed, is the model's output ``unfamiliar``.
 
 Lee et al., *A simple unified framework for detecting out-of-distribution samples and adversarial
-attacks*, NeurIPS 2018, take such a distance from a network's features, one mean a class. One
-distribution for all does as well here: ``benchmarks/unfamiliar.py`` measures it.
+attacks*, NeurIPS 2018, take such a distance from a network's features, one mean a class;
+``benchmarks/densities.py`` compares it with what stands here and with nearest neighbours.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ REFUSED = 0.01  # of the validation faces, so that ordinary faces are hardly eve
 LEAST_SHRINKAGE = 0.01  # keeps the whitening's numbers small enough for 32-bit arithmetic
 SIDE = 4  # of the filters, and their stride: each pixel is seen once
 DARKEST = 1e-4  # under the rounding of 8 bits, so that a smooth crop differs from a flat one
+PALE = 0.03  # of the plain maps, so that a photograph in grey is a pale one and not a strange one
 BATCH = 16
 LUMA, BLUE, RED = (0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081)  # BT.601
 PLAIN_FILTERS = 3  # means of luma and of the two colour differences come first
@@ -156,9 +157,11 @@ def summary(x: Tensor, a: Tensor, kernels: Tensor) -> Tensor:
     """
     c = F.conv2d(x, kernels, stride=SIDE)  # [N, 16, S/4, S/4]
     magnitude = _length(c, 1, (2, 3)) / (c.shape[2] * c.shape[3])
+    strength = _root_mean_square(c)
     parts = [
         c[:, :PLAIN_FILTERS].mean((2, 3)),
-        torch.log(_root_mean_square(c) + DARKEST),
+        torch.log(strength[:, :PLAIN_FILTERS] + PALE),
+        torch.log(strength[:, PLAIN_FILTERS:] + DARKEST),
         torch.log(magnitude[:, PLAIN_FILTERS:] + DARKEST),
         a.mean((2, 3)),
         _root_mean_square(a),
