@@ -68,7 +68,8 @@ class Teacher:
             self._scorer.score(np.ascontiguousarray(crops[at : at + BATCH])).p_fake
             for at in range(0, len(crops), BATCH)
         ]
-        return labels + np.float32(self._share) * (np.concatenate(parts) - labels)
+        taught = labels + self._share * (np.concatenate(parts) - labels)
+        return np.asarray(taught, np.float32)
 
 
 def open_teacher(keys: DistilKeys) -> Teacher | None:
