@@ -36,6 +36,7 @@ from mesoscope.training import integers
 from mesoscope.training.card import figures_for_card
 from mesoscope.training.cost import multiply_adds
 from mesoscope.training.dataset import draw
+from mesoscope.training.decide import operating_points
 from mesoscope.training.graph import strip
 from mesoscope.training.model_writing import beside, put, with_card, writing
 from mesoscope.training.recipe import DataKeys
@@ -165,13 +166,17 @@ def quantize(
         found, pairs = compare(model, fresh, validation, count=count)
         _refuse_loss(out, found, max_loss, allow_loss=allow_loss)
         answers = OnnxScorer(fresh).score(check_pictures()).p_fake
+        points, false_alarms = operating_points(pairs[1])  # rounding moves scores, so their own
         card = dataclasses.replace(
             card,
             self_check=tuple(round(float(p), 7) for p in answers),
-            metrics=figures_for_card(pairs[1].to_dict()),
+            metrics={**figures_for_card(pairs[1].to_dict()), "false_positive_rates": false_alarms},
+            operating_points=points,
         )
         put(fresh, out, with_card(integer, card))
-    return found
+    # Measured before its figures stood in its card; nothing but the card has changed.
+    whole = found.quantised._replace(size_bytes=out.stat().st_size)
+    return found._replace(quantised=whole)
 
 
 def in_integers(model: onnx.ModelProto, crops: Pixels) -> tuple[onnx.ModelProto, dict[str, Json]]:
