@@ -22,6 +22,8 @@ from mesoscope.types import ModelCard
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mesoscope.types import Calibration, Guard, OperatingPoint, Thresholds
+
 __all__ = [
     *("CARD_KEY", "file_sha256", "find_model", "graph_sha256", "model_id", "read_card"),
     *("shipped", "verify_bytes", "write_sums"),
@@ -262,8 +264,9 @@ def _card(value: bytes, path: Path) -> ModelCard:
 
 def _validate(card: ModelCard) -> None:
     """Hold every value of a card against its annotation: JSON has no types."""
-    parts = (card, card.calibration, card.thresholds, *card.operating_points)
-    for owner in parts if card.guard is None else (*parts, card.guard):
+    parts: list[ModelCard | Calibration | Thresholds | OperatingPoint | Guard] = [card]
+    parts += [card.calibration, card.thresholds, *card.operating_points]
+    for owner in parts if card.guard is None else [*parts, card.guard]:
         for field in dataclasses.fields(owner):
             value = getattr(owner, field.name)
             if not _fits(value, str(field.type)) or (

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from mesoscope.errors import ModelError, OptionError
+from mesoscope.model_file import _validate
 from mesoscope.types import ModelCard, OperatingPoint, Thresholds
 
 POINTS = (
@@ -65,3 +66,12 @@ def test_a_damaged_point_damages_the_card(damage):
     data["operating_points"][0] |= damage
     with pytest.raises(ModelError, match="cannot be read"):
         ModelCard.from_json(json.dumps(data))
+
+
+def test_a_point_with_a_value_of_another_kind_is_no_card():
+    data = json.loads(card().to_json())
+    data["operating_points"][0]["n_real"] = "many"
+    broken = ModelCard.from_json(json.dumps(data))
+    with pytest.raises(ModelError, match="n_real has a wrong type"):
+        _validate(broken)
+    _validate(card())
