@@ -66,7 +66,8 @@ def command(
     if structured and schedule == "gradual":
         raise OptionError("--schedule gradual: channels leave all at once with --structured")
     try:
-        from mesoscope.training.prune import Plan, prune
+        from mesoscope.training.prune import prune
+        from mesoscope.training.prune_plan import Plan
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "mesoscope":
             raise

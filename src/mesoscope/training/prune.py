@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import onnx
 from onnx import numpy_helper
 
-from mesoscope.errors import ModelMismatch, OptionError, OutputError, RunError
-from mesoscope.model_file import file_sha256, read_card
+from mesoscope.errors import ModelMismatch, OptionError, RunError
+from mesoscope.model_file import read_card
 from mesoscope.training import checkpoint
 from mesoscope.training.checkpoint import State
 from mesoscope.training.curves import draw_curves
@@ -20,7 +18,8 @@ from mesoscope.training.fit import fit
 from mesoscope.training.nets import build
 from mesoscope.training.nets.channels import select
 from mesoscope.training.prune_channels import choose, importance, multiply_adds
-from mesoscope.training.prune_weights import RAMP, WeightPruning, sparsity_of
+from mesoscope.training.prune_plan import BEST, refuse_other_plan, write_plan
+from mesoscope.training.prune_weights import WeightPruning, sparsity_of
 from mesoscope.training.recipe import read_recipe
 from mesoscope.training.run import open_fabric, open_run, read_pictures, refuse_run
 from mesoscope.training.watcher import LogWatcher, SilentWatcher, write_log
@@ -29,66 +28,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from torch import Tensor
+    from lightning_fabric import Fabric
 
     from mesoscope.training.dataset import Survey
+    from mesoscope.training.prune_plan import Plan
     from mesoscope.training.recipe import Recipe
     from mesoscope.training.watcher import RunWatcher
     from mesoscope.types import Json
 
-SCHEDULES = ("gradual", "oneshot")
-BEST, START = "checkpoints/best.safetensors", "checkpoints/start.safetensors"
-PLAN = "pruning.json"
+START = "checkpoints/start.safetensors"
 LEARNING_RATE = 0.2  # of the fine-tuning, as a share of the training's highest
 WARMUP_EPOCHS = 0.1  # while the optimiser learns the scale of the gradients again
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to prune, and how.
-
-    Attributes:
-        sparsity: Share that goes: of the weights of convolutions and dense layers, or with
-            ``structured`` of the multiply-adds.
-        schedule: ``gradual`` (along a cubic curve over the first half of the fine-tuning) or
-            ``oneshot`` (before it).
-        finetune: Epochs of fine-tuning; 0 = none.
-        structured: Take whole channels, all before the fine-tuning.
-    """
-
-    sparsity: float = 0.2
-    schedule: str = "gradual"
-    finetune: int = 2
-    structured: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.sparsity < 1:
-            raise OptionError(f"sparsity must be at least 0 and less than 1, got {self.sparsity}")
-        if self.schedule not in SCHEDULES:
-            raise OptionError(f"schedule must be gradual or oneshot, got {self.schedule!r}")
-        if self.finetune < 0:
-            raise OptionError(f"finetune must not be negative, got {self.finetune}")
-        if self.structured and self.schedule != "oneshot":
-            raise OptionError("channels leave all at once: structured goes with schedule oneshot")
-
-    def method(self) -> str:
-        """In words, for the card."""
-        epochs = "1 epoch" if self.finetune == 1 else f"{self.finetune} epochs"
-        tuned = f"fine-tuned for {epochs}" if self.finetune else "not fine-tuned"
-        if self.structured:
-            return (
-                "channels of least importance (first-order change of the loss) for the "
-                f"multiply-adds they cost, {tuned}"
-            )
-        how = "gradually, along a cubic curve" if self._ramps() else "at once"
-        return f"smallest magnitudes of all layers ranked together, {how}, {tuned}"
-
-    def ramp_epochs(self) -> float:
-        """Epochs until the sparsity is reached."""
-        return RAMP * self.finetune if self._ramps() else 0.0
-
-    def _ramps(self) -> bool:
-        return self.schedule == "gradual" and self.finetune > 0
 
 
 def prune(
@@ -135,42 +85,78 @@ def prune(
         OutputError: The run folder cannot be written.
     """
     trained = _recipe_in(parent, "give the folder that mesoscope train wrote")
-    recipe = _fine_tuning(parent, trained, plan, overrides)
+    recipe = fine_tuning(parent, trained, plan, overrides)
     fabric = open_fabric(accelerator, devices, nodes, recipe.precision)
     refuse_run(run, resume=resume)
+    refuse_other_plan(run, plan, parent)
     if not fabric.is_global_zero:
         watcher = SilentWatcher()
-    weights, before = checkpoint.load(parent / BEST)
-    _refuse_other(run, plan, parent)
     data = read_pictures(
         roots, watcher, skip_unreadable=skip_unreadable, leave_out=recipe.data.leave_out
     )
+    recipe, state = take_away(parent, data, plan, run, fabric, watcher, recipe, resume=resume)
+    if not fabric.is_global_zero:
+        return run / "model.onnx"
+    sparsity = _measured(run, recipe, trained, plan)
+    source = _source(trained, parent, data)
+    model = finish(recipe, data, run, state, watcher, source=source, sparsity=sparsity)
+    _refuse_lost_zeros(model, sparsity)
+    return model
+
+
+def take_away(
+    parent: Path,
+    data: Survey,
+    plan: Plan,
+    run: Path,
+    fabric: Fabric,
+    watcher: RunWatcher,
+    recipe: Recipe,
+    *,
+    resume: bool,
+) -> tuple[Recipe, State]:
+    """Prune and fine-tune, up to the best weights in the run folder.
+
+    Args:
+        parent: The run folder of the trained network.
+        data: To fine-tune on.
+        plan: What to prune.
+        run: The new run folder.
+        fabric: Devices and precision.
+        watcher: Shown the progress.
+        recipe: Of the fine-tuning; its channels are those of the trained network.
+        resume: Go on with the run that the folder holds.
+
+    Returns:
+        The recipe with the channels that are left, and where the run ended.
+
+    Raises:
+        RunError: No weights in ``parent``, or the run was begun with another recipe.
+        OptionError: More multiply-adds asked for than channels can take away.
+        OutputError: The run folder cannot be written.
+    """
     if fabric.is_global_zero and not (run / START).exists():
-        _begin(run, recipe, checkpoint.unpack("mean", weights), plan, parent, data, watcher)
+        _begin(run, recipe, plan, parent, data, watcher)
     fabric.barrier()
     recipe = _as_begun(run, recipe)
     start = checkpoint.unpack("mean", checkpoint.load(run / START)[0])
     hold = WeightPruning(start, 0.0 if plan.structured else plan.sparsity, plan.ramp_epochs())
-    log = LogWatcher(run, watcher)
     if plan.finetune:
+        log = LogWatcher(run, watcher)
         state = fit(recipe, data, run, fabric, log, resume=resume, hold=hold)
-    else:
-        state = State(recipe_sha256=recipe.sha256(), data_sha256=data.digests)
-    if not fabric.is_global_zero:
-        return run / "model.onnx"
-    if plan.finetune:
-        write_log(run, state)
-        draw_curves(state.history, run / "curves.png")
-        watcher.say(f"best epoch: {state.best_epoch}, mean AUC of the sources {state.best_auc:.4f}")
-    else:
+        if fabric.is_global_zero:
+            write_log(run, state)
+            draw_curves(state.history, run / "curves.png")
+            watcher.say(
+                f"best epoch: {state.best_epoch}, mean AUC of the sources {state.best_auc:.4f}"
+            )
+        return recipe, state
+    state = State(recipe_sha256=recipe.sha256(), data_sha256=data.digests)
+    if fabric.is_global_zero:
         net = build(recipe.network)
         hold.put_in(net)
         checkpoint.save(run / BEST, checkpoint.pack("mean", checkpoint.plain(net)), state)
-    sparsity = _measured(run, recipe, trained, plan)
-    source = _source(trained, before, parent, data)
-    model = finish(recipe, data, run, state, watcher, source=source, sparsity=sparsity)
-    _refuse_lost_zeros(model, sparsity)
-    return model
+    return recipe, state
 
 
 def _recipe_in(run: Path, hint: str) -> Recipe:
@@ -179,8 +165,13 @@ def _recipe_in(run: Path, hint: str) -> Recipe:
     return read_recipe(run / "recipe.toml")
 
 
-def _fine_tuning(parent: Path, trained: Recipe, plan: Plan, overrides: Sequence[str]) -> Recipe:
-    """The parent's recipe with a lower learning rate, the plan's epochs, and the overrides."""
+def fine_tuning(parent: Path, trained: Recipe, plan: Plan, overrides: Sequence[str]) -> Recipe:
+    """The trained network's recipe with a lower learning rate, the plan's epochs, the overrides.
+
+    Raises:
+        OptionError: An override of the network or of the epochs.
+        RecipeError: One that a recipe does not take.
+    """
     for override in overrides:
         key = override.partition("=")[0].strip()
         if key.startswith("network.") or key == "optimise.epochs":
@@ -199,13 +190,13 @@ def _fine_tuning(parent: Path, trained: Recipe, plan: Plan, overrides: Sequence[
 def _begin(
     run: Path,
     recipe: Recipe,
-    weights: dict[str, Tensor],
     plan: Plan,
     parent: Path,
     data: Survey,
     watcher: RunWatcher,
 ) -> None:
     """Make the run folder, with all that decides the run and the weights it starts from."""
+    weights = checkpoint.unpack("mean", checkpoint.load(parent / BEST)[0])
     if plan.structured:
         net = build(recipe.network)
         net.load_state_dict(weights)
@@ -225,34 +216,8 @@ def _begin(
     if run.is_dir():
         (run / "recipe.toml").unlink(missing_ok=True)  # of a run killed before it began
     open_run(run, recipe)
-    try:
-        text = json.dumps(_identity(plan, parent), indent=2) + "\n"
-        (run / PLAN).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{run}: cannot be written: {error.strerror}") from error
+    write_plan(run, plan, parent)
     checkpoint.save(run / START, checkpoint.pack("mean", weights), State())
-
-
-def _identity(plan: Plan, parent: Path) -> dict[str, Json]:
-    return {**dataclasses.asdict(plan), "parent_weights_sha256": file_sha256(parent / BEST)}
-
-
-def _refuse_other(run: Path, plan: Plan, parent: Path) -> None:
-    """Refuse to go on with a run that was begun in another way."""
-    if not (run / PLAN).exists():
-        if (run / BEST).exists():
-            raise RunError(f"{run}: holds a training run, not a pruning run: name another folder")
-        return
-    try:
-        before = json.loads((run / PLAN).read_text(encoding="utf-8"))
-        for key, value in _identity(plan, parent).items():
-            if before[key] != value:
-                raise RunError(
-                    f"{run}: was begun with {key} {before[key]} and not {value}: resume with that, "
-                    "or start a new run folder"
-                )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{run / PLAN}: not a plan of this version: {error}") from error
 
 
 def _as_begun(run: Path, asked: Recipe) -> Recipe:
@@ -286,7 +251,8 @@ def _measured(run: Path, recipe: Recipe, trained: Recipe, plan: Plan) -> dict[st
     return found
 
 
-def _source(trained: Recipe, before: State, parent: Path, data: Survey) -> str:
+def _source(trained: Recipe, parent: Path, data: Survey) -> str:
+    before = checkpoint.load(parent / BEST)[1]
     text = (
         f"pruned with mesoscope from {trained.name} (recipe {trained.sha256()[:16]}, "
         f"epoch {before.best_epoch})"
