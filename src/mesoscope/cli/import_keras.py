@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.errors import MissingExtra, OptionError
+from mesoscope.cli import options
+from mesoscope.errors import MissingExtra
 
 if TYPE_CHECKING:
     from mesoscope.types import Pixels
@@ -28,31 +29,17 @@ NOISE_CROPS = 4
     type=click.Choice(["meso4", "mesoinception4"]),
     help="The network that the file holds.",
 )
-@click.option(
-    "-o",
-    "--out",
-    required=True,
-    metavar="OUT.onnx",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The model file to write.",
-)
-@click.option("--name", help="Name in the model's card.  [default: from the name of OUT.onnx]")
-@click.option("--force", is_flag=True, help="Replace OUT.onnx where it exists.")
+@options.model_out
+@options.model_name
+@options.force
 def command(file: Path, arch: str, out: Path, name: str | None, *, force: bool) -> None:
     """Turn the MesoNet authors' Keras weights into a model file.
 
     Their output is the probability of real; the model's p_fake is one minus that. Nothing is
     written where the file does not hold the network asked for.
     """
-    if out.suffix != ".onnx":
-        raise OptionError(f"{out}: a model file must be named .onnx")
-    if out.exists() and not force:
-        raise OptionError(f"{out}: exists already: choose another name, or replace it with --force")
-    if not out.parent.is_dir():
-        raise OptionError(f"{out}: there is no folder {out.parent}: make it first")
-    name = out.stem if name is None else name
-    if not name or not name.isprintable() or any(c in name for c in "@/\\"):
-        raise OptionError(f"--name {name!r}: use printable characters other than @ / \\")
+    options.refuse_model_out(out, force=force)
+    called = options.name_of_model(name, out)
     try:
         from mesoscope.training.export import export
         from mesoscope.training.keras_weights import read_keras
@@ -65,7 +52,7 @@ def command(file: Path, arch: str, out: Path, name: str | None, *, force: bool) 
 
     net = read_keras(file, arch)
     card = ModelCard(
-        name=name,
+        name=called,
         architecture=arch,
         thresholds=Thresholds(0.5, 0.5, "the authors' own: one half"),
         training_data=TRAINING_DATA,

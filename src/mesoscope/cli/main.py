@@ -32,6 +32,7 @@ COMMANDS = {  # name → module, in the order of --help
     "evaluate": "evaluate",
     "train": "train",
     "prune": "prune",
+    "quantize": "quantize",
     "import-keras": "import_keras",
     "models": "models",
 }

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 DEFAULT = "meso4"
 COLUMN, WIDTH = 16, 100  # of the names in a card, and of its lines
 LISTED = (
-    "name", "id", "architecture", "parameters", "real below", "fake from", "accuracy", "auc",
-    "licence",
+    "name", "id", "architecture", "parameters", "kB", "multiply-adds", "accuracy", "AUC",
 )  # fmt: skip
+WORDS = 3  # columns that are no numbers
 FIGURES = ("accuracy", "auc", "eer", "ece")
 
 
@@ -34,36 +34,69 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of cards.")
-def list_models(*, as_json: bool) -> None:
-    """List the shipped models, one a line."""
-    from mesoscope.model_file import model_id, read_card, shipped
+@click.option("--speed", is_flag=True, help="Measure faces/s, one core of this machine, now.")
+def list_models(*, as_json: bool, speed: bool) -> None:
+    """List the shipped models, one a line: accuracy, size and what scoring costs.
+
+    Accuracy and AUC are means over the sources of the validation split. Multiply-adds are millions
+    a face; --speed measures how quick the models really are.
+    """
+    from mesoscope.model_file import shipped
 
     models = shipped()
+    rates = _rates(list(models.values())) if speed else [None] * len(models)
     if as_json:
-        click.echo(json.dumps([_as_dict(path) for path in models.values()], indent=2))
+        cards = [
+            _as_dict(path) | ({} if rate is None else {"faces_per_second": round(rate, 1)})
+            for path, rate in zip(models.values(), rates, strict=True)
+        ]
+        click.echo(json.dumps(cards, indent=2))
         return
     if not models:
         click.echo("no model is shipped with this build: train one, or give a file")
         return
-    rows = [LISTED]
-    for name, path in models.items():
-        card, cuts = read_card(path), read_card(path).thresholds
-        rows.append(
-            (
-                name,
-                model_id(path),
-                card.architecture,
-                f"{card.parameters:,}",
-                f"{cuts.real_below:.3f}",
-                f"{cuts.fake_above:.3f}",
-                _figure(card.metrics.get("accuracy")),
-                _figure(card.metrics.get("auc")),
-                card.licence,
-            )
-        )
+    rows: list[tuple[str, ...]] = [(*LISTED, "faces/s") if speed else LISTED]
+    for (name, path), rate in zip(models.items(), rates, strict=True):
+        rows.append((name, *_row(path), *([] if rate is None else [f"{rate:,.0f}"])))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
+        cells = [
+            cell.ljust(width) if number < WORDS else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+def _row(path: Path) -> tuple[str, ...]:
+    """A model's line behind its name."""
+    from mesoscope.model_file import model_id, read_card
+
+    card = read_card(path)
+    return (
+        model_id(path),
+        card.architecture,
+        f"{card.parameters:,}",
+        f"{path.stat().st_size / 1000:,.0f}",
+        f"{card.multiply_adds / 1e6:,.0f} M" if card.multiply_adds else "–",
+        _figure(_mean_over_sources(card.metrics, "accuracy")),
+        _figure(_mean_over_sources(card.metrics, "auc")),
+    )
+
+
+def _mean_over_sources(metrics: Mapping[str, Json], name: str) -> float | None:
+    """Plain mean of a figure over the sources that have it, as a report's; the whole's if alone."""
+    by_source = metrics.get("by_source")
+    entries = list(by_source.values()) if isinstance(by_source, dict) else [dict(metrics)]
+    values = [entry.get(name) for entry in entries if isinstance(entry, dict)]
+    known = [value for value in values if isinstance(value, float)]
+    return sum(known) / len(known) if known else None
+
+
+def _rates(paths: list[Path]) -> list[float]:
+    from mesoscope.scorer import OnnxScorer  # only --speed waits for ONNX Runtime
+    from mesoscope.speed import faces_per_second
+
+    return faces_per_second([OnnxScorer(path) for path in paths]) if paths else []
 
 
 @command.command("show")
@@ -144,6 +177,11 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
     yield "model", model_id(path)
     yield "file", f"{path} ({path.stat().st_size:,} bytes)"
     yield "architecture", f"{card.architecture}, {card.parameters:,} trainable parameters"
+    if card.multiply_adds:
+        yield "multiply-adds", f"{card.multiply_adds / 1e6:,.1f} million a face"
+    if card.quantisation:
+        parts = (f"{key.replace('_', ' ')}: {v}" for key, v in card.quantisation.items())
+        yield "quantised", "; ".join(parts)
     yield "input", _input(card)
     yield "answer", f"{card.label_convention}; higher = more fake"
     yield "fake from", f"p_fake ≥ {card.thresholds.fake_above:.4f}"

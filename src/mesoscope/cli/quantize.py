@@ -1,0 +1,112 @@
+"""``mesoscope quantize``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mesoscope.cli import options
+from mesoscope.cli.bars import bar
+from mesoscope.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mesoscope.training.quantize import Comparison
+
+
+@click.command("quantize")
+@click.argument("model", metavar="MODEL")
+@options.datasets
+@options.model_out
+@options.model_name
+@click.option(
+    "--faces",
+    type=click.IntRange(1),
+    default=256,
+    show_default=True,
+    help="Of the train split, each source and class alike; their values set the ranges.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice.")
+@click.option(
+    "--max-loss",
+    type=click.FloatRange(0, 1),
+    default=0.01,
+    show_default=True,
+    help="What accuracy or AUC may lose on the validation split.",
+)
+@click.option("--allow-loss", is_flag=True, help="Write the file even where it loses more.")
+@options.force
+def command(
+    model: str,
+    datasets: tuple[Path, ...],
+    out: Path,
+    name: str | None,
+    faces: int,
+    seed: int,
+    max_loss: float,
+    *,
+    allow_loss: bool,
+    force: bool,
+) -> None:
+    """Write a copy of a model that computes in 8-bit integers.
+
+    MODEL is a shipped model or a file. The ranges of its values come from faces of the data sets'
+    train split; then both models judge the validation split, and accuracy, AUC, size and speed are
+    printed side by side. Nothing is written where the copy judges worse than --max-loss allows.
+    """
+    options.refuse_model_out(out, force=force)
+    called = options.name_of_model(name, out)
+    try:
+        from mesoscope.training.quantize import quantize
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "mesoscope":
+            raise
+        raise MissingExtra(str(error.name), extra="train") from error
+    from mesoscope.model_file import find_model, model_id
+
+    found = quantize(
+        find_model(model),
+        datasets,
+        out,
+        name=called,
+        faces=faces,
+        seed=seed,
+        max_loss=max_loss,
+        allow_loss=allow_loss,
+        count=_count,
+    )
+    click.echo("\n".join(table(found)))
+    click.echo(f"{out}: {model_id(out)}")
+
+
+def table(found: Comparison) -> list[str]:
+    """Lines with both models side by side."""
+    before, after = found.original, found.quantised
+    rows = [
+        ("", "original", "quantised", ""),
+        ("accuracy", f"{before.accuracy:.4f}", f"{after.accuracy:.4f}", "mean over sources"),
+        ("AUC", f"{before.auc:.4f}", f"{after.auc:.4f}", "mean over sources"),
+        ("file", f"{before.size_bytes:,}", f"{after.size_bytes:,}", "bytes"),
+        (
+            "faces/s",
+            f"{before.faces_per_second:,.0f}",
+            f"{after.faces_per_second:,.0f}",
+            f"{after.faces_per_second / before.faces_per_second:.2f} ×, one core, here and now",
+        ),
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        f"{what:<{widths[0]}}  {old:>{widths[1]}}  {new:>{widths[2]}}  {note}".rstrip()
+        for what, old, new, note in rows
+    ]
+    moved = f"p_fake moves by {found.moved:.3f} (root mean square)"
+    other = f"{found.other_labels:.1%} get another label"
+    return [*lines, f"{found.n:,} validation pictures: {moved}, {other}"]
+
+
+def _count(items: Iterable[object], total: int, what: str) -> Iterable[object]:
+    shown: Iterable[object] = bar(items, total=total, what=what)
+    return shown
