@@ -17,11 +17,11 @@ BASE := $(VENV)/.installed-base-$(VERSION)
 FULL := $(VENV)/.installed-full-$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench docs clean
+.PHONY: help run test check bench docs default-model clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(BASE) ## Scan samples/: a table of verdicts, and build/scan.jsonl (no torch needed)
 	@mkdir -p build
@@ -50,6 +50,15 @@ docs: $(FULL) ## Build the documentation into build/site
 	@echo "Building build/site/index.html"
 	@$(BIN)/mkdocs build --strict --quiet
 	@echo "Done: open build/site/index.html"
+
+default-model: $(FULL) ## Train the teacher and the default model on DATA=folder; hours on two cores; goes on where it was
+	@test -n "$(DATA)" || { echo "make default-model: name the data set: DATA=folder" >&2; exit 2; }
+	@for model in teacher mesoscope; do \
+		if [ -f runs/$$model/model.onnx ]; then continue; fi; \
+		if [ -f runs/$$model/recipe.toml ]; then resume=--resume; else resume=; fi; \
+		$(BIN)/mesoscope train $(DATA) --recipe recipes/$$model.toml --out runs/$$model $$resume $(ARGS) || exit 1; \
+	done
+	@$(BIN)/mesoscope prune runs/mesoscope $(DATA) --sparsity 0.2 --out runs/mesoscope-pruned $(ARGS)
 
 clean: ## Remove the environment and all that was built; runs/ stays
 	@echo "Removing $(VENV) and build/"
