@@ -187,6 +187,10 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
     yield "fake from", f"p_fake ≥ {card.thresholds.fake_above:.4f}"
     yield "real below", f"p_fake < {card.thresholds.real_below:.4f}; between the two: inconclusive"
     yield "thresholds", card.thresholds.rule
+    for at, point in enumerate(card.operating_points):
+        cut = f"{point.fpr:<6g} fake from {point.threshold:.4f}"
+        reals = f"{point.false_alarms} of {point.n_real:,} reals"
+        yield "" if at else "--fpr", f"{cut}: {reals}, and {point.tpr:.0%} of the fakes"
     yield "calibration", _calibration(card)
     yield from _sparsity(card.sparsity)
     yield "trained on", " ".join(card.training_data.split()) or "not recorded"
