@@ -32,7 +32,7 @@ __all__ = ["NAMES", "Evaluation", "Figures", "Prediction", "evaluate"]
 
 NAMES = (  # the order of a report
     "coverage", *metrics.METRICS, "ece_by_chance", "ece_by_chance_high", "decided",
-    "error_among_decided",
+    "error_among_decided", "unfamiliar",
 )  # fmt: skip
 
 _PACKAGES = ("mesoscope", "numpy", "onnxruntime", "opencv-python-headless", "pillow")
@@ -110,7 +110,7 @@ def evaluate(
 
 
 def _prediction(sample: Sample, verdict: Verdict) -> Prediction:
-    worst = max(verdict.faces, key=lambda face: face.p_fake, default=None)
+    deciding = next((face for face in verdict.faces if face.p_fake == verdict.p_fake), None)
     return Prediction(
         path=str(sample.path),
         label=sample.label,
@@ -119,7 +119,7 @@ def _prediction(sample: Sample, verdict: Verdict) -> Prediction:
         split=sample.split,
         p_fake=verdict.p_fake,
         verdict=verdict.label,
-        box=None if worst is None else worst.box,
+        box=None if deciding is None else deciding.box,
         reason=verdict.reason,
         error=verdict.error,
     )
@@ -135,6 +135,7 @@ def _measure(
     has_score = np.array([p.p_fake is not None for p in items], np.float64)
     clear = np.array([p.verdict in ("fake", "real") for p in scored], np.float64)
     wrong = clear * np.array([(p.verdict == "fake") != p.label for p in scored], np.float64)
+    strange = np.array([p.reason == "unfamiliar" for p in scored], np.float64)
     every, groups = _groups(items), _groups(scored)
     values = metrics.measure(truth, p_fake)
     # A stream of its own: the floor must not hang on how many resamples were drawn.
@@ -145,6 +146,7 @@ def _measure(
         ("coverage", has_score, np.ones_like(has_score), every),
         ("decided", clear, np.ones_like(clear), groups),
         ("error_among_decided", wrong, clear, groups),
+        ("unfamiliar", strange, np.ones_like(strange), groups),
     ):
         values[name] = metrics.share(part, whole)
         drawn[name] = metrics.bootstrap_share(part, whole, of, n=resamples, seed=seed)

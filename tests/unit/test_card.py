@@ -7,7 +7,7 @@ import pytest
 
 from mesoscope.errors import ModelError, OptionError
 from mesoscope.model_file import _validate
-from mesoscope.types import ModelCard, OperatingPoint, Thresholds
+from mesoscope.types import Guard, ModelCard, OperatingPoint, Thresholds
 
 POINTS = (
     OperatingPoint(0.05, 0.8, 2000, 99, (0.04, 0.06), 1900, 0.7, (0.66, 0.74)),
@@ -27,6 +27,21 @@ def test_a_card_from_before_has_none():
     data = json.loads(card().to_json())
     del data["operating_points"]
     assert ModelCard.from_json(json.dumps(data)).operating_points == ()
+
+
+def test_a_card_from_before_has_no_guard():
+    data = json.loads(ModelCard("m", "none", guard=Guard(1.5, 0.01, "r", "f")).to_json())
+    assert ModelCard.from_json(json.dumps(data)).guard == Guard(1.5, 0.01, "r", "f")
+    del data["guard"]
+    assert ModelCard.from_json(json.dumps(data)).guard is None
+
+
+@pytest.mark.parametrize("damage", [{"unfamiliar_above": 0}, {"false_refusals": 2}, {"extra": 1}])
+def test_a_damaged_guard_damages_the_card(damage):
+    data = json.loads(ModelCard("m", "none", guard=Guard()).to_json())
+    data["guard"] |= damage
+    with pytest.raises(ModelError, match=r"guard|cannot be read"):
+        ModelCard.from_json(json.dumps(data))
 
 
 def test_a_rate_moves_the_upper_threshold_alone():

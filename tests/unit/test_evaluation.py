@@ -102,6 +102,25 @@ def test_decisions_are_those_of_the_card_or_of_the_threshold_asked_for(tmp_path)
     assert by_hand.overall.values["accuracy"] == by_card.overall.values["accuracy"]
 
 
+def test_unfamiliar_faces_are_counted_and_not_decided(tmp_path):
+    class Guarded(Brightness):
+        card = dataclasses.replace(Brightness.card, guard=Guard())
+
+        def score(self, crops, *, heat=False):
+            scores = super().score(crops, heat=heat)
+            return scores._replace(unfamiliar=4 * (scores.p_fake - 0.5) ** 2 + 0.1)
+
+    levels = [(0, 0), (60, 1), (100, 0), (200, 1), (255, 0)]  # the first and the last are strange
+    rows = [sample(tmp_path, f"{i}.png", level, label) for i, (level, label) in enumerate(levels)]
+    found = evaluate(rows, Detector(Guarded()), resamples=0).overall.values
+    assert found["unfamiliar"] == pytest.approx(2 / 5)
+    assert found["decided"] == pytest.approx(2 / 5)
+    assert found["error_among_decided"] == pytest.approx(1 / 2)
+    free = evaluate(rows, Detector(Guarded(), guard=False), resamples=0).overall.values
+    assert (free["unfamiliar"], free["decided"]) == (0, pytest.approx(4 / 5))
+    assert free["accuracy"] == found["accuracy"]
+
+
 def test_mean_over_sources_counts_each_source_once(samples):
     found = evaluate(samples, Detector(Brightness()), resamples=50)
     for name in ("accuracy", "auc"):

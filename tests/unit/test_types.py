@@ -17,6 +17,7 @@ from mesoscope.types import (
     Face,
     FaceScore,
     Frame,
+    Guard,
     ModelCard,
     Thresholds,
     Verdict,
@@ -37,6 +38,7 @@ face_scores = st.builds(
     p_fake=shares,
     frame_index=st.integers(0, 10**6),
     time_s=times,
+    unfamiliar=st.none() | st.floats(0, 1e4).map(lambda v: round(v, 4)),
 )
 verdicts = st.builds(
     Verdict,
@@ -65,6 +67,7 @@ cards = st.builds(
     metrics=st.dictionaries(texts, finite | texts | st.none() | st.lists(finite, max_size=2)),
     parameters=st.integers(0, 10**9),
     self_check=st.lists(shares, max_size=4).map(tuple),
+    guard=st.none() | st.builds(Guard, st.floats(0.1, 9), shares, texts, texts),
 )
 
 
@@ -199,6 +202,17 @@ def test_p_fake_is_a_probability(p_fake):
         Verdict("a.jpg", "image", "fake", p_fake, "m")
     with pytest.raises(OptionError, match=r"p_fake of a face must lie in 0\.\.1"):
         FaceScore((0, 0, 1, 1), 1.0, p_fake)
+
+
+@pytest.mark.parametrize("unfamiliar", [-0.01, math.nan, math.inf])
+def test_unfamiliar_is_a_distance(unfamiliar):
+    with pytest.raises(OptionError, match="finite and not negative"):
+        FaceScore((0, 0, 1, 1), 1.0, 0.5, unfamiliar=unfamiliar)
+
+
+def test_a_face_of_a_model_without_a_guard_is_written_as_before():
+    assert "unfamiliar" not in FaceScore((0, 0, 1, 1), 1.0, 0.5).to_dict()
+    assert FaceScore((0, 0, 1, 1), 1.0, 0.5, unfamiliar=1.25).to_dict()["unfamiliar"] == 1.25
 
 
 def test_labels_are_known_ones():

@@ -220,7 +220,8 @@ def of_split(samples: Sequence[Sample], split: str, roots: Sequence[Path]) -> li
 
 def table(evaluation: Evaluation) -> list[str]:
     """The lines of a small table: a row a source, and one of all; wrong is among the decided."""
-    rows = [["source", "n", "accuracy", "AUC", "decided", "wrong", "coverage"]]
+    guarded = [] if evaluation.card.guard is None else ["unfamiliar"]
+    rows = [["source", "n", "accuracy", "AUC", "decided", "wrong", *guarded, "coverage"]]
     sets = list(evaluation.by_source.items())
     if len(sets) > 1:
         sets.append(("all", evaluation.overall))
@@ -231,7 +232,10 @@ def table(evaluation: Evaluation) -> list[str]:
                 str(figures.counts["n"]),
                 _shown(figures, "accuracy"),
                 _shown(figures, "auc"),
-                *(_short(figures.values[key]) for key in ("decided", "error_among_decided")),
+                *(
+                    _short(figures.values[key])
+                    for key in ("decided", "error_among_decided", *guarded)
+                ),
                 f"{figures.values['coverage']:.3f}",
             ]
         )

@@ -17,16 +17,21 @@ from mesoscope.report.alarms import alarm_rows
 from mesoscope.report.canvas import DARK, LIGHT, png
 from mesoscope.report.mistakes import contact_sheet, worst
 from mesoscope.report.record import CLASSES, write_text
+from mesoscope.report.robustness_plots import curve_plot
+from mesoscope.report.robustness_plots import sheet as robustness_sheet
+from mesoscope.report.robustness_rows import all_rows, hardest_rows, summary
 from mesoscope.report.tables import calibration_rows, decision_rows, fit_rows
 
 if TYPE_CHECKING:
     from mesoscope.report.mistakes import Mistake
     from mesoscope.report.record import Evaluation, Figures
+    from mesoscope.report.robustness import Robustness
     from mesoscope.types import Pixels
 
 PAGE = "report.html"
 SHEET = "mistakes.png"
 PANELS = "reliability_by_source.png"
+ROBUSTNESS = "robustness.png"
 _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_LISTED = 200  # unreadable files on the page; metrics.json has them all
 
@@ -80,6 +85,9 @@ MEANINGS = {
     "error_among_decided": Meaning(
         "Error among decided", "share of wrong answers among those", "lower", True
     ),
+    "unfamiliar": Meaning(
+        "Unfamiliar", "share of scored pictures unlike the training, so left undecided", "", True
+    ),
 }
 HEADLINE = ("auc", "accuracy", "eer", "tpr_at_fpr_0.01", "coverage")
 IN_TABLE = ("accuracy", "auc", "eer", "tpr_at_fpr_0.01", "ece", "coverage")
@@ -127,6 +135,8 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
         _write(folder / PANELS, light)
         dark = png(plots.reliability_by_source(evaluation, DARK) or panels)
         drawn["panels"] = Plot(_address(light, "png"), _address(dark, "png"))
+    if evaluation.robustness is not None:
+        drawn |= _robustness_plots(evaluation.robustness, folder)
     kinds = worst(evaluation)
     sheet = contact_sheet(kinds, LIGHT)
     (folder / SHEET).unlink(missing_ok=True)  # of an evaluation before, when there is none now
@@ -154,12 +164,30 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
         decisions=decision_rows(evaluation),
         fit=fit_rows(evaluation),
         alarms=alarm_rows(evaluation.alarms),
+        robustness=_robustness_text(evaluation.robustness),
         command=command,
         notes=notes(evaluation),
         most=_MOST_LISTED,
     )
     write_text(folder / PAGE, text)
     return folder / PAGE
+
+
+def _robustness_plots(found: Robustness, folder: Path) -> dict[str, Plot]:
+    """A plot for each curve; and the sheet of all, as a file only."""
+    _write(folder / ROBUSTNESS, png(robustness_sheet(found, LIGHT)))
+    return {
+        f"robustness {curve.corruption.name}": Plot(
+            *(_address(png(curve_plot(found, curve, look)), "png") for look in (LIGHT, DARK))
+        )
+        for curve in found.curves
+    }
+
+
+def _robustness_text(found: Robustness | None) -> dict[str, object] | None:
+    if found is None:
+        return None
+    return {"summary": summary(found), "hardest": hardest_rows(found), "all": all_rows(found)}
 
 
 def notes(evaluation: Evaluation) -> list[str]:

@@ -13,6 +13,7 @@
                                                       true probabilities would show here
      "decided": …,                                    share of scored items with a clear label
      "error_among_decided": …,                        share of those that have the wrong one
+     "unfamiliar": …,                                 share of scored items that the guard refuses
      "intervals": {"auc": [low, high], …},            95 %, bootstrap over groups
      "by_source": {"NAME": {…the same from n to intervals…}, …},
      "mean_over_sources": {"accuracy": …, "auc": …, "intervals": {…}},

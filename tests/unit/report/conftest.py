@@ -12,7 +12,7 @@ from mesoscope.types import Calibration, ModelCard, Thresholds
 
 NAMES = (
     "coverage", *metrics.METRICS, "ece_by_chance", "ece_by_chance_high", "decided",
-    "error_among_decided",
+    "error_among_decided", "unfamiliar",
 )  # fmt: skip
 
 
@@ -26,6 +26,7 @@ def figures(items):
     floor = metrics.ece_by_chance([p.p_fake for p in scored], n=100)
     values |= {"ece_by_chance": floor.mean, "ece_by_chance_high": floor.high}
     values["error_among_decided"] = metrics.share([len(wrong)], [len(clear)])
+    values["unfamiliar"] = metrics.share([0], [len(scored)])
     known = {name: not math.isnan(value) for name, value in values.items()}
     intervals = {
         name: (max(0, value - 0.05), min(1, value + 0.05)) if known[name] else (math.nan, math.nan)

@@ -12,7 +12,7 @@ from mesoscope.report.record import COLUMNS, Prediction, write_metrics, write_pr
 
 FIGURES = {
     "coverage", "accuracy", "balanced_accuracy", "auc", "eer", "ap", "tpr_at_fpr_0.01", "ece",
-    "brier", "decided", "error_among_decided",
+    "brier", "decided", "error_among_decided", "unfamiliar",
 }  # fmt: skip
 BY_CHANCE = {"ece_by_chance", "ece_by_chance_high"}  # simulated, so without an interval
 COUNTS = {"n", "n_real", "n_fake", "n_scored", "n_unreadable", "n_unscored"}
