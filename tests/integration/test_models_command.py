@@ -1,12 +1,16 @@
 """``mesoscope models`` on what is shipped."""
 
+import dataclasses
 import json
 import subprocess
 import sys
 
+import onnx
 import pytest
+from PIL import Image
 
 from mesoscope.model_file import read_card, shipped
+from mesoscope.types import OperatingPoint
 
 SHIPPED = ["meso4", "mesoinception4"]
 
@@ -52,3 +56,43 @@ def test_a_shipped_card_says_what_it_was_trained_on_and_what_was_measured(name):
     assert "higher = more fake" in text
     assert f"{card['metrics']['by_source']['dfdc']['auc']:.3f}" in text
     assert max(map(len, text.splitlines())) <= 140
+
+
+@pytest.fixture
+def with_points(tmp_path):
+    """A shipped model whose card holds thresholds for two false-positive rates."""
+    path = shipped()["meso4"]
+    points = (
+        OperatingPoint(0.1, 0.0, 2292, 229, (0.08, 0.12), 2313, 0.9, (0.88, 0.92)),
+        OperatingPoint(0.01, 1.0, 2292, 22, (0.005, 0.017), 2313, 0.333, (0.31, 0.36)),
+    )
+    card = dataclasses.replace(read_card(path), operating_points=points)
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {"mesoscope.card": card.to_json()})
+    changed = tmp_path / "points.onnx"
+    onnx.save(model, changed)
+    return changed
+
+
+def test_operating_points_are_shown_and_judged_by(with_points, tmp_path, astronaut_face):
+    shown = models("show", with_points).stdout.splitlines()
+    at = next(i for i, line in enumerate(shown) if line.startswith("--fpr"))
+    assert "0.1    fake from 0.0000: 229 of 2,292 reals, and 90% of the fakes" in shown[at]
+    assert "0.01   fake from 1.0000: 22 of 2,292 reals, and 33% of the fakes" in shown[at + 1]
+    Image.fromarray(astronaut_face).save(tmp_path / "face.png")
+    labels = {}
+    for rate in ("0.1", "0.01", "0.05"):
+        command = [sys.executable, "-m", "mesoscope", "scan", tmp_path / "face.png", "--no-table"]
+        done = subprocess.run(
+            [*command, "--model", with_points, "--fpr", rate],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        labels[rate] = json.loads(done.stdout)["label"] if done.stdout else done.stderr.strip()
+    assert labels["0.1"] == "fake"  # from 0 on
+    assert labels["0.01"] != "fake"
+    assert labels["0.05"].endswith(
+        "meso4 holds no threshold for a false-positive rate of 0.05: it has 0.1, 0.01: take one of "
+        "them, or give a threshold of your own"
+    )
