@@ -48,6 +48,7 @@ def lines(found: Robustness) -> list[list[str]]:
     """The rows of a small table: each corruption where it does most harm."""
     rows = [["changed", "at its worst", "accuracy", "AUC", "change of AUC", "decided", "wrong"]]
     rows.append(["nothing", "", *_cells(found.unchanged.mean_over_sources)])
+    rows[-1][4] = ""  # against itself there is no change
     rows += [[*_named(one), *_cells(one.hardest.mean_over_sources)] for one in found.curves]
     return rows
 
@@ -70,7 +71,7 @@ def _named(curve: Curve) -> tuple[str, str]:
 def _cells(figures: Figures) -> list[str]:
     return [
         *(_shown(figures, name) for name in ("accuracy", "auc")),
-        _shown(figures, "auc_change", sign="+") if figures.values["auc_change"] else "",
+        _shown(figures, "auc_change", sign="+"),
         *(_short(figures.values[name]) for name in ("decided", "error_among_decided")),
     ]
 

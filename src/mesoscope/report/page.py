@@ -33,6 +33,7 @@ SHEET = "mistakes.png"
 PANELS = "reliability_by_source.png"
 ROBUSTNESS = "robustness.png"
 _TEMPLATES = Path(__file__).parent / "templates"
+_COLOURS = 64  # of the many plots of robustness
 _MOST_LISTED = 200  # unreadable files on the page; metrics.json has them all
 
 
@@ -175,13 +176,12 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
 
 def _robustness_plots(found: Robustness, folder: Path) -> dict[str, Plot]:
     """A plot for each curve; and the sheet of all, as a file only."""
-    _write(folder / ROBUSTNESS, png(robustness_sheet(found, LIGHT)))
-    return {
-        f"robustness {curve.corruption.name}": Plot(
-            *(_address(png(curve_plot(found, curve, look)), "png") for look in (LIGHT, DARK))
-        )
-        for curve in found.curves
-    }
+    _write(folder / ROBUSTNESS, png(robustness_sheet(found, LIGHT), colours=_COLOURS))
+    drawn = {}
+    for curve in found.curves:
+        looks = (png(curve_plot(found, curve, p), colours=_COLOURS) for p in (LIGHT, DARK))
+        drawn[f"robustness {curve.corruption.name}"] = Plot(*(_address(x, "png") for x in looks))
+    return drawn
 
 
 def _robustness_text(found: Robustness | None) -> dict[str, object] | None:
