@@ -1,4 +1,4 @@
-"""Fill README's tables from results/*.csv, so that no figure in it is typed by hand.
+"""Fill the tables of README and docs from results/*.csv, so that no figure is typed by hand.
 
 .venv/bin/python benchmarks/readme.py            fills them
 .venv/bin/python benchmarks/readme.py --check    says whether they are up to date
@@ -62,20 +62,69 @@ def speed_table() -> str:
     return "\n".join(lines)
 
 
-def fill(text: str, name: str, table: str) -> str:
+def ablation_table() -> str:
+    """AUC of each row of the study by source, with what it changes."""
+    lines, cells = [], study_cells("ablation.csv")
+    sources = sorted({source for row in cells.values() for source in row} - {"mean"})
+    lines.append("| row | what changed | " + " | ".join(["mean [95 %]", *sources]) + " | min |")
+    lines.append("|---" * (len(sources) + 4) + "|")
+    for (name, seed), row in cells.items():
+        mean = row["mean"]
+        cell = f"{short(mean['auc'])} [{short(mean['auc_low'])}–{short(mean['auc_high'])}]"
+        figures = [cell, *(short(row[source]["auc"]) for source in sources), mean["minutes"]]
+        again = f" (seed {seed})" if seed != "1" else ""
+        lines.append(f"| {name}{again} | {mean['change']} | " + " | ".join(figures) + " |")
+    return "\n".join(lines)
+
+
+def transfer_table() -> str:
+    """AUC by source, a row a source that was left out; what was not trained on stands bold."""
+    lines, cells = [], study_cells("transfer.csv")
+    sources = sorted({source for row in cells.values() for source in row} - {"mean"})
+    lines.append("| trained | " + " | ".join(sources) + " |")
+    lines.append("|---" * (len(sources) + 1) + "|")
+    for (name, _), row in cells.items():
+        figures = []
+        for source in sources:
+            one = row[source]
+            text = short(one["auc"])
+            if one["trained_on"] == "no":
+                text = f"**{text}** [{short(one['auc_low'])}–{short(one['auc_high'])}]"
+            figures.append(text)
+        lines.append(f"| {name} | " + " | ".join(figures) + " |")
+    return "\n".join(lines)
+
+
+def study_cells(name: str) -> dict[tuple[str, str], dict[str, dict[str, str]]]:
+    """Rows of a study: (row, seed) → source → line."""
+    cells: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
+    for line in read(name):
+        cells.setdefault((line["row"], line["seed"]), {})[line["source"]] = line
+    return cells
+
+
+BLOCKS = {
+    "README.md": {"accuracy": accuracy_table, "speed": speed_table},
+    "docs/explanation/the-study.md": {"ablation": ablation_table, "transfer": transfer_table},
+}
+
+
+def fill(text: str, where: str, name: str, table: str) -> str:
     pattern = rf"(<!-- {name}:start -->\n).*?(<!-- {name}:end -->)"
     if not re.search(pattern, text, re.DOTALL):
-        sys.exit(f"README.md has no block {name}:start … {name}:end")
+        sys.exit(f"{where} has no block {name}:start … {name}:end")
     return re.sub(pattern, lambda m: f"{m[1]}{table}\n{m[2]}", text, flags=re.DOTALL)
 
 
 def main() -> None:
-    path = ROOT / "README.md"
-    before = path.read_text(encoding="utf-8")
-    after = fill(fill(before, "accuracy", accuracy_table()), "speed", speed_table())
-    if "--check" in sys.argv[1:]:
-        sys.exit(0 if before == after else "README.md is behind results/: run benchmarks/readme.py")
-    path.write_text(after, encoding="utf-8")
+    for where, blocks in BLOCKS.items():
+        path = ROOT / where
+        before = after = path.read_text(encoding="utf-8")
+        for name, table in blocks.items():
+            after = fill(after, where, name, table())
+        if "--check" in sys.argv[1:] and before != after:
+            sys.exit(f"{where} is behind results/: run benchmarks/readme.py")
+        path.write_text(after, encoding="utf-8")
 
 
 if __name__ == "__main__":
