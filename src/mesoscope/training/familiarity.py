@@ -16,9 +16,10 @@ attacks*, NeurIPS 2018, take such a distance from a network's features, one mean
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ from mesoscope.training.dataset import batches, draw, plain_crop, training_crop
 from mesoscope.types import Guard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -43,9 +44,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["CROPS", "REFUSED", "Familiarity", "Normal", "cut_at", "fit", "fit_normal"]
-
-T = TypeVar("T")
+__all__ = [
+    *("CROPS", "REFUSED", "Familiarity", "Normal", "alike", "cut_at", "filters", "fit"),
+    *("fit_normal", "summaries", "summary", "train_crops"),
+]
 
 CROPS = 6000  # of the train split; half as they are, half changed as in training
 REFUSED = 0.01  # of the validation faces, so that ordinary faces are hardly ever refused
@@ -103,7 +105,7 @@ def fit(
     data: Survey,
     recipe: Recipe,
     *,
-    watch: Callable[[Iterable[T], int], Iterable[T]] = lambda items, _total: items,
+    watch: Callable[[Iterable[Pixels], int], Iterable[Pixels]] = lambda items, _total: items,
 ) -> Familiarity:
     """Fit the guard of a trained network.
 
@@ -123,29 +125,52 @@ def fit(
     Raises:
         DatasetError: The network's features of some crop are not finite.
     """
-    wanted = min(CROPS, 2 * len(data.train))
-    keys = dataclasses.replace(recipe.data, images_per_epoch=wanted)
-    order = draw(data.train, keys, np.random.default_rng(recipe.seed))
+    order, crops = train_crops(data.train, recipe)
     margin = recipe.data.crop_margin
+    ordinary = ahead(lambda s: plain_crop(s, margin), data.validation, threads=cores())
+    total = len(order) + len(data.validation)
+    found = summaries(net, watch(itertools.chain(crops, ordinary), total))
+    normal = fit_normal(found[: len(order)])
+    distances = np.linalg.norm((found[len(order) :] - normal.mean) @ normal.whiten, axis=1)
+    threshold, refused = cut_at(distances, alike(data.validation), REFUSED)
+    return Familiarity(normal, threshold, _record(normal, len(order), data, refused))
 
-    def train_crop(place: int) -> Pixels:
-        sample = data.train[order[place]]
+
+def train_crops(
+    samples: Sequence[Sample], recipe: Recipe
+) -> tuple[NDArray[np.int64], Iterator[Pixels]]:
+    """Train crops as the guard sees them: every second one changed as in training.
+
+    Args:
+        samples: The train split.
+        recipe: Its balance decides what is drawn, its augmentation what is changed.
+
+    Returns:
+        ``(n,)`` indices into ``samples``, and a crop ``(256, 256, 3) uint8`` for each.
+    """
+    wanted = min(CROPS, 2 * len(samples))
+    keys = dataclasses.replace(recipe.data, images_per_epoch=wanted)
+    order = draw(samples, keys, np.random.default_rng(recipe.seed))
+
+    def make(place: int) -> Pixels:
+        sample = samples[order[place]]
         # Beyond the last epoch's number: changes that the network has not seen.
         key = (recipe.seed, recipe.optimise.epochs + 1, place)
-        return training_crop(sample, recipe, key) if place % 2 else plain_crop(sample, margin)
+        if place % 2:
+            return training_crop(sample, recipe, key)
+        return plain_crop(sample, recipe.data.crop_margin)
 
-    total = len(order) + len(data.validation)
-    jobs: list[int | Sample] = [*range(len(order)), *data.validation]
+    return order, ahead(make, range(len(order)), threads=cores())
 
-    def crop_of(job: int | Sample) -> Pixels:
-        return train_crop(job) if isinstance(job, int) else plain_crop(job, margin)
 
-    crops = watch(ahead(crop_of, jobs, threads=cores(), depth=4 * BATCH), total)  # type: ignore[arg-type]
-    summaries = _summaries(net, crops)  # type: ignore[arg-type]
-    normal = fit_normal(summaries[: len(order)])
-    distances = np.linalg.norm((summaries[len(order) :] - normal.mean) @ normal.whiten, axis=1)
-    threshold, refused = cut_at(distances, _alike(data.validation), REFUSED)
-    return Familiarity(normal, threshold, _record(normal, len(order), data, refused))
+@torch.no_grad()
+def summaries(net: Network, crops: Iterable[Pixels]) -> Floats:
+    """What :func:`summary` keeps of each crop ``(256, 256, 3) uint8``: ``(n, 32 + 2C)``."""
+    kernels, parts = filters(), []
+    for pixels in batches(crops, BATCH):
+        x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
+        parts.append(summary(x, net.features(x), kernels).double().numpy())
+    return np.concatenate(parts)
 
 
 def summary(x: Tensor, a: Tensor, kernels: Tensor) -> Tensor:
@@ -247,16 +272,7 @@ def _length(values: Tensor, order: int, over: int | tuple[int, ...]) -> Tensor:
     return torch.linalg.vector_norm(values, order, over)  # type: ignore[no-any-return]
 
 
-@torch.no_grad()
-def _summaries(net: Network, crops: Iterable[Pixels]) -> Floats:
-    kernels, parts = filters(), []
-    for pixels in batches(crops, BATCH):
-        x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
-        parts.append(summary(x, net.features(x), kernels).double().numpy())
-    return np.concatenate(parts)
-
-
-def _alike(samples: Sequence[Sample]) -> Floats:
+def alike(samples: Sequence[Sample]) -> Floats:
     """Weights ``(n,)`` that let each source and class count alike."""
     cells = Counter((s.source, s.label) for s in samples)
     return np.array([1 / cells[s.source, s.label] for s in samples])
