@@ -33,9 +33,10 @@ FIGURES = (
     "accuracy", "balanced_accuracy", "auc", "eer", "ap", "tpr_at_fpr_0.01", "ece", "brier",
     "coverage", "decided", "error_among_decided",
 )  # fmt: skip
+BY_CHANCE = ("ece_by_chance", "ece_by_chance_high")  # of true probabilities: mean, 95 % quantile
 COLUMNS = (
     "date", "model", "weights", "split", "source", "n", "n_real", "n_fake",
-    *(c for f in FIGURES for c in (f, f"{f}_low", f"{f}_high")), "used_for", "command",
+    *(c for f in FIGURES for c in (f, f"{f}_low", f"{f}_high")), *BY_CHANCE, "used_for", "command",
 )  # fmt: skip
 
 
@@ -69,7 +70,8 @@ def rows_of(name: str, weights: str, path: Path, arguments: argparse.Namespace):
         "command": f"python benchmarks/accuracy.py {' '.join(map(str, arguments.datasets))}",
     }
     for source, entry in {"all": found, **found["by_source"]}.items():
-        row = {**fixed, "source": source} | {k: entry[k] for k in ("n", "n_real", "n_fake")}
+        plain = ("n", "n_real", "n_fake", *BY_CHANCE)
+        row = {**fixed, "source": source} | {k: entry[k] for k in plain}
         for figure in FIGURES:
             low, high = entry["intervals"].get(figure) or (None, None)
             row |= {figure: entry[figure], f"{figure}_low": low, f"{figure}_high": high}
