@@ -33,6 +33,7 @@ from measure import ROOT
 from mesoscope.data.manifest import read_datasets
 from mesoscope.detector import Detector
 from mesoscope.evaluation import evaluate
+from mesoscope.model_file import read_card
 
 RECIPE = ROOT / "recipes/study.toml"
 COLUMNS = (
@@ -131,10 +132,14 @@ def run(entry: Entry, arguments: argparse.Namespace, core: int) -> list[dict[str
         )  # fmt: skip
         minutes = (time.perf_counter() - began) / 60
         log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-        samples = [s for s in read_datasets([arguments.dataset]) if s.split == "validation"]
-        detector = Detector(out / "model.onnx", faces="whole", jobs=1)
-        found = evaluate(samples, detector, resamples=arguments.resamples).to_dict()
-    left = entry.overrides.get("data.leave_out", [])
+        left = entry.overrides.get("data.leave_out", [])
+        card = read_card(out / "model.onnx")
+        if left:  # the run measured the other sources alone
+            samples = [s for s in read_datasets([arguments.dataset]) if s.split == "validation"]
+            detector = Detector(out / "model.onnx", faces="whole", jobs=1)
+            found = evaluate(samples, detector, resamples=arguments.resamples).to_dict()
+        else:
+            found = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     fixed = {
         "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
         "row": entry.name,
@@ -142,7 +147,7 @@ def run(entry: Entry, arguments: argparse.Namespace, core: int) -> list[dict[str
         "seed": arguments.seed,
         "images": arguments.images or 16000,
         "minutes": round(minutes, 1),
-        "model": f"{detector.card.architecture}, {detector.card.parameters} parameters",
+        "model": f"{card.architecture}, {card.parameters} parameters",
         "command": "python benchmarks/study.py " + arguments.dataset.name,
     }
     print(f"{entry.name:24s} {minutes:5.1f} min, epochs {len(log)}, "
@@ -152,7 +157,7 @@ def run(entry: Entry, arguments: argparse.Namespace, core: int) -> list[dict[str
         | {
             "source": source,
             "trained_on": "no" if source in left else "in part" if mixed(source, left) else "yes",
-            "n": part.get("n", len(samples)),
+            "n": part.get("n", found["n"]),
         }
         | {
             name: round(value, 4)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from mesoscope.training.checkpoint import State
     from mesoscope.training.dataset import Survey
+    from mesoscope.training.nets import Network
     from mesoscope.training.recipe import Recipe
     from mesoscope.training.watcher import RunWatcher
     from mesoscope.types import Json, Verdict
@@ -86,9 +87,7 @@ def finish(
         source=source,
         sparsity=sparsity or {},
     )
-    guard = familiarity.fit(
-        net, data, recipe, watch=lambda items, n: watcher.count(items, n, "learning the familiar")
-    )
+    guard = _guard(net, data, recipe, watcher)
     path = run / "model.onnx"
     card = export(net, path, card, decision.calibration, check_crops=faces, guard=guard)
     total = len(data.validation)
@@ -121,6 +120,16 @@ def finish(
     write_metrics(result, run / "metrics.json")
     write_text(run / "MODEL_CARD.md", model_card_markdown(card, metrics, recipe, data, state))
     return path
+
+
+def _guard(
+    net: Network, data: Survey, recipe: Recipe, watcher: RunWatcher
+) -> familiarity.Familiarity | None:
+    if not recipe.decide.guard:
+        return None
+    return familiarity.fit(
+        net, data, recipe, watch=lambda items, n: watcher.count(items, n, "learning the familiar")
+    )
 
 
 def describe(data: Survey, recipe: Recipe) -> str:

@@ -170,12 +170,14 @@ class DecideKeys:
         rule: ``target_error``, or ``half_error``: half the error of deciding every face.
         target_error: Of that rule: wanted share of wrong ones among the decided, on each side.
         least_decided: Of the rule ``half_error``: share of faces that must stay decided.
+        guard: Fit the guard against unfamiliar faces.
     """
 
     calibration: str = "platt"
     rule: str = "target_error"
     target_error: float = 0.15
     least_decided: float = 0.7
+    guard: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +212,14 @@ class Recipe:
     def sha256(self) -> str:
         """Digest of the resolved recipe.
 
-        A network that nothing was cut from has the digest it had before it could be cut.
+        What later versions added is left out where it says what was always done, so that digests
+        of before stay true.
         """
         values = self.to_dict()
         if not values["network"]["channels"]:
             del values["network"]["channels"]
+        if values["decide"]["guard"]:
+            del values["decide"]["guard"]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def to_toml(self) -> str:
