@@ -1,0 +1,58 @@
+"""The rows of the study are recipes that can be trained, each one change from another."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from mesoscope.model_file import shipped
+from mesoscope.training.nets import build
+from mesoscope.training.recipe import read_recipe
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def study():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        spec = importlib.util.spec_from_file_location("study", ROOT / "benchmarks/study.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+    finally:
+        sys.path.remove(str(ROOT / "benchmarks"))
+
+
+def resolve(study, entry):
+    overrides = [f"{key}={json.dumps(value)}" for key, value in entry.overrides.items()]
+    return read_recipe(study.RECIPE, overrides)
+
+
+def test_every_row_is_a_recipe_with_a_network(study):
+    rows = study.ablation(str(shipped()["meso4"]))
+    assert len({row.name for row in rows}) == len(rows) >= 15
+    recipes = [resolve(study, row) for row in rows]
+    assert len({recipe.sha256() for recipe in recipes}) == len(rows), "no two rows are the same run"
+    for recipe in recipes:
+        build(recipe.network)
+
+
+def test_every_row_says_which_row_it_changes(study):
+    rows = study.ablation(str(shipped()["meso4"]))
+    names = [row.name for row in rows]
+    for place, row in enumerate(rows[1:], start=1):
+        before = row.change.partition(",")[0]
+        assert before in names[:place], row
+
+
+def test_without_a_teacher_its_rows_are_left_out(study):
+    rows = study.ablation("nowhere.onnx")
+    assert not any("distil.teacher" in row.overrides for row in rows)
+
+
+def test_transfer_leaves_out_each_source_once(study):
+    rows = study.transfer(["a", "b"])
+    assert [resolve(study, row).data.leave_out for row in rows] == [(), ("a",), ("b",)]
