@@ -255,7 +255,7 @@ def draw(rows, path: Path) -> None:
         if not found:
             continue
         x = [100 * row["share"] for row in found]
-        for figure_name, colour in zip(("auc", "accuracy"), colours, strict=False):
+        for figure_name, colour in zip(FIGURES, colours, strict=False):
             y = np.array(
                 [[row[f"{figure_name}{end}"] for end in ("", "_low", "_high")] for row in found],
                 float,
@@ -269,14 +269,21 @@ def draw(rows, path: Path) -> None:
         colour = colours[2] if kind == "zeros" else colours[3]
         middle.plot(x, [r["gzip_bytes"] / 1000 for r in found], color=colour, **line)
         right.plot(x, [r["speed"] for r in found], color=colour, **line)
+    for name, colour in zip(FIGURES, colours, strict=False):
+        left.axhline(whole[name], color=colour, linestyle=":")
     middle.axhline(whole["gzip_bytes"] / 1000, color=LIGHT.quiet, linestyle=":")
     right.axhline(1, color=LIGHT.quiet, linestyle=":")
-    gone = "% of weights (zeros) or multiply-adds (channels)"
-    dress(left, LIGHT, x=gone, y="on validation faces")
-    dress(middle, LIGHT, x=gone, y="compressed model file, kB")
-    dress(right, LIGHT, x=gone, y="speed, as trained = 1")
-    middle.set_ylim(bottom=0)
-    right.set_ylim(bottom=0)
+    dress(left, LIGHT, y="on validation faces")
+    dress(middle, LIGHT, y="compressed model file, kB")
+    dress(right, LIGHT, y="speed, as trained = 1")
+    middle.set_ylim(0, 1.1 * max(row["gzip_bytes"] for row in rows) / 1000)
+    right.set_ylim(0, 1.2 * max(row["speed"] for row in rows))
+    figure.supxlabel(
+        "taken away: % of the weights (zeros), % of the multiply-adds (channels); "
+        "dotted: as trained",
+        color=LIGHT.ink,
+        fontsize=10,
+    )
     for axes in (left, middle, right):
         legend(axes, LIGHT, where="best")
     figure.savefig(path)
