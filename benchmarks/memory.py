@@ -27,7 +27,7 @@ def bench(chosen, conditions) -> list[Row]:
     if chosen.quick:
         chosen.many, chosen.few = 2_000, 100
     with workplace() as work:
-        model = chosen.model or peers.shipped()
+        model = chosen.model or peers.default()
         if model is None:
             model = str(
                 peers.imported(work, peers.weights(work, peers.interpreter(chosen.peers))[0])

@@ -59,8 +59,15 @@ def imported(work: Path, h5: Path) -> Path:
     return model
 
 
-def shipped() -> str | None:
-    """The name of our shipped Meso-4, where it stands."""
+def shipped() -> list[str]:
+    """The names of our shipped models."""
     from mesoscope.model_file import shipped as found  # with the package, not before the options
 
-    return "meso4" if "meso4" in found() else None
+    return list(found())
+
+
+def default() -> str | None:
+    """The name of the model that is used when none is asked for, where it stands."""
+    from mesoscope.detector import DEFAULT_MODEL
+
+    return DEFAULT_MODEL if DEFAULT_MODEL in shipped() else None

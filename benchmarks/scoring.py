@@ -17,6 +17,7 @@ from workers import Worker
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 METHODS = ("predict", "predict+xla", "function", "function+xla")
 TOLERANCE = 1e-4
+ASKED = {"mesoscope": 3.0, "mesoscope-small": 6.0, "meso4": 1.3}  # × the authors' Meso-4 in Keras
 
 
 def options():
@@ -67,8 +68,9 @@ def bench(chosen, conditions) -> list[Row]:
                     model=origin, data=data,
                 )
             ]  # fmt: skip
-            if peers.shipped():
-                rows.append(of_shipped(chosen, ours, side, how, crops, data))
+            for name, asked in ASKED.items():
+                if name in peers.shipped():
+                    rows.append(of_shipped(name, asked, chosen, ours, side, how, crops, data))
     return rows
 
 
@@ -108,9 +110,9 @@ def search_theirs(wide, narrow, crops: str, seconds: float):
     return max(found, key=lambda one: one[0])[1:]
 
 
-def of_shipped(chosen, ours, side, how, crops: str, data: str) -> Row:
-    """Our shipped model against the same Keras network."""
-    opened = ours.ask("start", model=peers.shipped())
+def of_shipped(name: str, asked: float, chosen, ours, side, how, crops: str, data: str) -> Row:
+    """A shipped model of ours against the same Keras network, at its best arrangement."""
+    opened = ours.ask("start", model=name)
     mine = search_ours(ours, crops, chosen.search_seconds)
     measured = rounds(
         {
@@ -121,8 +123,8 @@ def of_shipped(chosen, ours, side, how, crops: str, data: str) -> Row:
         say,
     )
     return Row(
-        "scoring", "scoring crops, shipped meso4", "crops/s", measured["ours"], measured["theirs"],
-        "Keras on TensorFlow", asked=Bound("ratio", "≥", 1.3), n=chosen.n,
+        "scoring", f"scoring crops, shipped {name}", "crops/s", measured["ours"],
+        measured["theirs"], "Meso-4 in Keras", asked=Bound("ratio", "≥", asked), n=chosen.n,
         how=f"ours: {told(mine)}; theirs: {told(how)}", model=opened["model"], data=data,
     )  # fmt: skip
 

@@ -31,7 +31,7 @@ def bench(chosen, conditions) -> list[Row]:
         with Worker(python, "theirs.py") as theirs:
             conditions.add(theirs.ask("start", weights=str(h5)), "peers")
         with Worker(peers.OURS, "ours.py") as ours:
-            model = peers.shipped() or str(peers.imported(work, h5))
+            model = peers.default() or str(peers.imported(work, h5))
             opened = ours.ask("start", model=model)
             conditions.add(opened)
         scan = [console_script(), "scan", picture, "--model", model]
