@@ -14,7 +14,7 @@ from mesoscope.errors import MissingExtra
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mesoscope.training.quantize import Comparison
+    from mesoscope.training.comparison import Comparison
 
 
 @click.command("quantize")

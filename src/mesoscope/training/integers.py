@@ -1,7 +1,7 @@
 """Which part of a graph computes in 8-bit integers, and the rewrites that make it pay.
 
-Measured with ONNX Runtime on processors with AVX-512 VNNI, one crop a call
-(``benchmarks/quantization.py`` repeats the comparison of whole models):
+Measured with ONNX Runtime on a processor with AVX-512 VNNI, one crop a call
+(``benchmarks/quantization.py`` compares this choice with quantising every layer):
 
 - Convolutions with at least 16 filters and 8 input channels, and depthwise ones with at least 16
   channels, are quicker in integers. Narrower ones are slower: integer kernels gather each patch
@@ -10,9 +10,9 @@ Measured with ONNX Runtime on processors with AVX-512 VNNI, one crop a call
   can count as channels at no cost, as they lie side by side in ``crops``: then it is wide enough.
 - What stands between two such convolutions (ReLU, pooling, sums, channel weights) must be in
   integers too, or each way to floats and back costs what the convolution saved.
-- Dense layers keep activations in floats: they cost next to nothing, and rounding their inputs
-  moved ``p_fake`` of Meso-4 four times as far as rounding all else. Large ones keep their weights
-  in 8 bits, which halves the file.
+- Dense layers keep activations in floats: they take next to no time, and what they read decides
+  the score, so rounding there moves it most. Large ones keep their weights in 8 bits, for a
+  smaller file.
 """
 
 from __future__ import annotations

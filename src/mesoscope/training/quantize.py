@@ -14,7 +14,7 @@ import dataclasses
 import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -28,12 +28,11 @@ from onnxruntime.quantization import (
 from mesoscope.data.manifest import read_datasets, require_both_classes
 from mesoscope.detector import Detector
 from mesoscope.errors import ModelError, ModelMismatch
-from mesoscope.evaluation import evaluate
 from mesoscope.model_file import graph_sha256, model_id, read_card
 from mesoscope.scorer import OnnxScorer, Scores, check_pictures
-from mesoscope.speed import faces_per_second
 from mesoscope.training import integers
 from mesoscope.training.card import figures_for_card
+from mesoscope.training.comparison import Comparison, compare
 from mesoscope.training.cost import multiply_adds
 from mesoscope.training.dataset import draw
 from mesoscope.training.decide import operating_points
@@ -42,57 +41,20 @@ from mesoscope.training.model_writing import beside, put, with_card, writing
 from mesoscope.training.recipe import DataKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from mesoscope.data.manifest import Sample
-    from mesoscope.report.record import Evaluation
-    from mesoscope.types import Json, ModelCard, Pixels, Verdict
+    from mesoscope.training.comparison import Count
+    from mesoscope.types import Json, ModelCard, Pixels
 
-    Count = Callable[[Iterable[object], int, str], Iterable[object]]
 
-__all__ = ["Comparison", "Side", "compare", "quantize"]
-
-T = TypeVar("T")
+__all__ = ["in_integers", "quantize"]
 
 # Two products of a byte and a weight of 8 bits can add up to more than 16 bits hold, and processors
 # without VNNI add them in 16. With weights of 7 bits all processors give the same answers.
 WEIGHT_BITS = 7
-
-
-class Side(NamedTuple):
-    """One of two models that are compared.
-
-    Attributes:
-        accuracy: On the validation split, mean over sources, cut at one half.
-        auc: Likewise.
-        size_bytes: Of the file.
-        faces_per_second: On one core of this machine, one crop a call.
-    """
-
-    accuracy: float
-    auc: float
-    size_bytes: int
-    faces_per_second: float
-
-
-class Comparison(NamedTuple):
-    """The original and its quantised copy, measured in one run.
-
-    Attributes:
-        original: In floats.
-        quantised: In integers.
-        moved: Root mean square difference of ``p_fake`` between the two.
-        other_labels: Share of pictures whose label differs.
-        n: Validation pictures.
-    """
-
-    original: Side
-    quantised: Side
-    moved: float
-    other_labels: float
-    n: int
 
 
 def quantize(
@@ -236,48 +198,6 @@ def in_integers(model: onnx.ModelProto, crops: Pixels) -> tuple[onnx.ModelProto,
         "convolutions_in_floats": len(convolutions) - len(chosen),
         "dense_weights_in_int8": len(dense),
     }
-
-
-def compare(
-    original: Path,
-    quantised: Path,
-    samples: Sequence[Sample],
-    *,
-    resamples: int = 1000,
-    count: Count = lambda items, _total, _what: items,
-) -> tuple[Comparison, tuple[Evaluation, Evaluation]]:
-    """Judge the same pictures with two model files, and measure the speed of both in turns.
-
-    Args:
-        original: In floats.
-        quantised: In integers.
-        samples: Labelled pictures, each taken as one face.
-        resamples: Of the bootstrap behind the intervals.
-        count: Wraps work for a progress bar.
-
-    Returns:
-        The comparison, and the evaluations of both.
-    """
-    rates = faces_per_second([OnnxScorer(path) for path in (original, quantised)])
-    sides, found = [], []
-    for path, rate, what in zip(
-        (original, quantised), rates, ("the original", "the quantised"), strict=True
-    ):
-        ticks = iter(count(range(len(samples)), len(samples), f"evaluating {what}"))
-
-        def tick(_verdict: Verdict, ticks: Iterator[object] = ticks) -> None:
-            next(ticks, None)
-
-        one = evaluate(samples, Detector(path, faces="whole"), resamples=resamples, watch=tick)
-        values = one.mean_over_sources.values
-        sides.append(Side(values["accuracy"], values["auc"], path.stat().st_size, rate))
-        found.append(one)
-    pairs = list(zip(found[0].predictions, found[1].predictions, strict=True))
-    moved = [a.p_fake - b.p_fake for a, b in pairs if a.p_fake is not None and b.p_fake is not None]
-    other = [a.verdict != b.verdict for a, b in pairs]
-    rms = float(np.sqrt(np.mean(np.square(moved))))
-    comparison = Comparison(sides[0], sides[1], rms, float(np.mean(other)), len(pairs))
-    return comparison, (found[0], found[1])
 
 
 def _refuse_loss(out: Path, found: Comparison, max_loss: float, *, allow_loss: bool) -> None:

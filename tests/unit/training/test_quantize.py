@@ -10,16 +10,18 @@ from onnx import numpy_helper
 from mesoscope.errors import DatasetError, ModelError, ModelMismatch
 from mesoscope.model_file import model_id, read_card, verify_bytes
 from mesoscope.scorer import OnnxScorer, check_pictures, self_check
+from mesoscope.training import comparison
 from mesoscope.training import quantize as quantize_module
+from mesoscope.training.comparison import Comparison, Side
 from mesoscope.training.graph import constants
 from mesoscope.training.model_writing import with_card
-from mesoscope.training.quantize import Comparison, Side, in_integers, quantize
+from mesoscope.training.quantize import in_integers, quantize
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Speed has tests of its own, and takes seconds."""
-    monkeypatch.setattr(quantize_module, "faces_per_second", lambda _scorers: [100.0, 150.0])
+    monkeypatch.setattr(comparison, "faces_per_second", lambda _scorers: [100.0, 150.0])
 
 
 @pytest.fixture
