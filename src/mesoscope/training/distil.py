@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mesoscope.errors import ModelError, RecipeError
+from mesoscope.errors import ModelError, RecipeError, RunError
 from mesoscope.scorer import OnnxScorer
+from mesoscope.training import checkpoint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from mesoscope.training.recipe import DistilKeys
     from mesoscope.types import Pixels
@@ -75,3 +77,19 @@ class Teacher:
 def open_teacher(keys: DistilKeys) -> Teacher | None:
     """The recipe's teacher, if it has one."""
     return Teacher(keys) if keys.share > 0 else None
+
+
+def teachers_weights(keys: DistilKeys) -> dict[str, Tensor]:
+    """The best weights of the run that the teacher's file lies in.
+
+    Raises:
+        RecipeError: It lies in no run folder.
+    """
+    run = Path(keys.teacher).parent
+    try:
+        tensors, _ = checkpoint.load(run / "checkpoints/best.safetensors")
+    except RunError as error:
+        raise RecipeError(
+            f"network.initial = 'teacher' needs the run folder of distil.teacher: {error}"
+        ) from error
+    return checkpoint.unpack("mean", tensors)

@@ -27,7 +27,7 @@ from mesoscope.training.dataset import (
     reals_by_source,
     training_crop,
 )
-from mesoscope.training.distil import open_teacher
+from mesoscope.training.distil import open_teacher, teachers_weights
 from mesoscope.training.mixing import mix
 from mesoscope.training.nets import begin, build
 
@@ -165,7 +165,7 @@ class Position:
         o = recipe.optimise
         torch.manual_seed(recipe.seed)
         net = build(recipe.network)
-        begin(net, recipe.network)
+        begin(net, recipe.network, lambda: teachers_weights(recipe.distil))
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = fabric.to_device(copy.deepcopy(self.net).eval())
         self.norms = [n for n in self.net.modules() if isinstance(n, nn.BatchNorm2d)]

@@ -31,7 +31,7 @@ class NetworkKeys:
     Attributes:
         architecture: ``meso4``, ``mesoinception4`` or ``meso4_ira``.
         dropout: Share of values dropped before each dense layer.
-        initial: ``random``, or ``imagenet`` for filters learnt there.
+        initial: ``random``, ``imagenet`` for filters learnt there, or ``teacher`` for its own.
         stem: Filters of the first convolution.
         stem_residuals: High-pass filters beside them.
         widths: Channels after each stage; four of them as in Meso-4, up to seven for a teacher.

@@ -35,10 +35,17 @@ def broken_rule(recipe: Recipe) -> str | None:
             n.architecture in ARCHITECTURES,
         ),
         ("network.dropout must lie in 0..1", 0 <= n.dropout < 1),
-        ("network.initial must be 'random' or 'imagenet'", n.initial in ("random", "imagenet")),
         (
-            "network.initial = 'imagenet' is for the architecture meso4_ira",
+            "network.initial must be 'random', 'imagenet' or 'teacher'",
+            n.initial in ("random", "imagenet", "teacher"),
+        ),
+        (
+            f"network.initial = {n.initial!r} is for the architecture meso4_ira",
             n.initial == "random" or n.architecture == "meso4_ira",
+        ),
+        (
+            "network.initial = 'teacher' needs distil.teacher",
+            n.initial != "teacher" or bool(recipe.distil.teacher),
         ),
         ("network.stem must be at least 1", n.stem >= 1),
         ("network.stem_residuals must not be negative", n.stem_residuals >= 0),

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 from mesoscope.errors import RecipeError
 from mesoscope.model_file import shipped
 from mesoscope.scorer import OnnxScorer, check_pictures
-from mesoscope.training.distil import Teacher, open_teacher
+from mesoscope.training import checkpoint
+from mesoscope.training.checkpoint import State
+from mesoscope.training.distil import Teacher, open_teacher, teachers_weights
 from mesoscope.training.recipe import DistilKeys
 
 MODEL = shipped()["meso4"]
@@ -29,3 +32,17 @@ def test_without_a_share_no_file_is_opened():
 def test_a_missing_teacher_says_what_to_do():
     with pytest.raises(RecipeError, match=r"distil.teacher: nowhere.onnx: .*teacher.toml"):
         open_teacher(DistilKeys("nowhere.onnx", 0.5))
+
+
+def test_a_teachers_weights_are_the_best_of_its_run(tmp_path):
+    best = {"mean.a.weight": torch.ones(2)}
+    (tmp_path / "checkpoints").mkdir()
+    checkpoint.save(tmp_path / "checkpoints/best.safetensors", best, State())
+    found = teachers_weights(DistilKeys(str(tmp_path / "model.onnx"), 0.5))
+    assert list(found) == ["a.weight"]
+    assert torch.equal(found["a.weight"], torch.ones(2))
+
+
+def test_a_teacher_outside_of_a_run_has_no_weights_to_give(tmp_path):
+    with pytest.raises(RecipeError, match="network.initial = 'teacher' needs the run folder"):
+        teachers_weights(DistilKeys(str(tmp_path / "model.onnx"), 0.5))

@@ -14,9 +14,9 @@ from mesoscope.training.nets.network import Network
 from mesoscope.training.recipe import NetworkKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from torch import nn
+    from torch import Tensor, nn
 
 __all__ = ["NETWORKS", "Network", "begin", "build", "parameter_count"]
 
@@ -44,17 +44,23 @@ def build(network: str | NetworkKeys) -> Network:
     return made
 
 
-def begin(network: Network, keys: NetworkKeys) -> None:
+def begin(network: Network, keys: NetworkKeys, teacher: Callable[[], Mapping[str, Tensor]]) -> None:
     """Give a fresh network what its recipe lets it begin with.
 
+    Args:
+        network: Changed in place.
+        keys: Its recipe keys.
+        teacher: Gives the state of the recipe's teacher, where the recipe begins with it.
+
     Raises:
-        RecipeError: ImageNet's filters are asked for, and their package is missing or the network
-            has no place for them.
+        RecipeError: Filters are asked for that cannot be had, or the network has no place for them.
     """
-    if keys.initial == "imagenet":
-        if not isinstance(network, Meso4IRA):
-            raise RecipeError("network.initial = 'imagenet' is for the architecture meso4_ira")
-        imagenet.load(network, imagenet.weights())
+    if keys.initial == "random":
+        return
+    if not isinstance(network, Meso4IRA):
+        raise RecipeError(f"network.initial = {keys.initial!r} is for the architecture meso4_ira")
+    own = keys.initial == "teacher"
+    imagenet.load(network, imagenet.renamed(teacher()) if own else imagenet.weights())
 
 
 def parameter_count(net: nn.Module) -> int:

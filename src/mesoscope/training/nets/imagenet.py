@@ -49,6 +49,25 @@ def weights() -> dict[str, Tensor]:
     return tensors
 
 
+def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state of :class:`Meso4IRA` by the names of EfficientNet-Lite0, for :func:`load`."""
+    names = {
+        "stem": "_conv_stem",
+        "stem_norm": "_bn0",
+        "expand": "_expand_conv",
+        "expand_norm": "_bn0",
+        "depthwise": "_depthwise_conv",
+        "depthwise_norm": "_bn1",
+        "project": "_project_conv",
+        "project_norm": "_bn2",
+        "blocks": "_blocks",
+    }
+    return {
+        ".".join(names.get(part, part) for part in name.split(".")): value
+        for name, value in state.items()
+    }
+
+
 def load(net: Meso4IRA, tensors: Mapping[str, Tensor]) -> None:
     """Give a network the filters of the same place, as many as it has room for.
 
@@ -58,7 +77,7 @@ def load(net: Meso4IRA, tensors: Mapping[str, Tensor]) -> None:
 
     Args:
         net: Changed in place.
-        tensors: See :func:`weights`.
+        tensors: See :func:`weights` and :func:`renamed`.
 
     Raises:
         RecipeError: The network is wider than the source.
@@ -66,13 +85,15 @@ def load(net: Meso4IRA, tensors: Mapping[str, Tensor]) -> None:
     colour = net.stem.out_channels - net.residuals
     kept = _strongest(tensors, "_blocks.0.", colour, "network.stem")
     with torch.no_grad():
-        # A mean over 2×2 pixels, then 3×3 at stride 2, is 6×6 at stride 4.
-        weight = tensors["_conv_stem.weight"][kept].repeat_interleave(2, 2).repeat_interleave(2, 3)
-        net.stem.weight[:colour] = weight / 4 * SCALE
+        weight = tensors["_conv_stem.weight"][kept]
         _norm(net.stem_norm, tensors, "_bn0", kept)
-        # (x − shift) · scale is folded in: what the shift adds is the same at every place.
-        mean = net.stem_norm.get_buffer("running_mean")
-        mean[:colour] += SHIFT * net.stem.weight[:colour].sum((1, 2, 3))
+        if weight.shape[2:] != net.stem.weight.shape[2:]:
+            # A mean over 2×2 pixels, then 3×3 at stride 2, is 6×6 at stride 4.
+            weight = weight.repeat_interleave(2, 2).repeat_interleave(2, 3) / 4 * SCALE
+            # (x − shift) · scale is folded in: what the shift adds is the same at every place.
+            mean = net.stem_norm.get_buffer("running_mean")
+            mean[:colour] += SHIFT * weight.sum((1, 2, 3))
+        net.stem.weight[:colour] = weight
         for index, block in enumerate(net.blocks):
             kept = _block(block, tensors, f"_blocks.{index}.", kept)  # type: ignore[arg-type]
 

@@ -120,6 +120,20 @@ def test_a_narrower_network_keeps_the_filters_that_are_read_most(filters):
     torch.testing.assert_close(net.blocks[1].depthwise.weight.detach(), wanted)
 
 
+def test_a_students_first_stages_answer_as_its_teachers():
+    torch.manual_seed(0)
+    teacher = build(TEACHER).eval()
+    keys = dataclasses.replace(KEYS, initial="teacher", attention="none")
+    student = build(keys).eval()
+    begin(student, keys, teacher.state_dict)
+    with torch.no_grad():
+        x = torch.rand(1, 3, 64, 64)
+        y = F.relu6(teacher.stem_norm(teacher.stem(x)))
+        for block in teacher.blocks[: len(student.blocks)]:
+            y = block(y)
+        assert torch.equal(student.features(x), y)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [({"stem": 40}, "network.stem"), ({"widths": (16, 24, 40, 96)}, "network.widths")],
@@ -145,7 +159,7 @@ def test_another_file_is_refused(monkeypatch):
 def test_the_published_networks_have_no_place_for_them():
     keys = NetworkKeys(architecture="meso4", initial="imagenet")
     with pytest.raises(RecipeError, match="meso4_ira"):
-        begin(build(keys), keys)
+        begin(build(keys), keys, dict)
 
 
 def test_heat_is_dark_where_all_evidence_speaks_for_real():
