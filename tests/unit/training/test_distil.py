@@ -44,5 +44,5 @@ def test_a_teachers_weights_are_the_best_of_its_run(tmp_path):
 
 
 def test_a_teacher_outside_of_a_run_has_no_weights_to_give(tmp_path):
-    with pytest.raises(RecipeError, match="network.initial = 'teacher' needs the run folder"):
+    with pytest.raises(RecipeError, match=r"network\.initial = 'teacher' needs the run folder"):
         teachers_weights(DistilKeys(str(tmp_path / "model.onnx"), 0.5))
