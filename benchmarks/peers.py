@@ -68,6 +68,6 @@ def shipped() -> list[str]:
 
 def default() -> str | None:
     """The name of the model that is used when none is asked for, where it stands."""
-    from mesoscope.detector import DEFAULT_MODEL
+    from mesoscope.models import DEFAULT_MODEL
 
     return DEFAULT_MODEL if DEFAULT_MODEL in shipped() else None

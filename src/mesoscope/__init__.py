@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from mesoscope.models import DEFAULT_MODEL
+
 if TYPE_CHECKING:
     import os
 
@@ -58,7 +60,7 @@ def __dir__() -> list[str]:
 def check(
     source: Source,
     *,
-    model: str | os.PathLike[str] = "meso4",
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
     faces: str = "auto",
     threshold: float | None = None,
 ) -> Verdict:

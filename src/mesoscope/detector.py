@@ -18,6 +18,7 @@ from mesoscope.judge import judge
 from mesoscope.media.image import Source, open_image, source_name
 from mesoscope.media.walk import Unreadable
 from mesoscope.model_file import find_model
+from mesoscope.models import DEFAULT_MODEL
 from mesoscope.scorer import OnnxScorer, Scorer
 from mesoscope.types import DEFAULT_MAX_PIXELS, DetectOptions, FaceScore, Thresholds, Verdict
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     _Answer = tuple[float, np.ndarray | None, float | None]  # p_fake, heat, unfamiliar of a crop
 
 CHUNK = 8  # sources a thread takes at a time: enough to fill batches across files
-DEFAULT_MODEL = "meso4"
 
 
 @dataclass(slots=True)

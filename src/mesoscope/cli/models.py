@@ -12,13 +12,13 @@ import click
 
 from mesoscope.cli.main import DONE, MODEL
 from mesoscope.errors import ModelError, ModelMismatch
+from mesoscope.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mesoscope.types import Json, ModelCard
 
-DEFAULT = "meso4"
 COLUMN, WIDTH = 16, 100  # of the names in a card, and of its lines
 LISTED = (
     "name", "id", "architecture", "parameters", "kB", "multiply-adds", "accuracy", "AUC",
@@ -100,7 +100,7 @@ def _rates(paths: list[Path]) -> list[float]:
 
 
 @command.command("show")
-@click.argument("model", metavar="[NAME|FILE]", default=DEFAULT)
+@click.argument("model", metavar="[NAME|FILE]", default=DEFAULT_MODEL)
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
 def show(model: str, *, as_json: bool) -> None:
     """Show a model's card; without an argument that of meso4."""

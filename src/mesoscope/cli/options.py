@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from mesoscope.errors import OptionError
+from mesoscope.models import DEFAULT_MODEL
 
 MEGAPIXEL = 1_000_000
 KEPT_BYTES = 128 << 20  # of freed memory, see mesoscope.heap
 
 model = click.option(
-    "--model", default="meso4", show_default=True, help="A shipped model or a file."
+    "--model", default=DEFAULT_MODEL, show_default=True, help="A shipped model or a file."
 )
 faces = click.option(
     "--faces",
