@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 RESULTS = ROOT / "results/densities.csv"
 COLUMNS = ("date", "run", "density", "kind", "n", "refused", "command")
-CROP_NUMBERS = 32  # of a summary, those of the crop; the network's features follow
+CROP_NUMBERS = 35  # of a summary, those of the crop; the network's features follow
 NEIGHBOURS = 5
 
 

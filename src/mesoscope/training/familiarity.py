@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -45,18 +44,20 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = [
-    *("CROPS", "REFUSED", "Familiarity", "Normal", "alike", "cut_at", "filters", "fit"),
+    *("CROPS", "REFUSED", "Familiarity", "Normal", "alike", "cut_at", "filters", "fit", "floors"),
     *("fit_normal", "summaries", "summary", "train_crops"),
 ]
 
 CROPS = 6000  # of the train split; half as they are, half changed as in training
 REFUSED = 0.01  # of the validation faces, so that ordinary faces are hardly ever refused
 LEAST_SHRINKAGE = 0.01  # keeps the whitening's numbers small enough for 32-bit arithmetic
-SIDE = 4  # of the filters, and their stride: each pixel is seen once
+SIDE = 4  # of the filters
+STRIDE = 6  # a sample of places is enough; no multiple of JPEG's 8, so its block edges are met
 DARKEST = 1e-4  # under the rounding of 8 bits, so that a smooth crop differs from a flat one
 PALE = 0.03  # of the plain maps, so that a photograph in grey is a pale one and not a strange one
 BATCH = 16
 LUMA, BLUE, RED = (0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081)  # BT.601
+FILTERS = 16  # as many as a processor takes at once
 PLAIN_FILTERS = 3  # means of luma and of the two colour differences come first
 
 
@@ -84,6 +85,7 @@ class Familiarity(nn.Module):
     """
 
     filters: Tensor
+    floors: Tensor
     mean: Tensor
     whiten: Tensor
 
@@ -91,13 +93,16 @@ class Familiarity(nn.Module):
         super().__init__()
         self.record = record
         self.register_buffer("filters", filters())
+        self.register_buffer("floors", floors())
         self.register_buffer("mean", torch.as_tensor(normal.mean, dtype=torch.float32))
         scaled = torch.as_tensor(normal.whiten / threshold, dtype=torch.float32)
         self.register_buffer("whiten", scaled)
 
     def forward(self, x: Tensor, a: Tensor) -> Tensor:
         """Crops ``[N, 3, S, S]`` in 0..1 and their features ``[N, C, h, w]`` → ``[N]``, ≥ 0."""
-        return _length((summary(x, a, self.filters) - self.mean) @ self.whiten, 2, 1)
+        z = summary(x, a, self.filters, self.floors) - self.mean  # [N, 35 + 2C]
+        w = z @ self.whiten
+        return (w * w).sum(1).sqrt()
 
 
 def fit(
@@ -165,40 +170,42 @@ def train_crops(
 
 @torch.no_grad()
 def summaries(net: Network, crops: Iterable[Pixels]) -> Floats:
-    """What :func:`summary` keeps of each crop ``(256, 256, 3) uint8``: ``(n, 32 + 2C)``."""
-    kernels, parts = filters(), []
+    """What :func:`summary` keeps of each crop ``(256, 256, 3) uint8``: ``(n, 35 + 2C)``."""
+    kernels, least, parts = filters(), floors(), []
     for pixels in batches(crops, BATCH):
         x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
-        parts.append(summary(x, net.features(x), kernels).double().numpy())
+        parts.append(summary(x, net.features(x), kernels, least).double().numpy())
     return np.concatenate(parts)
 
 
-def summary(x: Tensor, a: Tensor, kernels: Tensor) -> Tensor:
-    """What is kept of crops ``[N, 3, S, S]`` and their features ``[N, C, h, w]``: ``[N, 32 + 2C]``.
+def summary(x: Tensor, a: Tensor, kernels: Tensor, floors: Tensor) -> Tensor:
+    """What is kept of crops ``[N, 3, S, S]`` and their features ``[N, C, h, w]``: ``[N, 35 + 2C]``.
 
-    Of the crop, on the maps of its filters: three means, the logarithms of all root mean squares
-    and of the mean magnitudes of all but the plain ones. Their ratio tells drawings, which are flat
-    with a few hard edges, from photographs. Of the features: means and root mean squares.
+    Of the crop, on the maps of its filters: the means of the three plain ones, and the logarithms
+    of all root mean squares and mean magnitudes. The ratio of these two tells drawings, which are
+    flat with a few hard edges, from photographs. Of the features: means and root mean squares.
     """
-    c = F.conv2d(x, kernels, stride=SIDE)  # [N, 16, S/4, S/4]
-    magnitude = _length(c, 1, (2, 3)) / (c.shape[2] * c.shape[3])
-    strength = _root_mean_square(c)
+    c = F.conv2d(x, kernels, stride=STRIDE)  # [N, 16, s, s]
     parts = [
-        c[:, :PLAIN_FILTERS].mean((2, 3)),
-        torch.log(strength[:, :PLAIN_FILTERS] + PALE),
-        torch.log(strength[:, PLAIN_FILTERS:] + DARKEST),
-        torch.log(magnitude[:, PLAIN_FILTERS:] + DARKEST),
+        c.mean((2, 3))[:, :PLAIN_FILTERS],
+        torch.log(_root_mean_square(c) + floors),
+        torch.log(c.abs().mean((2, 3)) + floors),
         a.mean((2, 3)),
         _root_mean_square(a),
     ]
     return torch.cat(parts, 1)
 
 
+def floors() -> Tensor:
+    """What is added before the logarithm, a value a filter ``[16]``."""
+    return torch.tensor([PALE] * PLAIN_FILTERS + [DARKEST] * (FILTERS - PLAIN_FILTERS))
+
+
 def filters() -> Tensor:
     """Sixteen filters ``[16, 3, 4, 4]``: three plain means, then frequencies of luma.
 
     The frequencies are those of the 4×4 cosine transform but its two highest mixed ones, which
-    their neighbours nearly tell; sixteen is what a processor takes at once.
+    their neighbours nearly tell.
     """
     u, i = np.mgrid[:SIDE, :SIDE]
     wave = np.cos(np.pi * (2 * i + 1) * u / (2 * SIDE)) * np.where(u == 0, 0.5, np.sqrt(0.5))
@@ -264,12 +271,8 @@ def cut_at(distances: ArrayLike, weights: ArrayLike, share: float) -> tuple[floa
 
 
 def _root_mean_square(maps: Tensor) -> Tensor:  # [N, C, h, w] → [N, C]
-    return _length(maps, 2, (2, 3)) / math.sqrt(maps.shape[2] * maps.shape[3])
-
-
-def _length(values: Tensor, order: int, over: int | tuple[int, ...]) -> Tensor:
-    # One operation in ONNX.
-    return torch.linalg.vector_norm(values, order, over)  # type: ignore[no-any-return]
+    # Not as a vector norm: ONNX Runtime takes longer for that.
+    return (maps * maps).mean((2, 3)).sqrt()
 
 
 def alike(samples: Sequence[Sample]) -> Floats:

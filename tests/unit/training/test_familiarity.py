@@ -15,7 +15,15 @@ from mesoscope.model_file import read_card
 from mesoscope.scorer import OnnxScorer, check_pictures, self_check
 from mesoscope.training.dataset import Survey, plain_crop
 from mesoscope.training.export import Judging, export, stamp
-from mesoscope.training.familiarity import Familiarity, cut_at, filters, fit, fit_normal, summary
+from mesoscope.training.familiarity import (
+    Familiarity,
+    cut_at,
+    filters,
+    fit,
+    fit_normal,
+    floors,
+    summary,
+)
 from mesoscope.training.nets import build
 from mesoscope.training.recipe import Recipe
 from mesoscope.types import Calibration, Guard, ModelCard
@@ -78,8 +86,8 @@ def test_summary_is_as_long_as_said_and_knows_flat_from_smooth():
     a = torch.rand(2, 5, 8, 8)
     x = torch.full((2, 3, 256, 256), 0.5)
     x[1] += torch.linspace(0, 0.2, 256)
-    flat, smooth = summary(x, a, filters())
-    assert flat.shape == (32 + 2 * 5,)
+    flat, smooth = summary(x, a, filters(), floors())
+    assert flat.shape == (35 + 2 * 5,)
     assert torch.isfinite(flat).all()
     assert smooth[3 + 3] - flat[3 + 3] > 1  # the lowest frequency, in natural logarithms
     assert torch.allclose(flat[-10:-5], a[0].mean((1, 2)))
@@ -148,7 +156,7 @@ def test_fit_refuses_hardly_any_validation_face_and_says_so(guard, net, data):
     assert guard.record.unfamiliar_above == 1
     assert "56 crops" in guard.record.fitted_on
     assert "12 validation faces" in guard.record.fitted_on
-    assert "64 statistics" in guard.record.rule
+    assert "67 statistics" in guard.record.rule
 
 
 def test_fit_gives_the_same_again(guard, net, data):
