@@ -2,13 +2,17 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 
 import onnx
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from mesoscope import speed
+from mesoscope.cli.models import command
 from mesoscope.model_file import read_card, shipped
 from mesoscope.types import OperatingPoint
 
@@ -31,14 +35,50 @@ def test_the_shipped_models_are_these_and_whole():
     assert [line.split()[:2][1].split("@")[0] for line in done.stdout.splitlines()] == SHIPPED
 
 
-def test_list_has_a_line_a_model_with_its_accuracy():
-    head, *rows = models("list").stdout.splitlines()
-    assert head.split()[:2] == ["name", "id"]
-    assert [row.split()[0] for row in rows] == SHIPPED
-    for row in rows:
-        card = read_card(shipped()[row.split()[0]])
-        assert f"{card.metrics['accuracy']:.3f}" in row
-        assert f"{card.metrics['auc']:.3f}" in row
+def rows_of(text):
+    head, *rows = text.splitlines()
+    assert re.split(r" {2,}", head)[:8] == [
+        "name", "id", "architecture", "parameters", "kB", "multiply-adds", "accuracy", "AUC",
+    ]  # fmt: skip
+    return [re.split(r" {2,}", row) for row in rows]
+
+
+def test_list_has_a_line_a_model_with_means_over_its_sources():
+    rows = rows_of(models("list").stdout)
+    assert [row[0] for row in rows] == SHIPPED
+    for name, _, architecture, parameters, size, cost, accuracy, auc in rows:
+        card = read_card(shipped()[name])
+        sources = card.metrics["by_source"].values()
+        assert architecture == card.architecture
+        assert parameters == f"{card.parameters:,}"
+        assert size == f"{shipped()[name].stat().st_size / 1000:.0f}"
+        assert cost == (f"{card.multiply_adds / 1e6:.0f} M" if card.multiply_adds else "–")
+        assert accuracy == f"{sum(s['accuracy'] for s in sources) / len(sources):.3f}"
+        assert auc == f"{sum(s['auc'] for s in sources) / len(sources):.3f}"
+
+
+def test_list_measures_speed_where_asked_and_does_not_load_onnx_runtime_otherwise(monkeypatch):
+    def rates(scorers, **_):
+        assert [scorer.card.architecture for scorer in scorers] == SHIPPED
+        return [1234.5, 250.0]
+
+    monkeypatch.setattr(speed, "faces_per_second", rates)
+    rows = rows_of(CliRunner().invoke(command, ["list", "--speed"]).stdout)
+    assert [row[-1] for row in rows] == ["1,234", "250"]
+    cards = json.loads(CliRunner().invoke(command, ["list", "--speed", "--json"]).stdout)
+    assert [card["faces_per_second"] for card in cards] == [1234.5, 250.0]
+    assert "faces_per_second" not in json.loads(models("list", "--json").stdout)[0]
+    code = """
+import sys
+from mesoscope.cli.main import main
+try:
+    main(["models", "list"])
+except SystemExit:
+    assert "onnxruntime" not in sys.modules
+    print("quick")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "quick"), done.stderr
 
 
 @pytest.mark.parametrize("name", SHIPPED)
