@@ -156,7 +156,6 @@ def command(
         )
     write_metrics(found, out / METRICS)
     write_predictions(found, out / PREDICTIONS)
-    page = write_page(found, out, command=_line(context))
     for note in notes(found):
         click.echo(f"mesoscope: {note}", err=True)
     click.echo("\n".join(table(found)))
@@ -175,7 +174,7 @@ def command(
         if changed is not None:
             found = dataclasses.replace(found, robustness=changed)
             write_metrics(found, out / METRICS)
-            write_page(found, out, command=_line(context))
+    page = write_page(found, out, command=_line(context))
     click.echo(f"page: {page}")
     return code
 
