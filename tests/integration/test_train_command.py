@@ -92,7 +92,11 @@ def test_a_killed_run_resumes_to_the_same_end(tmp_path, recipe, make_dataset):
     assert set(metrics["by_source"]) == {"one", "two"}
     assert "12 real + 12 fake" in a.training_data
     assert a.calibration.method != "none"
+    assert metrics["calibration"] == a.metrics["calibration"]
+    assert a.metrics["decisions"]["rule"] == "target_error"
+    assert set(a.metrics["decisions"]["by_source"]) == {"one", "two"}
     card = (whole / "MODEL_CARD.md").read_text()
+    assert "## Calibration" in card
     assert f"{metrics['auc']:.3f}".replace("0.", ".", 1) in card
 
     # The finished run can be resumed too: nothing is trained again.
