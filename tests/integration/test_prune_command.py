@@ -31,7 +31,7 @@ def start(*arguments):
 
 
 def finish(process):
-    text = process.communicate(timeout=280)[0]
+    text = process.communicate(timeout=600)[0]
     assert "Traceback" not in text
     return process.returncode, text
 
@@ -61,7 +61,7 @@ def size(model):
     return len(gzip.compress(model.read_bytes(), mtime=0))
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_killed_pruning_run_resumes_to_the_same_end(tmp_path, trained):
     run, data = trained
     how = ["prune", run, data, "--sparsity", 0.6, "--finetune", 4]
@@ -108,7 +108,7 @@ def test_a_killed_pruning_run_resumes_to_the_same_end(tmp_path, trained):
         assert word in text
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_channels_leave_and_the_narrow_network_can_be_pruned_and_trained(tmp_path, trained):
     run, data = trained
     narrow = tmp_path / "narrow"
@@ -141,6 +141,7 @@ def test_channels_leave_and_the_narrow_network_can_be_pruned_and_trained(tmp_pat
     assert read_card(again / "model.onnx").parameters == card.parameters
 
 
+@pytest.mark.timeout(1800)
 def test_usage_errors_name_the_thing(tmp_path, trained):
     run, data = trained
     out = tmp_path / "out"

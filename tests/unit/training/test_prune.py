@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from lightning_fabric import Fabric
 from onnx import numpy_helper
 
 from mesoscope.errors import ModelMismatch, OptionError, RecipeError, RunError
@@ -15,10 +16,12 @@ from mesoscope.training import checkpoint
 from mesoscope.training.checkpoint import State
 from mesoscope.training.export import export
 from mesoscope.training.nets import NETWORKS, build
-from mesoscope.training.prune import _refuse_lost_zeros, fine_tuning
+from mesoscope.training.prune import _refuse_lost_zeros, fine_tuning, take_away
 from mesoscope.training.prune_plan import BEST, Plan, refuse_other_plan, write_plan
 from mesoscope.training.prune_weights import WeightPruning, prunable, sparsity_of
 from mesoscope.training.recipe import NetworkKeys, OptimiseKeys, Recipe, read_recipe
+from mesoscope.training.run import read_pictures
+from mesoscope.training.watcher import SilentWatcher
 from mesoscope.types import Calibration, ModelCard
 
 
@@ -163,6 +166,49 @@ def test_a_run_goes_on_with_the_plan_and_the_weights_that_it_began_with(parent, 
     (run / "pruning.json").write_text("[]", encoding="utf-8")
     with pytest.raises(RunError, match="not a plan"):
         refuse_other_plan(run, plan, parent)
+
+
+class Interrupted(SilentWatcher):
+    """Stops a run after so many epochs, as a kill would: nothing is tidied up."""
+
+    def __init__(self, epochs):
+        self._epochs = epochs
+
+    def epoch(self, record, state):
+        if record["epoch"] == self._epochs:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("plan", [Plan(0.6, finetune=3), Plan(0.3, "oneshot", 3, True)], ids=str)
+def test_a_run_that_was_stopped_ends_as_an_unbroken_one(parent, tmp_path, make_dataset, plan):
+    data = read_pictures(
+        [make_dataset(train=4, validation=2)], SilentWatcher(), skip_unreadable=False
+    )
+    trained = read_recipe(parent / "recipe.toml")
+    small = ["data.images_per_epoch=8", "optimise.batch_size=4", "optimise.ema_decay=0.5"]
+    recipe = fine_tuning(parent, trained, plan, small)
+    fabric = Fabric(accelerator="cpu", devices=1)
+
+    def run(name, watcher, *, resume=False):
+        folder = tmp_path / name
+        ended = take_away(parent, data, plan, folder, fabric, watcher, recipe, resume=resume)
+        return ended, checkpoint.load(folder / BEST)[0]
+
+    (narrow, whole), weights = run("whole", SilentWatcher())
+    with pytest.raises(KeyboardInterrupt):
+        run("broken", Interrupted(2))
+    (again, state), same = run("broken", SilentWatcher(), resume=True)
+    assert again == narrow
+    assert state.best_epoch == whole.best_epoch >= plan.ramp_epochs()
+    assert [r["auc"] for r in state.history] == [r["auc"] for r in whole.history]
+    assert weights.keys() == same.keys()
+    for name, value in weights.items():
+        assert torch.equal(value, same[name]), name
+    net = build(narrow.network)
+    net.load_state_dict(checkpoint.unpack("mean", weights))
+    assert sparsity_of(net)["overall"] == pytest.approx(
+        0 if plan.structured else plan.sparsity, abs=1e-4
+    )
 
 
 def test_a_training_run_is_not_gone_on_with(parent):
