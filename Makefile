@@ -16,6 +16,9 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 BASE := $(VENV)/.installed-base-$(VERSION)
 FULL := $(VENV)/.installed-full-$(VERSION)
 
+# --resume where the run folder holds a run already.
+resume = $$(test -f runs/$(1)/recipe.toml && echo --resume)
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench docs default-model clean
 .DELETE_ON_ERROR:
@@ -53,12 +56,9 @@ docs: $(FULL) ## Build the documentation into build/site
 
 default-model: $(FULL) ## Train the teacher and the default model on DATA=folder; hours on two cores; goes on where it was
 	@test -n "$(DATA)" || { echo "make default-model: name the data set: DATA=folder" >&2; exit 2; }
-	@for model in teacher mesoscope; do \
-		if [ -f runs/$$model/model.onnx ]; then continue; fi; \
-		if [ -f runs/$$model/recipe.toml ]; then resume=--resume; else resume=; fi; \
-		$(BIN)/mesoscope train $(DATA) --recipe recipes/$$model.toml --out runs/$$model $$resume $(ARGS) || exit 1; \
-	done
-	@$(BIN)/mesoscope prune runs/mesoscope $(DATA) --sparsity 0.2 --out runs/mesoscope-pruned $(ARGS)
+	@test -f runs/teacher/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/teacher.toml --out runs/teacher $(call resume,teacher) $(ARGS)
+	@test -f runs/mesoscope/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/mesoscope.toml --out runs/mesoscope $(call resume,mesoscope) $(ARGS)
+	@test -f runs/mesoscope-pruned/model.onnx || $(BIN)/mesoscope prune runs/mesoscope $(DATA) --sparsity 0.2 --finetune 2 --out runs/mesoscope-pruned $(call resume,mesoscope-pruned) $(ARGS)
 
 clean: ## Remove the environment and all that was built; runs/ stays
 	@echo "Removing $(VENV) and build/"

@@ -199,7 +199,8 @@ def test_reference_names_every_recipe_key_with_its_default() -> None:
         inner = value.items() if isinstance(value, dict) else [("", value)]
         known.update({f"{key}.{k}".rstrip("."): v for k, v in inner})
     assert rows.keys() == known.keys()
-    for key, value in known.items():
+    for key, given in known.items():
+        value = list(given) if isinstance(given, tuple) else given
         written = rows[key].strip('"')
         expected = str(value).lower() if isinstance(value, bool) else value
         assert type(value)(written) == value if type(value) is float else written == str(expected)

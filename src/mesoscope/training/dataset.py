@@ -40,7 +40,8 @@ class Survey:
         validation: To choose and calibrate by.
         unreadable: What could not be read, with the reason; left out.
         repeated: Train pictures left out because validation holds the same file.
-        digests: SHA-256 of all file digests in order: the identity of the data.
+        digests: SHA-256 of all files' digests, labels, splits and sources in order: the identity of
+            the data.
     """
 
     train: tuple[Sample, ...]
@@ -94,8 +95,13 @@ def survey(
         validation=tuple(validation),
         unreadable=tuple(bad),
         repeated=tuple(str(s.path) for s in repeated),
-        digests=hashlib.sha256("".join(digest for _, digest in good).encode()).hexdigest(),
+        digests=_identity(good),
     )
+
+
+def _identity(good: Sequence[tuple[Sample, str]]) -> str:
+    lines = (f"{digest} {s.label} {s.split} {s.source}\n" for s, digest in good)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _read_once(sample: Sample) -> str | MesoscopeError:

@@ -30,6 +30,7 @@ from mesoscope.training.dataset import (
 from mesoscope.training.distil import open_teacher, teachers_weights
 from mesoscope.training.mixing import mix
 from mesoscope.training.nets import begin, build
+from mesoscope.training.schedule import learning_rate_share, parameter_groups
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,7 +113,8 @@ def fit(
         Where the run ended.
 
     Raises:
-        RunError: The checkpoint is of another recipe or other data.
+        RunError: The checkpoint is of another recipe or other data, training diverged, or there
+            are more devices than pictures an epoch.
         OutputError: A checkpoint could not be written.
     """
     keep_heap(KEPT_BYTES, large_blocks=True)
@@ -129,6 +131,11 @@ def fit(
         started = time.perf_counter()
         loss, images_per_s = train_epoch(at, recipe, data, fabric, watcher, epoch=state.epoch)
         scores = scores_of(at.mean, data.validation, recipe.data.crop_margin, fabric)
+        if not np.isfinite(scores).all():
+            raise RunError(
+                f"{run}: training diverged in epoch {state.epoch + 1}: start again with a lower "
+                "optimise.learning_rate"
+            )
         by_source = auc_by_source(data.validation, scores)
         auc = float(np.mean(list(by_source.values())))
         record = {
@@ -171,7 +178,7 @@ class Position:
         self.norms = [n for n in self.net.modules() if isinstance(n, nn.BatchNorm2d)]
         self.momentum = [n.momentum or 0.0 for n in self.norms]
         self.wrapped, self.optimiser = fabric.setup(
-            self.net, torch.optim.AdamW(_groups(self.net, o), lr=o.learning_rate)
+            self.net, torch.optim.AdamW(parameter_groups(self.net, o), lr=o.learning_rate)
         )
         self.teacher = open_teacher(recipe.distil)
         self.hold = hold
@@ -215,6 +222,10 @@ def train_epoch(
     started, o = time.perf_counter(), recipe.optimise
     torch.manual_seed(recipe.seed * 1_000_003 + epoch * 1009 + fabric.global_rank)
     order = draw(data.train, recipe.data, np.random.default_rng((recipe.seed, epoch)))
+    if len(order) < fabric.world_size:  # a device without a picture would be waited for
+        raise RunError(
+            f"{fabric.world_size} devices for {len(order)} pictures an epoch: take fewer devices"
+        )
     steps = len(order) // o.batch_size or 1
     mine = order[fabric.global_rank :: fabric.world_size]  # a share of each step's pictures
     share = max(1, o.batch_size // fabric.world_size)
@@ -225,7 +236,8 @@ def train_epoch(
 
     def prepare(place: int) -> Pixels:
         sample = data.train[mine[place]]
-        key = (recipe.seed, epoch, place)
+        # Its place in the epoch, and not in this device's share: devices must not draw alike.
+        key = (recipe.seed, epoch, place * fabric.world_size + fabric.global_rank)
         return training_crop(sample, recipe, key, reals.get(sample.source, ()))
 
     places = range(min(steps * share, len(mine)))
@@ -235,7 +247,7 @@ def train_epoch(
     for step, pixels in enumerate(batches(crops, share)):
         now = epoch + step / steps
         for group in at.optimiser.param_groups:
-            group["lr"] = o.learning_rate * _schedule(now, o)
+            group["lr"] = o.learning_rate * learning_rate_share(now, o)
         at.settle(now * steps)
         wanted = labels[step * share : step * share + len(pixels)]
         pixels, wanted = mix(pixels, wanted, recipe.mix, mixing)
@@ -324,23 +336,6 @@ def _refuse_other(before: State, now: State, run: Path) -> None:
         raise RunError(
             f"{run}: was begun on other pictures: bring them back, or start a new run folder"
         )
-
-
-def _schedule(now: float, o: OptimiseKeys) -> float:
-    """Share of the highest learning rate at ``now`` epochs: linear warm-up, then a half cosine."""
-    if now < o.warmup_epochs:
-        return (now + 1e-3) / o.warmup_epochs
-    through = (now - o.warmup_epochs) / max(o.epochs - o.warmup_epochs, 1e-9)
-    return 0.5 * (1 + math.cos(math.pi * min(through, 1)))
-
-
-def _groups(net: nn.Module, o: OptimiseKeys) -> list[dict[str, Any]]:
-    matrices = [p for p in net.parameters() if p.ndim > 1]
-    vectors = [p for p in net.parameters() if p.ndim <= 1]
-    return [
-        {"params": matrices, "weight_decay": o.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
 
 
 def _out_of_patience(state: State, recipe: Recipe) -> bool:

@@ -6,7 +6,16 @@ import torch
 from lightning_fabric import Fabric
 
 from mesoscope.data.manifest import Sample
-from mesoscope.training.fit import Position, auc_by_source, average, loss_of, to_input
+from mesoscope.errors import RunError
+from mesoscope.training.dataset import Survey
+from mesoscope.training.fit import (
+    Position,
+    auc_by_source,
+    average,
+    loss_of,
+    to_input,
+    train_epoch,
+)
 from mesoscope.training.recipe import OptimiseKeys, Recipe
 
 
@@ -76,3 +85,51 @@ def test_auc_by_source_leaves_out_what_lacks_a_class(tmp_path):
         for source, label in (("a", 0), ("a", 1), ("b", 1), ("b", 1))
     ]
     assert auc_by_source(samples, np.array([0.1, 0.2, 0.3, 0.4])) == {"a": 1.0}
+
+
+class Devices:
+    """As much of Fabric as an epoch asks for, of one device among several; nothing is exchanged."""
+
+    def __init__(self, rank, world):
+        self.global_rank, self.world_size = rank, world
+
+    def to_device(self, x):
+        return x
+
+    def backward(self, loss):
+        loss.backward()
+
+
+class Quiet:
+    def step(self, **_what):
+        pass
+
+
+def keys_of_crops(monkeypatch, fabric, rank, world):
+    """The seeds of all crops that one device of several makes in an epoch."""
+    seen = []
+
+    def crop(sample, _recipe, key, _reals):
+        seen.append((sample.path, key))
+        return np.zeros((256, 256, 3), np.uint8)
+
+    monkeypatch.setattr("mesoscope.training.fit.training_crop", crop)
+    recipe = Recipe(optimise=OptimiseKeys(batch_size=2 * world))
+    samples = tuple(Sample(f"{i}.png", i % 2, "a", str(i), "train") for i in range(8))
+    data = Survey(train=samples, validation=())
+    at = Position(recipe, fabric)
+    train_epoch(at, recipe, data, Devices(rank, world), Quiet(), epoch=0)
+    return seen
+
+
+def test_devices_do_not_draw_the_same_changes(monkeypatch, fabric):
+    alone = dict(keys_of_crops(monkeypatch, fabric, 0, 1))
+    halves = [dict(keys_of_crops(monkeypatch, fabric, rank, 2)) for rank in (0, 1)]
+    assert len(halves[0]) == len(halves[1]) == 4
+    assert halves[0] | halves[1] == alone, "several devices train on what one would"
+    assert len(set(alone.values())) == 8
+
+
+def test_more_devices_than_pictures_are_refused(monkeypatch, fabric):
+    with pytest.raises(RunError, match="9 devices for 8 pictures"):
+        keys_of_crops(monkeypatch, fabric, 0, 9)
