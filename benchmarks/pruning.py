@@ -245,7 +245,8 @@ def table(rows) -> str:
     )
     command = f"```\n.venv/bin/python {first['command']}\n```"
     picture = f"![Accuracy, size and speed over what was taken away]({PICTURE})"
-    return "\n\n".join([picture, "\n".join(lines), conditions, command])
+    opening = f"What either does to one model, {first['model'].partition(',')[0]}:"
+    return "\n\n".join([opening, picture, "\n".join(lines), conditions, command])
 
 
 def span(row, figure: str) -> str:
