@@ -34,6 +34,7 @@ from mesoscope.data.manifest import read_datasets
 from mesoscope.detector import Detector
 from mesoscope.evaluation import evaluate
 from mesoscope.model_file import read_card
+from mesoscope.training.recipe import read_recipe
 
 RECIPE = ROOT / "recipes/study.toml"
 COLUMNS = (
@@ -116,9 +117,8 @@ def transfer(sources: list[str]) -> list[Entry]:
 
 def run(entry: Entry, arguments: argparse.Namespace, core: int) -> list[dict[str, object]]:
     """Train one row on one core and measure it on every source."""
-    overrides = entry.overrides | {"seed": arguments.seed}
-    if arguments.images:
-        overrides["data.images_per_epoch"] = arguments.images
+    images = arguments.images or read_recipe(RECIPE).data.images_per_epoch
+    overrides = entry.overrides | {"seed": arguments.seed, "data.images_per_epoch": images}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         command = [sys.executable, "-m", "mesoscope", "train", str(arguments.dataset)]
@@ -145,10 +145,10 @@ def run(entry: Entry, arguments: argparse.Namespace, core: int) -> list[dict[str
         "row": entry.name,
         "change": entry.change,
         "seed": arguments.seed,
-        "images": arguments.images or 16000,
+        "images": images,
         "minutes": round(minutes, 1),
         "model": f"{card.architecture}, {card.parameters} parameters",
-        "command": "python benchmarks/study.py " + arguments.dataset.name,
+        "command": f"python benchmarks/study.py {arguments.dataset} --images {images}",
     }
     print(f"{entry.name:24s} {minutes:5.1f} min, epochs {len(log)}, "
           f"mean AUC {found['mean_over_sources']['auc']:.4f}", flush=True)  # fmt: skip
