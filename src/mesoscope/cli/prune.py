@@ -75,7 +75,7 @@ def command(
 
     plan = Plan(sparsity, "oneshot" if structured else schedule or "gradual", finetune, structured)
     watcher = Bars(finetune)
-    model = prune(
+    prune(
         run,
         datasets,
         plan,
@@ -88,4 +88,3 @@ def command(
         devices=devices or "auto",
         nodes=nodes,
     )
-    watcher.say(f"model written to {model}; its card to {out / 'MODEL_CARD.md'}")

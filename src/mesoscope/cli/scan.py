@@ -169,7 +169,8 @@ def _closing(summary: Summary, out: Path | None) -> str:
     counts = ", ".join(f"{summary.labels[name]} {name}" for name in names if summary.labels[name])
     rate = summary.total / summary.elapsed_s if summary.elapsed_s else 0.0
     took = f"{summary.elapsed_s:.1f} s ({rate:.0f}/s)"
-    parts = [f"{summary.total} pictures in {took}: {counts or 'none'}"]
+    noun = "picture" if summary.total == 1 else "pictures"
+    parts = [f"{summary.total} {noun} in {took}: {counts or 'none'}"]
     if summary.failed:
         parts.append(f"{summary.failed} could not be read")
     if summary.skipped:

@@ -58,7 +58,7 @@ def command(
 
     resolved = read_recipe(recipe, overrides)
     watcher = Bars(resolved.optimise.epochs)
-    model = train(
+    train(
         datasets,
         resolved,
         out,
@@ -69,8 +69,6 @@ def command(
         devices=devices or "auto",
         nodes=nodes,
     )
-    watcher.say(f"model written to {model}; its card to {out / 'MODEL_CARD.md'}")
-    watcher.say(f"next: mesoscope scan YOUR_FOLDER --model {model}")
 
 
 class Bars:

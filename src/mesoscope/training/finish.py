@@ -119,6 +119,8 @@ def finish(
     result = dataclasses.replace(result, conditions=conditions, card=card)
     write_metrics(result, run / "metrics.json")
     write_text(run / "MODEL_CARD.md", model_card_markdown(card, metrics, recipe, data, state))
+    watcher.say(f"model written to {path}; its card to {run / 'MODEL_CARD.md'}")
+    watcher.say(f"next: mesoscope scan YOUR_FOLDER --model {path}")
     return path
 
 
