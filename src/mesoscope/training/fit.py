@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import math
 import time
+import warnings
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -311,7 +312,10 @@ def scores_of(
     ]
     scores = torch.cat(parts)
     if world > 1:
-        scores = fabric.all_gather(scores).T.flatten()[: len(samples)]  # type: ignore[union-attr]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Fabric calls what this torch renames
+            gathered = fabric.all_gather(scores)
+        scores = gathered.T.flatten()[: len(samples)]  # type: ignore[union-attr]
     return scores.double().cpu().numpy()
 
 
