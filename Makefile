@@ -28,7 +28,7 @@ help: ## List the targets
 
 run: $(BASE) ## Scan samples/: a table of verdicts, and build/scan.jsonl (no torch needed)
 	@mkdir -p build
-	@echo "Scanning samples/ with the shipped Meso-4 (samples/README.md says what is what)"
+	@echo "Scanning samples/ with the shipped model (samples/README.md says what is what)"
 	@$(BIN)/mesoscope scan samples --table --out build/scan.jsonl || [ $$? -eq 1 ]
 	@echo "The verdicts as JSON lines: build/scan.jsonl"
 

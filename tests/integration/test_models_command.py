@@ -16,7 +16,8 @@ from mesoscope.cli.models import command
 from mesoscope.model_file import read_card, shipped
 from mesoscope.types import OperatingPoint
 
-SHIPPED = ["meso4", "mesoinception4"]
+SHIPPED = ["meso4", "mesoinception4", "mesoscope"]
+ARCHITECTURES = ["meso4", "mesoinception4", "meso4_ira"]
 
 
 def models(*arguments):
@@ -59,7 +60,7 @@ def test_list_has_a_line_a_model_with_means_over_its_sources():
 
 def test_list_measures_speed_where_asked_and_does_not_load_onnx_runtime_otherwise(monkeypatch):
     def rates(scorers, **_):
-        assert [scorer.card.architecture for scorer in scorers] == SHIPPED
+        assert [scorer.card.architecture for scorer in scorers] == ARCHITECTURES
         return [1234.5, 250.0]
 
     monkeypatch.setattr(speed, "faces_per_second", rates)

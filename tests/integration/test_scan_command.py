@@ -85,7 +85,7 @@ def test_every_file_has_its_line_and_the_scan_goes_on(folder, tmp_path):
             assert row["label"] in ("fake", "real", "inconclusive")
             assert 0 <= row["p_fake"] <= 1
             assert row["faces"][0]["box"] == [0.0, 0.0, 96.0, 96.0]
-            assert row["model"].startswith("meso4@")
+            assert row["model"].startswith("mesoscope@")
         else:
             assert row["label"] is None
             assert row["p_fake"] is None

@@ -52,7 +52,7 @@ def test_check_answers_a_path_bytes_an_array_and_an_image_alike(tmp_path, astron
     verdicts = [mesoscope.check(source) for source in sources]
     assert len({v.p_fake for v in verdicts}) == 1
     assert verdicts[0].label in ("fake", "real", "inconclusive")
-    assert verdicts[0].model.startswith("meso4@")
+    assert verdicts[0].model.startswith("mesoscope@")
     assert verdicts[0].faces[0].box == (0.0, 0.0, 224.0, 224.0)
 
 
