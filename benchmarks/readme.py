@@ -30,6 +30,7 @@ def accuracy_table() -> str:
     """Accuracy and AUC by source, one column a model."""
     rows = read("accuracy.csv")
     models = list(dict.fromkeys(r["model"] for r in rows))
+    models.sort(key=lambda model: not model.startswith("mesoscope"))  # ours, the default first
     cells = {(r["model"], r["source"]): r for r in rows}
     sources = dict.fromkeys(r["source"] for r in rows if r["source"] != "all")
     lines = [
