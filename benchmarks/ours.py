@@ -28,7 +28,7 @@ def start(model: str, threads: int = 1, batch: int = 0):
     import PIL
 
     import mesoscope
-    from mesoscope.cli.scan import KEPT_BYTES
+    from mesoscope.cli.options import KEPT_BYTES
     from mesoscope.heap import keep_heap
     from mesoscope.model_file import find_model
     from mesoscope.scorer import OnnxScorer

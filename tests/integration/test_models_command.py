@@ -52,7 +52,7 @@ def test_list_has_a_line_a_model_with_means_over_its_sources():
         sources = card.metrics["by_source"].values()
         assert architecture == card.architecture
         assert parameters == f"{card.parameters:,}"
-        assert size == f"{shipped()[name].stat().st_size / 1000:.0f}"
+        assert size == f"{shipped()[name].stat().st_size / 1000:,.0f}"
         assert cost == (f"{card.multiply_adds / 1e6:.0f} M" if card.multiply_adds else "–")
         assert accuracy == f"{sum(s['accuracy'] for s in sources) / len(sources):.3f}"
         assert auc == f"{sum(s['auc'] for s in sources) / len(sources):.3f}"
@@ -61,13 +61,13 @@ def test_list_has_a_line_a_model_with_means_over_its_sources():
 def test_list_measures_speed_where_asked_and_does_not_load_onnx_runtime_otherwise(monkeypatch):
     def rates(scorers, **_):
         assert [scorer.card.architecture for scorer in scorers] == ARCHITECTURES
-        return [1234.5, 250.0]
+        return [1234.5, 250.0, 99.0]
 
     monkeypatch.setattr(speed, "faces_per_second", rates)
     rows = rows_of(CliRunner().invoke(command, ["list", "--speed"]).stdout)
-    assert [row[-1] for row in rows] == ["1,234", "250"]
+    assert [row[-1] for row in rows] == ["1,234", "250", "99"]
     cards = json.loads(CliRunner().invoke(command, ["list", "--speed", "--json"]).stdout)
-    assert [card["faces_per_second"] for card in cards] == [1234.5, 250.0]
+    assert [card["faces_per_second"] for card in cards] == [1234.5, 250.0, 99.0]
     assert "faces_per_second" not in json.loads(models("list", "--json").stdout)[0]
     code = """
 import sys
@@ -85,8 +85,9 @@ except SystemExit:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_card_says_what_it_was_trained_on_and_what_was_measured(name):
     card = json.loads(models("show", name, "--json").stdout)
-    assert card["architecture"] == name
-    assert card["parameters"] == {"meso4": 27_977, "mesoinception4": 28_615}[name]
+    assert card["architecture"] == ARCHITECTURES[SHIPPED.index(name)]
+    known = {"meso4": 27_977, "mesoinception4": 28_615, "mesoscope": 264_085}
+    assert card["parameters"] == known[name]
     assert "research" in card["training_data"]
     assert card["calibration"]["method"] == "Platt scaling"
     assert card["thresholds"]["real_below"] < card["thresholds"]["fake_above"]

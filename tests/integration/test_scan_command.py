@@ -210,7 +210,11 @@ def test_an_interrupt_ends_with_whole_lines_and_a_summary(folder, tmp_path):
         (many / f"{n:05d}.jpg").symlink_to(folder / "a.jpg")
     out = tmp_path / "scan.jsonl"
     scan = subprocess.Popen(
-        [*SCAN, str(many), "--out", str(out)], stderr=subprocess.PIPE, text=True
+        [*SCAN, str(many), "--out", str(out)],
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where the tests run in the background, Ctrl-C is ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not out.exists() or out.stat().st_size < 10_000:
         assert scan.poll() is None

@@ -65,6 +65,6 @@ def test_check_takes_a_threshold_and_a_model(astronaut_face):
 def test_a_detector_keeps_the_evidence_map(astronaut_face):
     verdict = mesoscope.Detector(heat=True).check(astronaut_face)
     heat = verdict.faces[0].heat
-    assert heat.shape == (32, 32)
+    assert heat.shape == (8, 8)
     assert heat.dtype == np.float32
     assert (heat >= 0).all()
