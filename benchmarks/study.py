@@ -31,8 +31,6 @@ from typing import NamedTuple
 
 from measure import ROOT
 from mesoscope.data.manifest import read_datasets
-from mesoscope.detector import Detector
-from mesoscope.evaluation import evaluate
 from mesoscope.model_file import read_card
 from mesoscope.training.recipe import read_recipe
 
@@ -126,20 +124,19 @@ def run(entry: Entry, arguments: argparse.Namespace, core: int) -> list[dict[str
         for key, value in overrides.items():
             command += ["--set", f"{key}={json.dumps(value)}"]
         began = time.perf_counter()
-        subprocess.run(
-            command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
-        )  # fmt: skip
+        quietly(command, core)
         minutes = (time.perf_counter() - began) / 60
         log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
         left = entry.overrides.get("data.leave_out", [])
         card = read_card(out / "model.onnx")
+        measured = out / "metrics.json"
         if left:  # the run measured the other sources alone
-            samples = [s for s in read_datasets([arguments.dataset]) if s.split == "validation"]
-            detector = Detector(out / "model.onnx", faces="whole", jobs=1)
-            found = evaluate(samples, detector, resamples=arguments.resamples).to_dict()
-        else:
-            found = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+            measured = Path(folder) / "evaluation/metrics.json"
+            command = [sys.executable, "-m", "mesoscope", "evaluate", str(arguments.dataset)]
+            command += ["--split", "validation", "--faces", "whole", "--jobs", "1"]
+            command += ["--model", str(out / "model.onnx"), "--out", str(measured.parent)]
+            quietly(command, core)
+        found = json.loads(measured.read_text(encoding="utf-8"))
     fixed = {
         "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
         "row": entry.name,
@@ -170,6 +167,14 @@ def run(entry: Entry, arguments: argparse.Namespace, core: int) -> list[dict[str
         }
         for source, part in {"mean": found["mean_over_sources"], **found["by_source"]}.items()
     ]  # fmt: skip
+
+
+def quietly(command: list[str], core: int) -> None:
+    """Run a command on one core."""
+    subprocess.run(
+        command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+    )  # fmt: skip
 
 
 def mixed(source: str, left: object) -> bool:
@@ -217,7 +222,6 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=0, help="a run; 0 = the recipe's")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one a core")
-    parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--again", action="store_true", help="run rows that are there already")
     arguments = parser.parse_args()
     if arguments.only != "transfer":
