@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli import options
-from mesoscope.errors import MissingExtra
+from mesoscope.cli.extras import train_extra
 
 if TYPE_CHECKING:
     from mesoscope.types import Pixels
@@ -40,13 +40,9 @@ def command(file: Path, arch: str, out: Path, name: str | None, *, force: bool) 
     """
     options.refuse_model_out(out, force=force)
     called = options.name_of_model(name, out)
-    try:
+    with train_extra():
         from mesoscope.training.export import export
         from mesoscope.training.keras_weights import read_keras
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "mesoscope":
-            raise
-        raise MissingExtra(str(error.name), extra="train") from error
     from mesoscope.model_file import model_id
     from mesoscope.types import Calibration, ModelCard, Thresholds
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from mesoscope.cli import options
+from mesoscope.cli.extras import train_extra
 from mesoscope.cli.train import Bars
-from mesoscope.errors import MissingExtra, OptionError
+from mesoscope.errors import OptionError
 
 
 @click.command("prune")
@@ -65,13 +66,9 @@ def command(
     """
     if structured and schedule == "gradual":
         raise OptionError("--schedule gradual: channels leave all at once with --structured")
-    try:
+    with train_extra():
         from mesoscope.training.prune import prune
         from mesoscope.training.prune_plan import Plan
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "mesoscope":
-            raise
-        raise MissingExtra(error.name or "torch", extra="train") from error
 
     plan = Plan(sparsity, "oneshot" if structured else schedule or "gradual", finetune, structured)
     watcher = Bars(finetune)

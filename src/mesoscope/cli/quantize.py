@@ -9,7 +9,7 @@ import click
 
 from mesoscope.cli import options
 from mesoscope.cli.bars import bar
-from mesoscope.errors import MissingExtra
+from mesoscope.cli.extras import train_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,12 +59,8 @@ def command(
     """
     options.refuse_model_out(out, force=force)
     called = options.name_of_model(name, out)
-    try:
+    with train_extra():
         from mesoscope.training.quantize import quantize
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "mesoscope":
-            raise
-        raise MissingExtra(str(error.name), extra="train") from error
     from mesoscope.model_file import find_model, model_id
 
     found = quantize(

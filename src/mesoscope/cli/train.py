@@ -9,7 +9,7 @@ import click
 
 from mesoscope.cli import options
 from mesoscope.cli.bars import bar
-from mesoscope.errors import MissingExtra
+from mesoscope.cli.extras import train_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,11 +50,9 @@ def command(
     several are trained on at once. A run that was killed goes on with --resume and ends as an
     unbroken one would.
     """
-    try:
+    with train_extra():
         from mesoscope.training.recipe import read_recipe
         from mesoscope.training.run import train
-    except ModuleNotFoundError as error:
-        raise MissingExtra(error.name or "torch", extra="train") from error
 
     resolved = read_recipe(recipe, overrides)
     watcher = Bars(resolved.optimise.epochs)
