@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,22 +27,29 @@ __all__ = [
     "DetectOptions",
     "Face",
     "FaceScore",
+    "Found",
     "Frame",
     "Guard",
     "Json",
     "Label",
     "ModelCard",
     "OperatingPoint",
+    "Person",
     "Pixels",
+    "Point",
+    "SkippedFace",
     "Thresholds",
     "Verdict",
 ]
 
 Pixels = NDArray[np.uint8]  # RGB, (H, W, 3)
 Box = tuple[float, float, float, float]
+Point = tuple[float, float]
 Label = Literal["fake", "real", "inconclusive"]
 
-SCHEMA = 1
+SCHEMA = 2
+READABLE_SCHEMAS = (1, 2)  # a verdict of schema 1 is a picture without persons
+FINDERS = ("auto", "mtcnn", "yunet", "whole")
 DEFAULT_MAX_PIXELS = 120_000_000  # the 108-megapixel cameras of telephones fit
 
 
@@ -78,15 +85,38 @@ class Face:
     Attributes:
         box: ``(x1, y1, x2, y2)`` in pixels of the frame.
         confidence: How sure the finder is, 0 to 1; 1 where the picture was taken as a face.
+        landmarks: ``(x, y)`` in pixels of the frame: the eye, then the corner of the mouth, that
+            lie on the left in the picture are before those on the right: eye, eye, tip of the nose,
+            corner, corner. Empty where the finder gives none.
     """
 
     box: Box
     confidence: float = 1.0
+    landmarks: tuple[Point, ...] = ()
 
     def __post_init__(self) -> None:
         x1, y1, x2, y2 = self.box
         if not all(math.isfinite(v) for v in self.box) or x2 <= x1 or y2 <= y1:
             raise OptionError(f"a face box must be x1 < x2, y1 < y2 and finite, got {self.box}")
+        if len(self.landmarks) not in (0, 5):
+            raise OptionError(f"a face has five landmarks or none, got {len(self.landmarks)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a finder says of one frame.
+
+    Attributes:
+        faces: Largest first; none is an answer.
+        finder: Name of the finder that answered, as ``auto`` may ask more than one.
+        whole: The frame itself was taken as the face, so its border is the crop's.
+        note: In a sentence, where the user should know why; ``None`` otherwise.
+    """
+
+    faces: tuple[Face, ...]
+    finder: str
+    whole: bool = False
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +132,9 @@ class FaceScore:
         heat: Evidence map of the crop, ``(h, w) float32``, not negative; only when asked for.
         unfamiliar: How far the crop is from those of the training, not negative; beyond the card's
             ``guard.unfamiliar_above`` it is unfamiliar. ``None`` for a model without a guard.
+        landmarks: As of :class:`Face`.
+        person: Which of the verdict's persons, counted from 0; always 0 in a picture's verdict
+            without persons.
     """
 
     box: Box
@@ -111,6 +144,8 @@ class FaceScore:
     time_s: float | None = None
     heat: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     unfamiliar: float | None = None
+    landmarks: tuple[Point, ...] = ()
+    person: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.p_fake <= 1:
@@ -127,11 +162,78 @@ class FaceScore:
             "confidence": round(self.confidence, 4),
             "p_fake": round(self.p_fake, 6),
             "frame_index": self.frame_index,
-            "time_s": self.time_s,
+            "time_s": None if self.time_s is None else round(self.time_s, 6),
+            "person": self.person,
         }
+        if self.landmarks:
+            data["landmarks"] = [[round(x, 2), round(y, 2)] for x, y in self.landmarks]
         if self.unfamiliar is not None:
             data["unfamiliar"] = round(self.unfamiliar, 4)
         return data
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedFace:
+    """A face that was found and not judged.
+
+    Attributes:
+        box: ``(x1, y1, x2, y2)`` in pixels of the frame.
+        confidence: The finder's, 0 to 1.
+        frame_index: The frame it stands in.
+        time_s: That frame's time in seconds; ``None`` for a picture.
+        reason: ``face_too_small``.
+    """
+
+    box: Box
+    confidence: float
+    frame_index: int = 0
+    time_s: float | None = None
+    reason: str = "face_too_small"
+
+    def to_dict(self) -> dict[str, Json]:
+        """The JSON shape."""
+        return {
+            "box": [round(v, 2) for v in self.box],
+            "confidence": round(self.confidence, 4),
+            "frame_index": self.frame_index,
+            "time_s": None if self.time_s is None else round(self.time_s, 6),
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One face through a clip: the scores of a person's frames as one. No identity is stored.
+
+    Attributes:
+        number: From 0, in the order of appearance.
+        label: ``fake``, ``real``, ``inconclusive``, or ``None`` with a reason.
+        p_fake: Over the person's frames, by the rule in the model's card.
+        reason: Why there is no label, or why it is inconclusive; ``None`` otherwise.
+        frames: In how many frames the face was judged.
+        first_s: Time of the first of them in seconds.
+        last_s: Time of the last.
+    """
+
+    number: int
+    label: Label | None
+    p_fake: float | None
+    frames: int
+    first_s: float
+    last_s: float
+    reason: str | None = None
+
+    def to_dict(self) -> dict[str, Json]:
+        """The JSON shape."""
+        return {
+            "number": self.number,
+            "label": self.label,
+            "p_fake": None if self.p_fake is None else round(self.p_fake, 6),
+            "reason": self.reason,
+            "frames": self.frames,
+            "first_s": round(self.first_s, 6),
+            "last_s": round(self.last_s, 6),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +242,20 @@ class Verdict:
 
     Attributes:
         source: The path, or ``<array>``, ``<image>``, ``<bytes>``.
-        kind: ``"image"``.
+        kind: ``"image"`` or ``"clip"``.
         label: ``fake``, ``real``, ``inconclusive``, or ``None`` where nothing could be judged.
         p_fake: Of the deciding face (:func:`mesoscope.judge.judge`), 0 to 1; ``None`` where
             nothing was scored.
         reason: Why there is no label, or why it is inconclusive; ``None`` otherwise.
-        faces: One score a face.
+        faces: One score a face, of a clip in the order of time.
         frames_read: Pictures decoded.
         model: ``name@first 8 digits of the file's SHA-256``.
+        finder: Which face finder answered; ``None`` where none was asked.
+        skipped: Faces that were found and not judged.
+        persons: Of a clip: one a person, in the order of appearance.
+        duration_s: Of a clip, as far as it is known.
+        notes: What the user should know besides, in sentences: why a picture was taken as a face,
+            what of a clip could not be decoded.
         elapsed_s: Seconds by stage.
         error: ``{"code", "message"}`` where the source could not be read.
     """
@@ -162,15 +270,22 @@ class Verdict:
     frames_read: int = 1
     elapsed_s: Mapping[str, float] = field(default_factory=dict, compare=False)
     error: Mapping[str, str] | None = None
+    finder: str | None = None
+    skipped: tuple[SkippedFace, ...] = ()
+    persons: tuple[Person, ...] = ()
+    duration_s: float | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.kind not in ("image", "clip"):
+            raise OptionError(f"{self.source}: kind must be image or clip, got {self.kind!r}")
         if self.p_fake is not None and not 0 <= self.p_fake <= 1:
             raise OptionError(f"{self.source}: p_fake must lie in 0..1, got {self.p_fake}")
         if self.label not in ("fake", "real", "inconclusive", None):
             raise OptionError(f"{self.source}: unknown label {self.label!r}")
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON shape, schema 1."""
+        """The JSON shape, schema 2."""
         return {
             "schema": SCHEMA,
             "source": self.source,
@@ -179,7 +294,12 @@ class Verdict:
             "p_fake": None if self.p_fake is None else round(self.p_fake, 6),
             "reason": self.reason,
             "faces": [face.to_dict() for face in self.faces],
+            "skipped": [face.to_dict() for face in self.skipped],
+            "persons": [person.to_dict() for person in self.persons],
+            "duration_s": None if self.duration_s is None else round(self.duration_s, 6),
             "frames_read": self.frames_read,
+            "finder": self.finder,
+            "notes": list(self.notes),
             "model": self.model,
             "elapsed_s": {stage: round(s, 5) for stage, s in self.elapsed_s.items()},
             "error": None if self.error is None else dict(self.error),
@@ -198,18 +318,30 @@ class Verdict:
         """
         try:
             data = json.loads(text)
-            if data["schema"] != SCHEMA:
+            schema = data.pop("schema")
+            if schema not in READABLE_SCHEMAS:
                 raise OptionError(
-                    f"a verdict of schema {data['schema']}, and this version reads {SCHEMA}: "
+                    f"a verdict of schema {schema}, and this version reads up to {SCHEMA}: "
                     "update mesoscope"
                 )
-            faces = tuple(
-                FaceScore(**{**face, "box": tuple(face["box"])}) for face in data.pop("faces")
+            return cls(
+                **{
+                    **data,
+                    "faces": tuple(FaceScore(**_plain(face)) for face in data["faces"]),
+                    "skipped": tuple(SkippedFace(**_plain(f)) for f in data.get("skipped", ())),
+                    "persons": tuple(Person(**person) for person in data.get("persons", ())),
+                    "notes": tuple(data.get("notes", ())),
+                }
             )
-            del data["schema"]
-            return cls(**data, faces=faces)
         except (ValueError, TypeError, KeyError) as error:
             raise OptionError(f"not a verdict: {error}") from error
+
+
+def _plain(face: dict[str, Any]) -> dict[str, Any]:
+    """A face's JSON object with tuples where the classes have them."""
+    points = tuple(tuple(point) for point in face.get("landmarks", ()))
+    plain = {**face, "box": tuple(face["box"])}
+    return {**plain, "landmarks": points} if points else plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +349,8 @@ class DetectOptions:
     """What one may choose when asking for verdicts.
 
     Attributes:
-        faces: ``"whole"`` takes each picture as a face; ``"auto"`` picks the best finder there is.
+        faces: One of :data:`FINDERS`: ``"whole"`` takes each picture as a face, ``"auto"`` picks
+            the best finder there is and takes pictures that are face crops as they are.
         threshold: One cut in place of the card's two; ``None`` keeps the card's.
         max_pixels: Pictures with more are refused before anything is decoded.
         batch_size: Crops scored in one call.
@@ -226,6 +359,9 @@ class DetectOptions:
         heat: Keep the evidence map of each face.
         guard: Do not decide on faces that are unfamiliar to the model.
         fpr: Call fake from the card's threshold for this false-positive rate on.
+        frames: Of a clip, so many evenly spaced over its length.
+        every_s: Of a clip, one frame every so many seconds in place of ``frames``.
+        finder_model: File of the finder's model, where it needs one that is not shipped.
     """
 
     faces: str = "auto"
@@ -237,17 +373,22 @@ class DetectOptions:
     heat: bool = False
     guard: bool = True
     fpr: float | None = None
+    frames: int = 32
+    every_s: float | None = None
+    finder_model: str | None = None
 
     def __post_init__(self) -> None:
-        if self.faces not in ("auto", "whole"):
-            raise OptionError(f"faces must be auto or whole, got {self.faces!r}")
+        if self.faces not in FINDERS:
+            raise OptionError(f"faces must be one of {', '.join(FINDERS)}, got {self.faces!r}")
+        if self.every_s is not None and not 0 < self.every_s < math.inf:
+            raise OptionError(f"every_s must be above 0 and finite, got {self.every_s}")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise OptionError(f"threshold must lie in 0..1, got {self.threshold}")
         if self.fpr is not None and not 0 < self.fpr < 1:
             raise OptionError(f"fpr must lie between 0 and 1, got {self.fpr}")
         if self.fpr is not None and self.threshold is not None:
             raise OptionError("fpr and threshold are two ways to say the same: give one of them")
-        least = {"max_pixels": 1, "batch_size": 1, "jobs": 0, "min_face_px": 1}
+        least = {"max_pixels": 1, "batch_size": 1, "jobs": 0, "min_face_px": 1, "frames": 1}
         for name, smallest in least.items():
             if getattr(self, name) < smallest:
                 raise OptionError(f"{name} must be at least {smallest}, got {getattr(self, name)}")
