@@ -37,7 +37,7 @@ def augment(
         ``(size_px, size_px, 3) uint8``.
     """
     height, width = pixels.shape[:2]
-    box = random_box(width, height, rng, keys.crop_scale_min)
+    box = random_box(width, height, rng, keys.crop_scale_min, keys.crop_scale_max)
     x = crop(pixels, box, margin=margin, size_px=size_px)
     flip, colour, rescale, blur, noise, jpeg = rng.random(6)
     if flip < keys.flip:
@@ -55,9 +55,14 @@ def augment(
     return x
 
 
-def random_box(width: int, height: int, rng: np.random.Generator, scale_min: float) -> Box:
-    """A smaller box within the picture, of its own shape: each side ``scale_min`` to 1 of it."""
-    scale, right, down = rng.uniform(scale_min, 1), rng.random(), rng.random()
+def random_box(
+    width: int, height: int, rng: np.random.Generator, scale_min: float, scale_max: float = 1
+) -> Box:
+    """A box of the picture's own shape, each side ``scale_min`` to ``scale_max`` of it.
+
+    A smaller one lies within the picture; in a larger one lies the picture.
+    """
+    scale, right, down = rng.uniform(scale_min, scale_max), rng.random(), rng.random()
     x, y = (1 - scale) * width * right, (1 - scale) * height * down
     return x, y, x + scale * width, y + scale * height
 

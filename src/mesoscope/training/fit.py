@@ -186,14 +186,14 @@ class Position:
         if hold is not None:
             hold.begin(self)
 
-    def settle(self, steps: float) -> None:
+    def settle(self, steps: float, *, mixed: bool = False) -> None:
         """Let the norms' statistics be plain means at first, so that short runs know them, too.
 
         At the published momentum of .01 they would still hold a third of their start after a
-        hundred steps.
+        hundred steps. Batches of mixed pictures are left out: none is like what will be judged.
         """
         for norm, momentum in zip(self.norms, self.momentum, strict=True):
-            norm.momentum = max(momentum, 1 / (1 + steps))
+            norm.momentum = 0.0 if mixed else max(momentum, 1 / (1 + steps))
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it, by name."""
@@ -249,9 +249,10 @@ def train_epoch(
         now = epoch + step / steps
         for group in at.optimiser.param_groups:
             group["lr"] = o.learning_rate * learning_rate_share(now, o)
-        at.settle(now * steps)
         wanted = labels[step * share : step * share + len(pixels)]
-        pixels, wanted = mix(pixels, wanted, recipe.mix, mixing)
+        plain = pixels
+        pixels, wanted = mix(plain, wanted, recipe.mix, mixing)
+        at.settle(now * steps, mixed=pixels is not plain)
         if at.teacher is not None:
             wanted = at.teacher.teach(pixels, wanted)
         x = to_input(fabric.to_device(torch.from_numpy(pixels)))  # [share, 3, 256, 256]

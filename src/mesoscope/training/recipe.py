@@ -77,6 +77,7 @@ class AugmentKeys:
 
     Attributes:
         crop_scale_min: Random resized crop: smallest side, as a share of the picture's.
+        crop_scale_max: Its largest side; above 1 it leaves the picture, whose border is mirrored.
         flip: Chance of mirroring left and right.
         colour: Chance of a random brightness, contrast, saturation and tint.
         colour_strength: Their largest relative change.
@@ -93,6 +94,7 @@ class AugmentKeys:
     """
 
     crop_scale_min: float = 0.8
+    crop_scale_max: float = 1.0
     flip: float = 0.5
     colour: float = 0.3
     colour_strength: float = 0.2
@@ -220,6 +222,8 @@ class Recipe:
             del values["network"]["channels"]
         if values["decide"]["guard"]:
             del values["decide"]["guard"]
+        if values["augment"]["crop_scale_max"] == 1:
+            del values["augment"]["crop_scale_max"]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def to_toml(self) -> str:

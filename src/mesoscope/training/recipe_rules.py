@@ -62,6 +62,7 @@ def broken_rule(recipe: Recipe) -> str | None:
             n.attention in ("none", "se", "eca", "cbam"),
         ),
         ("augment.crop_scale_min must lie in 0.1..1", 0.1 <= a.crop_scale_min <= 1),
+        ("augment.crop_scale_max must lie in 1..2", 1 <= a.crop_scale_max <= 2),
         ("augment.rescale_min must lie in 0.05..1", 0.05 <= a.rescale_min <= 1),
         ("augment.colour_strength must lie in 0..1", 0 <= a.colour_strength <= 1),
         ("augment.blur_sigma_max_px must lie in 0.1..20", 0.1 <= a.blur_sigma_max_px <= 20),

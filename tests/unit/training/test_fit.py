@@ -39,6 +39,16 @@ def test_norms_know_their_statistics_after_one_step_and_keep_the_momentum_later(
     assert norm.momentum == 0.01
 
 
+def test_norms_learn_no_statistics_of_mixed_pictures(fabric):
+    at = Position(Recipe(), fabric)
+    norm = at.net.block1.norm
+    before = norm.running_mean.clone()
+    at.net.train()
+    at.settle(0, mixed=True)
+    at.net(torch.rand(4, 3, 256, 256))
+    assert torch.equal(norm.running_mean, before)
+
+
 def test_a_position_comes_back_whole(fabric):
     recipe = Recipe()
     one, other = Position(recipe, fabric), Position(recipe, fabric)

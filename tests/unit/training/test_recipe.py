@@ -110,6 +110,7 @@ def test_a_whole_number_stands_for_a_float(read):
         ("data", "crop_margin", [0.9, 3.1, "inf"]),
         ("augment", "flip", [-0.1, 1.1, "nan"]),
         ("augment", "crop_scale_min", [0, 1.01]),
+        ("augment", "crop_scale_max", [0.99, 2.01]),
         ("augment", "jpeg_quality_min", [0, 101]),
         ("augment", "rescale_min", [0, 2]),
         ("augment", "blur_sigma_max_px", [0, 21]),
