@@ -124,6 +124,8 @@ class ModelCard:
         calibration: What was done to the logit.
         thresholds: Where ``p_fake`` turns into a label.
         guard: When a face is unfamiliar; ``None`` where the model cannot tell.
+        face_margin: Longest side of a found face's box times this is the side of its crop;
+            ``crop_margin`` is for pictures that are faces as they are.
         operating_points: Thresholds for false-positive rates, the highest rate first; those rates
             that the validation reals support.
         training_data: In words: what it saw.
@@ -163,12 +165,14 @@ class ModelCard:
     card_version: int = 1
     guard: Guard | None = None
     operating_points: tuple[OperatingPoint, ...] = ()
+    face_margin: float = 1.3
 
     def __post_init__(self) -> None:
-        if not (self.input_px >= 1 and 1 <= self.crop_margin < math.inf):
+        sizes = (self.input_px, self.crop_margin, self.face_margin)
+        if not all(1 <= size < math.inf for size in sizes):
             raise ModelError(
-                "a card needs input_px and crop_margin of at least 1, got "
-                f"{self.input_px} and {self.crop_margin}"
+                "a card needs input_px, crop_margin and face_margin of at least 1, got "
+                "{}, {} and {}".format(*sizes)
             )
 
     def at_fpr(self, fpr: float) -> Thresholds:

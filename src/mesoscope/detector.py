@@ -84,7 +84,7 @@ class Detector:
         self.options = DetectOptions(
             faces, threshold, max_pixels, batch_size, jobs, min_face_px, heat, guard, fpr
         )
-        self._finder = finder_for(faces)
+        self._finder = finder_for(self.options)
         if isinstance(model, str | os.PathLike):
             self._scorer: Scorer = OnnxScorer(find_model(model))
         else:
@@ -172,9 +172,9 @@ class Detector:
         try:
             frame = open_image(source, max_pixels=self.options.max_pixels)
             item.read_s = perf_counter() - started
-            found = self._finder.find(frame)
+            (found,) = self._finder.find([frame])
             card = self.card
-            for face in found:
+            for face in found.faces:
                 x1, y1, x2, y2 = face.box
                 if max(x2 - x1, y2 - y1) < self.options.min_face_px:
                     item.skipped += 1

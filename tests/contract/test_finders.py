@@ -3,21 +3,21 @@
 import numpy as np
 import pytest
 
-from mesoscope.errors import OptionError
 from mesoscope.faces.finder import finder_for
 from mesoscope.faces.whole import WholeFinder
-from mesoscope.types import Frame
+from mesoscope.types import DetectOptions, Frame
 
 
 @pytest.fixture(params=["auto", "whole"])
 def finder(request):
-    return finder_for(request.param)
+    return finder_for(DetectOptions(faces=request.param))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (40, 30), (30, 400)])
 def test_boxes_lie_within_the_frame(finder, shape):
     frame = Frame(np.zeros((*shape, 3), np.uint8), "x")
-    for face in finder.find(frame):
+    (found,) = finder.find([frame])
+    for face in found.faces:
         x1, y1, x2, y2 = face.box
         assert 0 <= x1 < x2 <= shape[1]
         assert 0 <= y1 < y2 <= shape[0]
@@ -26,7 +26,7 @@ def test_boxes_lie_within_the_frame(finder, shape):
 
 def test_the_frame_is_left_as_it_was(finder, astronaut_face):
     before = astronaut_face.copy()
-    finder.find(Frame(astronaut_face, "x"))
+    finder.find([Frame(astronaut_face, "x")])
     assert (astronaut_face == before).all()
 
 
@@ -35,10 +35,5 @@ def test_it_has_a_name(finder):
 
 
 def test_whole_takes_the_picture_as_the_face():
-    face = WholeFinder().find(Frame(np.zeros((20, 30, 3), np.uint8), "x"))
-    assert [f.box for f in face] == [(0.0, 0.0, 30.0, 20.0)]
-
-
-def test_another_name_is_refused():
-    with pytest.raises(OptionError, match="auto or whole"):
-        finder_for("some")
+    (found,) = WholeFinder().find([Frame(np.zeros((20, 30, 3), np.uint8), "x")])
+    assert [f.box for f in found.faces] == [(0.0, 0.0, 30.0, 20.0)]

@@ -8,27 +8,31 @@ from mesoscope.errors import OptionError
 from mesoscope.faces.whole import WholeFinder
 
 if TYPE_CHECKING:
-    from mesoscope.types import Face, Frame
+    from collections.abc import Sequence
+
+    from mesoscope.types import DetectOptions, Found, Frame
 
 
 class FaceFinder(Protocol):
-    """Finds the faces of a frame. One object is shared by all threads."""
+    """Finds the faces of frames. One object is shared by all threads."""
 
     name: str
 
-    def find(self, frame: Frame) -> tuple[Face, ...]:
-        """The faces of one frame, largest first; none is an answer."""
+    def find(self, frames: Sequence[Frame]) -> list[Found]:
+        """One answer a frame, in their order; a frame without a face has an empty one.
+
+        Several frames at once are quicker than one after the other, as finders fill their batches
+        across frames. Boxes lie within the frame.
+        """
         ...
 
 
-def finder_for(faces: str) -> FaceFinder:
-    """The finder behind a ``--faces`` value.
-
-    ``auto`` means the best finder that this version has; today that is ``whole``.
+def finder_for(options: DetectOptions) -> FaceFinder:
+    """The finder behind ``options.faces``.
 
     Raises:
-        OptionError: Neither ``auto`` nor ``whole``.
+        OptionError: A finder that this version does not have.
     """
-    if faces in ("auto", "whole"):
+    if options.faces in ("auto", "whole"):
         return WholeFinder()
-    raise OptionError(f"faces must be auto or whole, got {faces!r}")
+    raise OptionError(f"faces must be auto or whole, got {options.faces!r}")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mesoscope.types import Face
+from mesoscope.types import Face, Found
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mesoscope.types import Frame
 
 
@@ -15,7 +17,12 @@ class WholeFinder:
 
     name = "whole"
 
-    def find(self, frame: Frame) -> tuple[Face, ...]:
-        """One face, the size of the frame."""
-        height, width = frame.pixels.shape[:2]
-        return (Face((0.0, 0.0, float(width), float(height))),)
+    def find(self, frames: Sequence[Frame]) -> list[Found]:
+        """One face a frame, the size of the frame."""
+        return [Found((whole_face(frame),), self.name, whole=True) for frame in frames]
+
+
+def whole_face(frame: Frame) -> Face:
+    """The frame as a face."""
+    height, width = frame.pixels.shape[:2]
+    return Face((0.0, 0.0, float(width), float(height)))

@@ -13,7 +13,7 @@ from mesoscope.ahead import ahead, cores
 from mesoscope.data.manifest import Sample, require_both_classes
 from mesoscope.errors import DatasetError, MesoscopeError
 from mesoscope.faces.crop import crop
-from mesoscope.faces.whole import WholeFinder
+from mesoscope.faces.whole import whole_face
 from mesoscope.media.image import decode, open_image, read_bytes
 from mesoscope.training.augment import augment
 from mesoscope.training.self_blend import self_blend
@@ -197,7 +197,7 @@ def reals_by_source(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
 def plain_crop(sample: Sample, margin: float) -> Pixels:
     """One crop as inference sees it, ``(256, 256, 3) uint8``."""
     frame = open_image(sample.path)
-    face = WholeFinder().find(frame)[0]
+    face = whole_face(frame)
     return crop(frame.pixels, face.box, margin=margin, size_px=INPUT_PX)
 
 

@@ -3,20 +3,15 @@
 import numpy as np
 import pytest
 
-from mesoscope.errors import OptionError
 from mesoscope.faces.finder import finder_for
-from mesoscope.types import Frame
+from mesoscope.types import DetectOptions, Frame
 
 
-@pytest.mark.parametrize("faces", ["auto", "whole"])
+@pytest.mark.parametrize("faces", ["whole"])
 def test_the_picture_is_the_face(faces):
-    finder = finder_for(faces)
-    (face,) = finder.find(Frame(np.zeros((30, 20, 3), np.uint8), "x"))
-    assert face.box == (0, 0, 20, 30)
-    assert face.confidence == 1
-    assert finder.name == "whole"
-
-
-def test_an_unknown_finder():
-    with pytest.raises(OptionError, match="auto or whole, got 'mtcnn'"):
-        finder_for("mtcnn")
+    finder = finder_for(DetectOptions(faces=faces))
+    (found,) = finder.find([Frame(np.zeros((30, 20, 3), np.uint8), "x")])
+    assert [face.box for face in found.faces] == [(0, 0, 20, 30)]
+    assert found.faces[0].confidence == 1
+    assert found.whole
+    assert finder.name == found.finder == "whole"
