@@ -1,0 +1,7 @@
+"""What a file says of itself: shown beside the score, and never mixed into it."""
+
+from __future__ import annotations
+
+from mesoscope.media.provenance.finding import TITLES, WEIGHTS, Finding, FindingKind, Provenance
+
+__all__ = ["TITLES", "WEIGHTS", "Finding", "FindingKind", "Provenance"]
