@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.errors import SourceError, SourceMissing
 from mesoscope.media.kinds import PICTURE_SUFFIXES, SNIFF_BYTES, sniff
@@ -20,6 +20,15 @@ class Unreadable:
 
     path: str
     error: SourceError
+    folder: bool = False
+
+
+class Listed(NamedTuple):
+    """A file of a walk, and what tells whether it has changed since another one."""
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
 
 
 def walk(
@@ -29,8 +38,9 @@ def walk(
 
     A path that is named is always given out, whatever it is. In folders, files are taken by a
     picture's suffix or, where the suffix says nothing, by a picture's first bytes; others are
-    skipped. Names are sorted within each folder, files and folders together. Links to folders are
-    followed, and a link back into a folder on its own way is reported once instead.
+    skipped. Within each folder the order is that of the paths' bytes, files and folders together.
+    Links to folders are followed, and a link back into a folder on its own way is reported once
+    instead.
 
     Args:
         paths: Files and folders.
@@ -38,6 +48,18 @@ def walk(
 
     Yields:
         Paths, and :class:`Unreadable` for missing or unreadable places and link loops.
+    """
+    for found in walk_files(paths, skipped=skipped):
+        yield found.path if isinstance(found, Listed) else found
+
+
+def walk_files(
+    paths: Iterable[str], *, skipped: Callable[[str], None] | None = None
+) -> Iterator[Listed | Unreadable]:
+    """As :func:`walk`, with the size and the time of each file.
+
+    Below one folder, paths come in the order of their bytes, where an unreadable folder counts
+    with a slash behind it: a ledger in that order can be compared without holding either.
     """
     for path in paths:
         try:
@@ -48,19 +70,22 @@ def walk(
         if stat.S_ISDIR(info.st_mode):
             yield from _folder(path, [(info.st_dev, info.st_ino)], skipped)
         else:
-            yield path
+            yield Listed(path, info.st_size, info.st_mtime_ns)
 
 
 def _folder(
     folder: str, way: list[tuple[int, int]], skipped: Callable[[str], None] | None
-) -> Iterator[str | Unreadable]:
+) -> Iterator[Listed | Unreadable]:
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries)
+            # A folder sorts by its name and the slash that follows in the paths of its files.
+            names = [os.fsencode(entry.name) + b"/" * _is_folder(entry) for entry in entries]
     except OSError as error:
-        yield Unreadable(folder, _why(folder, error))
+        yield Unreadable(folder, _why(folder, error), folder=True)
         return
-    for name in names:
+    names.sort()
+    for raw in names:
+        name = os.fsdecode(raw.rstrip(b"/"))
         path = os.path.join(folder, name)  # noqa: PTH118
         try:
             info = os.stat(path)  # noqa: PTH116
@@ -70,15 +95,21 @@ def _folder(
         if stat.S_ISDIR(info.st_mode):
             identity = (info.st_dev, info.st_ino)
             if identity in way:
-                yield Unreadable(
-                    path, SourceError(f"{path}: a link loop, it leads back to a folder above it")
-                )
+                why = SourceError(f"{path}: a link loop, it leads back to a folder above it")
+                yield Unreadable(path, why, folder=True)
             else:
                 yield from _folder(path, [*way, identity], skipped)
         elif stat.S_ISREG(info.st_mode) and _looks_like_picture(path, name):
-            yield path
+            yield Listed(path, info.st_size, info.st_mtime_ns)
         elif skipped is not None:
             skipped(path)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that cannot be followed: its row will say so
+        return False
 
 
 def _looks_like_picture(path: str, name: str) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mesoscope.media.walk import Unreadable, walk
+from mesoscope.media.walk import Unreadable, walk, walk_files
 
 
 def picture(path):
@@ -96,3 +96,17 @@ def test_pipes_and_sockets_in_folders_are_passed_over(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     picture(tmp_path / "x.png")
     assert names(walk([str(tmp_path)]), tmp_path) == ["x.png"]
+
+
+def test_files_come_in_the_order_of_their_paths_bytes_with_size_and_time(tmp_path):
+    for name in ("a/x.png", "a.png", "a-b.png", "a b/y.png", "A/z.png", "é.png", "\U0001f600.png"):
+        picture(tmp_path / name)
+    with open(os.fsencode(tmp_path) + b"/\xff.png", "wb") as file:  # noqa: PTH123
+        file.write(b"not UTF-8")
+    os.utime(tmp_path / "a.png", ns=(0, 1_234_567_891))
+    found = list(walk_files([str(tmp_path)]))
+    paths = [os.fsencode(f.path) for f in found]
+    assert paths == sorted(paths)
+    assert len(paths) == 8
+    times = {os.path.basename(f.path): (f.size_bytes, f.mtime_ns) for f in found}
+    assert times["a.png"] == ((tmp_path / "a.png").stat().st_size, 1_234_567_891)
