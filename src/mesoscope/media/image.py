@@ -49,10 +49,25 @@ _TURNS = {
 }  # fmt: skip
 
 
+class FileBytes(bytes):
+    """A file that was read already: its bytes, and the path that it goes by in a verdict."""
+
+    path: str
+
+    @classmethod
+    def of(cls, path: str, data: bytes) -> FileBytes:
+        """The bytes of the file at that path."""
+        made = cls(data)
+        made.path = path
+        return made
+
+
 def source_name(source: Source) -> str:
     """How a source is called in a verdict: its path, or what it is."""
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
+    if isinstance(source, FileBytes):
+        return source.path
     if isinstance(source, bytes):
         return "<bytes>"
     return "<array>" if isinstance(source, np.ndarray) else "<image>"

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps, features
 
 from mesoscope.errors import OptionError, SourceError, SourceTooLarge, SourceUnsupported
-from mesoscope.media.image import open_image, source_name
+from mesoscope.media.image import FileBytes, open_image, source_name
 
 needs_avif = pytest.mark.skipif(
     "avif" not in features.get_supported(), reason="this Pillow has no AVIF codec"
@@ -258,3 +258,12 @@ def test_the_limit_holds_for_arrays_and_images(astronaut_face):
         with pytest.raises(SourceTooLarge, match="224×224"):
             open_image(source, max_pixels=224 * 224 - 1)
         assert open_image(source, max_pixels=224 * 224).pixels.shape == (224, 224, 3)
+
+
+def test_bytes_that_know_their_path_go_by_it(tmp_path):
+    path = tmp_path / "x.png"
+    Image.fromarray(np.full((5, 4, 3), 7, np.uint8)).save(path)
+    data = FileBytes.of(str(path), path.read_bytes())
+    assert open_image(data).source == str(path)
+    with pytest.raises(SourceError, match=r"x\.png: "):
+        open_image(FileBytes.of(str(path), data[:40]))

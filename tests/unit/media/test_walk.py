@@ -1,6 +1,7 @@
 """Which files a walk gives out, and in which order."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,5 +109,5 @@ def test_files_come_in_the_order_of_their_paths_bytes_with_size_and_time(tmp_pat
     paths = [os.fsencode(f.path) for f in found]
     assert paths == sorted(paths)
     assert len(paths) == 8
-    times = {os.path.basename(f.path): (f.size_bytes, f.mtime_ns) for f in found}
+    times = {Path(f.path).name: (f.size_bytes, f.mtime_ns) for f in found}
     assert times["a.png"] == ((tmp_path / "a.png").stat().st_size, 1_234_567_891)
