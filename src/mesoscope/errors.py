@@ -13,7 +13,9 @@
     ├── DatasetError               dataset.invalid      folders or a manifest that cannot be used
     ├── RecipeError                recipe.invalid       an unknown key, a wrong type, a bad value
     ├── RunError                   run.invalid          a run folder that cannot be used or resumed
+    ├── JobError                   job.invalid          a job folder or ledger that cannot be used
     ├── WeightsError               weights.invalid      a Keras file of another network
+    ├── ReportError                report.invalid       a file that is no report, or was altered
     ├── OptionError                option.invalid       an option outside its range
     ├── OutputError                output.failed        a result could not be written
     └── MissingExtra               extra.missing        a part that is not installed
@@ -26,6 +28,7 @@ from __future__ import annotations
 
 __all__ = [
     "DatasetError",
+    "JobError",
     "MesoscopeError",
     "MissingExtra",
     "ModelError",
@@ -34,6 +37,7 @@ __all__ = [
     "OptionError",
     "OutputError",
     "RecipeError",
+    "ReportError",
     "RunError",
     "SourceError",
     "SourceMissing",
@@ -109,10 +113,22 @@ class RunError(MesoscopeError):
     code = "run.invalid"
 
 
+class JobError(MesoscopeError):
+    """A job folder, or its ledger, that cannot be used or resumed."""
+
+    code = "job.invalid"
+
+
 class WeightsError(MesoscopeError):
     """A Keras weight file that does not hold the network asked for."""
 
     code = "weights.invalid"
+
+
+class ReportError(MesoscopeError):
+    """A file that is not a report of mesoscope, or is one no more."""
+
+    code = "report.invalid"
 
 
 class OptionError(MesoscopeError):

@@ -16,6 +16,7 @@ import click
 from mesoscope import __version__
 from mesoscope.errors import (
     DatasetError,
+    JobError,
     MesoscopeError,
     MissingExtra,
     ModelError,
@@ -65,7 +66,7 @@ def exit_code(error: MesoscopeError) -> int:
     """The exit code that an error stands for."""
     if isinstance(error, ModelError | MissingExtra):
         return MODEL
-    if isinstance(error, DatasetError | RecipeError | OptionError | RunError):
+    if isinstance(error, DatasetError | JobError | OptionError | RecipeError | RunError):
         return USAGE
     return INPUT_FAILED
 
