@@ -55,6 +55,7 @@ def test_codes_that_others_match_on_do_not_change():
         "ModelMismatch": "model.mismatch",
         "DatasetError": "dataset.invalid",
         "RecipeError": "recipe.invalid",
+        "JobError": "job.invalid",
         "RunError": "run.invalid",
         "WeightsError": "weights.invalid",
         "OptionError": "option.invalid",
