@@ -1,0 +1,21 @@
+"""Verdicts drawn: boxes, scores, evidence maps, timelines. Pure: RGB arrays in, new ones out."""
+
+from mesoscope.draw.faces import draw_faces, square_of
+from mesoscope.draw.heat import draw_heat, draw_scale
+from mesoscope.draw.palette import Terms, clock, score_text
+from mesoscope.draw.strip import contact_strip, faces_of, most_suspicious
+from mesoscope.draw.timeline import draw_timeline
+
+__all__ = [
+    "Terms",
+    "clock",
+    "contact_strip",
+    "draw_faces",
+    "draw_heat",
+    "draw_scale",
+    "draw_timeline",
+    "faces_of",
+    "most_suspicious",
+    "score_text",
+    "square_of",
+]

@@ -1,0 +1,205 @@
+"""Boxes, scores and evidence maps on a picture."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+
+from mesoscope.draw.heat import lay_heat
+from mesoscope.draw.palette import INK, SKIPPED, Style, Terms, score_text, style_of
+from mesoscope.draw.text import ASCENT, BOLD, DESCENT, SMALLEST_PX, put_text, text_width
+from mesoscope.faces.crop import square
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mesoscope.types import Box, FaceScore, Pixels, Verdict
+
+    Rectangle = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels, the last two outside
+
+_TEXT_SHARE = 1 / 45  # of the picture's mean side
+_LINE_SHARE = 1 / 350
+
+
+class _Mark(NamedTuple):
+    """A face to be drawn: where, how, and what its plate may say, the longest first."""
+
+    box: Box
+    style: Style
+    words: tuple[str, ...]
+
+
+def draw_faces(
+    pixels: Pixels,
+    verdict: Verdict,
+    *,
+    heat: bool = True,
+    terms: Terms | None = None,
+    frame_index: int | None = None,
+    scale: float = 1.0,
+) -> Pixels:
+    """Draw a verdict's faces into a copy of its picture.
+
+    Each face gets a box and a plate with its number in the verdict (from 1, where there are
+    several), its word and its score. Plates never leave the picture and never hide each other; in
+    a crowd they shrink to score or number, and those of the least suspicious faces go first.
+
+    Args:
+        pixels: The frame, ``(H, W, 3) uint8`` RGB, as it was judged or scaled.
+        verdict: What was said of it.
+        heat: Lay each face's evidence map over its square, where the verdict holds maps.
+        terms: By what faces are labelled and cut, see :class:`Terms`.
+        frame_index: Of a clip, only the faces of this frame.
+        scale: ``pixels`` is the judged frame times this.
+
+    Returns:
+        A new picture of the same shape.
+    """
+    terms = terms or Terms()
+    picture = np.array(pixels, np.uint8, order="C")
+    faces = [
+        (number, face)
+        for number, face in enumerate(verdict.faces, 1)
+        if frame_index is None or face.frame_index == frame_index
+    ]
+    if heat:
+        for _, face in faces:
+            if face.heat is not None:
+                lay_heat(picture, face.heat, square_of(face, verdict, terms, scale=scale))
+    marks = [
+        *(_mark(number, face, verdict, terms, scale) for number, face in _by_suspicion(faces)),
+        *(
+            _Mark(_scaled(face.box, scale), SKIPPED, (SKIPPED.word,))
+            for face in verdict.skipped
+            if frame_index is None or face.frame_index == frame_index
+        ),
+    ]
+    mean_side = float(np.sqrt(picture.shape[0] * picture.shape[1]))
+    width = max(1.0, mean_side * _LINE_SHARE)
+    for mark in reversed(marks):  # the most suspicious lies on top
+        _box(picture, mark, width)
+    _plates(picture, marks, max(10, round(mean_side * _TEXT_SHARE)))
+    return picture
+
+
+def square_of(
+    face: FaceScore, verdict: Verdict, terms: Terms, *, scale: float = 1.0
+) -> tuple[float, float, float]:
+    """The square that was cut out for a face: ``(left, top, side)`` in pixels times ``scale``."""
+    margin = 1.0 if verdict.finder == "whole" else terms.crop_margin
+    left, top, side = square(face.box, margin)
+    return left * scale, top * scale, side * scale
+
+
+def _by_suspicion(faces: Sequence[tuple[int, FaceScore]]) -> list[tuple[int, FaceScore]]:
+    return sorted(faces, key=lambda one: -one[1].p_fake)
+
+
+def _scaled(box: Box, scale: float) -> Box:
+    return box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale
+
+
+def _mark(number: int, face: FaceScore, verdict: Verdict, terms: Terms, scale: float) -> _Mark:
+    style, score = style_of(face, verdict, terms), score_text(face.p_fake)
+    if verdict.kind == "clip":  # a person is judged over all frames, so one frame gets no word
+        words: tuple[str, ...] = (f"person {face.person + 1}  {score}", score)
+    else:
+        plain = f"{style.word} {score}".strip()
+        several = len(verdict.faces) > 1
+        words = (f"{number}  {plain}", f"{number}  {score}", score) if several else (plain, score)
+    return _Mark(_scaled(face.box, scale), style, words)
+
+
+def _box(picture: Pixels, mark: _Mark, width: float) -> None:
+    """The box with a dark edge on both sides, so that it shows on any ground."""
+    height, wide = picture.shape[:2]
+    thick = max(1, round(width * mark.style.weight))
+    x1, y1, x2, y2 = (round(v) for v in mark.box)
+    inset = thick // 2 + 1  # lines along the border stay whole
+    x1, x2 = (int(np.clip(x, inset, max(inset, wide - 1 - inset))) for x in (x1, x2))
+    y1, y2 = (int(np.clip(y, inset, max(inset, height - 1 - inset))) for y in (y1, y2))
+    corners = ((x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1))
+    edge = thick + 2 * max(1, round(thick / 3))
+    pieces = [
+        piece
+        for start, end in pairwise(corners)
+        for piece in _dashes(start, end, mark.style.dash, thick)
+    ]
+    for colour, line in ((INK, edge), (mark.style.line, thick)):
+        for start, end in pieces:
+            cv2.line(picture, start, end, colour, line)
+
+
+def _dashes(
+    start: tuple[int, int], end: tuple[int, int], dash: tuple[float, float] | None, thick: int
+) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    length = float(np.hypot(end[0] - start[0], end[1] - start[1]))
+    if dash is None or length == 0:
+        yield start, end
+        return
+    on, period = dash[0] * thick, (dash[0] + dash[1]) * (thick + 1)
+    along = np.array([end[0] - start[0], end[1] - start[1]]) / length
+    for begin in np.arange(0, length, period):
+        a = np.rint(start + along * begin).astype(int).tolist()
+        b = np.rint(start + along * min(begin + on, length)).astype(int).tolist()
+        yield (a[0], a[1]), (b[0], b[1])
+
+
+def _plates(picture: Pixels, marks: Sequence[_Mark], size_px: int) -> None:
+    """Write the plates, the most suspicious first; one that would hide another is left out."""
+    taken: list[Rectangle] = []
+    for mark in marks:
+        placed = _place(picture.shape[:2], mark, size_px, taken)
+        if placed is None:
+            continue
+        text, at, size = placed
+        taken.append(at)
+        x1, y1, x2, y2 = at
+        cv2.rectangle(picture, (x1, y1), (x2 - 1, y2 - 1), INK, -1)
+        cv2.rectangle(picture, (x1 + 1, y1 + 1), (x2 - 2, y2 - 2), mark.style.plate, -1)
+        put_text(
+            picture,
+            text,
+            x1 + _pad(size),
+            y2 - _pad(size) - round(DESCENT * size / 2),
+            size_px=size,
+            colour=mark.style.ink,
+            weight=BOLD,
+        )
+
+
+def _place(
+    shape: tuple[int, ...], mark: _Mark, size_px: int, taken: Sequence[Rectangle]
+) -> tuple[str, Rectangle, int] | None:
+    """The longest text, in the largest size, at the best place where there is room."""
+    height, width = shape[0], shape[1]
+    for size in sorted({size_px, max(SMALLEST_PX, round(size_px * 0.7)), SMALLEST_PX}, reverse=True):  # fmt: skip  # noqa: E501
+        for text in mark.words:
+            wide = text_width(text, size, BOLD) + 2 * _pad(size)
+            high = round((ASCENT + DESCENT / 2) * size) + 2 * _pad(size)
+            if wide > width or high > height:
+                continue
+            for x, y in _corners(mark.box, wide, high):
+                x = min(max(0, x), width - wide)
+                y = min(max(0, y), height - high)
+                at = (x, y, x + wide, y + high)
+                if not any(_meet(at, other) for other in taken):
+                    return text, at, size
+    return None
+
+
+def _corners(box: Box, wide: int, high: int) -> tuple[tuple[int, int], ...]:
+    """Above the box, below it, within it at the top, to its right."""
+    x1, y1, x2, y2 = (round(v) for v in box)
+    return (x1, y1 - high), (x1, y2), (x2 - wide, y1 - high), (x1, y1), (x2, y1), (x1, y2 - high)
+
+
+def _meet(a: Rectangle, b: Rectangle) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _pad(size: int) -> int:
+    return max(2, round(size * 0.25))

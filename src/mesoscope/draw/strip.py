@@ -1,0 +1,138 @@
+"""The most suspicious frames of a clip, side by side."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from mesoscope.draw.faces import draw_faces
+from mesoscope.draw.palette import INK, PAPER, QUIET, Terms, clock, score_text
+from mesoscope.draw.text import SMALLEST_PX, put_text, shorten
+from mesoscope.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mesoscope.types import FaceScore, Frame, Pixels, Verdict
+
+STRIP_FRAMES = 6
+_APART = 24  # frames nearer than this part of the clip show the same moment
+_SAME_S = 5e-4
+
+
+def most_suspicious(verdict: Verdict, count: int = STRIP_FRAMES) -> tuple[float, ...]:
+    """Times of the frames whose faces scored highest, in the order of time.
+
+    Of frames that lie within a twenty-fourth of the clip only the highest is taken, as long as
+    there are others to show.
+
+    Args:
+        verdict: Of a clip.
+        count: At most so many.
+
+    Returns:
+        Seconds; empty where no face was judged.
+    """
+    best: dict[float, float] = {}
+    for face in verdict.faces:
+        if face.time_s is not None:
+            best[face.time_s] = max(face.p_fake, best.get(face.time_s, 0.0))
+    ranked = sorted(best, key=lambda time: (-best[time], time))
+    apart = (verdict.duration_s or max(best, default=0.0)) / _APART
+    chosen: list[float] = []
+    for time in ranked:
+        if all(abs(time - other) >= apart for other in chosen):
+            chosen.append(time)
+    chosen += [time for time in ranked if time not in chosen]
+    return tuple(sorted(chosen[:count]))
+
+
+def contact_strip(
+    frames: Sequence[Frame],
+    verdict: Verdict,
+    *,
+    width_px: int = 1200,
+    columns: int | None = None,
+    heat: bool = True,
+    terms: Terms | None = None,
+) -> Pixels:
+    """Frames of a clip with their faces, times and highest scores, in rows.
+
+    Args:
+        frames: Some of the clip's, as of :func:`most_suspicious`; each knows its time.
+        verdict: Of the clip.
+        width_px: Of the strip.
+        columns: Frames a row; by default three, or as many as there are where that is fewer.
+        heat: Lay the evidence maps over the faces.
+        terms: By what faces are labelled and cut.
+
+    Returns:
+        ``(h, width_px, 3) uint8``, as high as its rows are.
+
+    Raises:
+        OptionError: No frames.
+    """
+    if not frames:
+        raise OptionError(f"{verdict.source}: a strip needs at least one frame")
+    across = min(columns or 3, len(frames))
+    gap = max(2, width_px // 150)
+    wide = (width_px - gap * (across - 1)) // across
+    size = max(SMALLEST_PX, round(wide / 22))
+    high = _tile_height(frames[0], wide)
+    caption = round(1.8 * size)
+    rows = math.ceil(len(frames) / across)
+    strip = np.full((rows * (high + caption + gap) - gap, width_px, 3), PAPER, np.uint8)
+    for number, frame in enumerate(frames):
+        top = (number // across) * (high + caption + gap)
+        left = (number % across) * (wide + gap)
+        tile = _tile(frame, verdict, (wide, high), heat, terms or Terms())
+        strip[top : top + high, left : left + wide] = tile
+        faces = faces_of(frame, verdict)
+        text = clock(frame.time_s or 0.0)
+        if faces:
+            text += f"   p_fake {score_text(max(face.p_fake for face in faces))}"
+        put_text(
+            strip, shorten(text, size, wide), left, top + high + round(1.3 * size),
+            size_px=size, colour=INK if faces else QUIET,
+        )  # fmt: skip
+    return strip
+
+
+def faces_of(frame: Frame, verdict: Verdict) -> list[FaceScore]:
+    """The verdict's faces in a frame, told by its time, or by its number where it has none."""
+    return [
+        face
+        for face in verdict.faces
+        if (
+            abs(face.time_s - frame.time_s) < _SAME_S
+            if face.time_s is not None and frame.time_s is not None
+            else face.frame_index == frame.index
+        )
+    ]
+
+
+def _tile_height(frame: Frame, wide: int) -> int:
+    """By the first frame's shape; an upright one is shown smaller, so that rows stay low."""
+    height, width = (int(side) for side in frame.pixels.shape[:2])
+    return max(8, min(round(wide * height / width), round(wide * 1.25)))
+
+
+def _tile(
+    frame: Frame, verdict: Verdict, size: tuple[int, int], heat: bool, terms: Terms
+) -> Pixels:
+    """A frame with its faces, fitted into the tile."""
+    height, width = frame.pixels.shape[:2]
+    scale = min(size[0] / width, size[1] / height)
+    wide, high = max(1, round(width * scale)), max(1, round(height * scale))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    small = np.asarray(cv2.resize(frame.pixels, (wide, high), interpolation=how), np.uint8)
+    here = faces_of(frame, verdict)
+    index = here[0].frame_index if here else frame.index
+    drawn = draw_faces(small, verdict, heat=heat, terms=terms, frame_index=index, scale=scale)
+    tile = np.full((size[1], size[0], 3), INK, np.uint8)
+    left, top = (size[0] - wide) // 2, (size[1] - high) // 2
+    tile[top : top + high, left : left + wide] = drawn
+    return tile
