@@ -8,7 +8,7 @@ import stat
 import threading
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, BinaryIO, Union
 
 import cv2
 import numpy as np
@@ -38,9 +38,9 @@ _PILLOW_SETTINGS = threading.Lock()
 _RAISE_LIMIT = "raise it with --max-pixels if you trust the file"
 _CMYK = 4  # colour components of a JPEG
 _NOT_READ = {
-    "video": "a clip, which is not read",
-    "heif": "an HEIF picture, which is not read",
-    "other": "a kind of picture that is not read",
+    "video": "a clip, and a picture is wanted here: take pictures out of it",
+    "heif": "an HEIF picture, which is not read: convert it to JPEG or PNG",
+    "other": "a kind of picture that is not read: convert it to JPEG or PNG",
 }
 _ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4
 _TURNS = {
@@ -123,13 +123,26 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         SourceError: A folder, a pipe, a device, a file that may not be opened or is no picture.
     """
     name = os.fspath(path)
+    with open_file(path) as file:
+        head = file.read(SNIFF_BYTES)
+        _kind(head, name)  # a film of many gigabytes is refused by its first bytes
+        return head + file.read()
+
+
+@contextlib.contextmanager
+def open_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a regular file for reading; what goes wrong inside names the file, too.
+
+    Raises:
+        SourceMissing: Nothing lies there, or a link points nowhere.
+        SourceError: A folder, a pipe, a device, or a file that may not be opened or read.
+    """
+    name = os.fspath(path)
     try:
         with open(path, "rb", opener=_open_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise SourceError(f"{name}: not a regular file: give a picture file")
-            head = file.read(SNIFF_BYTES)
-            _kind(head, name)  # a film of many gigabytes is refused by its first bytes
-            return head + file.read()
+                raise SourceError(f"{name}: not a regular file: give a picture or a clip")
+            yield file
     except (FileNotFoundError, NotADirectoryError) as error:
         what = "a link that points nowhere" if Path(name).is_symlink() else "no such file"
         raise SourceMissing(f"{name}: {what}: check the path") from error
@@ -168,7 +181,7 @@ def _kind(head: bytes, name: str) -> Kind:
     if kind is None:
         raise SourceError(f"{name}: not a picture, whatever its name says")
     if kind in _NOT_READ:
-        raise SourceUnsupported(f"{name}: {_NOT_READ[kind]}: convert it to JPEG or PNG")
+        raise SourceUnsupported(f"{name}: {_NOT_READ[kind]}")
     return kind
 
 
@@ -190,7 +203,7 @@ def _decode_pillow(data: bytes, kind: Kind, name: str, max_pixels: int) -> Pixel
     try:
         # These two take memory while they are opened or loaded, before they tell the size.
         limit = max_pixels if kind in ("gif", "tiff") else None
-        with _quiet_pillow(limit):
+        with quiet_pillow(limit):
             # One plugin is asked, not all of Pillow's forty; no pixel is decoded yet.
             image = Image.open(io.BytesIO(data), formats=[kind])
             _check_size(*image.size, name, max_pixels)
@@ -214,7 +227,7 @@ def _decode_pillow(data: bytes, kind: Kind, name: str, max_pixels: int) -> Pixel
 
 
 @contextlib.contextmanager
-def _quiet_pillow(max_pixels: int | None = None) -> Iterator[None]:
+def quiet_pillow(max_pixels: int | None = None) -> Iterator[None]:
     """No warnings of Pillow about odd tags, and our pixel limit in place of its own, for a moment.
 
     Both are settings of the whole process, so the lock keeps our own threads from putting back
@@ -241,7 +254,7 @@ def _upright_rgb(image: Image, name: str) -> Pixels:
         raise SourceUnsupported(
             f"{name}: pixels of mode {image.mode}, whose range is not told: convert it to 8 bits"
         )
-    with _quiet_pillow():
+    with quiet_pillow():
         orientation = image.getexif().get(_ORIENTATION, 1)
     if orientation in _TURNS:
         image = image.transpose(Pillow.Transpose[_TURNS[orientation]])

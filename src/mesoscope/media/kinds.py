@@ -7,24 +7,30 @@ from typing import Literal
 
 Kind = Literal["jpeg", "png", "gif", "webp", "bmp", "tiff", "avif", "heif", "other", "video"]
 
-SNIFF_BYTES = 32
+SNIFF_BYTES = 400  # MPEG transport streams are known by three packets
 PICTURE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp", ".dib", ".tif", ".tiff",
      ".avif")
+)  # fmt: skip
+
+CLIP_SUFFIXES = frozenset(
+    (".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts",
+     ".mpg", ".mpeg", ".vob", ".flv", ".wmv", ".asf", ".ogv")
 )  # fmt: skip
 
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 _HEIF_BRANDS = frozenset(
     (b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
 )
-_VIDEO = (
-    b"\x1aE\xdf\xa3",  # Matroska, WebM
-    b"OggS",
-    b"FLV\x01",
-    b"\0\0\x01\xba",  # MPEG program stream
-    b"\0\0\x01\xb3",  # MPEG-1 and -2 video
-    b"0&\xb2u",  # ASF, WMV
+_DEMUXERS = (  # first bytes, FFmpeg's name
+    (b"\x1aE\xdf\xa3", "matroska"),  # and WebM
+    (b"OggS", "ogg"),
+    (b"FLV\x01", "flv"),
+    (b"\0\0\x01\xba", "mpeg"),  # program stream
+    (b"\0\0\x01\xb3", "mpegvideo"),  # MPEG-1 and -2 without a container
+    (b"0&\xb2u", "asf"),  # and WMV
 )
+_MOV_ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip")  # QuickTime files without a brand
 _OTHER = (
     b"\0\0\0\x0cjP  ",  # JPEG 2000
     b"\xffO\xffQ",  # its bare code stream
@@ -52,7 +58,7 @@ def sniff(head: bytes) -> Kind | None:
     if head.startswith((b"GIF87a", b"GIF89a")):
         return "gif"
     if head.startswith(b"RIFF"):
-        return {b"WEBP": "webp", b"AVI ": "video"}.get(head[8:12])  # type: ignore[return-value]
+        return "webp" if head[8:12] == b"WEBP" else "video" if head[8:12] == b"AVI " else None
     if head.startswith(b"BM"):
         return "bmp"
     if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
@@ -61,8 +67,29 @@ def sniff(head: bytes) -> Kind | None:
         return _brand(head)
     if head.startswith(_OTHER):
         return "other"
-    if head.startswith(_VIDEO) or head[4:8] in (b"moov", b"mdat", b"wide"):
-        return "video"
+    return None if demuxer(head) is None else "video"
+
+
+def demuxer(head: bytes) -> str | None:
+    """Tell which of FFmpeg's demuxers reads a clip.
+
+    Args:
+        head: The first bytes of a file that :func:`sniff` takes for a clip.
+
+    Returns:
+        Its name, or ``None`` where the bytes belong to no clip that is known here.
+    """
+    if head[4:8] == b"ftyp" or head[4:8] in _MOV_ATOMS:
+        return "mov"
+    if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
+        return "avi"
+    for first, name in _DEMUXERS:
+        if head.startswith(first):
+            return name
+    # 188 bytes a packet, or 192 on discs and in cameras, each with the same byte in its place.
+    for start, step in ((0, 188), (4, 192)):
+        if head[start : start + 2 * step + 1 : step] == b"GGG":
+            return "mpegts"
     return None
 
 

@@ -1,0 +1,164 @@
+"""Animated GIF, PNG and WebP: times of their pictures from headers, the pictures by Pillow."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mesoscope.errors import MesoscopeError
+from mesoscope.media.image import open_image, quiet_pillow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mesoscope.media.kinds import Kind
+    from mesoscope.media.sampling import Times
+    from mesoscope.types import Pixels
+
+_SHORTEST_S = 0.011  # what claims to stand for less stands for a tenth, as in every browser
+_INSTEAD_S = 0.1
+
+
+class Animation:
+    """An animated picture as a clip.
+
+    Args:
+        data: The file's bytes.
+        kind: ``gif``, ``png`` or ``webp``.
+        name: As shown to the user.
+        stands_s: How long each picture stands, see :func:`pictures_stand`.
+        max_pixels: Refuse pictures with more.
+
+    Attributes:
+        times_s: When each picture begins, ``(n,) float64``, in seconds.
+        length_s: Of all together, once through.
+        declared_s: ``None``: these headers tell no length.
+        damaged: Why pictures could not be decoded.
+    """
+
+    declared_s: float | None = None
+
+    def __init__(
+        self, data: bytes, kind: Kind, name: str, stands_s: Sequence[float], *, max_pixels: int
+    ) -> None:
+        self._data, self._kind, self._name, self._max_pixels = data, kind, name, max_pixels
+        ends = np.cumsum([s if s >= _SHORTEST_S else _INSTEAD_S for s in stands_s])
+        self.times_s: Times = np.concatenate([[0.0], ends[:-1]])
+        self.length_s = float(ends[-1])
+        self.damaged: list[str] = []
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def pictures(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
+        """Decode some pictures, one in memory at a time; each is built upon the one before.
+
+        Args:
+            numbers: Of pictures, from 0, rising.
+
+        Yields:
+            Number and ``(H, W, 3) uint8`` RGB, over white. At the first that cannot be decoded it
+            ends, and :attr:`damaged` says why.
+        """
+        from PIL import Image
+
+        # The first picture takes the checked way: limits, and one line for whatever is wrong.
+        try:
+            open_image(self._data, max_pixels=self._max_pixels)
+            with quiet_pillow():
+                image = Image.open(io.BytesIO(self._data), formats=[self._kind])
+            with image:
+                # A PNG may show a picture of its own where animations are not known.
+                before = 1 if image.info.get("default_image") else 0
+                for number in numbers:
+                    image.seek(number + before)
+                    # A copy: turning it to RGB in place would spoil what the next is built upon.
+                    yield number, open_image(image.copy(), max_pixels=self._max_pixels).pixels
+        except GeneratorExit:
+            raise
+        except MesoscopeError as error:
+            self.damaged.append(str(error).removeprefix(f"{self._name}: "))
+        except Exception as error:  # noqa: BLE001 - a damaged file makes Pillow raise any of a dozen
+            self.damaged.append(" ".join(str(error).split()) or type(error).__name__)
+
+
+def pictures_stand(data: bytes, kind: Kind) -> list[float]:
+    """How long each picture of an animation stands, in seconds; nothing is decoded.
+
+    Args:
+        data: The file's bytes.
+        kind: What :func:`mesoscope.media.kinds.sniff` said.
+
+    Returns:
+        One number a picture, as far as the file goes; none, or one, for what does not move.
+    """
+    if kind == "gif":
+        return list(_gif(data))
+    if kind == "webp" and data[12:16] == b"VP8X" and data[20:21] and data[20] & 0x02:
+        return [
+            int.from_bytes(data[at + 12 : at + 15], "little") / 1000
+            for name, at, size in _chunks(data, 12, "little")
+            if name == b"ANMF" and at + size <= len(data)
+        ]
+    if kind == "png":
+        return list(_png(data))
+    return []
+
+
+def _gif(data: bytes) -> Iterator[float]:
+    """GIF89a: a graphic control extension tells how long the image after it stands."""
+    if len(data) < 13:
+        return
+    at = 13 + _table(data[10])
+    stands = 0
+    while at + 1 < len(data):
+        block = data[at]
+        if block == 0x21:  # extension: label, then sub-blocks
+            if data[at + 1] == 0xF9 and at + 6 <= len(data):
+                stands = int.from_bytes(data[at + 4 : at + 6], "little")
+            at = _after(data, at + 2)
+        elif block == 0x2C and at + 9 < len(data):  # image: place, colours, code size, sub-blocks
+            at = _after(data, at + 11 + _table(data[at + 9]))
+            yield stands / 100
+            stands = 0
+        else:
+            return
+
+
+def _table(flags: int) -> int:
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _after(data: bytes, at: int) -> int:
+    """Where a chain of sub-blocks ends."""
+    while at < len(data) and data[at]:
+        at += data[at] + 1
+    return at + 1
+
+
+def _png(data: bytes) -> Iterator[float]:
+    """APNG: ``acTL`` stands before the picture, ``fcTL`` before each of the animation's."""
+    animated = False
+    for name, at, size in _chunks(data, 8, "big"):
+        if name == b"acTL":
+            animated = True
+        elif name == b"IDAT" and not animated:
+            return
+        elif name == b"fcTL" and at + size <= len(data):
+            number, of = (int.from_bytes(data[at + i : at + i + 2], "big") for i in (20, 22))
+            yield number / (of or 100)
+
+
+def _chunks(data: bytes, at: int, order: str) -> Iterator[tuple[bytes, int, int]]:
+    """Name, place and size of each chunk of a PNG (big) or RIFF (little) file."""
+    while at + 8 <= len(data):
+        if order == "big":
+            size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+            yield name, at + 8, size
+            at += size + 12
+        else:
+            name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+            yield name, at + 8, size
+            at += 8 + size + size % 2

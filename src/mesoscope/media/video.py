@@ -1,0 +1,199 @@
+"""Clips: which of their pictures are looked at, and those pictures one after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+import numpy as np
+
+from mesoscope.errors import SourceError, SourceUnsupported
+from mesoscope.media.animation import Animation, pictures_stand
+from mesoscope.media.image import open_file, source_name
+from mesoscope.media.kinds import SNIFF_BYTES, demuxer, sniff
+from mesoscope.media.sampling import choose, on_show
+from mesoscope.types import DEFAULT_MAX_PIXELS, Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mesoscope.media.sampling import Numbers, Times
+    from mesoscope.types import Pixels
+
+    ClipSource = str | os.PathLike[str] | bytes
+
+_LIE_S, _LIE = 1.0, 0.05  # a header may be wrong by so many seconds, or by such a share
+
+
+class Reel(Protocol):
+    """Pictures with times: :class:`~mesoscope.media.container.Container`, or an animation."""
+
+    times_s: Times
+    length_s: float
+    declared_s: float | None
+    damaged: list[str]
+
+    def pictures(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
+        """Decode some pictures; those that cannot be are left out."""
+        ...
+
+    def close(self) -> None:
+        """Let go of memory."""
+        ...
+
+
+class Clip:
+    """An open clip and the pictures chosen of it; use it as a context manager.
+
+    Args:
+        name: As shown to the user.
+        reel: The clip's pictures.
+        numbers: Of those chosen, rising.
+        close: Called at the end.
+
+    Attributes:
+        name: As shown to the user.
+        duration_s: From the first picture's begin to the last one's end, by the pictures' own
+            times, whatever the header says.
+        numbers: The chosen pictures' numbers within the clip, ``(n,) int64``, from 0.
+        times_s: When each of them begins, ``(n,) float64``, in seconds.
+    """
+
+    def __init__(
+        self, name: str, reel: Reel, numbers: Numbers, close: contextlib.ExitStack
+    ) -> None:
+        self.name = name
+        self.duration_s = reel.length_s
+        self.numbers = numbers
+        self.times_s = reel.times_s[numbers]
+        self._reel, self._close = reel, close
+        self._lost: list[float] = []
+
+    def frames(self) -> Iterator[Frame]:
+        """Decode the chosen pictures in the order of time, each when it is asked for.
+
+        Yields:
+            Frames; ``index`` is the picture's number within the clip, ``time_s`` when it begins.
+            A picture that cannot be decoded is left out, and :attr:`notes` tells.
+
+        Raises:
+            SourceError: Not one of them could be decoded.
+        """
+        left = dict(zip(self.numbers.tolist(), self.times_s.tolist(), strict=True))
+        for number, pixels in self._reel.pictures(self.numbers.tolist()):
+            yield Frame(pixels, self.name, number, left.pop(number))
+        self._lost = list(left.values())
+        if len(left) == len(self.numbers):
+            why = self._reel.damaged[0] if self._reel.damaged else "damaged or truncated"
+            raise SourceError(f"{self.name}: none of its pictures can be decoded: {why}")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know; whole once :meth:`frames` has come to its end."""
+        notes = []
+        declared, length = self._reel.declared_s, self.duration_s
+        if declared is not None and abs(declared - length) > max(_LIE_S, _LIE * length):
+            notes.append(
+                f"its header says {declared:.1f} s and its pictures end at {length:.1f} s: "
+                "what is there was judged"
+            )
+        if self._lost:
+            notes.append(
+                f"{len(self._lost)} of {len(self.numbers)} pictures could not be decoded, between "
+                f"{min(self._lost):.1f} and {max(self._lost):.1f} s: the file is damaged there"
+            )
+        return tuple(notes)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._close.close()
+
+    def __enter__(self) -> Clip:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_clip(
+    source: ClipSource,
+    *,
+    frames: int = 32,
+    every_s: float | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    threads: int = 1,
+) -> Clip:
+    """Open a clip and choose pictures of it; none is decoded yet.
+
+    Args:
+        source: A path, or a file's bytes: a video, or an animated GIF, PNG or WebP.
+        frames: So many, spread evenly, see :func:`mesoscope.media.sampling.choose`.
+        every_s: One every so many seconds in place of ``frames``.
+        max_pixels: Refuse pictures with more.
+        threads: Of the decoder; 0 = one a core.
+
+    Raises:
+        SourceMissing: Nothing lies at the path.
+        SourceTooLarge: Larger pictures than ``max_pixels``.
+        SourceUnsupported: Sound alone, an unknown codec, or a picture that does not move.
+        SourceError: Damaged, cut off, or without pictures.
+        OptionError: ``frames`` or ``every_s`` out of range.
+    """
+    with contextlib.ExitStack() as closing:
+        reel = _reel(source, closing, max_pixels=max_pixels, threads=threads)
+        numbers = choose(reel.times_s, reel.length_s, frames=frames, every_s=every_s)
+        return Clip(source_name(source), reel, numbers, closing.pop_all())
+
+
+def frames_at(
+    source: ClipSource, times_s: Sequence[float], *, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> list[Frame]:
+    """The pictures of a clip on show at some moments, such as the ``time_s`` of faces.
+
+    Args:
+        source: As for :func:`open_clip`.
+        times_s: Moments in seconds, in any order; two may ask for the same picture.
+        max_pixels: Refuse pictures with more.
+
+    Returns:
+        One frame a moment, in their order; moments whose picture cannot be decoded are left out.
+        All are in memory at once.
+
+    Raises:
+        SourceError: As :func:`open_clip`.
+    """
+    with contextlib.ExitStack() as closing:
+        reel = _reel(source, closing, max_pixels=max_pixels, threads=0)
+        asked = on_show(reel.times_s, np.asarray(times_s, np.float64)).tolist()
+        with Clip(source_name(source), reel, np.unique(asked), closing.pop_all()) as clip:
+            found = {frame.index: frame for frame in clip.frames()} if asked else {}
+    return [found[number] for number in asked if number in found]
+
+
+def _reel(
+    source: ClipSource, closing: contextlib.ExitStack, *, max_pixels: int, threads: int
+) -> Reel:
+    name = source_name(source)
+    if isinstance(source, bytes):
+        file: BinaryIO = io.BytesIO(source)
+    else:
+        file = closing.enter_context(open_file(source))
+    head = file.read(SNIFF_BYTES)
+    kind = sniff(head)
+    if kind == "video":
+        from mesoscope.media.container import Container  # with PyAV, only for videos
+
+        reel: Reel = Container(
+            file, demuxer(head) or "mov", name, max_pixels=max_pixels, threads=threads
+        )
+        closing.callback(reel.close)
+        return reel
+    if kind is None:
+        raise SourceUnsupported(f"{name}: not a clip, whatever its name says")
+    data = head + file.read()
+    stands_s = pictures_stand(data, kind)
+    if len(stands_s) < 2:
+        raise SourceUnsupported(f"{name}: a picture that does not move: give a clip")
+    return Animation(data, kind, name, stands_s, max_pixels=max_pixels)
