@@ -176,10 +176,10 @@ def training_crop(
             itself.
     """
     rng = np.random.default_rng(key)
-    chance = recipe.augment.self_blend if sample.label == 1 and reals else 0
-    if chance and rng.random() < chance:
-        real = reals[int(rng.integers(len(reals)))]
-        pixels = self_blend(open_image(real.path).pixels, rng)
+    blend = np.random.default_rng((*key, 1))  # its own, so that pairs are changed alike after it
+    if sample.label == 1 and reals and blend.random() < recipe.augment.self_blend:
+        real = reals[int(blend.integers(len(reals)))]
+        pixels = self_blend(open_image(real.path).pixels, blend)
     else:
         pixels = open_image(sample.path).pixels
     return augment(pixels, rng, recipe.augment, margin=recipe.data.crop_margin, size_px=INPUT_PX)

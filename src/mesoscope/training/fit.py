@@ -31,6 +31,7 @@ from mesoscope.training.dataset import (
 from mesoscope.training.distil import open_teacher, teachers_weights
 from mesoscope.training.mixing import mix
 from mesoscope.training.nets import begin, build
+from mesoscope.training.pairs import behind_their_real, pair
 from mesoscope.training.schedule import learning_rate_share, parameter_groups
 
 if TYPE_CHECKING:
@@ -222,7 +223,11 @@ def train_epoch(
     """One epoch; returns its mean loss and the pictures a second."""
     started, o = time.perf_counter(), recipe.optimise
     torch.manual_seed(recipe.seed * 1_000_003 + epoch * 1009 + fabric.global_rank)
-    order = draw(data.train, recipe.data, np.random.default_rng((recipe.seed, epoch)))
+    chance = np.random.default_rng((recipe.seed, epoch))
+    order = draw(data.train, recipe.data, chance)
+    if recipe.data.pairs:
+        order = pair(order, data.train, chance)
+    twins = behind_their_real(order, data.train) & recipe.data.pairs
     if len(order) < fabric.world_size:  # a device without a picture would be waited for
         raise RunError(
             f"{fabric.world_size} devices for {len(order)} pictures an epoch: take fewer devices"
@@ -236,10 +241,11 @@ def train_epoch(
     mixing = np.random.default_rng((recipe.seed, epoch, fabric.global_rank, 1))
 
     def prepare(place: int) -> Pixels:
-        sample = data.train[mine[place]]
         # Its place in the epoch, and not in this device's share: devices must not draw alike.
-        key = (recipe.seed, epoch, place * fabric.world_size + fabric.global_rank)
-        return training_crop(sample, recipe, key, reals.get(sample.source, ()))
+        turn = place * fabric.world_size + fabric.global_rank
+        sample, twin = data.train[order[turn]], bool(twins[turn])
+        those = [data.train[order[turn - 1]]] if twin else reals.get(sample.source, ())
+        return training_crop(sample, recipe, (recipe.seed, epoch, turn - twin), those)
 
     places = range(min(steps * share, len(mine)))
     crops = ahead(prepare, places, threads=cores(), depth=4 * share)

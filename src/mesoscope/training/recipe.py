@@ -61,6 +61,8 @@ class DataKeys:
         source_power: A source is drawn in proportion to its size to this power: 1 = as they
             come, 0 = all sources alike.
         crop_margin: Of the crop, see :mod:`mesoscope.faces.crop`; 1 for pictures that are faces.
+        pairs: Bring a real and a forged picture of one group into the same step, changed alike, see
+            :mod:`mesoscope.training.pairs`.
         leave_out: Sources that are neither trained on nor validated on, to test on them later.
     """
 
@@ -68,6 +70,7 @@ class DataKeys:
     balance_classes: bool = True
     source_power: float = 0.5
     crop_margin: float = 1.0
+    pairs: bool = False
     leave_out: tuple[str, ...] = ()
 
 
@@ -222,6 +225,8 @@ class Recipe:
             del values["network"]["channels"]
         if values["decide"]["guard"]:
             del values["decide"]["guard"]
+        if not values["data"]["pairs"]:
+            del values["data"]["pairs"]
         if values["augment"]["crop_scale_max"] == 1:
             del values["augment"]["crop_scale_max"]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

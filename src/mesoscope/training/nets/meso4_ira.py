@@ -282,4 +282,5 @@ class Meso4IRA(Network):
         weight is the dense layer's, divided by the number of places.
         """
         places = a.shape[2] * a.shape[3]
-        return F.relu(torch.einsum("nchw,c->nhw", a, self.dense.weight[0]) / places)
+        # As a convolution, which ONNX Runtime does ten times as fast as the sum of products.
+        return F.relu(F.conv2d(a, self.dense.weight[:, :, None, None] / places))[:, 0]
