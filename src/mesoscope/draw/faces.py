@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     Rectangle = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels, the last two outside
 
 _TEXT_SHARE = 1 / 45  # of the picture's mean side
-_LINE_SHARE = 1 / 350
+_LINE_SHARE = 1 / 450
 
 
 class _Mark(NamedTuple):
@@ -89,9 +88,13 @@ def square_of(
     face: FaceScore, verdict: Verdict, terms: Terms, *, scale: float = 1.0
 ) -> tuple[float, float, float]:
     """The square that was cut out for a face: ``(left, top, side)`` in pixels times ``scale``."""
-    margin = 1.0 if verdict.finder == "whole" else terms.crop_margin
-    left, top, side = square(face.box, margin)
+    left, top, side = square(face.box, margin_of(verdict, terms))
     return left * scale, top * scale, side * scale
+
+
+def margin_of(verdict: Verdict, terms: Terms) -> float:
+    """What a verdict's boxes were widened by for their crops."""
+    return terms.crop_margin if verdict.finder == "whole" else terms.face_margin
 
 
 def _by_suspicion(faces: Sequence[tuple[int, FaceScore]]) -> list[tuple[int, FaceScore]]:
@@ -117,35 +120,36 @@ def _box(picture: Pixels, mark: _Mark, width: float) -> None:
     """The box with a dark edge on both sides, so that it shows on any ground."""
     height, wide = picture.shape[:2]
     thick = max(1, round(width * mark.style.weight))
+    edge = max(1, round(thick / 4))
+    inset = thick // 2 + edge  # lines along the border stay whole
     x1, y1, x2, y2 = (round(v) for v in mark.box)
-    inset = thick // 2 + 1  # lines along the border stay whole
     x1, x2 = (int(np.clip(x, inset, max(inset, wide - 1 - inset))) for x in (x1, x2))
     y1, y2 = (int(np.clip(y, inset, max(inset, height - 1 - inset))) for y in (y1, y2))
-    corners = ((x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1))
-    edge = thick + 2 * max(1, round(thick / 3))
+    across = [(x, x + on) for x, on in _dashes(x1, x2, mark.style.dash, thick)]
+    down = [(y, y + on) for y, on in _dashes(y1, y2, mark.style.dash, thick)]
     pieces = [
-        piece
-        for start, end in pairwise(corners)
-        for piece in _dashes(start, end, mark.style.dash, thick)
+        *((start, y, end, y) for y in (y1, y2) for start, end in across),
+        *((x, start, x, end) for x in (x1, x2) for start, end in down),
     ]
-    for colour, line in ((INK, edge), (mark.style.line, thick)):
-        for start, end in pieces:
-            cv2.line(picture, start, end, colour, line)
+    before, after = thick // 2, thick - thick // 2
+    for colour, more in ((INK, edge), (mark.style.line, 0)):
+        for left, top, right, bottom in pieces:
+            rows = slice(max(0, top - before - more), bottom + after + more)
+            columns = slice(max(0, left - before - more), right + after + more)
+            picture[rows, columns] = colour
 
 
 def _dashes(
-    start: tuple[int, int], end: tuple[int, int], dash: tuple[float, float] | None, thick: int
-) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    length = float(np.hypot(end[0] - start[0], end[1] - start[1]))
-    if dash is None or length == 0:
-        yield start, end
+    start: int, end: int, dash: tuple[float, float] | None, thick: int
+) -> Iterator[tuple[int, int]]:
+    """Begin and length of each dash of a side; the last one ends with it."""
+    length = end - start
+    if dash is None or length <= 0:
+        yield start, max(0, length)
         return
-    on, period = dash[0] * thick, (dash[0] + dash[1]) * (thick + 1)
-    along = np.array([end[0] - start[0], end[1] - start[1]]) / length
-    for begin in np.arange(0, length, period):
-        a = np.rint(start + along * begin).astype(int).tolist()
-        b = np.rint(start + along * min(begin + on, length)).astype(int).tolist()
-        yield (a[0], a[1]), (b[0], b[1])
+    on, period = max(1, round(dash[0] * thick)), max(2, round((dash[0] + dash[1]) * thick))
+    for begin in range(start, end, period):
+        yield begin, min(on, end - begin)
 
 
 def _plates(picture: Pixels, marks: Sequence[_Mark], size_px: int) -> None:

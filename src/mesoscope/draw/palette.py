@@ -22,8 +22,9 @@ PAPER: Rgb = (255, 255, 255)
 INK: Rgb = (28, 30, 34)
 QUIET: Rgb = (91, 97, 108)
 RULE: Rgb = (213, 216, 221)
+# Neither of the colours of real and fake: a person's line must not look like a label.
 PERSONS: tuple[Rgb, ...] = (
-    (0, 114, 178), (213, 94, 0), (0, 140, 105), (190, 90, 150), (170, 120, 0), (60, 60, 60),
+    (106, 61, 154), (0, 128, 96), (60, 60, 60), (200, 70, 150), (140, 105, 0), (110, 130, 150),
 )  # fmt: skip
 
 
@@ -50,11 +51,11 @@ class Style:
 
 YELLOW: Rgb = (240, 228, 66)
 PALE: Rgb = (230, 232, 236)
-FAKE = Style("fake", (240, 105, 15), (184, 79, 0), PAPER, weight=1.6)
+FAKE = Style("fake", (240, 105, 15), (184, 79, 0), PAPER, weight=2.0)
 REAL = Style("real", (70, 165, 230), (0, 114, 178), PAPER)
-INCONCLUSIVE = Style("inconclusive", YELLOW, YELLOW, INK, dash=(7, 4))
-UNFAMILIAR = Style("unfamiliar", YELLOW, YELLOW, INK, dash=(3, 3))
-SKIPPED = Style("too small", PALE, PALE, INK, dash=(1, 3))
+INCONCLUSIVE = Style("inconclusive", YELLOW, YELLOW, INK, dash=(8, 5))
+UNFAMILIAR = Style("unfamiliar", YELLOW, YELLOW, INK, dash=(3, 4))
+SKIPPED = Style("too small", PALE, PALE, INK, dash=(1, 4))
 SCORED = Style("", PALE, PALE, INK)
 LABELS = {"fake": FAKE, "real": REAL, "inconclusive": INCONCLUSIVE}
 
@@ -67,11 +68,13 @@ class Terms:
         thresholds: Fake from the upper one on, real below the lower one; ``None`` where they are
             not known, as for a verdict read from a file: then only the deciding face has a word.
         guard: When a face is unfamiliar; ``None`` takes every face as familiar.
-        crop_margin: The card's: longest box side times this is the side of the crop.
+        face_margin: The card's: longest side of a found face's box times this is the crop's side.
+        crop_margin: The card's, for pictures that were taken as faces.
     """
 
     thresholds: Thresholds | None = None
     guard: Guard | None = None
+    face_margin: float = 1.3
     crop_margin: float = 1.0
 
 

@@ -89,10 +89,13 @@ def draw_timeline(
     words = max(text_width(line.text, size, BOLD) for line in lines) + size
     right = width_px - min(words, width_px // 3) - size
     end_s = max(verdict.duration_s or 0, *(face.time_s or 0 for face in seen)) or 1.0
-    chart = _Chart(round(3 * size), round(1.6 * size), right, height_px - round(2.6 * size), end_s)
+    terms = terms or Terms()
+    scale = ["0.5", *(text for *_, text in _sides(terms))]
+    left = max(text_width(text, size) for text in scale) + size
+    chart = _Chart(left, round(1.9 * size), right, height_px - round(2.6 * size), end_s)
     if chart.right - chart.left < 2 or chart.bottom - chart.top < 2:
         return picture  # too small for anything to be read
-    _ground(picture, chart, size, terms or Terms())
+    _ground(picture, chart, size, terms)
     step = _step_s(verdict, seen)
     times = sorted({face.time_s for face in seen if face.time_s is not None})
     for line in reversed(lines):  # the most suspicious lies on top
@@ -126,7 +129,8 @@ def _words(number: int, person: Person | None) -> str:
     name = f"person {number + 1}"
     if person is None or person.p_fake is None:
         return name
-    return f"{name}  {person.label or ''} {score_text(person.p_fake)}".replace("   ", "  ")
+    word = person.label or (person.reason or "").replace("_", " ")
+    return f"{name}  {word} {score_text(person.p_fake)}"
 
 
 def _step_s(verdict: Verdict, seen: Sequence[FaceScore]) -> float:
@@ -156,33 +160,42 @@ def _runs(
 
 def _ground(picture: Pixels, chart: _Chart, size: int, terms: Terms) -> None:
     """Tints, grid, thresholds and axes."""
-    if terms.thresholds is not None:
-        fake, real = terms.thresholds.fake_above, terms.thresholds.real_below
-        for low, high, colour in ((fake, 1.0, FAKE.plate), (0.0, real, REAL.plate)):
-            top, bottom = round(chart.y(high)), round(chart.y(low))
-            region = picture[top:bottom, chart.left : chart.right]
-            region[...] = np.rint(region * 0.9 + np.array(colour) * 0.1)
-    for value in (0, 0.5, 1):
-        y = round(chart.y(value))
+    marks: list[tuple[float, str, Rgb]] = [(1, "1", QUIET), (0, "0", QUIET)]
+    if terms.thresholds is None:
+        marks.insert(0, (0.5, "0.5", QUIET))
+    for low, high, colour, _ in _sides(terms):
+        top, bottom = round(chart.y(high)), round(chart.y(low))
+        region = picture[top:bottom, chart.left : chart.right]
+        region[...] = np.rint(region * 0.9 + np.array(colour) * 0.1)
+    for level, _, _ in marks:
+        y = round(chart.y(level))
         cv2.line(picture, (chart.left, y), (chart.right, y), RULE, 1)
-        text = f"{value:g}"
-        x = chart.left - text_width(text, size) - size // 2
-        put_text(picture, text, x, y + round(size * 0.35), size_px=size, colour=QUIET)
+    for low, high, colour, text in _sides(terms):
+        cut = low if high == 1 else high
+        marks.insert(0, (cut, text, colour))
+        y = round(chart.y(cut))
+        for x in range(chart.left, chart.right, 10):
+            cv2.line(picture, (x, y), (min(x + 5, chart.right), y), colour, 1)
+    said: list[float] = []
+    for level, text, colour in marks:
+        at = chart.y(level)
+        if all(abs(at - other) >= size for other in said):
+            x = chart.left - text_width(text, size) - size // 2
+            put_text(picture, text, x, round(at + size * 0.35), size_px=size, colour=colour)
+            said.append(at)
     _times(picture, chart, size)
     put_text(picture, "p_fake", size // 3, round(size * 1.05), size_px=size, colour=QUIET)
+
+
+def _sides(terms: Terms) -> list[tuple[float, float, Rgb, str]]:
+    """Scores that are real and fake: from, to, colour, words."""
     if terms.thresholds is None:
-        return
-    said = -1e9
-    for value, style, word in ((fake, FAKE, "fake from"), (real, REAL, "real below")):
-        y = round(chart.y(value))
-        for x in range(chart.left, chart.right, 10):
-            cv2.line(picture, (x, y), (min(x + 5, chart.right), y), style.plate, 1)
-        text = shorten(f"{word} {value:.2f}", size, chart.right - chart.left - size)
-        baseline = y - size // 3 if style is FAKE else y + round(size * 1.1)
-        if abs(baseline - said) >= size and size < baseline < chart.bottom:
-            x = chart.left + size // 2
-            put_text(picture, text, x, baseline, size_px=size, colour=style.plate)
-            said = baseline
+        return []
+    real, fake = terms.thresholds.real_below, terms.thresholds.fake_above
+    return [
+        (0.0, real, REAL.plate, f"real <{real:.2f}"),
+        (fake, 1.0, FAKE.plate, f"fake ≥{fake:.2f}"),
+    ]
 
 
 def _times(picture: Pixels, chart: _Chart, size: int) -> None:

@@ -1,0 +1,323 @@
+"""One picture that explains one verdict: what was judged, how, and where the model reacted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+
+from mesoscope.draw.faces import draw_faces, margin_of, square_of
+from mesoscope.draw.heat import draw_heat, draw_scale
+from mesoscope.draw.palette import (
+    INK,
+    LABELS,
+    PAPER,
+    QUIET,
+    SCORED,
+    UNFAMILIAR,
+    Terms,
+    clock,
+    score_text,
+    style_of,
+)
+from mesoscope.draw.strip import contact_strip, faces_of
+from mesoscope.draw.text import (
+    ASCENT,
+    BOLD,
+    DESCENT,
+    LINE,
+    REGULAR,
+    printable,
+    put_text,
+    shorten,
+    text_width,
+    wrap,
+)
+from mesoscope.draw.timeline import draw_timeline
+from mesoscope.faces.crop import crop
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mesoscope.draw.palette import Rgb
+    from mesoscope.types import FaceScore, Frame, Pixels, Verdict
+
+PANELS = 6  # faces shown one by one, the most suspicious
+_WIDTH, _PAD, _SIZE = 1200, 30, 20
+_PICTURE = (700, 1140, 1000)  # of the picture shown: least and most width, most height
+_CROP_PX = 224
+_REASONS = {
+    "no_face": "No face was found, so there is nothing to judge.",
+    "face_too_small": "Only faces were found that are too small to be judged.",
+    "few_frames": "The face is seen in too few frames to be judged.",
+    "between_thresholds": "The score lies between the model's two thresholds: it cannot tell.",
+    "unfamiliar": "A face is unlike those that the model was trained on, so its score says little.",
+}
+_CAVEAT = (
+    "p_fake is this model's estimate that a face is forged, and no proof: it errs, most of all on "
+    "kinds of pictures it was not trained on. Colours show where the model reacted, which need not "
+    "be where a forgery is, and a face without colour is not thereby real."
+)
+_NOTHING = "Nothing is said by this of whether the picture is genuine."
+_SCALE = "How strongly a place speaks for fake (log-odds, were the whole face like it)"
+
+
+class _Words(NamedTuple):
+    """A paragraph of a sheet."""
+
+    text: str
+    size_px: int = _SIZE
+    colour: Rgb = INK
+    weight: int = REGULAR
+
+
+def picture_sheet(
+    frame: Frame,
+    verdict: Verdict,
+    *,
+    terms: Terms | None = None,
+    title: str | None = None,
+    crop_px: int = 256,
+) -> Pixels:
+    """Explain a picture's verdict.
+
+    From top to bottom: the verdict in words, the picture with its faces, the most suspicious
+    faces as the model saw them with and without their evidence maps, the maps' scale, and what
+    the score does not say.
+
+    Args:
+        frame: The picture that was judged.
+        verdict: What was said of it, with evidence maps.
+        terms: By what faces are labelled and cut.
+        title: Shown in place of the verdict's source.
+        crop_px: Side of the crops that the model takes.
+
+    Returns:
+        ``(h, 1200, 3) uint8``.
+    """
+    terms = terms or Terms()
+    picture, scale = _fitted(frame.pixels)
+    parts = [
+        _heading(verdict, title),
+        _centred(draw_faces(picture, verdict, terms=terms, scale=scale)),
+    ]
+    if verdict.faces:
+        parts += [_panels(frame, verdict, terms, crop_px), _legend(verdict, terms)]
+    return _stacked([*parts, _caveat(verdict)])
+
+
+def clip_sheet(
+    frames: Sequence[Frame],
+    verdict: Verdict,
+    *,
+    terms: Terms | None = None,
+    title: str | None = None,
+    crop_px: int = 256,
+) -> Pixels:
+    """Explain a clip's verdict.
+
+    From top to bottom: the verdict in words, the most suspicious frames, the scores over time,
+    the face that scored highest with its evidence map, the scale, and what the score does not say.
+
+    Args:
+        frames: Some of the clip's, see :func:`mesoscope.draw.most_suspicious`; where no face was
+            judged, any.
+        verdict: What was said of the clip, with evidence maps.
+        terms: By what faces are labelled and cut.
+        title: Shown in place of the verdict's source.
+        crop_px: Side of the crops that the model takes.
+
+    Returns:
+        ``(h, 1200, 3) uint8``.
+    """
+    terms = terms or Terms()
+    inner = _WIDTH - 2 * _PAD
+    parts = [_heading(verdict, title)]
+    if frames:
+        parts.append(_centred(contact_strip(frames, verdict, width_px=inner, terms=terms)))
+    if verdict.faces:
+        parts.append(_centred(draw_timeline(verdict, inner, 320, terms=terms)))
+        shown = [frame for frame in frames if faces_of(frame, verdict)]
+        if shown:
+            highest = max(shown, key=lambda f: max(s.p_fake for s in faces_of(f, verdict)))
+            parts.append(_panels(highest, verdict, terms, crop_px))
+        parts.append(_legend(verdict, terms))
+    return _stacked([*parts, _caveat(verdict)])
+
+
+def _caveat(verdict: Verdict) -> Pixels:
+    return _paragraphs([_Words(_CAVEAT if verdict.faces else _NOTHING, 16, QUIET)])
+
+
+def _fitted(pixels: Pixels) -> tuple[Pixels, float]:
+    """The picture at the size that is shown, and what it was scaled by."""
+    height, width = pixels.shape[:2]
+    least, most, high = _PICTURE
+    scale = min(max(1.0, least / width), most / width, high / height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8), scale
+
+
+def _heading(verdict: Verdict, title: str | None) -> Pixels:
+    """The label on its colour, the score, the source, and how the answer came about."""
+    style = LABELS.get(verdict.label or "", SCORED)
+    if verdict.reason == "unfamiliar":
+        style = UNFAMILIAR
+    word = verdict.label or "no verdict"
+    size, inner = 40, _WIDTH - 2 * _PAD
+    wide = text_width(word, size, BOLD) + size
+    high = round(1.5 * size)
+    top = np.full((high, inner, 3), PAPER, np.uint8)
+    cv2.rectangle(top, (0, 0), (wide, high - 1), style.plate, -1)
+    baseline = round(high / 2 + size * 0.34)
+    put_text(top, word, size // 2, baseline, size_px=size, colour=style.ink, weight=BOLD)
+    if verdict.p_fake is not None:
+        score = f"p_fake {score_text(verdict.p_fake)}"
+        put_text(top, score, wide + size // 2, baseline, size_px=30, colour=INK)
+    name = shorten(printable(title or verdict.source), 24, inner, BOLD)
+    texts = [_Words(name, 24, INK, BOLD)]
+    if verdict.reason in _REASONS:
+        texts.append(_Words(_REASONS[verdict.reason]))
+    texts += [_Words(printable(note), colour=QUIET) for note in verdict.notes]
+    texts.append(_Words(_origin(verdict), 16, QUIET))
+    return _stacked([_centred(top), _paragraphs(texts)], gap=10, border=0)
+
+
+def _origin(verdict: Verdict) -> str:
+    """How the answer came about, in a line."""
+    several = len(verdict.faces) != 1
+    said = [f"model {verdict.model}"]
+    if verdict.finder:
+        said.append(f"face finder {verdict.finder}")
+    if verdict.kind == "clip":
+        if verdict.duration_s is not None:
+            said.append(f"{clock(verdict.duration_s, digits=1)} long")
+        said.append(f"{verdict.frames_read} frames read")
+        count = len({face.person for face in verdict.faces})
+        said.append(f"{count} {'person' if count == 1 else 'persons'}")
+    elif verdict.faces:
+        said.append(f"{len(verdict.faces)} {'faces' if several else 'face'} judged")
+    if verdict.skipped:
+        said.append(f"{len(verdict.skipped)} too small to be judged")
+    return "   ·   ".join(said)
+
+
+def _panels(frame: Frame, verdict: Verdict, terms: Terms, crop_px: int) -> Pixels:
+    """The most suspicious faces of a frame as the model saw them, without and with their maps."""
+    here = faces_of(frame, verdict) if verdict.kind == "clip" else list(verdict.faces)
+    shown = sorted(here, key=lambda face: -face.p_fake)[:PANELS]
+    rows = []
+    for at in range(0, len(shown), 2):
+        pair = [_panel(frame, face, verdict, terms, crop_px) for face in shown[at : at + 2]]
+        row = np.full((pair[0].shape[0], _WIDTH, 3), PAPER, np.uint8)
+        for number, panel in enumerate(pair):
+            left = _PAD + number * (_WIDTH - 2 * _PAD + 20) // 2
+            row[:, left : left + panel.shape[1]] = panel
+        rows.append(row)
+    left_out = len(here) - len(shown)
+    if left_out:
+        rows.append(
+            _paragraphs([_Words(f"and {left_out} more, all less suspicious", colour=QUIET)])
+        )
+    return _stacked(rows, gap=16, border=0)
+
+
+def _panel(frame: Frame, face: FaceScore, verdict: Verdict, terms: Terms, crop_px: int) -> Pixels:
+    """One face: crop, crop with map, its words below."""
+    margin = margin_of(verdict, terms)
+    seen = crop(frame.pixels, face.box, margin=margin, size_px=crop_px)
+    size = (_CROP_PX, _CROP_PX)
+    wide = 2 * _CROP_PX + 8
+    panel = np.full((_CROP_PX + round(3.3 * _SIZE), wide, 3), PAPER, np.uint8)
+    plain = np.asarray(cv2.resize(seen, size, interpolation=cv2.INTER_AREA), np.uint8)
+    panel[:_CROP_PX, :_CROP_PX] = plain
+    if face.heat is None:
+        put_text(panel, "no map", _CROP_PX + 20, 40, size_px=16, colour=QUIET)
+    else:
+        panel[:_CROP_PX, _CROP_PX + 8 :] = draw_heat(plain, face.heat)
+    style = style_of(face, verdict, terms)
+    if verdict.kind == "clip":
+        name = f"person {face.person + 1} at {clock(face.time_s or 0)}"
+    else:
+        name = f"{verdict.faces.index(face) + 1}  {style.word}"
+    baseline = _CROP_PX + round(1.4 * _SIZE)
+    text = shorten(f"{name}   p_fake {score_text(face.p_fake)}", _SIZE, wide - 20, BOLD)
+    cv2.rectangle(panel, (0, _CROP_PX + 12), (10, baseline + 3), style.plate, -1)
+    put_text(panel, text, 18, baseline, size_px=_SIZE, colour=INK, weight=BOLD)
+    said = _particulars(frame, face, verdict, terms)
+    put_text(panel, shorten(said, 16, wide - 18), 18, baseline + 24, size_px=16, colour=QUIET)
+    return panel
+
+
+def _particulars(frame: Frame, face: FaceScore, verdict: Verdict, terms: Terms) -> str:
+    """What else is known of a face, in a line."""
+    x1, y1, x2, y2 = face.box
+    said = [f"{round(x2 - x1)}×{round(y2 - y1)} px"]
+    if face.unfamiliar is not None and terms.guard is not None:
+        limit = terms.guard.unfamiliar_above
+        said.append(f"unfamiliar {face.unfamiliar:.2f} (limit {limit:g})")
+    left, top, side = square_of(face, verdict, terms)
+    height, width = frame.pixels.shape[:2]
+    if left < 0 or top < 0 or left + side > width or top + side > height:
+        said.append("mirrored beyond the border")
+    return "   ·   ".join(said)
+
+
+def _legend(verdict: Verdict, terms: Terms) -> Pixels:
+    """The scale of the maps, and the thresholds."""
+    size, inner = 16, _WIDTH - 2 * _PAD
+    legend = np.full((round(4.2 * size), inner, 3), PAPER, np.uint8)
+    put_text(legend, shorten(_SCALE, size, 600), 0, size, size_px=size, colour=QUIET)
+    scale = draw_scale(480, size)
+    legend[round(1.6 * size) : round(1.6 * size) + scale.shape[0], : scale.shape[1]] = scale
+    if terms.thresholds is not None and verdict.faces:
+        cuts = terms.thresholds
+        texts = (
+            f"fake: p_fake from {cuts.fake_above:.2f} on",
+            f"real: p_fake below {cuts.real_below:.2f}",
+        )
+        for number, text in enumerate(texts):
+            put_text(legend, text, 680, size + number * 24, size_px=size, colour=QUIET)
+    return _centred(legend)
+
+
+def _paragraphs(texts: Sequence[_Words]) -> Pixels:
+    """Text in lines of the sheet's width."""
+    inner = _WIDTH - 2 * _PAD
+    lines = [
+        (line, words)
+        for words in texts
+        for line in wrap(words.text, words.size_px, inner, words.weight)
+    ]
+    high = sum(round(words.size_px * LINE) for _, words in lines) + round(DESCENT * _SIZE)
+    block = np.full((high, inner, 3), PAPER, np.uint8)
+    y = 0
+    for line, words in lines:
+        baseline = y + round(words.size_px * (ASCENT + (LINE - ASCENT - DESCENT) / 2))
+        put_text(
+            block, line, 0, baseline, size_px=words.size_px, colour=words.colour,
+            weight=words.weight,
+        )  # fmt: skip
+        y += round(words.size_px * LINE)
+    return _centred(block)
+
+
+def _centred(part: Pixels) -> Pixels:
+    """A part on the sheet's width."""
+    row = np.full((part.shape[0], _WIDTH, 3), PAPER, np.uint8)
+    left = (_WIDTH - part.shape[1]) // 2
+    row[:, left : left + part.shape[1]] = part
+    return row
+
+
+def _stacked(parts: Sequence[Pixels], *, gap: int = 24, border: int = _PAD) -> Pixels:
+    """Parts of the sheet's width, one below the other."""
+    high = sum(part.shape[0] for part in parts) + gap * (len(parts) - 1) + 2 * border
+    sheet = np.full((high, _WIDTH, 3), PAPER, np.uint8)
+    y = border
+    for part in parts:
+        sheet[y : y + part.shape[0]] = part
+        y += part.shape[0] + gap
+    return sheet
