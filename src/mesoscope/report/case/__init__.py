@@ -1,0 +1,1 @@
+"""Reports that one hands over: verdicts, their evidence and their hashes, as HTML or PDF."""

@@ -1,0 +1,255 @@
+"""What is shown of one item: its picture again, its faces with their maps, its file's provenance."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from mesoscope.draw import Terms, clock, draw_faces, draw_heat, most_suspicious, square_of
+from mesoscope.errors import MesoscopeError
+from mesoscope.faces.crop import crop
+from mesoscope.media.image import open_image
+from mesoscope.media.provenance import Finding, read_provenance
+from mesoscope.media.video import frames_at
+from mesoscope.report.case.chart import Timeline, timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mesoscope.report.case.items import Item
+    from mesoscope.types import (
+        DetectOptions,
+        FaceScore,
+        Frame,
+        ModelCard,
+        Pixels,
+        Thresholds,
+        Verdict,
+    )
+
+PICTURE_PX = 960  # longest side of a picture in a report
+FRAME_PX = 480  # of a frame in a clip's strip
+FACE_PX = 192  # side of a face
+FACES = 6  # that are shown close up, the most suspicious first
+FRAMES = 6
+_QUALITY = 86
+_SAME = 5e-3  # two passes of one model over one file: batches round differently, settings do more
+
+
+class Judge(Protocol):
+    """What judges a source once more, with its evidence maps: a ``Detector(heat=True)``."""
+
+    options: DetectOptions
+    thresholds: Thresholds
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model says of itself."""
+        ...
+
+    @property
+    def model_id(self) -> str:
+        """As verdicts have it."""
+        ...
+
+    def check(self, source: str) -> Verdict:
+        """Judge one source.
+
+        Raises:
+            SourceError: It cannot be read.
+        """
+        ...
+
+
+class Shot(NamedTuple):
+    """A picture for a report: JPEG bytes, its size in pixels, what it shows in words."""
+
+    jpeg: bytes
+    width: int
+    height: int
+    says: str
+
+
+class CloseUp(NamedTuple):
+    """One face as the model saw it, without and with its evidence map."""
+
+    face: FaceScore
+    number: int
+    plain: Shot
+    heat: Shot | None
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What is shown of one item.
+
+    Attributes:
+        item: The item.
+        verdict: Its verdict; with evidence maps, where judging once more gave the same answer.
+        picture: The picture with its faces; ``None`` for clips and where it cannot be shown.
+        faces: Faces close up.
+        strip: Of a clip, its most suspicious frames.
+        timeline: Of a clip.
+        findings: What the file says of itself.
+        notes: Why something is not shown, in sentences.
+    """
+
+    item: Item
+    verdict: Verdict
+    picture: Shot | None = None
+    faces: list[CloseUp] = field(default_factory=list)
+    strip: list[Shot] = field(default_factory=list)
+    timeline: Timeline | None = None
+    findings: tuple[Finding, ...] = ()
+    notes: list[str] = field(default_factory=list)
+
+
+def gather(item: Item, judge: Judge | None) -> Evidence:
+    """Open an item's source again and make what is shown of it; what fails becomes a note.
+
+    Args:
+        item: The item.
+        judge: Judges it again for its evidence maps; ``None`` where its model is not at hand.
+    """
+    found = Evidence(item, item.verdict, timeline=timeline(item.verdict))
+    source = item.verdict.source
+    if item.file is None:
+        found.notes.append(
+            "The file could not be read when this report was made, so its picture is missing."
+        )
+        return found
+    if item.earlier is not None:
+        found.notes.append(
+            "The file has changed since it was judged. Its picture is left out, as it is not the "
+            "one that the answer is about."
+        )
+        return found
+    terms = Terms()
+    if judge is None or judge.model_id != item.verdict.model:
+        found.notes.append("Without evidence maps, as the model's file was not at hand.")
+    else:
+        _judge_again(found, judge)
+        guard = judge.card.guard if judge.options.guard else None
+        terms = Terms(judge.thresholds, guard, judge.card.face_margin)
+    try:
+        if found.verdict.kind == "clip":
+            _show_clip(found, source, terms)
+        else:
+            _show_picture(found, source, terms, judge)
+    except MesoscopeError as error:
+        found.notes.append(f"Its picture could not be made: {error}.")
+    _read_provenance(found, source)
+    return found
+
+
+def _read_provenance(found: Evidence, source: str) -> None:
+    said = read_provenance(source)
+    found.findings = said.findings
+    if said.error is not None:
+        found.notes.append(f"Its provenance could not be read: {said.error['message']}.")
+
+
+def _judge_again(found: Evidence, judge: Judge) -> None:
+    """Get the evidence maps by judging once more, and take them only with the same answer."""
+    old = found.verdict
+    try:
+        new = judge.check(old.source)
+    except MesoscopeError as error:
+        found.notes.append(f"Without evidence maps, as judging it once more failed: {error}.")
+        return
+    same = len(new.faces) == len(old.faces) and all(
+        abs(a.p_fake - b.p_fake) <= _SAME for a, b in zip(new.faces, old.faces, strict=True)
+    )
+    if not same or new.label != old.label:
+        now = "no score" if new.p_fake is None else f"{new.p_fake:.3f}"
+        found.notes.append(
+            f"Without evidence maps: judged once more, by the settings of this report, it gives "
+            f"another answer ({new.label or new.reason}, {now}). The answer shown is the first one."
+        )
+        return
+    # The answer stays the one that was given; only the maps are added to it.
+    faces = tuple(
+        dataclasses.replace(a, heat=b.heat) for a, b in zip(old.faces, new.faces, strict=True)
+    )
+    found.verdict = dataclasses.replace(old, faces=faces)
+
+
+def _show_picture(found: Evidence, source: str, terms: Terms, judge: Judge | None) -> None:
+    verdict = found.verdict
+    limit = {} if judge is None else {"max_pixels": judge.options.max_pixels}
+    frame = open_image(source, **limit)
+    small, scale = _fitted(frame.pixels, PICTURE_PX)
+    drawn = draw_faces(small, verdict, terms=terms, scale=scale)
+    found.picture = _shot(drawn, _says(verdict))
+    found.faces = _close_ups([frame], verdict, terms)
+
+
+def _show_clip(found: Evidence, source: str, terms: Terms) -> None:
+    verdict = found.verdict
+    times = most_suspicious(verdict, FRAMES)
+    if not times:
+        return
+    frames = frames_at(source, times)
+    for frame in frames:
+        small, scale = _fitted(frame.pixels, FRAME_PX)
+        drawn = draw_faces(small, verdict, terms=terms, scale=scale, frame_index=frame.index)
+        found.strip.append(_shot(drawn, f"at {clock(frame.time_s or 0.0)}"))
+    if len(frames) < len(times):
+        found.notes.append(
+            f"{len(times) - len(frames)} of its most suspicious frames could not be decoded again."
+        )
+    found.faces = _close_ups(frames, verdict, terms)
+
+
+def _close_ups(frames: Sequence[Frame], verdict: Verdict, terms: Terms) -> list[CloseUp]:
+    """The most suspicious faces of some frames, in squares as they were cut for the model."""
+    by_index = {frame.index: frame for frame in frames}
+    numbered = [
+        (number, face)
+        for number, face in enumerate(verdict.faces, 1)
+        if face.frame_index in by_index
+    ]
+    shown = []
+    for number, face in sorted(numbered, key=lambda one: -one[1].p_fake)[:FACES]:
+        side = square_of(face, verdict, terms)[2]
+        longest = max(face.box[2] - face.box[0], face.box[3] - face.box[1])
+        pixels = crop(
+            by_index[face.frame_index].pixels,
+            face.box,
+            margin=max(1.0, side / longest),
+            size_px=FACE_PX,
+        )
+        heat = None
+        if face.heat is not None:
+            heat = _shot(draw_heat(pixels, face.heat), f"face {number} with its evidence map")
+        shown.append(CloseUp(face, number, _shot(pixels, f"face {number}"), heat))
+    return shown
+
+
+def _says(verdict: Verdict) -> str:
+    count = len(verdict.faces)
+    faces = "no face judged" if not count else "1 face" if count == 1 else f"{count} faces"
+    skipped = f", {len(verdict.skipped)} too small" if verdict.skipped else ""
+    return f"the picture with its boxes: {faces}{skipped}"
+
+
+def _fitted(pixels: Pixels, longest_px: int) -> tuple[Pixels, float]:
+    """Shrink a picture to a longest side; and by how much. Small ones stay."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, longest_px / max(height, width))
+    if scale == 1:
+        return pixels, 1.0
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8), scale
+
+
+def _shot(pixels: Pixels, says: str) -> Shot:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=_QUALITY)
+    return Shot(file.getvalue(), pixels.shape[1], pixels.shape[0], says)

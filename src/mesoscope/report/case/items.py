@@ -1,0 +1,162 @@
+"""What a report is about: verdicts and the hashes of their files, kept on disk, read as often."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from mesoscope.errors import OptionError, OutputError, SourceError, SourceMissing
+from mesoscope.types import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+__all__ = ["FileHash", "Item", "Spool", "hash_source", "read_verdicts"]
+
+_BLOCK = 1 << 20
+_LINE_MAX = 64 << 20  # characters: a long clip's verdict is a few megabytes; more is no verdict
+
+
+class FileHash(NamedTuple):
+    """A file's identity: SHA-256 in hexadecimal, and its length in bytes."""
+
+    sha256: str
+    n_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One source of a report.
+
+    Attributes:
+        verdict: What was said of it.
+        file: Its hash; ``None`` where there is no file to read, as for ``<array>``.
+        earlier: The hash that the file had when it was judged, where that is known and differs.
+    """
+
+    verdict: Verdict
+    file: FileHash | None
+    earlier: str | None = None
+
+
+def hash_source(path: str) -> FileHash:
+    """Hash a file.
+
+    Raises:
+        SourceMissing: Nothing lies there.
+        SourceError: It cannot be read, or is a folder, a pipe or a device.
+    """
+    digest, length = hashlib.sha256(), 0
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:  # noqa: PTH123 - names in bytes
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise SourceError(f"{path}: not a regular file, so it has no hash")
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                length += len(block)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise SourceMissing(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise SourceError(f"{path}: cannot be read: {why}") from error
+    return FileHash(digest.hexdigest(), length)
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    # A named pipe would block here until somebody writes into it.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+class Spool:
+    """Items in a temporary file, so that a report of any size is made in flat memory.
+
+    A sink for scans, too: :meth:`write` takes a verdict and hashes its file at once, while it is
+    still what was judged.
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 - closed on exit
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def write(self, verdict: Verdict) -> None:
+        """Append a verdict."""
+        self.add(verdict)
+
+    def add(self, verdict: Verdict, *, judged_sha256: str | None = None) -> None:
+        """Append a verdict, with the hash of the file that was judged, where it is known.
+
+        Raises:
+            OutputError: The disk of temporary files is full.
+        """
+        try:
+            found: FileHash | None = hash_source(verdict.source)
+        except SourceError:
+            found = None
+        differs = judged_sha256 is not None and found is not None and found.sha256 != judged_sha256
+        row = [verdict.to_dict(), found, judged_sha256 if differs or found is None else None]
+        try:
+            self._file.seek(0, os.SEEK_END)
+            self._file.write(json.dumps(row, separators=(",", ":")) + "\n")
+        except OSError as error:
+            raise OutputError(
+                f"the report's temporary file: {error.strerror}: free some space in "
+                f"{tempfile.gettempdir()}"
+            ) from error
+        self._count += 1
+
+    def __iter__(self) -> Iterator[Item]:
+        """All items in their order; may be asked for again, one reader at a time."""
+        self._file.seek(0)
+        while line := self._file.readline():
+            verdict, found, earlier = json.loads(line)
+            yield Item(
+                Verdict.from_json(json.dumps(verdict)),
+                None if found is None else FileHash(*found),
+                earlier,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+
+def read_verdicts(path: Path) -> Iterable[Verdict]:
+    """The verdicts of a ``.jsonl`` file that a scan has written.
+
+    Raises:
+        OptionError: It cannot be read, or a line is not a verdict; the message names the line.
+    """
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape") as file:
+            number = 0
+            while line := file.readline(_LINE_MAX):
+                number += 1
+                if not line.strip():
+                    continue
+                try:
+                    yield Verdict.from_json(line)
+                except (OptionError, AttributeError, RecursionError) as error:
+                    raise OptionError(
+                        f"{path}: line {number}: {error}: give the .jsonl file of a scan"
+                    ) from error
+    except OSError as error:
+        raise OptionError(f"{path}: cannot be read: {error.strerror}: check the path") from error

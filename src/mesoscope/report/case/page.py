@@ -1,0 +1,261 @@
+"""The report as one HTML page that needs nothing else: no network, no file beside it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import jinja2
+from markupsafe import Markup
+
+from mesoscope.draw import clock
+from mesoscope.errors import OutputError
+from mesoscope.report.case import words
+from mesoscope.report.case.chart import distribution
+from mesoscope.report.case.keys import fingerprint, public_bytes
+from mesoscope.report.case.names import shown, size
+from mesoscope.report.case.record import head, rows
+from mesoscope.report.case.seal import blank_seal, seal
+from mesoscope.report.case.tally import BINS, LABELS, standing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from mesoscope.report.case.contents import Contents
+    from mesoscope.report.case.evidence import CloseUp, Evidence, Shot
+    from mesoscope.report.case.items import Item
+    from mesoscope.types import Thresholds, Verdict
+
+_TEMPLATES = Path(__file__).parents[1] / "templates"
+_LINES_AT_ONCE = 200
+
+
+class Column(NamedTuple):
+    """A column of the table: its key in the record, and its heading."""
+
+    key: str
+    title: str
+
+
+COLUMNS = (
+    Column("standing", "Verdict"),
+    Column("p_fake", "p_fake"),
+    Column("source", "File"),
+    Column("reason", "Why"),
+    Column("faces", "Faces"),
+    Column("bytes", "Size"),
+    Column("sha256", "SHA-256"),
+)
+WEIGHTS = {"strong": "says it outright", "hint": "worth a look", "note": "a plain fact"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An item with its evidence, in words."""
+
+    evidence: Evidence
+    thresholds: Thresholds | None
+
+    @property
+    def item(self) -> Item:
+        """The item."""
+        return self.evidence.item
+
+    @property
+    def label(self) -> str:
+        """How it is counted."""
+        return standing(self.item.verdict)
+
+    @property
+    def name(self) -> str:
+        """Its path, for people."""
+        return shown(self.item.verdict.source)
+
+    @property
+    def p_fake(self) -> str:
+        """Its score, or a dash."""
+        p_fake = self.item.verdict.p_fake
+        return "–" if p_fake is None else f"{p_fake:.3f}"
+
+    @property
+    def why(self) -> str:
+        """Why there is no clear label; empty where there is one."""
+        return words.REASONS.get(self.item.verdict.reason or "", self.item.verdict.reason or "")
+
+    @property
+    def says(self) -> str:
+        """The answer in a sentence."""
+        return shown(words.sentence(self.item.verdict, self.thresholds))
+
+    @property
+    def notes(self) -> list[str]:
+        """What one should know besides."""
+        return [shown(n) for n in (*self.item.verdict.notes, *self.evidence.notes)]
+
+    @property
+    def sha256(self) -> str:
+        """Of its file; empty where there is none."""
+        return "" if self.item.file is None else self.item.file.sha256
+
+    @property
+    def size(self) -> str:
+        """Of its file; empty where there is none."""
+        return "" if self.item.file is None else size(self.item.file.n_bytes)
+
+    @property
+    def cuts(self) -> tuple[float, ...]:
+        """The thresholds, from below; empty where they are not known."""
+        return cuts(self.thresholds)
+
+    @property
+    def people(self) -> str:
+        """How many persons, for those who hear the timeline."""
+        count = len(self.item.verdict.persons)
+        return f"{count} persons" if count > 1 else "one person"
+
+
+def write_page(contents: Contents, path: Path, *, key: Ed25519PrivateKey | None = None) -> str:
+    """Write the report as HTML.
+
+    It is written beside its place and moved there whole, so a report that stood there before stays
+    until the new one is done.
+
+    Args:
+        contents: What to show.
+        path: The file to write; it is replaced.
+        key: Signs the report.
+
+    Returns:
+        The digest in its seal.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.writing")
+    try:
+        with fresh.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            stream = _environment().get_template("case.html.jinja").stream(_values(contents, key))
+            stream.enable_buffering(_LINES_AT_ONCE)
+            stream.dump(file)
+        digest = seal(fresh, key)
+        fresh.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
+        fresh.unlink(missing_ok=True)
+    return digest
+
+
+def cuts(thresholds: Thresholds | None) -> tuple[float, ...]:
+    """Thresholds to draw: both, or the one cut."""
+    if thresholds is None:
+        return ()
+    return tuple(sorted({thresholds.real_below, thresholds.fake_above}))
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Callable[..., str]] = {
+        "jpeg": _address,
+        "shown": shown,
+        "clock": clock,
+        "threshold": _threshold,
+        "face_caption": face_caption,
+        "reason": lambda reason: words.REASONS.get(reason, reason),
+    }
+    environment.filters.update(filters)
+    return environment
+
+
+def _values(contents: Contents, key: Ed25519PrivateKey | None) -> dict[str, object]:
+    tally = contents.tally
+    bars, most = distribution(tally)
+    one = [Shown(evidence, contents.thresholds) for evidence in contents.evidence]
+    whole = {
+        place: (number, evidence.verdict)
+        for number, (place, evidence) in enumerate(
+            zip(tally.pictured, contents.evidence, strict=True), 1
+        )
+    }
+    css, js = _asset("case.css"), _asset("case.js")
+    ui = json.dumps({"words": words.WORDS, "reasons": words.REASONS})
+    return {
+        "details": contents.details,
+        "made": contents.details.made.replace("T", " ").replace("Z", " UTC"),
+        "models": contents.models,
+        "settings": contents.settings,
+        "settings_rows": words.settings_rows(contents.settings.values) if contents.settings else (),
+        "tally": tally,
+        "summary": words.summary(tally),
+        "caption": words.summary(tally),
+        "choice": words.choice(tally),
+        "pictured": len(one),
+        "shown": one,
+        "has_heat": any(close.heat for evidence in contents.evidence for close in evidence.faces),
+        "labels": LABELS,
+        "words": words.WORDS,
+        "weights": WEIGHTS,
+        "meanings": words.MEANINGS,
+        "what_it_means": words.WHAT_IT_MEANS,
+        "where_it_fails": words.WHERE_IT_FAILS,
+        "heat_says": words.HEAT_SAYS,
+        "weak": {m.id: words.weaknesses(m.card) for m in contents.models if m.card is not None},
+        "columns": COLUMNS,
+        "bars": bars,
+        "most": most,
+        "bins": BINS,
+        "cuts": cuts(contents.thresholds),
+        "fingerprint": "" if key is None else fingerprint(public_bytes(key)),
+        "css": Markup(css),  # noqa: S704 - our own file
+        "js": Markup(js),  # noqa: S704 - our own file
+        "css_hash": _csp(css),
+        "js_hash": _csp(js),
+        "ui": Markup(ui),  # noqa: S704 - our own words, in ASCII
+        "seal": Markup(blank_seal(key)),  # noqa: S704 - digits
+        # JSON in which record.py has escaped what could end a script.
+        "head": Markup(head(contents.details, contents.models, contents.settings, tally)),  # noqa: S704
+        "rows": (Markup(row) for row in rows(contents.items, whole)),  # noqa: S704
+    }
+
+
+def face_caption(close: CloseUp, verdict: Verdict) -> str:
+    """What stands under a face."""
+    face = close.face
+    parts = [f"Face {close.number}: {face.p_fake:.3f}"]
+    if verdict.kind == "clip":
+        parts = [f"Person {face.person + 1}: {face.p_fake:.3f}"]
+        if face.time_s is not None:
+            parts.append(f"at {clock(face.time_s)}")
+    x1, y1, x2, y2 = face.box
+    parts.append(f"{round(x2 - x1)} × {round(y2 - y1)} px")
+    return ", ".join(parts)
+
+
+def _asset(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _csp(text: str) -> str:
+    """The hash by which a page's policy allows one script or style and no other."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _address(shot: Shot) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(shot.jpeg).decode()}"
+
+
+def _threshold(value: float) -> str:
+    return f"{value:.3g}"

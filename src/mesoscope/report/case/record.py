@@ -1,0 +1,156 @@
+"""The machine-readable record inside a report: one line of facts, then one line an item.
+
+The record is JSON in plain ASCII, without ``<``, ``>`` and ``&``, so that it stands in HTML as it
+stands in PDF. Its first line ends in ``"items":[``, each item is a line, and the last line is
+``]}``; so a record of any length can be read line by line.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mesoscope.errors import ReportError
+from mesoscope.report.case.names import shown
+from mesoscope.report.case.tally import standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from mesoscope.report.case.facts import CaseDetails, ModelFacts, Settings
+    from mesoscope.report.case.items import Item
+    from mesoscope.report.case.tally import Tally
+    from mesoscope.types import Json, Verdict
+
+SCHEMA = 1
+_START = b'{"mesoscope_report":'
+_ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """A file that a report speaks of.
+
+    Attributes:
+        source: Its path, as it was given.
+        sha256: Its hash when the report was made; ``None`` where it could not be read.
+        judged_sha256: Its hash when it was judged, where that is known and differs.
+    """
+
+    source: str
+    sha256: str | None
+    judged_sha256: str | None = None
+
+
+def head(
+    details: CaseDetails,
+    models: Sequence[ModelFacts],
+    settings: Settings | None,
+    tally: Tally,
+) -> str:
+    """The record's first line."""
+    data: dict[str, Json] = {
+        "mesoscope_report": SCHEMA,
+        "mesoscope": details.version,
+        "made": details.made,
+        "title": details.title,
+        "case": details.reference,
+        "analyst": details.analyst,
+        "models": [model.to_dict() for model in models],
+        "settings": None if settings is None else dict(settings.values),
+        "settings_sha256": None if settings is None else settings.sha256,
+        "counts": dict(tally.labels),
+    }
+    return f'{_json(data)[:-1]},"items":['
+
+
+def rows(items: Iterable[Item], evidence: dict[int, tuple[int, Verdict]]) -> Iterator[str]:
+    """The record's lines of items, with their commas, and its end.
+
+    Args:
+        items: All of them.
+        evidence: For places of items that are shown: their number in the report, from 1, and the
+            whole verdict.
+    """
+    before = ""
+    for at, item in enumerate(items):
+        verdict = item.verdict
+        number, whole = evidence.get(at, (None, None))
+        row: dict[str, Json] = {
+            "source": verdict.source,
+            "standing": standing(verdict),
+            "p_fake": None if verdict.p_fake is None else round(verdict.p_fake, 6),
+            "reason": verdict.reason,
+            "kind": verdict.kind,
+            "faces": len(verdict.faces),
+            "model": verdict.model,
+            "bytes": None if item.file is None else item.file.n_bytes,
+            "sha256": None if item.file is None else item.file.sha256,
+        }
+        if (plain := shown(verdict.source)) != verdict.source:
+            row["shown"] = plain
+        if item.earlier is not None:
+            row["judged_sha256"] = item.earlier
+        if verdict.error is not None:
+            row["error"] = {key: shown(value) for key, value in verdict.error.items()}
+        if verdict.notes:
+            row["notes"] = [shown(note) for note in verdict.notes]
+        if number is not None and whole is not None:
+            row["number"] = number
+            row["verdict"] = whole.to_dict()
+        yield before + _json(row)
+        before = ",\n"
+    yield "\n]}"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[dict[str, Any], Iterator[SourceRecord]]]:
+    """A report's record: its first line, and its items one by one.
+
+    Raises:
+        ReportError: There is no record, it is damaged, or it is of a newer version.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            start = data.find(_START)
+            if start < 0:
+                raise ReportError(f"{path}: holds no record: it is not a mesoscope report")
+            data.seek(start)
+            yield _first(data.readline(), path), _items(data, path)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "it is empty"
+        raise ReportError(f"{path}: cannot be read: {why}: check the path") from error
+
+
+def _first(line: bytes, path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(line.rstrip() + b"]}")
+    except (ValueError, RecursionError) as error:
+        raise ReportError(f"{path}: its record is damaged: ask for the report again") from error
+    if found["mesoscope_report"] != SCHEMA:
+        raise ReportError(
+            f"{path}: its record has version {found['mesoscope_report']}, and this mesoscope reads "
+            f"{SCHEMA}: update mesoscope"
+        )
+    return found
+
+
+def _items(data: mmap.mmap, path: Path) -> Iterator[SourceRecord]:
+    while line := data.readline().strip():
+        if line.startswith(b"]}"):
+            return
+        try:
+            row = json.loads(line.rstrip(b","))
+            yield SourceRecord(row["source"], row["sha256"], row.get("judged_sha256"))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ReportError(f"{path}: its record is damaged: ask for the report again") from error
+    raise ReportError(f"{path}: its record is cut off: ask for the report again")
+
+
+def _json(data: dict[str, Json]) -> str:
+    """One line of plain ASCII that may stand inside a ``script`` of HTML."""
+    return json.dumps(data, separators=(",", ":")).translate(_ESCAPES)

@@ -1,0 +1,125 @@
+"use strict";
+// The table of all files: sorted, filtered and paged from the record inside this page. Names come
+// from strangers: they are only ever set as text, never as markup.
+(() => {
+  const data = (id) => JSON.parse(document.getElementById(id).textContent);
+  const record = data("mesoscope-record");
+  const { words, reasons } = data("mesoscope-words");
+  const $ = (id) => document.getElementById(id);
+  const body = $("table").tBodies[0];
+  const rank = { fake: 4, inconclusive: 3, real: 2, none: 1, unreadable: 0 };
+
+  const items = record.items.map((row, place) => {
+    const name = row.shown ?? row.source;
+    const why = row.error ? row.error.message : reasons[row.reason] ?? row.reason ?? "";
+    const text = `${name}\n${why}\n${row.sha256 ?? ""}\n${(row.notes ?? []).join("\n")}`;
+    return { row, place, name, why, text: text.toLowerCase() };
+  });
+
+  const value = {
+    standing: (one) => rank[one.row.standing],
+    p_fake: (one) => one.row.p_fake ?? -1,
+    source: (one) => one.name,
+    reason: (one) => one.why,
+    faces: (one) => one.row.faces,
+    bytes: (one) => one.row.bytes ?? -1,
+    sha256: (one) => one.row.sha256 ?? "",
+  };
+  const byText = new Intl.Collator("en", { numeric: true }).compare;
+  let sortKey = "p_fake", falling = true, page = 0, chosen = items;
+
+  function make(tag, text, className) {
+    const element = document.createElement(tag);
+    if (text !== undefined) element.textContent = text;
+    if (className) element.className = className;
+    return element;
+  }
+
+  function bytes(n) {
+    if (n === null) return "–";
+    if (n < 1000) return `${n} B`;
+    let unit = "";
+    for (unit of ["kB", "MB", "GB", "TB"]) { n /= 1000; if (n < 999.5) break; }
+    return `${Number(n.toPrecision(3)).toLocaleString("en")} ${unit}`;
+  }
+
+  function name(one) {
+    const shown = make("bdi", one.name);
+    const link = one.row.number ? make("a") : undefined;
+    if (link) { link.href = `#item-${one.row.number}`; link.append(shown); }
+    const more = make("details"), list = make("dl");
+    const facts = [["Verdict", words[one.row.standing]], ["Why", one.why], ["SHA-256", one.row.sha256],
+      ["When it was judged", one.row.judged_sha256], ["Size", bytes(one.row.bytes)], ["Kind", one.row.kind],
+      ["Faces judged", one.row.faces], ["Model", one.row.model], ["Notes", (one.row.notes ?? []).join(" ")]];
+    for (const [term, fact] of facts) {
+      if (fact !== undefined && fact !== null && fact !== "") list.append(make("dt", term), make("dd", String(fact)));
+    }
+    more.append(make("summary", "details"), list);
+    const cell = make("td", undefined, "c-source");
+    cell.append(link ?? shown, more);
+    return cell;
+  }
+
+  function line(one) {
+    const row = make("tr"), verdict = make("td", undefined, "c-standing"), hash = make("td", undefined, "c-sha256");
+    verdict.append(make("span", words[one.row.standing], `badge ${one.row.standing}`));
+    hash.append(make("code", (one.row.sha256 ?? "–").slice(0, 12)));
+    row.append(verdict, make("td", one.row.p_fake === null ? "–" : one.row.p_fake.toFixed(3), "c-p_fake"), name(one),
+      make("td", one.why, "c-reason"), make("td", String(one.row.faces), "c-faces"),
+      make("td", bytes(one.row.bytes), "c-bytes"), hash);
+    return row;
+  }
+
+  function show() {
+    const size = $("size").value === "all" ? Math.max(chosen.length, 1) : Number($("size").value);
+    const pages = Math.max(1, Math.ceil(chosen.length / size));
+    page = Math.min(page, pages - 1);
+    const from = page * size, some = chosen.slice(from, from + size);
+    body.replaceChildren(...some.map(line));
+    const n = (x) => x.toLocaleString("en");
+    const part = chosen.length === items.length ? `${n(items.length)} files` : `${n(chosen.length)} of ${n(items.length)} files`;
+    $("count").textContent = some.length ? `${part}, rows ${n(from + 1)} to ${n(from + some.length)}` : `${part}: nothing fits`;
+    $("page").textContent = `Page ${n(page + 1)} of ${n(pages)}`;
+    $("back").disabled = page === 0;
+    $("next").disabled = page === pages - 1;
+    $("pages").hidden = pages === 1;
+  }
+
+  function choose() {
+    const text = $("find").value.trim().toLowerCase(), which = $("which").value;
+    const least = $("least").value === "" ? -1 : Number($("least").value);
+    const of = value[sortKey], sign = falling ? -1 : 1;
+    chosen = items.filter((one) => (!which || one.row.standing === which) && (!text || one.text.includes(text)) && (one.row.p_fake ?? -1) >= least);
+    chosen.sort((a, b) => {
+      const x = of(a), y = of(b);
+      const order = typeof x === "string" ? byText(x, y) : x - y;
+      if (order) return sign * order;
+      return sortKey === "p_fake" ? a.place - b.place : value.p_fake(b) - value.p_fake(a) || a.place - b.place;
+    });
+    page = 0;
+    show();
+  }
+
+  for (const head of $("table").tHead.rows[0].cells) {
+    const key = head.dataset.key, button = make("button", head.textContent);
+    button.type = "button";
+    head.replaceChildren(button);
+    button.addEventListener("click", () => {
+      falling = key === sortKey ? !falling : !["source", "reason", "sha256"].includes(key);
+      sortKey = key;
+      for (const other of $("table").tHead.rows[0].cells) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", falling ? "descending" : "ascending");
+      choose();
+    });
+  }
+  $("tools").addEventListener("submit", (event) => event.preventDefault());
+  let waiting = 0;
+  $("find").addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(choose, 120); });
+  for (const id of ["which", "least"]) $(id).addEventListener("input", choose);
+  $("size").addEventListener("input", () => { page = 0; show(); });
+  $("back").addEventListener("click", () => { page -= 1; show(); });
+  $("next").addEventListener("click", () => { page += 1; show(); });
+  // What a browser kept in the fields over a reload must be in force, so that shown and set agree.
+  $("tools").hidden = items.length < 2;
+  choose();
+})();
