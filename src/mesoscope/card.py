@@ -13,7 +13,15 @@ from mesoscope.errors import ModelError, OptionError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Calibration", "Guard", "Json", "ModelCard", "OperatingPoint", "Thresholds"]
+__all__ = [
+    "Aggregation",
+    "Calibration",
+    "Guard",
+    "Json",
+    "ModelCard",
+    "OperatingPoint",
+    "Thresholds",
+]
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -78,6 +86,30 @@ class Guard:
 
 
 @dataclass(frozen=True, slots=True)
+class Aggregation:
+    """How the scores of one person's frames become one, see :func:`mesoscope.judge.person_of`.
+
+    Attributes:
+        rule: ``trimmed_mean``: of ``p_fake``, without the highest and the lowest ones.
+        trim: Share of the frames that is left out at each end, rounded down.
+        min_frames: Persons seen in fewer frames are not judged: ``few_frames``.
+    """
+
+    rule: str = "trimmed_mean"
+    trim: float = 0.2
+    min_frames: int = 3
+
+    def __post_init__(self) -> None:
+        if self.rule != "trimmed_mean":
+            raise ModelError(f"unknown aggregation rule {self.rule!r}: update mesoscope")
+        if not (0 <= self.trim < 0.5 and self.min_frames >= 1):
+            raise ModelError(
+                "an aggregation needs trim in 0..0.5 and min_frames of at least 1, got "
+                f"{self.trim} and {self.min_frames}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class OperatingPoint:
     """A threshold for a wanted false-positive rate, with what was counted at it.
 
@@ -128,6 +160,7 @@ class ModelCard:
             ``crop_margin`` is for pictures that are faces as they are.
         operating_points: Thresholds for false-positive rates, the highest rate first; those rates
             that the validation reals support.
+        aggregation: How a clip's frames become one score a person.
         training_data: In words: what it saw.
         metrics: What was measured, with conditions.
         recipe_sha256: Digest of the resolved recipe, empty for imported weights.
@@ -166,6 +199,7 @@ class ModelCard:
     guard: Guard | None = None
     operating_points: tuple[OperatingPoint, ...] = ()
     face_margin: float = 1.3
+    aggregation: Aggregation = field(default_factory=Aggregation)
 
     def __post_init__(self) -> None:
         sizes = (self.input_px, self.crop_margin, self.face_margin)
@@ -226,6 +260,7 @@ class ModelCard:
             data["calibration"] = Calibration(**data["calibration"])
             data["thresholds"] = Thresholds(**data["thresholds"])
             data["self_check"] = tuple(data["self_check"])
+            data["aggregation"] = Aggregation(**data.get("aggregation", {}))
             if data.get("guard") is not None:
                 data["guard"] = Guard(**data["guard"])
             data["operating_points"] = tuple(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from mesoscope.types import Person
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mesoscope.card import Aggregation
     from mesoscope.types import FaceScore, Guard, Label, Thresholds
 
 
@@ -44,8 +47,104 @@ def judge(
     """
     if not faces:
         return Judgement(None, None, "face_too_small" if skipped else "no_face")
-    strange = [face.p_fake for face in faces if is_unfamiliar(face, guard)]
-    known = [face.p_fake for face in faces if not is_unfamiliar(face, guard)]
+    return _decide(
+        [face.p_fake for face in faces if not is_unfamiliar(face, guard)],
+        [face.p_fake for face in faces if is_unfamiliar(face, guard)],
+        thresholds,
+    )
+
+
+def judge_clip(
+    faces: Sequence[FaceScore],
+    thresholds: Thresholds,
+    aggregation: Aggregation,
+    *,
+    guard: Guard | None = None,
+    skipped: int = 0,
+) -> tuple[Judgement, tuple[Person, ...]]:
+    """Judge a clip by one of its persons, chosen as :func:`judge` chooses among faces.
+
+    Persons seen in too few frames do not decide, whatever they score, as long as another person
+    was seen in enough: a finder's mistake stands in a frame or two.
+
+    Args:
+        faces: Scored faces of all frames; ``person`` says whose.
+        thresholds: As of :func:`judge`, for persons.
+        aggregation: The card's rule, and how many frames a person needs.
+        guard: As of :func:`judge`.
+        skipped: Faces that were found and are too small to be scored.
+
+    Returns:
+        The clip's judgement, with reasons as of :func:`judge` or ``few_frames``, whose label is
+        ``None``; and the persons in the order of their numbers.
+    """
+    if not faces:
+        return judge(faces, thresholds, skipped=skipped), ()
+    numbers = sorted({face.person for face in faces})
+    persons = tuple(
+        person_of([f for f in faces if f.person == n], thresholds, aggregation, guard=guard)
+        for n in numbers
+    )
+    seen = [person for person in persons if person.reason != "few_frames"]
+    if not seen:
+        return Judgement(None, max(_score(p) for p in persons), "few_frames"), persons
+    known = [_score(person) for person in seen if person.reason != "unfamiliar"]
+    strange = [_score(person) for person in seen if person.reason == "unfamiliar"]
+    return _decide(known, strange, thresholds), persons
+
+
+def person_of(
+    faces: Sequence[FaceScore],
+    thresholds: Thresholds,
+    aggregation: Aggregation,
+    *,
+    guard: Guard | None = None,
+) -> Person:
+    """One person's frames as one score.
+
+    The score is the mean of ``p_fake`` over the frames whose face is familiar, without the share
+    ``trim`` of them at each end: a blink or a blur does not tip it. Where fewer than half of the
+    frames, or fewer than ``min_frames``, are familiar, the person is unfamiliar, and the mean goes
+    over all frames.
+
+    Args:
+        faces: Scored faces of this person, at least one.
+        thresholds: Fake from the upper one on, real below the lower one.
+        aggregation: The card's rule.
+        guard: Says when a face is unfamiliar; ``None`` takes every face as familiar.
+    """
+    scores = [face.p_fake for face in faces]
+    familiar = [face.p_fake for face in faces if not is_unfamiliar(face, guard)]
+    times = [face.time_s or 0.0 for face in faces]
+    if len(scores) < aggregation.min_frames:
+        told = Judgement(None, _trimmed_mean(scores, aggregation.trim), "few_frames")
+    elif len(familiar) < max(aggregation.min_frames, len(scores) / 2):
+        told = _decide([], [_trimmed_mean(scores, aggregation.trim)], thresholds)
+    else:
+        told = _decide([_trimmed_mean(familiar, aggregation.trim)], [], thresholds)
+    return Person(
+        number=faces[0].person,
+        label=told.label,
+        p_fake=told.p_fake,
+        frames=len(faces),
+        first_s=min(times),
+        last_s=max(times),
+        reason=told.reason,
+    )
+
+
+def _trimmed_mean(values: Sequence[float], trim: float) -> float:
+    cut = int(trim * len(values))
+    kept = sorted(values)[cut : len(values) - cut]
+    return min(max(sum(kept) / len(kept), 0.0), 1.0)  # a sum of ones may round to above one
+
+
+def _score(person: Person) -> float:
+    return person.p_fake or 0.0
+
+
+def _decide(known: Sequence[float], strange: Sequence[float], thresholds: Thresholds) -> Judgement:
+    """The deciding score of familiar and of unfamiliar faces, at least one of both together."""
     if known and max(known) >= thresholds.fake_above:
         return Judgement("fake", max(known), None)
     if strange:

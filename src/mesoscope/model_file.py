@@ -22,7 +22,10 @@ from mesoscope.types import ModelCard
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mesoscope.card import Aggregation
     from mesoscope.types import Calibration, Guard, OperatingPoint, Thresholds
+
+    _Part = ModelCard | Calibration | Thresholds | Aggregation | OperatingPoint | Guard
 
 __all__ = [
     *("CARD_KEY", "file_sha256", "find_model", "graph_sha256", "model_id", "read_card"),
@@ -264,8 +267,8 @@ def _card(value: bytes, path: Path) -> ModelCard:
 
 def _validate(card: ModelCard) -> None:
     """Hold every value of a card against its annotation: JSON has no types."""
-    parts: list[ModelCard | Calibration | Thresholds | OperatingPoint | Guard] = [card]
-    parts += [card.calibration, card.thresholds, *card.operating_points]
+    parts: list[_Part] = [card, card.calibration, card.thresholds, card.aggregation]
+    parts += card.operating_points
     for owner in parts if card.guard is None else [*parts, card.guard]:
         for field in dataclasses.fields(owner):
             value = getattr(owner, field.name)
