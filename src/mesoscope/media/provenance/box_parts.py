@@ -1,0 +1,244 @@
+"""Files made of boxes (ISO/IEC 14496-12), read by seeking: MP4, MOV, HEIF, AVIF, JPEG XL."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from mesoscope.media.provenance.parts import LARGEST_TEXT, decode_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mesoscope.media.provenance.parts import Parts
+
+_MOST_BOXES = 20_000
+_DEEPEST = 8
+_LARGEST = 16 << 20  # bytes of one part
+_C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_SINCE_1904_S = 2_082_844_800
+_OPENED = frozenset((b"moov", b"udta", b"ilst", b"trak", b"mdia"))
+_TAGS = {
+    b"\xa9too": "Encoder", b"\xa9swr": "Software", b"\xa9mak": "Make", b"\xa9mod": "Model",
+    b"\xa9cmt": "Comment", b"\xa9des": "Description", b"\xa9xyz": "Place",
+    b"\xa9day": "Creation date", b"desc": "Description",
+}  # fmt: skip
+_KEYS = {
+    "com.apple.quicktime.make": "Make",
+    "com.apple.quicktime.model": "Model",
+    "com.apple.quicktime.software": "Software",
+    "com.apple.quicktime.creationdate": "Creation date",
+    "com.apple.quicktime.location.ISO6709": "Place",
+    "com.apple.quicktime.comment": "Comment",
+    "com.apple.quicktime.description": "Description",
+    "com.android.manufacturer": "Make",
+    "com.android.model": "Model",
+    "comment": "Comment",
+    "prompt": "prompt",
+    "workflow": "workflow",
+}
+
+
+@dataclass(slots=True)
+class _Box:
+    name: bytes
+    body: int
+    end: int
+
+
+class _Walk:
+    """One walk over a file's boxes, bounded in number and depth."""
+
+    def __init__(self, file: BinaryIO, parts: Parts, where: str) -> None:
+        self.file, self.parts, self.where = file, parts, where
+        self.left = _MOST_BOXES
+        self.size = file.seek(0, 2)
+        self.keys: list[str] = []
+
+    def bytes_of(self, start: int, end: int, most: int = _LARGEST) -> bytes:
+        self.file.seek(start)
+        return self.file.read(max(0, min(end - start, most)))
+
+    def boxes(self, at: int, end: int) -> Iterator[_Box]:
+        while at + 8 <= end:
+            self.left -= 1
+            if self.left < 0:
+                return
+            head = self.bytes_of(at, at + 16)
+            if len(head) < 8:
+                return
+            length, name = struct.unpack_from(">I4s", head)
+            body = at + 8
+            if length == 1 and len(head) == 16:
+                length, body = struct.unpack_from(">Q", head, 8)[0], at + 16
+            elif length == 0:
+                length = end - at
+            if length < body - at or at + length > end:
+                if end == self.size:
+                    self.parts.damaged(
+                        self.where, decode_text(name), "the file is shorter than this part says"
+                    )
+                return
+            yield _Box(name, body, at + length)
+            at += length
+
+    def visit(self, at: int, end: int, depth: int = 0) -> None:
+        for box in self.boxes(at, end):
+            if box.name in _OPENED and depth < _DEEPEST:
+                self.visit(box.body, box.end, depth + 1)
+            elif box.name == b"meta" and depth < _DEEPEST:
+                self.meta(box, depth)
+            else:
+                self.leaf(box)
+
+    def leaf(self, box: _Box) -> None:
+        parts = self.parts
+        if box.name == b"uuid":
+            self.uuid(box)
+        elif box.name in (b"XMP_", b"xml "):
+            parts.xmp.append(self.bytes_of(box.body, box.end))
+        elif box.name == b"Exif":  # JPEG XL: an offset, then the TIFF structure
+            self.exif(self.bytes_of(box.body, box.end))
+        elif box.name == b"jumb" and b"c2pa" in self.bytes_of(box.body, box.body + 64):
+            parts.c2pa = f"{self.where} jumb"
+        elif box.name == b"mvhd":
+            self.times(self.bytes_of(box.body, box.body + 20))
+        elif box.name in _TAGS:
+            self.tag(_TAGS[box.name], box)
+        elif self.keys:  # boxes of numbers instead of names
+            number = int.from_bytes(box.name, "big") - 1
+            key = self.keys[number] if 0 <= number < len(self.keys) else ""
+            if key in _KEYS:
+                self.tag(_KEYS[key], box)
+
+    def uuid(self, box: _Box) -> None:
+        kind = self.bytes_of(box.body, box.body + 16)
+        if kind == _C2PA:
+            self.parts.c2pa = f"{self.where} uuid"
+        elif kind == _XMP:
+            self.parts.xmp.append(self.bytes_of(box.body + 16, box.end))
+
+    def tag(self, key: str, box: _Box) -> None:
+        """A text, as iTunes' ``data`` box or as QuickTime's length, language and text."""
+        body = self.bytes_of(box.body, box.end, LARGEST_TEXT)
+        if body[4:8] == b"data":
+            text = body[16 : int.from_bytes(body[:4], "big")]
+        else:
+            text = body[4 : 4 + int.from_bytes(body[:2], "big")]
+        self.parts.add_text(self.where, key, decode_text(text))
+
+    def times(self, body: bytes) -> None:
+        """Of the movie header; 0 where a program did not care."""
+        form = ">QQ" if body[:1] == b"\1" else ">II"
+        if len(body) < 4 + struct.calcsize(form):
+            self.parts.damaged(self.where, "mvhd", "it is too short for what it should hold")
+            return
+        created, modified = struct.unpack_from(form, body, 4)
+        for name, seconds in (("created", created), ("modified", modified)):
+            if seconds:
+                self.parts.times.append((name, float(seconds - _SINCE_1904_S)))
+
+    def exif(self, body: bytes) -> None:
+        start = 4 + int.from_bytes(body[:4], "big")
+        self.parts.exif.append(body[start:].removeprefix(b"Exif\0\0"))
+
+    def meta(self, box: _Box, depth: int) -> None:
+        """Of a clip: keys and values; of a picture: items and where they lie."""
+        # QuickTime's has no version and flags before its boxes.
+        plain = self.bytes_of(box.body + 4, box.body + 8) in (b"hdlr", b"keys", b"ilst")
+        inner = list(self.boxes(box.body + (0 if plain else 4), box.end))
+        by_name = {b.name: b for b in inner}
+        if b"keys" in by_name:
+            self.keys = _names(self.bytes_of(by_name[b"keys"].body, by_name[b"keys"].end))
+        if b"iinf" in by_name and b"iloc" in by_name:
+            self.items(by_name)
+        for part in inner:
+            if part.name == b"ilst":
+                self.visit(part.body, part.end, depth + 1)
+            elif part.name in (b"uuid", b"xml "):
+                self.leaf(part)
+        self.keys = []
+
+    def items(self, by_name: dict[bytes, _Box]) -> None:
+        """EXIF and XMP of HEIF and AVIF: found by their item's type, read where it lies."""
+        info, place = by_name[b"iinf"], by_name[b"iloc"]
+        version = self.bytes_of(info.body, info.body + 1)
+        first = info.body + (6 if version == b"\0" else 8)
+        wanted = {}
+        for entry in self.boxes(first, info.end):
+            body = self.bytes_of(entry.body, entry.end, 256)
+            wide = body[:1] == b"\3"
+            kind = body[10:14] if wide else body[8:12]
+            number = int.from_bytes(body[4:8] if wide else body[4:6], "big")
+            if kind == b"Exif" or (kind == b"mime" and b"application/rdf+xml" in body):
+                wanted[number] = kind
+        idat = by_name.get(b"idat")
+        try:
+            spots = _locations(self.bytes_of(place.body, place.end))
+        except (struct.error, IndexError):
+            self.parts.damaged(self.where, "iloc", "it is too short for what it should hold")
+            return
+        for number, kind in wanted.items():
+            raw = b""
+            for inside, start, length in spots.get(number, ()):
+                at = start + (idat.body if inside and idat else 0)
+                raw += self.bytes_of(at, min(at + length, self.size))
+            if kind == b"Exif":
+                self.exif(raw)
+            elif raw:
+                self.parts.xmp.append(raw)
+
+
+def _names(body: bytes) -> list[str]:
+    """The ``keys`` box of QuickTime's metadata."""
+    names: list[str] = []
+    at = 8
+    while at + 8 <= len(body) and len(names) < 1000:
+        length = int.from_bytes(body[at : at + 4], "big")
+        if length < 8:
+            break
+        names.append(decode_text(body[at + 8 : at + length]))
+        at += length
+    return names
+
+
+def _locations(body: bytes) -> dict[int, list[tuple[bool, int, int]]]:
+    """The ``iloc`` box: item → extents as (within idat, offset, length)."""
+    version, sizes = body[0], struct.unpack_from(">H", body, 4)[0]
+    wide = version == 2
+    offset_size, length_size = sizes >> 12, sizes >> 8 & 15
+    base_size, index_size = sizes >> 4 & 15, (sizes & 15 if version else 0)
+    at = 6
+    spots: dict[int, list[tuple[bool, int, int]]] = {}
+
+    def number(size: int) -> int:
+        nonlocal at
+        if at + size > len(body):
+            raise IndexError
+        at += size
+        return int.from_bytes(body[at - size : at], "big")
+
+    for _ in range(min(number(4 if wide else 2), 10_000)):
+        item = number(4 if wide else 2)
+        inside = bool(version and number(2) & 15 == 1)
+        number(2)  # data reference
+        base = number(base_size)
+        for _extent in range(number(2)):
+            number(index_size)
+            offset, length = number(offset_size), number(length_size)
+            spots.setdefault(item, []).append((inside, base + offset, length))
+    return spots
+
+
+def read_boxes(file: BinaryIO, parts: Parts, where: str) -> None:
+    """Walk the boxes of a file into ``parts``.
+
+    Args:
+        file: Open for reading and seeking.
+        parts: Where to.
+        where: What to call the container in findings, as ``MP4``.
+    """
+    walk = _Walk(file, parts, where)
+    walk.visit(0, walk.size)

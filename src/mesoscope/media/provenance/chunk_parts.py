@@ -1,0 +1,173 @@
+"""Files made of chunks: PNG, WebP, AVI and GIF."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import zlib
+from typing import TYPE_CHECKING
+
+from mesoscope.media.provenance.parts import LARGEST_TEXT, decode_text
+
+if TYPE_CHECKING:
+    from mesoscope.media.provenance.parts import Parts
+
+_XMP_KEY = "XML:com.adobe.xmp"
+_GIF_XMP = b"XMP DataXMP"
+_AVI_INFO = {b"ISFT": "Software", b"ICRD": "Creation date", b"ICMT": "Comment"}
+
+
+def read_png(data: bytes, parts: Parts) -> None:
+    """Walk a PNG's chunks (PNG specification, third edition, 5.3) into ``parts``."""
+    at = 8
+    while at + 12 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, at)
+        body = data[at + 8 : at + 8 + length]
+        if len(body) != length or at + 12 + length > len(data):
+            parts.damaged("PNG", "chunks", "the file ends before the picture does")
+            return
+        if name == b"IHDR" and length >= 8:
+            width, height = struct.unpack_from(">II", body)
+            parts.size = (width, height)
+        elif name not in (b"IDAT", b"fdAT"):  # the decoder checks those itself
+            _png_chunk(name, body, parts)
+            (crc,) = struct.unpack_from(">I", data, at + 8 + length)
+            if zlib.crc32(body, zlib.crc32(name)) != crc:
+                parts.damaged("PNG", decode_text(name), "its checksum is wrong")
+        at += 12 + length
+        if name == b"IEND":
+            return
+    parts.damaged("PNG", "chunks", "the file ends before the picture does")
+
+
+def _png_chunk(name: bytes, body: bytes, parts: Parts) -> None:
+    if name == b"eXIf":
+        parts.exif.append(body)
+    elif name == b"caBX":
+        parts.c2pa = "PNG caBX"
+    elif name in (b"tEXt", b"zTXt", b"iTXt"):
+        try:
+            key, value = _png_text(name, body)
+        except (ValueError, IndexError, zlib.error):
+            parts.damaged("PNG", decode_text(name), "its text cannot be unpacked")
+            return
+        if key == _XMP_KEY:
+            parts.xmp.append(value)
+        elif key.startswith("Raw profile type "):
+            _raw_profile(key, value, parts)
+        else:
+            # iTXt is UTF-8 and the others Latin-1, but many programs write UTF-8 all the same.
+            parts.add_text("PNG text", key, decode_text(value))
+
+
+def _png_text(name: bytes, body: bytes) -> tuple[str, bytes]:
+    raw, _, rest = body.partition(b"\0")
+    key = raw[:80].decode("latin-1")
+    if name == b"tEXt":
+        return key, rest
+    if name == b"zTXt":
+        return key, _unpack(rest[1:])
+    packed = rest[0]
+    _language, _, rest = rest[2:].partition(b"\0")
+    _translated, _, rest = rest.partition(b"\0")
+    return key, _unpack(rest) if packed else rest
+
+
+def _unpack(packed: bytes) -> bytes:
+    """Inflate no more than a text may hold: a few bytes could become gigabytes."""
+    return zlib.decompressobj().decompress(packed, 4 * LARGEST_TEXT)
+
+
+def _raw_profile(key: str, value: bytes, parts: Parts) -> None:
+    """EXIF, IPTC and XMP as hexadecimal text, the way of ImageMagick."""
+    try:
+        _name, _length, digits = value.strip().split(b"\n", 2)
+        raw = bytes.fromhex(digits.decode("ascii"))
+    except (ValueError, UnicodeDecodeError):
+        parts.damaged("PNG text", key, "it is not the hexadecimal text that it should be")
+        return
+    form = key.rsplit(" ", 1)[-1].lower()
+    if form in ("exif", "app1") and raw.startswith(b"Exif\0\0"):
+        parts.exif.append(raw[6:])
+    elif form == "xmp":
+        parts.xmp.append(raw)
+    elif form in ("iptc", "8bim"):
+        (parts.resources if raw.startswith(b"8BIM") else parts.iptc).append(raw)
+
+
+def read_riff(data: bytes, parts: Parts) -> None:
+    """Walk the chunks of a WebP (RFC 9649) or an AVI into ``parts``."""
+    end = min(len(data), 8 + int.from_bytes(data[4:8], "little"))
+    if end < 8 + int.from_bytes(data[4:8], "little"):
+        parts.damaged("RIFF", "size", "the file is shorter than its header says")
+    _riff(data, 12, end, parts)
+
+
+def _riff(data: bytes, at: int, end: int, parts: Parts, depth: int = 0) -> None:
+    while at + 8 <= end:
+        name, length = struct.unpack_from("<4sI", data, at)
+        body_end = min(at + 8 + length, end)
+        if name == b"LIST" and depth < 4:
+            if data[at + 8 : at + 12] != b"movi":
+                _riff(data, at + 12, body_end, parts, depth + 1)
+        elif name in (b"EXIF", b"XMP ", b"C2PA", *_AVI_INFO):
+            body = data[at + 8 : body_end]
+            if name == b"EXIF":
+                parts.exif.append(body.removeprefix(b"Exif\0\0"))
+            elif name == b"XMP ":
+                parts.xmp.append(body)
+            elif name == b"C2PA":
+                parts.c2pa = "RIFF C2PA"
+            else:
+                parts.add_text("AVI", _AVI_INFO[name], decode_text(body))
+        at += 8 + length + (length & 1)
+
+
+def read_gif(data: bytes, parts: Parts) -> None:
+    """Walk the extensions of a GIF (GIF89a, sections 23 to 26) into ``parts``."""
+    with contextlib.suppress(IndexError):
+        flags = data[10]
+        parts.size = struct.unpack_from("<HH", data, 6) if len(data) >= 10 else None
+        at = 13 + _colours(flags)
+        while data[at] != 0x3B:
+            if data[at] == 0x2C:  # a picture: its own colours, then its pixels
+                at = _skip(data, at + 11 + _colours(data[at + 9]))
+            elif data[at] == 0x21:
+                at = _extension(data, at, parts)
+            else:
+                break
+        else:
+            return
+    parts.damaged("GIF", "blocks", "the file ends before the picture does")
+
+
+def _colours(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _skip(data: bytes, at: int) -> int:
+    while data[at]:
+        at += 1 + data[at]
+    return at + 1
+
+
+def _extension(data: bytes, at: int, parts: Parts) -> int:
+    label, first = data[at + 1], at + 2
+    end = _skip(data, first)
+    application = data[first + 1 : first + 12]
+    if label == 0xFE:
+        parts.add_text("GIF", "Comment", decode_text(_blocks(data, first)))
+    elif label == 0xFF and application == _GIF_XMP:
+        packet = data[first + 12 : end]
+        parts.xmp.append(packet[: packet.rfind(b">") + 1])  # behind it stand 258 magic bytes
+    elif label == 0xFF and application.startswith(b"C2PA_GIF"):
+        parts.c2pa = "GIF C2PA"
+    return end
+
+
+def _blocks(data: bytes, at: int) -> bytes:
+    text = bytearray()
+    while data[at] and len(text) < LARGEST_TEXT:
+        text += data[at + 1 : at + 1 + data[at]]
+        at += 1 + data[at]
+    return bytes(text)

@@ -1,0 +1,212 @@
+"""Content Credentials: C2PA manifests and whether they hold, by the ``c2pa`` extra, offline."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from mesoscope.media.provenance.finding import Finding
+from mesoscope.media.provenance.source_types import source_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_WHERE = "C2PA"
+INSTALL = "pip install 'mesoscope[c2pa]'"
+_FORMATS = {
+    "jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "gif": "image/gif",
+    "tiff": "image/tiff", "avif": "image/avif", "heif": "image/heif", "video": "video/mp4",
+}  # fmt: skip
+_MOST_TOLD = 6
+_NOT_ASKED = ("signingCredential.untrusted", "timeStamp.untrusted")
+# Codes of the C2PA specification, 15.2. The rest are shown with the library's own words.
+_REASONS = {
+    "signingCredential.untrusted": "the signer is not among those that you trust",
+    "signingCredential.expired": "the signer's certificate had expired",
+    "signingCredential.invalid": "the signer's certificate is not fit for signing",
+    "signingCredential.revoked": "the signer's certificate was revoked",
+    "claimSignature.mismatch": "the signature does not belong to this manifest",
+    "claimSignature.missing": "the manifest is not signed",
+    "claimSignature.outsideValidity": "it was signed outside the certificate's time",
+    "assertion.dataHash.mismatch": "the file was changed after it was signed",
+    "assertion.bmffHash.mismatch": "the file was changed after it was signed",
+    "assertion.boxesHash.mismatch": "the file was changed after it was signed",
+    "assertion.hashedURI.mismatch": "the manifest itself was changed after it was signed",
+    "assertion.missing": "a part of the manifest is missing",
+    "claim.missing": "the claim is missing",
+    "timeStamp.untrusted": "the time stamp's signer is not among those that you trust",
+    "timeStamp.mismatch": "the time stamp does not belong to this manifest",
+}
+_TRUSTED = (
+    "The manifest is whole, belongs to this file, and was signed by one that you trust. It shows "
+    "who vouches for the file and that it was not changed since; whether what they say is true "
+    "depends on them."
+)
+_VALID = (
+    "The manifest is whole and belongs to this file, which was not changed since it was signed. "
+    "Who the signer is {}: anyone can make a certificate of any name."
+)
+_INVALID = (
+    "The manifest does not hold for this file as it is now: believe nothing that it says. Any save "
+    "by a program that does not know C2PA does this; forging does it, too."
+)
+
+
+def credentials(
+    file: BinaryIO, kind: str, place: str, *, trust_anchors: str | None = None
+) -> list[Finding]:
+    """Findings about the C2PA manifest of a file, read without any network.
+
+    Args:
+        file: The file, at its start.
+        kind: The kind of file, as ``jpeg``.
+        place: Where in the file a manifest was seen, as ``JPEG APP11``.
+        trust_anchors: Certificates in PEM that signers are checked against.
+    """
+    try:
+        import c2pa
+    except ImportError:
+        return [
+            Finding(
+                "credentials", "manifest", "present, not read", place,
+                "The file carries Content Credentials: a signed statement of how it was made. To "
+                f"read and check it: {INSTALL}",
+                "hint",
+            )
+        ]  # fmt: skip
+    try:
+        context = c2pa.Context.from_dict(_settings(trust_anchors))
+        with c2pa.Reader(_FORMATS.get(kind), file, context=context) as reader:
+            store = json.loads(reader.json())
+        return _store(store, checked=trust_anchors is not None)
+    except (c2pa.C2paError, ValueError, TypeError, KeyError, AttributeError) as error:
+        why = " ".join(str(error).split()) or type(error).__name__
+        return [
+            Finding(
+                "credentials", "manifest", f"cannot be read: {why}", place,
+                "The file carries Content Credentials that are damaged, so they vouch for nothing.",
+                "strong",
+            )
+        ]  # fmt: skip
+
+
+def _settings(trust_anchors: str | None) -> dict[str, Any]:
+    """No network, whatever the file asks for; trust only those that the caller names."""
+    settings: dict[str, Any] = {
+        "verify": {
+            "verify_after_reading": True,
+            "verify_trust": True,
+            "ocsp_fetch": False,
+            "remote_manifest_fetch": False,
+        },
+        "core": {"allowed_network_hosts": []},
+    }
+    if trust_anchors is not None:
+        settings["trust"] = {"trust_anchors": trust_anchors}
+    return settings
+
+
+def _store(store: dict[str, Any], *, checked: bool) -> list[Finding]:
+    """The findings of what the library tells of a manifest store."""
+    state = str(store.get("validation_state"))
+    found = [_validation(state, store, checked=checked)]
+    manifest = store.get("manifests", {}).get(store.get("active_manifest"), {})
+    held = "" if state != "Invalid" else " The manifest does not hold, so this is no evidence."
+    found += [
+        Finding(
+            "credentials", field, value, _WHERE, f"{says}{held}"
+        )
+        for field, value, says in _told(manifest)
+        if value
+    ]  # fmt: skip
+    for code in dict.fromkeys(_source_types(manifest)):
+        finding = source_type(code, "digitalSourceType", _WHERE)
+        if held:
+            finding = Finding(
+                "source_type", finding.field, finding.value, _WHERE, f"{finding.meaning}{held}",
+                "hint",
+            )  # fmt: skip
+        found.append(finding)
+    return found
+
+
+def _validation(state: str, store: dict[str, Any], *, checked: bool) -> Finding:
+    """The library's state, with its reasons."""
+    failures = [
+        _REASONS.get(str(item.get("code")), f"{item.get('code')}: {item.get('explanation')}")
+        for item in store.get("validation_status") or ()
+        # Without a list to check against, every signer is unknown: the meaning says so.
+        if checked or item.get("code") not in _NOT_ASKED
+    ]
+    value = "; ".join([state, *dict.fromkeys(failures)])
+    meaning = {
+        "Trusted": _TRUSTED,
+        "Valid": _VALID.format("is not on your list" if checked else "was not checked: no list of "
+                               "trusted signers was given"),
+        "Invalid": _INVALID,
+    }.get(state, "A state that is not known here.")  # fmt: skip
+    return Finding("credentials", "validation state", value, _WHERE, meaning, "strong")
+
+
+def _told(manifest: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
+    """What the manifest says: field, value, meaning."""
+    signature = manifest.get("signature_info") or {}
+    signer = ", ".join(
+        str(signature[key]) for key in ("common_name", "issuer") if signature.get(key)
+    )
+    when = f", on {signature['time']}" if signature.get("time") else ""
+    yield (
+        "signer",
+        f"{signer}{when}" if signer else "",
+        "The name in the certificate that the manifest was signed with.",
+    )
+    makers = manifest.get("claim_generator_info") or []
+    names = [f"{m.get('name', '')} {m.get('version', '')}".strip() for m in makers]
+    yield (
+        "claim generator",
+        ", ".join(names) or str(manifest.get("claim_generator") or ""),
+        "The program or camera that wrote the manifest.",
+    )
+    actions = [_action(action) for action in _actions(manifest)]
+    yield (
+        "actions",
+        ", ".join(actions[:_MOST_TOLD]) + (" …" if len(actions) > _MOST_TOLD else ""),
+        "What the signer says was done to the file, in order.",
+    )
+    ingredients = [
+        str(item.get("title") or "untitled") for item in manifest.get("ingredients") or ()
+    ]
+    yield (
+        "ingredients",
+        ", ".join(ingredients[:_MOST_TOLD]),
+        "Files that this one was made from, as the signer says.",
+    )
+
+
+def _actions(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        action
+        for assertion in manifest.get("assertions") or ()
+        if str(assertion.get("label", "")).startswith("c2pa.actions")
+        for action in assertion.get("data", {}).get("actions") or ()
+        if isinstance(action, dict)
+    ]
+
+
+def _action(action: dict[str, Any]) -> str:
+    name = str(action.get("action", "?")).removeprefix("c2pa.")
+    agent = action.get("softwareAgent")
+    agent = agent.get("name") if isinstance(agent, dict) else agent
+    return f"{name} by {agent}" if agent else name
+
+
+def _source_types(manifest: dict[str, Any]) -> Iterable[str]:
+    for action in _actions(manifest):
+        if action.get("digitalSourceType"):
+            yield str(action["digitalSourceType"])
+    for assertion in manifest.get("assertions") or ():
+        data = assertion.get("data")
+        if isinstance(data, dict):  # IPTC's own statement, as metadata within the manifest
+            for key, value in data.items():
+                if key.lower().endswith(":digitalsourcetype") and isinstance(value, str):
+                    yield value

@@ -1,0 +1,194 @@
+"""How a JPEG was encoded, and what that tells: its quantisation tables, its structure."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from mesoscope.media.provenance.finding import Finding
+from mesoscope.media.provenance.software import program
+
+if TYPE_CHECKING:
+    from mesoscope.media.provenance.parts import JpegFacts
+
+# ITU T.81, tables K.1 and K.2, row by row.
+_LUMINANCE = (
+    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
+    14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
+    18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
+    49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
+)  # fmt: skip
+_CHROMINANCE = (
+    17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99,
+    24, 26, 56, 99, 99, 99, 99, 99, 47, 66, 99, 99, 99, 99, 99, 99,
+    99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,
+    99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,
+)  # fmt: skip
+# The default of mozjpeg for both: N. Robidoux' table, which ImageMagick's forum knows.
+_ROBIDOUX = (
+    16, 16, 16, 18, 25, 37, 56, 85, 16, 17, 20, 27, 34, 40, 53, 75,
+    16, 20, 24, 31, 43, 62, 91, 135, 18, 27, 31, 40, 53, 74, 106, 156,
+    25, 34, 43, 53, 69, 94, 131, 189, 37, 40, 62, 74, 94, 124, 169, 238,
+    56, 53, 91, 106, 131, 169, 226, 311, 85, 75, 135, 156, 189, 238, 311, 418,
+)  # fmt: skip
+_SAMPLINGS = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1"}
+_LEAST_TRAILING = 16  # bytes; a stray line end is no news
+
+
+def encoding(facts: JpegFacts, *, has_camera: bool) -> list[Finding]:
+    """Findings about a JPEG's tables and structure.
+
+    Args:
+        facts: What the walk over the segments noted.
+        has_camera: EXIF names a camera.
+    """
+    found = [_tables(facts)] if facts.table_of else []
+    found += [_structure(facts, has_camera=has_camera)] if facts.sampling else []
+    found += _segments(facts)
+    found += [program(comment, "comment", "JPEG") for comment in facts.comments[:3]]
+    if facts.trailing >= _LEAST_TRAILING:
+        found.append(
+            Finding(
+                "encoding", "data behind the end", f"{facts.trailing} bytes", "JPEG",
+                "Something follows the end of the picture. Telephones put moving pictures, depth "
+                "maps and further pictures there; it can also have been appended later.",
+            )
+        )  # fmt: skip
+    return found
+
+
+def quality(facts: JpegFacts) -> tuple[str, int] | None:
+    """Which known family the tables are of, and at what quality.
+
+    Returns:
+        ``("standard", 75)``, ``("mozjpeg", 75)``, ``("standard luminance", 75)``; ``None`` for
+        tables that are none of these.
+    """
+    tables = [facts.tables.get(number) for number in facts.table_of]
+    if not tables or tables[0] is None:
+        return None
+    luma, chroma = tables[0], tables[1] if len(tables) > 1 else None
+    for q in (_known("luminance").get(luma, 0), _known("robidoux").get(luma, 0)):
+        if not q:
+            continue
+        if q == _known("robidoux").get(luma) != _known("luminance").get(luma):
+            if chroma is None or chroma == luma:
+                return "mozjpeg", q
+        elif chroma is None or _known("chrominance").get(chroma) == q or max(luma) == 1:
+            return "standard", q
+        else:
+            return "standard luminance", q
+    return None
+
+
+@cache
+def _known(which: str) -> dict[tuple[int, ...], int]:
+    """Every table of a family as it stands in files (zigzag), with its quality.
+
+    The scaling is that of the Independent JPEG Group's library: ``jpeg_set_quality``.
+    """
+    base = {"luminance": _LUMINANCE, "chrominance": _CHROMINANCE, "robidoux": _ROBIDOUX}[which]
+    zigzag = _zigzag()
+    known: dict[tuple[int, ...], int] = {}
+    for q in range(100, 0, -1):
+        percent = 5000 // q if q < 50 else 200 - 2 * q
+        for largest in (255, 32767):  # "baseline" tables hold bytes, others 16 bits
+            scaled = [min(max((v * percent + 50) // 100, 1), largest) for v in base]
+            known.setdefault(tuple(scaled[place] for place in zigzag), q)
+    return known
+
+
+def _zigzag() -> list[int]:
+    """The order in which a table's 8 × 8 values are written (T.81, figure A.6)."""
+    places = [(row, column) for row in range(8) for column in range(8)]
+    # Along the diagonals, every other one upwards.
+    places.sort(key=lambda p: (sum(p), p[0] if sum(p) % 2 else p[1]))
+    return [8 * row + column for row, column in places]
+
+
+def _tables(facts: JpegFacts) -> Finding:
+    known = quality(facts)
+    if known is None:
+        mean = _mean(facts)
+        return Finding(
+            "encoding", "quantisation tables", f"not standard ones{mean}", "JPEG",
+            "Tables of their own are usual for cameras, for Adobe's programs and for a few "
+            "websites, so these tables alone do not tell where the file comes from.",
+        )  # fmt: skip
+    family, q = known
+    says = {
+        "standard": "the standard's tables, as the free JPEG library scales them: software of many "
+        "kinds writes them, social networks and telephones too, dedicated cameras seldom.",
+        "mozjpeg": "the tables of mozjpeg, which websites and tools for the web use to make files "
+        "small. Cameras do not write them.",
+        "standard luminance": "the standard's table for brightness with another one for colour.",
+    }[family]
+    return Finding(
+        "encoding", "quantisation tables", f"{family}, quality {q}", "JPEG",
+        f"These are {says} It is the quality of the last save; what came before is not told.",
+    )  # fmt: skip
+
+
+def _mean(facts: JpegFacts) -> str:
+    table = facts.tables.get(facts.table_of[0])
+    return f" (mean step of brightness {sum(table) / 64:.1f})" if table else ""
+
+
+def _structure(facts: JpegFacts, *, has_camera: bool) -> Finding:
+    form = "progressive" if facts.progressive else "baseline"
+    value = f"{form}, {facts.width}×{facts.height}, {_sampling(facts)}"
+    if facts.progressive and has_camera:
+        return Finding(
+            "encoding", "structure", value, "JPEG",
+            "EXIF names a camera, but the file is progressive, which the Exif standard does not "
+            "allow cameras to write: software saved it again and kept the camera's data.",
+            "hint",
+        )  # fmt: skip
+    meaning = (
+        "Progressive files are made by software, mostly for websites."
+        if facts.progressive
+        else "Cameras and most software write it so."
+    )
+    return Finding("encoding", "structure", value, "JPEG", meaning)
+
+
+def _sampling(facts: JpegFacts) -> str:
+    if len(facts.sampling) == 1:
+        return "grey"
+    if len(facts.sampling) == 4:
+        return "four colours (CMYK)"
+    (h, v), *others = facts.sampling
+    if not others or any(not all(o) or h % o[0] or v % o[1] for o in others):
+        return "unusual colour sampling"
+    steps = {(h // o[0], v // o[1]) for o in others}
+    return _SAMPLINGS.get(steps.pop(), "unusual colour sampling") if len(steps) == 1 else "mixed"
+
+
+def _segments(facts: JpegFacts) -> list[Finding]:
+    found = []
+    order = facts.order
+    if "Ducky" in order:
+        found.append(
+            Finding(
+                "software", "APP12", "Ducky", "JPEG",
+                "Photoshop's export for the web leaves this mark. It tells nothing of what was "
+                "changed.",
+                "hint",
+            )
+        )  # fmt: skip
+    if "Adobe" in order:
+        found.append(
+            Finding(
+                "encoding", "APP14", "Adobe", "JPEG",
+                "A mark that Adobe's programs write, and some libraries in their manner.",
+            )
+        )  # fmt: skip
+    if "JFIF" in order and "Exif" in order and order.index("JFIF") < order.index("Exif"):
+        found.append(
+            Finding(
+                "encoding", "order of segments", "JFIF before EXIF", "JPEG",
+                "The Exif standard puts EXIF first, and most cameras do. Software that saves a "
+                "photograph again often begins with JFIF.",
+            )
+        )  # fmt: skip
+    return found

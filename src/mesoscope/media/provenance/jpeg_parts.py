@@ -1,0 +1,167 @@
+"""A JPEG's segments (ITU T.81, annex B): EXIF, XMP, IPTC, C2PA, and how it was encoded."""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import TYPE_CHECKING
+
+from mesoscope.media.provenance.parts import JpegFacts, decode_text
+
+if TYPE_CHECKING:
+    from mesoscope.media.provenance.parts import Parts
+
+_END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # restart markers belong to the scan
+_SOI_EOI_RST = frozenset((0x01, *range(0xD0, 0xDA)))
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
+_EXIF = b"Exif\0"
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_XMP_MORE = b"http://ns.adobe.com/xmp/extension/\0"
+_RESOURCES = b"Photoshop 3.0\0"
+_LARGEST_XMP = 16 << 20
+_NAMES = (
+    (0xE0, b"JFIF\0", "JFIF"),
+    (0xE0, b"JFXX\0", "JFXX"),
+    (0xE1, _EXIF, "Exif"),
+    (0xE1, _XMP, "XMP"),
+    (0xE1, _XMP_MORE, "extended XMP"),
+    (0xE2, b"ICC_PROFILE\0", "ICC profile"),
+    (0xE2, b"MPF\0", "MPF"),
+    (0xEB, b"JP", "JUMBF"),
+    (0xEC, b"Ducky", "Ducky"),
+    (0xED, _RESOURCES, "Photoshop"),
+    (0xEE, b"Adobe", "Adobe"),
+)
+
+
+def read_jpeg(data: bytes, parts: Parts) -> None:
+    """Walk the segments of a JPEG into ``parts``; what is damaged becomes a finding."""
+    facts = parts.jpeg = JpegFacts()
+    resources = bytearray()
+    more: dict[bytes, dict[int, bytes]] = {}
+    at = 2
+    while True:
+        at = _next_marker(data, at)
+        if at < 0 or at + 2 > len(data):
+            parts.damaged("JPEG", "segments", "the file ends before the picture does")
+            break
+        marker = data[at + 1]
+        if marker == 0xD9:
+            facts.trailing = len(data[at + 2 :].rstrip(b"\0"))
+            break
+        if marker in _SOI_EOI_RST:
+            at += 2
+            continue
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        body = data[at + 4 : at + 2 + length]
+        if length < 2 or len(body) != length - 2:
+            parts.damaged("JPEG", f"segment {marker:#04x}", "its length leads beyond the file")
+            break
+        try:
+            _segment(marker, body, facts, parts, resources, more)
+        except (struct.error, IndexError, ValueError):
+            parts.damaged(
+                "JPEG", f"segment {marker:#04x}", "it is too short for what it should hold"
+            )
+        at += 2 + length
+        if marker == 0xDA:
+            found = _END_OF_SCAN.search(data, at)
+            at = found.start() if found else -1
+    if resources:
+        parts.resources.append(bytes(resources))
+    _join_xmp(more, parts)
+    parts.size = (facts.width, facts.height) if facts.width else None
+
+
+def _next_marker(data: bytes, at: int) -> int:
+    """Skip fill bytes; -1 where there is no marker."""
+    if at < 0 or data[at : at + 1] != b"\xff":
+        return -1
+    while data[at + 1 : at + 2] == b"\xff":
+        at += 1
+    return at
+
+
+def _segment(
+    marker: int,
+    body: bytes,
+    facts: JpegFacts,
+    parts: Parts,
+    resources: bytearray,
+    more: dict[bytes, dict[int, bytes]],
+) -> None:
+    if marker in _FRAMES:
+        _frame(marker, body, facts)
+    elif marker == 0xDB:
+        _tables(body, facts)
+    elif marker == 0xFE:
+        facts.comments.append(decode_text(body))
+    elif 0xE0 <= marker <= 0xEF:
+        name = _name(marker, body)
+        if name not in facts.order[-1:]:  # long parts go over several segments
+            facts.order.append(name)
+        _application(name, body, parts, resources, more)
+
+
+def _application(
+    name: str,
+    body: bytes,
+    parts: Parts,
+    resources: bytearray,
+    more: dict[bytes, dict[int, bytes]],
+) -> None:
+    if name == "Exif":
+        parts.exif.append(body[6:])
+    elif name == "XMP":
+        parts.xmp.append(body[len(_XMP) :])
+    elif name == "extended XMP":
+        rest = body[len(_XMP_MORE) :]
+        _full, offset = struct.unpack(">II", rest[32:40])
+        if sum(map(len, more.get(rest[:32], {}).values())) < _LARGEST_XMP:
+            more.setdefault(rest[:32], {})[offset] = rest[40:]
+    elif name == "Photoshop":
+        resources += body[len(_RESOURCES) :]
+    elif name == "JUMBF" and b"jumb" in body[:24] and b"c2pa" in body[:64]:
+        parts.c2pa = "JPEG APP11"
+
+
+def _name(marker: int, body: bytes) -> str:
+    for of, start, name in _NAMES:
+        if marker == of and body.startswith(start):
+            return name
+    return f"APP{marker - 0xE0}"
+
+
+def _frame(marker: int, body: bytes, facts: JpegFacts) -> None:
+    """The frame header, B.2.2."""
+    _precision, facts.height, facts.width, count = struct.unpack(">BHHB", body[:6])
+    components = [body[6 + 3 * n : 9 + 3 * n] for n in range(count)]
+    facts.progressive = marker in _PROGRESSIVE
+    facts.sampling = tuple((c[1] >> 4, c[1] & 15) for c in components)
+    facts.table_of = tuple(c[2] for c in components)
+
+
+def _tables(body: bytes, facts: JpegFacts) -> None:
+    """Quantisation tables, B.2.4.1; only the first of each number, as later scans may refine."""
+    at = 0
+    while at < len(body):
+        wide, number = body[at] >> 4, body[at] & 15
+        at += 1
+        form = ">64H" if wide else "64B"
+        table = struct.unpack_from(form, body, at)
+        facts.tables.setdefault(number, table)
+        at += struct.calcsize(form)
+
+
+def _join_xmp(more: dict[bytes, dict[int, bytes]], parts: Parts) -> None:
+    """Extended XMP comes in pieces with offsets (XMP specification, part 3, 1.1.3.1)."""
+    for pieces in more.values():
+        whole = bytearray()
+        for offset in sorted(pieces):
+            if offset != len(whole):
+                parts.damaged("XMP", "extended XMP", "a piece of it is missing")
+                break
+            whole += pieces[offset]
+        else:
+            parts.xmp.append(bytes(whole))

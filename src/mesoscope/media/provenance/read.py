@@ -1,0 +1,246 @@
+"""Read what a file says of itself: open it, take it apart, tell what is there."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from mesoscope.errors import OptionError, SourceError, SourceMissing, SourceUnsupported
+from mesoscope.media.kinds import SNIFF_BYTES, sniff
+from mesoscope.media.provenance import exif, history, photoshop, times
+from mesoscope.media.provenance.box_parts import read_boxes
+from mesoscope.media.provenance.chunk_parts import read_gif, read_png, read_riff
+from mesoscope.media.provenance.credentials import credentials
+from mesoscope.media.provenance.encoding import encoding
+from mesoscope.media.provenance.finding import WEIGHTS, Finding, Provenance
+from mesoscope.media.provenance.generators import generators
+from mesoscope.media.provenance.jpeg_parts import read_jpeg
+from mesoscope.media.provenance.parts import Parts, Text, damaged
+from mesoscope.media.provenance.tiff import Tiff, read_tiff
+from mesoscope.media.provenance.xmp import read_xmp
+
+if TYPE_CHECKING:
+_XMP_TAG, _IPTC_TAG, _RESOURCES_TAG = 0x02BC, 0x83BB, 0x8649  # of a TIFF file
+_BOXES = {"avif": "AVIF", "heif": "HEIF", "video": "MP4"}
+_JPEG_XL = b"\0\0\0\x0cJXL "
+
+
+def read_provenance(
+    source: str | os.PathLike[str] | bytes,
+    *,
+    place: bool = False,
+    trust_anchors: str | None = None,
+) -> Provenance:
+    """Tell what a picture or clip says of itself: metadata, credentials, how it was encoded.
+
+    Nothing is asked of any network, and nothing of it is a score. Metadata are easily removed and
+    easily forged: what they say is a statement, and that they say nothing means nothing.
+
+    Args:
+        source: A path, or the bytes of a file.
+        place: Show the coordinates of where it was taken; otherwise only that there are some.
+        trust_anchors: Certificates in PEM of those whose C2PA signatures you trust.
+
+    Returns:
+        The findings, strong ones first.
+
+    Raises:
+        SourceMissing: Nothing lies at the path.
+        SourceUnsupported: A kind of file that is not taken apart.
+        SourceError: Empty, not to be opened, or neither picture nor clip.
+        OptionError: Neither a path nor bytes.
+    """
+    if not isinstance(source, str | bytes | os.PathLike):
+        raise OptionError(f"cannot read a {type(source).__name__}: give a path or a file's bytes")
+    name = "<bytes>" if isinstance(source, bytes) else os.fspath(source)
+    with _opened(source) as file:
+        try:
+            parts, data = _take_apart(file, name)
+        except OSError as error:  # a disk or a network share that fails on the way
+            raise _not_opened(name, error) from error
+        findings = _findings(parts, data, place=place)
+        if parts.c2pa is not None:
+            file.seek(0)
+            findings += credentials(file, parts.kind, parts.c2pa, trust_anchors=trust_anchors)
+    if not _says_anything(parts):
+        findings.append(_NOTHING)
+    findings.sort(key=lambda finding: WEIGHTS.index(finding.weight))
+    return Provenance(name, parts.kind, tuple(dict.fromkeys(findings)))
+
+
+def _opened(source: str | os.PathLike[str] | bytes) -> BinaryIO:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    name = os.fspath(source)
+    try:
+        file = open(source, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
+    except (FileNotFoundError, NotADirectoryError) as error:
+        what = "a link that points nowhere" if Path(name).is_symlink() else "no such file"
+        raise SourceMissing(f"{name}: {what}: check the path") from error
+    except IsADirectoryError as error:
+        raise SourceError(f"{name}: a folder: name the files in it") from error
+    except (OSError, ValueError) as error:
+        raise _not_opened(name, error) from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise SourceError(f"{name}: not a regular file: give a picture or a clip")
+    return file
+
+
+def _not_opened(name: str, error: OSError | ValueError) -> SourceError:
+    why = getattr(error, "strerror", None) or error
+    return SourceError(f"{name}: cannot be opened: {why}")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a named pipe would block
+
+
+def _kind(head: bytes, name: str) -> str:
+    if not head:
+        raise SourceError(f"{name}: the file is empty: fetch it again")
+    kind = "jxl" if head.startswith(_JPEG_XL) else sniff(head)
+    if kind is None:
+        raise SourceError(f"{name}: neither a picture nor a clip, whatever its name says")
+    if kind == "other":
+        raise SourceUnsupported(
+            f"{name}: a kind of picture that is not taken apart: convert it, and look at its "
+            "metadata with another program first, as converting may lose them"
+        )
+    return kind
+
+
+def _take_apart(file: BinaryIO, name: str) -> tuple[Parts, bytes]:
+    """The parts, and a picture's bytes; of what is read by seeking none."""
+    head = file.read(SNIFF_BYTES)
+    kind = _kind(head, name)
+    parts = Parts(kind)
+    if kind in ("avif", "heif", "jxl") or (kind == "video" and _has_boxes(head)):
+        where = "MOV" if head[8:12] == b"qt  " else _BOXES.get(kind, "JPEG XL")
+        read_boxes(file, parts, where)
+        return parts, b""
+    if kind == "video" and not head.startswith(b"RIFF"):
+        parts.findings.append(_OTHER_CLIP)
+        return parts, b""
+    data = head + file.read()
+    if kind == "jpeg":
+        read_jpeg(data, parts)
+    elif kind == "png":
+        read_png(data, parts)
+    elif kind == "gif":
+        read_gif(data, parts)
+    elif kind in ("webp", "video"):
+        read_riff(data, parts)
+    elif kind == "tiff":
+        _tiff_file(data, parts)
+    return parts, data
+
+
+def _has_boxes(head: bytes) -> bool:
+    return head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+
+
+def _tiff_file(data: bytes, parts: Parts) -> None:
+    """A TIFF is itself what EXIF is made of; other metadata stand in tags."""
+    parts.exif.append(data)
+    tiff = read_tiff(data)
+    for tag, into in (
+        (_XMP_TAG, parts.xmp),
+        (_IPTC_TAG, parts.iptc),
+        (_RESOURCES_TAG, parts.resources),
+    ):
+        if tiff.raw(tag):
+            into.append(tiff.raw(tag))
+
+
+def _findings(parts: Parts, data: bytes, *, place: bool) -> list[Finding]:
+    """All findings but those of the credentials."""
+    found = parts.findings
+    texts = list(parts.texts)
+    moments = times.container_moments(parts.times, _BOXES.get(parts.kind, "file"))
+    blocks: list[Tiff] = []
+    for raw in parts.exif:
+        tiff = read_tiff(raw)
+        blocks.append(tiff)
+        size = parts.size if parts.kind != "tiff" else None
+        found += exif.exif(tiff, size=size, place=place)
+        moments += times.exif_moments(tiff)
+        texts += exif.texts(tiff)
+    for raw in parts.xmp:
+        packet = read_xmp(raw)
+        found += history.xmp(packet)
+        moments += times.xmp_moments(packet)
+        texts += history.texts(packet)
+    found += _older(parts)
+    found += generators(texts)
+    found += _tags(parts.texts, place=place)
+    found += times.times(moments)
+    if parts.jpeg is not None:
+        found += encoding(parts.jpeg, has_camera=any(map(exif.names_camera, blocks)))
+        found += _previews(parts, blocks, data)
+    return found
+
+
+def _older(parts: Parts) -> list[Finding]:
+    """IPTC's older records and Photoshop's resources."""
+    found = []
+    records = list(parts.iptc)
+    for raw in parts.resources:
+        blocks, whole = photoshop.read_resources(raw)
+        if not whole:
+            found.append(damaged("Photoshop resources", "blocks", "they end before they should"))
+        found += history.resources(blocks)
+        records += [blocks[photoshop.IPTC]] if photoshop.IPTC in blocks else []
+    for raw in records:
+        record, whole = photoshop.read_iptc(raw)
+        if not whole:
+            found.append(damaged("IPTC", "records", "they end before they should"))
+        found += history.iptc(record)
+    return found
+
+
+def _tags(texts: list[Text], *, place: bool) -> list[Finding]:
+    """A clip's tags of camera and place."""
+    by_key = {text.key: text for text in texts if text.where in ("MP4", "MOV", "HEIF", "AVIF")}
+    found = []
+    make, model = by_key.get("Make"), by_key.get("Model")
+    if make or model:
+        name = " ".join(tag.value for tag in (make, model) if tag)
+        found.append(exif.camera(name, (make or model).where))  # type: ignore[union-attr]
+    if "Place" in by_key:
+        value = by_key["Place"].value if place else None
+        found.append(exif.place_told("location", value, by_key["Place"].where))
+    return found
+
+
+def _previews(parts: Parts, blocks: list[Tiff], data: bytes) -> list[Finding]:
+    """The previews of EXIF and Photoshop against the picture."""
+    previews = [("EXIF", tiff.thumbnail) for tiff in blocks if tiff.thumbnail]
+    for raw in parts.resources:
+        block = photoshop.read_resources(raw)[0].get(photoshop.THUMBNAIL, b"")
+        if len(block) > photoshop.THUMBNAIL_HEADER:
+            previews.append(("Photoshop resources", block[photoshop.THUMBNAIL_HEADER :]))
+    if not previews:
+        return []
+    from mesoscope.media.provenance.thumbnail import thumbnail  # decoders, only where needed
+
+    return [f for where, jpeg in previews for f in thumbnail(jpeg, data, parts.size, where)]
+
+
+def _says_anything(parts: Parts) -> bool:
+    known = (parts.exif, parts.xmp, parts.iptc, parts.resources, parts.texts)
+    return any(known) or parts.c2pa is not None
+
+
+_NOTHING = Finding(
+    "metadata", "EXIF, XMP, IPTC, C2PA", "none", "file",
+    "The file says nothing of its origin. Messengers and social networks remove metadata, screen "
+    "shots and many generators write none. It speaks neither for nor against the picture.",
+)  # fmt: skip
+_OTHER_CLIP = Finding(
+    "metadata", "container", "not taken apart", "file",
+    "Of clips, MP4, MOV and AVI are looked into; what this one carries is not known.",
+)  # fmt: skip

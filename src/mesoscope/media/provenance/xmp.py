@@ -1,0 +1,156 @@
+"""XMP packets (ISO 16684-1): RDF in XML, read without entities and within bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from xml.parsers import expat
+
+Value = str | list["Value"] | dict[str, "Value"]
+
+_PREFIXES = {
+    "http://www.w3.org/1999/02/22-rdf-syntax-ns#": "rdf",
+    "http://www.w3.org/XML/1998/namespace": "xml",
+    "adobe:ns:meta/": "x",
+    "http://ns.adobe.com/xap/1.0/": "xmp",
+    "http://ns.adobe.com/xap/1.0/mm/": "xmpMM",
+    "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#": "stEvt",
+    "http://ns.adobe.com/xap/1.0/sType/ResourceRef#": "stRef",
+    "http://ns.adobe.com/photoshop/1.0/": "photoshop",
+    "http://ns.adobe.com/camera-raw-settings/1.0/": "crs",
+    "http://ns.adobe.com/tiff/1.0/": "tiff",
+    "http://ns.adobe.com/exif/1.0/": "exif",
+    "http://iptc.org/std/Iptc4xmpExt/2008-02-29/": "Iptc4xmpExt",
+    "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/": "Iptc4xmpCore",
+    "http://purl.org/dc/elements/1.1/": "dc",
+    "http://purl.org/dc/terms/": "dcterms",
+}
+_LARGEST = 16 << 20
+_MOST_NODES = 50_000
+_DEEPEST = 48
+
+
+@dataclass(slots=True)
+class Xmp:
+    """A packet's properties by name, as ``xmp:CreatorTool``.
+
+    Attributes:
+        properties: Values: a text, a list, or a structure with names of its own.
+        toolkit: The program library that wrote the packet, where it says so.
+        fault: Why it could not be read, or not whole.
+    """
+
+    properties: dict[str, Value] = field(default_factory=dict)
+    toolkit: str = ""
+    fault: str | None = None
+
+    def text(self, name: str) -> str:
+        """A property as one text: of a list the first, of a structure none."""
+        value = self.properties.get(name, "")
+        while isinstance(value, list):
+            value = value[0] if value else ""
+        return value.strip() if isinstance(value, str) else ""
+
+    def items(self, name: str) -> list[Value]:
+        """A property as a list, whatever it is."""
+        value = self.properties.get(name)
+        if value is None:
+            return []
+        return value if isinstance(value, list) else [value]
+
+
+@dataclass(slots=True)
+class _Node:
+    name: str
+    attributes: dict[str, str]
+    children: list[_Node] = field(default_factory=list)
+    text: str = ""
+
+
+class _RefusedError(Exception):
+    """The packet holds what an XMP packet must not, or too much of it."""
+
+
+def read_xmp(data: bytes) -> Xmp:
+    """Read a packet; what is wrong stands in ``fault``, and nothing is raised.
+
+    Declarations of entities, the stuff of XML bombs, are refused: XMP has none.
+    """
+    top = _Node("", {})
+    fault = None
+    try:
+        _parse(data[:_LARGEST].strip(b"\0 \t\r\n"), top)
+    except (expat.ExpatError, _RefusedError, ValueError, LookupError) as error:
+        fault = " ".join(str(error).split())  # what came before it is kept
+    xmp = Xmp(fault=fault)
+    for node in _all(top):
+        xmp.toolkit = xmp.toolkit or node.attributes.get("x:xmptk", "")
+        if node.name == "rdf:RDF":
+            for about in node.children:
+                xmp.properties.update(_structure(about))
+    if fault is None and not xmp.properties and not xmp.toolkit:
+        xmp.fault = "it holds no properties"
+    return xmp
+
+
+def _parse(data: bytes, top: _Node) -> None:
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
+    parser.buffer_text = True
+    open_nodes = [top]
+    left = _MOST_NODES
+
+    def refuse(*_: object) -> int:
+        raise _RefusedError("it declares a document type or an entity, which XMP must not")
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0 or len(open_nodes) > _DEEPEST:
+            raise _RefusedError("it is larger or deeper than is read here")
+        node = _Node(_short(name), {_short(k): v for k, v in attributes.items()})
+        open_nodes[-1].children.append(node)
+        open_nodes.append(node)
+
+    def end(_: str) -> None:
+        open_nodes.pop()
+
+    def text(content: str) -> None:
+        open_nodes[-1].text += content
+
+    parser.StartDoctypeDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
+    parser.ExternalEntityRefHandler = refuse
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler = text
+    parser.Parse(data, True)
+
+
+def _short(name: str) -> str:
+    """``namespace local`` as ``prefix:local``; an unknown namespace becomes ``?``."""
+    space, _, local = name.rpartition(" ")
+    return f"{_PREFIXES.get(space, '?')}:{local}" if space else local
+
+
+def _all(top: _Node) -> list[_Node]:
+    found = [top]
+    for node in found:  # grows on its way
+        found += node.children
+    return found
+
+
+def _structure(node: _Node) -> dict[str, Value]:
+    """Attributes and children of a description, as properties."""
+    plain = {k: v for k, v in node.attributes.items() if not k.startswith(("rdf:", "x:", "xml:"))}
+    inner: dict[str, Value] = {child.name: _value(child) for child in node.children}
+    return {**plain, **inner}
+
+
+def _value(node: _Node) -> Value:
+    children = node.children
+    if len(children) == 1 and children[0].name in ("rdf:Seq", "rdf:Bag", "rdf:Alt"):
+        return [_value(item) for item in children[0].children]
+    if len(children) == 1 and children[0].name == "rdf:Description":
+        return _structure(children[0])
+    if "rdf:resource" in node.attributes:
+        return node.attributes["rdf:resource"]
+    return _structure(node) or node.text.strip()
