@@ -44,7 +44,7 @@ _TRUSTED = (
 )
 _VALID = (
     "The manifest is whole and belongs to this file, which was not changed since it was signed. "
-    "Who the signer is {}: anyone can make a certificate of any name."
+    "{} Anyone can make a certificate of any name."
 )
 _INVALID = (
     "The manifest does not hold for this file as it is now: believe nothing that it says. Any save "
@@ -141,10 +141,13 @@ def _validation(state: str, store: dict[str, Any], *, checked: bool) -> Finding:
     value = "; ".join([state, *dict.fromkeys(failures)])
     meaning = {
         "Trusted": _TRUSTED,
-        "Valid": _VALID.format("is not on your list" if checked else "was not checked: no list of "
-                               "trusted signers was given"),
+        "Valid": _VALID.format(
+            "The signer is not on your list."
+            if checked
+            else "Who the signer is was not checked, as no list of trusted ones was given."
+        ),
         "Invalid": _INVALID,
-    }.get(state, "A state that is not known here.")  # fmt: skip
+    }.get(state, "A state that is not known here.")
     return Finding("credentials", "validation state", value, _WHERE, meaning, "strong")
 
 

@@ -6,7 +6,7 @@ import io
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from mesoscope.errors import OptionError, SourceError, SourceMissing, SourceUnsupported
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
@@ -22,7 +22,6 @@ from mesoscope.media.provenance.parts import Parts, Text, damaged
 from mesoscope.media.provenance.tiff import Tiff, read_tiff
 from mesoscope.media.provenance.xmp import read_xmp
 
-if TYPE_CHECKING:
 _XMP_TAG, _IPTC_TAG, _RESOURCES_TAG = 0x02BC, 0x83BB, 0x8649  # of a TIFF file
 _BOXES = {"avif": "AVIF", "heif": "HEIF", "video": "MP4"}
 _JPEG_XL = b"\0\0\0\x0cJXL "

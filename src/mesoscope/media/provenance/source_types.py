@@ -55,8 +55,8 @@ def source_type(value: str, field: str, where: str) -> Finding:
         )  # fmt: skip
     says, weight = _TYPES[known]
     limit = (
-        "Generators write this themselves, so it is seldom there by mistake; that it is missing "
-        "elsewhere means nothing, as it is lost when metadata are removed."
+        "Generators write this themselves, so it is seldom there by mistake. Where it is missing, "
+        "that means nothing: it is lost when metadata are removed."
         if known in _GENERATED
         else "It is a statement of whoever wrote the file, and can be wrong."
     )
