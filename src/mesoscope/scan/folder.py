@@ -1,0 +1,144 @@
+"""The job folder: where its ledger is, and whether a scan may go on with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from sqlalchemy.engine import URL, make_url
+
+from mesoscope.errors import JobError, OutputError
+from mesoscope.scan.ledger import Ledger
+from mesoscope.scan.tables import open_engine
+from mesoscope.types import DetectOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mesoscope.detector import Detector
+    from mesoscope.types import Json
+
+LEDGER = "ledger.sqlite"
+LEDGER_URL = "ledger.url"  # where another database was asked for: its URL, without the password
+_NOT_ANSWERS = ("jobs", "batch_size", "heat")  # options that change no verdict
+
+
+def open_ledger(folder: Path, url: str | None = None) -> Ledger:
+    """Open the ledger of a job that was begun before.
+
+    Args:
+        folder: The job folder.
+        url: Of its database, where the folder does not say or holds no password.
+
+    Raises:
+        JobError: There is none, or one of a newer version.
+    """
+    url_file = folder / LEDGER_URL
+    if url is None and not url_file.exists() and not (folder / LEDGER).exists():
+        raise JobError(
+            f"{folder}: no job folder, it holds no ledger: begin one with mesoscope scan … --out "
+            f"{folder}/"
+        )
+    ledger = Ledger(open_engine(_url(folder, url)))
+    if not ledger.facts():
+        raise JobError(f"{ledger.name}: holds no job: begin one with mesoscope scan")
+    return ledger
+
+
+def begin_or_resume(
+    folder: Path, detector: Detector, *, resume: bool | None, url: str | None = None
+) -> Ledger:
+    """Open a job's ledger for a scan, and make both where they are new.
+
+    Args:
+        folder: The job folder.
+        detector: Whose model and options the job is about.
+        resume: Whether the job is said to be there already; ``None`` takes it either way.
+        url: Of another database than the folder's own.
+
+    Raises:
+        JobError: The job is there and ``resume`` says no, or the other way round; or it was begun
+            with another model or other options.
+        OutputError: The folder or the ledger cannot be written.
+    """
+    stands = _stands(folder)
+    if resume is False and stands:
+        raise JobError(
+            f"{folder}: holds a job already: go on with --resume, or name another folder"
+        )
+    if resume and not stands and url is None:
+        raise JobError(f"{folder}: there is no job to go on with: leave --resume out")
+    if not stands and folder.is_dir() and any(folder.iterdir()):
+        raise JobError(f"{folder}: neither empty nor a job folder: name a new folder for the job")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
+    ledger = Ledger(open_engine(_url(folder, url)))
+    facts = ledger.facts()
+    if facts and resume is False:
+        raise JobError(f"{ledger.name}: holds a job already: join it with --resume")
+    if facts:
+        _check_same(ledger.name, facts, detector)
+    else:
+        ledger.begin(_facts(detector))
+    _keep_url(folder, url)
+    return ledger
+
+
+def settings(options: DetectOptions) -> dict[str, Json]:
+    """The options that verdicts depend on."""
+    return {k: v for k, v in dataclasses.asdict(options).items() if k not in _NOT_ANSWERS}
+
+
+def _stands(folder: Path) -> bool:
+    return (folder / LEDGER).exists() or (folder / LEDGER_URL).exists()
+
+
+def _url(folder: Path, url: str | None) -> str | URL:
+    if url is not None:
+        return url
+    try:
+        return (folder / LEDGER_URL).read_text("utf-8").strip()
+    except FileNotFoundError:
+        return URL.create("sqlite", database=str(folder / LEDGER))
+    except OSError as error:
+        raise JobError(f"{folder / LEDGER_URL}: cannot be read: {error.strerror}") from error
+
+
+def _keep_url(folder: Path, url: str | None) -> None:
+    if url is None:
+        return
+    parsed = make_url(url).set(password=None)
+    try:
+        (folder / LEDGER_URL).write_text(parsed.render_as_string() + "\n", "utf-8")
+    except OSError as error:
+        raise OutputError(f"{folder / LEDGER_URL}: cannot be written: {error.strerror}") from error
+
+
+def _facts(detector: Detector) -> dict[str, Json]:
+    return {
+        "model": detector.model_id,
+        "settings": settings(detector.options),
+        "begun": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _check_same(name: str, facts: Mapping[str, Json], detector: Detector) -> None:
+    if facts.get("model") != detector.model_id:
+        raise JobError(
+            f"{name}: begun with the model {facts.get('model')}, and this scan has "
+            f"{detector.model_id}: give the same --model, or name another folder"
+        )
+    begun = facts.get("settings")
+    # A job of an older version lacks the options of newer ones: they had what is now the default.
+    before = settings(DetectOptions()) | (begun if isinstance(begun, dict) else {})
+    now = settings(detector.options)
+    for option in now:
+        if before[option] != now[option]:
+            raise JobError(
+                f"{name}: begun with {option} = {before[option]}, and this scan has "
+                f"{now[option]}: give the same options, or name another folder"
+            )

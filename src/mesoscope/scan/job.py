@@ -1,0 +1,238 @@
+"""A job: files claimed from the ledger, judged on the one path, and written back in batches."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections import OrderedDict, deque
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+from mesoscope.ahead import ahead
+from mesoscope.scan.plan import Planner
+from mesoscope.scan.reading import Content, read
+from mesoscope.scan.rows import DONE, FAILED, REMOVED, Known, Outcome
+from mesoscope.types import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from mesoscope.detector import Detector
+    from mesoscope.media.image import FileBytes
+    from mesoscope.media.walk import Listed, Unreadable
+    from mesoscope.scan.ledger import Ledger
+    from mesoscope.scan.plan import Planned
+    from mesoscope.scan.workers import Worker
+
+CLAIM = 64  # files taken at a time
+COMMIT_ROWS = 64  # verdicts written at a time,
+COMMIT_S = 1.0  # or those of so long
+READERS = 4  # threads that read and hash ahead
+LOOKED_UP = 16  # hashes asked about at a time
+HELD = 256  # copies that wait for the verdict on their first
+RECENT = 256  # contents remembered besides: more than are judged between a look-up and its use
+WAIT_S = 0.5
+
+
+class Job:
+    """Scans what a ledger holds; several processes may do so at once.
+
+    Args:
+        detector: Judges.
+        ledger: Of the job.
+        worker: This process, entered.
+        folder: The job folder, which is never scanned itself.
+        told: Called with each verdict once it is in hand; it is in the ledger within a second.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        ledger: Ledger,
+        worker: Worker,
+        folder: Path,
+        *,
+        told: Callable[[Verdict], None] | None = None,
+    ) -> None:
+        self.repeated = 0  # duplicates met by this process
+        self._detector = detector
+        self._ledger = ledger
+        self._worker = worker
+        self._folder = os.path.abspath(folder)  # noqa: PTH100 - as the paths in the ledger
+        self._told = told
+        self._flight: deque[Content] = deque()  # what the detector was given and has not answered
+        self._held = 0
+        self._dry = False
+        self._copies: dict[bytes, list[Content]] = {}  # of what is in flight
+        self._recent: OrderedDict[bytes, Known] = OrderedDict()
+        self._finished: list[Outcome] = []
+        self._committed_at = time.monotonic()
+
+    def plan(
+        self,
+        paths: Iterable[str],
+        *,
+        ready: Callable[[Listed], bool] | None = None,
+        retry: bool = True,
+        listed: Callable[[], None] | None = None,
+    ) -> Planned:
+        """Compare the folders with the ledger; see :class:`mesoscope.scan.plan.Planner`.
+
+        Args:
+            paths: Of :func:`mesoscope.scan.plan.outermost`.
+            ready: Whether a new or changed file may be scanned yet.
+            retry: Plan files again that could not be opened.
+            listed: Called after each file.
+        """
+        self._worker.reap()
+        planner = Planner(
+            self._ledger,
+            self._tell_unreadable,
+            leave_out=self._folder,
+            ready=ready,
+            retry=retry,
+            listed=listed,
+        )
+        return planner.compare(paths)
+
+    def run(self, *, waits: Callable[[], None] | None = None) -> None:
+        """Scan until nothing is left, also of what other processes had claimed.
+
+        Whatever ends it, an interrupt too, what was judged is written down first.
+
+        Args:
+            waits: Called now and then while others finish the last files.
+
+        Raises:
+            OutputError: The ledger cannot be written; what was committed stays.
+        """
+        while True:
+            self._scan_claimed()
+            if not self._ledger.open_count():
+                return
+            if waits is not None:
+                waits()
+            time.sleep(WAIT_S)
+            self._worker.reap()
+
+    def _scan_claimed(self) -> None:
+        """Scan until there is nothing to claim."""
+        self._committed_at = time.monotonic()
+        self._dry = False
+        groups = self._groups()
+        try:
+            while not self._dry:
+                sources = self._sources(groups)
+                for verdict in self._detector.check_many(sources, keep_going=True):
+                    self._judged(self._flight.popleft(), verdict)
+        finally:
+            self._commit()
+            self._flight.clear()
+            self._copies.clear()
+            self._held = 0
+
+    def _groups(self) -> Iterator[list[Content]]:
+        """Claimed files, read ahead, some at a time."""
+        owner = self._worker.owner
+        claims = chain.from_iterable(iter(lambda: self._ledger.claim(owner, CLAIM), []))
+        contents = ahead(read, claims, threads=READERS, depth=2 * READERS)
+        while group := list(islice(contents, LOOKED_UP)):
+            yield group
+
+    def _sources(self, groups: Iterator[list[Content]]) -> Iterator[str | FileBytes]:
+        """What the detector is to judge; it reads this in our thread.
+
+        Files whose content is known, and those that are gone, are finished here. Copies of what
+        the detector is at are held back; if they become many, this ends, so that it may finish.
+        """
+        for group in groups:
+            digests = [content.sha256 for content in group if content.sha256 is not None]
+            known = self._ledger.known(digests) if digests else {}
+            for content in group:
+                digest = content.sha256
+                first = None if digest is None else self._recent.get(digest) or known.get(digest)
+                if content.gone:
+                    self._write(Outcome(content.claim.path, REMOVED))
+                elif digest is not None and digest in self._copies:
+                    self._copies[digest].append(content._replace(source=""))
+                    self._held += 1
+                elif first is not None:
+                    self._repeat(content, first)
+                else:
+                    if digest is not None:
+                        self._copies[digest] = []
+                    self._flight.append(content._replace(source=""))
+                    yield content.source
+            if self._held >= HELD:
+                return
+        self._dry = True
+
+    def _judged(self, content: Content, verdict: Verdict) -> None:
+        self._finish(content, verdict, None)
+        if content.sha256 is None:
+            return
+        known = Known(content.claim.path, verdict.to_json())
+        self._recent[content.sha256] = known
+        if len(self._recent) > RECENT:
+            self._recent.popitem(last=False)
+        for copy in self._copies.pop(content.sha256):
+            self._held -= 1
+            self._repeat(copy, known)
+
+    def _repeat(self, content: Content, known: Known) -> None:
+        """Give a file the verdict that its content has already."""
+        verdict = renamed(Verdict.from_json(known.verdict), os.fsdecode(content.claim.path))
+        first = known.path if known.path != content.claim.path else None
+        self.repeated += first is not None
+        self._finish(content, verdict, first)
+
+    def _finish(self, content: Content, verdict: Verdict, first: bytes | None) -> None:
+        if self._told is not None:
+            self._told(verdict)
+        self._write(
+            Outcome(
+                path=content.claim.path,
+                state=DONE if verdict.error is None else FAILED,
+                size_bytes=content.size_bytes,
+                mtime_ns=content.mtime_ns,
+                sha256=content.sha256,
+                label=verdict.label,
+                p_fake=verdict.p_fake,
+                verdict=verdict.to_json(),
+                duplicate_of=first,
+            )
+        )
+
+    def _write(self, outcome: Outcome) -> None:
+        self._finished.append(outcome)
+        late = time.monotonic() - self._committed_at >= COMMIT_S
+        if len(self._finished) >= COMMIT_ROWS or late:
+            self._commit()
+
+    def _commit(self) -> None:
+        if self._finished:
+            self._ledger.finish(self._worker.owner, self._finished)
+        self._finished = []
+        self._committed_at = time.monotonic()
+
+    def _tell_unreadable(self, places: list[Unreadable]) -> None:
+        verdicts = list(self._detector.check_many(places, keep_going=True))
+        self._ledger.fail(
+            [
+                Outcome(os.fsencode(p.path) + b"/" * p.folder, FAILED, verdict=v.to_json())
+                for p, v in zip(places, verdicts, strict=True)
+            ]
+        )
+        for verdict in verdicts:
+            if self._told is not None:
+                self._told(verdict)
+
+
+def renamed(verdict: Verdict, path: str) -> Verdict:
+    """The verdict of a file for another of the same content."""
+    error = verdict.error
+    if error is not None:
+        error = {**error, "message": error["message"].replace(verdict.source, path, 1)}
+    return dataclasses.replace(verdict, source=path, error=error)

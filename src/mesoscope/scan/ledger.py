@@ -1,0 +1,197 @@
+"""The ledger of a job: which files there are, who scans them, and what was found."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, bindparam, delete, insert, select, update
+
+from mesoscope.errors import JobError
+from mesoscope.scan import tables
+from mesoscope.scan.ledger_reader import LedgerReader
+from mesoscope.scan.rows import CLAIMED, FAILED, PENDING, REMOVED, Claim, Outcome, Row
+from mesoscope.scan.tables import files, told, upsert, verdicts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from mesoscope.types import Json
+
+
+class Ledger(LedgerReader):
+    """A job's ledger.
+
+    Every method is one transaction, or reads page by page, so a process may be killed between any
+    two steps. Several processes may use one ledger.
+
+    Args:
+        engine: Of :func:`mesoscope.scan.tables.open_engine`.
+
+    Raises:
+        OutputError: From any method: the disk is full, or the database is gone.
+        JobError: From any method: not a ledger, or a damaged one.
+    """
+
+    @contextmanager
+    def _writes(self) -> Iterator[Connection]:
+        with told(self.name), self._engine.begin() as connection:
+            yield connection
+
+    def begin(self, facts: Mapping[str, Json]) -> None:
+        """Make the tables and write down what the job is about.
+
+        Raises:
+            JobError: Another process has begun this job in the meantime.
+        """
+        with self._writes() as connection:
+            tables.metadata.create_all(connection)
+            if connection.execute(select(tables.job).limit(1)).first() is not None:
+                raise JobError(
+                    f"{self.name}: another scan has just begun this job: join it with --resume"
+                )
+            rows = {"version": tables.VERSION, **facts}
+            connection.execute(
+                insert(tables.job),
+                [{"name": name, "value": json.dumps(value)} for name, value in rows.items()],
+            )
+
+    def plan(
+        self,
+        *,
+        removed: Sequence[bytes] = (),
+        new: Sequence[tuple[bytes, int, int]] = (),
+        changed: Sequence[Row] = (),
+    ) -> None:
+        """Write down what a walk has found.
+
+        A row that another process has claimed, or has scanned since it was read here, stays.
+
+        Args:
+            removed: Paths of files that are gone.
+            new: Path, size and time of files that are to be scanned.
+            changed: Rows as they were read, of files to be scanned again.
+        """
+        with self._writes() as connection:
+            if removed:
+                connection.execute(
+                    update(files)
+                    .where(files.c.path == bindparam("p"), files.c.state != CLAIMED)
+                    .values(state=REMOVED),
+                    [{"p": path} for path in removed],
+                )
+            if new:
+                row = upsert(connection, files)
+                connection.execute(
+                    row.on_conflict_do_update(
+                        index_elements=[files.c.path],
+                        set_={"state": PENDING},
+                        where=files.c.state == REMOVED,
+                    ),
+                    [
+                        {"path": path, "size_bytes": size, "mtime_ns": mtime, "state": PENDING}
+                        for path, size, mtime in new
+                    ],
+                )
+            if changed:
+                connection.execute(
+                    update(files)
+                    .where(
+                        files.c.path == bindparam("p"),
+                        files.c.state == bindparam("s"),
+                        files.c.size_bytes == bindparam("z"),
+                        files.c.mtime_ns == bindparam("m"),
+                    )
+                    .values(state=PENDING),
+                    [
+                        {"p": r.path, "s": r.state, "z": r.size_bytes, "m": r.mtime_ns}
+                        for r in changed
+                    ],
+                )
+
+    def claim(self, owner: str, count: int) -> list[Claim]:
+        """Take up to so many files that nobody scans yet."""
+        query = (
+            select(files.c.path, files.c.sha256)
+            .where(tables.is_in(PENDING))
+            .order_by(files.c.path)
+            .limit(count)
+            .with_for_update(skip_locked=True)
+        )
+        with self._writes() as connection:
+            claims = [Claim._make(row) for row in connection.execute(query)]
+            if claims:
+                connection.execute(
+                    update(files)
+                    .where(files.c.path.in_([claim.path for claim in claims]))
+                    .values(state=CLAIMED, owner=owner)
+                )
+        return claims
+
+    def finish(self, owner: str, outcomes: Sequence[Outcome]) -> int:
+        """Write outcomes down, all or none; those of files that are no longer ours are dropped.
+
+        Returns:
+            How many were written.
+        """
+        paths = [outcome.path for outcome in outcomes]
+        mine = and_(files.c.path.in_(paths), files.c.owner == owner, files.c.state == CLAIMED)
+        with self._writes() as connection:
+            owned = set(connection.scalars(select(files.c.path).where(mine).with_for_update()))
+            kept = [outcome for outcome in outcomes if outcome.path in owned]
+            if kept:
+                self._write(connection, kept)
+        return len(kept)
+
+    def fail(self, outcomes: Sequence[Outcome]) -> None:
+        """Write down places that cannot be walked into; nobody claims those."""
+        with self._writes() as connection:
+            rows = upsert(connection, files).on_conflict_do_nothing()
+            connection.execute(
+                rows,
+                [
+                    {"path": o.path, "size_bytes": 0, "mtime_ns": 0, "state": FAILED}
+                    for o in outcomes
+                ],
+            )
+            self._write(connection, outcomes)
+
+    def _write(self, connection: Connection, outcomes: Sequence[Outcome]) -> None:
+        values = [
+            {"p": o.path, **{k: v for k, v in o._asdict().items() if k not in ("path", "verdict")}}
+            for o in outcomes
+        ]
+        connection.execute(
+            update(files).where(files.c.path == bindparam("p")).values(owner=None), values
+        )
+        given = [{"path": o.path, "verdict": o.verdict} for o in outcomes if o.verdict is not None]
+        if given:
+            row = upsert(connection, verdicts)
+            connection.execute(
+                row.on_conflict_do_update(
+                    index_elements=[verdicts.c.path], set_={"verdict": row.excluded.verdict}
+                ),
+                given,
+            )
+
+    def beat(self, owner: str) -> None:
+        """Say that a process is alive."""
+        seen_at = self.now()
+        with self._writes() as connection:
+            row = upsert(connection, tables.workers).values(owner=owner, seen_at=seen_at)
+            connection.execute(
+                row.on_conflict_do_update(index_elements=["owner"], set_={"seen_at": seen_at})
+            )
+
+    def release(self, owner: str) -> None:
+        """Forget a process: what it had claimed and not finished is free again."""
+        with self._writes() as connection:
+            connection.execute(
+                update(files)
+                .where(tables.is_in(CLAIMED), files.c.owner == owner)
+                .values(state=PENDING, owner=None)
+            )
+            connection.execute(delete(tables.workers).where(tables.workers.c.owner == owner))

@@ -1,0 +1,176 @@
+"""What is left to scan: a walk and a ledger compared, side by side, in flat memory."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mesoscope.errors import SourceMissing
+from mesoscope.media.walk import Listed, Unreadable, walk_files
+from mesoscope.scan.rows import CLAIMED, FAILED, PENDING, REMOVED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from mesoscope.scan.ledger import Ledger
+    from mesoscope.scan.rows import Row
+
+BATCH = 10_000  # changes written at a time
+
+
+@dataclass(slots=True)
+class Planned:
+    """What a plan came to.
+
+    Attributes:
+        listed: Pictures and clips found.
+        new: Not in the ledger before.
+        changed: To be scanned again.
+        removed: In the ledger and no longer there.
+        skipped: Files of other kinds.
+    """
+
+    listed: int = 0
+    new: int = 0
+    changed: int = 0
+    removed: int = 0
+    skipped: int = 0
+
+
+class Planner:
+    """Compares folders with the ledger and writes down what is to be scanned.
+
+    Both come in the order of the paths' bytes, so one pass over both tells new, changed and removed
+    files apart, and neither is held in memory.
+
+    Args:
+        ledger: Of the job.
+        unreadable: Called with places that cannot be walked into, to give them their rows.
+        leave_out: A folder to pass over: the job's own.
+        ready: Whether a new or changed file may be scanned yet; ``None`` takes all.
+        retry: Plan files again that could not be opened.
+        listed: Called after each file.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        unreadable: Callable[[list[Unreadable]], None],
+        *,
+        leave_out: str | None = None,
+        ready: Callable[[Listed], bool] | None = None,
+        retry: bool = True,
+        listed: Callable[[], None] | None = None,
+    ) -> None:
+        self.planned = Planned()
+        self._ledger = ledger
+        self._tell_unreadable = unreadable
+        self._leave_out = None if leave_out is None else os.path.join(leave_out, "")  # noqa: PTH118
+        self._ready = ready
+        self._retry = retry
+        self._listed = listed
+        self._new: list[tuple[bytes, int, int]] = []
+        self._changed: list[Row] = []
+        self._removed: list[bytes] = []
+        self._unreadable: list[Unreadable] = []
+
+    def compare(self, paths: Iterable[str]) -> Planned:
+        """Walk files and folders, and plan what is to be scanned.
+
+        Files of the ledger under other folders stay as they are, and so do those under a folder
+        that cannot be read at the moment, such as a drive that is not there.
+
+        Args:
+            paths: Absolute, none within another: :func:`outermost`.
+
+        Raises:
+            OutputError: The ledger cannot be written.
+        """
+        for path in paths:
+            folder = os.path.isdir(path)  # noqa: PTH112 - names that are not UTF-8 stay strings
+            self._compare_one(path, folder)
+        self._flush()
+        return self.planned
+
+    def _compare_one(self, path: str, folder: bool) -> None:
+        key = os.fsencode(path)
+        below = os.path.join(key, b"")  # noqa: PTH118
+        end = below[:-1] + b"0"  # "0" follows "/"
+        rows = self._ledger.rows(below, end) if folder else self._ledger.rows(key, key + b"\0")
+        kept: bytes | None = None  # under a folder that cannot be read
+        row = next(rows, None)
+        for found in walk_files([path], skipped=self._skip):
+            if self._leave_out is not None and found.path.startswith(self._leave_out):
+                continue
+            here = os.fsencode(found.path) + b"/" * (isinstance(found, Unreadable) and found.folder)
+            while row is not None and row.path < here:
+                self._remove(row, kept)
+                row = next(rows, None)
+            if isinstance(found, Unreadable) and here[-1:] == b"/":
+                kept = here
+            same = row if row is not None and row.path == here else None
+            if same is not None:
+                row = next(rows, None)
+            self._note(found, same, named=found.path == path)
+        while row is not None:
+            self._remove(row, kept)
+            row = next(rows, None)
+
+    def _note(self, found: Listed | Unreadable, row: Row | None, *, named: bool) -> None:
+        if isinstance(found, Unreadable):
+            vanished = isinstance(found.error, SourceMissing) and not os.path.islink(found.path)  # noqa: PTH114
+            if vanished and not named:  # between its listing and its turn
+                if row is not None:
+                    self._remove(row, None)
+            elif row is None or row.state != FAILED:
+                self._unreadable.append(found)
+            return
+        self.planned.listed += 1
+        if self._listed is not None:
+            self._listed()
+        if row is None:
+            if self._ready is None or self._ready(found):
+                self.planned.new += 1
+                self._new.append((os.fsencode(found.path), found.size_bytes, found.mtime_ns))
+        elif row.state not in (PENDING, CLAIMED) and self._is_due(row, found):
+            self.planned.changed += 1
+            self._changed.append(row)
+        if len(self._new) + len(self._changed) >= BATCH:
+            self._flush()
+
+    def _is_due(self, row: Row, found: Listed) -> bool:
+        changed = (row.size_bytes, row.mtime_ns) != (found.size_bytes, found.mtime_ns)
+        if row.opened and not changed:
+            return row.state == REMOVED
+        if not row.opened and row.state == FAILED:
+            return self._retry
+        return self._ready is None or self._ready(found)
+
+    def _remove(self, row: Row, kept: bytes | None) -> None:
+        if row.state not in (REMOVED, CLAIMED) and not (kept and row.path.startswith(kept)):
+            self.planned.removed += 1
+            self._removed.append(row.path)
+            if len(self._removed) >= BATCH:
+                self._flush()
+
+    def _skip(self, _path: str) -> None:
+        self.planned.skipped += 1
+
+    def _flush(self) -> None:
+        # Removed ones first: a path may be among both where the folder changed during the walk.
+        if self._new or self._changed or self._removed:
+            self._ledger.plan(removed=self._removed, new=self._new, changed=self._changed)
+        if self._unreadable:
+            self._tell_unreadable(self._unreadable)
+        self._new, self._changed, self._removed, self._unreadable = [], [], [], []
+
+
+def outermost(paths: Iterable[str]) -> list[str]:
+    """Absolute paths in the order of their bytes, without those that lie within another."""
+    absolute = {os.path.join(os.path.abspath(path), "") for path in paths}  # noqa: PTH100, PTH118
+    kept: list[str] = []
+    for path in sorted(absolute, key=os.fsencode):  # with its slash, a folder is before its files
+        if not kept or not path.startswith(kept[-1]):
+            kept.append(path)
+    return [path.rstrip(os.sep) or os.sep for path in kept]

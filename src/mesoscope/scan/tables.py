@@ -1,0 +1,183 @@
+"""The ledger's tables, and how a database is opened for them: SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Float,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    literal_column,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
+
+from mesoscope.errors import JobError, MissingExtra, OutputError
+from mesoscope.scan.rows import CLAIMED, PENDING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VERSION = 1  # of these tables; a ledger with a higher one is refused
+BUSY_S = 60.0  # so long another process may hold SQLite's one writing lock
+READS = "mesoscope_reads"  # option of a connection that will not write
+
+metadata = MetaData()
+
+job = Table(
+    "mesoscope_job",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+# Paths are bytes, as they are on disk: a name need not be UTF-8, and bytes have one order in every
+# database, that of the walk. This table stays narrow, as a resume reads all of it; verdicts, of a
+# kilobyte and more, stand apart.
+files = Table(
+    "mesoscope_files",
+    metadata,
+    Column("path", LargeBinary, primary_key=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("owner", String(120)),
+    Column("sha256", LargeBinary),
+    Column("label", String(12)),
+    Column("p_fake", Float),
+    Column("duplicate_of", LargeBinary),
+    sqlite_with_rowid=False,
+)
+
+
+def is_in(state: str) -> ColumnElement[bool]:
+    """Whether a file is in a state, in words that the partial indexes below are found by."""
+    return files.c.state == literal_column(f"'{state}'")
+
+
+# Of a million files few are open, and only those stand in these indexes.
+Index(
+    "mesoscope_files_pending", files.c.path,
+    sqlite_where=is_in(PENDING), postgresql_where=is_in(PENDING),
+)  # fmt: skip
+Index(
+    "mesoscope_files_claimed", files.c.owner,
+    sqlite_where=is_in(CLAIMED), postgresql_where=is_in(CLAIMED),
+)  # fmt: skip
+Index("mesoscope_files_sha256", files.c.sha256)
+
+verdicts = Table(
+    "mesoscope_verdicts",
+    metadata,
+    Column("path", LargeBinary, primary_key=True),
+    Column("verdict", Text, nullable=False),
+)
+
+workers = Table(
+    "mesoscope_workers",
+    metadata,
+    Column("owner", String(120), primary_key=True),
+    Column("seen_at", Float, nullable=False),
+)
+
+
+def upsert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An insert that can say what happens to a row that is there already."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    return postgresql.insert(table)
+
+
+def open_engine(url: str | URL) -> Engine:
+    """Make an engine; nothing is connected yet.
+
+    Args:
+        url: An SQLAlchemy URL of an SQLite file or a PostgreSQL database.
+
+    Raises:
+        JobError: Not a URL, or of another database.
+        MissingExtra: PostgreSQL's driver is not installed.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise JobError(
+            "--ledger: not a database URL: write postgresql+psycopg://user@host/database or "
+            "sqlite:////folder/ledger.sqlite"
+        ) from None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        if not parsed.database or parsed.database == ":memory:":
+            raise JobError(f"{url}: a ledger must outlive its process: name a file")
+        engine = create_engine(parsed, connect_args={"timeout": BUSY_S})
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    if backend != "postgresql":
+        raise JobError(
+            f"{parsed.render_as_string()}: a ledger is kept in SQLite or PostgreSQL, not in "
+            f"{backend}"
+        )
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    try:
+        return create_engine(parsed, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "psycopg", extra="postgres") from error
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin where SQLAlchemy says so
+    # A reader and a writer side by side. On some network drives it is refused, and SQLite goes on
+    # with its older journal.
+    connection.execute("PRAGMA journal_mode=WAL")
+    # Without power the last commits may be lost and nothing is damaged; those files are scanned
+    # again. The death of a process loses no commit.
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that began by reading cannot wait for another's write to end, one that began
+    # as a writer can.
+    reads = connection.get_execution_options().get(READS, False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def told(name: str) -> Iterator[None]:
+    """Around work on the database: its errors become one line that names the ledger.
+
+    Raises:
+        OutputError: The disk is full, or the database is gone; what was committed stays.
+        JobError: Not a ledger, or a damaged one.
+    """
+    try:
+        yield
+    except (OperationalError, sqlite3.OperationalError) as error:
+        raise OutputError(
+            f"{name}: {_cause(error)}: what was written before is safe; see to it, then go on with "
+            "--resume"
+        ) from error
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        raise JobError(f"{name}: not a ledger, or a damaged one: {_cause(error)}") from error
+
+
+def _cause(error: Exception) -> str:
+    original: Any = error.orig if isinstance(error, DBAPIError) else error
+    lines = str(original).strip().splitlines()
+    return lines[0] if lines else type(original).__name__
