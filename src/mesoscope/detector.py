@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -11,39 +11,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope.ahead import ahead, cores
-from mesoscope.errors import MesoscopeError
 from mesoscope.faces.crop import crop
 from mesoscope.faces.finder import finder_for
-from mesoscope.judge import judge
-from mesoscope.media.image import Source, open_image, source_name
-from mesoscope.media.walk import Unreadable
+from mesoscope.gathered import FrameSeen, Gathered, Scored, Terms
+from mesoscope.media.image import Source
 from mesoscope.model_file import find_model
 from mesoscope.models import DEFAULT_MODEL
+from mesoscope.persons import scene_of
+from mesoscope.reading import CHUNK, chunks_of, groups_of
 from mesoscope.scorer import OnnxScorer, Scorer
-from mesoscope.types import DEFAULT_MAX_PIXELS, DetectOptions, FaceScore, Thresholds, Verdict
+from mesoscope.types import DEFAULT_MAX_PIXELS, DetectOptions, SkippedFace, Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from mesoscope.types import Face, ModelCard, Pixels
+    from mesoscope.errors import MesoscopeError
+    from mesoscope.media.walk import Unreadable
+    from mesoscope.reading import Group
+    from mesoscope.types import Face, Found, Frame, ModelCard, Pixels, Verdict
 
     Answer = tuple[Verdict, MesoscopeError | None]
     _Answer = tuple[float, np.ndarray | None, float | None]  # p_fake, heat, unfamiliar of a crop
-
-CHUNK = 8  # sources a thread takes at a time: enough to fill batches across files
-
-
-@dataclass(slots=True)
-class _Read:
-    """A source on its way: its faces and their crops, or what went wrong."""
-
-    name: str
-    faces: list[Face] = field(default_factory=list)
-    crops: list[Pixels] = field(default_factory=list)
-    skipped: int = 0
-    read_s: float = 0.0
-    find_s: float = 0.0
-    error: MesoscopeError | None = None
 
 
 class Detector:
@@ -51,7 +39,8 @@ class Detector:
 
     Args:
         model: Name of a shipped model, path of a model file, or a scorer of your own.
-        faces: ``"whole"`` takes each picture as a face, ``"auto"`` picks the best finder.
+        faces: ``"auto"`` picks the best finder, ``"mtcnn"`` and ``"yunet"`` name one, ``"whole"``
+            takes each picture as a face.
         threshold: One cut in place of the card's two.
         max_pixels: Pictures with more are refused before they are decoded.
         batch_size: Crops a call. On CPUs one or two are quickest, whose activations stay in the
@@ -61,6 +50,9 @@ class Detector:
         heat: Keep each face's evidence map.
         guard: Leave faces undecided that are unlike those of the model's training.
         fpr: A false-positive rate for which the card holds a threshold: fake from that one on.
+        frames: Of a clip, so many frames, evenly spaced over its length.
+        every_s: Of a clip, one frame every so many seconds in place of ``frames``.
+        finder_model: File of the finder's model, where it needs one that is not shipped.
 
     Raises:
         ModelError: No such model, or not a model file.
@@ -80,9 +72,23 @@ class Detector:
         heat: bool = False,
         guard: bool = True,
         fpr: float | None = None,
+        frames: int = 32,
+        every_s: float | None = None,
+        finder_model: str | os.PathLike[str] | None = None,
     ) -> None:
         self.options = DetectOptions(
-            faces, threshold, max_pixels, batch_size, jobs, min_face_px, heat, guard, fpr
+            faces=faces,
+            threshold=threshold,
+            max_pixels=max_pixels,
+            batch_size=batch_size,
+            jobs=jobs,
+            min_face_px=min_face_px,
+            heat=heat,
+            guard=guard,
+            fpr=fpr,
+            frames=frames,
+            every_s=every_s,
+            finder_model=None if finder_model is None else os.fspath(finder_model),
         )
         self._finder = finder_for(self.options)
         if isinstance(model, str | os.PathLike):
@@ -103,7 +109,7 @@ class Detector:
         return self._scorer.model_id
 
     def check(self, source: Source) -> Verdict:
-        """Judge one picture.
+        """Judge one picture or one clip; a clip takes all of the threads.
 
         Args:
             source: A path, a file's bytes, a PIL image, or an RGB or grey ``uint8`` array.
@@ -115,17 +121,24 @@ class Detector:
         return next(self.check_many([source]))
 
     def check_many(
-        self, sources: Iterable[Source | Unreadable], *, keep_going: bool = False
+        self,
+        sources: Iterable[Source | Unreadable],
+        *,
+        keep_going: bool = False,
+        clips: bool = True,
     ) -> Iterator[Verdict]:
-        """Judge any number of pictures, in their order and in flat memory.
+        """Judge any number of pictures and clips, in their order and in flat memory.
 
-        Threads take a few sources at a time through the whole path; batches are filled across
-        files and faces, and while one thread waits for the disk or decodes, another scores.
+        Threads take a few pictures or one clip at a time through the whole path; batches are filled
+        across files, frames and faces, and while one thread waits for the disk or decodes, another
+        scores. Of a clip only a few frames are in memory at once.
 
         Args:
             sources: As for :meth:`check`; read only as far ahead as needed.
             keep_going: A source that cannot be read becomes a verdict with an error and no label
                 instead of an exception.
+            clips: ``False`` for labelled pictures: a video is an error, and an animated picture
+                is its first picture.
 
         Yields:
             One verdict a source.
@@ -133,66 +146,93 @@ class Detector:
         Raises:
             SourceError: As :meth:`check`, at that source's turn, unless ``keep_going``.
         """
-        chunks = _chunks(sources, max(CHUNK, self.options.batch_size))
-        first = next(chunks, ())
-        rest = chain([first] if first else [], chunks)
-        if self._jobs == 1 or len(first) <= 1:  # one picture needs no threads
-            answers: Iterator[list[Answer]] = map(self._check_chunk, rest)
+        chunks = chunks_of(sources, max(CHUNK, self.options.batch_size))
+        ahead_of = list(islice(chunks, 2))
+        rest = chain(ahead_of, chunks)
+        alone = len(ahead_of) == 1 and len(ahead_of[0]) == 1
+        work = partial(self._check_chunk, clips=clips, alone=alone)
+        if self._jobs == 1 or alone:  # one picture needs no threads, and one clip is shared out
+            answers: Iterator[list[Answer]] = map(work, rest)
         else:
-            answers = ahead(self._check_chunk, rest, threads=self._jobs, depth=2 * self._jobs)
+            answers = ahead(work, rest, threads=self._jobs, depth=2 * self._jobs)
         for verdicts in answers:
             for verdict, error in verdicts:
                 if error is not None and not keep_going:
                     raise error
                 yield verdict
 
-    def _check_chunk(self, sources: Sequence[Source | Unreadable]) -> list[Answer]:
-        read = [self._read(source) for source in sources]
-        crops = [one for item in read for one in item.crops]
-        answers, score_s = self._score(crops)
-        verdicts, at = [], 0
-        for item in read:
-            rows = range(at, at + len(item.crops))
-            at = rows.stop
-            scores = tuple(
-                FaceScore(face.box, face.confidence, p_fake, heat=heat, unfamiliar=unfamiliar)
-                for face, (p_fake, heat, unfamiliar) in zip(
-                    item.faces, answers[rows.start : rows.stop], strict=True
+    def _check_chunk(
+        self, sources: Sequence[Source | Unreadable], *, clips: bool, alone: bool
+    ) -> list[Answer]:
+        items: list[Gathered] = []
+        threads = self._jobs if alone else 1
+        groups = groups_of(sources, items, self.options, clips=clips, threads=threads)
+        if alone and self._jobs > 1:
+            looked = ahead(self._look, groups, threads=self._jobs, depth=self._jobs)
+        else:
+            looked = map(self._look, groups)
+        for seen in looked:
+            for item, frame in seen:
+                item.seen.append(frame)
+        guard = self.card.guard if self.options.guard else None
+        terms = Terms(self.model_id, self.thresholds, self.card.aggregation, guard)
+        return [(item.verdict(terms), item.error) for item in items]
+
+    def _look(self, group: Group) -> list[tuple[Gathered, FrameSeen]]:
+        """Find, crop and score the faces of some frames."""
+        started = perf_counter()
+        answers = self._finder.find([frame for _, frame in group])
+        sorted_out = [
+            self._sort_out(frame, found) for (_, frame), found in zip(group, answers, strict=True)
+        ]
+        crops = [
+            self._crop(frame, face, whole=found.whole)
+            for (_, frame), found, (faces, _) in zip(group, answers, sorted_out, strict=True)
+            for face in faces
+        ]
+        scenes = [scene_of(frame.pixels) if item.kind == "clip" else None for item, frame in group]
+        find_s = (perf_counter() - started) / len(group)
+        scores, score_s = self._score(crops)
+        left = iter(scores)
+        seen = []
+        for (item, frame), found, (faces, skipped), scene in zip(
+            group, answers, sorted_out, scenes, strict=True
+        ):
+            scored = tuple(Scored(face, *next(left)) for face in faces)
+            seen.append(
+                (
+                    item,
+                    FrameSeen(
+                        frame.index,
+                        frame.time_s,
+                        frame.pixels.shape[1],
+                        scene,
+                        found,
+                        scored,
+                        skipped,
+                        find_s,
+                        score_s * len(scored),
+                    ),
                 )
             )
-            verdicts.append((self._verdict(item, scores, score_s * len(rows)), item.error))
-        return verdicts
+        return seen
 
-    def _read(self, source: Source | Unreadable) -> _Read:
-        """Source → frame → faces → crops; a failure is kept, not raised."""
-        started = perf_counter()
-        if isinstance(source, Unreadable):
-            return _Read(source.path, error=source.error)
-        item = _Read(source_name(source))
-        try:
-            frame = open_image(source, max_pixels=self.options.max_pixels)
-            item.read_s = perf_counter() - started
-            (found,) = self._finder.find([frame])
-            card = self.card
-            for face in found.faces:
-                x1, y1, x2, y2 = face.box
-                if max(x2 - x1, y2 - y1) < self.options.min_face_px:
-                    item.skipped += 1
-                    continue
-                item.faces.append(face)
-                item.crops.append(
-                    crop(
-                        frame.pixels,
-                        face.box,
-                        margin=card.crop_margin,
-                        size_px=card.input_px,
-                        resize=card.resize,
-                    )
-                )
-            item.find_s = perf_counter() - started - item.read_s
-        except MesoscopeError as error:
-            item.error = error
-        return item
+    def _sort_out(self, frame: Frame, found: Found) -> tuple[list[Face], tuple[SkippedFace, ...]]:
+        """Which faces are judged and which are too small."""
+        large = [face for face in found.faces if _side(face) >= self.options.min_face_px]
+        small = tuple(
+            SkippedFace(face.box, face.confidence, frame.index, frame.time_s)
+            for face in found.faces
+            if _side(face) < self.options.min_face_px
+        )
+        return large, small
+
+    def _crop(self, frame: Frame, face: Face, *, whole: bool) -> Pixels:
+        card = self.card
+        margin = card.crop_margin if whole else card.face_margin
+        return crop(
+            frame.pixels, face.box, margin=margin, size_px=card.input_px, resize=card.resize
+        )
 
     def _score(self, crops: Sequence[Pixels]) -> tuple[list[_Answer], float]:
         """Score crops in batches; also the seconds that one of them took."""
@@ -208,34 +248,10 @@ class Detector:
             answers.extend(zip(scores.p_fake.tolist(), heat, far, strict=True))
         return answers, (perf_counter() - started) / max(len(crops), 1)
 
-    def _verdict(self, item: _Read, faces: tuple[FaceScore, ...], score_s: float) -> Verdict:
-        if item.error is not None:
-            return Verdict(
-                source=item.name,
-                kind="image",
-                label=None,
-                p_fake=None,
-                model=self.model_id,
-                reason="unreadable",
-                frames_read=0,
-                error={"code": item.error.code, "message": str(item.error)},
-            )
-        label, p_fake, reason = judge(
-            faces,
-            self.thresholds,
-            guard=self.card.guard if self.options.guard else None,
-            skipped=item.skipped,
-        )
-        return Verdict(
-            source=item.name,
-            kind="image",
-            label=label,
-            p_fake=p_fake,
-            model=self.model_id,
-            reason=reason,
-            faces=faces,
-            elapsed_s={"read": item.read_s, "find": item.find_s, "score": score_s},
-        )
+
+def _side(face: Face) -> float:
+    x1, y1, x2, y2 = face.box
+    return max(x2 - x1, y2 - y1)
 
 
 def _thresholds(card: ModelCard, options: DetectOptions) -> Thresholds:
@@ -243,11 +259,3 @@ def _thresholds(card: ModelCard, options: DetectOptions) -> Thresholds:
     if options.threshold is not None:
         return Thresholds(options.threshold, options.threshold, "asked for")
     return card.thresholds if options.fpr is None else card.at_fpr(options.fpr)
-
-
-def _chunks(
-    sources: Iterable[Source | Unreadable], size: int
-) -> Iterator[tuple[Source | Unreadable, ...]]:
-    left = iter(sources)
-    while chunk := tuple(islice(left, size)):
-        yield chunk

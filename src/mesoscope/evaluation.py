@@ -77,7 +77,9 @@ def evaluate(
         if value is not None and not 0 < value < 1:  # said before the long work, not after
             raise OptionError(f"{name} must lie between 0 and 1, got {value}")
     predictions = []
-    verdicts = detector.check_many((sample.path for sample in samples), keep_going=True)
+    verdicts = detector.check_many(
+        (sample.path for sample in samples), keep_going=True, clips=False
+    )
     for sample, verdict in zip(samples, verdicts, strict=True):
         predictions.append(_prediction(sample, verdict))
         if watch is not None:

@@ -13,9 +13,10 @@ PICTURE_SUFFIXES = frozenset(
      ".avif")
 )  # fmt: skip
 
+# Without .ts and .mts, which are programs more often: those are told by their first bytes.
 CLIP_SUFFIXES = frozenset(
-    (".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts",
-     ".mpg", ".mpeg", ".vob", ".flv", ".wmv", ".asf", ".ogv")
+    (".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".m2ts", ".mpg",
+     ".mpeg", ".vob", ".flv", ".wmv", ".asf", ".ogv")
 )  # fmt: skip
 
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))

@@ -1,4 +1,4 @@
-"""Files and folders in, the pictures in them out: recursively, in a stable order, none twice."""
+"""Files and folders in, their pictures and clips out: recursively, in a stable order, each once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.errors import SourceError, SourceMissing
-from mesoscope.media.kinds import PICTURE_SUFFIXES, SNIFF_BYTES, sniff
+from mesoscope.media.kinds import CLIP_SUFFIXES, PICTURE_SUFFIXES, SNIFF_BYTES, sniff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -34,17 +34,17 @@ class Listed(NamedTuple):
 def walk(
     paths: Iterable[str], *, skipped: Callable[[str], None] | None = None
 ) -> Iterator[str | Unreadable]:
-    """List pictures.
+    """List pictures and clips.
 
-    A path that is named is always given out, whatever it is. In folders, files are taken by a
-    picture's suffix or, where the suffix says nothing, by a picture's first bytes; others are
+    A path that is named is always given out, whatever it is. In folders, files are taken by
+    the suffix of a picture or clip or, where it says nothing, by their first bytes; others are
     skipped. Within each folder the order is that of the paths' bytes, files and folders together.
     Links to folders are followed, and a link back into a folder on its own way is reported once
     instead.
 
     Args:
         paths: Files and folders.
-        skipped: Called with each file that is not a picture.
+        skipped: Called with each file that is neither.
 
     Yields:
         Paths, and :class:`Unreadable` for missing or unreadable places and link loops.
@@ -99,7 +99,7 @@ def _folder(
                 yield Unreadable(path, why, folder=True)
             else:
                 yield from _folder(path, [*way, identity], skipped)
-        elif stat.S_ISREG(info.st_mode) and _looks_like_picture(path, name):
+        elif stat.S_ISREG(info.st_mode) and _looks_like_media(path, name):
             yield Listed(path, info.st_size, info.st_mtime_ns)
         elif skipped is not None:
             skipped(path)
@@ -112,8 +112,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _looks_like_picture(path: str, name: str) -> bool:
-    if os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES:  # noqa: PTH122
+def _looks_like_media(path: str, name: str) -> bool:
+    if os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES | CLIP_SUFFIXES:  # noqa: PTH122
         return True  # and if it is none, its row will say so
     try:
         with open(path, "rb") as file:  # noqa: PTH123
