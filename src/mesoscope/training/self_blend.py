@@ -31,6 +31,13 @@ def self_blend(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     Returns:
         The forgery, of the same shape.
     """
+    return self_blend_with_mask(pixels, rng)[0]
+
+
+def self_blend_with_mask(
+    pixels: Pixels, rng: np.random.Generator
+) -> tuple[Pixels, NDArray[np.float32]]:
+    """As :func:`self_blend`, and where the copy lies: ``(H, W)``, 0 to 1."""
     copy, base = pixels, pixels
     if rng.random() < 0.5:
         copy = _change(copy, rng)
@@ -38,9 +45,10 @@ def self_blend(pixels: Pixels, rng: np.random.Generator) -> Pixels:
         base = _change(base, rng)
     copy = _move(copy, rng)
     height, width = pixels.shape[:2]
-    mask = blend_mask(height, width, rng) * rng.choice(SHARES)
-    mixed = base + mask[:, :, None] * (copy.astype(np.float32) - base)
-    return np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8)
+    mask = blend_mask(height, width, rng)
+    share = (mask * rng.choice(SHARES))[:, :, None]
+    mixed = base + share * (copy.astype(np.float32) - base)
+    return np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8), mask
 
 
 def blend_mask(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float32]:
