@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 COMMANDS = {  # name → module, in the order of --help
     "scan": "scan",
+    "watch": "watch",
+    "export": "export",
+    "provenance": "provenance",
     "evaluate": "evaluate",
     "train": "train",
     "prune": "prune",

@@ -12,7 +12,11 @@ import click
 
 from mesoscope.cli import options
 from mesoscope.cli.bars import bar
+from mesoscope.cli.job import job_folder, scan_job
+from mesoscope.cli.job import ledger as ledger_option
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
+from mesoscope.cli.rows import HEADER, row
+from mesoscope.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,11 +33,16 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path())
 @options.model
 @options.faces
+@options.finder_model
+@options.frames
+@options.every
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write verdicts to FILE.jsonl or FILE.csv.",
+    metavar="FILE|FOLDER/",
+    help="Write verdicts to FILE.jsonl or FILE.csv, or keep a job that can be resumed in FOLDER/.",
 )
+@click.option("--resume", is_flag=True, help="Go on with the job in --out.")
+@ledger_option
 @click.option(
     "--table/--no-table",
     default=None,
@@ -61,7 +70,12 @@ def command(
     paths: tuple[str, ...],
     model: str,
     faces: str,
-    out: Path | None,
+    finder_model: str | None,
+    frames: int,
+    every_s: float | None,
+    out: str | None,
+    resume: bool,
+    ledger: str | None,
     table: bool | None,
     jobs: int,
     threshold: float | None,
@@ -72,7 +86,7 @@ def command(
     min_face: int,
     batch_size: int,
 ) -> int:
-    """Judge pictures and folders of pictures.
+    """Judge pictures, clips and folders of them.
 
     Each verdict is written as soon as it is known. p_fake is the calibrated probability that a
     face is forged: higher = more fake. Exit codes: 0 done, 1 some input failed, 2 usage, 3 model,
@@ -82,10 +96,16 @@ def command(
     from mesoscope.heap import keep_heap
 
     keep_heap(options.KEPT_BYTES)
+    folder = job_folder(out)
+    if folder is None and (resume or ledger):
+        raise OptionError("--resume and --ledger belong to jobs: name a folder, as in --out job/")
 
     detector = Detector(
         model,
         faces=faces,
+        finder_model=finder_model,
+        frames=frames,
+        every_s=every_s,
         threshold=threshold,
         fpr=fpr,
         max_pixels=int(max_pixels * options.MEGAPIXEL),
@@ -94,8 +114,14 @@ def command(
         min_face_px=min_face,
         guard=not no_guard,
     )
-    summary, whole = _run(detector, paths, out, table)
-    click.echo(_closing(summary, out), err=True)
+    if folder is not None:
+        return scan_job(
+            detector, paths, folder,
+            url=ledger, resume=resume, table=bool(table), fail_on=fail_on,
+        )  # fmt: skip
+    file = Path(out) if out else None
+    summary, whole = _run(detector, paths, file, table)
+    click.echo(_closing(summary, file), err=True)
     if not whole:
         return INTERRUPTED
     if fail_on and summary.labels[fail_on]:
@@ -123,7 +149,7 @@ def _run(
         if not show and not out:
             sinks.append(stack.enter_context(JsonLines(sys.stdout.fileno())))
         if show:
-            click.echo(f"{'label':<13}{'p_fake':>6}  source")
+            click.echo(HEADER)
         progress = stack.enter_context(_bar(paths))
 
         def watch(verdict: Verdict, summary: Summary) -> None:
@@ -132,7 +158,7 @@ def _run(
             progress.update()
             if show:
                 with progress.external_write_mode():
-                    click.echo(_row(verdict))
+                    click.echo(row(verdict))
 
         try:
             return scan(detector, paths, sinks, watch=watch), True
@@ -152,16 +178,6 @@ def _bar(paths: Sequence[str]) -> tqdm[None]:
 
         threading.Thread(target=count, daemon=True).start()
     return shown
-
-
-def _row(verdict: Verdict) -> str:
-    score = "     –" if verdict.p_fake is None else f"{verdict.p_fake:6.3f}"
-    label = verdict.label or "–"
-    if verdict.error is not None:
-        return f"{label:<13}{score}  {verdict.error['message']}"
-    told = verdict.reason in (None, "between_thresholds")  # the label says as much
-    why = "" if told else f"  ({verdict.reason})"
-    return f"{label:<13}{score}  {verdict.source}{why}"
 
 
 def _closing(summary: Summary, out: Path | None) -> str:

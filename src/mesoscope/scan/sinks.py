@@ -150,4 +150,7 @@ def open_sink(path: Path) -> JsonLines | Csv:
         return JsonLines(path)
     if suffix == ".csv":
         return Csv(path)
-    raise OutputError(f"{path}: results are written as .jsonl or .csv: name the file so")
+    raise OutputError(
+        f"{path}: results are written as .jsonl or .csv: name the file so, or "
+        "end a job folder's name with a slash"
+    )

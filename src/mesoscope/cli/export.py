@@ -1,0 +1,32 @@
+"""``mesoscope export``."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import click
+
+from mesoscope.cli.job import ledger as ledger_option
+from mesoscope.cli.main import DONE
+
+
+@click.command("export")
+@click.argument("job", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "-o", "--out", required=True, metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
+    help="The file to write: .jsonl, .csv or .parquet.",
+)  # fmt: skip
+@ledger_option
+def command(job: Path, out: Path, ledger: str | None) -> int:
+    """Write the verdicts of a job folder to a file.
+
+    A job that is still being scanned may be exported, too: what is judged so far is written.
+    """
+    from mesoscope.scan.export import export
+    from mesoscope.scan.folder import open_ledger
+
+    with contextlib.closing(open_ledger(job, ledger)) as kept:
+        count = export(kept, out)
+    click.echo(f"{count} {'verdict' if count == 1 else 'verdicts'} written to {out}", err=True)
+    return DONE

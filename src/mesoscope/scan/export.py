@@ -1,0 +1,142 @@
+"""A job's verdicts as a file: JSON lines, CSV or Parquet."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+from importlib.util import find_spec
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from mesoscope.errors import MissingExtra, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from mesoscope.scan.ledger_reader import LedgerReader
+    from mesoscope.scan.rows import Result
+
+FORMATS = (".jsonl", ".ndjson", ".csv", ".parquet")
+COLUMNS = (
+    "source", "kind", "label", "p_fake", "reason", "faces", "persons", "skipped", "frames_read",
+    "duration_s", "finder", "model", "error_code", "error_message", "size_bytes", "mtime_ns",
+    "sha256", "duplicate_of",
+)  # fmt: skip
+_GROUP = 10_000  # rows of a Parquet row group, which stand in memory at once
+
+
+def export(ledger: LedgerReader, path: Path) -> int:
+    """Write the verdicts of all files that are still there, in the order of their paths.
+
+    JSON lines hold each verdict whole, as a scan into such a file writes it. CSV and Parquet hold
+    :data:`COLUMNS`, Parquet also the verdict's JSON. The file appears when it is whole. Memory does
+    not grow with the number of rows.
+
+    Args:
+        ledger: Of the job.
+        path: Its suffix says which: one of :data:`FORMATS`.
+
+    Returns:
+        How many verdicts.
+
+    Raises:
+        OutputError: Another suffix, or it cannot be written.
+        MissingExtra: Parquet was asked for and pyarrow is not installed.
+    """
+    write = _writer(path)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        count = write(ledger.results(), part)
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    return count
+
+
+def _writer(path: Path) -> Callable[[Iterator[Result], Path], int]:
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise OutputError(
+            f"{path}: verdicts are written as .jsonl, .csv or .parquet: name the file so"
+        )
+    if suffix == ".parquet":
+        if find_spec("pyarrow") is None:
+            raise MissingExtra("pyarrow", extra="parquet")
+        return _write_parquet
+    return _write_csv if suffix == ".csv" else _write_json_lines
+
+
+def _write_json_lines(results: Iterator[Result], path: Path) -> int:
+    count = 0
+    with path.open("w", encoding="ascii") as file:
+        for result in results:
+            file.write(f"{result.verdict}\n")
+            count += 1
+    return count
+
+
+def _write_csv(results: Iterator[Result], path: Path) -> int:
+    count = 0
+    # Names are written in the bytes they have on disk, as everywhere in CSV.
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        rows.writeheader()
+        for result in results:
+            rows.writerow(record(result))
+            count += 1
+    return count
+
+
+def _write_parquet(results: Iterator[Result], path: Path) -> int:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    text, whole = pa.string(), pa.int64()
+    types = dict.fromkeys(COLUMNS, text)
+    types |= dict.fromkeys(
+        ("faces", "persons", "skipped", "frames_read", "size_bytes", "mtime_ns"), whole
+    )
+    types |= {"p_fake": pa.float64(), "duration_s": pa.float64(), "verdict": text}
+    schema = pa.schema(list(types.items()))
+    count = 0
+    with parquet.ParquetWriter(path, schema, compression="zstd") as file:
+        while group := [
+            {**_in_unicode(record(result)), "verdict": result.verdict}
+            for result in islice(results, _GROUP)
+        ]:
+            file.write_table(pa.Table.from_pylist(group, schema=schema))
+            count += len(group)
+    return count
+
+
+def record(result: Result) -> dict[str, Any]:
+    """A result as one row of :data:`COLUMNS`; ``None`` where there is nothing to say."""
+    verdict = json.loads(result.verdict)
+    error = verdict["error"] or {}
+    same = ("source", "kind", "label", "p_fake", "reason", "frames_read", "finder", "model")
+    return {
+        **{name: verdict.get(name) for name in (*same, "duration_s")},
+        **{name: len(verdict.get(name, ())) for name in ("faces", "persons", "skipped")},
+        "error_code": error.get("code"),
+        "error_message": error.get("message"),
+        "size_bytes": result.size_bytes,
+        "mtime_ns": result.mtime_ns,
+        "sha256": None if result.sha256 is None else result.sha256.hex(),
+        "duplicate_of": None if result.duplicate_of is None else os.fsdecode(result.duplicate_of),
+    }
+
+
+def _in_unicode(row: dict[str, Any]) -> dict[str, Any]:
+    # Parquet's strings are UTF-8: bytes of a name that are not become \udcXX, as in JSON.
+    return {
+        name: value.encode("utf-8", "backslashreplace").decode()
+        if isinstance(value, str)
+        else value
+        for name, value in row.items()
+    }
