@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from mesoscope.card import Calibration, Guard, Json, ModelCard, OperatingPoint, Thresholds
 from mesoscope.errors import OptionError
-from mesoscope.verdict import Box, FaceScore, Label, Person, Point, SkippedFace, Verdict
+from mesoscope.verdict import FINDERS, Box, FaceScore, Label, Person, Point, SkippedFace, Verdict
 
 __all__ = [
+    "FINDERS",
     "Box",
     "Calibration",
     "DetectOptions",
@@ -39,7 +40,6 @@ __all__ = [
 ]
 
 Pixels = NDArray[np.uint8]  # RGB, (H, W, 3)
-FINDERS = ("auto", "mtcnn", "yunet", "whole")
 DEFAULT_MAX_PIXELS = 120_000_000  # the 108-megapixel cameras of telephones fit
 
 

@@ -24,6 +24,7 @@ Point = tuple[float, float]
 Label = Literal["fake", "real", "inconclusive"]
 
 SCHEMA = 2
+FINDERS = ("auto", "mtcnn", "yunet", "whole")  # what may be asked for; whoever answered is no auto
 READABLE_SCHEMAS = (1, 2)  # a verdict of schema 1 is a picture without persons
 
 

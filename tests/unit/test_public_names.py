@@ -13,12 +13,16 @@ PUBLIC = [
     "Calibration",
     "Detector",
     "FaceScore",
+    "Finding",
     "MesoscopeError",
     "ModelCard",
+    "Person",
+    "Provenance",
     "Thresholds",
     "Verdict",
     "__version__",
     "check",
+    "read_provenance",
 ]
 
 

@@ -8,6 +8,7 @@ import click
 
 from mesoscope.errors import OptionError
 from mesoscope.models import DEFAULT_MODEL
+from mesoscope.verdict import FINDERS
 
 MEGAPIXEL = 1_000_000
 KEPT_BYTES = 128 << 20  # of freed memory, see mesoscope.heap
@@ -17,10 +18,29 @@ model = click.option(
 )
 faces = click.option(
     "--faces",
-    type=click.Choice(["auto", "whole"]),
+    type=click.Choice(FINDERS),
     default="auto",
     show_default=True,
-    help="whole takes each picture as a face; auto picks the best finder.",
+    help="auto picks the best finder; whole takes each picture as a face.",
+)
+finder_model = click.option(
+    "--finder-model",
+    type=click.Path(dir_okay=False),
+    help="File of the finder's model, as --faces yunet needs one.",
+)
+frames = click.option(
+    "--frames",
+    type=click.IntRange(1),
+    default=32,
+    show_default=True,
+    help="Of a clip: so many frames, evenly spaced over its length.",
+)
+every = click.option(
+    "--every",
+    "every_s",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Of a clip: a frame every so many seconds in place of --frames.",
 )
 threshold = click.option(
     "--threshold",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,9 +18,9 @@ def choose(times_s: Times, length_s: float, *, frames: int, every_s: float | Non
 
     ``frames`` cuts the length into so many equal parts and takes the middle of each: neither the
     black first picture nor the last, which a cut-off file lacks. ``every_s`` takes the moments 0,
-    ``every_s``, twice that and so on. On show at a moment is the last picture that does not begin
-    after it, as a player has it; so a picture that stands for long counts once, and pictures come
-    at their own times however uneven these are.
+    ``every_s``, twice that and so on, before the end. On show at a moment is the last picture that
+    does not begin after it, as a player has it; so a picture that stands for long counts once, and
+    pictures come at their own times however uneven these are.
 
     Args:
         times_s: When each picture begins, ``(n,)``, in seconds from the first, never falling.
@@ -44,7 +46,8 @@ def choose(times_s: Times, length_s: float, *, frames: int, every_s: float | Non
         gaps = np.diff(times_s, append=max(length_s, np.nextafter(times_s[-1], np.inf)))
         if every_s <= gaps[gaps > 0].min(initial=np.inf):
             return np.arange(len(times_s))
-        moments = np.arange(int(length_s / every_s) + 1) * every_s
+        # The end itself shows nothing; a length that is rounded up a little is no further moment.
+        moments = np.arange(max(1, math.ceil(length_s / every_s - 1e-6))) * every_s
     return np.unique(on_show(times_s, moments.astype(np.float64)))
 
 
