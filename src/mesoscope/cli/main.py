@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
 COMMANDS = {  # name → module, in the order of --help
     "scan": "scan",
+    "explain": "explain",
     "watch": "watch",
     "export": "export",
+    "report": "report",
     "provenance": "provenance",
     "evaluate": "evaluate",
     "train": "train",

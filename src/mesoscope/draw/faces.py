@@ -88,13 +88,20 @@ def square_of(
     face: FaceScore, verdict: Verdict, terms: Terms, *, scale: float = 1.0
 ) -> tuple[float, float, float]:
     """The square that was cut out for a face: ``(left, top, side)`` in pixels times ``scale``."""
-    left, top, side = square(face.box, margin_of(verdict, terms))
+    left, top, side = square(face.box, margin_of(face, verdict, terms))
     return left * scale, top * scale, side * scale
 
 
-def margin_of(verdict: Verdict, terms: Terms) -> float:
-    """What a verdict's boxes were widened by for their crops."""
-    return terms.crop_margin if verdict.finder == "whole" else terms.face_margin
+def margin_of(face: FaceScore, verdict: Verdict, terms: Terms) -> float:
+    """What a face's box was widened by for its crop.
+
+    Of a clip some frames may have been taken as faces and others not; a frame that was is told by
+    its box, which begins at the corner, and by a finder that has no doubt and no landmarks.
+    """
+    whole = "whole" in (verdict.finder or "") and face.box[:2] == (0, 0)
+    if whole and face.confidence == 1 and not face.landmarks:
+        return terms.crop_margin
+    return terms.face_margin
 
 
 def _by_suspicion(faces: Sequence[tuple[int, FaceScore]]) -> list[tuple[int, FaceScore]]:

@@ -78,6 +78,7 @@ def picture_sheet(
     *,
     terms: Terms | None = None,
     title: str | None = None,
+    digest: str | None = None,
     crop_px: int = 256,
 ) -> Pixels:
     """Explain a picture's verdict.
@@ -91,6 +92,7 @@ def picture_sheet(
         verdict: What was said of it, with evidence maps.
         terms: By what faces are labelled and cut.
         title: Shown in place of the verdict's source.
+        digest: SHA-256 of the file, shown below its name.
         crop_px: Side of the crops that the model takes.
 
     Returns:
@@ -99,7 +101,7 @@ def picture_sheet(
     terms = terms or Terms()
     picture, scale = _fitted(frame.pixels)
     parts = [
-        _heading(verdict, title),
+        _heading(verdict, title, digest),
         _centred(draw_faces(picture, verdict, terms=terms, scale=scale)),
     ]
     if verdict.faces:
@@ -113,6 +115,7 @@ def clip_sheet(
     *,
     terms: Terms | None = None,
     title: str | None = None,
+    digest: str | None = None,
     crop_px: int = 256,
 ) -> Pixels:
     """Explain a clip's verdict.
@@ -126,6 +129,7 @@ def clip_sheet(
         verdict: What was said of the clip, with evidence maps.
         terms: By what faces are labelled and cut.
         title: Shown in place of the verdict's source.
+        digest: SHA-256 of the file, shown below its name.
         crop_px: Side of the crops that the model takes.
 
     Returns:
@@ -133,7 +137,7 @@ def clip_sheet(
     """
     terms = terms or Terms()
     inner = _WIDTH - 2 * _PAD
-    parts = [_heading(verdict, title)]
+    parts = [_heading(verdict, title, digest)]
     if frames:
         parts.append(_centred(contact_strip(frames, verdict, width_px=inner, terms=terms)))
     if verdict.faces:
@@ -160,7 +164,7 @@ def _fitted(pixels: Pixels) -> tuple[Pixels, float]:
     return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8), scale
 
 
-def _heading(verdict: Verdict, title: str | None) -> Pixels:
+def _heading(verdict: Verdict, title: str | None, digest: str | None) -> Pixels:
     """The label on its colour, the score, the source, and how the answer came about."""
     style = LABELS.get(verdict.label or "", SCORED)
     if verdict.reason == "unfamiliar":
@@ -182,6 +186,8 @@ def _heading(verdict: Verdict, title: str | None) -> Pixels:
         texts.append(_Words(_REASONS[verdict.reason]))
     texts += [_Words(printable(note), colour=QUIET) for note in verdict.notes]
     texts.append(_Words(_origin(verdict), 16, QUIET))
+    if digest:
+        texts.append(_Words(f"SHA-256 of the file {digest}", 16, QUIET))
     return _stacked([_centred(top), _paragraphs(texts)], gap=10, border=0)
 
 
@@ -226,7 +232,7 @@ def _panels(frame: Frame, verdict: Verdict, terms: Terms, crop_px: int) -> Pixel
 
 def _panel(frame: Frame, face: FaceScore, verdict: Verdict, terms: Terms, crop_px: int) -> Pixels:
     """One face: crop, crop with map, its words below."""
-    margin = margin_of(verdict, terms)
+    margin = margin_of(face, verdict, terms)
     seen = crop(frame.pixels, face.box, margin=margin, size_px=crop_px)
     size = (_CROP_PX, _CROP_PX)
     wide = 2 * _CROP_PX + 8
@@ -241,7 +247,8 @@ def _panel(frame: Frame, face: FaceScore, verdict: Verdict, terms: Terms, crop_p
     if verdict.kind == "clip":
         name = f"person {face.person + 1} at {clock(face.time_s or 0)}"
     else:
-        name = f"{verdict.faces.index(face) + 1}  {style.word}"
+        number = f"{verdict.faces.index(face) + 1}  " if len(verdict.faces) > 1 else ""
+        name = number + style.word
     baseline = _CROP_PX + round(1.4 * _SIZE)
     text = shorten(f"{name}   p_fake {score_text(face.p_fake)}", _SIZE, wide - 20, BOLD)
     cv2.rectangle(panel, (0, _CROP_PX + 12), (10, baseline + 3), style.plate, -1)
@@ -261,8 +268,8 @@ def _particulars(frame: Frame, face: FaceScore, verdict: Verdict, terms: Terms) 
     left, top, side = square_of(face, verdict, terms)
     height, width = frame.pixels.shape[:2]
     if left < 0 or top < 0 or left + side > width or top + side > height:
-        said.append("mirrored beyond the border")
-    return "   ·   ".join(said)
+        said.append("mirrored at the border")
+    return " · ".join(said)
 
 
 def _legend(verdict: Verdict, terms: Terms) -> Pixels:

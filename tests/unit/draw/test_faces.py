@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -137,7 +139,16 @@ def test_the_square_is_that_of_the_crop(make_verdict):
     assert square_of(found.faces[0], found, terms) == (75, 45, 150)
     assert square_of(found.faces[0], found, terms, scale=2) == (150, 90, 300)
     whole = make_verdict(((0, 0, 100, 100), 0.9), finder="whole")
-    assert square_of(whole.faces[0], whole, terms) == (-10, -10, 120)
+    taken = dataclasses.replace(whole.faces[0], confidence=1.0)
+    assert square_of(taken, whole, terms) == (-10, -10, 120)
+
+
+def test_a_clip_may_hold_faces_of_both_kinds():
+    terms = Terms(face_margin=1.5, crop_margin=1.2)
+    mixed = Verdict("a", "clip", "fake", 0.9, "m", finder="mtcnn, whole")
+    found = FaceScore((0.0, 0.0, 100.0, 100.0), 0.98, 0.9)
+    assert square_of(found, mixed, terms)[2] == 150
+    assert square_of(dataclasses.replace(found, confidence=1.0), mixed, terms)[2] == 120
 
 
 def test_styles_follow_thresholds_and_guard():

@@ -1,0 +1,152 @@
+"""``mesoscope explain``."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mesoscope.cli import options
+from mesoscope.cli.main import DONE, INPUT_FAILED
+from mesoscope.errors import OptionError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mesoscope.explain import Explanation
+
+
+@click.command("explain")
+@click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path())
+@click.option(
+    "-o",
+    "--out",
+    metavar="PICTURE|FOLDER",
+    help="The picture to write, .png, .jpg or .webp; for several files a folder.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print verdicts and maps as JSON lines.")
+@click.option("--force", is_flag=True, help="Replace pictures that exist.")
+@options.model
+@options.faces
+@options.finder_model
+@options.frames
+@options.every
+@options.threshold
+@click.option(
+    "--fpr", type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Fake from the model's own threshold for this false-positive rate on.",
+)  # fmt: skip
+@options.no_guard
+@options.max_pixels
+@click.option(
+    "--min-face", type=click.IntRange(1), default=40, show_default=True,
+    help="Do not judge faces with fewer pixels along their longest side.",
+)  # fmt: skip
+def command(
+    files: tuple[str, ...],
+    out: str | None,
+    as_json: bool,
+    force: bool,
+    model: str,
+    faces: str,
+    finder_model: str | None,
+    frames: int,
+    every_s: float | None,
+    threshold: float | None,
+    fpr: float | None,
+    no_guard: bool,
+    max_pixels: float,
+    min_face: int,
+) -> int:
+    """Draw what a verdict rests on: faces, scores, evidence maps, the timeline of a clip.
+
+    A file without a face gives a picture that says so. Exit codes: 0 done, 1 some file could not
+    be read, 2 usage, 3 model.
+    """
+    if out is None and not as_json:
+        raise OptionError("say where the picture goes, as in -o out.png; or print with --json")
+    targets = [None] * len(files) if out is None else _targets(files, out, force=force)
+
+    from mesoscope.detector import Detector
+    from mesoscope.explain import explain, save_picture
+
+    detector = Detector(
+        model,
+        faces=faces,
+        finder_model=finder_model,
+        frames=frames,
+        every_s=every_s,
+        threshold=threshold,
+        fpr=fpr,
+        max_pixels=int(max_pixels * options.MEGAPIXEL),
+        min_face_px=min_face,
+        heat=True,
+        guard=not no_guard,
+    )
+    failed = False
+    for name, target in zip(files, targets, strict=True):
+        try:
+            explained = explain(detector, name)
+        except SourceError as error:
+            click.echo(f"mesoscope: {error}", err=True)
+            failed = True
+            continue
+        if target is not None:
+            save_picture(explained.picture, target)
+        click.echo(_json(explained, target) if as_json else _line(explained, target))
+    return INPUT_FAILED if failed else DONE
+
+
+def _json(explained: Explanation, target: Path | None) -> str:
+    picture = None if target is None else str(target)
+    return json.dumps({**explained.to_dict(), "picture": picture}, separators=(",", ":"))
+
+
+def _line(explained: Explanation, target: Path | None) -> str:
+    verdict = explained.verdict
+    said: str = verdict.label or "no verdict"
+    if verdict.reason is not None:
+        said += f" ({verdict.reason})"
+    score = "" if verdict.p_fake is None else f"  p_fake {verdict.p_fake:.3f}"
+    return f"{verdict.source}: {said}{score}  → {target}"
+
+
+def _targets(files: Sequence[str], out: str, *, force: bool) -> list[Path | None]:
+    """Where each file's picture goes; all that can be refused is refused before the work.
+
+    Pictures in a folder keep the file's whole name and its folders below those that all files
+    share, so that two files never meet.
+
+    Raises:
+        OptionError: A source would be overwritten, a picture exists, or the name is of no format.
+    """
+    from mesoscope.explain import format_of
+
+    folder = len(files) > 1 or out.endswith(("/", os.sep)) or Path(out).is_dir()
+    if not folder:
+        format_of(Path(out))
+        targets = [Path(out)]
+    elif Path(out).suffix and not Path(out).is_dir() and not out.endswith(("/", os.sep)):
+        raise OptionError(f"{out}: {len(files)} pictures need a folder, as in -o explained/")
+    else:
+        absolute = [Path(name).parent.resolve() / Path(name).name for name in files]
+        shared = Path(os.path.commonpath([path.parent for path in absolute]))
+        targets = [
+            Path(out, path.relative_to(shared).parent, f"{path.name}.png") for path in absolute
+        ]
+    sources = [Path(name) for name in files]
+    for target in targets:
+        if not target.exists():
+            continue
+        if any(source.exists() and target.samefile(source) for source in sources):
+            raise OptionError(f"{target}: this is the file to explain: choose another name")
+        if target.is_dir():
+            raise OptionError(f"{target}: a folder stands there: choose another name")
+        if not force:
+            raise OptionError(
+                f"{target}: exists already: choose another name, or replace it with --force"
+            )
+    return list(targets)
