@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli import options
+from mesoscope.cli import options, report_file
 from mesoscope.cli.bars import bar
 from mesoscope.cli.job import job_folder, scan_job
 from mesoscope.cli.job import ledger as ledger_option
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
+    from mesoscope.cli.report_file import Wanted
     from mesoscope.detector import Detector
+    from mesoscope.report.case.items import Spool
     from mesoscope.scan.local import Summary
     from mesoscope.scan.sinks import Sink
     from mesoscope.types import Verdict
@@ -48,6 +50,11 @@ if TYPE_CHECKING:
     default=None,
     help="Print a table; otherwise JSON lines where there is no --out.  [default: on a terminal]",
 )
+@click.option(
+    "--report", metavar="FILE", type=click.Path(path_type=Path),
+    help="Write a report with evidence, too: .html, or .pdf for a few files.",
+)  # fmt: skip
+@report_file.sign
 @options.jobs
 @options.threshold
 @click.option(
@@ -77,6 +84,8 @@ def command(
     resume: bool,
     ledger: str | None,
     table: bool | None,
+    report: Path | None,
+    sign: Path | None,
     jobs: int,
     threshold: float | None,
     fpr: float | None,
@@ -100,6 +109,9 @@ def command(
     if folder is None and (resume or ledger):
         raise OptionError("--resume and --ledger belong to jobs: name a folder, as in --out job/")
 
+    asked = None if report is None else report_file.wanted(report, sign=sign)
+    if sign is not None and asked is None:
+        raise OptionError("--sign signs a report: name one with --report")
     detector = Detector(
         model,
         faces=faces,
@@ -115,13 +127,20 @@ def command(
         guard=not no_guard,
     )
     if folder is not None:
-        return scan_job(
+        code = scan_job(
             detector, paths, folder,
             url=ledger, resume=resume, table=bool(table), fail_on=fail_on,
         )  # fmt: skip
+        if asked is not None and code != INTERRUPTED:
+            _report_job(asked, folder, ledger, model)
+        return code
     file = Path(out) if out else None
-    summary, whole = _run(detector, paths, file, table)
-    click.echo(_closing(summary, file), err=True)
+    with contextlib.ExitStack() as kept:
+        spool = None if asked is None else kept.enter_context(report_file.new_spool())
+        summary, whole = _run(detector, paths, file, table, spool)
+        click.echo(_closing(summary, file), err=True)
+        if asked is not None and spool is not None and whole:
+            report_file.report_of_detector(asked, spool, model, detector)
     if not whole:
         return INTERRUPTED
     if fail_on and summary.labels[fail_on]:
@@ -134,6 +153,7 @@ def _run(
     paths: Sequence[str],
     out: Path | None,
     table: bool | None,
+    spool: Spool | None,
 ) -> tuple[Summary, bool]:
     """Scan into the sinks; ``False`` beside the summary where it was interrupted."""
     from mesoscope.scan.local import Summary, scan
@@ -146,6 +166,8 @@ def _run(
         if out:
             sinks.append(open_sink(out))
             stack.enter_context(sinks[0])
+        if spool is not None:
+            sinks.append(spool)
         if not show and not out:
             sinks.append(stack.enter_context(JsonLines(sys.stdout.fileno())))
         if show:
@@ -164,6 +186,14 @@ def _run(
             return scan(detector, paths, sinks, watch=watch), True
         except KeyboardInterrupt:
             return latest, False
+
+
+def _report_job(asked: Wanted, folder: Path, url: str | None, model: str) -> None:
+    from mesoscope.model_file import find_model
+    from mesoscope.scan.folder import open_ledger
+
+    with contextlib.closing(open_ledger(folder, url)) as kept:
+        report_file.report_of_job(asked, kept, model=find_model(model))
 
 
 def _bar(paths: Sequence[str]) -> tqdm[None]:

@@ -7,13 +7,16 @@ import importlib
 from mesoscope.errors import MissingExtra
 
 
-def require() -> None:
+def require(*packages: str) -> None:
     """Make sure that pictures and pages can be made, before any long work.
 
+    Args:
+        packages: What it takes; by default what the evaluation's page takes.
+
     Raises:
-        MissingExtra: matplotlib or Jinja is not installed.
+        MissingExtra: One of them is not installed.
     """
-    for package in ("matplotlib", "jinja2"):
+    for package in packages or ("matplotlib", "jinja2"):
         try:
             importlib.import_module(package)
         except ImportError as error:

@@ -93,6 +93,11 @@ def settings(options: DetectOptions) -> dict[str, Json]:
     return {k: v for k, v in dataclasses.asdict(options).items() if k not in _NOT_ANSWERS}
 
 
+def is_job(folder: Path) -> bool:
+    """Whether a folder holds a job."""
+    return _stands(folder)
+
+
 def _stands(folder: Path) -> bool:
     return (folder / LEDGER).exists() or (folder / LEDGER_URL).exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from mesoscope.types import Verdict
 
 
+_GAP = 1.6  # times the usual step between frames, as in draw/timeline.py
+
+
 class Bar(NamedTuple):
     """A piece of a stacked bar: which bin, which label, from where to where (0 to 1), how many."""
 
@@ -19,7 +23,7 @@ class Bar(NamedTuple):
     label: str
     low: float
     high: float
-    count: int
+    n: int
 
 
 class Dot(NamedTuple):
@@ -36,10 +40,23 @@ class Line:
     Attributes:
         person: From 0.
         dots: In the order of time.
+        gap: A longer step between two of them is a time when the person was not seen.
     """
 
     person: int
     dots: tuple[Dot, ...]
+    gap: float
+
+    @property
+    def runs(self) -> list[list[Dot]]:
+        """The dots without the gaps: runs of frames in which the person was seen."""
+        found: list[list[Dot]] = []
+        for dot in self.dots:
+            if found and dot.x - found[-1][-1].x <= self.gap:
+                found[-1].append(dot)
+            else:
+                found.append([dot])
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +93,9 @@ def timeline(verdict: Verdict) -> Timeline | None:
         return None
     end = max(verdict.duration_s or 0.0, max(time for _, time in timed)) or 1.0
     people = sorted({face.person for face, _ in timed})
+    times = sorted({time for _, time in timed})
+    steps = sorted(b - a for a, b in itertools.pairwise(times))
+    gap = _GAP * steps[len(steps) // 2] / end if steps else 1.0
     return Timeline(
         tuple(
             Line(
@@ -85,6 +105,7 @@ def timeline(verdict: Verdict) -> Timeline | None:
                     for face, time in sorted(timed, key=lambda one: one[1])
                     if face.person == person
                 ),
+                gap,
             )
             for person in people
         ),

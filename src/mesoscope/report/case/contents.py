@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mesoscope.report.case.evidence import Judge
     from mesoscope.report.case.facts import CaseDetails, ModelFacts, Settings
     from mesoscope.report.case.items import Item
-    from mesoscope.types import Thresholds
+    from mesoscope.types import Thresholds, Verdict
 
 PICTURES = 24  # items whose evidence is shown, unless another number is asked for
 
@@ -40,6 +40,12 @@ class Contents:
     models: tuple[ModelFacts, ...]
     settings: Settings | None
     thresholds: Thresholds | None
+
+    @property
+    def whole(self) -> dict[int, tuple[int, Verdict]]:
+        """By place among the items: an item's number in the report, from 1, and its verdict."""
+        places = zip(self.tally.pictured, self.evidence, strict=True)
+        return {place: (n, one.verdict) for n, (place, one) in enumerate(places, 1)}
 
 
 def collect(

@@ -1,4 +1,4 @@
-"""What is shown of one item: its picture again, its faces with their maps, its file's provenance."""
+"""What is shown of one item: its picture again, its faces with their maps, its provenance."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def gather(item: Item, judge: Judge | None) -> Evidence:
     else:
         _judge_again(found, judge)
         guard = judge.card.guard if judge.options.guard else None
-        terms = Terms(judge.thresholds, guard, judge.card.face_margin)
+        terms = Terms(judge.thresholds, guard, judge.card.face_margin, judge.card.crop_margin)
     try:
         if found.verdict.kind == "clip":
             _show_clip(found, source, terms)

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from mesoscope import __version__
 from mesoscope.errors import ModelError
 from mesoscope.model_file import file_sha256, find_model, read_card, shipped
 from mesoscope.types import DetectOptions, ModelCard
@@ -41,13 +40,15 @@ class CaseDetails:
     reference: str
     analyst: str
     made: str
-    version: str = __version__
+    version: str
 
     @classmethod
-    def now(cls, title: str, *, reference: str = "", analyst: str = "") -> CaseDetails:
+    def now(
+        cls, title: str, *, version: str, reference: str = "", analyst: str = ""
+    ) -> CaseDetails:
         """Details of a report that is made now."""
         made = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return cls(title, reference, analyst, made)
+        return cls(title, reference, analyst, made, version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +84,18 @@ class Settings:
     sha256: str
 
 
-def settings_of(options: DetectOptions, thresholds: Thresholds) -> Settings:
-    """The settings of a detector."""
+def settings_of(options: DetectOptions, thresholds: Thresholds | None) -> Settings:
+    """The settings of a detector, with the thresholds in force where they are known."""
     values = {k: v for k, v in asdict(options).items() if k not in _WITHOUT_EFFECT}
-    values["real_below"] = thresholds.real_below
-    values["fake_above"] = thresholds.fake_above
+    if thresholds is not None:
+        values |= {"real_below": thresholds.real_below, "fake_above": thresholds.fake_above}
+    return Settings(values, settings_sha256(values))
+
+
+def settings_sha256(values: Mapping[str, Json]) -> str:
+    """The hash of settings: SHA-256 of their JSON with sorted keys and without spaces."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    return Settings(values, hashlib.sha256(text.encode()).hexdigest())
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def model_facts(ids: Iterable[str], *, at_hand: Path | None = None) -> tuple[ModelFacts, ...]:

@@ -57,7 +57,7 @@ def hash_source(path: str) -> FileHash:
     """
     digest, length = hashlib.sha256(), 0
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:  # noqa: PTH123 - names in bytes
+        with open(path, "rb", opener=_open_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise SourceError(f"{path}: not a regular file, so it has no hash")
             while block := file.read(_BLOCK):

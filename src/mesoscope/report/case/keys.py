@@ -1,4 +1,4 @@
-"""Ed25519 keys that reports are signed with: made, read, used. RFC 8032, through ``cryptography``."""
+"""Ed25519 keys that reports are signed with: made, read, used (RFC 8032)."""
 
 from __future__ import annotations
 

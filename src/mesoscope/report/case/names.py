@@ -15,7 +15,7 @@ _RIGHT_TO_LEFT = {"R", "AL", "AN"}
 
 
 def shown(name: str) -> str:
-    """A name for people: letters of any script as they are, what acts or hides as an escape.
+    r"""A name for people: letters of any script as they are, what acts or hides as an escape.
 
     Bytes that are not UTF-8 become ``\\xNN``; control characters, overrides of the direction of
     writing and the like become ``\\uNNNN``. So ``gpj.exe`` behind an override shows what it is.
@@ -24,7 +24,7 @@ def shown(name: str) -> str:
 
 
 def drawn(name: str, glyphs: Container[int]) -> str:
-    """A name for a page whose font has some glyphs only, written from left to right.
+    r"""A name for a page whose font has some glyphs only, written from left to right.
 
     What the font lacks, and letters of scripts that run from right to left or join, become
     ``\\uNNNN``: a name that is spelled out is less pretty than one that is shown wrongly.

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from mesoscope.draw import clock
 from mesoscope.errors import OutputError
-from mesoscope.report.case import words
+from mesoscope.report.case import texts, words
 from mesoscope.report.case.chart import distribution
 from mesoscope.report.case.keys import fingerprint, public_bytes
 from mesoscope.report.case.names import shown, size
@@ -81,13 +81,12 @@ class Shown:
     @property
     def p_fake(self) -> str:
         """Its score, or a dash."""
-        p_fake = self.item.verdict.p_fake
-        return "–" if p_fake is None else f"{p_fake:.3f}"
+        return words.score(self.item.verdict.p_fake)
 
     @property
     def why(self) -> str:
         """Why there is no clear label; empty where there is one."""
-        return words.REASONS.get(self.item.verdict.reason or "", self.item.verdict.reason or "")
+        return shown(words.why(self.item.verdict))
 
     @property
     def says(self) -> str:
@@ -143,7 +142,7 @@ def write_page(contents: Contents, path: Path, *, key: Ed25519PrivateKey | None 
         with fresh.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             stream = _environment().get_template("case.html.jinja").stream(_values(contents, key))
             stream.enable_buffering(_LINES_AT_ONCE)
-            stream.dump(file)
+            file.writelines(stream)
         digest = seal(fresh, key)
         fresh.replace(path)
     except OSError as error:
@@ -174,7 +173,9 @@ def _environment() -> jinja2.Environment:
         "clock": clock,
         "threshold": _threshold,
         "face_caption": face_caption,
-        "reason": lambda reason: words.REASONS.get(reason, reason),
+        "score": words.score,
+        "rule": words.rule,
+        "reason": _reason,
     }
     environment.filters.update(filters)
     return environment
@@ -184,14 +185,8 @@ def _values(contents: Contents, key: Ed25519PrivateKey | None) -> dict[str, obje
     tally = contents.tally
     bars, most = distribution(tally)
     one = [Shown(evidence, contents.thresholds) for evidence in contents.evidence]
-    whole = {
-        place: (number, evidence.verdict)
-        for number, (place, evidence) in enumerate(
-            zip(tally.pictured, contents.evidence, strict=True), 1
-        )
-    }
     css, js = _asset("case.css"), _asset("case.js")
-    ui = json.dumps({"words": words.WORDS, "reasons": words.REASONS})
+    ui = json.dumps({"words": texts.WORDS, "reasons": texts.REASONS})
     return {
         "details": contents.details,
         "made": contents.details.made.replace("T", " ").replace("Z", " UTC"),
@@ -206,12 +201,15 @@ def _values(contents: Contents, key: Ed25519PrivateKey | None) -> dict[str, obje
         "shown": one,
         "has_heat": any(close.heat for evidence in contents.evidence for close in evidence.faces),
         "labels": LABELS,
-        "words": words.WORDS,
+        "words": texts.WORDS,
         "weights": WEIGHTS,
-        "meanings": words.MEANINGS,
-        "what_it_means": words.WHAT_IT_MEANS,
-        "where_it_fails": words.WHERE_IT_FAILS,
-        "heat_says": words.HEAT_SAYS,
+        "meanings": texts.MEANINGS,
+        "what_it_means": texts.WHAT_IT_MEANS,
+        "where_it_fails": texts.WHERE_IT_FAILS,
+        "heat_says": texts.HEAT_SAYS,
+        "by_kind": texts.BY_KIND,
+        "no_settings": texts.NO_SETTINGS,
+        "signed": words.signed("" if key is None else fingerprint(public_bytes(key))),
         "weak": {m.id: words.weaknesses(m.card) for m in contents.models if m.card is not None},
         "columns": COLUMNS,
         "bars": bars,
@@ -227,21 +225,25 @@ def _values(contents: Contents, key: Ed25519PrivateKey | None) -> dict[str, obje
         "seal": Markup(blank_seal(key)),  # noqa: S704 - digits
         # JSON in which record.py has escaped what could end a script.
         "head": Markup(head(contents.details, contents.models, contents.settings, tally)),  # noqa: S704
-        "rows": (Markup(row) for row in rows(contents.items, whole)),  # noqa: S704
+        "rows": (Markup(row) for row in rows(contents.items, contents.whole)),  # noqa: S704
     }
 
 
 def face_caption(close: CloseUp, verdict: Verdict) -> str:
     """What stands under a face."""
     face = close.face
-    parts = [f"Face {close.number}: {face.p_fake:.3f}"]
+    parts = [f"Face {close.number}: {words.score(face.p_fake)}"]
     if verdict.kind == "clip":
-        parts = [f"Person {face.person + 1}: {face.p_fake:.3f}"]
+        parts = [f"Person {face.person + 1}: {words.score(face.p_fake)}"]
         if face.time_s is not None:
             parts.append(f"at {clock(face.time_s)}")
     x1, y1, x2, y2 = face.box
     parts.append(f"{round(x2 - x1)} × {round(y2 - y1)} px")
     return ", ".join(parts)
+
+
+def _reason(reason: str) -> str:
+    return texts.REASONS.get(reason, reason)
 
 
 def _asset(name: str) -> str:

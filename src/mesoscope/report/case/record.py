@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mesoscope.errors import ReportError
 from mesoscope.report.case.names import shown
 from mesoscope.report.case.tally import standing
+from mesoscope.report.case.words import why
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -96,7 +97,7 @@ def rows(items: Iterable[Item], evidence: dict[int, tuple[int, Verdict]]) -> Ite
         if item.earlier is not None:
             row["judged_sha256"] = item.earlier
         if verdict.error is not None:
-            row["error"] = {key: shown(value) for key, value in verdict.error.items()}
+            row["error"] = {"code": verdict.error["code"], "message": shown(why(verdict))}
         if verdict.notes:
             row["notes"] = [shown(note) for note in verdict.notes]
         if number is not None and whole is not None:

@@ -2,13 +2,13 @@
 
 A report holds exactly one seal, written as this line of JSON, in this order and without spaces::
 
-    {"mesoscope_seal":1,"content_sha256":"64 digits","signature":"128 digits","public_key":"64 digits"}
+    {"mesoscope_seal":1,"content_sha256":"64 digits","signature":"128","public_key":"64"}
 
 ``content_sha256`` is the SHA-256 of the whole file with the digits of ``content_sha256`` and of
 ``signature`` replaced by zeros, so no byte stands outside it: what is not hashed is what the hash
-and the signature are compared with. ``signature`` is Ed25519 (RFC 8032) over :func:`message`; it and
-``public_key`` are empty in a report that is not signed. All digits are lower-case hexadecimal, as
-another way to write the same number would be a byte that can be changed unseen.
+and the signature are compared with. ``signature`` is Ed25519 (RFC 8032) over :func:`message`; it
+and ``public_key`` are empty in a report that is not signed. All digits are lower-case hexadecimal,
+as another way to write the same number would be a byte that can be changed unseen.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One pass over a report's items: what there is of each, how scores lie, which are most suspicious."""
+"""One pass over a report's items: their counts, how scores lie, which are most suspicious."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Tally:
     Attributes:
         labels: Items by :func:`standing`.
         kinds: ``image`` and ``clip``.
-        bins: ``{label: counts}`` of ``p_fake`` in :data:`BINS` bins of equal width; 1 is in the last.
+        bins: ``{label: counts}`` of ``p_fake`` in :data:`BINS` equal bins; 1 is in the last.
         models: Verdicts by the model that gave them.
         pictured: Places of the items to be shown with their evidence, the most suspicious first.
     """

@@ -5,94 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.report.case.tally import standing
+from mesoscope.report.case.texts import REASONS, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mesoscope.report.case.tally import Tally
     from mesoscope.types import Json, ModelCard, Thresholds, Verdict
-
-WORDS = {
-    "fake": "fake",
-    "inconclusive": "cannot tell",
-    "real": "real",
-    "none": "no answer",
-    "unreadable": "not readable",
-}
-REASONS = {
-    "between_thresholds": "the score lies between the model's two thresholds",
-    "unfamiliar": "a face is unlike those that the model learnt from, so its score says nothing",
-    "no_face": "no face was found",
-    "face_too_small": "only faces that are too small to be judged were found",
-    "few_frames": "a face was judged in too few frames",
-    "unreadable": "the file could not be read",
-}
-MEANINGS = (
-    (
-        "fake",
-        "The score of the deciding face lies at or above the upper threshold. Among faces like "
-        "those of the calibration that is mostly right, and sometimes wrong.",
-    ),
-    (
-        "inconclusive",
-        "The model does not know: the score lies between the two thresholds, or a face is unlike "
-        "anything that it learnt from. This is an answer, and often the right one. It is not a "
-        "half of a fake, and it must not be counted as real.",
-    ),
-    (
-        "real",
-        "No trace was found that this model knows. That is less than a proof: a forgery made in "
-        "another way may leave none.",
-    ),
-    ("none", "Nothing could be judged: no face, or none that is large enough. There is no score."),
-    (
-        "unreadable",
-        "The file is missing, damaged, or of a kind that is not read. Nothing is said of it.",
-    ),
-)
-WHAT_IT_MEANS = (
-    "p_fake answers one question: among faces like those that the model was calibrated on, half "
-    "of them forged, what share of those that score like this one is forged? 1 means surely "
-    "forged, 0 surely not, and higher is always more fake.",
-    "It is a reason to look closer. Alone it is no evidence, neither that a picture is forged nor "
-    "that it is genuine, and it cannot say who made a picture, when, or why. The original file and "
-    "its history, the person who sent it and other pictures of the same event can.",
-)
-WHERE_IT_FAILS = (
-    (
-        "Forgeries of a new kind.",
-        "The model learnt the traces of certain ways of forging. Others may leave no trace that "
-        "it knows, and then it says real, sometimes with confidence.",
-    ),
-    (
-        "Copies of copies.",
-        "Messengers and platforms shrink and compress pictures, and that wipes traces away. "
-        "Judge the earliest copy that can be had, and not a screenshot.",
-    ),
-    (
-        "Rare forgeries.",
-        "The score takes half of all faces to be forged. Where one in a hundred is, most of those "
-        "called fake can be genuine even with a good model.",
-    ),
-    (
-        "Honest retouching.",
-        "The score is about pixels and not about intent: an advertisement or a strong filter of a "
-        "telephone may look forged.",
-    ),
-    (
-        "People the model saw little of.",
-        "Its training pictures are not balanced by age, skin or region, and errors may differ "
-        "between groups.",
-    ),
-    (
-        "Somebody who knows the model.",
-        "Its weights are public. Whoever wants to pass it can try until it says real.",
-    ),
-)
-HEAT_SAYS = (
-    "Warm colours lie where the model found what speaks for fake. They show what moved the score, "
-    "not what was forged."
-)
 
 
 class Weakness(NamedTuple):
@@ -106,25 +25,32 @@ class Weakness(NamedTuple):
     error: str
 
 
+def why(verdict: Verdict) -> str:
+    """Why there is no clear label; empty where there is one."""
+    if verdict.error is not None:
+        return verdict.error["message"].removeprefix(f"{verdict.source}: ")
+    return REASONS.get(verdict.reason or "", verdict.reason or "")
+
+
 def sentence(verdict: Verdict, thresholds: Thresholds | None) -> str:
     """One answer in a sentence."""
     label = standing(verdict)
     if verdict.error is not None:
-        return f"{WORDS[label].capitalize()}: {verdict.error['message']}."
-    why = REASONS.get(verdict.reason or "", verdict.reason or "")
+        return f"{WORDS[label].capitalize()}: {why(verdict)}."
+    reason = why(verdict)
     if verdict.p_fake is None:
-        return f"No answer: {why or 'nothing could be judged'}."
-    score = f"p_fake is {verdict.p_fake:.3f}"
+        return f"No answer: {reason or 'nothing could be judged'}."
+    value = f"p_fake is {score(verdict.p_fake)}"
     if label == "inconclusive":
-        return f"Cannot tell: {why}. {score[0].upper()}{score[1:]}."
+        return f"Cannot tell: {value}, and {reason}."
     if thresholds is None:
-        return f"Called {label}: {score}."
+        return f"Called {label}: {value}."
     where = (
         f"at or above the threshold {thresholds.fake_above:.3g}"
         if label == "fake"
         else f"below the threshold {thresholds.real_below:.3g}"
     )
-    return f"Called {label}: {score}, {where}."
+    return f"Called {label}: {value}, {where}."
 
 
 def summary(tally: Tally) -> str:
@@ -192,7 +118,40 @@ def choice(tally: Tally) -> str:
     shown = len(tally.pictured)
     if not shown:
         return "The table holds every file. None is shown with its picture."
+    if shown == tally.total - tally.labels["unreadable"]:
+        return "Pictures and evidence are shown for every file that could be read."
     return (
         f"The table holds every file. Pictures and evidence are shown for the {shown} most "
         "suspicious: fake before cannot tell before the rest, and among alike the higher score."
+    )
+
+
+def score(p_fake: float | None) -> str:
+    """A score as it is shown: three digits, and never a certainty; a dash for none."""
+    if p_fake is None:
+        return "–"
+    if p_fake >= 0.9995:
+        return ">0.999"
+    return "<0.001" if p_fake < 0.0005 else f"{p_fake:.3f}"
+
+
+def rule(card: ModelCard) -> str:
+    """Where a model's score turns into a label."""
+    cuts = card.thresholds
+    return (
+        f"fake from {cuts.fake_above:.3g} on, real below {cuts.real_below:.3g}; rule: {cuts.rule}"
+    )
+
+
+def signed(fingerprint: str) -> str:
+    """What a report's signature is worth, or what its lack means."""
+    if fingerprint:
+        return (
+            "It is signed (Ed25519). Only with the public key, got from the signer by another way "
+            "than this report, does the signature say who made it. The key's fingerprint is "
+            f"{fingerprint}."
+        )
+    return (
+        "It is not signed. Its hash tells an accident from the original; whoever alters it on "
+        "purpose can make a new hash. A signature (--sign) is made against that."
     )

@@ -43,6 +43,12 @@
     return `${Number(n.toPrecision(3)).toLocaleString("en")} ${unit}`;
   }
 
+  function score(p) {
+    if (p === null) return "–";
+    if (p >= 0.9995) return ">0.999";
+    return p < 0.0005 ? "<0.001" : p.toFixed(3);
+  }
+
   function name(one) {
     const shown = make("bdi", one.name);
     const link = one.row.number ? make("a") : undefined;
@@ -64,7 +70,7 @@
     const row = make("tr"), verdict = make("td", undefined, "c-standing"), hash = make("td", undefined, "c-sha256");
     verdict.append(make("span", words[one.row.standing], `badge ${one.row.standing}`));
     hash.append(make("code", (one.row.sha256 ?? "–").slice(0, 12)));
-    row.append(verdict, make("td", one.row.p_fake === null ? "–" : one.row.p_fake.toFixed(3), "c-p_fake"), name(one),
+    row.append(verdict, make("td", score(one.row.p_fake), "c-p_fake"), name(one),
       make("td", one.why, "c-reason"), make("td", String(one.row.faces), "c-faces"),
       make("td", bytes(one.row.bytes), "c-bytes"), hash);
     return row;

@@ -1,0 +1,285 @@
+"""``mesoscope report``: hand over, check and sign."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mesoscope.cli import options, report_file
+from mesoscope.cli.bars import bar
+from mesoscope.cli.job import ledger as ledger_option
+from mesoscope.cli.main import DONE, INPUT_FAILED
+from mesoscope.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mesoscope.cli.report_file import Wanted
+    from mesoscope.detector import Detector
+    from mesoscope.report.case.items import Spool
+    from mesoscope.report.case.verify import Check, State
+
+_VERDICTS = (".jsonl", ".ndjson")
+_LISTED = 50  # files that are not as they were, named one by one
+_SIGNATURES = {
+    "good": "good: signed with the key that you gave",
+    "other_key": "NOT by the key that you gave: another key signed it",
+    "broken": "BROKEN: it does not fit this report",
+    "absent": "MISSING: you gave a key, and this report is not signed",
+    "unsigned": "none: whoever alters the report on purpose can make a new hash",
+    "by_unknown": (
+        "fits the key inside the report. That does not say whose key it is: get the signer's "
+        "public key by another way, and give it with --key"
+    ),
+}
+
+
+class Reports(click.Group):
+    """``report SOURCE…`` is short for ``report make SOURCE…``."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is named, else ``make`` with all words."""
+        if args and args[0] in self.commands:
+            return super().resolve_command(ctx, args)
+        return "make", make, args
+
+
+@click.group("report", cls=Reports, context_settings={"ignore_unknown_options": True})
+def command() -> None:
+    """Hand over verdicts with their evidence, and check such a report.
+
+    "mesoscope report SOURCE… -o report.html" is short for "mesoscope report make SOURCE… -o
+    report.html"; its options stand in "mesoscope report make --help".
+    """
+
+
+@command.command("make")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE…", type=click.Path())
+@click.option(
+    "-o", "--out", required=True, metavar="FILE", type=click.Path(path_type=Path),
+    help="The report to write: .html, or .pdf for a case of a few files.",
+)  # fmt: skip
+@click.option("--title", default="", help="Title of the report.  [default: Check of …]")
+@click.option("--case", default="", help="Number or name of the case.")
+@click.option("--by", "analyst", default="", help="Who hands the report over.")
+@click.option(
+    "--pictures", type=click.IntRange(0), default=24, show_default=True,
+    help="Show so many files with their evidence, the most suspicious.",
+)  # fmt: skip
+@report_file.sign
+@ledger_option
+@options.model
+@options.faces
+@options.finder_model
+@options.frames
+@options.every
+@options.threshold
+@options.no_guard
+@options.jobs
+@options.max_pixels
+def make(
+    sources: tuple[str, ...],
+    out: Path,
+    title: str,
+    case: str,
+    analyst: str,
+    pictures: int,
+    sign: Path | None,
+    ledger: str | None,
+    model: str,
+    faces: str,
+    finder_model: str | None,
+    frames: int,
+    every_s: float | None,
+    threshold: float | None,
+    no_guard: bool,
+    jobs: int,
+    max_pixels: float,
+) -> int:
+    """Write a report of pictures and clips, of a scan's FILE.jsonl, or of a job folder.
+
+    Pictures and clips are judged by the options given here. Verdicts of a .jsonl file and of a job
+    stay as they are; those that are shown are judged once more for their evidence maps.
+    """
+    asked = report_file.wanted(
+        out, sign=sign, pictures=pictures, title=title, case=case, analyst=analyst
+    )
+    job = _job_among(sources)
+    if job is not None:
+        return _report_job(asked, job, ledger, model)
+    if ledger is not None:
+        raise OptionError("--ledger belongs to jobs: give a job folder as the source")
+
+    from mesoscope.detector import Detector
+    from mesoscope.report.case.items import Spool
+
+    detector = Detector(
+        model,
+        faces=faces,
+        finder_model=finder_model,
+        frames=frames,
+        every_s=every_s,
+        threshold=threshold,
+        guard=not no_guard,
+        jobs=jobs,
+        max_pixels=int(max_pixels * options.MEGAPIXEL),
+    )
+    with Spool() as items:
+        read = [source for source in sources if Path(source).suffix.lower() in _VERDICTS]
+        for source in read:
+            _add_verdicts(items, Path(source))
+        if media := [source for source in sources if source not in read]:
+            failed = _add_judged(items, detector, media)
+            if not read:
+                report_file.report_of_detector(asked, items, model, detector)
+                return INPUT_FAILED if failed else DONE
+        _report_verdicts(asked, items, model, detector)
+    return DONE
+
+
+def _job_among(sources: Sequence[str]) -> Path | None:
+    from mesoscope.scan.folder import is_job
+
+    jobs = [Path(source) for source in sources if is_job(Path(source))]
+    if jobs and len(sources) > 1:
+        raise OptionError(f"{jobs[0]}: a job folder is reported alone: give no other source")
+    return jobs[0] if jobs else None
+
+
+def _report_job(asked: Wanted, job: Path, url: str | None, model: str) -> int:
+    from mesoscope.model_file import find_model
+    from mesoscope.scan.folder import open_ledger
+
+    with contextlib.closing(open_ledger(job, url)) as kept:
+        left = kept.open_count()
+        report_file.report_of_job(asked, kept, model=find_model(model))
+    if left:
+        click.echo(f"{left:,} files of the job are not judged yet: they are not in it", err=True)
+    return DONE
+
+
+def _add_verdicts(items: Spool, path: Path) -> None:
+    from mesoscope.report.case.items import read_verdicts
+
+    with bar(what="hashing", unit="files") as progress:
+        for verdict in read_verdicts(path):
+            items.add(verdict)
+            progress.update()
+
+
+def _add_judged(items: Spool, detector: Detector, media: Sequence[str]) -> int:
+    """Judge pictures and clips; gives back how many could not be read."""
+    from mesoscope.scan.local import scan
+
+    with bar(unit="files") as progress:
+        summary = scan(detector, media, [items], watch=lambda _one, _all: progress.update())
+    return summary.failed
+
+
+def _report_verdicts(asked: Wanted, items: Spool, model: str, detector: Detector) -> None:
+    """Report verdicts that were given before: by which settings is not known."""
+    from collections import Counter
+
+    from mesoscope.model_file import find_model
+    from mesoscope.report.case.facts import model_path
+
+    models = Counter(item.verdict.model for item in items).most_common(1)
+    path = model_path(models[0][0], at_hand=find_model(model)) if models else None
+    judge = None if path is None else report_file.detector_with_heat(path, detector.options)
+    report_file.write_report(
+        asked, items, judge=judge, settings=None, thresholds=None, model=find_model(model)
+    )
+
+
+@command.command("verify")
+@click.argument("report", metavar="FILE", type=click.Path(path_type=Path))
+@click.option(
+    "--key", metavar="PUB.pem", type=click.Path(path_type=Path, dir_okay=False),
+    help="The signer's public key, got by another way than the report.",
+)  # fmt: skip
+@click.option(
+    "--root", metavar="FOLDER", type=click.Path(path_type=Path, file_okay=False),
+    help="Where relative paths of files start.  [default: the current folder]",
+)  # fmt: skip
+@click.option("--model", help="A model file to compare with the report's, besides the shipped.")
+@click.option(
+    "--report-only", is_flag=True, help="Check the report, and not the files it is about."
+)
+def verify(
+    report: Path, key: Path | None, root: Path | None, model: str | None, report_only: bool
+) -> int:
+    """Recompute the hashes of a report, and check its signature.
+
+    Exit codes: 0 all is as it was, 1 the report or a file is not, or a file is missing.
+    """
+    from mesoscope.model_file import find_model
+    from mesoscope.report.case.keys import read_public
+    from mesoscope.report.case.verify import verify as check
+
+    given = None if key is None else read_public(key)
+    at_hand = None if model is None else find_model(model)
+    odd: list[tuple[State, str]] = []
+
+    def watch(source: str, state: State) -> None:
+        if state != "unchanged" and len(odd) < _LISTED:
+            odd.append((state, source))
+
+    found = check(report, key=given, root=root, model=at_hand, files=not report_only, watch=watch)
+    _tell(report, found, odd, report_only=report_only)
+    moved = found.files["changed"] + found.files["missing"]
+    changed_model = "changed" in found.models.values()
+    return DONE if found.trusted and not moved and not changed_model else INPUT_FAILED
+
+
+def _tell(
+    report: Path, found: Check, odd: Sequence[tuple[State, str]], *, report_only: bool
+) -> None:
+    from mesoscope.report.case.names import shown
+
+    seal = found.seal
+    state = "as it was made" if seal.intact else "ALTERED: its bytes do not fit its hash"
+    click.echo(f"{report}")
+    click.echo(f"  report     {state} ({shown(found.made)}, mesoscope {shown(found.version)})")
+    click.echo(f"  digest     {seal.content_sha256}")
+    click.echo(f"  signature  {_SIGNATURES[found.signature]}")
+    if seal.signed:
+        click.echo(f"  key        {seal.key_fingerprint}")
+    settings = {None: "not recorded", True: "fit their hash", False: "do NOT fit their hash"}
+    click.echo(f"  settings   {settings[found.settings_match]}")
+    for name, model_state in found.models.items():
+        said = {"missing": "its file is not at hand", "unknown": "its hash is not recorded"}
+        click.echo(f"  model      {shown(name)}: {said.get(model_state, model_state)}")
+    if report_only:
+        return
+    parts = [f"{found.files[state]:,} {state}" for state in ("unchanged", "changed", "missing")]
+    unknown = found.files["unknown"]
+    click.echo(
+        f"  files      {', '.join(parts)}" + (f", {unknown:,} not to be read" * bool(unknown))
+    )
+    for file_state, source in odd:
+        click.echo(f"    {file_state:<9}  {shown(source)}")
+    rest = sum(found.files.values()) - found.files["unchanged"] - len(odd)
+    if rest:
+        click.echo(f"    and {rest:,} more")
+
+
+@command.command("keygen")
+@click.argument("key", metavar="KEY.pem", type=click.Path(path_type=Path))
+def keygen(key: Path) -> int:
+    """Make a key pair: KEY.pem signs and stays secret, KEY.pub.pem is given away.
+
+    Neither file is ever overwritten. KEY.pem is not protected by a passphrase: only its mode, 0600,
+    keeps others from it.
+    """
+    from mesoscope.report.case.keys import make_keys
+
+    public, digits = make_keys(key)
+    click.echo(f"{key}: signs, keep it secret")
+    click.echo(f"{public}: give this one to those who check your reports")
+    click.echo(f"fingerprint  {digits}")
+    return DONE

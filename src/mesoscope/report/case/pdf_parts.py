@@ -1,0 +1,195 @@
+"""The parts of a PDF report: tables, charts, pictures."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from reportlab.graphics.shapes import Circle, Drawing, Line, PolyLine, Rect, String
+from reportlab.platypus import Image, Paragraph, Table, TableStyle
+
+from mesoscope.draw import clock
+from mesoscope.report.case import pdf_style as look
+from mesoscope.report.case.pdf_style import CODE, FAINT, SANS, SMALL, WIDTH, marked, safe, say
+from mesoscope.report.case.tally import BINS, LABELS
+from mesoscope.report.case.texts import REASONS, WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from reportlab.lib.colors import Color
+    from reportlab.platypus import Flowable
+
+    from mesoscope.report.case.chart import Bar, Timeline
+    from mesoscope.report.case.evidence import Shot
+    from mesoscope.report.case.tally import Tally
+    from mesoscope.types import Person
+
+_BARE = [
+    ("LEFTPADDING", (0, 0), (-1, -1), 0),
+    ("RIGHTPADDING", (0, 0), (-1, -1), 6),
+    ("TOPPADDING", (0, 0), (-1, -1), 2),
+    ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
+    ("VALIGN", (0, 0), (-1, -1), "TOP"),
+]
+
+
+def verdict_text(label: str) -> str:
+    """A label's word in its colour, marked for a paragraph."""
+    return f'<font color="{look.hexadecimal(look.LABEL[label])}"><b>{WORDS[label]}</b></font>'
+
+
+def facts(rows: Iterable[tuple[str, str]], *, code: Sequence[str] = ()) -> Table:
+    """Names and values in two columns; the values of ``code`` in a fixed width."""
+    cells = [
+        [say(name, FAINT), say(value, CODE if name in code else SMALL)] for name, value in rows
+    ]
+    return Table(
+        cells, colWidths=(0.24 * WIDTH, 0.76 * WIDTH), style=TableStyle(_BARE), hAlign="LEFT"
+    )
+
+
+def grid(
+    heads: Sequence[str], rows: Sequence[Sequence[Paragraph]], shares: Sequence[float]
+) -> Table:
+    """A table with a heading on every page that it reaches; ``shares`` of the text's width."""
+    style = [
+        *_BARE,
+        ("LINEBELOW", (0, 0), (-1, -1), 0.5, look.RULE),
+        ("LINEBELOW", (0, 0), (-1, 0), 0.8, look.QUIET),
+    ]
+    return Table(
+        [[say(head, FAINT) for head in heads], *rows],
+        colWidths=[share * WIDTH for share in shares],
+        repeatRows=1,
+        style=TableStyle(style),
+        hAlign="LEFT",
+    )
+
+
+def note(text: str) -> Table:
+    """A paragraph that one should not miss; marked text."""
+    style = [
+        ("BACKGROUND", (0, 0), (-1, -1), look.NOTE),
+        ("LINEBEFORE", (0, 0), (0, -1), 3, look.NOTE_EDGE),
+        ("LEFTPADDING", (0, 0), (-1, -1), 9),
+        ("TOPPADDING", (0, 0), (-1, -1), 6),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 4),
+    ]
+    return Table([[marked(text)]], colWidths=(WIDTH,), style=TableStyle(style))
+
+
+def tiles(tally: Tally) -> Table:
+    """How many of each label, large."""
+    there = [label for label in LABELS if tally.labels[label]]
+    cells = [
+        [marked(f'<font size="8">{WORDS[label].capitalize()}</font>', FAINT) for label in there],
+        [
+            marked(f'<font name="{look.BOLD}" size="16">{tally.labels[label]:,}</font>', look.LEAD)
+            for label in there
+        ],
+    ]
+    wide = WIDTH / max(4, len(there))
+    style = [
+        *_BARE,
+        ("LEFTPADDING", (0, 0), (-1, -1), 8),
+        ("BACKGROUND", (0, 0), (-1, -1), look.PANEL),
+        ("TOPPADDING", (0, 0), (-1, 0), 6),
+        *(("LINEABOVE", (at, 0), (at, 0), 3, look.LABEL[label]) for at, label in enumerate(there)),
+        ("INNERGRID", (0, 0), (-1, -1), 0, look.PANEL),
+        ("LINEAFTER", (0, 0), (-2, -1), 6, look.PAPER),
+    ]
+    return Table(cells, colWidths=[wide] * len(there), style=TableStyle(style), hAlign="LEFT")
+
+
+def histogram(bars: Sequence[Bar], cuts: Sequence[float]) -> Drawing:
+    """How the scores lie."""
+    high, base, wide = 78.0, 14.0, WIDTH * 0.86
+    drawing = Drawing(WIDTH, high + base + 4)
+    step = wide / BINS
+    for bar in bars:
+        drawing.add(
+            Rect(
+                bar.bin * step + 0.06 * step, base + high * bar.low, 0.88 * step,
+                high * (bar.high - bar.low), fillColor=look.LABEL[bar.label], strokeColor=None,
+            )
+        )  # fmt: skip
+    drawing.add(Line(0, base, wide, base, strokeColor=look.QUIET, strokeWidth=0.8))
+    for cut in cuts:
+        x = cut * wide
+        drawing.add(_dashed(x, base, x, base + high))
+    _words(drawing, ((0, "start", "0 surely real"), (wide / 2, "middle", ".5"),
+                     (wide, "end", "1 surely fake")), 3)  # fmt: skip
+    return drawing
+
+
+def timeline(line: Timeline, cuts: Sequence[float]) -> Drawing:
+    """The scores of a clip's faces over time, one line a person."""
+    left, base, high = 16.0, 14.0, 84.0
+    wide = WIDTH - left - 6
+    drawing = Drawing(WIDTH, high + base + 8)
+    for y, text in ((0.0, "0"), (0.5, ".5"), (1.0, "1")):
+        at = base + high * y
+        drawing.add(Line(left, at, left + wide, at, strokeColor=look.RULE, strokeWidth=0.6))
+        _words(drawing, ((left - 4, "end", text),), at - 2.5)
+    for cut in cuts:
+        drawing.add(_dashed(left, base + high * cut, left + wide, base + high * cut))
+    for person in line.lines:
+        colour = look.PERSON[person.person % len(look.PERSON)]
+        dash = look.DASHES[person.person % len(look.DASHES)]
+        for run in person.runs:
+            points = [v for dot in run for v in (left + wide * dot.x, base + high * dot.y)]
+            if len(run) > 1:
+                drawing.add(
+                    PolyLine(points, strokeColor=colour, strokeWidth=1.3, strokeDashArray=dash)
+                )
+            for x, y in zip(points[::2], points[1::2], strict=True):
+                drawing.add(Circle(x, y, 1.9, fillColor=colour, strokeColor=None))
+    ends = ((left, "start", 0.0), (left + wide / 2, "middle", line.end_s / 2),
+            (left + wide, "end", line.end_s))  # fmt: skip
+    _words(drawing, tuple((x, anchor, clock(time)) for x, anchor, time in ends), 3)
+    return drawing
+
+
+def persons(people: Sequence[Person]) -> Table:
+    """The persons of a clip."""
+    rows = []
+    for one in people:
+        colour = look.hexadecimal(look.PERSON[one.number % len(look.PERSON)])
+        why = f" <font color='#5b616c'>{safe(REASONS.get(one.reason, one.reason))}</font>" if one.reason else ""  # fmt: skip  # noqa: E501
+        rows.append(
+            [
+                marked(f'<font color="{colour}">●</font> {one.number + 1}', SMALL),
+                marked(verdict_text(one.label or "none") + why, SMALL),
+                say("–" if one.p_fake is None else f"{one.p_fake:.3f}", SMALL),
+                say(str(one.frames), SMALL),
+                say(f"{clock(one.first_s)} – {clock(one.last_s)}", SMALL),
+            ]
+        )
+    heads = ("Person", "Verdict", "p_fake", "Frames", "Seen")
+    return grid(heads, rows, (0.12, 0.4, 0.12, 0.12, 0.24))
+
+
+def picture(shot: Shot, *, width: float, height: float) -> Image:
+    """A picture, as large as fits and never larger than one point a pixel."""
+    scale = min(width / shot.width, height / shot.height, 1.0)
+    return Image(io.BytesIO(shot.jpeg), shot.width * scale, shot.height * scale, hAlign="LEFT")
+
+
+def rows_of(cells: Sequence[Sequence[Flowable]], across: int) -> Table:
+    """Cells in rows of so many; each may hold a picture and its caption."""
+    lines = [list(cells[at : at + across]) for at in range(0, len(cells), across)]
+    lines[-1] += [[] for _ in range(across - len(lines[-1]))]
+    return Table(lines, colWidths=[WIDTH / across] * across, style=TableStyle(_BARE), hAlign="LEFT")
+
+
+def _dashed(x1: float, y1: float, x2: float, y2: float) -> Line:
+    return Line(x1, y1, x2, y2, strokeColor=look.INK, strokeWidth=0.8, strokeDashArray=(3, 2.5))
+
+
+def _words(drawing: Drawing, words: Iterable[tuple[float, str, str]], y: float) -> None:
+    colour: Color = look.QUIET
+    for x, anchor, text in words:
+        drawing.add(
+            String(x, y, text, fontName=SANS, fontSize=7.5, fillColor=colour, textAnchor=anchor)
+        )
