@@ -68,36 +68,31 @@ def quality(facts: JpegFacts) -> tuple[str, int] | None:
     if not tables or tables[0] is None:
         return None
     luma, chroma = tables[0], tables[1] if len(tables) > 1 else None
-    for q in (_known("luminance").get(luma, 0), _known("robidoux").get(luma, 0)):
-        if not q:
-            continue
-        if q == _known("robidoux").get(luma) != _known("luminance").get(luma):
-            if chroma is None or chroma == luma:
-                return "mozjpeg", q
-        elif chroma is None or _known("chrominance").get(chroma) == q or max(luma) == 1:
-            return "standard", q
-        else:
-            return "standard luminance", q
-    return None
+    q = _known(_LUMINANCE).get(luma)
+    if q is not None:
+        whole = chroma is None or chroma in _scaled(_CHROMINANCE, q)
+        return "standard" if whole else "standard luminance", q
+    q = _known(_ROBIDOUX).get(luma)
+    return ("mozjpeg", q) if q is not None and chroma in (None, luma) else None
 
 
 @cache
-def _known(which: str) -> dict[tuple[int, ...], int]:
-    """Every table of a family as it stands in files (zigzag), with its quality.
+def _known(base: tuple[int, ...]) -> dict[tuple[int, ...], int]:
+    """Every table of a family as it stands in files, with its quality."""
+    return {table: q for q in range(1, 101) for table in _scaled(base, q)}
 
-    The scaling is that of the Independent JPEG Group's library: ``jpeg_set_quality``.
+
+def _scaled(base: tuple[int, ...], q: int) -> list[tuple[int, ...]]:
+    """A table at a quality, in zigzag order, by the Independent JPEG Group's rule.
+
+    There are two: "baseline" tables hold bytes, others 16 bits.
     """
-    base = {"luminance": _LUMINANCE, "chrominance": _CHROMINANCE, "robidoux": _ROBIDOUX}[which]
-    zigzag = _zigzag()
-    known: dict[tuple[int, ...], int] = {}
-    for q in range(100, 0, -1):
-        percent = 5000 // q if q < 50 else 200 - 2 * q
-        for largest in (255, 32767):  # "baseline" tables hold bytes, others 16 bits
-            scaled = [min(max((v * percent + 50) // 100, 1), largest) for v in base]
-            known.setdefault(tuple(scaled[place] for place in zigzag), q)
-    return known
+    percent = 5000 // q if q < 50 else 200 - 2 * q
+    scaled = [max((value * percent + 50) // 100, 1) for value in base]
+    return [tuple(min(scaled[place], most) for place in _zigzag()) for most in (255, 32767)]
 
 
+@cache
 def _zigzag() -> list[int]:
     """The order in which a table's 8 × 8 values are written (T.81, figure A.6)."""
     places = [(row, column) for row in range(8) for column in range(8)]

@@ -100,7 +100,7 @@ def place_told(field: str, value: str | None, where: str) -> Finding:
 
 def _camera_name(tiff: Tiff) -> str:
     make, model = tiff.text(MAKE), tiff.text(MODEL)
-    if len(make) > 80 or len(model) > 80:  # a graph of ComfyUI, and no camera
+    if "{" in make + model or len(make + model) > 120:  # a graph of ComfyUI, and no camera
         return ""
     return model if model.startswith(make) else f"{make} {model}".strip()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     Grey = NDArray[np.float32]
 
 LEAST_CORRELATION = 0.8  # below, it shows something else
-LARGEST_SPOT = 40.0  # mean difference in grey levels within a part of the preview
+# Mean difference in grey levels within a part of the preview, and how often that of the median part:
+# tone mapping makes large differences, too, but not in one place.
+LARGEST_SPOT, STANDS_OUT = 20.0, 10.0
 _SPOT = 8  # parts a side
 _BLACK = 24.0
 _LEAST_PX = 16
@@ -35,11 +37,13 @@ class Likeness:
         correlation: Of their brightness, -1 to 1.
         spot: The largest mean difference within one of 8 × 8 parts, in grey levels, after the
             picture's brightness was fitted to the preview's.
+        elsewhere: The median of those parts' differences.
         turned: Whether the preview had to be turned or mirrored.
     """
 
     correlation: float
     spot: float
+    elsewhere: float = 0.0
     turned: bool = False
 
 
@@ -92,7 +96,7 @@ def liken(small: Grey, large: Grey) -> Likeness:
             bare = _without_bars(small, turned.shape[1] / turned.shape[0])
             like = _likeness(bare, turned)
             if like.correlation > max(best.correlation, 0.9):
-                best = Likeness(like.correlation, like.spot, turned=True)
+                best = replace(like, turned=True)
     return best
 
 
@@ -126,7 +130,7 @@ def _likeness(small: Grey, large: Grey) -> Likeness:
     gain = correlation * spread_a / spread_b
     difference = np.abs(a - a.mean() - gain * (b - b.mean()))
     parts = cv2.resize(difference, (_SPOT, _SPOT), interpolation=cv2.INTER_AREA)
-    return Likeness(correlation, float(parts.max()))
+    return Likeness(correlation, float(parts.max()), float(np.median(parts)))
 
 
 def _told(like: Likeness, size: str, where: str) -> Finding:
@@ -140,7 +144,7 @@ def _told(like: Likeness, size: str, where: str) -> Finding:
             "What was done is not told.",
             "hint",
         )  # fmt: skip
-    if like.spot > LARGEST_SPOT:
+    if like.spot > max(LARGEST_SPOT, STANDS_OUT * like.elsewhere):
         return Finding(
             "thumbnail", field, f"{value}, and one part differs by {like.spot:.0f} grey levels",
             where,

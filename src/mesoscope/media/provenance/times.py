@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _FORM = re.compile(
     r"(\d{4})[:-](\d\d)[:-](\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d)(?:\.\d+)?)?)?"
-    r"\s*(Z|[+-]\d\d:?\d\d)?"
+    r"\s*(Z|[+-]\d\d:?\d\d)?",
+    re.ASCII,
 )
 _GPS_TIME, _GPS_DATE = 0x0007, 0x001D
 # Clocks without a zone may differ by all the zones there are: from UTC-12 to UTC+14.
@@ -171,7 +172,6 @@ def _odd(moment: Moment, value: str, says: str) -> Finding:
 def _long(span: timedelta) -> str:
     seconds = span.total_seconds()
     for name, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if seconds >= length:
-            count = round(seconds / length)
-            return f"{count} {name}{'' if count == 1 else 's'}"
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {name}s"
     return f"{seconds:.0f} s"
