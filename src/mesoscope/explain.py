@@ -6,6 +6,7 @@ shown, hashed and judged are the same bytes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -149,13 +150,14 @@ def save_picture(pixels: Pixels, path: Path) -> None:
         raise OutputError(f"{path}: {pixels.shape[0]} pixels high, too many for WebP: write a PNG")
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, kind, quality=_QUALITY)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".explain-{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside.write_bytes(data.getvalue())
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink()
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
