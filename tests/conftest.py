@@ -1,5 +1,6 @@
 """Pictures and data sets that several tests ask for; all are made here by code."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -66,6 +67,40 @@ def make_dataset(tmp_path):
                     flags = [cv2.IMWRITE_JPEG_QUALITY, 95]
                     cv2.imwrite(str(folder / f"{number:02}.jpg"), pixels[:, :, ::-1], flags)
         return root
+
+    return make
+
+
+@pytest.fixture
+def make_clip(tmp_path):
+    """A clip made by PyAV: ``make_clip(pictures, name="clip.mp4", …)`` → its path.
+
+    ``pictures`` are RGB arrays, ``times`` their begins in milliseconds (default: 25 a second).
+    ``rotate`` asks players to turn the pictures counter-clockwise by so many degrees.
+    """
+
+    def make(
+        pictures, name="clip.mp4", *, times=None, codec="libx264", rotate=0, options=None, rate=25
+    ):
+        import av
+
+        path = tmp_path / name
+        times = [40 * n for n in range(len(pictures))] if times is None else times
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream(codec, rate=rate, options=options or {})
+            stream.height, stream.width = pictures[0].shape[:2]
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            stream.bit_rate = 4_000_000  # enough to tell grey levels apart
+            unit = Fraction(1, 1000 if name.endswith(("mp4", "mov", "mkv", "webm")) else rate)
+            stream.codec_context.time_base = unit
+            if rotate:
+                stream.set_display_rotation(rotate)
+            for pixels, time in zip(pictures, times, strict=True):
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                frame.pts, frame.time_base = round(time / 1000 / unit), unit
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        return path
 
     return make
 

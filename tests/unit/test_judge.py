@@ -1,8 +1,11 @@
 """Labels from scores."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mesoscope.judge import judge
+from mesoscope.card import Aggregation
+from mesoscope.judge import judge, judge_clip, person_of
 from mesoscope.types import FaceScore, Guard, Thresholds
 
 CARD = Thresholds(real_below=0.3, fake_above=0.7)
@@ -77,3 +80,97 @@ def test_the_guards_threshold_is_the_cards():
     assert judge([face(0.9, 1.5)], CARD, guard=Guard(unfamiliar_above=2.0)).label == "fake"
     answer = judge([face(0.9, 1.5)], Thresholds(0.5, 0.5), guard=Guard())
     assert (answer.label, answer.reason) == ("inconclusive", "unfamiliar")
+
+
+# --- clips
+
+
+def clip(*persons):
+    """Faces of a clip: a list of scores, or of pairs with ``unfamiliar``, for each person."""
+    return [
+        FaceScore(
+            (0.0, 0.0, 10.0, 10.0),
+            1.0,
+            pair[0] if isinstance(pair, tuple) else pair,
+            frame_index=n,
+            time_s=n / 2,
+            unfamiliar=pair[1] if isinstance(pair, tuple) else None,
+            person=number,
+        )
+        for number, pairs in enumerate(persons)
+        for n, pair in enumerate(pairs)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("persons", "label", "p_fake", "reason"),
+    [
+        ([[0.9] * 5], "fake", 0.9, None),
+        ([[0.1] * 5], "real", 0.1, None),
+        ([[0.5] * 5], "inconclusive", 0.5, "between_thresholds"),
+        ([[0.1] * 5, [0.8] * 5], "fake", 0.8, None),  # the worst person decides
+        ([[0.1] * 5, [0.5] * 5], "inconclusive", 0.5, "between_thresholds"),
+        # One bad frame of five is trimmed away; a mean over both people would be undecided.
+        ([[0.1, 0.1, 0.99, 0.1, 0.1]], "real", 0.1, None),
+        ([[0.9, 0.9]], None, 0.9, "few_frames"),
+        ([[0.2], [0.4, 0.6]], None, 0.5, "few_frames"),
+        # Seen for a moment only, it decides nothing beside someone seen for long.
+        ([[0.1] * 5, [0.99, 0.99]], "real", 0.1, None),
+        ([], None, None, "no_face"),
+    ],
+)
+def test_label_of_a_clip(persons, label, p_fake, reason):
+    told, found = judge_clip(clip(*persons), CARD, Aggregation())
+    assert (told.label, told.reason) == (label, reason)
+    assert told.p_fake == (None if p_fake is None else pytest.approx(p_fake))
+    assert [person.frames for person in found] == [len(scores) for scores in persons]
+
+
+def test_a_clip_with_small_faces_only():
+    assert judge_clip([], CARD, Aggregation(), skipped=4)[0].reason == "face_too_small"
+
+
+@pytest.mark.parametrize(
+    ("scores", "label", "p_fake", "reason"),
+    [
+        # The mean goes over the familiar frames, as long as they are half of them and three.
+        ([(0.9, 0.5)] * 3 + [(0.0, 2.0)] * 3, "fake", 0.9, None),
+        ([(0.9, 0.5)] * 3 + [(0.1, 2.0)] * 4, "inconclusive", 0.42, "unfamiliar"),
+        ([(0.9, 0.5)] * 2 + [(0.9, 2.0)] * 2, "inconclusive", 0.9, "unfamiliar"),
+        ([(0.1, 2.0)] * 5, "inconclusive", 0.1, "unfamiliar"),
+        ([(0.9, 2.0)] * 2, None, 0.9, "few_frames"),
+    ],
+)
+def test_unfamiliar_persons(scores, label, p_fake, reason):
+    told, (person,) = judge_clip(clip(scores), CARD, Aggregation(), guard=Guard())
+    assert (told.label, told.reason) == (person.label, person.reason) == (label, reason)
+    assert told.p_fake == person.p_fake == pytest.approx(p_fake)
+
+
+def test_one_unfamiliar_person_keeps_a_clip_from_being_real_but_not_from_being_fake():
+    real, strange, fake = [(0.1, 0.5)] * 5, [(0.2, 2.0)] * 5, [(0.9, 0.5)] * 5
+    told, _ = judge_clip(clip(real, strange), CARD, Aggregation(), guard=Guard())
+    assert (told.label, told.reason) == ("inconclusive", "unfamiliar")
+    told, _ = judge_clip(clip(strange, fake), CARD, Aggregation(), guard=Guard())
+    assert told.label == "fake"
+    assert judge_clip(clip(real, strange), CARD, Aggregation())[0].label == "real"
+
+
+def test_a_person_knows_when_it_was_seen():
+    person = person_of(clip([0.1] * 7), CARD, Aggregation())
+    assert (person.number, person.frames, person.first_s, person.last_s) == (0, 7, 0.0, 3.0)
+
+
+def test_the_cards_rule_counts():
+    scores = clip([0.0] * 6 + [1.0] * 4)
+    assert person_of(scores, CARD, Aggregation(trim=0.0)).p_fake == pytest.approx(0.4)
+    assert person_of(scores, CARD, Aggregation(trim=0.4)).p_fake == 0.0 + 0.0
+    assert person_of(scores, CARD, Aggregation(min_frames=11)).reason == "few_frames"
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.floats(0, 0.49))
+def test_a_persons_score_lies_within_its_frames(scores, trim):
+    person = person_of(clip(scores), CARD, Aggregation(trim=trim, min_frames=1))
+    assert min(scores) - 1e-12 <= person.p_fake <= max(scores) + 1e-12
+    again = person_of(clip(scores[::-1]), CARD, Aggregation(trim=trim, min_frames=1))
+    assert again.p_fake == pytest.approx(person.p_fake)  # the order says nothing

@@ -186,11 +186,13 @@ class Container:
     def _runs(self, places: Sequence[int]) -> list[tuple[int, int]]:
         """Stretches of packets to decode: each from a key picture to the last one wanted in it."""
         keys = np.flatnonzero(self._keys)
-        runs: list[tuple[int, int]] = []
-        for place in sorted(places):
+        stretches = []
+        for place in places:
             # The key picture must be shown before it, too: leading pictures hang on the one before.
             before = keys[(keys <= place) & (self._stamps[keys] <= self._stamps[place])]
-            first = int(before[-1]) if len(before) else 0
+            stretches.append((int(before[-1]) if len(before) else 0, place))
+        runs: list[tuple[int, int]] = []
+        for first, place in sorted(stretches):
             if runs and first <= runs[-1][1] + 1:
                 runs[-1] = (runs[-1][0], max(place, runs[-1][1]))
             else:

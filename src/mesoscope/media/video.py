@@ -166,10 +166,10 @@ def frames_at(
     """
     with contextlib.ExitStack() as closing:
         reel = _reel(source, closing, max_pixels=max_pixels, threads=0)
-        asked = on_show(reel.times_s, np.asarray(times_s, np.float64)).tolist()
+        asked = on_show(reel.times_s, np.asarray(times_s, np.float64))
         with Clip(source_name(source), reel, np.unique(asked), closing.pop_all()) as clip:
-            found = {frame.index: frame for frame in clip.frames()} if asked else {}
-    return [found[number] for number in asked if number in found]
+            found = {frame.index: frame for frame in clip.frames()} if len(asked) else {}
+    return [found[number] for number in asked.tolist() if number in found]
 
 
 def _reel(
