@@ -13,6 +13,8 @@ from mesoscope.media.kinds import CLIP_SUFFIXES, PICTURE_SUFFIXES, SNIFF_BYTES, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+_SUFFIXES = frozenset(suffix.encode() for suffix in PICTURE_SUFFIXES | CLIP_SUFFIXES)
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
@@ -24,11 +26,22 @@ class Unreadable:
 
 
 class Listed(NamedTuple):
-    """A file of a walk, and what tells whether it has changed since another one."""
+    """A file of a walk, and what tells whether it has changed since another one.
 
-    path: str
+    Attributes:
+        raw: Its path in the bytes that it has on disk.
+        size_bytes: Its size.
+        mtime_ns: When it was last written, in nanoseconds since 1970.
+    """
+
+    raw: bytes
     size_bytes: int
     mtime_ns: int
+
+    @property
+    def path(self) -> str:
+        """Its path as elsewhere in Python: bytes that are not UTF-8 are escaped."""
+        return os.fsdecode(self.raw)
 
 
 def walk(
@@ -70,28 +83,37 @@ def walk_files(
         if stat.S_ISDIR(info.st_mode):
             yield from _folder(path, [(info.st_dev, info.st_ino)], skipped)
         else:
-            yield Listed(path, info.st_size, info.st_mtime_ns)
+            yield Listed(os.fsencode(path), info.st_size, info.st_mtime_ns)
 
 
 def _folder(
     folder: str, way: list[tuple[int, int]], skipped: Callable[[str], None] | None
 ) -> Iterator[Listed | Unreadable]:
+    # An archive has millions of files, so what is done a file stays in bytes and is little.
     try:
-        with os.scandir(folder) as entries:
+        with os.scandir(os.fsencode(folder)) as entries:
             # A folder sorts by its name and the slash that follows in the paths of its files.
-            names = [os.fsencode(entry.name) + b"/" * _is_folder(entry) for entry in entries]
+            names = [entry.name + b"/" if _is_folder(entry) else entry.name for entry in entries]
     except OSError as error:
         yield Unreadable(folder, _why(folder, error), folder=True)
         return
     names.sort()
-    for raw in names:
-        name = os.fsdecode(raw.rstrip(b"/"))
-        path = os.path.join(folder, name)  # noqa: PTH118
+    before = os.path.join(os.fsencode(folder), b"")  # noqa: PTH118
+    for name in names:
+        raw = before + name
         try:
-            info = os.stat(path)  # noqa: PTH116
+            info = os.stat(raw)  # noqa: PTH116
         except OSError as error:
+            path = os.fsdecode(raw.rstrip(b"/"))
             yield Unreadable(path, _why(path, error))
             continue
+        if stat.S_ISREG(info.st_mode):
+            if _looks_like_media(raw, name):
+                yield Listed(raw, info.st_size, info.st_mtime_ns)
+            elif skipped is not None:
+                skipped(os.fsdecode(raw))
+            continue
+        path = os.fsdecode(raw.rstrip(b"/"))
         if stat.S_ISDIR(info.st_mode):
             identity = (info.st_dev, info.st_ino)
             if identity in way:
@@ -99,24 +121,23 @@ def _folder(
                 yield Unreadable(path, why, folder=True)
             else:
                 yield from _folder(path, [*way, identity], skipped)
-        elif stat.S_ISREG(info.st_mode) and _looks_like_media(path, name):
-            yield Listed(path, info.st_size, info.st_mtime_ns)
         elif skipped is not None:
             skipped(path)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a link that cannot be followed: its row will say so
         return False
 
 
-def _looks_like_media(path: str, name: str) -> bool:
-    if os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES | CLIP_SUFFIXES:  # noqa: PTH122
+def _looks_like_media(raw: bytes, name: bytes) -> bool:
+    at = name.rfind(b".")
+    if at > 0 and name[at:].lower() in _SUFFIXES:
         return True  # and if it is none, its row will say so
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
+        with open(raw, "rb") as file:  # noqa: PTH123
             return sniff(file.read(SNIFF_BYTES)) is not None
     except OSError:
         return False

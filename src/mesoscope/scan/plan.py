@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.errors import SourceMissing
 from mesoscope.media.walk import Listed, Unreadable, walk_files
-from mesoscope.scan.rows import CLAIMED, FAILED, PENDING, REMOVED
+from mesoscope.scan.rows import CLAIMED, DONE, FAILED, PENDING, REMOVED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -66,11 +66,11 @@ class Planner:
         self.planned = Planned()
         self._ledger = ledger
         self._tell_unreadable = unreadable
-        self._leave_out = None if leave_out is None else os.path.join(leave_out, "")  # noqa: PTH118
+        self._leave_out = None if leave_out is None else os.fsencode(leave_out) + b"/"
         self._ready = ready
         self._retry = retry
         self._listed = listed
-        self._new: list[tuple[bytes, int, int]] = []
+        self._new: list[Listed] = []
         self._changed: list[Row] = []
         self._removed: list[bytes] = []
         self._unreadable: list[Unreadable] = []
@@ -101,18 +101,25 @@ class Planner:
         kept: bytes | None = None  # under a folder that cannot be read
         row = next(rows, None)
         for found in walk_files([path], skipped=self._skip):
-            if self._leave_out is not None and found.path.startswith(self._leave_out):
+            if isinstance(found, Listed):
+                here = found.raw
+                if row is not None and row == (*found, DONE, True):  # as nearly all are
+                    self._count()
+                    row = next(rows, None)
+                    continue
+            else:
+                here = os.fsencode(found.path) + b"/" * found.folder
+            if self._leave_out is not None and here.startswith(self._leave_out):
                 continue
-            here = os.fsencode(found.path) + b"/" * (isinstance(found, Unreadable) and found.folder)
             while row is not None and row.path < here:
                 self._remove(row, kept)
                 row = next(rows, None)
-            if isinstance(found, Unreadable) and here[-1:] == b"/":
+            if isinstance(found, Unreadable) and found.folder:
                 kept = here
             same = row if row is not None and row.path == here else None
             if same is not None:
                 row = next(rows, None)
-            self._note(found, same, named=found.path == path)
+            self._note(found, same, named=here == key)
         while row is not None:
             self._remove(row, kept)
             row = next(rows, None)
@@ -126,18 +133,21 @@ class Planner:
             elif row is None or row.state != FAILED:
                 self._unreadable.append(found)
             return
-        self.planned.listed += 1
-        if self._listed is not None:
-            self._listed()
+        self._count()
         if row is None:
             if self._ready is None or self._ready(found):
                 self.planned.new += 1
-                self._new.append((os.fsencode(found.path), found.size_bytes, found.mtime_ns))
+                self._new.append(found)
         elif row.state not in (PENDING, CLAIMED) and self._is_due(row, found):
             self.planned.changed += 1
             self._changed.append(row)
         if len(self._new) + len(self._changed) >= BATCH:
             self._flush()
+
+    def _count(self) -> None:
+        self.planned.listed += 1
+        if self._listed is not None:
+            self._listed()
 
     def _is_due(self, row: Row, found: Listed) -> bool:
         changed = (row.size_bytes, row.mtime_ns) != (found.size_bytes, found.mtime_ns)

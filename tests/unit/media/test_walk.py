@@ -74,7 +74,7 @@ def test_an_unreadable_folder_is_a_row_and_the_walk_goes_on(tmp_path, monkeypatc
     real = os.scandir
 
     def refuse(path):
-        if str(path).endswith("a"):
+        if os.fsdecode(path).endswith("a"):
             raise PermissionError(13, "Permission denied")
         return real(path)
 
@@ -106,7 +106,7 @@ def test_files_come_in_the_order_of_their_paths_bytes_with_size_and_time(tmp_pat
         file.write(b"not UTF-8")
     os.utime(tmp_path / "a.png", ns=(0, 1_234_567_891))
     found = list(walk_files([str(tmp_path)]))
-    paths = [os.fsencode(f.path) for f in found]
+    paths = [f.raw for f in found]
     assert paths == sorted(paths)
     assert len(paths) == 8
     times = {Path(f.path).name: (f.size_bytes, f.mtime_ns) for f in found}
