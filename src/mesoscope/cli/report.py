@@ -258,9 +258,9 @@ def _tell(
         return
     parts = [f"{found.files[state]:,} {state}" for state in ("unchanged", "changed", "missing")]
     unknown = found.files["unknown"]
-    click.echo(
-        f"  files      {', '.join(parts)}" + (f", {unknown:,} not to be read" * bool(unknown))
-    )
+    if unknown:
+        parts.append(f"{unknown:,} not to be read")
+    click.echo(f"  files      {', '.join(parts)}")
     for file_state, source in odd:
         click.echo(f"    {file_state:<9}  {shown(source)}")
     rest = sum(found.files.values()) - found.files["unchanged"] - len(odd)

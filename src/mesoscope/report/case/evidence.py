@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -37,6 +38,7 @@ PICTURE_PX = 960  # longest side of a picture in a report
 FRAME_PX = 480  # of a frame in a clip's strip
 FACE_PX = 192  # side of a face
 FACES = 6  # that are shown close up, the most suspicious first
+OF_A_PERSON = 2
 FRAMES = 6
 _QUALITY = 86
 _SAME = 5e-3  # two passes of one model over one file: batches round differently, settings do more
@@ -215,8 +217,11 @@ def _close_ups(frames: Sequence[Frame], verdict: Verdict, terms: Terms) -> list[
         for number, face in enumerate(verdict.faces, 1)
         if face.frame_index in by_index
     ]
+    numbered.sort(key=lambda one: -one[1].p_fake)
+    if verdict.kind == "clip":  # the frames of one person look alike
+        numbered = _few_of_each(numbered)
     shown = []
-    for number, face in sorted(numbered, key=lambda one: -one[1].p_fake)[:FACES]:
+    for number, face in numbered[:FACES]:
         side = square_of(face, verdict, terms)[2]
         longest = max(face.box[2] - face.box[0], face.box[3] - face.box[1])
         pixels = crop(
@@ -230,6 +235,16 @@ def _close_ups(frames: Sequence[Frame], verdict: Verdict, terms: Terms) -> list[
             heat = _shot(draw_heat(pixels, face.heat), f"face {number} with its evidence map")
         shown.append(CloseUp(face, number, _shot(pixels, f"face {number}"), heat))
     return shown
+
+
+def _few_of_each(numbered: Sequence[tuple[int, FaceScore]]) -> list[tuple[int, FaceScore]]:
+    seen: Counter[int] = Counter()
+    chosen = []
+    for number, face in numbered:
+        seen[face.person] += 1
+        if seen[face.person] <= OF_A_PERSON:
+            chosen.append((number, face))
+    return chosen
 
 
 def _says(verdict: Verdict) -> str:

@@ -161,10 +161,9 @@ def _item(number: int, one: Shown, before: Sequence[Flowable]) -> Iterator[Flowa
     ]
     if evidence.picture is not None:
         opening.append(picture(evidence.picture, width=WIDTH, height=_PICTURE_HIGH))
-    yield KeepTogether(opening)
     if evidence.faces:
-        yield Spacer(1, 6)
-        yield _faces(evidence)
+        opening += [Spacer(1, 6), _faces(evidence)]
+    yield KeepTogether(opening)
     if evidence.strip:
         wide = WIDTH / _STRIP_ACROSS - 8
         shots = [
@@ -179,8 +178,7 @@ def _item(number: int, one: Shown, before: Sequence[Flowable]) -> Iterator[Flowa
     if verdict.persons:
         yield persons(verdict.persons)
     yield from _provenance(evidence)
-    yield Spacer(1, 4)
-    yield facts(_file_facts(one), code=_HASHES)
+    yield KeepTogether([Spacer(1, 4), facts(_file_facts(one), code=_HASHES)])
 
 
 def _faces(evidence: Evidence) -> Flowable:

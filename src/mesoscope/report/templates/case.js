@@ -26,7 +26,7 @@
     sha256: (one) => one.row.sha256 ?? "",
   };
   const byText = new Intl.Collator("en", { numeric: true }).compare;
-  let sortKey = "p_fake", falling = true, page = 0, chosen = items;
+  let sortKey = "standing", falling = true, page = 0, chosen = items;
 
   function make(tag, text, className) {
     const element = document.createElement(tag);
@@ -100,7 +100,7 @@
       const x = of(a), y = of(b);
       const order = typeof x === "string" ? byText(x, y) : x - y;
       if (order) return sign * order;
-      return sortKey === "p_fake" ? a.place - b.place : value.p_fake(b) - value.p_fake(a) || a.place - b.place;
+      return value.p_fake(b) - value.p_fake(a) || a.place - b.place;
     });
     page = 0;
     show();
