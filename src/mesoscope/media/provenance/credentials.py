@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from mesoscope.errors import OptionError
 from mesoscope.media.provenance.finding import Finding
 from mesoscope.media.provenance.source_types import source_type
 
@@ -62,6 +63,9 @@ def credentials(
         kind: The kind of file, as ``jpeg``.
         place: Where in the file a manifest was seen, as ``JPEG APP11``.
         trust_anchors: Certificates in PEM that signers are checked against.
+
+    Raises:
+        OptionError: ``trust_anchors`` are no certificates.
     """
     try:
         import c2pa
@@ -74,6 +78,8 @@ def credentials(
                 "hint",
             )
         ]  # fmt: skip
+    if trust_anchors is not None:
+        _check_anchors(trust_anchors)
     try:
         context = c2pa.Context.from_dict(_settings(trust_anchors))
         with c2pa.Reader(_FORMATS.get(kind), file, context=context) as reader:
@@ -88,6 +94,19 @@ def credentials(
                 "strong",
             )
         ]  # fmt: skip
+
+
+def _check_anchors(pem: str) -> None:
+    """The library passes over what it cannot read, and would then trust nobody without a word."""
+    from cryptography.x509 import load_pem_x509_certificates  # comes with the extra
+
+    try:
+        load_pem_x509_certificates(pem.encode("ascii"))
+    except ValueError as error:
+        raise OptionError(
+            "the list of trusted signers holds no certificates that can be read: give root "
+            "certificates as PEM"
+        ) from error
 
 
 def _settings(trust_anchors: str | None) -> dict[str, Any]:

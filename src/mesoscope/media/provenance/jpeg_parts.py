@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from mesoscope.media.provenance.parts import Parts
 
 _END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # restart markers belong to the scan
-_SOI_EOI_RST = frozenset((0x01, *range(0xD0, 0xDA)))
+# Markers without a length: for restarts, begin and end.
+_ALONE = frozenset((0x01, *range(0xD0, 0xDA)))
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
 _EXIF = b"Exif\0"
@@ -50,7 +51,7 @@ def read_jpeg(data: bytes, parts: Parts) -> None:
         if marker == 0xD9:
             facts.trailing = len(data[at + 2 :].rstrip(b"\0"))
             break
-        if marker in _SOI_EOI_RST:
+        if marker in _ALONE:
             at += 2
             continue
         length = int.from_bytes(data[at + 2 : at + 4], "big")
@@ -72,6 +73,21 @@ def read_jpeg(data: bytes, parts: Parts) -> None:
         parts.resources.append(bytes(resources))
     _join_xmp(more, parts)
     parts.size = (facts.width, facts.height) if facts.width else None
+
+
+def without_metadata(data: bytes) -> bytes:
+    """A JPEG with its application and comment segments left out, but Adobe's, which tells colours.
+
+    Decoders then meet pixels only, and none of what a file may say of itself.
+    """
+    kept, at = [b"\xff\xd8"], 2
+    while (at := _next_marker(data, at)) >= 0 and data[at + 1 : at + 2] not in (b"", b"\xda"):
+        marker = data[at + 1]
+        length = 0 if marker in _ALONE else int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker == 0xEE or not (0xE0 <= marker <= 0xEF or marker == 0xFE):
+            kept.append(data[at : at + 2 + length])
+        at += 2 + length
+    return b"".join(kept) + (data[at:] if at >= 0 else b"")
 
 
 def _next_marker(data: bytes, at: int) -> int:

@@ -50,7 +50,7 @@ def read_provenance(
         SourceMissing: Nothing lies at the path.
         SourceUnsupported: A kind of file that is not taken apart.
         SourceError: Empty, not to be opened, or neither picture nor clip.
-        OptionError: Neither a path nor bytes.
+        OptionError: Neither a path nor bytes; or ``trust_anchors`` are no certificates.
     """
     if not isinstance(source, str | bytes | os.PathLike):
         raise OptionError(f"cannot read a {type(source).__name__}: give a path or a file's bytes")

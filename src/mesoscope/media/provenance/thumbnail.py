@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from PIL import Image
 
+from mesoscope.media.kinds import jpeg_frame
 from mesoscope.media.provenance.finding import Finding
+from mesoscope.media.provenance.jpeg_parts import without_metadata
 from mesoscope.media.provenance.parts import damaged
 
 if TYPE_CHECKING:
@@ -17,16 +22,18 @@ if TYPE_CHECKING:
     Grey = NDArray[np.float32]
 
 LEAST_CORRELATION = 0.8  # below, it shows something else
-# Mean difference in grey levels within a part of the preview, and how often that of the median part:
+# Mean difference in grey levels within a part of the preview, and how often that of the median one:
 # tone mapping makes large differences, too, but not in one place.
 LARGEST_SPOT, STANDS_OUT = 20.0, 10.0
 _SPOT = 8  # parts a side
 _BLACK = 24.0
 _LEAST_PX = 16
-_MOST_PIXELS = 120_000_000
-_READ = cv2.IMREAD_IGNORE_ORIENTATION
-_REDUCED = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
-            2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 1: cv2.IMREAD_GRAYSCALE}  # fmt: skip
+_MOST_PIXELS = 80_000_000  # beyond that, Pillow warns
+_MOST_PREVIEW_PIXELS = 4_000_000
+# What Pillow raises of damaged JPEGs; OpenCV would write of them to the terminal.
+_PILLOW_RAISES = (
+    OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError, struct.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +65,29 @@ def thumbnail(
         size: ``(width, height)`` of the picture in pixels.
         where: As in a finding.
     """
-    small = _decode(preview, 1) if preview[:2] == b"\xff\xd8" else None
+    small = _decode(preview, _MOST_PREVIEW_PIXELS)
     if small is None or min(small.shape) < _LEAST_PX:
         return [damaged(where, "preview", "it cannot be decoded")] if preview else []
     if size is None or not 0 < size[0] * size[1] <= _MOST_PIXELS:
         return []
-    scale = next(s for s in _REDUCED if s == 1 or min(size) / s >= 2 * max(small.shape))
-    large = _decode(picture, scale)
+    large = _decode(picture, _MOST_PIXELS, least_px=2 * max(small.shape))
     if large is None:
         return []
     return [_told(liken(small, large), f"{small.shape[1]}×{small.shape[0]}", where)]
 
 
-def _decode(data: bytes, scale: int) -> Grey | None:
-    try:
-        grey = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED[scale] | _READ)
-    except cv2.error:
+def _decode(data: bytes, most_pixels: int, least_px: int | None = None) -> Grey | None:
+    """Brightness, ``(h, w)``; with ``least_px`` at an eighth, a quarter or half where enough."""
+    frame = jpeg_frame(data) if data.startswith(b"\xff\xd8") else None
+    if frame is None or not 0 < frame[0] * frame[1] <= most_pixels:
         return None
-    return None if grey is None else np.asarray(grey, np.float32)
+    try:
+        with Image.open(io.BytesIO(without_metadata(data)), formats=["jpeg"]) as image:
+            if least_px is not None:
+                image.draft("L", (least_px, least_px))
+            return np.asarray(image.convert("L"), np.float32)
+    except _PILLOW_RAISES:
+        return None
 
 
 def liken(small: Grey, large: Grey) -> Likeness:

@@ -6,6 +6,9 @@ import sys
 import pytest
 from PIL import Image
 
+from mesoscope.errors import OptionError
+from mesoscope.media.provenance import read_provenance
+
 
 def state(findings):
     (found,) = [f for f in findings if f.field == "validation state"]
@@ -128,3 +131,9 @@ def test_a_manifest_kept_elsewhere_is_named_and_not_fetched(made, told):
     (found,) = told(made.with_xmp(attributes='dcterms:provenance="https://example.org/m.c2pa"'))[:1]
     assert (found.kind, found.value) == ("credentials", "https://example.org/m.c2pa")
     assert "not fetched" in found.meaning
+
+
+@pytest.mark.parametrize("anchors", ["my friends", "-----BEGIN CERTIFICATE-----\nAAAA\n"])
+def test_a_list_of_trust_that_cannot_be_read(made, signer, anchors):
+    with pytest.raises(OptionError, match="root certificates as PEM"):
+        read_provenance(signer.sign(made.encode()), trust_anchors=anchors)
