@@ -1,0 +1,235 @@
+"""MTCNN on ONNX Runtime: a proposal network over an image pyramid, and two that refine.
+
+Zhang et al. 2016, section II. The steps, thresholds and roundings are those of the package
+``mtcnn``, from which the weights come, so that boxes agree with its own. What differs is speed:
+the pyramid starts where the smallest wanted face fills a window, its levels are shrunk from each
+other, and the two refining networks take the candidates of several frames at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+
+from mesoscope.faces import mtcnn_nets
+from mesoscope.faces.boxes import squares, strongest
+from mesoscope.faces.mtcnn_weights import read_weights
+from mesoscope.types import Face, Found
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from mesoscope.faces.boxes import Boxes
+    from mesoscope.types import Frame, Pixels
+
+    Floats = NDArray[np.float32]
+
+WINDOW_PX, STRIDE_PX = 12, 2  # of the proposal network
+SCALE_FACTOR = 0.709  # from one level of the pyramid to the next: half the area
+P_FACE = (0.6, 0.7, 0.8)  # a candidate must pass each network in turn: the defaults of mtcnn
+OVERLAP_IN_LEVEL, OVERLAP = 0.5, 0.7  # more than this with a stronger one, and it goes
+BATCH = 64  # candidates a call of the others, for the same reason
+MAX_CANDIDATES = 4096  # a frame: 200 faces make 2,000, noise would make any number
+STRIP_PIXELS = 1 << 18  # that the proposal network sees at once, so that memory stays flat
+_SPARE = 1.4
+_REMAP_PX = 32_766  # OpenCV's remap takes no longer sides
+
+
+class MtcnnFinder:
+    """Finds faces from ``min_face_px`` on, with five landmarks. Safe to share between threads.
+
+    Args:
+        min_face_px: Side of the smallest face looked for; below 12 it is 12.
+
+    Raises:
+        ModelMissing: The package ``mtcnn`` is not installed.
+        ModelMismatch: Its weights are not the known ones.
+    """
+
+    name = "mtcnn"
+
+    def __init__(self, min_face_px: int = 40) -> None:
+        self._min_face_px = max(min_face_px, WINDOW_PX)
+        self._pnet = _session(mtcnn_nets.pnet, "pnet")
+        self._rnet = _session(mtcnn_nets.rnet, "rnet")
+        self._onet = _session(mtcnn_nets.onet, "onet")
+
+    def find(self, frames: Sequence[Frame]) -> list[Found]:
+        """The faces of each frame, largest first."""
+        pictures = [frame.pixels for frame in frames]
+        boxes = [self._propose(pixels) for pixels in pictures]
+        boxes = self._refine(pictures, boxes)
+        return [Found(faces, self.name) for faces in self._answer(pictures, boxes)]
+
+    def _propose(self, pixels: Pixels) -> Boxes:
+        """First network: squares where a face may be."""
+        boxes, scores = [np.empty((0, 4), np.float32)], [np.empty(0, np.float32)]
+        for level, scale in _pyramid(pixels, WINDOW_PX / self._min_face_px):
+            found, logits = self._windows(level)
+            kept = strongest(found, logits, OVERLAP_IN_LEVEL)
+            boxes.append(found[kept] / np.float32(scale))
+            scores.append(logits[kept])
+        every = np.concatenate(boxes)
+        kept = strongest(every, np.concatenate(scores), OVERLAP)[:MAX_CANDIDATES]
+        return squares(every[kept])
+
+    def _windows(self, level: Pixels) -> tuple[Boxes, Floats]:
+        """Boxes and logits of one level's windows that look like a face, in its pixels."""
+        rows = (level.shape[0] - WINDOW_PX) // STRIDE_PX + 1
+        strip_rows = max(1, (STRIP_PIXELS // level.shape[1] - WINDOW_PX) // STRIDE_PX + 1)
+        boxes, scores = [], []
+        for first in range(0, rows, strip_rows):
+            strip = level[STRIDE_PX * first :]
+            strip = strip[: STRIDE_PX * (strip_rows - 1) + WINDOW_PX]
+            (found,) = self._pnet.run(None, {"pixels": strip[None]})  # (1, 5, rows, columns)
+            y, x = np.nonzero(found[0, 0] > _logit(P_FACE[0]))
+            corner = np.stack([x, y + first], axis=1).astype(np.float32) * STRIDE_PX
+            window = np.concatenate([corner + 1, corner + WINDOW_PX], axis=1)  # pixels from 1 on
+            boxes.append(window + found[0, 1:, y, x] * (WINDOW_PX - 1))
+            scores.append(found[0, 0, y, x])
+        logits = np.concatenate(scores)
+        best = np.argsort(-logits, kind="stable")[:MAX_CANDIDATES]
+        return np.concatenate(boxes)[best], logits[best]
+
+    def _refine(self, pictures: Sequence[Pixels], boxes: Sequence[Boxes]) -> list[Boxes]:
+        """Second network: better squares, and fewer."""
+        refined = []
+        for candidates, found in self._look(self._rnet, mtcnn_nets.RNET_PX, pictures, boxes):
+            candidates, found = _above(P_FACE[1], candidates, found)
+            moved = _moved(candidates, found)
+            refined.append(squares(moved[strongest(moved, found[:, 0], OVERLAP)]))
+        return refined
+
+    def _answer(
+        self, pictures: Sequence[Pixels], boxes: Sequence[Boxes]
+    ) -> Iterator[tuple[Face, ...]]:
+        """Third network: the faces of each picture."""
+        looked = self._look(self._onet, mtcnn_nets.ONET_PX, pictures, boxes)
+        for pixels, (candidates, found) in zip(pictures, looked, strict=True):
+            candidates, found = _above(P_FACE[2], candidates, found)
+            moved = _moved(candidates, found)
+            kept = strongest(moved, found[:, 0], OVERLAP, of_smaller=True)
+            yield _faces(pixels, candidates[kept], moved[kept], found[kept])
+
+    def _look(
+        self,
+        net: ort.InferenceSession,
+        side_px: int,
+        pictures: Sequence[Pixels],
+        boxes: Sequence[Boxes],
+    ) -> Iterator[tuple[Boxes, Floats]]:
+        """Each picture's candidates with what a network says of them; batches cross pictures."""
+        patches = [
+            _patches(pixels, some, side_px) for pixels, some in zip(pictures, boxes, strict=True)
+        ]
+        every = np.concatenate(patches)
+        answers = [
+            net.run(None, {"pixels": every[at : at + BATCH]})[0]
+            for at in range(0, len(every), BATCH)
+        ]
+        found = np.concatenate(answers) if answers else np.empty((0, 15), np.float32)
+        at = 0
+        for some in boxes:
+            yield some, found[at : at + len(some)]
+            at += len(some)
+
+
+def _session(graph: Callable[..., bytes], net: str) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1  # callers bring the threads
+    options.log_severity_level = 3
+    return ort.InferenceSession(
+        graph(read_weights(net)), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def _pyramid(pixels: Pixels, scale: float) -> Iterator[tuple[Pixels, float]]:
+    """Smaller and smaller pictures, each with its scale, until a window no longer fits.
+
+    Halving is quick, averaging by other ratios is not; so the picture is halved as long as that
+    leaves ``_SPARE`` times a level's size, and the level is made from there.
+    """
+    height, width = pixels.shape[:2]
+    source, source_scale = pixels, 1.0
+    while min(size := (int(width * scale), int(height * scale))) >= WINDOW_PX:
+        while source_scale / 2 >= scale * _SPARE:
+            source, source_scale = _half(source), source_scale / 2
+        yield _resized(source, size), scale
+        scale *= SCALE_FACTOR
+
+
+def _half(pixels: Pixels) -> Pixels:
+    """Means of two by two pixels; an odd row or column falls off."""
+    height, width = (side // 2 for side in pixels.shape[:2])
+    return _resized(pixels[: 2 * height, : 2 * width], (width, height))
+
+
+def _resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _patches(pixels: Pixels, boxes: Boxes, side_px: int) -> NDArray[np.uint8]:
+    """Candidates cut out and brought to one size, ``(n, side, side, 3)``.
+
+    Bilinear between the corners of the box, grey beyond the picture, as TensorFlow's
+    ``crop_and_resize`` samples. One call for all: maps say where each pixel comes from.
+    """
+    while max(pixels.shape) > _REMAP_PX:
+        pixels, boxes = _half(pixels), boxes / 2
+    height, width = pixels.shape[:2]
+    out = np.empty((len(boxes), side_px, side_px, 3), np.uint8)
+    steps = np.linspace(0, 1, side_px, dtype=np.float32)
+    inner = np.float32([(width - 1) / width, (height - 1) / height])
+    corner, size = boxes[:, :2] * inner, (boxes[:, 2:] - boxes[:, :2]) * inner
+    for start in range(0, len(boxes), _REMAP_PX // side_px):
+        some = slice(start, start + _REMAP_PX // side_px)
+        x = corner[some, :1] + size[some, :1] * steps  # (n, side)
+        y = corner[some, 1:] + size[some, 1:] * steps
+        shape = (len(x), side_px, side_px)
+        at_x = np.broadcast_to(x[:, None, :], shape).reshape(-1, side_px)
+        at_y = np.broadcast_to(y[:, :, None], shape).reshape(-1, side_px)
+        cut = cv2.remap(pixels, at_x, at_y, cv2.INTER_LINEAR, borderValue=(127, 127, 127))
+        out[some] = cut.reshape(*shape, 3)
+    return out
+
+
+def _above(p_face: float, boxes: Boxes, found: Floats) -> tuple[Boxes, Floats]:
+    kept = found[:, 0] > _logit(p_face)
+    return boxes[kept], found[kept]
+
+
+def _moved(boxes: Boxes, found: Floats) -> Boxes:
+    """Boxes with their sides moved as a network says."""
+    return boxes + found[:, 1:5] * np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
+
+
+def _faces(pixels: Pixels, boxes: Boxes, moved: Boxes, found: Floats) -> tuple[Face, ...]:
+    """Faces within the picture, the largest first."""
+    height, width = pixels.shape[:2]
+    size = boxes[:, 2:] - boxes[:, :2] + 1
+    x = size[:, :1] * found[:, 5:10] + boxes[:, :1] - 1
+    y = size[:, 1:] * found[:, 10:15] + boxes[:, 1:2] - 1
+    inside = np.clip(moved, 0, [width, height, width, height])
+    p_face = 1 / (1 + np.exp(-found[:, 0]))
+    faces = [
+        Face((x1, y1, x2, y2), float(p), tuple(zip(xs, ys, strict=True)))
+        for (x1, y1, x2, y2), p, xs, ys in zip(
+            inside.tolist(), p_face, x.tolist(), y.tolist(), strict=True
+        )
+        if x2 > x1 and y2 > y1
+    ]
+    return tuple(sorted(faces, key=_area, reverse=True))
+
+
+def _area(face: Face) -> float:
+    x1, y1, x2, y2 = face.box
+    return (x2 - x1) * (y2 - y1)
+
+
+def _logit(p: float) -> float:
+    return float(np.log(p / (1 - p)))
