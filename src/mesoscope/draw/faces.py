@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _TEXT_SHARE = 1 / 45  # of the picture's mean side
 _LINE_SHARE = 1 / 450
+_FACE_LINE_SHARE = 1 / 25  # of a face's longest side: lines stay thinner than small faces
+_CROWD, _REACH = 12, 2  # among more faces a plate is no wider than its box times this
+_SURE = 6  # faces that always have a plate, where it fits into the picture
 
 
 class _Mark(NamedTuple):
@@ -43,8 +46,9 @@ def draw_faces(
     """Draw a verdict's faces into a copy of its picture.
 
     Each face gets a box and a plate with its number in the verdict (from 1, where there are
-    several), its word and its score. Plates never leave the picture and never hide each other; in
-    a crowd they shrink to score or number, and those of the least suspicious faces go first.
+    several), its word and its score. Plates never leave the picture and never hide each other. In
+    a crowd they shrink to score or number, and those of the least suspicious faces go first; only
+    those of the few most suspicious may then hide another face.
 
     Args:
         pixels: The frame, ``(H, W, 3) uint8`` RGB, as it was judged or scaled.
@@ -126,10 +130,11 @@ def _mark(number: int, face: FaceScore, verdict: Verdict, terms: Terms, scale: f
 def _box(picture: Pixels, mark: _Mark, width: float) -> None:
     """The box with a dark edge on both sides, so that it shows on any ground."""
     height, wide = picture.shape[:2]
-    thick = max(1, round(width * mark.style.weight))
+    side = max(mark.box[2] - mark.box[0], mark.box[3] - mark.box[1])
+    thick = max(1, round(min(width, side * _FACE_LINE_SHARE) * mark.style.weight))
     edge = max(1, round(thick / 4))
     inset = thick // 2 + edge  # lines along the border stay whole
-    x1, y1, x2, y2 = (round(v) for v in mark.box)
+    x1, y1, x2, y2 = _whole(mark.box)
     x1, x2 = (int(np.clip(x, inset, max(inset, wide - 1 - inset))) for x in (x1, x2))
     y1, y2 = (int(np.clip(y, inset, max(inset, height - 1 - inset))) for y in (y1, y2))
     across = [(x, x + on) for x, on in _dashes(x1, x2, mark.style.dash, thick)]
@@ -160,10 +165,17 @@ def _dashes(
 
 
 def _plates(picture: Pixels, marks: Sequence[_Mark], size_px: int) -> None:
-    """Write the plates, the most suspicious first; one that would hide another is left out."""
+    """Write the plates, the most suspicious first; one that would hide another is left out.
+
+    A plate hides no other face either, but for those of the few most suspicious, which may.
+    """
     taken: list[Rectangle] = []
-    for mark in marks:
-        placed = _place(picture.shape[:2], mark, size_px, taken)
+    boxes = [_whole(mark.box) for mark in marks]
+    for number, mark in enumerate(marks):
+        others = [*taken, *boxes[:number], *boxes[number + 1 :]]
+        placed = _place(picture.shape[:2], mark, size_px, others)
+        if placed is None and number < _SURE:
+            placed = _place(picture.shape[:2], mark, SMALLEST_PX, taken)
         if placed is None:
             continue
         text, at, size = placed
@@ -187,12 +199,15 @@ def _place(
 ) -> tuple[str, Rectangle, int] | None:
     """The longest text, in the largest size, at the best place where there is room."""
     height, width = shape[0], shape[1]
-    for size in sorted({size_px, max(SMALLEST_PX, round(size_px * 0.7)), SMALLEST_PX}, reverse=True):  # fmt: skip  # noqa: E501
+    sizes = {max(SMALLEST_PX, round(size_px * share)) for share in (1, 0.7, 0)}
+    for size in sorted(sizes, reverse=True):
         for text in mark.words:
             wide = text_width(text, size, BOLD) + 2 * _pad(size)
             high = round((ASCENT + DESCENT / 2) * size) + 2 * _pad(size)
             if wide > width or high > height:
                 continue
+            if len(taken) > _CROWD and wide > _REACH * (mark.box[2] - mark.box[0]):
+                continue  # it would seem to belong to a neighbour
             for x, y in _corners(mark.box, wide, high):
                 x = min(max(0, x), width - wide)
                 y = min(max(0, y), height - high)
@@ -202,9 +217,13 @@ def _place(
     return None
 
 
+def _whole(box: Box) -> Rectangle:
+    return round(box[0]), round(box[1]), round(box[2]), round(box[3])
+
+
 def _corners(box: Box, wide: int, high: int) -> tuple[tuple[int, int], ...]:
     """Above the box, below it, within it at the top, to its right."""
-    x1, y1, x2, y2 = (round(v) for v in box)
+    x1, y1, x2, y2 = _whole(box)
     return (x1, y1 - high), (x1, y2), (x2 - wide, y1 - high), (x1, y1), (x2, y1), (x1, y2 - high)
 
 
