@@ -242,7 +242,7 @@ class Verdict:
                     "notes": tuple(data.get("notes", ())),
                 }
             )
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise OptionError(f"not a verdict: {error}") from error
 
 

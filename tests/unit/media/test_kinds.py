@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mesoscope.media.kinds import SNIFF_BYTES, jpeg_frame, sniff, webp_size
+from mesoscope.media.kinds import SNIFF_BYTES, demuxer, jpeg_frame, sniff, webp_size
 
 
 def encode(form, size=(30, 20), mode="RGB", **options):
@@ -34,6 +34,11 @@ def test_what_pillow_writes(form):
         (b"\0\0\0\x08wide\0\0\0\0mdat", "video"),
         (b"\x1aE\xdf\xa3\x01\0\0\0", "video"),
         (b"RIFF\0\0\0\0AVI LIST", "video"),
+        (b"FLV\x01\x05\0\0\0\x09", "video"),
+        (b"\0\0\x01\xba\x44", "video"),
+        ((b"G" + bytes(187)) * 3, "video"),
+        ((bytes(4) + b"G" + bytes(187)) * 3, "video"),
+        (b"Gin and tonic" + bytes(400), None),
         (b"RIFF\0\0\0\0WAVEfmt ", None),
         (b"MM\0+\0\x08\0\0", "tiff"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "other"),
@@ -47,6 +52,18 @@ def test_what_pillow_writes(form):
 )
 def test_first_bytes(head, kind):
     assert sniff(head) == kind
+
+
+def test_every_clip_has_a_reader_and_nothing_else_does():
+    heads = {
+        b"\0\0\0\x18ftypisom\0\0\0\0isommp42": "mov", b"\0\0\0\x08wide\0\0\0\0mdat": "mov",
+        b"\x1aE\xdf\xa3\x01\0\0\0": "matroska", b"RIFF\0\0\0\0AVI LIST": "avi",
+        (b"G" + bytes(187)) * 3: "mpegts", b"OggS\0": "ogg", b"0&\xb2u\x8e": "asf",
+    }  # fmt: skip
+    for head, name in heads.items():
+        assert (sniff(head), demuxer(head)) == ("video", name)
+    for form in ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"):
+        assert demuxer(encode(form)) is None
 
 
 @given(st.binary(max_size=64))

@@ -38,6 +38,14 @@ def test_content_counts_where_the_suffix_says_nothing(tmp_path):
     assert skipped == [str(tmp_path / "notes.txt")]
 
 
+def test_clips_are_given_out_and_programs_are_not(tmp_path):
+    for name in ("a.mp4", "b.MKV", "c.webm"):
+        (tmp_path / name).write_bytes(b"")  # their rows will say what they are
+    (tmp_path / "d.ts").write_bytes((b"G" + bytes(187)) * 4)
+    (tmp_path / "e.ts").write_text("export const program = true\n")
+    assert names(walk([str(tmp_path)]), tmp_path) == ["a.mp4", "b.MKV", "c.webm", "d.ts"]
+
+
 def test_a_named_file_is_always_given_out(tmp_path):
     (tmp_path / "notes.txt").write_text("text")
     assert list(walk([str(tmp_path / "notes.txt")])) == [str(tmp_path / "notes.txt")]
