@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mesoscope.types import Face
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from mesoscope.types import Box
 
     Boxes = NDArray[np.float32]  # (n, 4): x1, y1, x2, y2
 
@@ -55,6 +59,30 @@ def squares(boxes: Boxes) -> Boxes:
     side = size.max(axis=1, keepdims=True)
     corner = boxes[:, :2] + size * 0.5 - side * 0.5
     return np.concatenate([corner, corner + side], axis=1)
+
+
+def largest_first(
+    boxes: NDArray[np.floating], p_face: NDArray[np.floating], points: NDArray[np.floating]
+) -> tuple[Face, ...]:
+    """Rows as faces, the largest first; boxes that clipping left empty fall away.
+
+    Args:
+        boxes: ``(n, 4)``.
+        p_face: ``(n,)``, 0 to 1.
+        points: Landmarks, ``(n, 5, 2)``.
+    """
+    size = boxes[:, 2:] - boxes[:, :2]
+    order = np.argsort(-size.prod(axis=1), kind="stable")
+    return tuple(
+        Face(_four(boxes[i]), float(p_face[i]), tuple((float(x), float(y)) for x, y in points[i]))
+        for i in order
+        if (size[i] > 0).all()
+    )
+
+
+def _four(row: NDArray[np.floating]) -> Box:
+    x1, y1, x2, y2 = row.tolist()
+    return x1, y1, x2, y2
 
 
 def _areas(boxes: Boxes) -> NDArray[np.float32]:

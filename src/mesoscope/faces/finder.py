@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from mesoscope.errors import OptionError
+from mesoscope.faces.auto import AutoFinder
+from mesoscope.faces.mtcnn import MtcnnFinder
 from mesoscope.faces.whole import WholeFinder
+from mesoscope.faces.yunet import YunetFinder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,11 +31,25 @@ class FaceFinder(Protocol):
 
 
 def finder_for(options: DetectOptions) -> FaceFinder:
-    """The finder behind ``options.faces``.
+    """The finder behind ``options.faces``; ``auto`` prefers ``yunet`` where it has a model.
 
     Raises:
-        OptionError: A finder that this version does not have.
+        OptionError: A model for a finder that takes none, or none for the one that needs it.
+        ModelMissing: The package with MTCNN's weights, or YuNet's file, is not there.
+        ModelError: YuNet's file cannot be used.
     """
-    if options.faces in ("auto", "whole"):
+    faces, model = options.faces, options.finder_model
+    if model is not None and faces in ("mtcnn", "whole"):
+        raise OptionError(f"a finder model is for the finder yunet, and faces is {faces!r}")
+    if faces == "whole":
         return WholeFinder()
-    raise OptionError(f"faces must be auto or whole, got {options.faces!r}")
+    if model is not None:
+        finder: FaceFinder = YunetFinder(model, options.min_face_px)
+    elif faces == "yunet":
+        raise OptionError(
+            "the finder yunet needs its model: give the file with --finder-model, or keep it for "
+            "good with: mesoscope models add yunet FILE"
+        )
+    else:
+        finder = MtcnnFinder(options.min_face_px)
+    return AutoFinder(finder) if faces == "auto" else finder

@@ -8,6 +8,7 @@ other, and the two refining networks take the candidates of several frames at on
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import cv2
@@ -15,17 +16,17 @@ import numpy as np
 import onnxruntime as ort
 
 from mesoscope.faces import mtcnn_nets
-from mesoscope.faces.boxes import squares, strongest
+from mesoscope.faces.boxes import largest_first, squares, strongest
 from mesoscope.faces.mtcnn_weights import read_weights
-from mesoscope.types import Face, Found
+from mesoscope.types import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from mesoscope.faces.boxes import Boxes
-    from mesoscope.types import Frame, Pixels
+    from mesoscope.types import Face, Frame, Pixels
 
     Floats = NDArray[np.float32]
 
@@ -55,9 +56,7 @@ class MtcnnFinder:
 
     def __init__(self, min_face_px: int = 40) -> None:
         self._min_face_px = max(min_face_px, WINDOW_PX)
-        self._pnet = _session(mtcnn_nets.pnet, "pnet")
-        self._rnet = _session(mtcnn_nets.rnet, "rnet")
-        self._onet = _session(mtcnn_nets.onet, "onet")
+        self._pnet, self._rnet, self._onet = _sessions()
 
     def find(self, frames: Sequence[Frame]) -> list[Found]:
         """The faces of each frame, largest first."""
@@ -139,12 +138,15 @@ class MtcnnFinder:
             at += len(some)
 
 
-def _session(graph: Callable[..., bytes], net: str) -> ort.InferenceSession:
+@cache
+def _sessions() -> tuple[ort.InferenceSession, ...]:
+    """The three networks, made once: sessions may be shared."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1  # callers bring the threads
     options.log_severity_level = 3
-    return ort.InferenceSession(
-        graph(read_weights(net)), options, providers=["CPUExecutionProvider"]
+    return tuple(
+        ort.InferenceSession(graph(read_weights(net)), options, providers=["CPUExecutionProvider"])
+        for net, graph in mtcnn_nets.NETS.items()
     )
 
 
@@ -180,11 +182,11 @@ def _patches(pixels: Pixels, boxes: Boxes, side_px: int) -> NDArray[np.uint8]:
     ``crop_and_resize`` samples. One call for all: maps say where each pixel comes from.
     """
     while max(pixels.shape) > _REMAP_PX:
-        pixels, boxes = _half(pixels), boxes / 2
+        pixels, boxes = _half(pixels), np.asarray(boxes / 2, np.float32)
     height, width = pixels.shape[:2]
     out = np.empty((len(boxes), side_px, side_px, 3), np.uint8)
     steps = np.linspace(0, 1, side_px, dtype=np.float32)
-    inner = np.float32([(width - 1) / width, (height - 1) / height])
+    inner = np.array([(width - 1) / width, (height - 1) / height], np.float32)
     corner, size = boxes[:, :2] * inner, (boxes[:, 2:] - boxes[:, :2]) * inner
     for start in range(0, len(boxes), _REMAP_PX // side_px):
         some = slice(start, start + _REMAP_PX // side_px)
@@ -216,19 +218,7 @@ def _faces(pixels: Pixels, boxes: Boxes, moved: Boxes, found: Floats) -> tuple[F
     y = size[:, 1:] * found[:, 10:15] + boxes[:, 1:2] - 1
     inside = np.clip(moved, 0, [width, height, width, height])
     p_face = 1 / (1 + np.exp(-found[:, 0]))
-    faces = [
-        Face((x1, y1, x2, y2), float(p), tuple(zip(xs, ys, strict=True)))
-        for (x1, y1, x2, y2), p, xs, ys in zip(
-            inside.tolist(), p_face, x.tolist(), y.tolist(), strict=True
-        )
-        if x2 > x1 and y2 > y1
-    ]
-    return tuple(sorted(faces, key=_area, reverse=True))
-
-
-def _area(face: Face) -> float:
-    x1, y1, x2, y2 = face.box
-    return (x2 - x1) * (y2 - y1)
+    return largest_first(inside, p_face, np.stack([x, y], axis=-1))
 
 
 def _logit(p: float) -> float:

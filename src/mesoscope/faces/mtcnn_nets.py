@@ -126,4 +126,7 @@ def _heads(graph: Graph, value: str, kernels: list[np.ndarray], biases: list[np.
 
 def _logit(softmax: np.ndarray) -> np.ndarray:
     """Of a softmax over (no face, face): what its logit has as weights or as bias."""
-    return softmax[..., 1:] - softmax[..., :1]
+    return np.asarray(softmax[..., 1:] - softmax[..., :1])
+
+
+NETS = {"pnet": pnet, "rnet": rnet, "onet": onet}
