@@ -41,7 +41,8 @@ METRICS, PREDICTIONS, ROBUSTNESS = "metrics.json", "predictions.csv", "robustnes
     show_default=True,
     help="Which pictures; all means every split.",
 )
-@options.faces
+@options.faces_of_crops
+@options.finder_model
 @click.option(
     "--out",
     required=True,
@@ -91,6 +92,7 @@ def command(
     model: str,
     split: str,
     faces: str,
+    finder_model: str | None,
     out: Path,
     threshold: float | None,
     fpr: float | None,
@@ -131,6 +133,7 @@ def command(
     detector = Detector(
         path,
         faces=faces,
+        finder_model=finder_model,
         threshold=threshold,
         jobs=jobs,
         max_pixels=int(max_pixels * options.MEGAPIXEL),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mesoscope.cli import finder_models
 from mesoscope.cli.main import DONE, MODEL
 from mesoscope.errors import ModelError, ModelMismatch
 from mesoscope.models import DEFAULT_MODEL
@@ -29,7 +30,11 @@ FIGURES = ("accuracy", "auc", "eer", "ece")
 
 @click.group("models")
 def command() -> None:
-    """Show and check model files."""
+    """Show and check model files; keep a face finder's model."""
+
+
+command.add_command(finder_models.add)
+command.add_command(finder_models.remove)
 
 
 @command.command("list")

@@ -16,17 +16,36 @@ KEPT_BYTES = 128 << 20  # of freed memory, see mesoscope.heap
 model = click.option(
     "--model", default=DEFAULT_MODEL, show_default=True, help="A shipped model or a file."
 )
-faces = click.option(
-    "--faces",
-    type=click.Choice(FINDERS),
-    default="auto",
-    show_default=True,
-    help="auto picks the best finder; whole takes each picture as a face.",
+_FACES_HELP = (
+    "auto finds faces, by yunet where it has its model, else by mtcnn, and takes face crops as "
+    "they are; whole takes each picture as a face."
 )
+# Eager, so that --finder-model knows which finder is asked for.
+faces = click.option(
+    "--faces", type=click.Choice(FINDERS), default="auto", show_default=True, is_eager=True,
+    help=_FACES_HELP,
+)  # fmt: skip
+faces_of_crops = click.option(
+    "--faces", type=click.Choice(FINDERS), default="whole", show_default=True, is_eager=True,
+    help=_FACES_HELP,
+)  # fmt: skip
+
+
+def _kept_model(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
+    """The file asked for, else the one that ``mesoscope models add`` kept."""
+    if value is None and context.params.get("faces") in ("auto", "yunet"):
+        from mesoscope.cli.finder_models import kept
+
+        path = kept()
+        return None if path is None else str(path)
+    return value
+
+
 finder_model = click.option(
     "--finder-model",
     type=click.Path(dir_okay=False),
-    help="File of the finder's model, as --faces yunet needs one.",
+    callback=_kept_model,
+    help="YuNet's model file.  [default: the one that `models add` kept]",
 )
 frames = click.option(
     "--frames",
