@@ -151,7 +151,11 @@ def gather(item: Item, judge: Judge | None) -> Evidence:
 
 
 def _read_provenance(found: Evidence, source: str) -> None:
-    said = read_provenance(source)
+    try:
+        said = read_provenance(source)
+    except MesoscopeError as error:
+        found.notes.append(f"Its provenance could not be read: {error}.")
+        return
     found.findings = said.findings
     if said.error is not None:
         found.notes.append(f"Its provenance could not be read: {said.error['message']}.")

@@ -95,7 +95,7 @@ class _Document(BaseDocTemplate):  # type: ignore[misc]
         canvas: Canvas = self.canv
         name = f"at-{canvas.getPageNumber()}-{id(flowable)}"
         canvas.bookmarkPage(name)
-        text = flowable.getPlainText()
+        text = _unquoted(flowable.getPlainText())
         canvas.addOutlineEntry(text, name, level=0 if style is HEAD else 1, closed=style is HEAD)
 
 
@@ -122,6 +122,11 @@ class _End(Flowable):  # type: ignore[misc]
         attach(canvas, self._files)
 
 
+def _unquoted(text: str) -> str:
+    """Text that is written uncompressed: without quotes it cannot look like a seal."""
+    return text.replace('"', "'")
+
+
 def _document(path: Path, contents: Contents) -> _Document:
     details = contents.details
     title = plain(details.title)
@@ -145,13 +150,12 @@ def _document(path: Path, contents: Contents) -> _Document:
         _MARGIN, 19 * mm, WIDTH, A4[1] - 19 * mm - 16 * mm,
         leftPadding=0, rightPadding=0, topPadding=0, bottomPadding=0,
     )  # fmt: skip
-    # A title is written uncompressed: without quotes it cannot look like a seal.
     return _Document(
         str(path),
         pagesize=A4,
         pageTemplates=[PageTemplate("page", [frame], onPage=footer)],
-        title=plain(details.title).replace('"', "'"),
-        author=plain(details.analyst).replace('"', "'"),
+        title=_unquoted(plain(details.title)),
+        author=_unquoted(plain(details.analyst)),
         creator=f"mesoscope {details.version}",
         producer="reportlab",
         lang="en",

@@ -28,9 +28,7 @@ def attach(canvas: Canvas, files: Mapping[str, tuple[str, str]]) -> None:
     document = canvas._doc  # noqa: SLF001 - reportlab has no public way to attach
     names: list[object] = []
     for name, (says, text) in files.items():
-        about = PDFDictionary(
-            {"Type": PDFName("EmbeddedFile"), "Subtype": PDFName("application/json")}
-        )
+        about = PDFDictionary({"Type": PDFName("EmbeddedFile")})
         stream = PDFStream(about, text.encode("ascii") + b"\n", filters=[])
         entry = PDFDictionary(
             {

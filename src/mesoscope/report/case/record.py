@@ -141,11 +141,13 @@ def _first(line: bytes, path: Path) -> dict[str, Any]:
 
 
 def _items(data: mmap.mmap, path: Path) -> Iterator[SourceRecord]:
-    while line := data.readline().strip():
+    while line := data.readline():
         if line.startswith(b"]}"):
             return
+        if line.isspace():  # a report about nothing
+            continue
         try:
-            row = json.loads(line.rstrip(b","))
+            row = json.loads(line.rstrip().rstrip(b","))
             yield SourceRecord(row["source"], row["sha256"], row.get("judged_sha256"))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ReportError(f"{path}: its record is damaged: ask for the report again") from error

@@ -1,0 +1,81 @@
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from mesoscope.errors import OptionError, SourceError, SourceMissing
+from mesoscope.report.case.items import Spool, hash_source, read_verdicts
+
+
+def test_items_come_back_as_often_as_asked_for(tmp_path, spool, verdict_of):
+    (tmp_path / "a").write_bytes(b"words")
+    there, gone = verdict_of(tmp_path / "a"), verdict_of(tmp_path / "b", 0.9)
+    spool.write(there)
+    spool.write(gone)
+    for _ in range(2):
+        one, other = spool
+        assert (one.verdict, other.verdict) == (there, gone)
+        assert one.file == (hashlib.sha256(b"words").hexdigest(), 5)
+        assert other.file is None
+    spool.write(there)  # after reading
+    assert len(spool) == len(list(spool)) == 3
+
+
+def test_names_that_are_not_utf_8_survive(tmp_path, spool, verdict_of):
+    path = os.fsencode(tmp_path) + b"/caf\xe9"
+    Path(os.fsdecode(path)).write_bytes(b"x")
+    spool.write(verdict_of(os.fsdecode(path)))
+    (item,) = spool
+    assert os.fsencode(item.verdict.source) == path
+    assert item.file.n_bytes == 1
+
+
+def test_a_file_that_changed_since_it_was_judged_is_told(tmp_path, spool, verdict_of):
+    (tmp_path / "a").write_bytes(b"words")
+    now = hashlib.sha256(b"words").hexdigest()
+    spool.add(verdict_of(tmp_path / "a"), judged_sha256=now)
+    spool.add(verdict_of(tmp_path / "a"), judged_sha256="0" * 64)
+    same, changed = spool
+    assert same.earlier is None
+    assert changed.earlier == "0" * 64
+
+
+def test_what_has_no_hash(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SourceError, match="not a regular file"):
+        hash_source(str(tmp_path / "pipe"))
+    with pytest.raises(SourceError, match=r"Is a directory|not a regular"):
+        hash_source(str(tmp_path))
+    for gone in ("missing", "\0"):
+        with pytest.raises(SourceError):
+            hash_source(str(tmp_path / gone))
+    with pytest.raises(SourceMissing):
+        hash_source("<array>")
+
+
+def test_verdicts_of_a_scan_are_read(tmp_path, verdict_of):
+    verdicts = [verdict_of("a"), verdict_of("b", 0.9, notes=("a note",))]
+    path = tmp_path / "v.jsonl"
+    path.write_text("\n\n".join(v.to_json() for v in verdicts) + "\n")
+    assert list(read_verdicts(path)) == verdicts
+
+
+@pytest.mark.parametrize("line", ["nothing", "{}", "[]", "3", '{"schema":99}'])
+def test_a_line_that_is_no_verdict_is_named(tmp_path, verdict_of, line):
+    path = tmp_path / "v.jsonl"
+    path.write_text(f"{verdict_of('a').to_json()}\n{line}\n")
+    with pytest.raises(OptionError, match=r"v\.jsonl: line 2"):
+        list(read_verdicts(path))
+
+
+def test_no_file_of_verdicts(tmp_path):
+    with pytest.raises(OptionError, match="cannot be read"):
+        list(read_verdicts(tmp_path / "none.jsonl"))
+
+
+def test_a_closed_spool_leaves_nothing(tmp_path, monkeypatch, verdict_of):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with Spool() as items:
+        items.write(verdict_of("a"))
+    assert list(tmp_path.iterdir()) == []

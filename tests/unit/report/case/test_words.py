@@ -1,0 +1,93 @@
+import pytest
+
+from mesoscope.model_file import read_card, shipped
+from mesoscope.report.case.items import Item
+from mesoscope.report.case.tally import tally
+from mesoscope.report.case.texts import MEANINGS, REASONS, WORDS
+from mesoscope.report.case.words import (
+    choice,
+    score,
+    sentence,
+    settings_rows,
+    signed,
+    summary,
+    weaknesses,
+)
+from mesoscope.types import ModelCard, Thresholds
+
+CUT = Thresholds(0.3, 0.7)
+
+
+def test_answers_in_sentences(verdict_of, unreadable):
+    assert sentence(verdict_of("a", 0.93), CUT) == (
+        "Called fake: p_fake is 0.930, at or above the threshold 0.7."
+    )
+    assert sentence(verdict_of("a", 0.1), CUT) == (
+        "Called real: p_fake is 0.100, below the threshold 0.3."
+    )
+    assert sentence(verdict_of("a", 0.1), None) == "Called real: p_fake is 0.100."
+    assert sentence(verdict_of("a", 0.5), CUT) == (
+        "Cannot tell: p_fake is 0.500, and the score lies between the model's two thresholds."
+    )
+    assert sentence(verdict_of("a", None, reason="no_face", faces=()), CUT) == (
+        "No answer: no face was found."
+    )
+    assert sentence(unreadable("a", "truncated"), CUT) == "Not readable: truncated."
+
+
+def test_reasons_that_a_newer_version_may_have_are_shown(verdict_of):
+    assert sentence(verdict_of("a", None, reason="too_dark"), CUT) == "No answer: too_dark."
+
+
+def test_every_label_is_explained():
+    assert [label for label, _ in MEANINGS] == list(WORDS)
+    assert {"few_frames", "no_face", "face_too_small", "unfamiliar"} <= set(REASONS)
+
+
+@pytest.mark.parametrize(
+    ("p_fake", "seen"),
+    [(None, "–"), (1.0, ">0.999"), (0.9996, ">0.999"), (0.9994, "0.999"), (0.5, "0.500"),
+     (0.0, "<0.001"), (0.0006, "0.001")],
+)  # fmt: skip
+def test_scores_are_never_a_certainty(p_fake, seen):
+    assert score(p_fake) == seen
+
+
+def test_all_answers_in_a_sentence(verdict_of, unreadable):
+    found = tally([Item(v, None) for v in (verdict_of("a", 0.9), unreadable("b"))], pictures=1)
+    assert summary(found) == "2 files: 1 fake, 1 not readable."
+    assert choice(found) == "Pictures and evidence are shown for every file that could be read."
+    assert summary(tally([], pictures=1)) == "0 files: nothing to judge."
+    many = tally([Item(verdict_of("a"), None)] * 3, pictures=2)
+    assert "for the 2 most suspicious" in choice(many)
+    assert "None is shown" in choice(tally([Item(verdict_of("a"), None)], pictures=0))
+
+
+def test_the_weakest_kind_stands_first():
+    card = ModelCard(
+        "m", "meso4",
+        metrics={"by_source": {
+            "good": {"auc": 0.99, "n": 1500, "intervals": {"auc": [0.98, 0.995]}, "decided": 0.9,
+                     "error_among_decided": 0.01},
+            "bad": {"auc": 0.6, "n": 40},
+            "odd": {"auc": None},
+        }},
+    )  # fmt: skip
+    bad, good = weaknesses(card)
+    assert bad == ("bad", "40", "0.600", "", "–", "–")
+    assert good == ("good", "1,500", "0.990", "0.980 – 0.995", "90.0\xa0%", "1.0\xa0%")
+    assert weaknesses(ModelCard("m", "meso4")) == []
+    assert weaknesses(ModelCard("m", "meso4", metrics={"by_source": 3})) == []
+
+
+def test_the_default_model_tells_its_weak_kinds():
+    kinds = weaknesses(read_card(shipped()["mesoscope"]))
+    assert len(kinds) > 1
+    assert [row.auc for row in kinds] == sorted(row.auc for row in kinds)
+
+
+def test_signatures_and_settings_in_words():
+    assert "not signed" in signed("")
+    assert "by another way" in signed("ab12")
+    assert "ab12" in signed("ab12")
+    assert settings_rows({"min_face_px": 40, "fpr": None}) == [("fpr", "–"), ("min face px", "40")]
