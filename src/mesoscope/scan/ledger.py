@@ -102,6 +102,7 @@ class Ledger(LedgerReader):
                     .where(
                         files.c.path == bindparam("p"),
                         files.c.state == bindparam("s"),
+                        files.c.state != CLAIMED,
                         files.c.size_bytes == bindparam("z"),
                         files.c.mtime_ns == bindparam("m"),
                     )

@@ -82,9 +82,14 @@ class LedgerReader:
     def rows(self, first: bytes, end: bytes) -> Iterator[Row]:
         """The files from path ``first`` up to before ``end``, in order, page by page."""
         # By bare names: the types of the columns would cost more than reading them.
-        names = ("path", "size_bytes", "mtime_ns", "state", "sha256 IS NOT NULL")
-        query: Select[Any] = (
-            select(*map(literal_column, names))
+        query: Select[Any, Any, Any, Any, Any] = (
+            select(
+                literal_column("path"),
+                literal_column("size_bytes"),
+                literal_column("mtime_ns"),
+                literal_column("state"),
+                literal_column("sha256 IS NOT NULL"),
+            )
             .select_from(files)
             .where(files.c.path >= bindparam("first"), files.c.path < bindparam("end"))
             .order_by(files.c.path)

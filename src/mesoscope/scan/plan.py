@@ -90,6 +90,10 @@ class Planner:
         for path in paths:
             folder = os.path.isdir(path)  # noqa: PTH112 - names that are not UTF-8 stay strings
             self._compare_one(path, folder)
+            if folder:  # and was none before, such as a drive that is there again
+                key = os.fsencode(path)
+                for row in self._ledger.rows(key, key + b"\0"):
+                    self._remove(row, None)
         self._flush()
         return self.planned
 

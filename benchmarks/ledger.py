@@ -1,0 +1,182 @@
+"""A job of a million files: how long a resume takes to decide what is left, in how much memory.
+
+A folder tree of small files and a ledger that knows them all are made here. One round is a process
+of its own that walks the tree, compares it with the ledger and writes the plan down; some files are
+new, changed or gone each time. Beside it, in the same rounds, the same with a tenth of the files, for
+the memory. Also measured: a scan into a job folder beside one into JSON lines, on the same pictures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pictures
+from measure import Bound, Row, console_script, parser, rounds, run, say, workplace
+
+A_FOLDER = 1_000  # files
+TOUCHED = 100  # of a tree: a third new, a third changed, a third gone
+MIB = 1 << 20
+
+# One decision, as `mesoscope scan … --resume` makes it before the first picture is judged.
+DECIDE = """
+import json, resource, sys, time
+from pathlib import Path
+from mesoscope.scan.folder import open_ledger
+from mesoscope.scan.plan import Planner, outermost
+from mesoscope.detector import Detector  # its memory is part of a scan's
+job, tree = Path(sys.argv[1]), sys.argv[2]
+started = time.perf_counter()
+ledger = open_ledger(job)
+planned = Planner(ledger, lambda places: None).compare(outermost([tree]))
+left = ledger.open_count()
+seconds = time.perf_counter() - started
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"seconds": seconds, "peak": peak, "left": left, "listed": planned.listed,
+                  "new": planned.new, "changed": planned.changed, "removed": planned.removed}))
+"""
+
+
+def options():
+    made = parser("ledger", __doc__.splitlines()[0])
+    made.set_defaults(rounds=3)
+    made.add_argument("--files", type=int, default=1_000_000, help="in the large tree")
+    made.add_argument("--n", type=int, default=2_000, help="pictures scanned both ways")
+    return made
+
+
+def bench(chosen, conditions) -> list[Row]:
+    if chosen.quick:
+        chosen.files, chosen.n = 20_000, 200
+    with workplace() as work:
+        trees = {"many": chosen.files, "few": chosen.files // 10}
+        for name, count in trees.items():
+            plant(work / name, count)
+            say(f"{name}: {count:,} files and their ledger are made")
+        peaks = {name: [] for name in trees}
+        measured = rounds(
+            {n: lambda n=n: decide(work / n, peaks[n], trees[n]) for n in trees},
+            chosen.rounds,
+            say,
+        )
+        highest = {name: _spread(values) for name, values in peaks.items()}
+        for name in trees:
+            shutil.rmtree(work / name)
+        rates = scan_both(work, chosen)
+    how = f"a new process each, walk and comparison; {TOUCHED} files new, changed or gone"
+    return [
+        Row(
+            "ledger", f"resume of {chosen.files:,} files: what is left", "s", measured["many"],
+            measured["few"], f"{trees['few']:,} files", inverse=True,
+            asked=Bound("ours", "≤", 10.0), n=chosen.files, how=how, data="empty files",
+        ),
+        Row(
+            "ledger", f"peak memory of that, {chosen.files:,} files", "MiB", highest["many"],
+            highest["few"], f"{trees['few']:,} files", asked=Bound("ratio", "≤", 1.2),
+            n=chosen.files, how=how, data="empty files",
+        ),
+        Row(
+            "ledger", "folder → job, whole process", "pictures/s", rates["job"], rates["lines"],
+            "folder → JSONL, whole process", asked=Bound("ratio", "≥", 0.9), n=chosen.n,
+            how="--faces whole, a new process each time",
+            data="made here from scikit-image's astronaut",
+        ),
+    ]  # fmt: skip
+
+
+def plant(folder: Path, count: int) -> None:
+    """A tree of empty files, and a job that has judged them all."""
+    import hashlib
+
+    from mesoscope.scan.folder import LEDGER
+    from mesoscope.scan.ledger import Ledger
+    from mesoscope.scan.rows import DONE, Outcome
+    from mesoscope.scan.tables import open_engine
+
+    tree, job = folder / "tree", folder / "job"
+    job.mkdir(parents=True)
+    ledger = Ledger(open_engine(f"sqlite:///{job / LEDGER}"))
+    ledger.begin({"model": "bench", "settings": {}})
+    for first in range(0, count, A_FOLDER):
+        inner = tree / f"{first // A_FOLDER // 100:03d}" / f"{first // A_FOLDER % 100:02d}"
+        inner.mkdir(parents=True)
+        rows = []
+        for n in range(first, min(first + A_FOLDER, count)):
+            path = os.fsencode(inner / f"picture{n:07d}.jpg")
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+            rows.append((path, 0, os.stat(path).st_mtime_ns))
+        ledger.plan(new=rows)
+        claims = ledger.claim("bench", A_FOLDER)
+        verdict = json.dumps({"schema": 2, "label": "real", "faces": [{"box": [0.0] * 4}] * 8})
+        ledger.finish(
+            "bench",
+            [
+                Outcome(
+                    path, DONE, size, mtime, hashlib.sha256(path).digest(), "real", 0.1, verdict
+                )
+                for (path, size, mtime), _ in zip(rows, claims, strict=True)
+            ],
+        )
+    ledger.close()
+    shutil.rmtree(job / "workers", ignore_errors=True)
+
+
+def decide(folder: Path, peaks: list[float], count: int) -> float:
+    """Change a few files, let a process decide; its seconds."""
+    tree = folder / "tree"
+    third = TOUCHED // 3
+    here = sorted(tree.glob("*/*"))[len(peaks)]
+    files = sorted(here.iterdir())
+    for n, path in enumerate(files[: 2 * third]):
+        if n % 2:
+            path.unlink()
+        else:
+            path.write_bytes(b"changed")
+    for n in range(third):
+        (here / f"new{len(peaks)}_{n:03d}.jpg").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", DECIDE, folder / "job", tree],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    told = json.loads(done.stdout)
+    wanted = {"new": third, "changed": third, "removed": third}
+    if any(told[name] != value for name, value in wanted.items()):
+        raise SystemExit(f"{count:,} files: planned {told}, and the truth is {wanted}")
+    peaks.append(told["peak"] * (1 if sys.platform == "darwin" else 1024) / MIB)
+    return told["seconds"]
+
+
+def scan_both(work: Path, chosen) -> dict:
+    """Pictures a second into a job folder and into JSON lines."""
+    pictures.small(work / "small", chosen.n)
+    outs = {"job": work / "job", "lines": work / "scan.jsonl"}
+
+    def rate(name: str) -> float:
+        shutil.rmtree(outs["job"], ignore_errors=True)
+        started = time.perf_counter()
+        subprocess.run(
+            [console_script(), "scan", work / "small", "--faces", "whole", "--out", outs[name]],
+            check=True, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        return chosen.n / (time.perf_counter() - started)
+
+    return rounds({name: lambda name=name: rate(name) for name in outs}, chosen.rounds, say)
+
+
+def _spread(values: list[float]):
+    from measure import Spread
+
+    return Spread.of(values)
+
+
+def main(arguments=None):
+    return run(bench, options(), arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""When a file that arrives is taken as written to the end."""
+
+from mesoscope.media.walk import Listed
+from mesoscope.scan.watching import Settled, missing
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def look(settled, *files):
+    answers = [settled(Listed(name, size, mtime)) for name, size, mtime in files]
+    return answers, settled.next_look()
+
+
+def test_a_file_is_ready_once_it_has_stayed_the_same():
+    clock = Clock()
+    settled = Settled(2.0, clock)
+    assert look(settled, (b"a", 1, 1)) == ([False], 1)
+    clock.now = 1.0
+    assert look(settled, (b"a", 1, 1), (b"b", 5, 1)) == ([False, False], 2)
+    clock.now = 2.0
+    assert look(settled, (b"a", 1, 1), (b"b", 6, 1)) == ([True, False], 1)
+    clock.now = 3.9
+    assert look(settled, (b"b", 6, 1)) == ([False], 1)
+    clock.now = 4.0
+    assert look(settled, (b"b", 6, 2)) == ([False], 1)  # same size, written again
+    clock.now = 6.0
+    assert look(settled, (b"b", 6, 2)) == ([True], 0)
+
+
+def test_a_file_that_went_begins_anew():
+    clock = Clock()
+    settled = Settled(2.0, clock)
+    look(settled, (b"a", 1, 1))
+    look(settled)
+    clock.now = 5.0
+    assert look(settled, (b"a", 1, 1)) == ([False], 1)
+
+
+def test_names_of_unfinished_files_wait_for_their_own():
+    settled = Settled(0.0, Clock())
+    assert look(settled, (b"a.jpg.part", 1, 1), (b"b.JPG.CRDOWNLOAD", 1, 1)) == ([False] * 2, 0)
+    assert look(settled, (b"a.jpg", 1, 1)) == ([True], 0)
+
+
+def test_missing(tmp_path):
+    (tmp_path / "file").touch()
+    names = [str(tmp_path), str(tmp_path / "file"), str(tmp_path / "none")]
+    assert missing(names) == names[1:]
