@@ -1,4 +1,4 @@
-"""Make the pictures in this folder: `.venv/bin/python samples/make_samples.py [FOLDER]`.
+"""Make the files in this folder: `.venv/bin/python samples/make_samples.py [FOLDER]`.
 
 Two portraits in the public domain are the source: Eileen Collins (NASA), which scikit-image
 brings as `astronaut`, and Grace Hopper (US Navy), which matplotlib brings as `grace_hopper.jpg`.
@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import io
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av
 import cv2
 import numpy as np
 from matplotlib import cbook
@@ -120,6 +122,30 @@ def odd(collins: Picture, hopper: Picture) -> dict[str, bytes]:
     }
 
 
+def clip(collins: Picture, forged: Picture, seconds: float = 4.0) -> bytes:
+    """An MP4 of two people who move a little, at an uneven rate; the one on the right is forged."""
+    file, unit, time_s = io.BytesIO(), Fraction(1, 1000), 0.0
+    room = np.linspace(70, 130, 360)[:, None, None] * np.ones((1, 640, 3))
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "26", "threads": "1"})
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        stream.codec_context.time_base = unit
+        while time_s < seconds:
+            pixels = room.astype(np.uint8)
+            sway = 12 * np.sin(time_s * 1.7)
+            for face, x, y in ((collins, 40 + sway, 60), (forged, 350 - sway, 56 + sway / 2)):
+                x, y = round(x), round(y)
+                pixels[y : y + 240, x : x + 240] = cv2.resize(
+                    face, (240, 240), interpolation=cv2.INTER_AREA
+                )
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = round(time_s * 1000), unit
+            container.mux(stream.encode(frame))
+            time_s += 0.030 if int(time_s) % 2 else 0.055  # as telephones do
+        container.mux(stream.encode())
+    return file.getvalue()
+
+
 def make(folder: Path) -> None:
     """Write all samples below a folder."""
     astronaut, admiral = portraits()
@@ -131,7 +157,11 @@ def make(folder: Path) -> None:
         "hopper.jpg": jpeg(hopper),
         "hopper_400px.jpg": jpeg(cut(admiral, (63, 31, 463, 431), (400, 400))),
     }
-    kinds = {"real": real, "forged": forged(collins, hopper), "odd": odd(collins, hopper)}
+    fakes = forged(collins, hopper)
+    with Image.open(io.BytesIO(fakes["mouth_swapped.jpg"])) as image:
+        swapped = np.asarray(image)
+    clips = {"two_people.mp4": clip(collins, swapped)}
+    kinds = {"real": real, "forged": fakes, "odd": odd(collins, hopper), "clips": clips}
     for kind, files in kinds.items():
         (folder / kind).mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

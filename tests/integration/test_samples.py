@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, UnidentifiedImageError
+
+from mesoscope.media.video import open_clip
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 FILES = sorted(path.relative_to(SAMPLES).as_posix() for path in SAMPLES.glob("*/*.*"))
@@ -32,7 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_script_makes_these_files_and_no_others(made: Path) -> None:
     assert sorted(p.relative_to(made).as_posix() for p in made.glob("*/*.*")) == FILES
-    assert len(FILES) == 13
+    assert len(FILES) == 14
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith((".jpg", ".png"))])
@@ -49,6 +52,22 @@ def test_picture_is_what_the_script_makes(name: str, made: Path) -> None:
         assert committed.mode == fresh.mode
     difference = np.abs(pixels(SAMPLES / name) - pixels(made / name)).mean()
     assert difference < GREY_LEVELS_MAX
+
+
+def test_clip_is_what_the_script_makes(made: Path) -> None:
+    for path in (SAMPLES / "clips/two_people.mp4", made / "clips/two_people.mp4"):
+        with open_clip(path, frames=1000) as clip:
+            frames = list(clip.frames())
+            assert clip.duration_s == pytest.approx(4.0, abs=0.1)
+            assert clip.notes == ()
+        steps = {round(b.time_s - a.time_s, 3) for a, b in itertools.pairwise(frames)}
+        assert steps == {0.03, 0.055}
+        if path.is_relative_to(SAMPLES):
+            committed = frames
+    assert len(committed) == len(frames)
+    for old, new in zip(committed[::20], frames[::20], strict=True):
+        difference = np.abs(old.pixels.astype(int) - new.pixels).mean()
+        assert difference < GREY_LEVELS_MAX
 
 
 def test_odd_ones_are_odd() -> None:
@@ -76,7 +95,7 @@ def test_forged_ones_differ_from_what_they_were_made_of() -> None:
 
 def test_readme_names_every_file() -> None:
     text = (SAMPLES / "README.md").read_text("utf-8")
-    named = set(re.findall(r"`((?:real|forged|odd)/[\w.]+)`", text))
+    named = set(re.findall(r"`((?:real|forged|odd|clips)/[\w.]+)`", text))
     assert named == set(FILES)
 
 

@@ -76,7 +76,9 @@ def test_scans_the_samples(bare: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 1, done.stderr  # one sample cannot be read, on purpose
     verdicts = [json.loads(line) for line in out.read_text(encoding="ascii").splitlines()]
-    samples = {p.name for p in (ROOT / "samples").glob("*/*") if p.suffix in (".jpg", ".png")}
+    samples = {
+        p.name for p in (ROOT / "samples").glob("*/*") if p.suffix in (".jpg", ".mp4", ".png")
+    }
     assert {Path(verdict["source"]).name for verdict in verdicts} == samples
     for verdict in verdicts:
         if Path(verdict["source"]).name == "cut_short.jpg":

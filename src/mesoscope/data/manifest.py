@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import DatasetError
-from mesoscope.media.kinds import PICTURE_SUFFIXES
+from mesoscope.media.kinds import CLIP_SUFFIXES, PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
@@ -30,6 +30,7 @@ SPLITS = ("train", "validation", "test")
 LABELS = {"real": 0, "fake": 1}
 _SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation",
                 "valid": "validation", "test": "test"}  # fmt: skip
+_CLIP = "is a clip, and data sets hold pictures: save frames of it as pictures, or move it away"
 _COLUMNS = ("path", "label", "split")
 
 
@@ -65,7 +66,8 @@ def read_dataset(root: Path) -> list[Sample]:
         The samples of all its splits.
 
     Raises:
-        DatasetError: A missing folder, a manifest with a wrong column or label, no picture at all.
+        DatasetError: A missing folder, a manifest with a wrong column or label, a clip among the
+            pictures, no picture at all.
     """
     if not root.is_dir():
         raise DatasetError(
@@ -149,6 +151,8 @@ def _sample(root: Path, row: dict[str, str | None], where: str) -> Sample:
     relative = Path(path)
     if not path or relative.is_absolute() or ".." in relative.parts:
         raise DatasetError(f"{where}: path {path!r} must be relative and inside the data set")
+    if relative.suffix.lower() in CLIP_SUFFIXES:
+        raise DatasetError(f"{where}: {path} {_CLIP}")
     return Sample(
         path=root / relative,
         label=LABELS[label.lower()],
@@ -187,5 +191,8 @@ def _pictures(folder: Path) -> list[Path]:
 
     found = []
     for parent, _, names in os.walk(folder, onerror=stop):
+        clips = [n for n in names if Path(n).suffix.lower() in CLIP_SUFFIXES]
+        if clips:
+            raise DatasetError(f"{Path(parent, min(clips))} {_CLIP}")
         found += [Path(parent, n) for n in names if Path(n).suffix.lower() in PICTURE_SUFFIXES]
     return sorted(found)

@@ -32,6 +32,22 @@ def refused(root):
     return str(caught.value)
 
 
+# --- clips
+
+
+def test_a_clip_in_a_folder_of_a_data_set_is_named(tmp_path):
+    root = touch(tmp_path / "faces", "train/real/a.jpg", "train/real/deep/film.MP4")
+    assert refused(root) == (
+        f"{root}/train/real/deep/film.MP4 is a clip, and data sets hold pictures: save frames of "
+        "it as pictures, or move it away"
+    )
+
+
+def test_a_clip_in_a_manifest_is_named(tmp_path):
+    root = manifest(tmp_path / "faces", HEADER + "a/film.mov,real,s,g,train,\n")
+    assert "line 2: a/film.mov is a clip, and data sets hold pictures" in refused(root)
+
+
 # --- folders
 
 
