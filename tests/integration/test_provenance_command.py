@@ -75,7 +75,10 @@ def test_a_file_that_cannot_be_read_is_a_line_and_the_exit_code(pictures):
 
 def test_usage():
     assert provenance().returncode == 2
-    assert provenance("a.jpg", "--trust", "gone.pem").returncode == 2
+    done = provenance("a.jpg", "--trust", "gone.pem")
+    assert (done.returncode, done.stderr) == (
+        2, "mesoscope: --trust gone.pem: cannot be opened: No such file or directory\n",
+    )  # fmt: skip
 
 
 def test_a_list_without_certificates_is_refused(pictures):

@@ -29,7 +29,7 @@ _LEGEND = (
 @click.option("--place", is_flag=True, help="Show coordinates of where it was taken.")
 @click.option(
     "--trust",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.pem",
     help="Certificates of those whose C2PA signatures you trust.",
 )
@@ -62,8 +62,10 @@ def _anchors(path: Path | None) -> str | None:
         return None
     try:
         text = path.read_text("ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"--trust {path}: cannot be read as text: {error}") from error
+    except OSError as error:
+        raise OptionError(f"--trust {path}: cannot be opened: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise OptionError(f"--trust {path}: not a text: give certificates as PEM") from error
     if "-----BEGIN CERTIFICATE-----" not in text:
         raise OptionError(f"--trust {path}: holds no certificate in PEM: give a .pem file")
     return text

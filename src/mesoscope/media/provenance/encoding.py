@@ -6,7 +6,6 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from mesoscope.media.provenance.finding import Finding
-from mesoscope.media.provenance.software import program
 
 if TYPE_CHECKING:
     from mesoscope.media.provenance.parts import JpegFacts
@@ -45,7 +44,6 @@ def encoding(facts: JpegFacts, *, has_camera: bool) -> list[Finding]:
     found = [_tables(facts)] if facts.table_of else []
     found += [_structure(facts, has_camera=has_camera)] if facts.sampling else []
     found += _segments(facts)
-    found += [program(comment, "comment", "JPEG") for comment in facts.comments[:3]]
     if facts.trailing >= _LEAST_TRAILING:
         found.append(
             Finding(

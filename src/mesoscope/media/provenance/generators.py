@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mesoscope.media.provenance.finding import Finding
-from mesoscope.media.provenance.software import program
+from mesoscope.media.provenance.software import comment, program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,16 +21,22 @@ _PROMPT = re.compile(r'"text"\s*:\s*"((?:[^"\\]|\\.){1,2000})"')
 _INVOKE = frozenset(
     ("invokeai_metadata", "invokeai_graph", "invokeai_workflow", "sd-metadata", "dream")
 )
+_FREE_KEYS = frozenset(
+    ("comment", "title", "description", "usercomment", "imagedescription", "dc:description")
+)
+_MOST_FREE = 5
 _EDITED_TOO = (
     " The picture may have been changed since, and such a text can be written into any file."
 )
-_PROGRAM_KEYS = frozenset(("software", "encoder", "creator", "generator", "creatortool"))
+_PROGRAM_KEYS = frozenset(
+    ("software", "encoder", "creator", "generator", "creatortool", "muxingapp", "writingapp")
+)
 # Names that NovelAI's pictures carry all together; the file's software names the program.
 _PICTURE_KEYS = frozenset(("description", "comment"))
 
 
 def generators(texts: Sequence[Text]) -> list[Finding]:
-    """Findings about generators, and programs that texts of a PNG or a clip name.
+    """Findings about generators, programs that texts of a PNG or a clip name, and free texts.
 
     Args:
         texts: All named texts of a file, of PNG, EXIF, XMP or a clip's tags.
@@ -40,14 +46,24 @@ def generators(texts: Sequence[Text]) -> list[Finding]:
         text.key.lower() in ("software", "source", "title") and text.value.startswith("NovelAI")
         for text in texts
     )
-    found = []
+    found: list[Finding] = []
+    free: list[Finding] = []
     for text in texts:
         name = _generator(text, keys, novel=novel)
         if name is not None:
             found.append(_told(text, name))
         elif text.key.lower() in _PROGRAM_KEYS:
             found.append(program(text.value, text.key, text.where))
-    return found
+        elif _is_free(text):
+            free.append(comment(text.value, text.key, text.where))
+    return found + free[:_MOST_FREE]
+
+
+def _is_free(text: Text) -> bool:
+    """Whether a person may have something to say there."""
+    if text.where in ("JPEG", "PNG text", "GIF"):
+        return True
+    return text.key.lower() in _FREE_KEYS and text.value.strip() != "Screenshot"
 
 
 def _generator(text: Text, keys: set[str], *, novel: bool) -> str | None:

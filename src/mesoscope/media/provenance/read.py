@@ -14,6 +14,7 @@ from mesoscope.media.provenance import exif, history, photoshop, times
 from mesoscope.media.provenance.box_parts import read_boxes
 from mesoscope.media.provenance.chunk_parts import read_gif, read_png, read_riff
 from mesoscope.media.provenance.credentials import credentials
+from mesoscope.media.provenance.ebml_parts import read_ebml
 from mesoscope.media.provenance.encoding import encoding
 from mesoscope.media.provenance.finding import WEIGHTS, Finding, Provenance
 from mesoscope.media.provenance.generators import generators
@@ -24,6 +25,7 @@ from mesoscope.media.provenance.xmp import read_xmp
 
 _XMP_TAG, _IPTC_TAG, _RESOURCES_TAG = 0x02BC, 0x83BB, 0x8649  # of a TIFF file
 _BOXES = {"avif": "AVIF", "heif": "HEIF", "video": "MP4"}
+_EBML = b"\x1aE\xdf\xa3"
 _JPEG_XL = b"\0\0\0\x0cJXL "
 
 
@@ -66,8 +68,12 @@ def read_provenance(
             findings += credentials(file, parts.kind, parts.c2pa, trust_anchors=trust_anchors)
     if not _says_anything(parts):
         findings.append(_NOTHING)
-    findings.sort(key=lambda finding: WEIGHTS.index(finding.weight))
-    return Provenance(name, parts.kind, tuple(dict.fromkeys(findings)))
+    # The same said in several fields of one place is said once.
+    said: dict[tuple[str, ...], Finding] = {}
+    for found in findings:
+        said.setdefault((found.kind, found.value, found.where, found.meaning), found)
+    once = sorted(said.values(), key=lambda finding: WEIGHTS.index(finding.weight))
+    return Provenance(name, parts.kind, tuple(once))
 
 
 def _opened(source: str | os.PathLike[str] | bytes) -> BinaryIO:
@@ -121,6 +127,9 @@ def _take_apart(file: BinaryIO, name: str) -> tuple[Parts, bytes]:
         where = "MOV" if head[8:12] == b"qt  " else _BOXES.get(kind, "JPEG XL")
         read_boxes(file, parts, where)
         return parts, b""
+    if head.startswith(_EBML):
+        read_ebml(file, parts)
+        return parts, b""
     if kind == "video" and not head.startswith(b"RIFF"):
         parts.findings.append(_OTHER_CLIP)
         return parts, b""
@@ -159,6 +168,8 @@ def _findings(parts: Parts, data: bytes, *, place: bool) -> list[Finding]:
     """All findings but those of the credentials."""
     found = parts.findings
     texts = list(parts.texts)
+    if parts.jpeg is not None:
+        texts += [Text("JPEG", "comment", comment) for comment in parts.jpeg.comments[:3]]
     moments = times.container_moments(parts.times, _BOXES.get(parts.kind, "file"))
     blocks: list[Tiff] = []
     for raw in parts.exif:
@@ -171,6 +182,9 @@ def _findings(parts: Parts, data: bytes, *, place: bool) -> list[Finding]:
     for raw in parts.xmp:
         packet = read_xmp(raw)
         found += history.xmp(packet)
+        if packet.text("exif:GPSLatitude"):
+            spot = f"{packet.text('exif:GPSLatitude')}, {packet.text('exif:GPSLongitude')}"
+            found.append(exif.place_told("exif:GPSLatitude", spot if place else None, "XMP"))
         moments += times.xmp_moments(packet)
         texts += history.texts(packet)
     found += _older(parts)
@@ -203,7 +217,7 @@ def _older(parts: Parts) -> list[Finding]:
 
 def _tags(texts: list[Text], *, place: bool) -> list[Finding]:
     """A clip's tags of camera and place."""
-    by_key = {text.key: text for text in texts if text.where in ("MP4", "MOV", "HEIF", "AVIF")}
+    by_key = {text.key: text for text in texts if text.where in ("MP4", "MOV")}
     found = []
     make, model = by_key.get("Make"), by_key.get("Model")
     if make or model:
@@ -231,7 +245,8 @@ def _previews(parts: Parts, blocks: list[Tiff], data: bytes) -> list[Finding]:
 
 def _says_anything(parts: Parts) -> bool:
     known = (parts.exif, parts.xmp, parts.iptc, parts.resources, parts.texts)
-    return any(known) or parts.c2pa is not None
+    comments = parts.jpeg is not None and parts.jpeg.comments
+    return any(known) or bool(comments) or parts.c2pa is not None or _OTHER_CLIP in parts.findings
 
 
 _NOTHING = Finding(
@@ -241,5 +256,6 @@ _NOTHING = Finding(
 )  # fmt: skip
 _OTHER_CLIP = Finding(
     "metadata", "container", "not taken apart", "file",
-    "Of clips, MP4, MOV and AVI are looked into; what this one carries is not known.",
+    "Of clips, MP4, MOV, Matroska, WebM and AVI are looked into. What this one carries is not "
+    "known.",
 )  # fmt: skip

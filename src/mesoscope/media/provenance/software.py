@@ -80,14 +80,28 @@ def program(name: str, field: str, where: str) -> Finding:
         field: The field it stands in.
         where: As in a finding.
     """
-    for pattern, group in _PATTERNS:
-        if pattern.search(name[:1000]):
-            return Finding(group.kind, field, name, where, group.meaning, group.weight)
+    group = _group(name)
+    if group is not None:
+        return Finding(group.kind, field, name, where, group.meaning, group.weight)
     return Finding(
         "software", field, name, where,
         "A program, or the firmware of a camera or telephone, that wrote the file. The name is not "
         "among those known here.",
     )  # fmt: skip
+
+
+def comment(text: str, field: str, where: str) -> Finding:
+    """What a free text means: a known program's name, or anything."""
+    group = _group(text)
+    if group is not None:
+        return Finding(group.kind, field, text, where, group.meaning, group.weight)
+    return Finding(
+        "metadata", field, text, where, "A free text that a person or a program put into the file."
+    )
+
+
+def _group(name: str) -> _Group | None:
+    return next((group for pattern, group in _PATTERNS if pattern.search(name[:1000])), None)
 
 
 def names_generator(text: str) -> bool:

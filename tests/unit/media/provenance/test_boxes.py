@@ -142,7 +142,41 @@ def test_an_avis_program(told):
     assert found.value == "Lavf60.3.100"
 
 
+def element(number, *bodies, known=True):
+    """An EBML element with a length of eight bytes, or one that is not known."""
+    body = b"".join(bodies)
+    raw = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    return raw + (b"\x01" + len(body).to_bytes(7, "big") if known else b"\x01" + b"\xff" * 7) + body
+
+
+def matroska(*parts, known=True):
+    return element(0x1A45DFA3, b"") + element(0x18538067, *parts, known=known)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_programs_and_time_of_matroska(told, known):
+    date = (86400 * 10**9).to_bytes(8, "big")  # a day after 2001-01-01
+    info = element(0x1549A966, element(0x5741, b"HandBrake 1.7"), element(0x4461, date))
+    data = matroska(element(0xEC, bytes(50)), info, element(0x1F43B675, bytes(500)), known=known)
+    (program,) = told(data, "software")
+    assert (program.field, program.value, program.where) == (
+        "WritingApp", "HandBrake 1.7", "Matroska",
+    )  # fmt: skip
+    assert [f.value for f in told(data, "time")] == ["2001-01-02T00:00:00Z"]
+    assert told(data, "damaged") == []
+
+
+def test_tags_behind_the_pictures_of_matroska(told):
+    tag = element(
+        0x67C8, element(0x45A3, b"COMMENT"), element(0x4487, b'{"class_type": "KSampler"}')
+    )
+    data = matroska(element(0x1F43B675, bytes(500)), element(0x1254C367, element(0x7373, tag)))
+    (found,) = told(data, "generator")
+    assert (found.field, found.where) == ("COMMENT", "Matroska")
+    (fault,) = told(data[:-5], "damaged")
+    assert "ends before" in fault.value
+
+
 def test_other_clips_are_said_not_to_be_taken_apart(told):
-    (first, second) = told(b"\x1aE\xdf\xa3" + bytes(60), "metadata")
-    assert first.value == "not taken apart"
-    assert second.value == "none"
+    (found,) = told(b"OggS" + bytes(60), "metadata")
+    assert found.value == "not taken apart"

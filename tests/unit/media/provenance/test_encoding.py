@@ -90,6 +90,16 @@ def test_marks_of_programs(made, told):
     assert fields["comment"] == "CREATOR: gd-jpeg v1.0"
 
 
+def test_a_comment_is_anything(made, told):
+    (found,) = told(made.encode(comment="from the archive"), field="comment")
+    assert (found.kind, found.weight) == ("metadata", "note")
+    assert told(made.encode(comment="from the archive"), "metadata") == [found]
+    (found,) = told(
+        made.encode(comment="a castle\nSteps: 20, Sampler: Euler, Seed: 1"), "generator"
+    )
+    assert found.weight == "strong"
+
+
 def test_data_behind_the_end(made, told):
     data = made.encode()
     assert told(data + b"\0" * 100, field="data behind the end") == []

@@ -77,6 +77,22 @@ def test_a_place_is_mentioned_and_its_coordinates_only_when_asked(made, told):
     assert only(told(data, "place", place=True)).value == "-33.86000, 151.20000"
 
 
+def test_a_place_in_xmp(made, told):
+    data = made.with_xmp(attributes='exif:GPSLatitude="33,51.6S" exif:GPSLongitude="151,12E"')
+    assert only(told(data, "place")).value == "present, not shown"
+    assert only(told(data, "place", place=True)).value == "33,51.6S, 151,12E"
+
+
+def test_a_caption_is_a_free_text(made, told):
+    found = only(told(made.with_exif({0x010E: "At the castle"}), "metadata"))
+    assert (found.field, found.value, found.weight) == ("ImageDescription", "At the castle", "note")
+
+
+def test_the_same_said_twice_is_said_once(made, told):
+    attributes = 'xmp:CreatorTool="GIMP 2.10" tiff:Software="GIMP 2.10"'
+    assert only(told(made.with_xmp(attributes=attributes), "software")).field == "xmp:CreatorTool"
+
+
 def test_an_apple_screen_shot(made, told):
     data = made.with_exif({}, {COMMENT: b"ASCII\0\0\0Screenshot"})
     assert only(told(data, field="UserComment")).kind == "metadata"

@@ -117,6 +117,7 @@ def test_what_is_neither_a_path_nor_bytes():
 STARTS = [
     b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\0\0\0\0WEBP", b"II*\0", b"MM\0*",
     b"BM", b"\0\0\0\x10ftypisom", b"\0\0\0\x10ftypheic", b"RIFF\xff\0\0\0AVI ", b"",
+    b"\x1aE\xdf\xa3\x80\x18\x53\x80\x67\xff",
 ]  # fmt: skip
 
 
