@@ -66,6 +66,18 @@ threshold = click.option(
     type=click.FloatRange(0, 1),
     help="One cut in place of the model's two: fake from there on.",
 )
+fpr = click.option(
+    "--fpr",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Fake from the model's own threshold for this false-positive rate on.",
+)
+min_face = click.option(
+    "--min-face",
+    type=click.IntRange(1),
+    default=40,
+    show_default=True,
+    help="Do not judge faces with fewer pixels along their longest side.",
+)
 no_guard = click.option(
     "--no-guard", is_flag=True, help="Decide on faces, too, that are unlike the model's training."
 )

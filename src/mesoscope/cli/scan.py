@@ -57,19 +57,13 @@ if TYPE_CHECKING:
 @report_file.sign
 @options.jobs
 @options.threshold
-@click.option(
-    "--fpr", type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Fake from the model's own threshold for this false-positive rate on.",
-)  # fmt: skip
+@options.fpr
 @options.no_guard
 @click.option(
     "--fail-on", type=click.Choice(["fake"]), help="Exit with 10 where a verdict has this label."
 )
 @options.max_pixels
-@click.option(
-    "--min-face", type=click.IntRange(1), default=40, show_default=True,
-    help="Do not judge faces with fewer pixels along their longest side.",
-)  # fmt: skip
+@options.min_face
 @click.option(
     "--batch-size", type=click.IntRange(1), default=1, show_default=True, help="Crops a call."
 )

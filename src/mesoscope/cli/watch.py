@@ -20,6 +20,9 @@ from mesoscope.errors import OptionError
 @click.argument("folders", nargs=-1, required=True, metavar="FOLDER…", type=click.Path())
 @options.model
 @options.faces
+@options.finder_model
+@options.frames
+@options.every
 @click.option(
     "--out", required=True, metavar="FOLDER/", type=click.Path(path_type=Path, file_okay=False),
     help="The job folder; one that is there already is gone on with.",
@@ -40,12 +43,17 @@ from mesoscope.errors import OptionError
 )
 @options.jobs
 @options.threshold
+@options.fpr
 @options.no_guard
 @options.max_pixels
+@options.min_face
 def command(
     folders: tuple[str, ...],
     model: str,
     faces: str,
+    finder_model: str | None,
+    frames: int,
+    every_s: float | None,
     out: Path,
     ledger: str | None,
     settle: float,
@@ -53,8 +61,10 @@ def command(
     table: bool | None,
     jobs: int,
     threshold: float | None,
+    fpr: float | None,
     no_guard: bool,
     max_pixels: float,
+    min_face: int,
 ) -> int:
     """Scan what arrives in folders, until stopped.
 
@@ -75,9 +85,14 @@ def command(
     detector = Detector(
         model,
         faces=faces,
+        finder_model=finder_model,
+        frames=frames,
+        every_s=every_s,
         threshold=threshold,
+        fpr=fpr,
         max_pixels=int(max_pixels * options.MEGAPIXEL),
         jobs=jobs,
+        min_face_px=min_face,
         guard=not no_guard,
     )
     started = perf_counter()
