@@ -75,8 +75,9 @@ def read_private(path: Path) -> Ed25519PrivateKey:
     with _extra():
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    data = _pem(path)
     try:
-        key = serialization.load_pem_private_key(_pem(path), password=None)
+        key = serialization.load_pem_private_key(data, password=None)
     except TypeError as error:
         raise OptionError(
             f"{path}: protected by a passphrase, which is not asked for: take a key without one "
