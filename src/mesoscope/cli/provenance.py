@@ -97,7 +97,8 @@ class Page:
 
     def _entry(self, finding: Finding) -> str:
         mark = _MARKS[finding.weight]
-        head = f"{finding.title}, {finding.field}: {finding.value} [{finding.where}]"
+        about = dict.fromkeys((finding.title, finding.field))  # "Software, Software" is once enough
+        head = f"{', '.join(about)}: {finding.value} [{finding.where}]"
         first, _, rest = self.wrap(head, "    ").partition("\n")
         lines = [f"  {mark} {first[4:]}", *([rest] if rest else [])]
         if finding.meaning not in self.explained:

@@ -23,8 +23,9 @@ from mesoscope.media.provenance.parts import Parts, Text, damaged
 from mesoscope.media.provenance.tiff import Tiff, read_tiff
 from mesoscope.media.provenance.xmp import read_xmp
 
-_XMP_TAG, _IPTC_TAG, _RESOURCES_TAG = 0x02BC, 0x83BB, 0x8649  # of a TIFF file
+_XMP_TAG, _IPTC_TAG, _RESOURCES_TAG, _C2PA_TAG = 0x02BC, 0x83BB, 0x8649, 0xCD41  # of a TIFF file
 _BOXES = {"avif": "AVIF", "heif": "HEIF", "video": "MP4"}
+_NOT_OF_ORIGIN = ("encoding", "damaged")
 _EBML = b"\x1aE\xdf\xa3"
 _JPEG_XL = b"\0\0\0\x0cJXL "
 
@@ -66,8 +67,8 @@ def read_provenance(
         if parts.c2pa is not None:
             file.seek(0)
             findings += credentials(file, parts.kind, parts.c2pa, trust_anchors=trust_anchors)
-    if not _says_anything(parts):
-        findings.append(_NOTHING)
+    if all(finding.kind in _NOT_OF_ORIGIN for finding in findings):
+        findings.append(_nothing(parts))
     # The same said in several fields of one place is said once.
     said: dict[tuple[str, ...], Finding] = {}
     for found in findings:
@@ -162,6 +163,8 @@ def _tiff_file(data: bytes, parts: Parts) -> None:
     ):
         if tiff.raw(tag):
             into.append(tiff.raw(tag))
+    if _C2PA_TAG in tiff.main:
+        parts.c2pa = "TIFF tag"
 
 
 def _findings(parts: Parts, data: bytes, *, place: bool) -> list[Finding]:
@@ -243,17 +246,17 @@ def _previews(parts: Parts, blocks: list[Tiff], data: bytes) -> list[Finding]:
     return [f for where, jpeg in previews for f in thumbnail(jpeg, data, parts.size, where)]
 
 
-def _says_anything(parts: Parts) -> bool:
-    known = (parts.exif, parts.xmp, parts.iptc, parts.resources, parts.texts)
-    comments = parts.jpeg is not None and parts.jpeg.comments
-    return any(known) or bool(comments) or parts.c2pa is not None or _OTHER_CLIP in parts.findings
+def _nothing(parts: Parts) -> Finding:
+    """That nothing was found which tells of the file's origin."""
+    some = any((parts.exif, parts.xmp, parts.iptc, parts.resources, parts.texts))
+    return Finding(
+        "metadata", "EXIF, XMP, IPTC, C2PA", "nothing of its origin" if some else "none", "file",
+        "The file says nothing of its origin. Messengers and social networks remove metadata, "
+        "screen shots and many generators write none. It speaks neither for nor against the "
+        "picture.",
+    )  # fmt: skip
 
 
-_NOTHING = Finding(
-    "metadata", "EXIF, XMP, IPTC, C2PA", "none", "file",
-    "The file says nothing of its origin. Messengers and social networks remove metadata, screen "
-    "shots and many generators write none. It speaks neither for nor against the picture.",
-)  # fmt: skip
 _OTHER_CLIP = Finding(
     "metadata", "container", "not taken apart", "file",
     "Of clips, MP4, MOV, Matroska, WebM and AVI are looked into. What this one carries is not "

@@ -132,8 +132,8 @@ class Signer:
         self.leaf = _certificate("newsroom", self.key, self.root, root_key)
         self.anchors = _pem(self.root).decode("ascii")
 
-    def sign(self, data, mime="image/jpeg", ingredient=None):
-        """The picture with a manifest: created, then edited."""
+    def sign(self, data, mime="image/jpeg", *, ingredient=None, remote=None, embed=True):
+        """The picture with a manifest: created, then edited; ``remote`` is its address, too."""
         import c2pa
 
         created = {"action": "c2pa.created", "digitalSourceType": GENERATED}
@@ -157,6 +157,10 @@ class Signer:
             if ingredient is not None:
                 described = {"title": "old.jpg", "relationship": "componentOf"}
                 builder.add_ingredient(described, "image/jpeg", io.BytesIO(ingredient))
+            if remote is not None:
+                builder.set_remote_url(remote)
+            if not embed:
+                builder.set_no_embed()
             builder.sign(hand, mime, io.BytesIO(data), signed)
         return signed.getvalue()
 

@@ -2,12 +2,15 @@
 
 import io
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from PIL import Image
 
 from mesoscope.errors import OptionError
 from mesoscope.media.provenance import read_provenance
+from mesoscope.media.provenance.credentials import credentials
 
 
 def state(findings):
@@ -16,10 +19,13 @@ def state(findings):
 
 
 @pytest.mark.parametrize(
-    ("form", "mime", "where"),
-    [("JPEG", "image/jpeg", "jpeg"), ("PNG", "image/png", "png"), ("WEBP", "image/webp", "webp")],
-)
-def test_a_whole_manifest_of_an_unknown_signer(made, told, signer, form, mime, where):
+    ("form", "mime"),
+    [
+        ("JPEG", "image/jpeg"), ("PNG", "image/png"), ("WEBP", "image/webp"),
+        ("GIF", "image/gif"), ("TIFF", "image/tiff"),
+    ],
+)  # fmt: skip
+def test_a_whole_manifest_of_an_unknown_signer(made, told, signer, form, mime):
     findings = told(signer.sign(made.encode(form), mime))
     found = state(findings)
     assert (found.value, found.weight, found.where) == ("Valid", "strong", "C2PA")
@@ -137,3 +143,51 @@ def test_a_manifest_kept_elsewhere_is_named_and_not_fetched(made, told):
 def test_a_list_of_trust_that_cannot_be_read(made, signer, anchors):
     with pytest.raises(OptionError, match="root certificates as PEM"):
         read_provenance(signer.sign(made.encode()), trust_anchors=anchors)
+
+
+@pytest.mark.parametrize("embed", [True, False])
+def test_nobody_is_asked_over_the_network(made, told, signer, embed):
+    """A manifest may name an address of its own, here on this machine: it must not be visited."""
+    visits = []
+
+    class Visited(BaseHTTPRequestHandler):
+        def do_GET(self):
+            visits.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Visited) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/manifest.c2pa"
+        data = signer.sign(made.encode(), remote=address, embed=embed)
+        assert address.encode() in data
+        visits.clear()  # signing is not what is tested
+        findings = told(data, "credentials")
+        asked = credentials(io.BytesIO(data), "jpeg", "XMP")  # whatever was seen in the file
+        server.shutdown()
+    assert visits == []
+    assert asked
+    assert [f.value for f in findings if f.field == "dcterms:provenance"] == [address]
+    assert bool([f for f in findings if f.field == "validation state"]) == embed
+
+
+def test_a_clip(tmp_path, told, signer):
+    import av
+    import numpy as np
+
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as clip:
+        stream = clip.add_stream("mpeg4", rate=25)
+        stream.width = stream.height = 64
+        for grey in range(0, 250, 50):
+            pixels = np.full((64, 64, 3), grey, np.uint8)
+            clip.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        clip.mux(stream.encode())
+    data = signer.sign(path.read_bytes(), "video/mp4")
+    path.write_bytes(data)
+    assert state(told(path, trust_anchors=signer.anchors)).value == "Trusted"
+    changed = bytearray(data)
+    changed[changed.rfind(b"mdat") + 30] ^= 0xFF
+    assert state(told(bytes(changed))).value == "Invalid; the file was changed after it was signed"

@@ -32,6 +32,8 @@ def test_every_kind_of_picture_is_read(made, form):
     told = read_provenance(made.encode(form))
     assert told.kind == form.lower()
     assert [f for f in told.findings if f.kind == "damaged"] == []
+    (nothing,) = [f for f in told.findings if f.kind == "metadata"]
+    assert nothing.value == ("nothing of its origin" if form == "TIFF" else "none")
 
 
 def test_strong_findings_come_first(made):
