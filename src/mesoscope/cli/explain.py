@@ -111,7 +111,8 @@ def _line(explained: Explanation, target: Path | None) -> str:
     if verdict.reason is not None:
         said += f" ({verdict.reason})"
     score = "" if verdict.p_fake is None else f"  p_fake {verdict.p_fake:.3f}"
-    return f"{verdict.source}: {said}{score}  → {target}"
+    notes = "".join(f"; {note}" for note in verdict.notes)
+    return f"{verdict.source}: {said}{score}{notes}  → {target}"
 
 
 def _targets(files: Sequence[str], out: str, *, force: bool) -> list[Path | None]:

@@ -184,7 +184,7 @@ def _heading(verdict: Verdict, title: str | None, digest: str | None) -> Pixels:
     texts = [_Words(name, 24, INK, BOLD)]
     if verdict.reason in _REASONS:
         texts.append(_Words(_REASONS[verdict.reason]))
-    texts += [_Words(printable(note), colour=QUIET) for note in verdict.notes]
+    texts += [_Words(f"Note: {printable(note)}.") for note in verdict.notes]
     texts.append(_Words(_origin(verdict), 16, QUIET))
     if digest:
         texts.append(_Words(f"SHA-256 of the file {digest}", 16, QUIET))
@@ -235,14 +235,14 @@ def _panel(frame: Frame, face: FaceScore, verdict: Verdict, terms: Terms, crop_p
     margin = margin_of(face, verdict, terms)
     seen = crop(frame.pixels, face.box, margin=margin, size_px=crop_px)
     size = (_CROP_PX, _CROP_PX)
-    wide = 2 * _CROP_PX + 8
+    wide = (_WIDTH - 2 * _PAD) // 2 - 20  # words may reach further than the two crops
     panel = np.full((_CROP_PX + round(3.3 * _SIZE), wide, 3), PAPER, np.uint8)
     plain = np.asarray(cv2.resize(seen, size, interpolation=cv2.INTER_AREA), np.uint8)
     panel[:_CROP_PX, :_CROP_PX] = plain
     if face.heat is None:
         put_text(panel, "no map", _CROP_PX + 20, 40, size_px=16, colour=QUIET)
     else:
-        panel[:_CROP_PX, _CROP_PX + 8 :] = draw_heat(plain, face.heat)
+        panel[:_CROP_PX, _CROP_PX + 8 : 2 * _CROP_PX + 8] = draw_heat(plain, face.heat)
     style = style_of(face, verdict, terms)
     if verdict.kind == "clip":
         name = f"person {face.person + 1} at {clock(face.time_s or 0)}"
