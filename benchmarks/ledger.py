@@ -1,13 +1,14 @@
 """A job of a million files: how long a resume takes to decide what is left, in how much memory.
 
-A folder tree of small files and a ledger that knows them all are made here. One round is a process
-of its own that walks the tree, compares it with the ledger and writes the plan down; some files are
-new, changed or gone each time. Beside it, in the same rounds, the same with a tenth of the files, for
-the memory. Also measured: a scan into a job folder beside one into JSON lines, on the same pictures.
+A tree of files and a ledger that knows them all are made here. One round is a process of its own
+that walks the tree, compares it with the ledger and writes the plan down; some files are new,
+changed or gone each time. Beside it, in the same rounds, the same with a tenth of the files: memory
+must not grow. Last, a scan into a job folder beside one into JSON lines, on the same pictures.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ import time
 from pathlib import Path
 
 import pictures
-from measure import Bound, Row, console_script, parser, rounds, run, say, workplace
+from measure import Bound, Row, Spread, console_script, parser, rounds, run, say, workplace
 
 A_FOLDER = 1_000  # files
 TOUCHED = 100  # of a tree: a third new, a third changed, a third gone
@@ -50,7 +51,7 @@ def options():
     return made
 
 
-def bench(chosen, conditions) -> list[Row]:
+def bench(chosen, _conditions) -> list[Row]:
     if chosen.quick:
         chosen.files, chosen.n = 20_000, 200
     with workplace() as work:
@@ -64,7 +65,7 @@ def bench(chosen, conditions) -> list[Row]:
             chosen.rounds,
             say,
         )
-        highest = {name: _spread(values) for name, values in peaks.items()}
+        highest = {name: Spread.of(values) for name, values in peaks.items()}
         for name in trees:
             shutil.rmtree(work / name)
         rates = scan_both(work, chosen)
@@ -91,8 +92,6 @@ def bench(chosen, conditions) -> list[Row]:
 
 def plant(folder: Path, count: int) -> None:
     """A tree of empty files, and a job that has judged them all."""
-    import hashlib
-
     from mesoscope.scan.folder import LEDGER
     from mesoscope.scan.ledger import Ledger
     from mesoscope.scan.rows import DONE, Outcome
@@ -109,19 +108,17 @@ def plant(folder: Path, count: int) -> None:
         for n in range(first, min(first + A_FOLDER, count)):
             path = os.fsencode(inner / f"picture{n:07d}.jpg")
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
-            rows.append((path, 0, os.stat(path).st_mtime_ns))
+            rows.append((path, 0, os.stat(path).st_mtime_ns))  # noqa: PTH116 - bytes
         ledger.plan(new=rows)
         claims = ledger.claim("bench", A_FOLDER)
         verdict = json.dumps({"schema": 2, "label": "real", "faces": [{"box": [0.0] * 4}] * 8})
-        ledger.finish(
-            "bench",
-            [
-                Outcome(
-                    path, DONE, size, mtime, hashlib.sha256(path).digest(), "real", 0.1, verdict
-                )
-                for (path, size, mtime), _ in zip(rows, claims, strict=True)
-            ],
-        )
+        judged = {"label": "real", "p_fake": 0.1, "verdict": verdict}
+        outcomes = [
+            Outcome(path, DONE, size, mtime, hashlib.sha256(path).digest(), **judged)
+            for path, size, mtime in rows
+        ]
+        if ledger.finish("bench", outcomes) != len(claims):
+            raise SystemExit("the ledger did not take what it had given out")
     ledger.close()
     shutil.rmtree(job / "workers", ignore_errors=True)
 
@@ -153,7 +150,7 @@ def decide(folder: Path, peaks: list[float], count: int) -> float:
 
 def scan_both(work: Path, chosen) -> dict:
     """Pictures a second into a job folder and into JSON lines."""
-    pictures.small(work / "small", chosen.n)
+    pictures.small(work / "small", chosen.n, distinct=chosen.n)  # copies would be judged once
     outs = {"job": work / "job", "lines": work / "scan.jsonl"}
 
     def rate(name: str) -> float:
@@ -166,12 +163,6 @@ def scan_both(work: Path, chosen) -> dict:
         return chosen.n / (time.perf_counter() - started)
 
     return rounds({name: lambda name=name: rate(name) for name in outs}, chosen.rounds, say)
-
-
-def _spread(values: list[float]):
-    from measure import Spread
-
-    return Spread.of(values)
 
 
 def main(arguments=None):

@@ -5,10 +5,12 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 from collections import Counter
 
 import pytest
+from PIL import Image
 
 from mesoscope.errors import JobError, OutputError
 from mesoscope.scan import tables
@@ -236,3 +238,34 @@ def test_a_database_that_is_away_is_one_clear_line(tmp_path):
         away.facts()
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_job_with_its_ledger_on_a_server(server, tmp_path, make_face):
+    """By the command line: two job folders, as of two machines, share one database."""
+    for n in range(12):
+        (tmp_path / "faces").mkdir(exist_ok=True)
+        Image.fromarray(make_face(n, 48)).save(tmp_path / f"faces/{n:02d}.jpg")
+    engine = open_engine(server).execution_options(isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("CREATE DATABASE whole_job")
+    engine.dispose()
+    url = server.rpartition("/")[0].replace("tester@", "tester:secret@") + "/whole_job"
+
+    def run(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", "mesoscope", *map(str, arguments)],
+            capture_output=True, text=True, timeout=200,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "secret" not in done.stderr
+        return done.stderr
+
+    scan = ("scan", tmp_path / "faces", "--faces", "whole", "--out")
+    assert "12 of them now" in run(*scan, tmp_path / "one", "--ledger", url)
+    assert not (tmp_path / "one/ledger.sqlite").exists()
+    assert "secret" not in (tmp_path / "one/ledger.url").read_text()
+    assert "0 of them now" in run(*scan, tmp_path / "two", "--ledger", url, "--resume")
+    Image.fromarray(make_face(99, 48)).save(tmp_path / "faces/new.png")
+    assert "1 of them now" in run(*scan, tmp_path / "two", "--resume")  # knows its ledger
+    run("export", tmp_path / "one", "-o", tmp_path / "x.csv")
+    assert len((tmp_path / "x.csv").read_text().splitlines()) == 14
