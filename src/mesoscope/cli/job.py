@@ -33,7 +33,6 @@ LABELS = ("fake", "real", "inconclusive", "none")
 ledger = click.option(
     "--ledger",
     metavar="URL",
-    envvar="MESOSCOPE_LEDGER",
     help="Keep the job's ledger in this database, as in postgresql+psycopg://user@host/name.",
 )
 
