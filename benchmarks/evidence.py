@@ -28,6 +28,7 @@ import argparse
 import csv
 import datetime as dt
 import json
+import sys
 import zlib
 from collections import defaultdict
 from pathlib import Path
@@ -321,7 +322,7 @@ def main() -> None:
         "date": dt.datetime.now(dt.timezone.utc).date().isoformat(), "commit": commit(),
         "pictures": f"{where}, {arguments.split} split, up to {arguments.pictures} a source and "
         "class; curves of forged faces with p_fake of at least 0.5",
-        "command": command_line("benchmarks/evidence.py", [where]),
+        "command": command_line("benchmarks/evidence.py", sys.argv[1:]),
     }  # fmt: skip
     rows, drawn = [], {}
     for name in arguments.model or ["mesoscope", "meso4"]:
