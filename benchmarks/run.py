@@ -7,7 +7,7 @@ import sys
 
 from measure import parser, say, table
 
-NAMES = ("startup", "scoring", "folder", "training", "memory", "ledger", "install")
+NAMES = ("startup", "scoring", "folder", "training", "memory", "ledger", "clips", "install")
 
 
 def main(arguments=None) -> int:

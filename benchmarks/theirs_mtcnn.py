@@ -36,7 +36,7 @@ def start(threads: int = 0, weights: str | None = None):
     return told | {"mtcnn": importlib.metadata.version("mtcnn")}
 
 
-def _found(pixels, min_face: int):
+def found(pixels, min_face: int):
     """``detect_faces``, with a pyramid that ends where a window no longer fits.
 
     The package counts the levels as if the pyramid began at the picture's own size. With
@@ -60,7 +60,7 @@ def answers(pictures: list[str], min_face: int):
     """Faces of each picture file: box, confidence, five landmarks."""
     told = []
     for path in pictures:
-        found = _found(np.asarray(Image.open(path).convert("RGB")), min_face)
+        faces = found(np.asarray(Image.open(path).convert("RGB")), min_face)
         told.append(
             [
                 {
@@ -71,7 +71,7 @@ def answers(pictures: list[str], min_face: int):
                         for name in ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
                     ],
                 }
-                for face in found
+                for face in faces
             ]
         )
     return told
@@ -82,7 +82,7 @@ def find(pictures: list[str], min_face: int):
     decoded = [np.asarray(Image.open(path).convert("RGB")) for path in pictures]
     started = time.perf_counter()
     for pixels in decoded:
-        _found(pixels, min_face)
+        found(pixels, min_face)
     return len(decoded) / (time.perf_counter() - started)
 
 
@@ -95,7 +95,7 @@ def judge(pictures: list[str], min_face: int):
         crops = [
             np.asarray(picture.crop(tuple(face["box"])).resize((theirs.SIDE,) * 2), np.float32)
             / 255
-            for face in _found(np.asarray(picture), min_face)
+            for face in found(np.asarray(picture), min_face)
         ]
         faces += len(crops)
         if crops:

@@ -144,13 +144,14 @@ class Gathered:
         )
 
     def _of_one_measure(self) -> list[FrameSeen]:
-        """The frames without those that were taken as a face where others hold found faces.
+        """The frames without those whose faces were cut in the rarer of the two ways.
 
-        A whole frame and a face in it are not one person's crops, and their scores are not to be
-        averaged.
+        A whole frame and a face found in it are not one person's crops, and their scores are not to
+        be averaged: a clip is taken as a face throughout, or as showing some.
         """
-        found = any(frame.found.faces and not frame.found.whole for frame in self.seen)
-        return [frame for frame in self.seen if not (found and frame.found.whole)]
+        whole = [frame.found.whole for frame in self.seen if frame.found.faces]
+        mostly = whole.count(True) > len(whole) / 2
+        return [f for f in self.seen if not f.found.faces or f.found.whole == mostly]
 
     def _faces(self, seen: list[FrameSeen]) -> tuple[FaceScore, ...]:
         pairs = [(frame, scored) for frame in seen for scored in frame.scored]

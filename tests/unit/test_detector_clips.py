@@ -167,6 +167,9 @@ def test_whole_frames_and_found_faces_are_not_averaged(make_clip):
     verdict = made.check(make_clip(pictures))
     assert {face.box[2] - face.box[0] for face in verdict.faces} <= {79.0, 80.0, 81.0}
     assert (verdict.finder, len(verdict.faces), verdict.notes) == ("patches", 10, ())
+    pictures = [scene([(20, 60, 80, REAL)] if n % 3 == 0 else []) for n in range(15)]
+    verdict = made.check(make_clip(pictures, "mostly_whole.mp4"))
+    assert (verdict.finder, len(verdict.faces), verdict.notes) == ("whole", 10, ("a crop",))
 
 
 def test_margins_of_found_faces_and_of_whole_pictures():
