@@ -152,7 +152,8 @@ def _closing(folder: Path, counts: Counts, judged: int, took_s: float) -> str:
     if counts.failed:
         parts.append(f"{counts.failed} could not be read")
     if counts.duplicates:
-        parts.append(f"{counts.duplicates} copies of others")
+        noun = "copy of another" if counts.duplicates == 1 else "copies of others"
+        parts.append(f"{counts.duplicates} {noun}")
     if counts.states["removed"]:
         parts.append(f"{counts.states['removed']} removed since")
     rate = judged / took_s if took_s else 0.0
