@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FULL = 8.0  # log-odds at which the colour is full: 3,000 to 1 were all of the face like it
 _COVERS = 0.85  # of the picture is hidden by the full colour
+_RISE = 0.7  # below 1, so that little evidence is seen, too; none covers nothing
 _GREY = 0.6  # of the colours of a face give way to grey under its map, so that these are the map's
 
 
@@ -113,7 +114,7 @@ def _blend(pixels: Pixels, map_: Floats) -> Pixels:
     share = np.clip(map_ / FULL, 0, 1)[:, :, None]  # (H, W, 1)
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None].astype(np.float32)
     under = pixels + _GREY * (grey - pixels)
-    covers = _COVERS * np.sqrt(share)  # little evidence is seen, too, and none covers nothing
+    covers = _COVERS * share**_RISE
     mixed = under + covers * (colours(share[:, :, 0]) - under)
     return np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8)
 

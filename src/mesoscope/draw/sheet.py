@@ -54,6 +54,10 @@ _REASONS = {
     "between_thresholds": "The score lies between the model's two thresholds: it cannot tell.",
     "unfamiliar": "A face is unlike those that the model was trained on, so its score says little.",
 }
+_LABELS = {
+    "fake": "A face looks forged to the model.",
+    "real": "The model found no trace of a forgery, which is less than proof that a face is real.",
+}
 _CAVEAT = (
     "p_fake is this model's estimate that a face is forged, and no proof: it errs, most of all on "
     "kinds of pictures it was not trained on. Colours show where the model reacted, which need not "
@@ -182,8 +186,8 @@ def _heading(verdict: Verdict, title: str | None, digest: str | None) -> Pixels:
         put_text(top, score, wide + size // 2, baseline, size_px=30, colour=INK)
     name = shorten(printable(title or verdict.source), 24, inner, BOLD)
     texts = [_Words(name, 24, INK, BOLD)]
-    if verdict.reason in _REASONS:
-        texts.append(_Words(_REASONS[verdict.reason]))
+    said = _REASONS.get(verdict.reason or "", _LABELS.get(verdict.label or "", ""))
+    texts.append(_Words(said))
     texts += [_Words(f"Note: {printable(note)}.") for note in verdict.notes]
     texts.append(_Words(_origin(verdict), 16, QUIET))
     if digest:
