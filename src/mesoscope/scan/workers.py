@@ -82,10 +82,10 @@ class Worker:
     ) -> None:
         self._ended.set()
         self._thread.join()
-        # Where the database is gone, the claims run out by themselves.
-        with contextlib.suppress(MesoscopeError):
+        # Where the disk is full or the database gone, the lock stays behind, free to be taken: it
+        # tells the next scan that these claims are nobody's.
+        with contextlib.suppress(MesoscopeError, OSError):
             self._ledger.release(self.owner)
-        with contextlib.suppress(OSError):
             self._path(self.owner).unlink()
         if self._lock is not None:
             os.close(self._lock)

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from mesoscope.errors import OutputError
 from mesoscope.scan import workers
 from mesoscope.scan.workers import LEASE_S, Worker
 
@@ -50,6 +51,22 @@ def test_the_living_keep_their_claims_and_the_silent_lose_them(tmp_path):
         roster.at += 2
         assert one.reap() == ["elsewhere"]
         assert other.owner in roster.alive
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock: leases alone decide")
+def test_claims_that_could_not_be_released_are_free_at_once(tmp_path, monkeypatch):
+    roster = Roster()
+
+    def full(_owner):
+        raise OutputError("ledger: database or disk is full")
+
+    with Worker(roster, tmp_path) as first:
+        monkeypatch.setattr(roster, "release", full)
+    assert roster.alive.keys() == {first.owner}
+    monkeypatch.undo()
+    with Worker(roster, tmp_path) as second:
+        assert second.reap() == [first.owner]
+    assert list((tmp_path / "workers").iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock: leases alone decide")
