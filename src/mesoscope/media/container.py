@@ -119,7 +119,7 @@ class Container:
     def _read_packets(self) -> None:
         """Times, key pictures and sizes of all packets."""
         stamps: list[int] = []
-        keys, sizes, last_s = [], [], 0.0
+        keys, sizes, kept, last_s = [], [], [], 0.0
         unit = float(self._stream.time_base or 0)
         for packet in self._packets():
             stamp = _stamp(packet)
@@ -128,15 +128,17 @@ class Container:
             stamps.append(stamp)
             keys.append(packet.is_keyframe)
             sizes.append(packet.size)
+            kept.append(not packet.is_discard)  # cut away by an edit list, but others hang on it
             last_s = float(packet.duration or 0) * unit
-        if not stamps:
+        if not any(kept):
             raise SourceError(f"{self._name}: a clip without a single picture: fetch it again")
         self._stamps = np.array(stamps, np.int64)  # (n,) in the order of the file
         self._keys = np.array(keys, bool)
         self._ends = np.cumsum(sizes)
-        self._order = np.argsort(self._stamps, kind="stable")  # shown → file
-        self.times_s: Times = (self._stamps[self._order] - self._stamps.min()) * unit
-        step = float(np.median(np.diff(self.times_s))) if len(stamps) > 1 else 0.0
+        places = np.flatnonzero(kept)
+        self._order = places[np.argsort(self._stamps[places], kind="stable")]  # shown → file
+        self.times_s: Times = (self._stamps[self._order] - self._stamps[self._order[0]]) * unit
+        step = float(np.median(np.diff(self.times_s))) if len(places) > 1 else 0.0
         self.length_s = float(self.times_s[-1]) + (last_s or step)
         declared, whole = self._stream.duration, self._container.duration
         self.declared_s = (
@@ -156,7 +158,7 @@ class Container:
                 return
             if packet is None:
                 return
-            if packet.size and not packet.is_discard:
+            if packet.size:
                 yield packet
 
     def pictures(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:

@@ -121,6 +121,26 @@ def test_a_clip_that_begins_late_begins_at_zero(make_clip):
     assert clip.duration_s == pytest.approx(0.4, abs=0.045)
 
 
+def test_what_an_edit_list_cuts_away_is_not_shown_and_still_decoded(make_clip, tmp_path):
+    whole = make_clip(ramp(60), "whole.mp4", options={"g": "60", "sc_threshold": "0"})
+    cut = tmp_path / "cut.mp4"
+    with av.open(str(whole)) as source, av.open(str(cut), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        step = round(0.4 / source.streams.video[0].time_base)  # ten pictures
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.pts, packet.dts, packet.stream = packet.pts - step, packet.dts - step, stream
+                target.mux(packet)
+    with av.open(str(cut)) as container:
+        packets = list(container.demux(video=0))
+    assert any(packet.is_discard for packet in packets)
+    frames, clip = read(cut, frames=5)
+    assert clip.duration_s == pytest.approx(2.0, abs=0.05)
+    assert [frame.index for frame in frames] == [5, 15, 25, 35, 45]
+    assert np.abs(np.subtract(levels(frames), [15, 25, 35, 45, 55])).max() <= 1
+    assert [frame.time_s for frame in frames] == pytest.approx([0.2, 0.6, 1.0, 1.4, 1.8])
+
+
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_rotation_is_applied(make_clip, degrees):
     stored = np.zeros((48, 96, 3), np.uint8)
