@@ -97,12 +97,13 @@ class Job:
         )
         return planner.compare(paths)
 
-    def run(self, *, waits: Callable[[], None] | None = None) -> None:
+    def run(self, *, wait: bool = True, waits: Callable[[], None] | None = None) -> None:
         """Scan until nothing is left, also of what other processes had claimed.
 
         Whatever ends it, an interrupt too, what was judged is written down first.
 
         Args:
+            wait: ``False`` leaves to other processes what they have claimed.
             waits: Called now and then while others finish the last files.
 
         Raises:
@@ -110,7 +111,7 @@ class Job:
         """
         while True:
             self._scan_claimed()
-            if not self._ledger.open_count():
+            if not wait or not self._ledger.open_count():
                 return
             if waits is not None:
                 waits()

@@ -83,7 +83,7 @@ def watch(
         planned = job.plan(paths, ready=settled, retry=number == 0)
         took_s = time.monotonic() - started
         waiting = settled.next_look()
-        job.run()
+        job.run(wait=False)  # files that another scan is at must not keep us from looking
         if looked is not None:
             looked(planned, waiting)
         number += 1

@@ -177,6 +177,8 @@ def test_files_that_another_process_never_finished_are_taken_over(tmp_path, root
             waits.append(ledger.counts().states["claimed"])
             ledger.release("a process that is no more")
 
+        job.run(wait=False)
+        assert ledger.counts().states == {"done": 6, "claimed": 4}
         job.run(waits=waited)
         assert waits == [4]
         assert ledger.counts().states == {"done": 10}
