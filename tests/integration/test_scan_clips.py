@@ -44,8 +44,8 @@ def test_the_table_shows_each_person_below_its_clip():
     assert done.returncode == 0, done.stderr
     _, clip, first, second = done.stdout.splitlines()
     assert clip.endswith("two_people.mp4")
-    assert "person 1: 4 frames, 0.0–3.0 s" in first
-    assert "person 2: 4 frames, 0.0–3.0 s" in second
+    assert "person 1: 5 frames, 0.0–4.0 s" in first
+    assert "person 2: 5 frames, 0.0–4.0 s" in second
 
 
 def test_a_folder_of_pictures_clips_and_damage(tmp_path, make_face):
