@@ -60,6 +60,7 @@ def test_codes_that_others_match_on_do_not_change():
         "WeightsError": "weights.invalid",
         "OptionError": "option.invalid",
         "OutputError": "output.failed",
+        "ReportError": "report.invalid",
         "MissingExtra": "extra.missing",
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from mesoscope.cli import options, report_file
 from mesoscope.cli.bars import bar
@@ -112,7 +113,8 @@ def make(
     job = _job_among(sources)
     if job is not None:
         return _report_job(asked, job, ledger, model)
-    if ledger is not None:
+    given = click.get_current_context().get_parameter_source("ledger")
+    if given is ParameterSource.COMMANDLINE:  # in the environment it is meant for jobs only
         raise OptionError("--ledger belongs to jobs: give a job folder as the source")
 
     from mesoscope.detector import Detector

@@ -135,6 +135,8 @@ def command(
         click.echo(_closing(summary, file), err=True)
         if asked is not None and spool is not None and whole:
             report_file.report_of_detector(asked, spool, model, detector)
+        elif asked is not None:
+            click.echo(f"interrupted, so {asked.out} was not written", err=True)
     if not whole:
         return INTERRUPTED
     if fail_on and summary.labels[fail_on]:

@@ -105,7 +105,7 @@ def _opening(contents: Contents, signer: str) -> Iterator[Flowable]:
         yield Spacer(1, 10)
         yield tiles(tally)
     bars, most = distribution(tally)
-    if bars and tally.total > 1:
+    if tally.scored >= 5:  # fewer are read in the table
         limits = cuts(contents.thresholds)
         key = ", ".join(
             f'<font color="{hexadecimal(LABEL[label])}">■</font> {texts.WORDS[label]}'
