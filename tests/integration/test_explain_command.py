@@ -145,3 +145,12 @@ def test_a_disk_that_refuses_is_one_line(photo, tmp_path):
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "file/out.png: cannot be written" in done.stderr
+
+
+def test_a_video_is_explained_with_its_persons(tmp_path):
+    clip = Path(__file__).parents[2] / "samples/clips/two_people.mp4"
+    done = run(clip, "-o", "clip.webp", "--frames", "6", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert ", of 2 persons" in done.stdout
+    with Image.open(tmp_path / "clip.webp") as picture:
+        assert picture.height > picture.width

@@ -111,6 +111,9 @@ def _line(explained: Explanation, target: Path | None) -> str:
     if verdict.reason is not None:
         said += f" ({verdict.reason})"
     score = "" if verdict.p_fake is None else f"  p_fake {verdict.p_fake:.3f}"
+    if len(verdict.persons or verdict.faces) > 1:
+        what = "persons" if verdict.persons else "faces"
+        score += f", of {len(verdict.persons or verdict.faces)} {what}"
     notes = "".join(f"; {note}" for note in verdict.notes)
     return f"{verdict.source}: {said}{score}{notes}  → {target}"
 
