@@ -67,6 +67,14 @@ def scene(kind: str, number: int = 0) -> Scene:
     return _KINDS[kind](kind, number, np.random.default_rng(number))
 
 
+def photo(number: int) -> Scene:
+    """A photo of 1024×1024 with one face of a fifth to a third of its height."""
+    rng = np.random.default_rng(number)
+    x, y = (float(v) for v in rng.uniform(350, 674, 2))
+    paste = _Paste(number % 2, x, y, float(rng.uniform(205, 340)), float(rng.uniform(-10, 10)))
+    return _compose("photo", number, [paste], 1024, 1024)
+
+
 def kinds() -> tuple[str, ...]:
     return tuple(_KINDS)
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
 from mesoscope.errors import OptionError
-from mesoscope.types import Box, Pixels
+from mesoscope.types import Box, Pixels, Point
 
 RESIZE_FILTERS = ("area",)
 
 
 def crop(
-    pixels: Pixels, box: Box, *, margin: float = 1.0, size_px: int = 256, resize: str = "area"
+    pixels: Pixels,
+    box: Box,
+    *,
+    margin: float = 1.0,
+    size_px: int = 256,
+    resize: str = "area",
+    eyes: tuple[Point, Point] | None = None,
 ) -> Pixels:
     """Cut a square around a face and bring it to the network's size.
 
@@ -26,6 +34,8 @@ def crop(
         margin: Longest side times this, at least 1 (1.3 is the field's custom).
         size_px: Side of the result.
         resize: One of :data:`RESIZE_FILTERS`.
+        eyes: The left and the right eye in the picture, ``(x, y)`` each: the crop is turned until
+            they are level. ``None`` leaves it as it lies.
 
     Returns:
         ``(size_px, size_px, 3) uint8``.
@@ -33,6 +43,9 @@ def crop(
     Raises:
         OptionError: An unknown filter, or a box outside the picture.
     """
+    angle = 0.0 if eyes is None else _tilt(*eyes)
+    if angle:
+        return _turned(pixels, box, angle, margin=margin, size_px=size_px, resize=resize)
     if resize not in RESIZE_FILTERS:
         raise OptionError(f"unknown resize filter {resize!r}: use one of {RESIZE_FILTERS}")
     height, width = pixels.shape[:2]
@@ -60,3 +73,26 @@ def square(box: Box, margin: float) -> tuple[int, int, int]:
     x1, y1, x2, y2 = box
     side = max(1, round(max(x2 - x1, y2 - y1) * margin))
     return round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2), side
+
+
+def _tilt(left: Point, right: Point) -> float:
+    """Degrees by which the line from eye to eye is turned clockwise."""
+    return math.degrees(math.atan2(right[1] - left[1], right[0] - left[0]))
+
+
+def _turned(
+    pixels: Pixels, box: Box, angle: float, *, margin: float, size_px: int, resize: str
+) -> Pixels:
+    """A crop that holds the turned square, at its scale; then the square out of it."""
+    turn = math.radians(angle)
+    wider = abs(math.cos(turn)) + abs(math.sin(turn))
+    # Of the same parity, so that both have their middle on or between pixels.
+    large_px = size_px + 2 * math.ceil(size_px * (wider - 1) / 2 - 1e-6)
+    large = crop(pixels, box, margin=margin * large_px / size_px, size_px=large_px, resize=resize)
+    middle = ((large_px - 1) / 2, (large_px - 1) / 2)
+    matrix = cv2.getRotationMatrix2D(middle, angle, 1.0)
+    matrix[:, 2] -= (large_px - size_px) / 2
+    level = cv2.warpAffine(
+        large, matrix, (size_px, size_px), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
+    )
+    return np.asarray(level, np.uint8)

@@ -156,3 +156,47 @@ def test_a_box_beside_the_picture_is_refused(box):
 def test_an_unknown_filter_is_refused():
     with pytest.raises(OptionError, match="unknown resize filter 'nearest'"):
         crop(noise(8, 8), (0, 0, 8, 8), resize="nearest")
+
+
+@given(st.integers(1, 3), st.integers(8, 40), st.sampled_from([1, 1.2, 1.5, 2]))
+def test_a_face_on_its_side_is_turned_upright(quarters, size_px, margin):
+    """Turned by quarters, as no pixel then falls between others."""
+    upright = noise(80, 80)
+    box, eyes = (30, 30, 50, 50), np.array([[35.0, 36.0], [44.0, 36.0]])
+    turned = np.ascontiguousarray(np.rot90(upright, quarters))
+    for _ in range(quarters):  # a quarter to the left: (x, y) -> (y, 79 - x)
+        eyes = np.stack([eyes[:, 1], 79 - eyes[:, 0]], axis=1)
+    where = {"margin": margin, "size_px": size_px}
+    level = crop(turned, box, eyes=(tuple(eyes[0]), tuple(eyes[1])), **where)
+    assert np.array_equal(level, crop(upright, box, **where))
+
+
+@given(picture_and_box(), st.floats(-180, 180), st.sampled_from([1, 7, 64]))
+def test_turned_crops_have_the_same_shape(drawn, angle, size_px):
+    pixels, box = drawn
+    turn = np.radians(angle)
+    right = (10 * np.cos(turn), 10 * np.sin(turn))
+    result = crop(pixels, box, margin=1.3, size_px=size_px, eyes=((0.0, 0.0), right))
+    assert result.shape == (size_px, size_px, 3)
+    assert result.dtype == np.uint8
+
+
+@given(picture_and_box())
+def test_level_eyes_turn_nothing(drawn):
+    pixels, box = drawn
+    level = crop(pixels, box, size_px=32, eyes=((3.0, 5.0), (9.0, 5.0)))
+    assert np.array_equal(level, crop(pixels, box, size_px=32))
+
+
+@pytest.mark.parametrize("tilt", [-40, -15, 20, 35])
+def test_a_tilted_photograph_looks_as_before(astronaut_face, tilt):
+    smooth = cv2.GaussianBlur(astronaut_face, (0, 0), 2)
+    side = smooth.shape[0]
+    turn = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), -tilt, 1.0)
+    tilted = cv2.warpAffine(smooth, turn, (side, side), borderMode=cv2.BORDER_REFLECT_101)
+    eyes = cv2.transform(np.array([[[90.0, 100.0], [130.0, 100.0]]]), turn)[0]
+    box = (72, 72, 152, 152)
+    level = crop(tilted, box, size_px=80, eyes=(tuple(eyes[0]), tuple(eyes[1])))
+    before = crop(smooth, box, size_px=80)
+    assert np.abs(level.astype(int) - before).mean() < 2
+    assert np.abs(crop(tilted, box, size_px=80).astype(int) - before).mean() > 8
