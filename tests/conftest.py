@@ -76,11 +76,20 @@ def make_clip(tmp_path):
     """A clip made by PyAV: ``make_clip(pictures, name="clip.mp4", …)`` → its path.
 
     ``pictures`` are RGB arrays, ``times`` their begins in milliseconds (default: 25 a second).
-    ``rotate`` asks players to turn the pictures counter-clockwise by so many degrees.
+    ``rotate`` asks players to turn the pictures counter-clockwise by so many degrees, ``wide`` says
+    how much wider than high a pixel is.
     """
 
     def make(
-        pictures, name="clip.mp4", *, times=None, codec="libx264", rotate=0, options=None, rate=25
+        pictures,
+        name="clip.mp4",
+        *,
+        times=None,
+        codec="libx264",
+        rotate=0,
+        options=None,
+        rate=25,
+        wide=1,
     ):
         import av
 
@@ -93,6 +102,7 @@ def make_clip(tmp_path):
             stream.bit_rate = 4_000_000  # enough to tell grey levels apart
             unit = Fraction(1, 1000 if name.endswith(("mp4", "mov", "mkv", "webm")) else rate)
             stream.codec_context.time_base = unit
+            stream.codec_context.sample_aspect_ratio = Fraction(wide)
             if rotate:
                 stream.set_display_rotation(rotate)
             for pixels, time in zip(pictures, times, strict=True):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _BUFFER_BYTES = 1 << 18
 _FAR_BYTES = 4 << 20  # nearer pictures are reached by reading on, without a seek
+_NEARLY = 0.02
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
 
@@ -168,8 +169,8 @@ class Container:
             numbers: Of pictures in the order in which they are shown, from 0, rising.
 
         Yields:
-            Number and ``(H, W, 3) uint8`` RGB, turned upright. A picture that cannot be decoded,
-            or hangs on one that cannot, is left out, and :attr:`damaged` grows.
+            Number and ``(H, W, 3) uint8`` RGB, turned upright and of square pixels. A picture that
+            cannot be decoded, or hangs on one that cannot, is left out, and :attr:`damaged` grows.
         """
         if self._counted:
             yield from self._by_counting(numbers)
@@ -272,15 +273,28 @@ class Container:
                     return
 
     def _rgb(self, frame: VideoFrame) -> Pixels | None:
-        """``(H, W, 3) uint8`` RGB, upright; ``None`` for one over the limit."""
+        """``(H, W, 3) uint8`` RGB, upright, of square pixels; ``None`` for one over the limit."""
         try:
             self._check_size(frame.width, frame.height)  # it may change within a clip
-            pixels = frame.to_ndarray(format="rgb24")
+            pixels = self._square(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
         except (SourceTooLarge, FFmpegError, ValueError) as error:
             self.damaged.append(_why(error))
             return None
         turn = _TURNS.get(round(frame.rotation) % 360)
         return np.asarray(pixels if turn is None else cv2.rotate(pixels, turn), np.uint8)
+
+    def _square(self, pixels: Pixels) -> Pixels:
+        """Pictures of DVDs, tapes and some cameras have pixels that are wider or narrower."""
+        ratio = float(self._stream.sample_aspect_ratio or 1)
+        if abs(ratio - 1) < _NEARLY or not 0.2 < ratio < 5:  # rounding, or a header of nonsense
+            return pixels
+        height, width = pixels.shape[:2]
+        if ratio > 1:
+            width = round(width * ratio)
+        else:
+            height = round(height / ratio)
+        self._check_size(width, height)
+        return np.asarray(cv2.resize(pixels, (width, height)), np.uint8)
 
     def _check_size(self, width: int, height: int) -> None:
         if width * height > self._max_pixels:

@@ -152,6 +152,18 @@ def test_rotation_is_applied(make_clip, degrees):
     assert np.abs(frame.pixels.astype(int) - upright).mean() < 6
 
 
+@pytest.mark.parametrize(
+    ("wide", "size"),
+    [("64/45", (48, 91)), ("8/9", (54, 64)), ("1001/1000", (48, 64)), ("100/1", (48, 64))],
+)
+def test_pixels_that_are_not_square_become_square(make_clip, wide, size):
+    path = make_clip(ramp(5), wide=wide)
+    (frame,), _ = read(path, frames=1)
+    assert frame.pixels.shape[:2] == size
+    (turned,), _ = read(make_clip(ramp(5), "turned.mp4", wide=wide, rotate=90), frames=1)
+    assert turned.pixels.shape[:2] == size[::-1]
+
+
 def test_colours_are_red_green_blue(make_clip):
     pixels = np.zeros((32, 32, 3), np.uint8)
     pixels[:, :, 0] = 220
