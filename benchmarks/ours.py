@@ -180,8 +180,9 @@ def network(recipe: str, steps: int, warm: int):
     import torch
 
     from mesoscope.heap import keep_heap
-    from mesoscope.training.fit import KEPT_BYTES, loss_of, to_input
+    from mesoscope.training.fit import KEPT_BYTES, loss_of
     from mesoscope.training.nets import build
+    from mesoscope.training.validation import to_input
 
     keep_heap(KEPT_BYTES, large_blocks=True)  # as fit does
     keys = _recipe(recipe, []).optimise

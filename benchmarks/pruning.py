@@ -38,7 +38,6 @@ from mesoscope.training import checkpoint
 from mesoscope.training.dataset import plain_crop
 from mesoscope.training.decide import decide
 from mesoscope.training.export import export
-from mesoscope.training.fit import scores_of
 from mesoscope.training.nets import build
 from mesoscope.training.prune import fine_tuning, take_away
 from mesoscope.training.prune_channels import multiply_adds
@@ -46,6 +45,7 @@ from mesoscope.training.prune_plan import BEST, Plan, refuse_other_plan
 from mesoscope.training.prune_weights import sparsity_of
 from mesoscope.training.recipe import read_recipe
 from mesoscope.training.run import open_fabric, read_pictures
+from mesoscope.training.validation import scores_of
 from mesoscope.training.watcher import SilentWatcher
 from mesoscope.types import ModelCard
 

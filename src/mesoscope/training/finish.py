@@ -18,8 +18,8 @@ from mesoscope.training.card import figures_for_card, model_card_markdown
 from mesoscope.training.dataset import plain_crop
 from mesoscope.training.decide import decide, operating_points
 from mesoscope.training.export import export, stamp
-from mesoscope.training.fit import scores_of
 from mesoscope.training.nets import build
+from mesoscope.training.validation import scores_of
 from mesoscope.types import ModelCard
 
 if TYPE_CHECKING:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
 import time
-import warnings
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -18,13 +15,11 @@ from torch.nn import functional as F
 from mesoscope.ahead import ahead, cores
 from mesoscope.errors import RunError
 from mesoscope.heap import keep_heap
-from mesoscope.metrics import roc_auc
 from mesoscope.training import checkpoint
 from mesoscope.training.checkpoint import State
 from mesoscope.training.dataset import (
     batches,
     draw,
-    plain_crop,
     reals_by_source,
     training_crop,
 )
@@ -33,15 +28,13 @@ from mesoscope.training.mixing import mix
 from mesoscope.training.nets import begin, build
 from mesoscope.training.pairs import behind_their_real, pair
 from mesoscope.training.schedule import learning_rate_share, parameter_groups
+from mesoscope.training.validation import auc_by_source, scores_of, to_input
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from lightning_fabric import Fabric
-    from numpy.typing import NDArray
 
-    from mesoscope.data.manifest import Sample
     from mesoscope.training.dataset import Survey
     from mesoscope.training.recipe import OptimiseKeys, Recipe
     from mesoscope.types import Pixels
@@ -282,11 +275,6 @@ def train_epoch(
     return loss_sum / steps, images_per_s
 
 
-def to_input(pixels: Tensor) -> Tensor:
-    """``[N, S, S, 3] uint8`` → ``[N, 3, S, S]`` in 0..1, laid out channels last."""
-    return pixels.permute(0, 3, 1, 2).float().div_(255)
-
-
 def loss_of(logits: Tensor, labels: Tensor, keys: OptimiseKeys) -> Tensor:
     """Mean loss of a batch; labels ``[N]``, fake = 1."""
     soft = labels * (1 - keys.label_smoothing) + keys.label_smoothing / 2
@@ -302,39 +290,6 @@ def average(mean: nn.Module, net: nn.Module, decay: float) -> None:
         kept.lerp_(new, 1 - decay)
     for held, fresh in zip(mean.buffers(), net.buffers(), strict=True):
         held.copy_(fresh)
-
-
-@torch.no_grad()
-def scores_of(
-    net: nn.Module, samples: Sequence[Sample], margin: float, fabric: Fabric
-) -> NDArray[np.float64]:
-    """Raw logits ``(n,)`` of the pictures as inference sees them."""
-    rank, world = fabric.global_rank, fabric.world_size
-    each = -(-len(samples) // world)
-    mine = [samples[min(i * world + rank, len(samples) - 1)] for i in range(each)]
-    crops = ahead(lambda s: plain_crop(s, margin), mine, threads=cores())
-    parts = [
-        net(to_input(fabric.to_device(torch.from_numpy(pixels)))).float()
-        for pixels in batches(crops, SCORE_BATCH)
-    ]
-    scores = torch.cat(parts)
-    if world > 1:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Fabric calls what this torch renames
-            gathered = fabric.all_gather(scores)
-        scores = gathered.T.flatten()[: len(samples)]  # type: ignore[union-attr]
-    return scores.double().cpu().numpy()
-
-
-def auc_by_source(samples: Sequence[Sample], scores: NDArray[np.float64]) -> dict[str, float]:
-    """AUC of each source that holds both classes."""
-    rows: dict[str, list[int]] = defaultdict(list)
-    for i, sample in enumerate(samples):
-        rows[sample.source].append(i)
-    labels = np.array([s.label for s in samples])
-    found = {source: roc_auc(labels[i], scores[i]) for source, i in rows.items()}
-    known = {source: auc for source, auc in found.items() if not math.isnan(auc)}
-    return known or {"all": roc_auc(labels, scores)}
 
 
 def _refuse_other(before: State, now: State, run: Path) -> None:

@@ -19,8 +19,8 @@ from torch.nn import functional as F
 from mesoscope.ahead import ahead, cores
 from mesoscope.errors import OptionError
 from mesoscope.training.dataset import INPUT_PX, batches, draw, plain_crop
-from mesoscope.training.fit import to_input
 from mesoscope.training.nets.channels import axes
+from mesoscope.training.validation import to_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -10,13 +10,12 @@ from mesoscope.errors import RunError
 from mesoscope.training.dataset import Survey
 from mesoscope.training.fit import (
     Position,
-    auc_by_source,
     average,
     loss_of,
-    to_input,
     train_epoch,
 )
 from mesoscope.training.recipe import OptimiseKeys, Recipe
+from mesoscope.training.validation import auc_by_source, to_input
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ from mesoscope.data.manifest import Sample
 from mesoscope.errors import OptionError
 from mesoscope.training import prune_channels
 from mesoscope.training.dataset import plain_crop
-from mesoscope.training.fit import to_input
 from mesoscope.training.nets import NETWORKS, build
 from mesoscope.training.nets.channels import select
 from mesoscope.training.prune_channels import bundle_of, choose, importance, multiply_adds
 from mesoscope.training.recipe import NetworkKeys, Recipe
+from mesoscope.training.validation import to_input
 
 
 @pytest.fixture
