@@ -171,10 +171,9 @@ class Job:
         self._dry = True
 
     def _judged(self, content: Content, verdict: Verdict) -> None:
-        self._finish(content, verdict, None)
+        known = Known(content.claim.path, self._finish(content, verdict, None))
         if content.sha256 is None:
             return
-        known = Known(content.claim.path, verdict.to_json())
         self._recent[content.sha256] = known
         if len(self._recent) > RECENT:
             self._recent.popitem(last=False)
@@ -189,7 +188,9 @@ class Job:
         self.repeated += first is not None
         self._finish(content, verdict, first)
 
-    def _finish(self, content: Content, verdict: Verdict, first: bytes | None) -> None:
+    def _finish(self, content: Content, verdict: Verdict, first: bytes | None) -> str:
+        """Tell a verdict and have it written; gives back its JSON."""
+        text = verdict.to_json()
         if self._told is not None:
             self._told(verdict)
         self._write(
@@ -201,10 +202,11 @@ class Job:
                 sha256=content.sha256,
                 label=verdict.label,
                 p_fake=verdict.p_fake,
-                verdict=verdict.to_json(),
+                verdict=text,
                 duplicate_of=first,
             )
         )
+        return text
 
     def _write(self, outcome: Outcome) -> None:
         self._finished.append(outcome)
