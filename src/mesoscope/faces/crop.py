@@ -91,7 +91,7 @@ def _turned(
     large = crop(pixels, box, margin=margin * large_px / size_px, size_px=large_px, resize=resize)
     middle = ((large_px - 1) / 2, (large_px - 1) / 2)
     matrix = cv2.getRotationMatrix2D(middle, angle, 1.0)
-    matrix[:, 2] -= (large_px - size_px) / 2
+    matrix[:, 2] = matrix[:, 2] - (large_px - size_px) / 2
     level = cv2.warpAffine(
         large, matrix, (size_px, size_px), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
     )

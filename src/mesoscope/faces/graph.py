@@ -6,12 +6,13 @@ The wire format is Protocol Buffers'; field numbers are those of ``onnx.proto3``
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -50,7 +51,13 @@ class Graph:
         self._body.append(_nested(5, tensor))
         return name
 
-    def node(self, op: str, *inputs: str, out: str = "", **attributes: Attribute) -> str:
+    def node(
+        self,
+        op: str,
+        *inputs: str,
+        out: str = "",
+        attributes: Mapping[str, Attribute] = MappingProxyType({}),
+    ) -> str:
         """Add an operator; returns the name of its output."""
         out = out or self._new(op)
         body = b"".join(_text(1, name) for name in inputs) + _text(2, out) + _text(4, op)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mesoscope.faces.graph import UINT8, Graph
+from mesoscope.faces.graph import FLOAT, UINT8, Graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def pnet(weights: Weights) -> bytes:
     graph, left = Graph("pnet"), iter(weights)
     value = graph.input("pixels", UINT8, ("n", "height", "width", 3))
     value = _first_convolution(graph, value, left)
-    value = graph.node("MaxPool", value, kernel_shape=(2, 2), strides=(2, 2), auto_pad="SAME_UPPER")
+    value = graph.node("MaxPool", value, attributes=_pooling(2, "SAME_UPPER"))
     value = _convolution(graph, value, left)
     value = _convolution(graph, value, left)
     box, box_bias, face, face_bias = left
@@ -69,7 +69,7 @@ def onet(weights: Weights) -> bytes:
     value = _convolution(graph, value, left)
     value = _pool(graph, value, padded=False)
     value = _convolution(graph, value, left)
-    value = graph.node("MaxPool", value, kernel_shape=(2, 2), strides=(2, 2), auto_pad="SAME_UPPER")
+    value = graph.node("MaxPool", value, attributes=_pooling(2, "SAME_UPPER"))
     value = _convolution(graph, value, left)
     value = _dense_after(graph, value, left, side=3)
     box, box_bias, points, points_bias, face, face_bias = left
@@ -80,8 +80,8 @@ def onet(weights: Weights) -> bytes:
 def _first_convolution(graph: Graph, pixels: str, left: Iterator[np.ndarray]) -> str:
     kernel, bias = next(left), next(left)
     shift = kernel.sum((0, 1, 2)) * (127.5 / 128)
-    value = graph.node("Cast", pixels, to=1)
-    value = graph.node("Transpose", value, perm=(0, 3, 1, 2))
+    value = graph.node("Cast", pixels, attributes={"to": FLOAT})
+    value = graph.node("Transpose", value, attributes={"perm": (0, 3, 1, 2)})
     return _convolution(graph, value, iter((kernel / 128, bias - shift, next(left))))
 
 
@@ -101,7 +101,11 @@ def _prelu(graph: Graph, value: str, slopes: np.ndarray) -> str:
 
 def _pool(graph: Graph, value: str, *, padded: bool) -> str:
     pad = "SAME_UPPER" if padded else "VALID"
-    return graph.node("MaxPool", value, kernel_shape=(3, 3), strides=(2, 2), auto_pad=pad)
+    return graph.node("MaxPool", value, attributes=_pooling(3, pad))
+
+
+def _pooling(side: int, pad: str) -> dict[str, str | int | tuple[int, ...]]:
+    return {"kernel_shape": (side, side), "strides": (2, 2), "auto_pad": pad}
 
 
 def _dense_after(graph: Graph, value: str, left: Iterator[np.ndarray], *, side: int) -> str:
