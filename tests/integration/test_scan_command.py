@@ -78,8 +78,8 @@ def test_every_file_has_its_line_and_the_scan_goes_on(folder, tmp_path):
     assert errors == FAILED
     for row in rows:
         assert set(row) == {
-            "schema", "source", "kind", "label", "p_fake", "reason", "faces", "frames_read",
-            "model", "elapsed_s", "error",
+            "schema", "source", "kind", "label", "p_fake", "reason", "faces", "skipped", "persons",
+            "duration_s", "frames_read", "finder", "notes", "model", "elapsed_s", "error",
         }  # fmt: skip
         if row["error"] is None:
             assert row["label"] in ("fake", "real", "inconclusive")
