@@ -7,7 +7,17 @@ import sys
 
 from measure import parser, say, table
 
-NAMES = ("startup", "scoring", "folder", "training", "memory", "ledger", "clips", "faces", "install")
+NAMES = (
+    "startup",
+    "scoring",
+    "folder",
+    "training",
+    "memory",
+    "ledger",
+    "clips",
+    "faces",
+    "install",
+)
 
 
 def main(arguments=None) -> int:
