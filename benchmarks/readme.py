@@ -31,7 +31,8 @@ def accuracy_table() -> str:
     """Accuracy and AUC by source, one column a model."""
     rows = read("accuracy.csv")
     models = list(dict.fromkeys(r["model"] for r in rows))
-    models.sort(key=lambda model: not model.startswith("mesoscope"))  # ours, the default first
+    names = ("mesoscope", "mesoscope-small")  # ours before the published networks
+    models.sort(key=lambda model: (*names, model.partition("@")[0]).index(model.partition("@")[0]))
     cells = {(r["model"], r["source"]): r for r in rows}
     sources = dict.fromkeys(r["source"] for r in rows if r["source"] != "all")
     lines = [
