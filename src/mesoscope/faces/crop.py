@@ -91,8 +91,9 @@ def _turned(
     large = crop(pixels, box, margin=margin * large_px / size_px, size_px=large_px, resize=resize)
     middle = ((large_px - 1) / 2, (large_px - 1) / 2)
     matrix = cv2.getRotationMatrix2D(middle, angle, 1.0)
+    # Not mirrored at the border as above: OpenCV 5 never returns from that where it is one pixel.
     matrix[:, 2] = matrix[:, 2] - (large_px - size_px) / 2
     level = cv2.warpAffine(
-        large, matrix, (size_px, size_px), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
+        large, matrix, (size_px, size_px), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(level, np.uint8)

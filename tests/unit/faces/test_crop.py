@@ -168,7 +168,8 @@ def test_a_face_on_its_side_is_turned_upright(quarters, size_px, margin):
         eyes = np.stack([eyes[:, 1], 79 - eyes[:, 0]], axis=1)
     where = {"margin": margin, "size_px": size_px}
     level = crop(turned, box, eyes=(tuple(eyes[0]), tuple(eyes[1])), **where)
-    assert np.array_equal(level, crop(upright, box, **where))
+    apart = np.abs(level.astype(int) - crop(upright, box, **where))
+    assert apart.max() <= 1  # rows and columns are averaged in another order
 
 
 @given(picture_and_box(), st.floats(-180, 180), st.sampled_from([1, 7, 64]))
