@@ -60,6 +60,8 @@ class MtcnnFinder:
 
     def find(self, frames: Sequence[Frame]) -> list[Found]:
         """The faces of each frame, largest first."""
+        if not frames:
+            return []
         pictures = [frame.pixels for frame in frames]
         boxes = [self._propose(pixels) for pixels in pictures]
         boxes = self._refine(pictures, boxes)
