@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 _MOST_BOXES = 20_000
 _DEEPEST = 8
-_LARGEST = 16 << 20  # bytes of one part
+_LARGEST = 16 << 20  # bytes of one part, and of all items together
+_MOST_EXTENTS = 10_000
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _SINCE_1904_S = 2_082_844_800
@@ -180,15 +181,17 @@ class _Walk:
         except (struct.error, IndexError):
             self.parts.damaged(self.where, "iloc", "it is too short for what it should hold")
             return
+        left = _LARGEST  # all items can say that they lie in the same place
         for number, kind in wanted.items():
-            raw = b""
+            raw = bytearray()
             for inside, start, length in spots.get(number, ()):
                 at = start + (idat.body if inside and idat else 0)
-                raw += self.bytes_of(at, min(at + length, self.size))
+                raw += self.bytes_of(at, min(at + length, self.size), left)
+                left = max(0, left - length)
             if kind == b"Exif":
-                self.exif(raw)
+                self.exif(bytes(raw))
             elif raw:
-                self.parts.xmp.append(raw)
+                self.parts.xmp.append(bytes(raw))
 
 
 def _names(body: bytes) -> list[str]:
@@ -212,6 +215,7 @@ def _locations(body: bytes) -> dict[int, list[tuple[bool, int, int]]]:
     base_size, index_size = sizes >> 4 & 15, (sizes & 15 if version else 0)
     at = 6
     spots: dict[int, list[tuple[bool, int, int]]] = {}
+    extents = _MOST_EXTENTS
 
     def number(size: int) -> int:
         nonlocal at
@@ -229,6 +233,9 @@ def _locations(body: bytes) -> dict[int, list[tuple[bool, int, int]]]:
             number(index_size)
             offset, length = number(offset_size), number(length_size)
             spots.setdefault(item, []).append((inside, base + offset, length))
+            extents -= 1
+            if not extents:  # sizes of 0 make extents of no bytes
+                return spots
     return spots
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import struct
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from mesoscope.media.provenance.parts import LARGEST_TEXT, decode_text
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from mesoscope.media.provenance.parts import Parts
 
 _XMP_KEY = "XML:com.adobe.xmp"
+_LARGEST_CHUNK = 16 << 20
+_MOST_CHUNKS = 20_000  # of one list of a RIFF file
 _GIF_XMP = b"XMP DataXMP"
 _AVI_INFO = {b"ISFT": "Software", b"ICRD": "Creation date", b"ICMT": "Comment"}
 
@@ -47,7 +49,7 @@ def _png_chunk(name: bytes, body: bytes, parts: Parts) -> None:
         parts.c2pa = "PNG caBX"
     elif name in (b"tEXt", b"zTXt", b"iTXt"):
         try:
-            key, value = _png_text(name, body)
+            key, value = _png_text(name, body, parts)
         except (ValueError, IndexError, zlib.error):
             parts.damaged("PNG", decode_text(name), "its text cannot be unpacked")
             return
@@ -60,22 +62,27 @@ def _png_chunk(name: bytes, body: bytes, parts: Parts) -> None:
             parts.add_text("PNG text", key, decode_text(value))
 
 
-def _png_text(name: bytes, body: bytes) -> tuple[str, bytes]:
+def _png_text(name: bytes, body: bytes, parts: Parts) -> tuple[str, bytes]:
     raw, _, rest = body.partition(b"\0")
     key = raw[:80].decode("latin-1")
     if name == b"tEXt":
         return key, rest
     if name == b"zTXt":
-        return key, _unpack(rest[1:])
+        return key, _unpack(rest[1:], parts)
     packed = rest[0]
     _language, _, rest = rest[2:].partition(b"\0")
     _translated, _, rest = rest.partition(b"\0")
-    return key, _unpack(rest) if packed else rest
+    return key, _unpack(rest, parts) if packed else rest
 
 
-def _unpack(packed: bytes) -> bytes:
+def _unpack(packed: bytes, parts: Parts) -> bytes:
     """Inflate no more than a text may hold: a few bytes could become gigabytes."""
-    return zlib.decompressobj().decompress(packed, 4 * LARGEST_TEXT)
+    if parts.unpacked_left <= 0:
+        raise ValueError("too much is packed into this file")
+    most = min(4 * LARGEST_TEXT, parts.unpacked_left)
+    unpacked = zlib.decompressobj().decompress(packed, most)
+    parts.unpacked_left -= len(unpacked)
+    return unpacked
 
 
 def _raw_profile(key: str, value: bytes, parts: Parts) -> None:
@@ -95,23 +102,28 @@ def _raw_profile(key: str, value: bytes, parts: Parts) -> None:
         (parts.resources if raw.startswith(b"8BIM") else parts.iptc).append(raw)
 
 
-def read_riff(data: bytes, parts: Parts) -> None:
-    """Walk the chunks of a WebP (RFC 9649) or an AVI into ``parts``."""
-    end = min(len(data), 8 + int.from_bytes(data[4:8], "little"))
-    if end < 8 + int.from_bytes(data[4:8], "little"):
+def read_riff(file: BinaryIO, parts: Parts) -> None:
+    """Walk the chunks of a WebP (RFC 9649) or an AVI into ``parts``, by seeking."""
+    size = file.seek(0, 2)
+    file.seek(4)
+    told = 8 + int.from_bytes(file.read(4), "little")
+    if size < told:
         parts.damaged("RIFF", "size", "the file is shorter than its header says")
-    _riff(data, 12, end, parts)
+    _riff(file, 12, min(size, told), parts)
 
 
-def _riff(data: bytes, at: int, end: int, parts: Parts, depth: int = 0) -> None:
-    while at + 8 <= end:
-        name, length = struct.unpack_from("<4sI", data, at)
+def _riff(file: BinaryIO, at: int, end: int, parts: Parts, depth: int = 0) -> None:
+    for _ in range(_MOST_CHUNKS):
+        if at + 8 > end:
+            return
+        file.seek(at)
+        name, length = struct.unpack("<4sI", file.read(8))
         body_end = min(at + 8 + length, end)
         if name == b"LIST" and depth < 4:
-            if data[at + 8 : at + 12] != b"movi":
-                _riff(data, at + 12, body_end, parts, depth + 1)
+            if file.read(4) != b"movi":
+                _riff(file, at + 12, body_end, parts, depth + 1)
         elif name in (b"EXIF", b"XMP ", b"C2PA", *_AVI_INFO):
-            body = data[at + 8 : body_end]
+            body = file.read(min(body_end - at - 8, _LARGEST_CHUNK))
             if name == b"EXIF":
                 parts.exif.append(body.removeprefix(b"Exif\0\0"))
             elif name == b"XMP ":

@@ -17,6 +17,7 @@ _NAME, _STRING, _DATE = 0x45A3, 0x4487, 0x4461
 _TEXTS = {0x4D80: "MuxingApp", 0x5741: "WritingApp", 0x7BA9: "Title"}
 _OPENED = frozenset((_SEGMENT, _INFO, _TAGS, _TAG))
 _SINCE_2001_S = calendar.timegm((2001, 1, 1, 0, 0, 0))
+_DEEPEST = 8
 _MOST_ELEMENTS = 200_000  # a long clip has a cluster every few seconds
 _WHERE = "Matroska"
 
@@ -59,10 +60,10 @@ class _Walk:
         self.file.seek(at)
         return self.file.read(min(end - at, LARGEST_TEXT))
 
-    def visit(self, at: int, end: int) -> None:
+    def visit(self, at: int, end: int, depth: int = 0) -> None:
         for number, body, stop in self.elements(at, end):
-            if number in _OPENED:
-                self.visit(body, stop)
+            if number in _OPENED and depth < _DEEPEST:
+                self.visit(body, stop, depth + 1)
             elif number == _SIMPLE:
                 self.tag(body, stop)
             elif number in _TEXTS:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from mesoscope.media.provenance.parts import Text
 
-_SETTINGS = re.compile(r"\bSteps: \d+.{0,400}?\b(Sampler|CFG scale|Seed): ", re.DOTALL)
+_SETTINGS = re.compile(r"\bSteps: \d{1,6}\b.{0,400}?\b(Sampler|CFG scale|Seed): ", re.DOTALL)
 _JOB = re.compile(r"\bJob ID: [0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _NODE = re.compile(r'"class_type"\s*:\s*"([^"]{1,100})"')
 _MODEL = re.compile(r'"(?:ckpt_name|unet_name)"\s*:\s*"([^"]{1,200})"')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from mesoscope.media.provenance import photoshop
@@ -95,7 +96,7 @@ def _steps(steps: list[dict[str, Value]]) -> str:
         return [value for step in steps if isinstance(value := step.get(name), str) and value]
 
     actions = values("stEvt:action")
-    counts = [f"{actions.count(a)} × {a}" for a in dict.fromkeys(actions)]
+    counts = [f"{count} × {action}" for action, count in Counter(actions).items()]
     when = sorted(values("stEvt:when"))
     said = [f"{len(steps)} step{'' if len(steps) == 1 else 's'}: {', '.join(counts[:8])}"]
     if when:

@@ -20,7 +20,7 @@ _EXIF = b"Exif\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_MORE = b"http://ns.adobe.com/xmp/extension/\0"
 _RESOURCES = b"Photoshop 3.0\0"
-_LARGEST_XMP = 16 << 20
+_MOST_PIECES = 300  # of up to 64 kB each
 _NAMES = (
     (0xE0, b"JFIF\0", "JFIF"),
     (0xE0, b"JFXX\0", "JFXX"),
@@ -134,8 +134,9 @@ def _application(
     elif name == "extended XMP":
         rest = body[len(_XMP_MORE) :]
         _full, offset = struct.unpack(">II", rest[32:40])
-        if sum(map(len, more.get(rest[:32], {}).values())) < _LARGEST_XMP:
-            more.setdefault(rest[:32], {})[offset] = rest[40:]
+        pieces = more.setdefault(rest[:32], {})
+        if len(pieces) < _MOST_PIECES:
+            pieces[offset] = rest[40:]
     elif name == "Photoshop":
         resources += body[len(_RESOURCES) :]
     elif name == "JUMBF" and b"jumb" in body[:24] and b"c2pa" in body[:64]:

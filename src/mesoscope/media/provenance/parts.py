@@ -8,6 +8,9 @@ from mesoscope.media.provenance.finding import Finding
 
 LARGEST_TEXT = 1 << 20  # bytes of one text; a longer one is cut
 MOST_TEXTS = 500
+MOST_UNPACKED = 32 << 20  # bytes of all that is unpacked: little can be packed into little
+_MOST_CHARACTERS = 8 << 20  # of all texts together
+_MOST_DAMAGED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class Parts:
         jpeg: How it was encoded, of a JPEG.
         times: Names and times in the container, seconds since 1970 in UTC.
         findings: What the walk itself found, such as damaged parts.
+        unpacked_left: Bytes that may still be unpacked.
+        characters_left: Characters of texts that may still be kept.
     """
 
     kind: str
@@ -75,15 +80,20 @@ class Parts:
     jpeg: JpegFacts | None = None
     times: list[tuple[str, float]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    unpacked_left: int = MOST_UNPACKED
+    characters_left: int = _MOST_CHARACTERS
 
     def add_text(self, where: str, key: str, value: str) -> None:
         """Keep a text, within bounds."""
+        value = value[: min(LARGEST_TEXT, self.characters_left)]
         if len(self.texts) < MOST_TEXTS and value.strip():
-            self.texts.append(Text(where, key, value[:LARGEST_TEXT]))
+            self.characters_left -= len(value)
+            self.texts.append(Text(where, key, value))
 
     def damaged(self, where: str, field: str, why: str) -> None:
         """Say that a part could not be read."""
-        self.findings.append(damaged(where, field, why))
+        if len(self.findings) < _MOST_DAMAGED:  # a file can be made of nothing but damage
+            self.findings.append(damaged(where, field, why))
 
 
 def damaged(where: str, field: str, why: str) -> Finding:

@@ -26,6 +26,7 @@ from mesoscope.media.provenance.xmp import read_xmp
 _XMP_TAG, _IPTC_TAG, _RESOURCES_TAG, _C2PA_TAG = 0x02BC, 0x83BB, 0x8649, 0xCD41  # of a TIFF file
 _BOXES = {"avif": "AVIF", "heif": "HEIF", "video": "MP4"}
 _NOT_OF_ORIGIN = ("encoding", "damaged")
+_MOST_PREVIEWS = 4  # each is compared with the whole picture
 _EBML = b"\x1aE\xdf\xa3"
 _JPEG_XL = b"\0\0\0\x0cJXL "
 
@@ -131,7 +132,10 @@ def _take_apart(file: BinaryIO, name: str) -> tuple[Parts, bytes]:
     if head.startswith(_EBML):
         read_ebml(file, parts)
         return parts, b""
-    if kind == "video" and not head.startswith(b"RIFF"):
+    if head.startswith(b"RIFF"):  # WebP or AVI
+        read_riff(file, parts)
+        return parts, b""
+    if kind == "video":
         parts.findings.append(_OTHER_CLIP)
         return parts, b""
     data = head + file.read()
@@ -141,8 +145,6 @@ def _take_apart(file: BinaryIO, name: str) -> tuple[Parts, bytes]:
         read_png(data, parts)
     elif kind == "gif":
         read_gif(data, parts)
-    elif kind in ("webp", "video"):
-        read_riff(data, parts)
     elif kind == "tiff":
         _tiff_file(data, parts)
     return parts, data
@@ -243,7 +245,11 @@ def _previews(parts: Parts, blocks: list[Tiff], data: bytes) -> list[Finding]:
         return []
     from mesoscope.media.provenance.thumbnail import thumbnail  # decoders, only where needed
 
-    return [f for where, jpeg in previews for f in thumbnail(jpeg, data, parts.size, where)]
+    return [
+        finding
+        for where, jpeg in previews[:_MOST_PREVIEWS]
+        for finding in thumbnail(jpeg, data, parts.size, where)
+    ]
 
 
 def _nothing(parts: Parts) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass, field
 
@@ -13,7 +14,9 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _FORMS = {3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"}
 _MOST_ENTRIES = 1000
 _MOST_NUMBERS = 64  # the strips of a large picture are no concern here
-_LARGEST = 16 << 20
+_LARGEST = 16 << 20  # bytes of one value
+_MOST_BYTES = 64 << 20  # of all values of a directory
+_BYTES = frozenset((1, 2, 7, 129))  # types that are kept as they stand
 _EXIF, _GPS, _PREVIEW_AT, _PREVIEW_LENGTH = 0x8769, 0x8825, 0x0201, 0x0202
 
 
@@ -71,7 +74,7 @@ def read_tiff(data: bytes) -> Tiff:
     for tag, place in ((_EXIF, "exif"), (_GPS, "gps")):
         if tag in tiff.main:
             pointer = tiff.main[tag]
-            if isinstance(pointer, tuple) and pointer and pointer[0] != at:
+            if isinstance(pointer, tuple) and pointer and pointer[0] not in (0, at):
                 inner, _ = _directory(data, int(pointer[0]), order, tiff.faults)
                 setattr(tiff, place, inner)
     if after and after != at:
@@ -85,7 +88,8 @@ def read_tiff(data: bytes) -> Tiff:
 def _directory(data: bytes, at: int, order: str, faults: list[str]) -> tuple[dict[int, Value], int]:
     """One directory, and where the next one begins (0: nowhere)."""
     found: dict[int, Value] = {}
-    if at + 2 > len(data):
+    left = _MOST_BYTES
+    if at < 0 or at + 2 > len(data):
         faults.append("a directory lies beyond its end")
         return found, 0
     (count,) = struct.unpack_from(order + "H", data, at)
@@ -102,19 +106,27 @@ def _directory(data: bytes, at: int, order: str, faults: list[str]) -> tuple[dic
         if start + size > len(data):
             faults.append(f"the value of tag {tag:#06x} lies beyond its end")
             continue
-        found.setdefault(tag, _value(data, start, kind, number, size, order))
+        if tag in found:
+            continue
+        if left <= 0:  # many tags can point at the same bytes
+            faults.append("a directory holds more than is read here")
+            break
+        size = min(size, _LARGEST)
+        found[tag] = _value(data, start, kind, number, size, order)
+        left -= size if kind in _BYTES else 0
     following = struct.unpack_from(order + "I", data, end)[0] if end + 4 <= len(data) else 0
     return found, following
 
 
 def _value(data: bytes, at: int, kind: int, count: int, size: int, order: str) -> Value:
     if kind in (2, 129):
-        return decode_text(bytes(data[at : at + size]).split(b"\0")[0])
+        return decode_text(bytes(data[at : at + size]).partition(b"\0")[0])
     if kind in (1, 7):
-        return bytes(data[at : at + min(size, _LARGEST)])
+        return bytes(data[at : at + size])
     count = min(count, _MOST_NUMBERS)
     if kind in (5, 10):
         pairs = struct.unpack_from(f"{order}{2 * count}{'I' if kind == 5 else 'i'}", data, at)
         halves = zip(pairs[::2], pairs[1::2], strict=True)
         return tuple(a / b if b else 0.0 for a, b in halves)
-    return struct.unpack_from(f"{order}{count}{_FORMS[kind]}", data, at)
+    numbers = struct.unpack_from(f"{order}{count}{_FORMS[kind]}", data, at)
+    return tuple(number if math.isfinite(number) else 0.0 for number in numbers)

@@ -95,7 +95,7 @@ def read_xmp(data: bytes) -> Xmp:
 def _parse(data: bytes, top: _Node) -> None:
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
-    parser.buffer_text = True
+    parser.buffer_text, parser.buffer_size = True, 1 << 20  # texts can be depth maps
     open_nodes = [top]
     left = _MOST_NODES
 
