@@ -45,7 +45,7 @@ _FIELDS_MAX = 1000  # a model has a dozen; a large file that is none must not fi
 
 def shipped() -> dict[str, Path]:
     """The models that came with the package, by name."""
-    return {path.stem: path for path in sorted(_FOLDER.glob("*.onnx"))}
+    return {path.stem: path for path in sorted(_FOLDER.glob("*.onnx"), key=lambda path: path.stem)}
 
 
 def find_model(name_or_path: str | os.PathLike[str]) -> Path:
