@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
 import sys
@@ -115,6 +116,44 @@ def test_one_file_gets_its_name_as_title(run, photos, tmp_path):
     assert record_of(out)["title"] == "Check of a.jpg"
     assert run("report", "make", photos / "a.jpg", *OPTIONS, "-o", out, "--pictures", 0)[0] == 0
     assert "<article" not in out.read_text("utf-8")
+
+
+def test_the_options_of_a_scan_are_those_of_its_report(run, photos, tmp_path):
+    out = tmp_path / "r.html"
+    assert run("report", photos / "a.jpg", *OPTIONS, "--min-face", 500, "-o", out)[0] == 0
+    record = record_of(out)
+    assert record["items"][0]["reason"] == "face_too_small"
+    assert record["settings"]["min_face_px"] == 500
+    code, _, told = run("report", photos / "a.jpg", *OPTIONS, "--fpr", 0.5, "-o", out)
+    assert code != 0
+    assert "0.5" in told  # the card of meso4 has no threshold for it
+
+
+def test_a_file_to_report_on_is_never_overwritten(run, photos, tmp_path):
+    out = tmp_path / "leaflet.pdf"
+    out.write_bytes(b"not a report")
+    code, _, told = run("report", photos / "a.jpg", out, *OPTIONS, "-o", out)
+    assert code == 2
+    assert f"{out}: this is a file to report on" in told
+    assert out.read_bytes() == b"not a report"
+
+
+def test_a_key_with_a_passphrase(run, photos, tmp_path, monkeypatch):
+    key, out = tmp_path / "p.pem", tmp_path / "r.html"
+    words = ("report", photos / "a.jpg", *OPTIONS, "-o", out, "--sign", key)
+    monkeypatch.setenv("MESOSCOPE_KEY_PASSPHRASE", "secret")
+    assert run("report", "keygen", key, "--passphrase")[0] == 0
+    assert run(*words)[0] == 0
+    assert run("report", "verify", out, "--key", tmp_path / "p.pub.pem")[0] == 0
+    monkeypatch.setenv("MESOSCOPE_KEY_PASSPHRASE", "wrong")
+    code, _, told = run(*words)
+    assert code == 2
+    assert "not its passphrase" in told
+    monkeypatch.delenv("MESOSCOPE_KEY_PASSPHRASE")
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    code, _, told = run(*words)
+    assert code == 2
+    assert "set MESOSCOPE_KEY_PASSPHRASE" in told
 
 
 @pytest.mark.parametrize(

@@ -35,16 +35,10 @@ if TYPE_CHECKING:
 @options.frames
 @options.every
 @options.threshold
-@click.option(
-    "--fpr", type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Fake from the model's own threshold for this false-positive rate on.",
-)  # fmt: skip
+@options.fpr
 @options.no_guard
 @options.max_pixels
-@click.option(
-    "--min-face", type=click.IntRange(1), default=40, show_default=True,
-    help="Do not judge faces with fewer pixels along their longest side.",
-)  # fmt: skip
+@options.min_face
 def command(
     files: tuple[str, ...],
     out: str | None,

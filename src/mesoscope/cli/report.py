@@ -80,9 +80,11 @@ def command() -> None:
 @options.frames
 @options.every
 @options.threshold
+@options.fpr
 @options.no_guard
 @options.jobs
 @options.max_pixels
+@options.min_face
 def make(
     sources: tuple[str, ...],
     out: Path,
@@ -98,9 +100,11 @@ def make(
     frames: int,
     every_s: float | None,
     threshold: float | None,
+    fpr: float | None,
     no_guard: bool,
     jobs: int,
     max_pixels: float,
+    min_face: int,
 ) -> int:
     """Write a report of pictures and clips, of a scan's FILE.jsonl, or of a job folder.
 
@@ -110,6 +114,7 @@ def make(
     asked = report_file.wanted(
         out, sign=sign, pictures=pictures, title=title, case=case, analyst=analyst
     )
+    _spare_sources(out, sources)
     job = _job_among(sources)
     if job is not None:
         return _report_job(asked, job, ledger, model)
@@ -127,9 +132,11 @@ def make(
         frames=frames,
         every_s=every_s,
         threshold=threshold,
+        fpr=fpr,
         guard=not no_guard,
         jobs=jobs,
         max_pixels=int(max_pixels * options.MEGAPIXEL),
+        min_face_px=min_face,
     )
     with Spool() as items:
         read = [source for source in sources if Path(source).suffix.lower() in _VERDICTS]
@@ -142,6 +149,12 @@ def make(
                 return INPUT_FAILED if failed else DONE
         _report_verdicts(asked, items, model, detector)
     return DONE
+
+
+def _spare_sources(out: Path, sources: Sequence[str]) -> None:
+    for source in map(Path, sources):
+        if out.exists() and source.exists() and out.samefile(source):
+            raise OptionError(f"{out}: this is a file to report on: choose another name")
 
 
 def _job_among(sources: Sequence[str]) -> Path | None:
@@ -271,16 +284,21 @@ def _tell(
 
 
 @command.command("keygen")
-@click.argument("key", metavar="KEY.pem", type=click.Path(path_type=Path))
-def keygen(key: Path) -> int:
+@click.argument("key", metavar="KEY.pem", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--passphrase", is_flag=True,
+    help="Protect KEY.pem by a passphrase, which is asked for, and again at each signing.",
+)  # fmt: skip
+def keygen(key: Path, passphrase: bool) -> int:
     """Make a key pair: KEY.pem signs and stays secret, KEY.pub.pem is given away.
 
-    Neither file is ever overwritten. KEY.pem is not protected by a passphrase: only its mode, 0600,
-    keeps others from it.
+    Neither file is ever overwritten. Without --passphrase, only its mode, 0600, keeps others from
+    KEY.pem. Scripts give the passphrase in the variable MESOSCOPE_KEY_PASSPHRASE.
     """
     from mesoscope.report.case.keys import make_keys
 
-    public, digits = make_keys(key)
+    secret = report_file.passphrase(key, new=True) if passphrase else None
+    public, digits = make_keys(key, passphrase=secret)
     click.echo(f"{key}: signs, keep it secret")
     click.echo(f"{public}: give this one to those who check your reports")
     click.echo(f"fingerprint  {digits}")

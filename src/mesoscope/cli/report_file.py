@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +33,32 @@ sign = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Sign the report with this private key (mesoscope report keygen).",
 )
+
+
+VARIABLE = "MESOSCOPE_KEY_PASSPHRASE"  # for scripts, which nobody can ask
+
+
+def passphrase(key: Path, *, new: bool = False) -> str:
+    """The passphrase of a private key: from the environment, else asked for on the terminal.
+
+    Args:
+        key: The key's file.
+        new: It is about to be made, so what is typed is asked for twice.
+
+    Raises:
+        OptionError: Neither is there.
+    """
+    given = os.environ.get(VARIABLE)
+    if given:
+        return given
+    if not sys.stdin.isatty():
+        raise OptionError(
+            f"{key}: needs a passphrase, and there is no terminal to ask on: set {VARIABLE}"
+        )
+    told: str = click.prompt(
+        f"Passphrase of {key}", hide_input=True, confirmation_prompt=new, err=True
+    )
+    return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +109,7 @@ def wanted(
     from mesoscope.report.case.contents import PICTURES
     from mesoscope.report.case.keys import read_private
 
-    key = None if sign is None else read_private(sign)
+    key = None if sign is None else read_private(sign, ask=lambda: passphrase(sign))
     shown = PICTURES if pictures is None else pictures
     return Wanted(out, key, shown, title, case, analyst)
 

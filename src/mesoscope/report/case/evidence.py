@@ -13,12 +13,13 @@ import numpy as np
 from PIL import Image
 
 from mesoscope.draw import Terms, clock, draw_faces, draw_heat, most_suspicious, square_of
-from mesoscope.errors import MesoscopeError
+from mesoscope.errors import MesoscopeError, SourceError
 from mesoscope.faces.crop import crop
 from mesoscope.media.image import open_image
 from mesoscope.media.provenance import Finding, read_provenance
 from mesoscope.media.video import frames_at
 from mesoscope.report.case.chart import Timeline, timeline
+from mesoscope.report.case.items import hash_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,11 +128,7 @@ def gather(item: Item, judge: Judge | None) -> Evidence:
         )
         return found
     if item.earlier is not None:
-        found.notes.append(
-            "The file has changed since it was judged. Its picture is left out, as it is not the "
-            "one that the answer is about."
-        )
-        return found
+        return _changed(item)
     terms = Terms()
     if judge is None or judge.model_id != item.verdict.model:
         found.notes.append("Without evidence maps, as the model's file was not at hand.")
@@ -147,6 +144,24 @@ def gather(item: Item, judge: Judge | None) -> Evidence:
     except MesoscopeError as error:
         found.notes.append(f"Its picture could not be made: {error}.")
     _read_provenance(found, source)
+    shows = found.picture or found.strip or found.findings
+    return found if not shows or _still(item) else _changed(item)
+
+
+def _still(item: Item) -> bool:
+    """Whether the file is the one whose hash the report carries, now that it was opened again."""
+    try:
+        return hash_source(item.verdict.source) == item.file
+    except SourceError:
+        return False
+
+
+def _changed(item: Item) -> Evidence:
+    found = Evidence(item, item.verdict, timeline=timeline(item.verdict))
+    found.notes.append(
+        "The file has changed since it was judged. Its picture is left out, as it is not the one "
+        "that the answer is about."
+    )
     return found
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -153,10 +154,37 @@ def read_verdicts(path: Path) -> Iterable[Verdict]:
                 if not line.strip():
                     continue
                 try:
-                    yield Verdict.from_json(line)
+                    verdict = Verdict.from_json(line)
+                    _refuse_odd(verdict)
                 except (OptionError, AttributeError, RecursionError) as error:
                     raise OptionError(
                         f"{path}: line {number}: {error}: give the .jsonl file of a scan"
                     ) from error
+                yield verdict
     except OSError as error:
         raise OptionError(f"{path}: cannot be read: {error.strerror}: check the path") from error
+
+
+def _refuse_odd(verdict: Verdict) -> None:
+    """Refuse what has a verdict's fields and not their types: pages are made of them.
+
+    Raises:
+        OptionError: Which value it is.
+    """
+    error = verdict.error
+    if error is not None and not (isinstance(error, Mapping) and {"code", "message"} <= set(error)):
+        raise OptionError(f"not a verdict: error must hold code and message: {error!r:.80}")
+    faces, persons = verdict.faces, verdict.persons
+    texts = [verdict.source, verdict.model, verdict.reason, verdict.finder, *verdict.notes]
+    texts += [*(error or {}).values(), *(p.label for p in persons), *(p.reason for p in persons)]
+    numbers: list[object] = [verdict.p_fake, verdict.duration_s, verdict.frames_read]
+    for face in faces:
+        numbers += [*face.box, face.p_fake, face.time_s, face.frame_index, face.person]
+    for one in persons:
+        numbers += [one.number, one.p_fake, one.frames, one.first_s, one.last_s]
+    for kind, what, values in ((str, "a text", texts), (int | float, "a number", numbers)):
+        odd = next((v for v in values if v is not None and not isinstance(v, kind)), None)
+        if odd is not None:
+            raise OptionError(f"not a verdict: {what} is needed where it holds {odd!r:.80}")
+    if not {person.label for person in persons} <= {"fake", "real", "inconclusive", None}:
+        raise OptionError("not a verdict: unknown label of a person")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mesoscope.errors import MissingExtra, OptionError, OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
         Ed25519PrivateKey,
@@ -39,8 +39,12 @@ def _extra() -> Iterator[None]:
         raise MissingExtra("cryptography", extra="report") from error
 
 
-def make_keys(private: Path) -> tuple[Path, str]:
+def make_keys(private: Path, *, passphrase: str | None = None) -> tuple[Path, str]:
     """Make a key pair: the private key at the path, the public one beside it as ``NAME.pub.pem``.
+
+    Args:
+        private: Where the private key goes.
+        passphrase: Encrypts it; without one only its mode, 0600, protects it.
 
     Returns:
         Path of the public key, and its fingerprint.
@@ -58,18 +62,24 @@ def make_keys(private: Path) -> tuple[Path, str]:
         if os.path.lexists(path):
             raise OptionError(f"{path}: exists already, and keys are not replaced: name another")
     key = Ed25519PrivateKey.generate()
-    secret = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
+    lock = form.BestAvailableEncryption(passphrase.encode()) if passphrase else form.NoEncryption()
+    secret = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, lock)
     told = key.public_key().public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo)
     _write_new(private, secret, 0o600)
     _write_new(public, told, 0o644)
     return public, fingerprint(public_bytes(key))
 
 
-def read_private(path: Path) -> Ed25519PrivateKey:
+def read_private(path: Path, *, ask: Callable[[], str] | None = None) -> Ed25519PrivateKey:
     """The private key in a PEM file.
 
+    Args:
+        path: The file.
+        ask: Gives the passphrase; called only where the key is protected by one.
+
     Raises:
-        OptionError: It cannot be read, is protected by a passphrase, or is another kind of key.
+        OptionError: It cannot be read, its passphrase is missing or wrong, or it is another kind
+            of key.
         MissingExtra: ``cryptography`` is not installed.
     """
     with _extra():
@@ -79,10 +89,12 @@ def read_private(path: Path) -> Ed25519PrivateKey:
     try:
         key = serialization.load_pem_private_key(data, password=None)
     except TypeError as error:
-        raise OptionError(
-            f"{path}: protected by a passphrase, which is not asked for: take a key without one "
-            "(mesoscope report keygen)"
-        ) from error
+        if ask is None:
+            raise OptionError(f"{path}: protected by a passphrase, which was not given") from error
+        try:
+            key = serialization.load_pem_private_key(data, password=ask().encode())
+        except (ValueError, TypeError) as wrong:  # TypeError: an empty one
+            raise OptionError(f"{path}: not its passphrase, or a damaged key: try again") from wrong
     except Exception as error:  # cryptography raises several kinds for what is no key
         raise OptionError(
             f"{path}: not a private key: make one with mesoscope report keygen"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mesoscope.types import Json, Verdict
 
 SCHEMA = 1
+_READ = {"made", "mesoscope", "settings", "settings_sha256"}  # by those who check a report
 _START = b'{"mesoscope_report":'
 _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
@@ -137,6 +138,12 @@ def _first(line: bytes, path: Path) -> dict[str, Any]:
             f"{path}: its record has version {found['mesoscope_report']}, and this mesoscope reads "
             f"{SCHEMA}: update mesoscope"
         )
+    models = found.get("models")
+    whole = isinstance(models, list) and all(
+        isinstance(model, dict) and {"id", "sha256"} <= model.keys() for model in models
+    )
+    if not whole or _READ - found.keys():
+        raise ReportError(f"{path}: its record is damaged: ask for the report again")
     return found
 
 
@@ -147,11 +154,18 @@ def _items(data: mmap.mmap, path: Path) -> Iterator[SourceRecord]:
         if line.isspace():  # a report about nothing
             continue
         try:
-            row = json.loads(line.rstrip().rstrip(b","))
-            yield SourceRecord(row["source"], row["sha256"], row.get("judged_sha256"))
+            found = _source(json.loads(line.rstrip().rstrip(b",")))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ReportError(f"{path}: its record is damaged: ask for the report again") from error
+        yield found
     raise ReportError(f"{path}: its record is cut off: ask for the report again")
+
+
+def _source(row: dict[str, Any]) -> SourceRecord:
+    found = SourceRecord(row["source"], row["sha256"], row.get("judged_sha256"))
+    if not isinstance(found.source, str) or not isinstance(found.sha256, str | None):
+        raise TypeError("a path and a hash are texts")
+    return found
 
 
 def _json(data: dict[str, Json]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from mesoscope.errors import SourceError, SourceMissing
 from mesoscope.report.case.facts import ModelFacts, model_facts, settings_sha256
@@ -110,10 +110,7 @@ def _settings_match(first: Mapping[str, Json]) -> bool | None:
 
 def _models(first: Mapping[str, Json], at_hand: Path | None) -> dict[str, State]:
     """Which of a report's models are at hand, byte for byte."""
-    listed = first["models"]
-    models = (
-        [model for model in listed if isinstance(model, dict)] if isinstance(listed, list) else []
-    )
+    models = [model for model in cast("list[Json]", first["models"]) if isinstance(model, dict)]
     here = {one.id: one for one in model_facts((str(m["id"]) for m in models), at_hand=at_hand)}
     return {str(m["id"]): _model_state(str(m["sha256"]), here[str(m["id"])]) for m in models}
 

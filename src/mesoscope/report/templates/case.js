@@ -83,8 +83,9 @@
     const from = page * size, some = chosen.slice(from, from + size);
     body.replaceChildren(...some.map(line));
     const n = (x) => x.toLocaleString("en");
-    const part = chosen.length === items.length ? `${n(items.length)} files` : `${n(chosen.length)} of ${n(items.length)} files`;
-    $("count").textContent = some.length ? `${part}, rows ${n(from + 1)} to ${n(from + some.length)}` : `${part}: nothing fits`;
+    const noun = items.length === 1 ? "file" : "files";
+    const part = chosen.length === items.length ? `${n(items.length)} ${noun}` : `${n(chosen.length)} of ${n(items.length)} ${noun}`;
+    $("count").textContent = some.length ? part + (pages > 1 ? `, rows ${n(from + 1)} to ${n(from + some.length)}` : "") : `${part}: nothing fits`;
     $("page").textContent = `Page ${n(page + 1)} of ${n(pages)}`;
     $("back").disabled = page === 0;
     $("next").disabled = page === pages - 1;

@@ -67,6 +67,12 @@ def test_a_record_is_read_line_by_line_out_of_any_file(tmp_path, verdict_of):
         (lambda text: text.replace('"source"', '"sauce"'), "damaged"),
         (lambda text: text[: text.rindex('"sha256"')], "damaged"),
         (lambda text: text.replace('"made"', "made"), "damaged"),
+        (lambda text: text.replace('"made"', '"when"'), "damaged"),
+        (lambda text: text.replace('"settings_sha256"', '"other"'), "damaged"),
+        (lambda text: text.replace('"models":[]', '"models":[{}]'), "damaged"),
+        (lambda text: text.replace('"models":[]', '"models":0'), "damaged"),
+        (lambda text: text.replace('"source":"a"', '"source":5'), "damaged"),
+        (lambda text: text.replace('"sha256":null}', '"sha256":5}'), "damaged"),
     ],
 )
 def test_damaged_records(tmp_path, verdict_of, change, says):

@@ -70,6 +70,16 @@ def test_a_file_that_vanishes_meanwhile_is_told(face_file, judge):
     assert any("picture could not be made" in note for note in found.notes)
 
 
+def test_a_file_that_changes_before_its_picture_is_made_is_not_shown(face_file, judge):
+    path = face_file()
+    item = item_of(judge.check(str(path)))
+    cv2.imwrite(str(path), np.full((224, 224, 3), 99, np.uint8))
+    found = gather(item, None)
+    assert (found.picture, found.faces, found.findings) == (None, [], ())
+    (note,) = found.notes
+    assert "has changed since it was judged" in note
+
+
 def test_without_the_model_there_are_boxes_and_no_maps(face_file, verdict_of, judge):
     item = item_of(verdict_of(face_file()))  # of another model than the judge
     for other in (None, judge):

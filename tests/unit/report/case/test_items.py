@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -79,3 +80,26 @@ def test_a_closed_spool_leaves_nothing(tmp_path, monkeypatch, verdict_of):
     with Spool() as items:
         items.write(verdict_of("a"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"error": {}}, "code and message"),
+        ({"error": "no"}, "code and message"),
+        ({"error": {"code": 1, "message": "m"}}, "a text is needed"),
+        ({"source": 5}, "a text is needed"),
+        ({"notes": [1]}, "a text is needed"),
+        ({"reason": {}}, "a text is needed"),
+        ({"duration_s": "long"}, "a number is needed"),
+        ({"persons": [{"number": "one", "label": None, "p_fake": 0.5, "reason": None,
+                       "frames": 1, "first_s": 0, "last_s": 1}]}, "a number is needed"),
+        ({"persons": [{"number": 0, "label": "evil", "p_fake": 0.5, "reason": None,
+                       "frames": 1, "first_s": 0, "last_s": 1}]}, "unknown label"),
+    ],
+)  # fmt: skip
+def test_lines_with_values_of_other_types_are_refused(tmp_path, verdict_of, change, says):
+    path = tmp_path / "v.jsonl"
+    path.write_text(json.dumps({**verdict_of("a").to_dict(), **change}))
+    with pytest.raises(OptionError, match=f"line 1: .*{says}"):
+        list(read_verdicts(path))

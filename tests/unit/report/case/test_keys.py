@@ -64,7 +64,10 @@ def test_no_folder_for_the_key(tmp_path):
     ("content", "says"),
     [
         (b"nothing", "not a private key"),
-        (pem(Ed25519PrivateKey.generate(), b"secret"), "protected by a passphrase"),
+        (
+            pem(Ed25519PrivateKey.generate(), b"secret"),
+            "protected by a passphrase, which was not given",
+        ),
         (pem(ec.generate_private_key(ec.SECP256R1())), "not an Ed25519 key"),
     ],
 )
@@ -89,3 +92,19 @@ def test_public_keys_that_cannot_be_used(tmp_path):
     )
     with pytest.raises(OptionError, match="not an Ed25519 key"):
         read_public(tmp_path / "n")
+
+
+def test_a_key_with_a_passphrase(tmp_path):
+    path = tmp_path / "k.pem"
+    public, _ = make_keys(path, passphrase="pass phrase ä")
+    assert b"ENCRYPTED" in path.read_bytes()
+    key = read_private(path, ask=lambda: "pass phrase ä")
+    assert public_bytes(key) == read_public(public)
+    for wrong in ("pass phrase", ""):
+        with pytest.raises(OptionError, match="not its passphrase"):
+            read_private(path, ask=lambda wrong=wrong: wrong)
+
+
+def test_a_key_without_a_passphrase_asks_for_none(tmp_path):
+    make_keys(tmp_path / "k.pem")
+    assert read_private(tmp_path / "k.pem", ask=pytest.fail)
