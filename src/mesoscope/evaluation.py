@@ -169,8 +169,8 @@ def _alarms(
 ) -> tuple[AlarmReport, ...]:
     scored = [p for p in predictions if p.p_fake is not None]
     found = columns_of(scored)
-    # A face that the guard refuses is never called fake, whatever its score.
-    refused = np.array([p.reason == "unfamiliar" for p in scored], bool)
+    # What the guard refuses, or shows no face, is never called fake, whatever its score.
+    refused = np.array([p.reason in ("unfamiliar", "face_not_seen") for p in scored], bool)
     found = found._replace(p_fake=np.where(refused, 0.0, found.p_fake))
 
     def report(name: str, cut: float, rate: float | None = None) -> AlarmReport:

@@ -35,6 +35,9 @@ def judge(
     and none is suspicious. The deciding face is, in this order: the most suspicious familiar one,
     if it is fake; the most suspicious unfamiliar one, if there is any; the most suspicious.
 
+    A picture that was scored as a face though a finder saw none in it, see :func:`is_unseen`, is
+    called neither fake nor real: it may be a sleeve.
+
     Args:
         faces: Scored faces.
         thresholds: Fake from the upper one on, real below the lower one.
@@ -43,10 +46,13 @@ def judge(
 
     Returns:
         ``label`` is ``None`` with reason ``no_face`` or ``face_too_small`` where nothing was
-        scored; ``inconclusive`` has the reason ``unfamiliar`` or ``between_thresholds``.
+        scored; ``inconclusive`` has the reason ``unfamiliar``, ``between_thresholds`` or
+        ``face_not_seen``.
     """
     if not faces:
         return Judgement(None, None, "face_too_small" if skipped else "no_face")
+    if all(is_unseen(face) for face in faces):
+        return Judgement("inconclusive", max(face.p_fake for face in faces), "face_not_seen")
     return _decide(
         [face.p_fake for face in faces if not is_unfamiliar(face, guard)],
         [face.p_fake for face in faces if is_unfamiliar(face, guard)],
@@ -80,10 +86,11 @@ def judge_clip(
     """
     if not faces:
         return judge(faces, thresholds, skipped=skipped), ()
-    numbers = sorted({face.person for face in faces})
+    of_person: dict[int, list[FaceScore]] = {}
+    for face in faces:
+        of_person.setdefault(face.person, []).append(face)
     persons = tuple(
-        person_of([f for f in faces if f.person == n], thresholds, aggregation, guard=guard)
-        for n in numbers
+        person_of(of_person[n], thresholds, aggregation, guard=guard) for n in sorted(of_person)
     )
     seen = [person for person in persons if person.reason != "few_frames"]
     if not seen:
@@ -160,3 +167,8 @@ def is_unfamiliar(face: FaceScore, guard: Guard | None) -> bool:
     if guard is None or face.unfamiliar is None:
         return False
     return face.unfamiliar > guard.unfamiliar_above
+
+
+def is_unseen(face: FaceScore) -> bool:
+    """Whether a picture was taken as a face in which the finder saw none: it has no confidence."""
+    return face.confidence == 0

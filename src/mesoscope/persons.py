@@ -73,19 +73,25 @@ def join(sightings: Sequence[Sighting]) -> list[int]:
         frame have the same.
     """
     last: list[Sighting] = []  # of each person
+    scenes = np.empty((0, _LEVELS**3), np.float32)  # likewise
     numbers: list[int] = []
     for _, together in groupby(sightings, key=lambda sighting: sighting.frame):
         here = list(together)
+        scene = here[0].scene
+        # Of a long clip's many persons few were last seen in such a scene: all are asked at once.
+        alike = np.minimum(scenes[: len(last)], scene).sum(axis=1) >= SAME_SCENE
         fits = sorted(
             (cost, person, place)
             for place, sighting in enumerate(here)
-            for person, before in enumerate(last)
-            if (cost := _misfit(before, sighting)) is not None
+            for person in np.flatnonzero(alike).tolist()
+            if (cost := _misfit(last[person], sighting)) is not None
         )
         given: dict[int, int] = {}
+        taken: set[int] = set()
         for _, person, place in fits:
-            if place not in given and person not in given.values():
+            if place not in given and person not in taken:
                 given[place] = person
+                taken.add(person)
         for place, sighting in enumerate(here):
             if place in given:
                 last[given[place]] = sighting
@@ -93,13 +99,14 @@ def join(sightings: Sequence[Sighting]) -> list[int]:
                 given[place] = len(last)
                 last.append(sighting)
             numbers.append(given[place])
+        if len(last) > len(scenes):  # twice the room, so that growing costs little
+            scenes = np.resize(scenes, (2 * len(last), scene.size))
+        scenes[list(given.values())] = scene
     return numbers
 
 
 def _misfit(before: Sighting, now: Sighting) -> float | None:
-    """How badly two sightings fit one person; ``None`` where they cannot be one."""
-    if float(np.minimum(before.scene, now.scene).sum()) < SAME_SCENE:
-        return None
+    """How badly two sightings of one scene fit one person; ``None`` where they cannot be one."""
     (x, y, size), (x2, y2, size2) = _place(before), _place(now)
     growth = abs(math.log2(size2 / size))
     apart = math.hypot(x2 - x, y2 - y) / math.sqrt(size * size2)

@@ -74,7 +74,8 @@ class Face:
 
     Attributes:
         box: ``(x1, y1, x2, y2)`` in pixels of the frame.
-        confidence: How sure the finder is, 0 to 1; 1 where the picture was taken as a face.
+        confidence: How sure the finder is, 0 to 1; where the picture was taken as a face, 1, or 0
+            if a finder looked for one and saw none.
         landmarks: ``(x, y)`` in pixels of the frame: the eye, then the corner of the mouth, that
             lie on the left in the picture are before those on the right: eye, eye, tip of the nose,
             corner, corner. Empty where the finder gives none.

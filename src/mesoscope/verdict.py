@@ -34,7 +34,7 @@ class FaceScore:
 
     Attributes:
         box: ``(x1, y1, x2, y2)`` in pixels of the frame.
-        confidence: The finder's, 0 to 1.
+        confidence: The finder's, 0 to 1; as of :class:`~mesoscope.types.Face`.
         p_fake: Calibrated probability that the face is forged, 0 to 1.
         frame_index: The frame it stands in.
         time_s: That frame's time in seconds; ``None`` for a picture.

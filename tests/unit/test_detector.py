@@ -56,7 +56,9 @@ def test_verdicts_come_in_order_whatever_the_threads_and_batches(files, jobs, ba
 
 def test_labels_follow_the_card(files):
     paths, levels = files
-    for verdict, level in zip(Detector(Brightness()).check_many(paths), levels, strict=True):
+    for verdict, level in zip(
+        Detector(Brightness(), faces="whole").check_many(paths), levels, strict=True
+    ):
         p = level / 255
         assert verdict.label == ("fake" if p >= 0.7 else "real" if p < 0.3 else "inconclusive")
 
@@ -65,7 +67,7 @@ def test_a_false_positive_rate_takes_the_cards_threshold_for_it():
     scorer = Brightness()
     point = OperatingPoint(0.01, 0.9, 1000, 10, (0.005, 0.02), 900, 0.5, (0.4, 0.6))
     scorer.card = dataclasses.replace(Brightness.card, operating_points=(point,))
-    detector = Detector(scorer, fpr=0.01)
+    detector = Detector(scorer, faces="whole", fpr=0.01)
     assert (detector.thresholds.real_below, detector.thresholds.fake_above) == (0.3, 0.9)
     labels = [verdict.label for verdict in detector.check_many([grey(v) for v in (60, 200, 240)])]
     assert labels == ["real", "inconclusive", "fake"]
@@ -114,7 +116,7 @@ def test_a_picture_too_small_to_judge_is_not_scored():
     verdict = Detector(scorer).check(grey(200, side=12))
     assert (verdict.label, verdict.p_fake, verdict.reason) == (None, None, "face_too_small")
     assert not scorer.batches
-    assert Detector(scorer, min_face_px=12).check(grey(200, side=12)).label == "fake"
+    assert Detector(scorer, faces="whole", min_face_px=12).check(grey(200, side=12)).label == "fake"
 
 
 def test_heat_comes_only_when_asked_for():
@@ -159,3 +161,12 @@ def test_options_out_of_range_are_refused(options):
 def test_an_unknown_model_is_named():
     with pytest.raises(ModelMissing, match="no-such-model"):
         Detector("no-such-model")
+
+
+def test_a_small_picture_without_a_face_is_scored_and_not_decided():
+    for level in (9, 250):
+        verdict = Detector(Brightness(), faces="auto").check(grey(level))
+        assert (verdict.label, verdict.reason) == ("inconclusive", "face_not_seen")
+        assert verdict.p_fake == pytest.approx(level / 255, abs=1e-6)
+        assert verdict.finder == "whole"
+        assert "--faces whole" in verdict.notes[0]

@@ -54,7 +54,7 @@ def samples(tmp_path):
 
 
 def test_figures_are_those_of_the_scores(samples):
-    found = evaluate(samples, Detector(Brightness(), jobs=2), resamples=20)
+    found = evaluate(samples, Detector(Brightness(), faces="whole", jobs=2), resamples=20)
     assert [p.path for p in found.predictions] == [str(s.path) for s in samples]
     truth = [s.label for s in samples if s.path.name not in ("a-damaged.jpg", "b-small.png")]
     scores = [
@@ -72,7 +72,7 @@ def test_figures_are_those_of_the_scores(samples):
 
 
 def test_what_got_no_score_is_counted_and_listed_and_is_in_no_figure(samples):
-    found = evaluate(samples, Detector(Brightness()), resamples=20)
+    found = evaluate(samples, Detector(Brightness(), faces="whole"), resamples=20)
     assert dict(found.overall.counts) == {
         "n": 19, "n_real": 9, "n_fake": 10, "n_scored": 17, "n_unreadable": 1, "n_unscored": 1,
     }  # fmt: skip
@@ -91,11 +91,11 @@ def test_what_got_no_score_is_counted_and_listed_and_is_in_no_figure(samples):
 def test_decisions_are_those_of_the_card_or_of_the_threshold_asked_for(tmp_path):
     levels = [(0, 0), (60, 1), (100, 0), (200, 1), (255, 0)]  # real, real, unclear, fake, fake
     rows = [sample(tmp_path, f"{i}.png", level, label) for i, (level, label) in enumerate(levels)]
-    by_card = evaluate(rows, Detector(Brightness()), resamples=0)
+    by_card = evaluate(rows, Detector(Brightness(), faces="whole"), resamples=0)
     assert by_card.overall.values["decided"] == pytest.approx(4 / 5)
     assert by_card.overall.values["error_among_decided"] == pytest.approx(2 / 4)
     assert by_card.conditions["thresholds"]["fake_above"] == 0.7
-    by_hand = evaluate(rows, Detector(Brightness(), threshold=0.2), resamples=0)
+    by_hand = evaluate(rows, Detector(Brightness(), faces="whole", threshold=0.2), resamples=0)
     assert by_hand.overall.values["decided"] == 1
     assert by_hand.overall.values["error_among_decided"] == pytest.approx(2 / 5)
     assert (by_hand.thresholds.real_below, by_hand.thresholds.fake_above) == (0.2, 0.2)
@@ -112,17 +112,19 @@ def test_unfamiliar_faces_are_counted_and_not_decided(tmp_path):
 
     levels = [(0, 0), (60, 1), (100, 0), (200, 1), (255, 0)]  # the first and the last are strange
     rows = [sample(tmp_path, f"{i}.png", level, label) for i, (level, label) in enumerate(levels)]
-    found = evaluate(rows, Detector(Guarded()), resamples=0).overall.values
+    found = evaluate(rows, Detector(Guarded(), faces="whole"), resamples=0).overall.values
     assert found["unfamiliar"] == pytest.approx(2 / 5)
     assert found["decided"] == pytest.approx(2 / 5)
     assert found["error_among_decided"] == pytest.approx(1 / 2)
-    free = evaluate(rows, Detector(Guarded(), guard=False), resamples=0).overall.values
+    free = evaluate(
+        rows, Detector(Guarded(), faces="whole", guard=False), resamples=0
+    ).overall.values
     assert (free["unfamiliar"], free["decided"]) == (0, pytest.approx(4 / 5))
     assert free["accuracy"] == found["accuracy"]
 
 
 def test_mean_over_sources_counts_each_source_once(samples):
-    found = evaluate(samples, Detector(Brightness()), resamples=50)
+    found = evaluate(samples, Detector(Brightness(), faces="whole"), resamples=50)
     for name in ("accuracy", "auc"):
         both = [found.by_source[s].values[name] for s in ("one", "two")]
         assert found.mean_over_sources.values[name] == pytest.approx(np.mean(both))
@@ -133,7 +135,7 @@ def test_mean_over_sources_counts_each_source_once(samples):
 def test_a_source_with_one_class_has_no_area_and_is_left_out_of_the_mean(tmp_path):
     rows = [sample(tmp_path, f"{i}.png", 50 * i, int(i > 2), "both") for i in range(5)]
     rows += [sample(tmp_path, f"r{i}.png", 10 + i, 0, "reals") for i in range(3)]
-    found = evaluate(rows, Detector(Brightness()), resamples=20)
+    found = evaluate(rows, Detector(Brightness(), faces="whole"), resamples=20)
     reals = found.by_source["reals"]
     assert math.isnan(reals.values["auc"])
     assert math.isnan(reals.intervals["auc"][0])
@@ -148,27 +150,27 @@ def test_intervals_come_from_the_groups_of_each_source(tmp_path):
     """A group's name may stand in two sources: it is another group in each."""
     rows = [sample(tmp_path, f"{i}.png", 10 * i, i % 2, "one", f"g{i // 4}") for i in range(16)]
     rows += [sample(tmp_path, f"t{i}.png", 9 * i, i % 2, "two", f"g{i // 4}") for i in range(16)]
-    found = evaluate(rows, Detector(Brightness()), seed=3, resamples=40)
+    found = evaluate(rows, Detector(Brightness(), faces="whole"), seed=3, resamples=40)
     assert found.conditions["groups"] == 8
     truth, p_fake = [p.label for p in found.scored], [p.p_fake for p in found.scored]
     names = [i // 4 for i in range(32)]
     drawn = metrics.bootstrap(truth, p_fake, names, n=40, seed=[3])
     assert found.overall.intervals["auc"] == metrics.interval(drawn["auc"])
-    again = evaluate(rows, Detector(Brightness(), jobs=3), seed=3, resamples=40)
+    again = evaluate(rows, Detector(Brightness(), faces="whole", jobs=3), seed=3, resamples=40)
     assert again.to_dict() == found.to_dict()
-    other = evaluate(rows, Detector(Brightness()), seed=4, resamples=40)
+    other = evaluate(rows, Detector(Brightness(), faces="whole"), seed=4, resamples=40)
     assert other.overall.intervals["auc"] != found.overall.intervals["auc"]
 
 
 def test_one_source_alone_is_the_whole(tmp_path):
     rows = [sample(tmp_path, f"{i}.png", 40 * i, i % 2) for i in range(6)]
-    found = evaluate(rows, Detector(Brightness()), resamples=30)
+    found = evaluate(rows, Detector(Brightness(), faces="whole"), resamples=30)
     assert found.by_source == {"one": found.overall}
 
 
 def test_one_group_alone_has_no_interval(tmp_path):
     rows = [sample(tmp_path, f"{i}.png", 60 * i, i % 2, group="same") for i in range(4)]
-    found = evaluate(rows, Detector(Brightness()), resamples=10)
+    found = evaluate(rows, Detector(Brightness(), faces="whole"), resamples=10)
     assert all(math.isnan(low) for low, _ in found.overall.intervals.values())
     assert all(math.isnan(low) for low, _ in found.mean_over_sources.intervals.values())
     assert found.overall.values["auc"] == 0.75
@@ -176,7 +178,7 @@ def test_one_group_alone_has_no_interval(tmp_path):
 
 def test_nothing_readable_gives_no_figure_and_no_crash(tmp_path):
     rows = [Sample(tmp_path / f"{i}.jpg", i, "gone", str(i), "test") for i in (0, 1)]
-    found = evaluate(rows, Detector(Brightness()), resamples=10)
+    found = evaluate(rows, Detector(Brightness(), faces="whole"), resamples=10)
     assert found.overall.values["coverage"] == 0
     assert all(math.isnan(found.overall.values[name]) for name in NAMES if name != "coverage")
     assert [p.error["code"] for p in found.unreadable] == ["source.missing"] * 2
@@ -186,13 +188,14 @@ def test_nothing_readable_gives_no_figure_and_no_crash(tmp_path):
 def test_conditions_name_what_the_figures_depend_on(samples):
     seen = []
     found = evaluate(
-        samples, Detector(Brightness()), seed=5, resamples=7, conditions={"split": "validation"},
+        samples, Detector(Brightness(), faces="whole"), seed=5, resamples=7,
+        conditions={"split": "validation"},
         watch=seen.append,
     )  # fmt: skip
     assert [v.source for v in seen] == [str(s.path) for s in samples]
     conditions = found.conditions
     assert conditions["model"] == "brightness@00000000"
-    assert conditions["faces"] == "auto"
+    assert conditions["faces"] == "whole"
     assert conditions["splits"] == {"validation": 19}
     assert conditions["sources"] == {"one": 13, "two": 6}
     assert (conditions["seed"], conditions["resamples"], conditions["split"]) == (
@@ -216,7 +219,7 @@ def many(tmp_path):
 
 
 def test_alarms_of_the_label_are_always_there(many):
-    found = evaluate(many, Detector(Brightness()), resamples=0)
+    found = evaluate(many, Detector(Brightness(), faces="whole"), resamples=0)
     (only,) = found.alarms
     assert (only.name, only.fpr, only.alarms.threshold) == ("label", None, 0.7)
     called = [p.label for p in found.scored if p.verdict == "fake"]
@@ -233,8 +236,10 @@ def test_a_rate_is_reported_by_the_card_and_as_it_is_here(many):
     scorer = Brightness()
     point = OperatingPoint(0.1, 0.6, 1000, 100, (0.08, 0.12), 900, 0.5, (0.4, 0.6))
     scorer.card = dataclasses.replace(Brightness.card, operating_points=(point,))
-    plain = evaluate(many, Detector(scorer), resamples=0)
-    found = evaluate(many, Detector(scorer), resamples=0, fpr=0.1, prevalences=(0.001, 0.5))
+    plain = evaluate(many, Detector(scorer, faces="whole"), resamples=0)
+    found = evaluate(
+        many, Detector(scorer, faces="whole"), resamples=0, fpr=0.1, prevalences=(0.001, 0.5)
+    )
     assert found.predictions == plain.predictions  # the labels stay
     _, card, here = found.alarms
     assert [one.name for one in found.alarms] == ["label", "card", "here"]
@@ -252,7 +257,7 @@ def test_a_rate_is_reported_by_the_card_and_as_it_is_here(many):
 
 
 def test_a_rate_that_neither_card_nor_faces_support_is_said(samples):
-    found = evaluate(samples, Detector(Brightness()), resamples=0, fpr=0.01)
+    found = evaluate(samples, Detector(Brightness(), faces="whole"), resamples=0, fpr=0.01)
     _, card, here = found.alarms
     assert card.alarms is None
     assert "brightness holds no threshold" in card.missing
@@ -269,12 +274,12 @@ def test_a_face_that_the_guard_refuses_raises_no_alarm(many):
         def score(self, crops, *, heat=False):
             return super().score(crops)._replace(unfamiliar=np.ones(len(crops), np.float32))
 
-    (only,) = evaluate(many, Detector(Strange()), resamples=0).alarms
+    (only,) = evaluate(many, Detector(Strange(), faces="whole"), resamples=0).alarms
     assert only.alarms.false.hits == only.alarms.found.hits == 0
 
 
 def test_chance_stands_beside_the_calibration_error(many):
-    found = evaluate(many, Detector(Brightness()), seed=3, resamples=200)
+    found = evaluate(many, Detector(Brightness(), faces="whole"), seed=3, resamples=200)
     p_fake = [p.p_fake for p in found.scored]
     floor = metrics.ece_by_chance(p_fake, n=200, seed=[3, 0])
     assert found.overall.values["ece_by_chance"] == floor.mean
@@ -286,7 +291,7 @@ def test_chance_stands_beside_the_calibration_error(many):
 @pytest.mark.parametrize("wrong", [{"fpr": 0.0}, {"fpr": 1.0}, {"prevalences": (0.1, 1.0)}])
 def test_rates_outside_their_range_are_refused_before_the_work(wrong):
     with pytest.raises(OptionError, match="between 0 and 1"):
-        evaluate([], Detector(Brightness()), **wrong)
+        evaluate([], Detector(Brightness(), faces="whole"), **wrong)
 
 
 def test_evaluating_needs_neither_torch_nor_the_report_extra():

@@ -82,6 +82,14 @@ def test_the_guards_threshold_is_the_cards():
     assert (answer.label, answer.reason) == ("inconclusive", "unfamiliar")
 
 
+@pytest.mark.parametrize("p_fake", [0.0, 0.13, 0.5, 1.0])
+@pytest.mark.parametrize("guard", [None, Guard()])
+def test_a_picture_in_which_no_face_was_seen_is_never_decided(p_fake, guard):
+    sleeve = FaceScore((0.0, 0.0, 200.0, 192.0), 0.0, p_fake, unfamiliar=0.5)
+    assert judge([sleeve], CARD, guard=guard) == ("inconclusive", p_fake, "face_not_seen")
+    assert judge([sleeve], Thresholds(0.5, 0.5), guard=guard).label == "inconclusive"
+
+
 # --- clips
 
 

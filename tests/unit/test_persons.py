@@ -1,9 +1,12 @@
 """Faces joined over frames: by place, size, pose and scene."""
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesoscope import persons
 from mesoscope.persons import SAME_SCENE, Sighting, join, scene_of
 from mesoscope.types import Face
 
@@ -96,3 +99,14 @@ def test_scenes():
     brighter = np.clip(noise * 0.9 + 10, 0, 255).astype(np.uint8)
     assert np.minimum(scene_of(noise), scene_of(brighter)).sum() > SAME_SCENE
     assert np.minimum(ROOM, STREET).sum() == 0
+
+
+def test_of_many_persons_only_those_of_the_scene_are_compared(monkeypatch):
+    colours = itertools.product((0, 80, 150, 220), repeat=3)
+    rooms = [scene_of(np.full((8, 8, 3), colour, np.uint8)) for colour in colours]
+    asked = []
+    misfit = persons._misfit
+    monkeypatch.setattr(persons, "_misfit", lambda *two: asked.append(1) or misfit(*two))
+    faces = [seen(n, 100 + n // 64, scene=rooms[n % 64]) for n in range(256)]
+    assert join(faces) == [*range(64)] * 4
+    assert len(asked) == 3 * 64

@@ -54,7 +54,7 @@ def samples(tmp_path):
 
 
 def measured(samples, **options):
-    judged = list(judge_changed(samples, Detector(Brightness(), jobs=1)))
+    judged = list(judge_changed(samples, Detector(Brightness(), faces="whole", jobs=1)))
     return measure(judged, n_planned=len(samples), model="m", split="test", **options)
 
 
@@ -85,7 +85,7 @@ def test_the_beginning_of_the_draw_stands_for_the_whole():
 
 def test_every_picture_is_judged_in_every_change(samples):
     scorer = Brightness()
-    judged = list(judge_changed(samples, Detector(scorer, jobs=2)))
+    judged = list(judge_changed(samples, Detector(scorer, faces="whole", jobs=2)))
     assert [one.sample for one in judged] == samples
     assert {len(one.answers) for one in judged} == {STEPS}
     assert scorer.calls == STEPS * len(samples)
@@ -103,7 +103,8 @@ def names():
 
 def test_threads_do_not_change_an_answer(samples):
     one, two = (
-        list(judge_changed(samples, Detector(Brightness(), jobs=jobs), seed=4)) for jobs in (1, 3)
+        list(judge_changed(samples, Detector(Brightness(), faces="whole", jobs=jobs), seed=4))
+        for jobs in (1, 3)
     )
     assert one == two
 

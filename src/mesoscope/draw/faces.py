@@ -100,10 +100,11 @@ def margin_of(face: FaceScore, verdict: Verdict, terms: Terms) -> float:
     """What a face's box was widened by for its crop.
 
     Of a clip some frames may have been taken as faces and others not; a frame that was is told by
-    its box, which begins at the corner, and by a finder that has no doubt and no landmarks.
+    its box, which begins at the corner, and by a finder without landmarks that has no doubt, or
+    saw nothing.
     """
     whole = "whole" in (verdict.finder or "") and face.box[:2] == (0, 0)
-    if whole and face.confidence == 1 and not face.landmarks:
+    if whole and face.confidence in (0, 1) and not face.landmarks:
         return terms.crop_margin
     return terms.face_margin
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mesoscope.judge import is_unfamiliar
+from mesoscope.judge import is_unfamiliar, is_unseen
 from mesoscope.types import Thresholds
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ def style_of(face: FaceScore, verdict: Verdict, terms: Terms) -> Style:
     """The style of a face: what its own score would say, were it alone in the picture."""
     if is_unfamiliar(face, terms.guard):
         return UNFAMILIAR
+    if is_unseen(face):
+        return INCONCLUSIVE
     if terms.thresholds is not None:
         if face.p_fake >= terms.thresholds.fake_above:
             return FAKE

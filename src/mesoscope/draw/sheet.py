@@ -52,6 +52,7 @@ _REASONS = {
     "face_too_small": "Only faces were found that are too small to be judged.",
     "few_frames": "The face is seen in too few frames to be judged.",
     "between_thresholds": "The score lies between the model's two thresholds: it cannot tell.",
+    "face_not_seen": "No face was found. The score is of the whole picture, were it a face crop.",
     "unfamiliar": "A face is unlike those that the model was trained on, so its score says little.",
 }
 _LABELS = {

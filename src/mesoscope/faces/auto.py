@@ -21,6 +21,10 @@ LONGEST_PX = 400  # of a picture that may be a crop; larger ones are photographs
 WIDEST, TALLEST = 1.1, 1.6  # width to height, and height to width: detectors cut squares or upright
 FILLS = 1 / 3  # of the picture's longest side, at least: the face's
 OFF_CENTRE = 0.3  # of the picture's sides, at most: how far the face's middle lies from its own
+UNSEEN = (
+    "no face was found; scored as a face crop, as it is small and upright: if it is one, "
+    "--faces whole gives it a label"
+)
 BESIDE = 0.25  # of the largest face's area: a smaller one beside it is no second person
 
 
@@ -50,11 +54,11 @@ def _chosen(frame: Frame, found: Found) -> Found:
         return found
     if found.faces:
         if fills([face.box for face in found.faces], width, height):
-            return _whole(frame, "taken as a face crop: one face fills it")
+            return _whole(frame, "taken as a face crop: one face fills it", seen=True)
         return found
     if frame.time_s is not None:  # of a clip, other frames show where the face is
         return found
-    return _whole(frame, "no face was found; taken as a face crop, as it is small and upright")
+    return _whole(frame, UNSEEN, seen=False)
 
 
 def is_crop_shaped(width: int, height: int) -> bool:
@@ -73,5 +77,5 @@ def fills(boxes: Sequence[Box], width: int, height: int) -> bool:
     return alone and large and off <= OFF_CENTRE
 
 
-def _whole(frame: Frame, note: str) -> Found:
-    return Found((whole_face(frame),), WholeFinder.name, whole=True, note=note)
+def _whole(frame: Frame, note: str, *, seen: bool) -> Found:
+    return Found((whole_face(frame, seen=seen),), WholeFinder.name, whole=True, note=note)

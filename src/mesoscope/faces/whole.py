@@ -22,7 +22,7 @@ class WholeFinder:
         return [Found((whole_face(frame),), self.name, whole=True) for frame in frames]
 
 
-def whole_face(frame: Frame) -> Face:
-    """The frame as a face."""
+def whole_face(frame: Frame, *, seen: bool = True) -> Face:
+    """The frame as a face; one that a finder looked for and did not see has no confidence."""
     height, width = frame.pixels.shape[:2]
-    return Face((0.0, 0.0, float(width), float(height)))
+    return Face((0.0, 0.0, float(width), float(height)), 1.0 if seen else 0.0)

@@ -60,7 +60,8 @@ def test_something_small_beside_the_face_changes_nothing():
 def test_without_a_face_a_crop_shaped_picture_is_taken_and_says_so():
     found = answer(Given(), frame(128, 128))
     assert found.whole
-    assert found.note.startswith("no face was found; taken as a face crop")
+    assert found.note.startswith("no face was found; scored as a face crop")
+    assert [face.confidence for face in found.faces] == [0.0]
 
 
 @pytest.mark.parametrize("size", [(320, 240), (1024, 1024), (100, 300)])

@@ -13,6 +13,7 @@ REASONS = {
     "between_thresholds": "the score lies between the model's two thresholds",
     "unfamiliar": "a face is unlike those that the model learnt from, so its score says nothing",
     "no_face": "no face was found",
+    "face_not_seen": "no face was found, so the score is of the whole picture, were it a face crop",
     "face_too_small": "only faces that are too small to be judged were found",
     "few_frames": "a face was judged in too few frames",
     "unreadable": "the file could not be read",
@@ -29,7 +30,8 @@ MEANINGS = (
         "inconclusive",
         (
             "The model does not know: the score lies between the two thresholds, or a face is "
-            "unlike anything that it learnt from. This is an answer, and often the right one. "
+            "unlike anything that it learnt from, or no face was found in what may be a crop of "
+            "one. This is an answer, and often the right one. "
             "It is not a half of a fake, and it must not be counted as real."
         ),
     ),
