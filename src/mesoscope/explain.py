@@ -91,7 +91,8 @@ def explain(detector: Detector, path: str | os.PathLike[str]) -> Explanation:
             while block := file.read(_BLOCK):
                 digest.update(block)
     if not video:
-        source = FileBytes.of(name, read_bytes(name))
+        data = read_bytes(name, max_pixels=detector.options.max_pixels)
+        source = FileBytes.of(name, data)
         digest.update(source)
     sha256 = digest.hexdigest()
     verdict = detector.check(source)

@@ -36,6 +36,8 @@ Source = Union[str, "os.PathLike[str]", bytes, "Image", "np.ndarray[tuple[int, .
 
 _PILLOW_SETTINGS = threading.Lock()
 _RAISE_LIMIT = "raise it with --max-pixels if you trust the file"
+# A picture file with more than its pixels take at 16 bits a channel, and this beside them, is none.
+_BYTES_A_PIXEL, _BYTES_BESIDE = 8, 64 << 20
 _CMYK = 4  # colour components of a JPEG
 _NOT_READ = {
     "video": "a clip, and a picture is wanted here: take pictures out of it",
@@ -100,7 +102,9 @@ def open_image(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Frame
     if isinstance(source, bytes):
         return Frame(decode(source, name, max_pixels=max_pixels), name)
     if isinstance(source, str | os.PathLike):
-        return Frame(decode(read_bytes(source), name, max_pixels=max_pixels), name)
+        return Frame(
+            decode(read_bytes(source, max_pixels=max_pixels), name, max_pixels=max_pixels), name
+        )
     if hasattr(source, "convert") and hasattr(source, "size"):
         _check_size(*source.size, name, max_pixels)
         try:
@@ -114,11 +118,12 @@ def open_image(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Frame
     )
 
 
-def read_bytes(path: str | os.PathLike[str]) -> bytes:
+def read_bytes(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) -> bytes:
     """Read a picture file whole; of any other file only the first bytes are read.
 
     Raises:
         SourceMissing: Nothing lies there, or a link points nowhere.
+        SourceTooLarge: More bytes than ``max_pixels`` can have.
         SourceUnsupported: A clip, or a kind of picture that is not read.
         SourceError: A folder, a pipe, a device, a file that may not be opened or is no picture.
     """
@@ -126,7 +131,24 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     with open_file(path) as file:
         head = file.read(SNIFF_BYTES)
         _kind(head, name)  # a film of many gigabytes is refused by its first bytes
-        return head + file.read()
+        return head + read_on(file, name, max_pixels)
+
+
+def read_on(file: BinaryIO, name: str, max_pixels: int) -> bytes:
+    """What is left of a picture's or an animation's open file, in memory.
+
+    Raises:
+        SourceTooLarge: More bytes than ``max_pixels`` can have: a file of terabytes may begin as a
+            picture does.
+    """
+    most = _BYTES_A_PIXEL * max_pixels + _BYTES_BESIDE
+    size = os.fstat(file.fileno()).st_size
+    if size > most:
+        raise SourceTooLarge(
+            f"{name}: {size / 1e6:,.0f} megabytes are more than a picture of "
+            f"{max_pixels / 1e6:.0f} megapixels can have: {_RAISE_LIMIT}"
+        )
+    return file.read(most)
 
 
 @contextlib.contextmanager

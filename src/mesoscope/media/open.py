@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from mesoscope.media.animation import pictures_stand
-from mesoscope.media.image import Source, decode, open_file, open_image, source_name
+from mesoscope.media.image import Source, decode, open_file, open_image, read_on, source_name
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.media.video import Clip, open_clip
 from mesoscope.types import DEFAULT_MAX_PIXELS, Frame
@@ -44,7 +44,7 @@ def open_media(
     """
     if not isinstance(source, str | os.PathLike | bytes):
         return open_image(source, max_pixels=max_pixels)
-    data, kind = _read(source)
+    data, kind = _read(source, max_pixels)
     if kind == "video" or (kind is not None and len(pictures_stand(data, kind)) > 1):
         return open_clip(
             source, frames=frames, every_s=every_s, max_pixels=max_pixels, threads=threads
@@ -53,11 +53,13 @@ def open_media(
     return Frame(decode(data, name, max_pixels=max_pixels), name)
 
 
-def _read(source: str | os.PathLike[str] | bytes) -> tuple[bytes, Kind | None]:
+def _read(source: str | os.PathLike[str] | bytes, max_pixels: int) -> tuple[bytes, Kind | None]:
     """A picture's bytes; of whatever is none, the first."""
     if isinstance(source, bytes):
         return source, sniff(source[:SNIFF_BYTES])
     with open_file(source) as file:
         head = file.read(SNIFF_BYTES)
         kind = sniff(head)
-        return head if kind in (None, "video", "heif", "other") else head + file.read(), kind
+        if kind in (None, "video", "heif", "other"):
+            return head, kind
+        return head + read_on(file, source_name(source), max_pixels), kind

@@ -11,7 +11,7 @@ import numpy as np
 
 from mesoscope.errors import SourceError, SourceUnsupported
 from mesoscope.media.animation import Animation, pictures_stand
-from mesoscope.media.image import open_file, source_name
+from mesoscope.media.image import open_file, read_on, source_name
 from mesoscope.media.kinds import SNIFF_BYTES, demuxer, sniff
 from mesoscope.media.sampling import choose, on_show
 from mesoscope.types import DEFAULT_MAX_PIXELS, Frame
@@ -192,7 +192,7 @@ def _reel(
         return reel
     if kind is None:
         raise SourceUnsupported(f"{name}: not a clip, whatever its name says")
-    data = head + file.read()
+    data = head + (file.read() if isinstance(source, bytes) else read_on(file, name, max_pixels))
     stands_s = pictures_stand(data, kind)
     if len(stands_s) < 2:
         raise SourceUnsupported(f"{name}: a picture that does not move: give a clip")

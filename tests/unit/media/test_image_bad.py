@@ -17,6 +17,8 @@ from PIL import Image, ImageFile, features
 
 from mesoscope.errors import SourceError, SourceMissing, SourceTooLarge, SourceUnsupported
 from mesoscope.media.image import decode, open_image
+from mesoscope.media.open import open_media
+from mesoscope.media.video import open_clip
 
 FORMATS = ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"]
 FORMATS += ["AVIF"] if "avif" in features.get_supported() else []
@@ -279,6 +281,17 @@ def test_paths_that_cannot_be_opened(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "open", deny)
     assert "Permission denied" in refused("secret.jpg")
+
+
+@pytest.mark.parametrize("door", [open_image, open_media, open_clip])
+@pytest.mark.parametrize("head", [b"\xff\xd8\xff\xe0", b"GIF89a", b"\x89PNG\r\n\x1a\n"])
+def test_a_file_of_terabytes_that_begins_as_a_picture_is_not_read(tmp_path, door, head):
+    path = tmp_path / "huge.jpg"
+    with path.open("wb") as file:
+        file.write(head)
+        file.truncate(1 << 40)  # a hole: it takes no room on the disk
+    with pytest.raises(SourceTooLarge, match=r"megabytes are more than .* --max-pixels"):
+        door(path)
 
 
 # --- settings of the process
