@@ -210,8 +210,8 @@ def _closing(summary: Summary, out: Path | None) -> str:
     names = ("fake", "real", "inconclusive", "none")
     counts = ", ".join(f"{summary.labels[name]} {name}" for name in names if summary.labels[name])
     rate = summary.total / summary.elapsed_s if summary.elapsed_s else 0.0
-    took = f"{summary.elapsed_s:.1f} s ({rate:.0f}/s)"
-    noun = "picture" if summary.total == 1 else "pictures"
+    took = f"{summary.elapsed_s:.1f} s ({rate:.3g}/s)"
+    noun = "file" if summary.total == 1 else "files"
     parts = [f"{summary.total} {noun} in {took}: {counts or 'none'}"]
     if summary.failed:
         parts.append(f"{summary.failed} could not be read")

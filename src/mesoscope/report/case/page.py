@@ -114,6 +114,12 @@ class Shown:
         return cuts(self.thresholds)
 
     @property
+    def people_or_faces(self) -> int:
+        """Faces that were judged; of a clip the persons whose they are."""
+        verdict = self.item.verdict
+        return len(verdict.persons if verdict.kind == "clip" else verdict.faces)
+
+    @property
     def people(self) -> str:
         """How many persons, for those who hear the timeline."""
         count = len(self.item.verdict.persons)
@@ -175,6 +181,7 @@ def _environment() -> jinja2.Environment:
         "face_caption": face_caption,
         "score": words.score,
         "rule": words.rule,
+        "dashes": words.dashes,
         "reason": _reason,
     }
     environment.filters.update(filters)

@@ -13,6 +13,7 @@ from mesoscope.report.case import pdf_style as look
 from mesoscope.report.case.pdf_style import CODE, FAINT, SANS, SMALL, WIDTH, marked, safe, say
 from mesoscope.report.case.tally import BINS, LABELS
 from mesoscope.report.case.texts import REASONS, WORDS
+from mesoscope.report.case.words import score
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -161,7 +162,7 @@ def persons(people: Sequence[Person]) -> Table:
             [
                 marked(f'<font color="{colour}">●</font> {one.number + 1}', SMALL),
                 marked(verdict_text(one.label or "none") + why, SMALL),
-                say("–" if one.p_fake is None else f"{one.p_fake:.3f}", SMALL),
+                say(score(one.p_fake), SMALL),
                 say(str(one.frames), SMALL),
                 say(f"{clock(one.first_s)} – {clock(one.last_s)}", SMALL),
             ]

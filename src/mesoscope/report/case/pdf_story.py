@@ -174,7 +174,9 @@ def _item(number: int, one: Shown, before: Sequence[Flowable]) -> Iterator[Flowa
         yield rows_of(shots, _STRIP_ACROSS)
     if evidence.timeline is not None:
         chart = timeline(evidence.timeline, one.cuts)
-        yield KeepTogether([say("Over time", PART), chart])
+        said = words.dashes(one.cuts)
+        below = [say(said, FAINT)] if said else []
+        yield KeepTogether([say("Over time", PART), chart, *below])
     if verdict.persons:
         yield persons(verdict.persons)
     yield from _provenance(evidence)

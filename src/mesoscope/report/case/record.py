@@ -101,6 +101,8 @@ def rows(items: Iterable[Item], evidence: dict[int, tuple[int, Verdict]]) -> Ite
             row["error"] = {"code": verdict.error["code"], "message": shown(why(verdict))}
         if verdict.notes:
             row["notes"] = [shown(note) for note in verdict.notes]
+        if verdict.kind == "clip":
+            row["persons"] = len(verdict.persons)
         if number is not None and whole is not None:
             row["number"] = number
             row["verdict"] = whole.to_dict()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 WORDS = {
     "fake": "fake",
-    "inconclusive": "cannot tell",
+    "inconclusive": "inconclusive",
     "real": "real",
     "none": "no answer",
     "unreadable": "not readable",

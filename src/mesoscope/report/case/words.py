@@ -8,7 +8,7 @@ from mesoscope.report.case.tally import standing
 from mesoscope.report.case.texts import REASONS, WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mesoscope.report.case.tally import Tally
     from mesoscope.types import Json, ModelCard, Thresholds, Verdict
@@ -42,7 +42,7 @@ def sentence(verdict: Verdict, thresholds: Thresholds | None) -> str:
         return f"No answer: {reason or 'nothing could be judged'}."
     value = f"p_fake is {score(verdict.p_fake)}"
     if label == "inconclusive":
-        return f"Cannot tell: {value}, and {reason}."
+        return f"Inconclusive: {value}, and {reason}."
     if thresholds is None:
         return f"Called {label}: {value}."
     where = (
@@ -54,7 +54,7 @@ def sentence(verdict: Verdict, thresholds: Thresholds | None) -> str:
 
 
 def summary(tally: Tally) -> str:
-    """All answers in a sentence: ``37 files: 12 fake, 20 real, 3 cannot tell, 2 not readable``."""
+    """All answers in a sentence: ``37 files: 12 fake, 20 real, 3 inconclusive, 2 not readable``."""
     noun = "file" if tally.total == 1 else "files"
     parts = [f"{tally.labels[name]:,} {word}" for name, word in WORDS.items() if tally.labels[name]]
     return f"{tally.total:,} {noun}: {', '.join(parts) or 'nothing to judge'}."
@@ -122,7 +122,7 @@ def choice(tally: Tally) -> str:
         return "Pictures and evidence are shown for every file that could be read."
     return (
         f"The table holds every file. Pictures and evidence are shown for the {shown} most "
-        "suspicious: fake before cannot tell before the rest, and among alike the higher score."
+        "suspicious: fake before inconclusive before the rest, and among alike the higher score."
     )
 
 
@@ -133,6 +133,14 @@ def score(p_fake: float | None) -> str:
     if p_fake >= 0.9995:
         return ">0.999"
     return "<0.001" if p_fake < 0.0005 else f"{p_fake:.3f}"
+
+
+def dashes(cuts: Sequence[float]) -> str:
+    """What the dashed lines across a timeline are; empty where there are none."""
+    if not cuts:
+        return ""
+    noun = "line is the threshold" if len(cuts) == 1 else "lines are the thresholds"
+    return f"The level dashed {noun} {' and '.join(f'{cut:.3g}' for cut in cuts)}."
 
 
 def rule(card: ModelCard) -> str:

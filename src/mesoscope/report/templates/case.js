@@ -21,7 +21,7 @@
     p_fake: (one) => one.row.p_fake ?? -1,
     source: (one) => one.name,
     reason: (one) => one.why,
-    faces: (one) => one.row.faces,
+    faces: (one) => one.row.persons ?? one.row.faces,
     bytes: (one) => one.row.bytes ?? -1,
     sha256: (one) => one.row.sha256 ?? "",
   };
@@ -56,7 +56,7 @@
     const more = make("details"), list = make("dl");
     const facts = [["Verdict", words[one.row.standing]], ["Why", one.why], ["SHA-256", one.row.sha256],
       ["When it was judged", one.row.judged_sha256], ["Size", bytes(one.row.bytes)], ["Kind", one.row.kind],
-      ["Faces judged", one.row.faces], ["Model", one.row.model], ["Notes", (one.row.notes ?? []).join(" ")]];
+      ["Faces judged", one.row.faces], ["Persons", one.row.persons], ["Model", one.row.model], ["Notes", (one.row.notes ?? []).join(" ")]];
     for (const [term, fact] of facts) {
       if (fact !== undefined && fact !== null && fact !== "") list.append(make("dt", term), make("dd", String(fact)));
     }
@@ -71,7 +71,7 @@
     verdict.append(make("span", words[one.row.standing], `badge ${one.row.standing}`));
     hash.append(make("code", (one.row.sha256 ?? "–").slice(0, 12)));
     row.append(verdict, make("td", score(one.row.p_fake), "c-p_fake"), name(one),
-      make("td", one.why, "c-reason"), make("td", String(one.row.faces), "c-faces"),
+      make("td", one.why, "c-reason"), make("td", String(value.faces(one)), "c-faces"),
       make("td", bytes(one.row.bytes), "c-bytes"), hash);
     return row;
   }

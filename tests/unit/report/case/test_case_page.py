@@ -101,7 +101,7 @@ def test_the_page_says_what_it_must(page_of, verdict_of, unreadable, face_file):
     page = page_of([verdict_of(path, 0.93), unreadable("broken.jpg"), verdict_of("gone.jpg", 0.5)])
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     for words in (
-        "3 files: 1 fake, 1 cannot tell, 1 not readable.",
+        "3 files: 1 fake, 1 inconclusive, 1 not readable.",
         "7/2026",
         "Called fake: p_fake is 0.930, at or above the threshold 0.7.",
         "The file could not be read when this report was made",

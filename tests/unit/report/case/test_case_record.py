@@ -14,7 +14,7 @@ from mesoscope.report.case.facts import (
 from mesoscope.report.case.items import Item
 from mesoscope.report.case.record import head, opened, rows
 from mesoscope.report.case.tally import tally
-from mesoscope.types import DetectOptions, Thresholds
+from mesoscope.types import DetectOptions, FaceScore, Person, Thresholds
 
 DETAILS = CaseDetails("T </script><b>", "7", "A & B", "2026-01-02T03:04:05Z", "1")
 
@@ -106,3 +106,12 @@ def test_settings_leave_out_what_changes_no_answer():
     assert settings_of(DetectOptions(min_face_px=50), cut).sha256 != quick.sha256
     assert settings_of(DetectOptions(), Thresholds(0.3, 0.8)).sha256 != quick.sha256
     assert "fake_above" not in settings_of(DetectOptions(), None).values
+
+
+def test_a_clip_counts_its_persons(verdict_of):
+    faces = tuple(FaceScore((0, 0, 9, 9), 1.0, 0.9, time_s=t, person=t % 2) for t in range(6))
+    people = tuple(Person(n, "fake", 0.9, 3, 0.0, 5.0) for n in range(2))
+    clip = verdict_of("c.mp4", 0.9, kind="clip", faces=faces, persons=people)
+    one, other = json.loads(record([Item(clip, None), Item(verdict_of("a"), None)]))["items"]
+    assert (one["faces"], one["persons"]) == (6, 2)
+    assert "persons" not in other

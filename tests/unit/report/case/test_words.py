@@ -6,6 +6,7 @@ from mesoscope.report.case.tally import tally
 from mesoscope.report.case.texts import MEANINGS, REASONS, WORDS
 from mesoscope.report.case.words import (
     choice,
+    dashes,
     score,
     sentence,
     settings_rows,
@@ -27,7 +28,7 @@ def test_answers_in_sentences(verdict_of, unreadable):
     )
     assert sentence(verdict_of("a", 0.1), None) == "Called real: p_fake is 0.100."
     assert sentence(verdict_of("a", 0.5), CUT) == (
-        "Cannot tell: p_fake is 0.500, and the score lies between the model's two thresholds."
+        "Inconclusive: p_fake is 0.500, and the score lies between the model's two thresholds."
     )
     assert sentence(verdict_of("a", None, reason="no_face", faces=()), CUT) == (
         "No answer: no face was found."
@@ -91,3 +92,9 @@ def test_signatures_and_settings_in_words():
     assert "by another way" in signed("ab12")
     assert "ab12" in signed("ab12")
     assert settings_rows({"min_face_px": 40, "fpr": None}) == [("fpr", "–"), ("min face px", "40")]
+
+
+def test_dashed_lines_are_named():
+    assert dashes(()) == ""
+    assert dashes((0.5,)) == "The level dashed line is the threshold 0.5."
+    assert dashes((0.3, 0.7)) == "The level dashed lines are the thresholds 0.3 and 0.7."
