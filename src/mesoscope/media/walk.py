@@ -44,6 +44,13 @@ class Listed(NamedTuple):
         return os.fsdecode(self.raw)
 
 
+class _Folder(NamedTuple):
+    """A folder to walk into, and the identities of those on the way to it, its own the last."""
+
+    path: str
+    way: tuple[tuple[int, int], ...]
+
+
 def walk(
     paths: Iterable[str], *, skipped: Callable[[str], None] | None = None
 ) -> Iterator[str | Unreadable]:
@@ -81,14 +88,28 @@ def walk_files(
             yield Unreadable(path, _why(path, error))
             continue
         if stat.S_ISDIR(info.st_mode):
-            yield from _folder(path, [(info.st_dev, info.st_ino)], skipped)
+            yield from _below(_Folder(path, ((info.st_dev, info.st_ino),)), skipped)
         else:
             yield Listed(os.fsencode(path), info.st_size, info.st_mtime_ns)
 
 
-def _folder(
-    folder: str, way: list[tuple[int, int]], skipped: Callable[[str], None] | None
-) -> Iterator[Listed | Unreadable]:
+def _below(folder: _Folder, skipped: Callable[[str], None] | None) -> Iterator[Listed | Unreadable]:
+    # A stack of our own: folders may lie deeper in each other than Python lets functions.
+    open_ones = [_entries(folder, skipped)]
+    while open_ones:
+        found = next(open_ones[-1], None)
+        if found is None:
+            open_ones.pop()
+        elif isinstance(found, _Folder):
+            open_ones.append(_entries(found, skipped))
+        else:
+            yield found
+
+
+def _entries(
+    within: _Folder, skipped: Callable[[str], None] | None
+) -> Iterator[Listed | Unreadable | _Folder]:
+    folder, way = within
     # An archive has millions of files, so what is done a file stays in bytes and is little.
     try:
         with os.scandir(os.fsencode(folder)) as entries:
@@ -120,7 +141,7 @@ def _folder(
                 why = SourceError(f"{path}: a link loop, it leads back to a folder above it")
                 yield Unreadable(path, why, folder=True)
             else:
-                yield from _folder(path, [*way, identity], skipped)
+                yield _Folder(path, (*way, identity))
         elif skipped is not None:
             skipped(path)
 

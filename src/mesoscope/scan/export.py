@@ -53,9 +53,10 @@ def export(ledger: LedgerReader, path: Path) -> int:
         count = write(ledger.results(), part)
         part.replace(path)
     except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:  # an interrupt, or a ledger that is gone, leaves nothing behind either
         with contextlib.suppress(OSError):
             part.unlink()
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
     return count
 
 

@@ -32,7 +32,8 @@ COMMIT_S = 1.0  # or those of so long
 READERS = 4  # threads that read and hash ahead
 LOOKED_UP = 16  # hashes asked about at a time
 HELD = 256  # copies that wait for the verdict on their first
-RECENT = 256  # contents remembered besides: more than are judged between a look-up and its use
+RECENT = 256  # contents remembered besides, and twice a batch where that is more: more than are
+# judged between a look-up and its use
 WAIT_S = 0.5
 
 
@@ -66,6 +67,7 @@ class Job:
         self._held = 0
         self._dry = False
         self._copies: dict[bytes, list[Content]] = {}  # of what is in flight
+        self._remembered = max(RECENT, 2 * detector.options.batch_size)
         self._recent: OrderedDict[bytes, Known] = OrderedDict()
         self._finished: list[Outcome] = []
         self._committed_at = time.monotonic()
@@ -175,7 +177,7 @@ class Job:
         if content.sha256 is None:
             return
         self._recent[content.sha256] = known
-        if len(self._recent) > RECENT:
+        if len(self._recent) > self._remembered:
             self._recent.popitem(last=False)
         for copy in self._copies.pop(content.sha256):
             self._held -= 1

@@ -157,7 +157,7 @@ class Planner:
         changed = (row.size_bytes, row.mtime_ns) != (found.size_bytes, found.mtime_ns)
         if row.opened and not changed:
             return row.state == REMOVED
-        if not row.opened and row.state == FAILED:
+        if not row.opened and row.state == FAILED and not changed:
             return self._retry
         return self._ready is None or self._ready(found)
 
@@ -168,8 +168,9 @@ class Planner:
             if len(self._removed) >= BATCH:
                 self._flush()
 
-    def _skip(self, _path: str) -> None:
-        self.planned.skipped += 1
+    def _skip(self, path: str) -> None:
+        if self._leave_out is None or not os.fsencode(path).startswith(self._leave_out):
+            self.planned.skipped += 1
 
     def _flush(self) -> None:
         # Removed ones first: a path may be among both where the folder changed during the walk.

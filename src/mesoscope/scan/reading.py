@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -25,7 +26,8 @@ class Content(NamedTuple):
     Attributes:
         claim: Which.
         source: What the detector is given: the file's bytes, or its path.
-        size_bytes: As it was before it was read, so that a change in between shows later.
+        size_bytes: As it was before it was read, so that a change in between shows later; also of
+            a file that may not be opened, where it can be asked for.
         mtime_ns: Likewise.
         sha256: ``None`` where it could not be read; the detector will say why.
         gone: There is no such file any more.
@@ -46,7 +48,7 @@ def read(claim: Claim) -> Content:
         with open(path, "rb", opener=_open_without_waiting) as file:
             info = os.fstat(file.fileno())
             if not stat.S_ISREG(info.st_mode):
-                return Content(claim, path)
+                return Content(claim, path, info.st_size, info.st_mtime_ns)
             source: str | FileBytes = path
             first = file.read(ONE_READING_BYTES + 1)
             digest = hashlib.sha256(first)
@@ -59,6 +61,9 @@ def read(claim: Claim) -> Content:
     except (FileNotFoundError, NotADirectoryError):
         return Content(claim, path, gone=not os.path.islink(path))  # noqa: PTH114 - as bytes
     except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):  # what it was like, so that a change shows
+            info = os.stat(path)  # noqa: PTH116 - as bytes
+            return Content(claim, path, info.st_size, info.st_mtime_ns)
         return Content(claim, path)
 
 

@@ -119,3 +119,16 @@ def test_files_come_in_the_order_of_their_paths_bytes_with_size_and_time(tmp_pat
     assert len(paths) == 8
     times = {Path(f.path).name: (f.size_bytes, f.mtime_ns) for f in found}
     assert times["a.png"] == ((tmp_path / "a.png").stat().st_size, 1_234_567_891)
+
+
+def test_folders_deeper_in_each_other_than_functions_may_be(tmp_path):
+    folders = [f"{tmp_path}/{'d/' * depth}" for depth in range(1, 1201)]
+    for folder in folders:
+        os.mkdir(folder)  # noqa: PTH102
+    try:
+        picture(tmp_path / "ok.png").rename(f"{folders[-1]}x.png")
+        assert list(walk([str(tmp_path)])) == [f"{folders[-1]}x.png"]
+        os.unlink(f"{folders[-1]}x.png")  # noqa: PTH108
+    finally:
+        for folder in reversed(folders):  # what removes folders recurses, too
+            os.rmdir(folder)  # noqa: PTH106

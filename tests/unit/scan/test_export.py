@@ -2,6 +2,7 @@
 
 import csv
 import os
+from itertools import islice
 
 import pytest
 
@@ -82,6 +83,18 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
     with pytest.raises(OutputError, match="cannot be written"):
         export(Kept(), tmp_path / "x.csv/sub/y.csv")
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.csv", "x.parquet"])
+def test_an_interrupt_leaves_nothing_behind(tmp_path, name):
+    class Stopped(Kept):
+        def results(self):
+            yield from islice(super().results(), 1)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export(Stopped(), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_suffixes_and_a_missing_package_are_said_first(tmp_path, monkeypatch):

@@ -225,6 +225,19 @@ def test_small_files_are_read_once_and_large_ones_and_clips_by_path(tmp_path):
         assert (content.source, content.sha256, content.gone) == (str(tmp_path / odd), None, False)
 
 
+def test_of_a_file_that_may_not_be_opened_size_and_time_are_known(tmp_path, monkeypatch):
+    path = tmp_path / "secret.jpg"
+    path.write_bytes(b"12345")
+    os.utime(path, ns=(10**18, 10**18))
+
+    def deny(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", deny)
+    content = read(Claim(os.fsencode(path), None))
+    assert content[1:] == (str(path), 5, 10**18, None, False)
+
+
 def test_a_verdict_under_another_name():
     error = {"code": "source.unreadable", "message": "/a/x.jpg: damaged: /a/x.jpg"}
     verdict = renamed(Verdict("/a/x.jpg", "image", None, None, "m@1", error=error), "/b/y.jpg")

@@ -136,9 +136,21 @@ def test_what_could_not_be_opened_is_tried_again_where_asked(ledger, root):
     touch(root / "a.png")
     planned(ledger, root)
     (claim,) = ledger.claim("me", 1)
-    ledger.finish("me", [Outcome(claim.path, "failed")])
+    ledger.finish("me", [Outcome(claim.path, "failed", 1, 10**18)])
     assert planned(ledger, root, retry=False) == (0, 0, 0, 0)
     assert planned(ledger, root) == (0, 1, 0, 0)
+
+
+def test_what_could_not_be_opened_is_tried_again_once_it_has_changed(ledger, root):
+    touch(root / "a.png")
+    (root / "b.png").symlink_to(root / "later")
+    assert planned(ledger, root, retry=False) == (1, 0, 0, 1)
+    (claim,) = ledger.claim("me", 1)
+    ledger.finish("me", [Outcome(claim.path, "failed", 1, 10**18)])
+    touch(root / "a.png", "whole")
+    touch(root / "later")
+    assert planned(ledger, root, retry=False) == (0, 2, 0, 0)
+    assert scan(ledger) == {str(root / "a.png"), str(root / "b.png")}
 
 
 def test_the_jobs_own_folder_and_unready_files_are_left(ledger, root):
@@ -147,7 +159,11 @@ def test_the_jobs_own_folder_and_unready_files_are_left(ledger, root):
     touch(root / "b.png")
     ready = {str(root / "jobs/a.png")}
     options = {"leave_out": str(root / "job"), "ready": lambda found: found.path in ready}
+    touch(root / "job/workers/me.lock")
+    touch(root / "notes.txt")
     assert planned(ledger, root, **options) == (1, 0, 0, 0)
+    left = Planner(ledger, lambda _: None, **options).compare([str(root)])
+    assert left.skipped == 1  # the notes; the job's own files are no files of the archive
     ready.add(str(root / "b.png"))
     assert planned(ledger, root, **options) == (1, 0, 0, 0)
     assert scan(ledger) == ready
