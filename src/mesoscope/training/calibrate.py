@@ -63,7 +63,9 @@ def platt(
     """
     x, fake, w = _checked(logits, labels, weights, "logits")
     centre = float(np.average(x, weights=w))
-    spread = float(np.sqrt(np.average((x - centre) ** 2, weights=w))) or 1.0
+    spread = float(np.sqrt(np.average((x - centre) ** 2, weights=w)))
+    if spread <= 1e-9 * max(abs(centre), 1.0):  # one logit for all, but for rounding
+        spread = 1.0
     z = (x - centre) / spread  # both unknowns of one size: Newton's system is well conditioned
     target = _smoothed(fake, w)
     slope, offset = _newton(z, target, w, free=(True, True))

@@ -6,6 +6,7 @@ one ranking over all layers; the gradual schedule of Zhu & Gupta, *To prune, or 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     Masks = dict[str, Tensor]  # by the name of a weight, True where it stays
 
 RAMP = 0.5  # share of the fine-tuning in which a gradual schedule reaches its sparsity
+LEAST_KEPT = 0.5  # of the share that layers keep on average: the dense layer's weights are small
 RANKINGS = 100  # on that way; ranking 300,000 weights takes a few hundredths of a second
 
 
@@ -33,6 +35,12 @@ def prunable(net: nn.Module) -> dict[str, Tensor]:
 def smallest(weights: Mapping[str, Tensor], held: Mapping[str, Tensor], zeros: int) -> Masks:
     """Masks that leave all but the smallest magnitudes, ranked over all layers together.
 
+    Each layer keeps at least half the share that it would keep if all lost alike. Without that, one
+    whose weights are small, as those behind a mean over places are, is emptied long before the
+    others, and an empty layer lets nothing through (Tanaka et al., *Pruning neural networks without
+    any data by iteratively conserving synaptic flow*, NeurIPS 2020, section 3, call it the collapse
+    of a layer).
+
     Args:
         weights: By name.
         held: Masks of the same names and shapes; what they have taken out stays out.
@@ -42,15 +50,22 @@ def smallest(weights: Mapping[str, Tensor], held: Mapping[str, Tensor], zeros: i
     Returns:
         ``True`` where a weight stays, by name.
     """
-    ranks = torch.cat(
-        [torch.where(held[name], w.detach().abs(), -1.0).flatten() for name, w in weights.items()]
-    )
+    kept = LEAST_KEPT * (1 - zeros / sum(w.numel() for w in weights.values()))
+    ranks = torch.cat([_ranks(w, held[name], kept) for name, w in weights.items()])
     stays = torch.ones(len(ranks), dtype=torch.bool, device=ranks.device)
     stays[torch.sort(ranks, stable=True).indices[:zeros]] = False
     parts = torch.split(stays, [w.numel() for w in weights.values()])
     return {
         name: part.reshape(w.shape) for (name, w), part in zip(weights.items(), parts, strict=True)
     }
+
+
+def _ranks(weight: Tensor, held: Tensor, kept: float) -> Tensor:
+    """Magnitudes of one layer, ``(n,)``: −1 where it is out, infinite for those that must stay."""
+    ranks = torch.where(held, weight.detach().abs(), -1.0).flatten()
+    stays = ranks.topk(min(math.ceil(kept * len(ranks)), int(held.sum()))).indices
+    ranks[stays] = math.inf
+    return ranks
 
 
 def cubic(first: float, last: float, through: float) -> float:

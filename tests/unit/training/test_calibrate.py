@@ -86,7 +86,9 @@ def test_separable_classes_give_a_finite_fit():
     assert p[:50].mean() == pytest.approx(1 / 52, abs=5e-3)  # Platt's target for a real one
 
 
-@pytest.mark.parametrize("logits", [np.r_[np.ones(50), -np.ones(50)], np.zeros(100)])
+@pytest.mark.parametrize(
+    "logits", [np.r_[np.ones(50), -np.ones(50)], np.zeros(100), np.full(100, -0.03)]
+)
 def test_logit_that_ranks_backwards_or_not_at_all_says_cannot_tell(logits):
     labels = np.repeat([0, 1], 50)
     found = platt(logits, labels)

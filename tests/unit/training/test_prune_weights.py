@@ -52,6 +52,15 @@ def test_layers_are_ranked_together_by_magnitude():
     assert masks["b"].tolist() == [False, True, True]
 
 
+@pytest.mark.parametrize(("zeros", "left"), [(20, 4), (60, 2), (90, 1)])
+def test_no_layer_is_emptied_though_all_its_weights_are_small(zeros, left):
+    weights = {"a": torch.linspace(1, 2, 90), "small": torch.linspace(0.01, 0.02, 10)}
+    held = {name: torch.ones_like(w, dtype=torch.bool) for name, w in weights.items()}
+    masks = smallest(weights, held, zeros)
+    assert sum(int((~m).sum()) for m in masks.values()) == zeros
+    assert masks["small"].tolist() == [False] * (10 - left) + [True] * left  # the largest stay
+
+
 def test_what_is_out_stays_out_though_others_became_smaller():
     weights = {"a": torch.tensor([9.0, 0.1, 0.2, 0.3])}
     held = {"a": torch.tensor([False, True, True, True])}
