@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -150,7 +151,7 @@ def _runs(
     run = [faces[0]]
     for before, face in itertools.pairwise(faces):
         start, end = before.time_s or 0.0, face.time_s or 0.0
-        between = any(start < time < end for time in times)
+        between = bisect.bisect_left(times, end) > bisect.bisect_right(times, start)
         if between or (step_s > 0 and end - start > _GAP * step_s):
             yield run
             run = []

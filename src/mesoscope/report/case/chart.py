@@ -92,22 +92,10 @@ def timeline(verdict: Verdict) -> Timeline | None:
     if verdict.kind != "clip" or not timed:
         return None
     end = max(verdict.duration_s or 0.0, max(time for _, time in timed)) or 1.0
-    people = sorted({face.person for face, _ in timed})
     times = sorted({time for _, time in timed})
     steps = sorted(b - a for a, b in itertools.pairwise(times))
     gap = _GAP * steps[len(steps) // 2] / end if steps else 1.0
-    return Timeline(
-        tuple(
-            Line(
-                person,
-                tuple(
-                    Dot(time / end, face.p_fake)
-                    for face, time in sorted(timed, key=lambda one: one[1])
-                    if face.person == person
-                ),
-                gap,
-            )
-            for person in people
-        ),
-        end,
-    )
+    dots: dict[int, list[Dot]] = {}
+    for face, time in sorted(timed, key=lambda one: one[1]):
+        dots.setdefault(face.person, []).append(Dot(time / end, face.p_fake))
+    return Timeline(tuple(Line(who, tuple(dots[who]), gap) for who in sorted(dots)), end)
