@@ -90,9 +90,9 @@ def test_every_file_has_its_line_and_the_scan_goes_on(folder, tmp_path):
             assert row["label"] is None
             assert row["p_fake"] is None
             assert "\n" not in row["error"]["message"]
-    assert "9 pictures" in done.stderr
+    assert "9 files" in done.stderr
     assert "6 could not be read" in done.stderr
-    assert "1 other files skipped" in done.stderr
+    assert "1 other file skipped" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -102,7 +102,7 @@ def test_lines_go_to_a_pipe_and_a_table_where_asked(folder):
     assert lines(piped.stdout)[0]["source"] == str(folder / "a.jpg")
     table = run(folder / "a.jpg", folder / "cut.jpg", "--table").stdout.splitlines()
     assert table[0].split() == ["label", "p_fake", "source"]
-    assert table[1].removesuffix("  (unfamiliar)").endswith("a.jpg")
+    assert table[1].removesuffix("  (face_not_seen)").endswith("a.jpg")
     assert "truncated" in table[2]
 
 
@@ -122,8 +122,9 @@ def test_two_runs_agree_whatever_the_threads(folder):
 def test_exit_codes(folder):
     good = folder / "a.jpg"
     assert run(good).returncode == 0
-    assert run(good, "--no-guard", "--threshold", 0, "--fail-on", "fake").returncode == 10
-    assert run(good, "--no-guard", "--threshold", 1, "--fail-on", "fake").returncode == 0
+    alarm = ("--faces", "whole", "--no-guard", "--fail-on", "fake", "--threshold")
+    assert run(good, *alarm, 0).returncode == 10
+    assert run(good, *alarm, 1).returncode == 0
     assert run(good, "--threshold", 2).returncode == 2
     assert run().returncode == 2
     assert run(good, "--model", "none").returncode == 3
@@ -224,7 +225,7 @@ def test_an_interrupt_ends_with_whole_lines_and_a_summary(folder, tmp_path):
     assert scan.returncode == 130
     rows = lines(out.read_text())
     assert 10 < len(rows) < 20_000
-    counted = int(stderr.split(" pictures")[0].split()[-1])
+    counted = int(stderr.split(" files")[0].split()[-1])
     assert len(rows) - counted in (0, 1)  # the signal may fall between a line and its count
     assert "Traceback" not in stderr
 

@@ -108,7 +108,7 @@ def scan_job(
         click.echo(_closing(folder, counts, screen.judged, took_s), err=True)
         if whole:
             if planned.skipped:
-                click.echo(f"{planned.skipped} other files skipped", err=True)
+                click.echo(skipped_text(planned.skipped), err=True)
             click.echo(f"write the verdicts: {export_line(folder)}", err=True)
         else:
             click.echo(f"{counts.left} left; go on with: {resume_line(kept)}", err=True)
@@ -159,6 +159,11 @@ def _closing(folder: Path, counts: Counts, judged: int, took_s: float) -> str:
     rate = judged / took_s if took_s else 0.0
     parts.append(f"{judged} of them now, in {took_s:.1f} s ({rate:.0f}/s)")
     return "; ".join(parts)
+
+
+def skipped_text(count: int) -> str:
+    """How many files were neither pictures nor clips: ``1 other file skipped``."""
+    return f"{count} other {'file' if count == 1 else 'files'} skipped"
 
 
 def export_line(folder: Path) -> str:

@@ -11,14 +11,20 @@ HEADER = f"{'label':<13}{'p_fake':>6}  source"
 
 
 def row(verdict: Verdict) -> str:
-    """Label, score, source, and why there is no clear label; of a clip the persons, too."""
+    """Label, score, source, and why there is no clear label; of a clip the persons, too.
+
+    Names are shown with control characters written out: a file's name must not steer the terminal.
+    """
+    from mesoscope.draw.text import printable  # with OpenCV, which whatever judged has loaded
+
     score = "     –" if verdict.p_fake is None else f"{verdict.p_fake:6.3f}"
     label = verdict.label or "–"
     if verdict.error is not None:
-        return f"{label:<13}{score}  {verdict.error['message']}"
+        return f"{label:<13}{score}  {printable(verdict.error['message'])}"
     told = verdict.reason in (None, "between_thresholds")  # the label says as much
     why = "" if told else f"  ({verdict.reason})"
-    return "\n".join([f"{label:<13}{score}  {verdict.source}{why}", *map(_person, verdict.persons)])
+    first = f"{label:<13}{score}  {printable(verdict.source)}{why}"
+    return "\n".join([first, *map(_person, verdict.persons)])
 
 
 def _person(person: Person) -> str:

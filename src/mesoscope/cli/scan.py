@@ -12,7 +12,7 @@ import click
 
 from mesoscope.cli import options, report_file
 from mesoscope.cli.bars import bar
-from mesoscope.cli.job import job_folder, scan_job
+from mesoscope.cli.job import job_folder, scan_job, skipped_text
 from mesoscope.cli.job import ledger as ledger_option
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.cli.rows import HEADER, row
@@ -210,13 +210,13 @@ def _closing(summary: Summary, out: Path | None) -> str:
     names = ("fake", "real", "inconclusive", "none")
     counts = ", ".join(f"{summary.labels[name]} {name}" for name in names if summary.labels[name])
     rate = summary.total / summary.elapsed_s if summary.elapsed_s else 0.0
-    took = f"{summary.elapsed_s:.1f} s ({rate:.3g}/s)"
+    took = f"{summary.elapsed_s:.1f} s ({rate:,.{0 if rate >= 10 else 1}f}/s)"
     noun = "file" if summary.total == 1 else "files"
     parts = [f"{summary.total} {noun} in {took}: {counts or 'none'}"]
     if summary.failed:
         parts.append(f"{summary.failed} could not be read")
     if summary.skipped:
-        parts.append(f"{summary.skipped} other files skipped")
+        parts.append(skipped_text(summary.skipped))
     if out:
         parts.append(f"written to {out}")
     return "; ".join(parts)
