@@ -16,7 +16,7 @@ from mesoscope.report.case.contents import collect
 from mesoscope.report.case.facts import CaseDetails, model_facts
 from mesoscope.report.case.items import Spool
 from mesoscope.report.case.page import write_page
-from mesoscope.types import FaceScore, Thresholds, Verdict
+from mesoscope.types import FaceScore, Person, Thresholds, Verdict
 
 NASTY = '"><img src=x onerror="document.title=1"><script>document.title=1</script>'
 COUNT = 10_000
@@ -93,14 +93,34 @@ def seen(chromium, tmp_path_factory):
     digest = base64.b64encode(hashlib.sha256(PROBE.encode()).digest()).decode()
     text = text.replace("script-src '", f"script-src 'sha256-{digest}' '", 1)
     path.write_text(text.replace("</body>", f"<script>{PROBE}</script></body>"), "utf-8")
+    return json.loads(html.unescape(dumped(chromium, path, r'<pre id="probe">(.*?)</pre>')))
+
+
+def dumped(chromium, path, pattern):
+    """What a pattern finds in a page once its script has run."""
     done = subprocess.run(
         [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000",
          f"--user-data-dir={path.parent / 'profile'}", "--dump-dom", path.as_uri()],
         capture_output=True, timeout=240,
     )  # fmt: skip
-    shown = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout.decode(), re.DOTALL)
+    shown = re.search(pattern, done.stdout.decode(), re.DOTALL)
     assert shown, done.stderr.decode()[-2000:]
-    return json.loads(html.unescape(shown[1]))
+    return shown[1]
+
+
+def test_one_clip_is_one_file_with_its_persons(chromium, tmp_path):
+    faces = tuple(FaceScore((0, 0, 9, 9), 1.0, 0.5, time_s=t, person=t % 2) for t in range(8))
+    people = tuple(Person(n, "inconclusive", 0.5, 4, 0.0, 7.0) for n in range(2))
+    with Spool() as items:
+        items.write(
+            Verdict("a.mp4", "clip", "inconclusive", 0.5, "m@00000000", faces=faces, persons=people)
+        )
+        contents = collect(items, CaseDetails.now("One", version="0"), models=model_facts)
+        write_page(contents, tmp_path / "r.html")
+    pattern = r'<caption[^>]*id="count">(.*?)</tbody>'
+    table = dumped(chromium, tmp_path / "r.html", pattern)
+    assert table.startswith("1 file</caption>")
+    assert '<td class="c-faces">2</td>' in table
 
 
 def test_the_most_suspicious_stand_first(seen):
