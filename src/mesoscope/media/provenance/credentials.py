@@ -82,7 +82,8 @@ def credentials(
         _check_anchors(trust_anchors)
     try:
         context = c2pa.Context.from_dict(_settings(trust_anchors))
-        with c2pa.Reader(_FORMATS.get(kind), file, context=context) as reader:
+        form = "video/avi" if (kind, place) == ("video", "RIFF C2PA") else _FORMATS.get(kind)
+        with c2pa.Reader(form, file, context=context) as reader:
             store = json.loads(reader.json())
         return _store(store, checked=trust_anchors is not None)
     except (c2pa.C2paError, ValueError, TypeError, KeyError, AttributeError) as error:

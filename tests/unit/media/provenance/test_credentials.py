@@ -173,11 +173,12 @@ def test_nobody_is_asked_over_the_network(made, told, signer, embed):
     assert bool([f for f in findings if f.field == "validation state"]) == embed
 
 
-def test_a_clip(tmp_path, told, signer):
+@pytest.mark.parametrize(("name", "mime"), [("clip.mp4", "video/mp4"), ("clip.avi", "video/avi")])
+def test_a_clip(tmp_path, told, signer, name, mime):
     import av
     import numpy as np
 
-    path = tmp_path / "clip.mp4"
+    path = tmp_path / name
     with av.open(str(path), "w") as clip:
         stream = clip.add_stream("mpeg4", rate=25)
         stream.width = stream.height = 64
@@ -185,9 +186,9 @@ def test_a_clip(tmp_path, told, signer):
             pixels = np.full((64, 64, 3), grey, np.uint8)
             clip.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         clip.mux(stream.encode())
-    data = signer.sign(path.read_bytes(), "video/mp4")
+    data = signer.sign(path.read_bytes(), mime)
     path.write_bytes(data)
     assert state(told(path, trust_anchors=signer.anchors)).value == "Trusted"
     changed = bytearray(data)
-    changed[changed.rfind(b"mdat") + 30] ^= 0xFF
+    changed[changed.rfind(b"mdat" if name.endswith("mp4") else b"movi") + 30] ^= 0xFF
     assert state(told(bytes(changed))).value == "Invalid; the file was changed after it was signed"
