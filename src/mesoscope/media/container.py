@@ -137,9 +137,11 @@ class Container:
         self._keys = np.array(keys, bool)
         self._ends = np.cumsum(sizes)
         places = np.flatnonzero(kept)
-        self._order = places[np.argsort(self._stamps[places], kind="stable")]  # shown → file
+        # Shown → file. Of several at one moment, which bad clocks give, the first stands for all:
+        # a moment is what pictures are known by once they are decoded.
+        self._order = places[np.unique(self._stamps[places], return_index=True)[1]]
         self.times_s: Times = (self._stamps[self._order] - self._stamps[self._order[0]]) * unit
-        step = float(np.median(np.diff(self.times_s))) if len(places) > 1 else 0.0
+        step = float(np.median(np.diff(self.times_s))) if len(self._order) > 1 else 0.0
         self.length_s = float(self.times_s[-1]) + (last_s or step)
         declared, whole = self._stream.duration, self._container.duration
         self.declared_s = (

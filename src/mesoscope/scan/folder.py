@@ -143,7 +143,13 @@ def _check_same(name: str, facts: Mapping[str, Json], detector: Detector) -> Non
     now = settings(detector.options)
     for option in now:
         if before[option] != now[option]:
+            how = "give the same options"
+            if option == "finder_model" and before[option] is None:  # `auto` takes one that is kept
+                how = (
+                    "leave --finder-model out, take a kept model away with: mesoscope models "
+                    "remove yunet"
+                )
             raise JobError(
                 f"{name}: begun with {option} = {before[option]}, and this scan has "
-                f"{now[option]}: give the same options, or name another folder"
+                f"{now[option]}: {how}, or name another folder"
             )

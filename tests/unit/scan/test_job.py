@@ -195,6 +195,9 @@ def test_a_job_keeps_to_its_model_and_options(tmp_path, root):
     other.model_id = "other@1"
     with pytest.raises(JobError, match="begun with the model counting@00000000"):
         scan(tmp_path / "job", root, other)
+    kept = Counting(DetectOptions(finder_model="/kept/yunet.onnx"))
+    with pytest.raises(JobError, match=r"finder_model = None.*mesoscope models remove yunet"):
+        scan(tmp_path / "job", root, kept)
     assert not {"jobs", "batch_size", "heat"} & settings(DetectOptions()).keys()
 
 
