@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -141,7 +142,7 @@ def read_on(file: BinaryIO, name: str, max_pixels: int) -> bytes:
         SourceTooLarge: More bytes than ``max_pixels`` can have: a file of terabytes may begin as a
             picture does.
     """
-    most = _BYTES_A_PIXEL * max_pixels + _BYTES_BESIDE
+    most = min(_BYTES_A_PIXEL * max_pixels + _BYTES_BESIDE, sys.maxsize)  # no limit is a limit, too
     size = os.fstat(file.fileno()).st_size
     if size > most:
         raise SourceTooLarge(
