@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import sys
 import threading
 import warnings
 from pathlib import Path
@@ -142,14 +141,14 @@ def read_on(file: BinaryIO, name: str, max_pixels: int) -> bytes:
         SourceTooLarge: More bytes than ``max_pixels`` can have: a file of terabytes may begin as a
             picture does.
     """
-    most = min(_BYTES_A_PIXEL * max_pixels + _BYTES_BESIDE, sys.maxsize)  # no limit is a limit, too
+    most = _BYTES_A_PIXEL * max_pixels + _BYTES_BESIDE
     size = os.fstat(file.fileno()).st_size
     if size > most:
         raise SourceTooLarge(
             f"{name}: {size / 1e6:,.0f} megabytes are more than a picture of "
             f"{max_pixels / 1e6:.0f} megapixels can have: {_RAISE_LIMIT}"
         )
-    return file.read(most)
+    return file.read(size)  # not `most`: Python would make room for so much
 
 
 @contextlib.contextmanager
