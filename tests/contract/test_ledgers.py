@@ -33,7 +33,7 @@ def server(tmp_path_factory):
     pytest.importorskip("psycopg", reason="psycopg is not installed: the extra postgres")
     if shutil.which("initdb") is None or shutil.which("postgres") is None:
         pytest.skip("PostgreSQL's initdb and postgres are not in PATH: no server to test with")
-    folder, port = tmp_path_factory.mktemp("postgres"), free_port()
+    folder = tmp_path_factory.mktemp("postgres")
     user = {}
     if os.geteuid() == 0:  # the server refuses to run as root
         try:
@@ -50,29 +50,39 @@ def server(tmp_path_factory):
     )  # fmt: skip
     if made.returncode:
         pytest.skip(f"initdb cannot make a database here: {made.stderr.decode()[-200:]}")
-    options = ("-h", "127.0.0.1", "-p", str(port), "-k", "", "-F")
-    running = subprocess.Popen(
-        ["postgres", "-D", folder / "data", *options], **{**quiet, "stderr": subprocess.DEVNULL}
-    )
-    url = f"postgresql+psycopg://tester@127.0.0.1:{port}/postgres"
+    for _ in range(5):  # another program may take the port before the server does
+        port = free_port()
+        options = ("-h", "127.0.0.1", "-p", str(port), "-k", "", "-F")
+        running = subprocess.Popen(
+            ["postgres", "-D", folder / "data", *options], **{**quiet, "stderr": subprocess.DEVNULL}
+        )
+        url = f"postgresql+psycopg://tester@127.0.0.1:{port}/postgres"
+        if has_begun(url, running):
+            break
+    else:
+        pytest.fail("no server began to answer, at five ports")
     try:
-        wait_for_server(url, running)
         yield url
     finally:
         running.terminate()
         running.wait(60)
 
 
-def wait_for_server(url, running):
-    engine = open_engine(url)
-    for _ in range(600):
-        assert running.poll() is None, "the server has ended"
-        try:
-            with tables.told("server"), engine.connect():
-                break
-        except OutputError:
-            threading.Event().wait(0.1)
-    engine.dispose()
+def has_begun(url, running):
+    """Wait until the server answers; ``False`` where it ends or stays silent for a minute."""
+    with contextlib.closing(Ledger(open_engine(url))) as asked:
+        for _ in range(600):
+            if running.poll() is not None:
+                return False
+            try:
+                asked.now()
+            except OutputError:
+                threading.Event().wait(0.1)
+            else:
+                return True
+    running.terminate()
+    running.wait(60)
+    return False
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
