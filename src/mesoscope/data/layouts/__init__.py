@@ -1,0 +1,1 @@
+"""Readers of public sets, one file each: how they lie on disk, what they should hold."""
