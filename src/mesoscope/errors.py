@@ -6,7 +6,8 @@
     ├── SourceError                source.unreadable    the bytes are not a whole picture
     │   ├── SourceMissing          source.missing       nothing lies at that path
     │   ├── SourceUnsupported      source.unsupported   a kind of file that is not read
-    │   └── SourceTooLarge         source.too_large     more pixels than the limit allows
+    │   ├── SourceTooLarge         source.too_large     more pixels than the limit allows
+    │   └── SourceUnsuitable       source.unsuitable    a picture that no forgery can be made from
     ├── ModelError                 model.invalid        not a model file, or a damaged one
     │   ├── ModelMissing           model.missing        no model of that name, no file at that path
     │   └── ModelMismatch          model.mismatch       it does not do what its card says
@@ -42,6 +43,7 @@ __all__ = [
     "SourceError",
     "SourceMissing",
     "SourceTooLarge",
+    "SourceUnsuitable",
     "SourceUnsupported",
     "WeightsError",
 ]
@@ -75,6 +77,12 @@ class SourceTooLarge(SourceError):  # noqa: N818
     """The picture holds more pixels than the limit; nothing was decoded."""
 
     code = "source.too_large"
+
+
+class SourceUnsuitable(SourceError):  # noqa: N818
+    """The picture was read, but no forgery can be made from it: too small, or no face found."""
+
+    code = "source.unsuitable"
 
 
 class ModelError(MesoscopeError):

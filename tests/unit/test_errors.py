@@ -50,6 +50,7 @@ def test_codes_that_others_match_on_do_not_change():
         "SourceMissing": "source.missing",
         "SourceUnsupported": "source.unsupported",
         "SourceTooLarge": "source.too_large",
+        "SourceUnsuitable": "source.unsuitable",
         "ModelError": "model.invalid",
         "ModelMissing": "model.missing",
         "ModelMismatch": "model.mismatch",

@@ -1,0 +1,98 @@
+"""How a forged picture and its twin are saved: the same way, drawn once for both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from mesoscope.errors import OptionError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mesoscope.types import Json, Pixels
+
+FORMATS = ("png", "jpg")
+_SAMPLINGS = {  # of chroma: as most cameras and sites save, and in full
+    "4:2:0": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
+    "4:4:4": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+}
+_FULL_CHROMA = 0.2  # of the pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """How one pair is saved.
+
+    Attributes:
+        format: ``png`` or ``jpg``.
+        quality: Of JPEG, 1 to 100; 0 for PNG.
+        sampling: Of JPEG's chroma, ``4:2:0`` or ``4:4:4``; empty for PNG.
+    """
+
+    format: str
+    quality: int = 0
+    sampling: str = ""
+
+    def encode(self, pixels: Pixels) -> bytes:
+        """A file's bytes, without any metadata."""
+        flags = [cv2.IMWRITE_PNG_COMPRESSION, 3]
+        if self.format == "jpg":
+            flags = [
+                cv2.IMWRITE_JPEG_QUALITY, self.quality,
+                cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SAMPLINGS[self.sampling],
+            ]  # fmt: skip
+        return _encoded(f".{self.format}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), flags)
+
+    def numbers(self) -> dict[str, Json]:
+        """For the record of the pair."""
+        if self.format == "png":
+            return {"format": self.format}
+        return {"format": self.format, "quality": self.quality, "sampling": self.sampling}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How the pairs of a folder are saved.
+
+    Attributes:
+        format: ``png``, which loses nothing, or ``jpg``.
+        quality: The lowest and the highest JPEG quality; each pair draws its own.
+
+    Raises:
+        OptionError: Another format, or qualities outside 1 to 100 or turned round.
+    """
+
+    format: str = "jpg"
+    quality: tuple[int, int] = (60, 95)
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise OptionError(f"format must be one of {', '.join(FORMATS)}, got {self.format!r}")
+        low, high = self.quality
+        if not 1 <= low <= high <= 100:
+            raise OptionError(f"quality must be LOW-HIGH within 1 to 100, got {low}-{high}")
+
+    def draw(self, rng: np.random.Generator) -> Saving:
+        """How the next pair is saved."""
+        if self.format == "png":
+            return Saving("png")
+        quality = int(rng.integers(self.quality[0], self.quality[1] + 1))
+        sampling = "4:4:4" if rng.random() < _FULL_CHROMA else "4:2:0"
+        return Saving("jpg", quality, sampling)
+
+
+def encode_mask(mask: NDArray[np.float32]) -> bytes:
+    """A grey PNG of 8 bits: 0 = untouched, 255 = all forged."""
+    levels = np.asarray(np.rint(np.clip(mask, 0, 1) * 255), np.uint8)
+    return _encoded(".png", levels, [cv2.IMWRITE_PNG_COMPRESSION, 6])
+
+
+def _encoded(suffix: str, pixels: cv2.typing.MatLike, flags: list[int]) -> bytes:
+    done, data = cv2.imencode(suffix, pixels, flags)
+    if not done:
+        raise OptionError(f"a picture of {pixels.shape} cannot be saved as {suffix}")
+    return data.tobytes()

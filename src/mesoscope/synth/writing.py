@@ -1,0 +1,125 @@
+"""Many forgeries, in parallel, of the reals of a folder or data set, into a folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mesoscope.ahead import ahead, cores
+from mesoscope.errors import SourceError
+from mesoscope.media.image import decode, read_bytes
+from mesoscope.synth.folder import Parent, rng_for
+from mesoscope.synth.reals import Real, RealFace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+
+    from mesoscope.synth.folder import ForgeryFolder
+    from mesoscope.synth.forgery import Forgery, Landmarks
+    from mesoscope.synth.framing import Framing
+    from mesoscope.types import Json
+
+    Maker = Callable[[RealFace, np.random.Generator], Forgery]
+
+
+@dataclass(slots=True)
+class Summary:
+    """What came of a run.
+
+    Attributes:
+        made: Forgeries that are new.
+        there: Forgeries that an earlier run had made.
+        left_out: Reals without a forgery, each with the reason.
+    """
+
+    made: int = 0
+    there: int = 0
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def reasons(self) -> list[tuple[str, int]]:
+        """How often each reason was given, the most frequent first."""
+        said = (reason.rpartition(": ")[2] for reason in self.left_out.values())
+        return Counter(said).most_common()
+
+
+def write_forgeries(
+    folder: ForgeryFolder,
+    reals: Sequence[Real],
+    make: Maker,
+    *,
+    framing: Framing,
+    landmarks: Mapping[str, Landmarks] | None = None,
+    per_picture: int = 1,
+    jobs: int = 0,
+    watch: Callable[[Forgery | None], None] | None = None,
+) -> Summary:
+    """Make forgeries of reals and write them with their twins.
+
+    A real that cannot be read or forged costs no other one anything: it is counted and named.
+
+    Args:
+        folder: Where they go; what is there already is not made again.
+        reals: What they are made from.
+        make: Makes one. Called by several threads at once; it raises a :class:`SourceError` where
+            a picture does not do.
+        framing: What is cut out of each picture before it is forged.
+        landmarks: Of each real by its name, in pixels of the whole picture; reals without are left
+            out. ``None`` where the maker needs none.
+        per_picture: Forgeries of each real, each with its own random numbers.
+        jobs: Threads; 0 = one a core.
+        watch: Called after each try of this run, with the forgery or ``None``.
+
+    Raises:
+        OutputError: The folder cannot be written; what was written before is whole.
+    """
+    summary = Summary()
+
+    def work(task: tuple[Real, str]) -> tuple[Forgery, dict[str, Json]] | str:
+        real, key = task
+        try:
+            face, digest = read_face(real, framing, landmarks)
+            forgery = make(face, rng_for(folder.seed, key))
+        except SourceError as error:
+            return str(error)
+        parent = Parent(key, real.group, real.split, real.source, str(real.path), digest)
+        return forgery, folder.save(forgery, parent)
+
+    every = [(real, key_of(real, number)) for real in reals for number in range(per_picture)]
+    tasks = [(real, key) for real, key in every if not folder.has(key)]
+    summary.there = len(every) - len(tasks)
+    results = ahead(work, tasks, threads=jobs or cores(), depth=16)
+    for (real, _), done in zip(tasks, results, strict=True):
+        if isinstance(done, str):
+            summary.left_out[real.name] = done
+        else:
+            folder.add(done[1])
+            summary.made += 1
+        if watch is not None:
+            watch(None if isinstance(done, str) else done[0])
+    return summary
+
+
+def key_of(real: Real, number: int) -> str:
+    """The key of a real's forgery of this number."""
+    return f"{real.name}#{number}"
+
+
+def read_face(
+    real: Real, framing: Framing, landmarks: Mapping[str, Landmarks] | None
+) -> tuple[RealFace, str]:
+    """Read and frame a real, and hash its file.
+
+    Raises:
+        SourceError: It cannot be read, has no landmarks, or is too small.
+    """
+    data = read_bytes(real.path)
+    pixels = decode(data, str(real.path))
+    digest = hashlib.sha256(data).hexdigest()
+    if landmarks is None:
+        return RealFace(framing.plain(pixels, str(real.path)), None, real), digest
+    pixels, points = framing.face(pixels, landmarks.get(real.name), str(real.path))
+    return RealFace(pixels, points, real), digest
