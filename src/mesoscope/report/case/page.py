@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,13 +13,12 @@ import jinja2
 from markupsafe import Markup
 
 from mesoscope.draw import clock
-from mesoscope.errors import OutputError
 from mesoscope.report.case import texts, words
 from mesoscope.report.case.chart import distribution
 from mesoscope.report.case.keys import fingerprint, public_bytes
 from mesoscope.report.case.names import shown, size
 from mesoscope.report.case.record import head, rows
-from mesoscope.report.case.seal import blank_seal, seal
+from mesoscope.report.case.seal import blank_seal, sealed
 from mesoscope.report.case.tally import BINS, LABELS, standing
 
 if TYPE_CHECKING:
@@ -129,9 +127,6 @@ class Shown:
 def write_page(contents: Contents, path: Path, *, key: Ed25519PrivateKey | None = None) -> str:
     """Write the report as HTML.
 
-    It is written beside its place and moved there whole, so a report that stood there before stays
-    until the new one is done.
-
     Args:
         contents: What to show.
         path: The file to write; it is replaced.
@@ -143,19 +138,14 @@ def write_page(contents: Contents, path: Path, *, key: Ed25519PrivateKey | None 
     Raises:
         OutputError: It cannot be written.
     """
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.writing")
-    try:
-        with fresh.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            stream = _environment().get_template("case.html.jinja").stream(_values(contents, key))
-            stream.enable_buffering(_LINES_AT_ONCE)
-            file.writelines(stream)
-        digest = seal(fresh, key)
-        fresh.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        fresh.unlink(missing_ok=True)
-    return digest
+    with (
+        sealed(path, key) as sealing,
+        sealing.fresh.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
+        stream = _environment().get_template("case.html.jinja").stream(_values(contents, key))
+        stream.enable_buffering(_LINES_AT_ONCE)
+        file.writelines(stream)
+    return sealing.digest
 
 
 def cuts(thresholds: Thresholds | None) -> tuple[float, ...]:

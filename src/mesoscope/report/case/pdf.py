@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.units import mm
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate
 
-from mesoscope.errors import OptionError, OutputError
+from mesoscope.errors import OptionError
 from mesoscope.report.case.keys import fingerprint, public_bytes
 from mesoscope.report.case.page import Shown
 from mesoscope.report.case.pdf_attach import attach
 from mesoscope.report.case.pdf_story import story
 from mesoscope.report.case.pdf_style import HEAD, ITEM, QUIET, RULE, SANS, WIDTH, load_fonts, plain
 from mesoscope.report.case.record import head, rows
-from mesoscope.report.case.seal import blank_seal, seal
+from mesoscope.report.case.seal import blank_seal, sealed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,16 +71,9 @@ def write_pdf(contents: Contents, path: Path, *, key: Ed25519PrivateKey | None =
         "seal.json": ("The digest of this report, and its signature", blank_seal(key)),
     }
     signer = "" if key is None else fingerprint(public_bytes(key))
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.writing")
-    try:
-        _document(fresh, contents).build([*story(contents, items, signer), _End(files)])
-        digest = seal(fresh, key)
-        fresh.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        fresh.unlink(missing_ok=True)
-    return digest
+    with sealed(path, key) as sealing:
+        _document(sealing.fresh, contents).build([*story(contents, items, signer), _End(files)])
+    return sealing.digest
 
 
 class _Document(BaseDocTemplate):  # type: ignore[misc]

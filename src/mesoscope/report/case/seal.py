@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import os
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,11 +25,12 @@ from mesoscope.errors import OutputError, ReportError
 from mesoscope.report.case.keys import fingerprint, public_bytes, sign, signed_by
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["Seal", "blank_seal", "message", "read_seal", "seal"]
+__all__ = ["Seal", "Sealing", "blank_seal", "message", "read_seal", "seal", "sealed"]
 
 _SEAL = re.compile(
     rb'\{"mesoscope_seal":1,"content_sha256":"([0-9a-f]{64})",'
@@ -55,6 +58,19 @@ class Seal:
     key_fingerprint: str
 
 
+@dataclass(slots=True)
+class Sealing:
+    """A report that is being written.
+
+    Attributes:
+        fresh: The file to write.
+        digest: That of its seal, once it is sealed.
+    """
+
+    fresh: Path
+    digest: str = ""
+
+
 def blank_seal(key: Ed25519PrivateKey | None) -> str:
     """The line that a report is written with, before :func:`seal` fills it in."""
     signature, public = ("", "") if key is None else ("0" * 128, public_bytes(key).hex())
@@ -67,6 +83,29 @@ def blank_seal(key: Ed25519PrivateKey | None) -> str:
 def message(content_sha256: str) -> bytes:
     """The bytes that are signed for a digest: they can be no other protocol's."""
     return f"mesoscope report seal 1\n{content_sha256}\n".encode()
+
+
+@contextmanager
+def sealed(path: Path, key: Ed25519PrivateKey | None) -> Iterator[Sealing]:
+    """Write a report beside its place, seal it, and move it there whole.
+
+    A report that stood there before stays until the new one is done.
+
+    Yields:
+        Where to write it; afterwards it holds the digest.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    sealing = Sealing(path.with_name(f".{path.name}.{os.getpid()}.writing"))
+    try:
+        yield sealing
+        sealing.digest = seal(sealing.fresh, key)
+        sealing.fresh.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
+        sealing.fresh.unlink(missing_ok=True)
 
 
 def seal(path: Path, key: Ed25519PrivateKey | None) -> str:
