@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-import stat
-from pathlib import Path
 from typing import BinaryIO
 
-from mesoscope.errors import OptionError, SourceError, SourceMissing, SourceUnsupported
+from mesoscope.errors import OptionError, SourceError, SourceUnsupported
+from mesoscope.media.image import open_file
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.media.provenance import exif, history, photoshop, times
 from mesoscope.media.provenance.box_parts import read_boxes
@@ -59,11 +58,8 @@ def read_provenance(
     if not isinstance(source, str | bytes | os.PathLike):
         raise OptionError(f"cannot read a {type(source).__name__}: give a path or a file's bytes")
     name = "<bytes>" if isinstance(source, bytes) else os.fspath(source)
-    with _opened(source) as file:
-        try:
-            parts, data = _take_apart(file, name)
-        except OSError as error:  # a disk or a network share that fails on the way
-            raise _not_opened(name, error) from error
+    with io.BytesIO(source) if isinstance(source, bytes) else open_file(source) as file:
+        parts, data = _take_apart(file, name)
         findings = _findings(parts, data, place=place)
         if parts.c2pa is not None:
             file.seek(0)
@@ -76,34 +72,6 @@ def read_provenance(
         said.setdefault((found.kind, found.value, found.where, found.meaning), found)
     once = sorted(said.values(), key=lambda finding: WEIGHTS.index(finding.weight))
     return Provenance(name, parts.kind, tuple(once))
-
-
-def _opened(source: str | os.PathLike[str] | bytes) -> BinaryIO:
-    if isinstance(source, bytes):
-        return io.BytesIO(source)
-    name = os.fspath(source)
-    try:
-        file = open(source, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
-    except (FileNotFoundError, NotADirectoryError) as error:
-        what = "a link that points nowhere" if Path(name).is_symlink() else "no such file"
-        raise SourceMissing(f"{name}: {what}: check the path") from error
-    except IsADirectoryError as error:
-        raise SourceError(f"{name}: a folder: name the files in it") from error
-    except (OSError, ValueError) as error:
-        raise _not_opened(name, error) from error
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise SourceError(f"{name}: not a regular file: give a picture or a clip")
-    return file
-
-
-def _not_opened(name: str, error: OSError | ValueError) -> SourceError:
-    why = getattr(error, "strerror", None) or error
-    return SourceError(f"{name}: cannot be opened: {why}")
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a named pipe would block
 
 
 def _kind(head: bytes, name: str) -> str:
