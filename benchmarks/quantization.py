@@ -38,7 +38,7 @@ from mesoscope.training.comparison import compare
 from mesoscope.training.dataset import draw, plain_crop
 from mesoscope.training.model_writing import with_card
 from mesoscope.training.quantize import quantize
-from mesoscope.training.recipe import DataKeys
+from mesoscope.training.recipe_keys import DataKeys
 
 RESULTS = ROOT / "results/quantization.csv"
 FACES = 256

@@ -14,7 +14,7 @@ import numpy as np
 from mesoscope.faces.crop import crop
 
 if TYPE_CHECKING:
-    from mesoscope.training.recipe import AugmentKeys
+    from mesoscope.training.recipe_keys import AugmentKeys
     from mesoscope.types import Box, Pixels
 
 _GREY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R BT.601

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mesoscope.training.recipe import DataKeys, Recipe
+    from mesoscope.training.recipe import Recipe
+    from mesoscope.training.recipe_keys import DataKeys
     from mesoscope.types import Pixels
 
 T = TypeVar("T")

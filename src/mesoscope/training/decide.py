@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from mesoscope.data.manifest import Sample
     from mesoscope.report.record import Evaluation
-    from mesoscope.training.recipe import DecideKeys, Recipe
+    from mesoscope.training.recipe import Recipe
+    from mesoscope.training.recipe_keys import DecideKeys
     from mesoscope.types import Calibration, Json, Thresholds
 
     Floats = NDArray[np.float64]

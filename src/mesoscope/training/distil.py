@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from mesoscope.training.recipe import DistilKeys
+    from mesoscope.training.recipe_keys import DistilKeys
     from mesoscope.types import Pixels
 
     Floats = NDArray[np.float32]

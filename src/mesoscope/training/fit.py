@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from mesoscope.training.dataset import Survey
-    from mesoscope.training.recipe import OptimiseKeys, Recipe
+    from mesoscope.training.recipe import Recipe
+    from mesoscope.training.recipe_keys import OptimiseKeys
     from mesoscope.types import Pixels
 
 SCORE_BATCH = 16

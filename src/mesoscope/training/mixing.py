@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mesoscope.training.recipe import MixKeys
+    from mesoscope.training.recipe_keys import MixKeys
     from mesoscope.types import Pixels
 
     Floats = NDArray[np.float32]

@@ -38,7 +38,7 @@ from mesoscope.training.dataset import draw
 from mesoscope.training.decide import operating_points
 from mesoscope.training.graph import strip
 from mesoscope.training.model_writing import beside, put, with_card, writing
-from mesoscope.training.recipe import DataKeys
+from mesoscope.training.recipe_keys import DataKeys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -23,6 +23,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+")
 def broken_rule(recipe: Recipe) -> str | None:
     """The first rule that a recipe breaks, in words; ``None`` where it keeps them all."""
     a, o, d, n = recipe.augment, recipe.optimise, recipe.data, recipe.network
+    made = recipe.synth
     blocks = sum(BLOCKS[: len(n.widths)])
     chances = ("flip", "colour", "rescale", "blur", "noise", "jpeg", "self_blend")
     rules = [(f"augment.{k} must lie in 0..1", 0 <= getattr(a, k) <= 1) for k in chances]
@@ -60,6 +61,10 @@ def broken_rule(recipe: Recipe) -> str | None:
         (
             "network.attention must be 'none', 'se', 'eca' or 'cbam'",
             n.attention in ("none", "se", "eca", "cbam"),
+        ),
+        (
+            "synth.blend and synth.edit must not be negative, and at most 0.5 together",
+            min(made.blend, made.edit, 0.5 - made.blend - made.edit) >= -1e-9,
         ),
         ("augment.crop_scale_min must lie in 0.1..1", 0.1 <= a.crop_scale_min <= 1),
         ("augment.crop_scale_max must lie in 1..2", 1 <= a.crop_scale_max <= 2),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
-    from mesoscope.training.recipe import OptimiseKeys
+    from mesoscope.training.recipe_keys import OptimiseKeys
 
 
 def learning_rate_share(now: float, o: OptimiseKeys) -> float:

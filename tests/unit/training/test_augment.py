@@ -12,7 +12,8 @@ from mesoscope.data.manifest import Sample
 from mesoscope.faces.crop import crop
 from mesoscope.training.augment import augment, random_box
 from mesoscope.training.dataset import INPUT_PX, training_crop
-from mesoscope.training.recipe import AugmentKeys, Recipe
+from mesoscope.training.recipe import Recipe
+from mesoscope.training.recipe_keys import AugmentKeys
 
 OPERATIONS = ("flip", "colour", "rescale", "blur", "noise", "jpeg")
 NOTHING = AugmentKeys(crop_scale_min=1.0, **dict.fromkeys(OPERATIONS, 0.0))

@@ -13,7 +13,8 @@ from mesoscope.detector import Detector
 from mesoscope.errors import DatasetError
 from mesoscope.scorer import Scores
 from mesoscope.training.dataset import batches, draw, plain_crop, survey, training_crop
-from mesoscope.training.recipe import DataKeys, Recipe
+from mesoscope.training.recipe import Recipe
+from mesoscope.training.recipe_keys import DataKeys
 from mesoscope.types import ModelCard
 
 

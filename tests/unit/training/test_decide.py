@@ -12,7 +12,8 @@ from mesoscope.report.record import Evaluation, Figures, Prediction
 from mesoscope.training.calibrate import half_error_thresholds, platt, probability, temperature
 from mesoscope.training.decide import RATES, decide, operating_points
 from mesoscope.training.decisions_text import decisions_markdown
-from mesoscope.training.recipe import DecideKeys, Recipe
+from mesoscope.training.recipe import Recipe
+from mesoscope.training.recipe_keys import DecideKeys
 from mesoscope.types import ModelCard, Thresholds
 
 

@@ -10,7 +10,7 @@ from mesoscope.scorer import OnnxScorer, check_pictures
 from mesoscope.training import checkpoint
 from mesoscope.training.checkpoint import State
 from mesoscope.training.distil import Teacher, open_teacher, teachers_weights
-from mesoscope.training.recipe import DistilKeys
+from mesoscope.training.recipe_keys import DistilKeys
 
 MODEL = shipped()["meso4"]
 

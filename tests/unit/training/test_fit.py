@@ -14,7 +14,8 @@ from mesoscope.training.fit import (
     loss_of,
     train_epoch,
 )
-from mesoscope.training.recipe import OptimiseKeys, Recipe
+from mesoscope.training.recipe import Recipe
+from mesoscope.training.recipe_keys import OptimiseKeys
 from mesoscope.training.validation import auc_by_source, to_input
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mesoscope.training.mixing import mix, rectangle
-from mesoscope.training.recipe import MixKeys
+from mesoscope.training.recipe_keys import MixKeys
 
 
 def batch(n=6, side=16):

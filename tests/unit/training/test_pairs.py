@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from mesoscope.data.manifest import Sample
 from mesoscope.training.dataset import training_crop
 from mesoscope.training.pairs import behind_their_real, pair
-from mesoscope.training.recipe import AugmentKeys, Recipe
+from mesoscope.training.recipe import Recipe
+from mesoscope.training.recipe_keys import AugmentKeys
 
 
 def sample(label, group, source="a", name=""):

@@ -19,7 +19,8 @@ from mesoscope.training.nets import NETWORKS, build
 from mesoscope.training.prune import _refuse_lost_zeros, fine_tuning, take_away
 from mesoscope.training.prune_plan import BEST, Plan, refuse_other_plan, write_plan
 from mesoscope.training.prune_weights import WeightPruning, prunable, sparsity_of
-from mesoscope.training.recipe import NetworkKeys, OptimiseKeys, Recipe, read_recipe
+from mesoscope.training.recipe import Recipe, read_recipe
+from mesoscope.training.recipe_keys import NetworkKeys, OptimiseKeys
 from mesoscope.training.run import read_pictures
 from mesoscope.training.watcher import SilentWatcher
 from mesoscope.types import Calibration, ModelCard

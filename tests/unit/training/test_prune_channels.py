@@ -14,7 +14,8 @@ from mesoscope.training.dataset import plain_crop
 from mesoscope.training.nets import NETWORKS, build
 from mesoscope.training.nets.channels import select
 from mesoscope.training.prune_channels import bundle_of, choose, importance, multiply_adds
-from mesoscope.training.recipe import NetworkKeys, Recipe
+from mesoscope.training.recipe import Recipe
+from mesoscope.training.recipe_keys import NetworkKeys
 from mesoscope.training.validation import to_input
 
 

@@ -8,12 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesoscope.errors import RecipeError
-from mesoscope.training.recipe import (
-    AugmentKeys,
-    OptimiseKeys,
-    Recipe,
-    read_recipe,
-)
+from mesoscope.training.recipe import Recipe, read_recipe
+from mesoscope.training.recipe_keys import AugmentKeys, OptimiseKeys
 from mesoscope.training.recipe_rules import ARCHITECTURES
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.toml"))

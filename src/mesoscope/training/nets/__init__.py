@@ -11,7 +11,7 @@ from mesoscope.training.nets.meso4 import Meso4
 from mesoscope.training.nets.meso4_ira import Meso4IRA
 from mesoscope.training.nets.mesoinception4 import MesoInception4
 from mesoscope.training.nets.network import Network
-from mesoscope.training.recipe import NetworkKeys
+from mesoscope.training.recipe_keys import NetworkKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

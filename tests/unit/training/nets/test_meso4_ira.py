@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from mesoscope.errors import RecipeError
 from mesoscope.training.nets import begin, build, imagenet, parameter_count
 from mesoscope.training.nets.meso4_ira import ATTENTION, InvertedResidual, plan
-from mesoscope.training.recipe import NetworkKeys
+from mesoscope.training.recipe_keys import NetworkKeys
 
 KEYS = NetworkKeys(architecture="meso4_ira")
 TEACHER = dataclasses.replace(
