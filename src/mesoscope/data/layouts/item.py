@@ -24,6 +24,8 @@ class Item:
             ``None``.
         mask: Of the forged region, a clip or a picture, where the set has one.
         is_clip: ``paths`` holds one clip to sample frames from.
+        original: Name of the real item that a fake was made from, where the set tells and the item
+            is there: its face is then found where the fake's mask lies. Empty otherwise.
     """
 
     paths: tuple[Path, ...]
@@ -34,6 +36,7 @@ class Item:
     split: str | None
     mask: Path | None = None
     is_clip: bool = False
+    original: str = ""
 
 
 @dataclass(frozen=True, slots=True)
