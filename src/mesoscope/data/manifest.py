@@ -7,8 +7,8 @@
     ├── validation/  {real,fake}/…           also accepted: val, valid
     └── test/        {real,fake}/…           optional
 
-With a ``manifest.csv`` at the root (``path,label,source,group,split,sha256``) the folders are not
-walked. Names of folders, labels and splits are read in whatever case.
+With a ``manifest.csv`` at the root (``path,label,source,method,group,split,sha256``) the folders
+are not walked. Names of folders, labels and splits are read in whatever case.
 """
 
 from __future__ import annotations
@@ -16,44 +16,32 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mesoscope.data.manifest_writing import COLUMNS, row_of, write_manifest
+from mesoscope.data.sample import CLASSES, LABELS, SPLIT_NAMES, SPLITS, Sample
 from mesoscope.errors import DatasetError
 from mesoscope.media.kinds import CLIP_SUFFIXES, PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
-SPLITS = ("train", "validation", "test")
-LABELS = {"real": 0, "fake": 1}
-_SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation",
-                "valid": "validation", "test": "test"}  # fmt: skip
+__all__ = [
+    "CLASSES",
+    "COLUMNS",
+    "LABELS",
+    "SPLITS",
+    "Sample",
+    "read_dataset",
+    "read_datasets",
+    "require_both_classes",
+    "row_of",
+    "write_manifest",
+]
+
 _CLIP = "is a clip, and data sets hold pictures: save frames of it as pictures, or move it away"
-_COLUMNS = ("path", "label", "split")
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One labelled picture.
-
-    Attributes:
-        path: Where it lies.
-        label: 1 = fake, 0 = real.
-        source: The set it comes from.
-        group: What must not be split: a source video, a person, a parent picture. Unique to the
-            picture where nothing is known.
-        split: ``train``, ``validation`` or ``test``.
-        sha256: Of the file, empty where unknown.
-    """
-
-    path: Path
-    label: int
-    source: str
-    group: str
-    split: str
-    sha256: str = ""
+_NEEDED = ("path", "label", "split")
 
 
 def read_dataset(root: Path) -> list[Sample]:
@@ -106,7 +94,7 @@ def read_datasets(roots: Sequence[Path]) -> list[Sample]:
         for sample in found:
             owner.setdefault(sample.source, root)
             source = f"{sample.source} ({root})" if sample.source in taken else sample.source
-            samples.append(replace(sample, source=source, group=f"{root}:{sample.group}"))
+            samples.append(sample.among(source, f"{root}:{sample.group}"))
     return samples
 
 
@@ -129,11 +117,11 @@ def _read_manifest(manifest: Path) -> list[Sample]:
         with manifest.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
             rows.fieldnames = [name.strip().lower() for name in rows.fieldnames or ()]
-            missing = [c for c in _COLUMNS if c not in rows.fieldnames]
+            missing = [c for c in _NEEDED if c not in rows.fieldnames]
             if missing:
                 raise DatasetError(
                     f"{manifest}: no column {missing[0]!r}: its first line must name "
-                    f"{', '.join(_COLUMNS)}, with commas between"
+                    f"{', '.join(_NEEDED)}, with commas between"
                 )
             return [
                 _sample(manifest.parent, row, f"{manifest}, line {rows.line_num}") for row in rows
@@ -143,10 +131,10 @@ def _read_manifest(manifest: Path) -> list[Sample]:
 
 
 def _sample(root: Path, row: dict[str, str | None], where: str) -> Sample:
-    path, label, split = ((row[c] or "").strip() for c in _COLUMNS)
+    path, label, split = ((row[c] or "").strip() for c in _NEEDED)
     if label.lower() not in LABELS:  # not 1 and 0 either: some sets mean fake by 0
         raise DatasetError(f"{where}: label {label!r} is neither real nor fake")
-    if split.lower() not in _SPLIT_NAMES:
+    if split.lower() not in SPLIT_NAMES:
         raise DatasetError(f"{where}: split {split!r} is none of {', '.join(SPLITS)}")
     relative = Path(path)
     if not path or relative.is_absolute() or ".." in relative.parts:
@@ -158,15 +146,16 @@ def _sample(root: Path, row: dict[str, str | None], where: str) -> Sample:
         label=LABELS[label.lower()],
         source=(row.get("source") or "").strip() or root.resolve().name,
         group=(row.get("group") or "").strip() or path,
-        split=_SPLIT_NAMES[split.lower()],
+        split=SPLIT_NAMES[split.lower()],
         sha256=(row.get("sha256") or "").strip(),
+        method=(row.get("method") or "").strip(),
     )
 
 
 def _walk(root: Path) -> list[Sample]:
     samples = []
-    for split_folder in _folders(root, _SPLIT_NAMES):
-        split = _SPLIT_NAMES[split_folder.name.lower()]
+    for split_folder in _folders(root, SPLIT_NAMES):
+        split = SPLIT_NAMES[split_folder.name.lower()]
         for name, label in LABELS.items():
             for folder in _folders(split_folder, (name,)):
                 for path in _pictures(folder):

@@ -22,6 +22,7 @@ from mesoscope.errors import (
     SourceUnsupported,
 )
 from mesoscope.media.kinds import SNIFF_BYTES, jpeg_frame, sniff, webp_size
+from mesoscope.media.part import FilePart
 from mesoscope.types import DEFAULT_MAX_PIXELS, Frame, Pixels
 
 if TYPE_CHECKING:
@@ -31,13 +32,18 @@ if TYPE_CHECKING:
 
     from mesoscope.media.kinds import Kind
 
-# What can be asked about: a path, a file's bytes, a PIL image, an RGB or grey array.
-Source = Union[str, "os.PathLike[str]", bytes, "Image", "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"]  # fmt: skip  # noqa: E501
+# What can be asked about: a path, a file's bytes, part of a file, a PIL image, an RGB or grey array
+Source = Union[str, "os.PathLike[str]", bytes, FilePart, "Image", "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"]  # fmt: skip  # noqa: E501
 
 _PILLOW_SETTINGS = threading.Lock()
 _RAISE_LIMIT = "raise it with --max-pixels if you trust the file"
 # A picture file with more than its pixels take at 16 bits a channel, and this beside them, is none.
 _BYTES_A_PIXEL, _BYTES_BESIDE = 8, 64 << 20
+_REDUCED = (
+    (8, cv2.IMREAD_REDUCED_COLOR_8),
+    (4, cv2.IMREAD_REDUCED_COLOR_4),
+    (2, cv2.IMREAD_REDUCED_COLOR_2),
+)
 _CMYK = 4  # colour components of a JPEG
 _NOT_READ = {
     "video": "a clip, and a picture is wanted here: take pictures out of it",
@@ -70,6 +76,8 @@ def source_name(source: Source) -> str:
         return os.fspath(source)
     if isinstance(source, FileBytes):
         return source.path
+    if isinstance(source, FilePart):
+        return source.name
     if isinstance(source, bytes):
         return "<bytes>"
     return "<array>" if isinstance(source, np.ndarray) else "<image>"
@@ -82,8 +90,8 @@ def open_image(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Frame
     RGB, an animation gives its first picture.
 
     Args:
-        source: A path, a file's bytes, a PIL image, or an ``(H, W, 3)`` or ``(H, W)`` array of
-            ``uint8`` RGB or grey.
+        source: A path, a file's bytes, part of a file, a PIL image, or an ``(H, W, 3)`` or
+            ``(H, W)`` array of ``uint8`` RGB or grey.
         max_pixels: Refuse pictures with more.
 
     Returns:
@@ -101,7 +109,7 @@ def open_image(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Frame
         return Frame(_from_array(source, name, max_pixels), name)
     if isinstance(source, bytes):
         return Frame(decode(source, name, max_pixels=max_pixels), name)
-    if isinstance(source, str | os.PathLike):
+    if isinstance(source, str | os.PathLike | FilePart):
         return Frame(
             decode(read_bytes(source, max_pixels=max_pixels), name, max_pixels=max_pixels), name
         )
@@ -118,7 +126,9 @@ def open_image(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Frame
     )
 
 
-def read_bytes(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) -> bytes:
+def read_bytes(
+    source: str | os.PathLike[str] | FilePart, *, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> bytes:
     """Read a picture file whole; of any other file only the first bytes are read.
 
     Raises:
@@ -127,11 +137,24 @@ def read_bytes(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PI
         SourceUnsupported: A clip, or a kind of picture that is not read.
         SourceError: A folder, a pipe, a device, a file that may not be opened or is no picture.
     """
-    name = os.fspath(path)
-    with open_file(path) as file:
+    if isinstance(source, FilePart):
+        return _read_part(source, max_pixels)
+    name = os.fspath(source)
+    with open_file(source) as file:
         head = file.read(SNIFF_BYTES)
         _kind(head, name)  # a film of many gigabytes is refused by its first bytes
         return head + read_on(file, name, max_pixels)
+
+
+def _read_part(part: FilePart, max_pixels: int) -> bytes:
+    _check_bytes(part.size, part.name, max_pixels)
+    with open_file(part.file) as file:
+        file.seek(part.offset)
+        data = file.read(part.size)
+    if len(data) < part.size:
+        raise SourceError(f"{part.name}: {part.file} ends within it: fetch that file again")
+    _kind(data[:SNIFF_BYTES], part.name)
+    return data
 
 
 def read_on(file: BinaryIO, name: str, max_pixels: int) -> bytes:
@@ -141,14 +164,17 @@ def read_on(file: BinaryIO, name: str, max_pixels: int) -> bytes:
         SourceTooLarge: More bytes than ``max_pixels`` can have: a file of terabytes may begin as a
             picture does.
     """
-    most = _BYTES_A_PIXEL * max_pixels + _BYTES_BESIDE
     size = os.fstat(file.fileno()).st_size
-    if size > most:
+    _check_bytes(size, name, max_pixels)
+    return file.read(size)  # not the most there may be: Python would make room for so much
+
+
+def _check_bytes(size: int, name: str, max_pixels: int) -> None:
+    if size > _BYTES_A_PIXEL * max_pixels + _BYTES_BESIDE:
         raise SourceTooLarge(
             f"{name}: {size / 1e6:,.0f} megabytes are more than a picture of "
             f"{max_pixels / 1e6:.0f} megapixels can have: {_RAISE_LIMIT}"
         )
-    return file.read(size)  # not `most`: Python would make room for so much
 
 
 @contextlib.contextmanager
@@ -180,8 +206,14 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def decode(data: bytes, name: str, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixels:
-    """Decode a file's bytes to ``(H, W, 3) uint8`` RGB; see :func:`open_image`."""
+def decode(
+    data: bytes, name: str, *, max_pixels: int = DEFAULT_MAX_PIXELS, least_px: int = 0
+) -> Pixels:
+    """Decode a file's bytes to ``(H, W, 3) uint8`` RGB; see :func:`open_image`.
+
+    Where ``least_px`` is given, a large JPEG is decoded at a half, a quarter or an eighth of its
+    size, which is much quicker, as long as its shorter side keeps so many pixels.
+    """
     kind = _kind(data[:SNIFF_BYTES], name)
     if kind == "jpeg" and (frame := jpeg_frame(data)) is not None:
         width, height, components, scan_at = frame
@@ -190,7 +222,7 @@ def decode(data: bytes, name: str, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> P
         if not data.endswith(b"\xff\xd9") and data.rfind(b"\xff\xd9") < scan_at:
             raise SourceError(f"{name}: the JPEG is truncated: fetch it again")
         if components != _CMYK:
-            return _decode_opencv(data, name)
+            return _decode_opencv(data, name, min(width, height) // least_px if least_px else 1)
     if kind == "webp" and (size := webp_size(data)) is not None:
         _check_size(*size, name, max_pixels)  # its decoder takes the memory when it is opened
     return _decode_pillow(data, kind, name, max_pixels)
@@ -207,14 +239,17 @@ def _kind(head: bytes, name: str) -> Kind:
     return kind
 
 
-def _decode_opencv(data: bytes, name: str) -> Pixels:
+def _decode_opencv(data: bytes, name: str, smaller: int) -> Pixels:
+    # The decoder can leave out high frequencies; it gives BGR then.
+    reduced = next((flag for times, flag in _REDUCED if smaller >= times), None)
+    how = cv2.IMREAD_COLOR_RGB if reduced is None else reduced
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), how)
     except cv2.error as error:
         raise SourceError(f"{name}: cannot be decoded: {error.err or error}") from error
     if pixels is None:
         raise SourceError(f"{name}: damaged, it cannot be decoded: fetch it again")
-    return np.asarray(pixels, np.uint8)
+    return np.asarray(pixels if reduced is None else pixels[:, :, ::-1], np.uint8)
 
 
 def _decode_pillow(data: bytes, kind: Kind, name: str, max_pixels: int) -> Pixels:

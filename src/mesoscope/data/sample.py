@@ -1,0 +1,96 @@
+"""One labelled picture, and the words of the project for labels and splits."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mesoscope.media.part import FilePart
+
+SPLITS = ("train", "validation", "test")
+LABELS = {"real": 0, "fake": 1}
+CLASSES = ("real", "fake")  # by label
+SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation",
+               "valid": "validation", "test": "test"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Sample:
+    """One labelled picture.
+
+    A million of them stand in memory at once, so a path is kept as text and made when it is asked
+    for.
+
+    Attributes:
+        file: Where it lies; of a picture in a shard, the shard and its name in there.
+        label: 1 = fake, 0 = real.
+        source: The set it comes from.
+        group: What must not be split: a source video, a person, a parent picture. Unique to the
+            picture where nothing is known.
+        split: ``train``, ``validation`` or ``test``.
+        sha256: Of the picture's file, empty where unknown.
+        method: How it was forged, as its set calls it; empty where unknown, and for reals.
+        offset: Where it begins in its shard, in bytes; -1 for a file of its own.
+        size: Its bytes in the shard.
+    """
+
+    file: str
+    label: int
+    source: str
+    group: str
+    split: str
+    sha256: str
+    method: str
+    offset: int
+    size: int
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        label: int,
+        source: str,
+        group: str,
+        split: str,
+        sha256: str = "",
+        method: str = "",
+        offset: int = -1,
+        size: int = -1,
+    ) -> None:
+        put = object.__setattr__
+        put(self, "file", os.fspath(path))
+        put(self, "label", label)
+        put(self, "source", source)
+        put(self, "group", group)
+        put(self, "split", split)
+        put(self, "sha256", sha256)
+        put(self, "method", method)
+        put(self, "offset", offset)
+        put(self, "size", size)
+
+    @property
+    def path(self) -> Path:
+        """Where it lies; of a picture in a shard, the shard and its name in there."""
+        return Path(self.file)
+
+    @property
+    def in_shard(self) -> bool:
+        """Whether it lies within a tar file."""
+        return self.offset >= 0
+
+    @property
+    def shard(self) -> str:
+        """The tar file that holds it; empty for a file of its own."""
+        return self.file.rpartition("/")[0] if self.offset >= 0 else ""
+
+    @property
+    def picture(self) -> str | FilePart:
+        """What :func:`mesoscope.media.image.open_image` and a detector take."""
+        if self.offset < 0:
+            return self.file
+        return FilePart(self.shard, self.offset, self.size, self.file)
+
+    def among(self, source: str, group: str) -> Sample:
+        """The same picture under another name of its source and group."""
+        return Sample(self.file, self.label, source, group, self.split, self.sha256, self.method,
+                      self.offset, self.size)  # fmt: skip
