@@ -78,7 +78,7 @@ def evaluate(
             raise OptionError(f"{name} must lie between 0 and 1, got {value}")
     predictions = []
     verdicts = detector.check_many(
-        (sample.path for sample in samples), keep_going=True, clips=False
+        (sample.picture for sample in samples), keep_going=True, clips=False
     )
     for sample, verdict in zip(samples, verdicts, strict=True):
         predictions.append(_prediction(sample, verdict))
@@ -114,7 +114,7 @@ def evaluate(
 def _prediction(sample: Sample, verdict: Verdict) -> Prediction:
     deciding = next((face for face in verdict.faces if face.p_fake == verdict.p_fake), None)
     return Prediction(
-        path=str(sample.path),
+        path=sample.file,
         label=sample.label,
         source=sample.source,
         group=sample.group,

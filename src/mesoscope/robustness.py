@@ -13,8 +13,8 @@ import numpy as np
 from mesoscope import metrics
 from mesoscope.ahead import ahead, cores
 from mesoscope.corruptions import CORRUPTIONS, corrupt, moderate
+from mesoscope.data.picture import open_sample
 from mesoscope.errors import SourceError
-from mesoscope.media.image import open_image
 from mesoscope.media.walk import Unreadable
 from mesoscope.metrics.figures import FIGURES as METRICS
 from mesoscope.metrics.figures import Counts, Ranked, ratio
@@ -116,9 +116,9 @@ def judge_changed(
 
     def read(sample: Sample) -> Pixels | Unreadable:
         try:
-            return moderate(open_image(sample.path, max_pixels=max_pixels).pixels)
+            return moderate(open_sample(sample, max_pixels=max_pixels))
         except SourceError as error:
-            return Unreadable(str(sample.path), error)
+            return Unreadable(sample.file, error)
 
     def change(work: tuple[Pixels | Unreadable, int]) -> Pixels | Unreadable:
         picture, number = work

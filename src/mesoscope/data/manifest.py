@@ -142,7 +142,7 @@ def _sample(root: Path, row: dict[str, str | None], where: str) -> Sample:
     if relative.suffix.lower() in CLIP_SUFFIXES:
         raise DatasetError(f"{where}: {path} {_CLIP}")
     return Sample(
-        path=root / relative,
+        root / relative,
         label=LABELS[label.lower()],
         source=(row.get("source") or "").strip() or root.resolve().name,
         group=(row.get("group") or "").strip() or path,

@@ -47,7 +47,7 @@ class Sample:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        file: str | os.PathLike[str],
         label: int,
         source: str,
         group: str,
@@ -58,7 +58,7 @@ class Sample:
         size: int = -1,
     ) -> None:
         put = object.__setattr__
-        put(self, "file", os.fspath(path))
+        put(self, "file", os.fspath(file))
         put(self, "label", label)
         put(self, "source", source)
         put(self, "group", group)

@@ -11,12 +11,14 @@ import numpy as np
 
 from mesoscope.ahead import ahead, cores
 from mesoscope.data.manifest import Sample, require_both_classes
+from mesoscope.data.picture import checked_sha256, open_sample, sample_bytes
 from mesoscope.errors import DatasetError, MesoscopeError
 from mesoscope.faces.crop import crop
 from mesoscope.faces.whole import whole_face
-from mesoscope.media.image import decode, open_image, read_bytes
+from mesoscope.media.image import decode
 from mesoscope.training.augment import augment
 from mesoscope.training.self_blend import self_blend
+from mesoscope.types import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -107,11 +109,11 @@ def _identity(good: Sequence[tuple[Sample, str]]) -> str:
 
 def _read_once(sample: Sample) -> str | MesoscopeError:
     try:
-        data = read_bytes(sample.path)
-        decode(data, str(sample.path))
+        data = sample_bytes(sample)
+        decode(data, sample.file)
+        return checked_sha256(sample, data)
     except MesoscopeError as error:
         return error
-    return hashlib.sha256(data).hexdigest()
 
 
 def _refuse_two_labels(good: Sequence[tuple[Sample, str]], where: str) -> None:
@@ -180,9 +182,9 @@ def training_crop(
     blend = np.random.default_rng((*key, 1))  # its own, so that pairs are changed alike after it
     if sample.label == 1 and reals and blend.random() < recipe.augment.self_blend:
         real = reals[int(blend.integers(len(reals)))]
-        pixels = self_blend(open_image(real.path).pixels, blend)
+        pixels = self_blend(open_sample(real), blend)
     else:
-        pixels = open_image(sample.path).pixels
+        pixels = open_sample(sample)
     return augment(pixels, rng, recipe.augment, margin=recipe.data.crop_margin, size_px=INPUT_PX)
 
 
@@ -197,7 +199,7 @@ def reals_by_source(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
 
 def plain_crop(sample: Sample, margin: float) -> Pixels:
     """One crop as inference sees it, ``(256, 256, 3) uint8``."""
-    frame = open_image(sample.path)
+    frame = Frame(open_sample(sample), sample.file)
     face = whole_face(frame)
     return crop(frame.pixels, face.box, margin=margin, size_px=INPUT_PX)
 

@@ -242,7 +242,7 @@ def _gather(
     keys = DataKeys(images_per_epoch=min(faces, len(train)), source_power=0.0)
     picks = dict.fromkeys(draw(train, keys, np.random.default_rng(seed)).tolist())
     recorder = _Recorder(card)
-    sources = [train[i].path for i in picks]
+    sources = [train[i].picture for i in picks]
     verdicts = Detector(recorder, faces="whole", jobs=1).check_many(sources)
     for _ in count(verdicts, len(sources), "reading faces"):
         pass
