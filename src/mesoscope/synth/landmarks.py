@@ -1,0 +1,223 @@
+"""Landmarks of real faces: found by MTCNN, kept in a file, or given by the user in one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from mesoscope.ahead import ahead, cores
+from mesoscope.errors import DatasetError, OutputError, SourceError
+from mesoscope.faces.mtcnn import MtcnnFinder
+from mesoscope.media.image import open_image
+from mesoscope.types import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mesoscope.synth.forgery import Landmarks
+    from mesoscope.synth.reals import Real
+    from mesoscope.types import Face
+
+BATCH = 8  # pictures that are looked at together: the finder fills its batches across them
+_LEAST_FACE = 1 / 16  # of a picture's longest side; smaller faces of large photos are left alone
+_LEAST_PX = 40
+_PAD = 0.35  # of the sides: around a tight crop, so that the finder sees a face in a picture
+
+
+def find_landmarks(frames: Sequence[Frame]) -> list[Landmarks | None]:
+    """Five landmarks of each picture's main face, in the order of :class:`mesoscope.types.Face`.
+
+    The main face is the largest, where one in the middle counts for more. Pictures in which none
+    is found are looked at once more within a wider border, as finders miss faces that leave the
+    picture.
+
+    Args:
+        frames: The pictures; several at once are quicker than one after the other.
+
+    Returns:
+        ``(5, 2) float32`` each, in pixels; ``None`` where no face was found.
+    """
+    found = _main_faces(frames)
+    missed = [i for i, landmarks in enumerate(found) if landmarks is None]
+    wider = [_padded(frames[i]) for i in missed]
+    for i, landmarks in zip(missed, _main_faces([frame for frame, _ in wider]), strict=True):
+        if landmarks is not None:
+            x, y = wider[missed.index(i)][1]
+            moved = landmarks - np.array([x, y], np.float32)
+            height, width = frames[i].pixels.shape[:2]
+            if (moved >= 0).all() and (moved < (width, height)).all():
+                found[i] = moved
+    return found
+
+
+def landmarks_of(
+    reals: Sequence[Real],
+    *,
+    kept: Path | None = None,
+    jobs: int = 0,
+    watch: Callable[[int], None] | None = None,
+) -> dict[str, Landmarks]:
+    """Find the landmarks of many pictures on disk.
+
+    Args:
+        reals: The pictures; one that cannot be read has no landmarks.
+        kept: A file of JSON lines that keeps what was found; what stands there is not looked for.
+        jobs: Threads; 0 = one a core.
+        watch: Called after each batch with its number of pictures.
+
+    Returns:
+        Landmarks by :attr:`Real.name`, of those where a face was found.
+
+    Raises:
+        DatasetError: ``kept`` cannot be read.
+        OutputError: ``kept`` cannot be written.
+    """
+    known = _read_lines(kept) if kept is not None and kept.is_file() else {}
+    open_ones = [real for real in reals if real.name not in known]
+    chunks = [open_ones[at : at + BATCH] for at in range(0, len(open_ones), BATCH)]
+    for chunk, found in zip(
+        chunks, ahead(_of_chunk, chunks, threads=jobs or cores(), depth=16), strict=True
+    ):
+        known.update(zip((real.name for real in chunk), found, strict=True))
+        if kept is not None:
+            _append(kept, {real.name: known[real.name] for real in chunk})
+        if watch is not None:
+            watch(len(chunk))
+    wanted = {real.name for real in reals}
+    return {name: its for name, its in known.items() if its is not None and name in wanted}
+
+
+def read_landmarks(path: Path, root: Path) -> dict[str, Landmarks]:
+    """Landmarks that the user has, from a file.
+
+    Args:
+        path: JSON lines, each ``{"path": …, "landmarks": [[x, y], …]}``, ``null`` for no face; or
+            an ``.npz`` with ``paths`` ``(N,)`` and ``landmarks`` ``(N, K, 2)``, not a number for
+            no face.
+        root: Paths are relative to this folder, or lie below it.
+
+    Returns:
+        Landmarks by path relative to the root, of those that have some.
+
+    Raises:
+        DatasetError: The file cannot be read, or a row is of another form.
+    """
+    found = _read_npz(path) if path.suffix.lower() == ".npz" else _read_lines(path)
+    base = root.resolve()
+    named = {}
+    for name, landmarks in found.items():
+        if landmarks is not None:
+            given = Path(name)
+            inside = given.is_absolute() and given.resolve().is_relative_to(base)
+            key = given.resolve().relative_to(base) if inside else given
+            named[key.as_posix()] = landmarks
+    return named
+
+
+def _main_faces(frames: Sequence[Frame]) -> list[Landmarks | None]:
+    found: list[Landmarks | None] = [None] * len(frames)
+    groups: dict[int, list[int]] = {}
+    for i, frame in enumerate(frames):
+        longest = max(frame.pixels.shape[:2])
+        least = max(_LEAST_PX, round(longest * _LEAST_FACE / 20) * 20)
+        groups.setdefault(least, []).append(i)
+    for least, places in groups.items():
+        answers = MtcnnFinder(least).find([frames[i] for i in places])
+        for i, answer in zip(places, answers, strict=True):
+            found[i] = _main(answer.faces, frames[i])
+    return found
+
+
+def _main(faces: Sequence[Face], frame: Frame) -> Landmarks | None:
+    """The landmarks of the largest face, those far from the middle counted as smaller."""
+    height, width = frame.pixels.shape[:2]
+
+    def weight(face: Face) -> float:
+        x1, y1, x2, y2 = face.box
+        off = np.hypot((x1 + x2) / width - 1, (y1 + y2) / height - 1)
+        return float((x2 - x1) * (y2 - y1) * (1 - 0.5 * min(off, 1)))
+
+    if not faces:
+        return None
+    return np.array(max(faces, key=weight).landmarks, np.float32)
+
+
+def _padded(frame: Frame) -> tuple[Frame, tuple[int, int]]:
+    height, width = frame.pixels.shape[:2]
+    x, y = round(width * _PAD), round(height * _PAD)
+    wider = cv2.copyMakeBorder(frame.pixels, y, y, x, x, cv2.BORDER_REPLICATE)
+    return Frame(np.asarray(wider, np.uint8), frame.source), (x, y)
+
+
+def _of_chunk(reals: Sequence[Real]) -> list[Landmarks | None]:
+    found: list[Landmarks | None] = [None] * len(reals)
+    frames: dict[int, Frame] = {}
+    for i, real in enumerate(reals):
+        try:
+            frames[i] = open_image(real.path)
+        except SourceError:  # the reason is given when the picture is to be forged
+            continue
+    for i, landmarks in zip(frames, find_landmarks(list(frames.values())), strict=True):
+        found[i] = landmarks
+    return found
+
+
+def _append(path: Path, found: dict[str, Landmarks | None]) -> None:
+    lines = "".join(
+        json.dumps({"path": name, "landmarks": None if its is None else its.round(2).tolist()})
+        + "\n"
+        for name, its in found.items()
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab", buffering=0) as file:
+            file.write(lines.encode())
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _read_lines(path: Path) -> dict[str, Landmarks | None]:
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
+    return dict(_rows(lines[:-1], path))  # behind the last line's end: nothing, or half a line
+
+
+def _rows(lines: Sequence[bytes], path: Path) -> Iterator[tuple[str, Landmarks | None]]:
+    for number, line in enumerate(lines, 1):
+        try:
+            row: Any = json.loads(line)
+            its = row["landmarks"]
+            yield str(row["path"]), None if its is None else _points(its)
+        except (ValueError, TypeError, KeyError) as error:
+            raise DatasetError(
+                f'{path}, line {number}: must be {{"path": …, "landmarks": [[x, y], …]}} with at '
+                "least three points, or null"
+            ) from error
+
+
+def _read_npz(path: Path) -> dict[str, Landmarks | None]:
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            paths, every = held["paths"], held["landmarks"]
+            found = {
+                str(name): _points(its) if np.isfinite(its).all() else None
+                for name, its in zip(paths, every, strict=True)
+            }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"{path}: must hold paths (N,) and landmarks (N, K, 2): {error}"
+        ) from error
+    return found
+
+
+def _points(given: object) -> Landmarks:
+    points = np.asarray(given, np.float32)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3 or not np.isfinite(points).all():
+        raise ValueError(points.shape)
+    return points

@@ -1,0 +1,189 @@
+"""The outline of a face, from a dense mesh or from five landmarks and a mean head. Pure.
+
+A mesh has 81 points in the order of dlib's: 0–16 the jaw from left to right in the picture, 17–26
+the brows, 27–35 the nose, 36–47 the eyes, 48–67 the mouth, 68–80 the forehead. From five landmarks
+it is laid out by a mean head of our own in three dimensions. Its frontal proportions are those of
+anthropometry (distance of the pupils 1, from cheekbone to cheekbone 2.15, from the eyes to the chin
+1.75); its depth makes the outline follow a head that is turned away, as the nose then leaves the
+middle between the eyes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mesoscope.errors import OptionError
+
+if TYPE_CHECKING:
+    from mesoscope.synth.forgery import Landmarks
+
+Points = NDArray[np.float32]  # (N, 2), (x, y) in pixels
+
+MESH = 81
+_DLIB = 68  # without the forehead
+_STIFF = 0.06  # holds the depth's part of a fit back: five points say little of it
+_DEEPEST = 0.9  # of the scale: a head turned by more than this shows no outline worth a guess
+
+# The left half in the picture, and the middle: x to the right, y down, z towards the camera; the
+# unit is the distance between the eyes, and the origin lies between them.
+_JAW = (
+    (-1.06, 0.02, -0.70), (-1.06, 0.30, -0.70), (-1.03, 0.57, -0.65), (-0.97, 0.84, -0.56),
+    (-0.86, 1.10, -0.42), (-0.70, 1.34, -0.24), (-0.49, 1.55, -0.06), (-0.25, 1.69, 0.08),
+    (0.0, 1.74, 0.14),
+)  # fmt: skip
+_BROW = (
+    (-0.86, -0.22, -0.25), (-0.72, -0.34, -0.08), (-0.53, -0.38, 0.05), (-0.34, -0.35, 0.13),
+    (-0.17, -0.29, 0.18),
+)  # fmt: skip
+_RIDGE = ((0.0, -0.02, 0.22), (0.0, 0.19, 0.33), (0.0, 0.40, 0.44), (0.0, 0.59, 0.50))
+_NOSTRILS = ((-0.23, 0.72, 0.26), (-0.12, 0.76, 0.33), (0.0, 0.79, 0.36))
+_EYE = (  # the left one: outer corner, upper lid, inner corner, lower lid
+    (-0.69, 0.01, -0.08), (-0.57, -0.07, 0.0), (-0.43, -0.07, 0.02), (-0.31, 0.02, -0.02),
+    (-0.43, 0.06, 0.02), (-0.57, 0.06, 0.0),
+)  # fmt: skip
+_UPPER_LIP = ((-0.40, 1.13, 0.12), (-0.25, 1.05, 0.24), (-0.09, 1.00, 0.30), (0.0, 1.02, 0.31))
+_LOWER_LIP = ((-0.25, 1.24, 0.22), (-0.10, 1.29, 0.27), (0.0, 1.30, 0.28))
+_INSIDE_UPPER = ((-0.34, 1.13, 0.14), (-0.10, 1.11, 0.26), (0.0, 1.11, 0.28))
+_INSIDE_LOWER = ((-0.10, 1.15, 0.24), (0.0, 1.16, 0.26))
+_FOREHEAD = (
+    (-1.02, -0.12, -0.62), (-0.95, -0.30, -0.52), (-0.82, -0.46, -0.38), (-0.64, -0.58, -0.24),
+    (-0.43, -0.66, -0.12), (-0.21, -0.70, -0.05), (0.0, -0.71, -0.03),
+)  # fmt: skip
+
+HULLS: dict[str, tuple[int, ...]] = {  # which points of a mesh span an outline
+    "face": tuple(range(27)),
+    "forehead": (*range(27), *range(68, 81)),
+    "features": (*range(17, 27), *range(31, 68)),  # brows, eyes, nose, mouth
+    "lower": (*range(3, 14), 28, *range(31, 36), *range(48, 60)),  # nose to chin
+    "inner": (*range(4, 13), *range(17, 48)),  # brows to chin, without the cheeks' edges
+}
+
+
+def mesh(landmarks: Landmarks) -> Points:
+    """A face's mesh from what is known of it.
+
+    Args:
+        landmarks: ``(5, 2)`` as in :class:`mesoscope.types.Face`, ``(68, 2)`` or ``(81, 2)`` in
+            dlib's order, or ``(N, 2)`` of any points that span the face.
+
+    Returns:
+        ``(81, 2)`` for the first three, else the points themselves.
+
+    Raises:
+        OptionError: Another shape, fewer than three points, a number that is not finite, or points
+            on one spot.
+    """
+    points = _checked(landmarks)
+    if len(points) == 5:
+        return _laid_out(_FIVE, points)
+    if len(points) == _DLIB:
+        return np.concatenate([points, _laid_out(_HEAD[:_DLIB], points)[_DLIB:]])
+    return points
+
+
+def five_of(landmarks: Landmarks) -> Points:
+    """Eye, eye, tip of the nose, corner and corner of the mouth, ``(5, 2)``.
+
+    Raises:
+        OptionError: Landmarks other than 5, 68 or 81.
+    """
+    points = _checked(landmarks)
+    if len(points) == 5:
+        return points
+    if len(points) not in (_DLIB, MESH):
+        raise OptionError(
+            f"landmarks: {len(points)} points do not tell eyes from mouth: give 5, or 68 or 81 in "
+            "dlib's order"
+        )
+    left, right = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
+    return np.stack([left, right, points[30], points[48], points[54]])
+
+
+def hull(points: Points, name: str = "face") -> Points:
+    """The convex outline of a mesh or of a part of it.
+
+    Args:
+        points: As :func:`mesh` gives them; of a mesh of other points all are taken.
+        name: One of :data:`HULLS`.
+
+    Returns:
+        ``(K, 2)``, in turn.
+    """
+    chosen = points[list(HULLS[name])] if len(points) == MESH else points
+    outline = cv2.convexHull(np.ascontiguousarray(chosen, np.float32))
+    return np.asarray(outline, np.float32).reshape(-1, 2)
+
+
+def aligned(one: Points, other: Points) -> NDArray[np.float64]:
+    """The turn, scale and shift that brings points nearest to others.
+
+    Least squares in closed form, after Umeyama 1991, as complex numbers.
+
+    Args:
+        one: ``(N, 2)``.
+        other: ``(N, 2)``.
+
+    Returns:
+        ``(2, 3)``: ``one @ m[:, :2].T + m[:, 2]`` lies near ``other``.
+    """
+    x, y = (np.asarray(p, np.float64) @ np.array([1, 1j]) for p in (one, other))
+    x_mean, y_mean = x.mean(), y.mean()
+    spread = (np.abs(x - x_mean) ** 2).sum()
+    turn = (np.conj(x - x_mean) * (y - y_mean)).sum() / max(float(spread), 1e-9)
+    shift = y_mean - turn * x_mean
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+
+
+def _checked(landmarks: Landmarks) -> Points:
+    points = np.asarray(landmarks, np.float32)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3:
+        raise OptionError(f"landmarks: must be (N, 2) points, at least three, got {points.shape}")
+    if not np.isfinite(points).all():
+        raise OptionError("landmarks: all must be finite numbers")
+    if float(np.ptp(points, axis=0).max()) < 1:
+        raise OptionError("landmarks: all lie on one spot: give them in pixels of the picture")
+    return points
+
+
+def _laid_out(known: NDArray[np.float64], points: Points) -> Points:
+    """The mean head, seen so that its ``known`` points lie where the picture has them.
+
+    An affine camera, by least squares; its third column, which depth moves by, is held back.
+    """
+    mean, middle = known.mean(axis=0), points.mean(axis=0)
+    x, y = known - mean, points - middle
+    stiff = np.diag([1e-6, 1e-6, _STIFF * len(known) / 5])
+    camera = np.linalg.solve(x.T @ x + stiff, x.T @ y)  # (3, 2)
+    deep = float(np.hypot(*camera[2]))
+    most = _DEEPEST * float(np.sqrt(abs(np.linalg.det(camera[:2]))))
+    if deep > most:
+        camera[2] *= most / deep
+    return np.asarray((_HEAD - mean) @ camera + middle, np.float32)
+
+
+def _mirrored(half: tuple[tuple[float, float, float], ...]) -> list[tuple[float, float, float]]:
+    """A half that ends in the middle, and then the other half."""
+    return [*half, *((-x, y, z) for x, y, z in half[-2::-1])]
+
+
+def _head() -> NDArray[np.float64]:
+    """All points of the mean head, ``(81, 3)``."""
+    brows = [*_BROW, *((-x, y, z) for x, y, z in _BROW[::-1])]
+    # The right eye begins at its inner corner and goes on above, too.
+    right_eye = [(-_EYE[i][0], *_EYE[i][1:]) for i in (3, 2, 1, 0, 5, 4)]
+    upper, lower = _mirrored(_UPPER_LIP), _mirrored(_LOWER_LIP)[::-1]
+    inside = [*_mirrored(_INSIDE_UPPER), *_mirrored((*_INSIDE_LOWER,))[::-1]]
+    nose = [*_RIDGE, *_mirrored(_NOSTRILS)]
+    every = [
+        *_mirrored(_JAW), *brows, *nose, *_EYE, *right_eye, *upper, *lower, *inside,
+        *_mirrored(_FOREHEAD),
+    ]  # fmt: skip
+    return np.array(every, np.float64)
+
+
+_HEAD = _head()
+_FIVE = np.stack([_HEAD[36:42].mean(0), _HEAD[42:48].mean(0), _HEAD[30], _HEAD[48], _HEAD[54]])
