@@ -1,0 +1,96 @@
+"""Teeth and the white of the eyes made whiter: less colour, more light."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from mesoscope.synth.edits.anatomy import (
+    FAINTEST,
+    anatomy,
+    mixed,
+    mouth_outline,
+    placed,
+    soft_shape,
+    united,
+)
+from mesoscope.synth.edits.recipe import FULL, Span, WhitenKeys
+from mesoscope.synth.forgery import Forgery
+
+if TYPE_CHECKING:
+    from mesoscope.synth.edits.anatomy import Anatomy, Points
+    from mesoscope.synth.forgery import Landmarks, Mask
+    from mesoscope.types import Json, Pixels
+
+_KEYS = WhitenKeys()
+
+
+def whiten(
+    pixels: Pixels, landmarks: Landmarks, rng: np.random.Generator, *,
+    keys: WhitenKeys = _KEYS, strength: Span = FULL,
+) -> Forgery:  # fmt: skip
+    """Whiten eyes, teeth or both; a closed mouth has no teeth, so then its eyes are whitened.
+
+    Args:
+        pixels: A real picture, ``(H, W, 3) uint8``.
+        landmarks: Of its face, see :func:`~mesoscope.synth.edits.anatomy.anatomy`.
+        rng: Decides everything; the same state gives the same forgery.
+        keys: Ranges to draw from.
+        strength: The stretch of each range that is drawn from, within 0 to 1.
+
+    Raises:
+        OptionError: Landmarks that describe no face within the picture.
+    """
+    face = anatomy(landmarks, pixels.shape)
+    amount = strength.draw(rng, keys.amount_min, keys.amount_max)
+    draw = rng.random()
+    wanted = {"teeth": draw < 0.65, "eyes": draw > 0.35}
+    forged, mask = pixels, np.zeros(pixels.shape[:2], np.float32)
+    done: list[Json] = []
+    if wanted["teeth"]:
+        forged, changed = _whitened(forged, face, [mouth_outline(face)], amount, teeth=True)
+        if changed.max(initial=0) > 0.2:
+            mask = united(mask, changed)
+            done.append("teeth")
+        else:
+            forged = pixels
+    if wanted["eyes"] or not done:
+        eyes = [face.oval(eye, 0.27, 0.15) for eye in face.five[:2]]
+        for eye in eyes:
+            forged, changed = _whitened(forged, face, [eye], amount, teeth=False)
+            mask = united(mask, changed)
+        done.append("eyes")
+    return Forgery(forged, pixels, mask, "whiten", {"amount": round(amount, 5), "parts": done})
+
+
+def _whitened(
+    pixels: Pixels, face: Anatomy, outlines: list[Points], amount: float, *, teeth: bool
+) -> tuple[Pixels, Mask]:
+    """One part done: the picture, and ``(H, W)`` of what was whitened."""
+    region, inside = soft_shape(outlines, pixels.shape, soft_px=0.012 * face.width_px)
+    if region.empty:
+        return pixels, np.zeros(pixels.shape[:2], np.float32)
+    patch = pixels[region.slices].astype(np.float32) / np.float32(255)
+    lab = cv2.cvtColor(patch, cv2.COLOR_RGB2LAB)
+    light, red, yellow = lab[..., 0], lab[..., 1], lab[..., 2]
+    core = inside > 0.6
+    if not core.any():
+        return pixels, np.zeros(pixels.shape[:2], np.float32)
+    # White is what is lighter than the part's middle and has less colour than it: lips and lids
+    # are red, iris and lashes dark.
+    bright = np.clip((light - np.percentile(light[core], 55)) / 12, 0, 1)
+    usual = np.median(np.hypot(red[core], yellow[core]))
+    pale = np.clip((usual + 2 - np.hypot(red, yellow)) / 6, 0, 1)
+    if teeth:
+        pale = pale * np.clip((14 - red) / 6, 0, 1) * np.clip((light - 35) / 15, 0, 1)
+    white = cv2.GaussianBlur(bright * pale, (0, 0), max(0.5, 0.004 * face.width_px)) * inside
+    if not teeth and white[core].max() < 0.3:  # small or dark eyes: all of the eye is lifted
+        white = inside * 0.6
+    white = np.where(white < FAINTEST, 0, np.clip(white, 0, 1)).astype(np.float32)
+    lab[..., 0] = light + amount * (100 - light) * 0.35
+    lab[..., 1] = red * (1 - 0.8 * amount)
+    lab[..., 2] = yellow * (1 - 0.9 * amount)
+    lighter = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255
+    return mixed(pixels, region, lighter, white), placed(white, region, pixels.shape)
