@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +17,16 @@ class Item:
         name: Its name within the set with ``/`` between, without suffix, unique, such as
             ``manipulated_sequences/Deepfakes/c23/071_054``.
         method: How it was forged, as the set calls it (``Deepfakes``); empty for reals.
-        group: What must not be split, such as the pair of source videos.
-        split: ``train``, ``validation`` or ``test`` where the set has an official one, else
-            ``None``.
+        group: What must not be split, such as the pair of source videos. Never in two of the
+            splits below.
+        split: ``train``, ``validation`` or ``test`` where the set has an official one. ``None``
+            where it has none, and for what the set puts into one split although its group
+            stands in another: :func:`mesoscope.data.split.assign_splits` tells the two apart.
         mask: Of the forged region, a clip or a picture, where the set has one.
         is_clip: ``paths`` holds one clip to sample frames from.
+        person: Who is seen, where the set says: holds whole groups, and may stand in two official
+            splits. Splits made anew keep persons together.
+        donor: Whose face was put in, where the set says: the name of another ``person``.
         original: Name of the real item that a fake was made from, where the set tells and the item
             is there: its face is then found where the fake's mask lies. Empty otherwise.
     """
@@ -37,6 +40,8 @@ class Item:
     mask: Path | None = None
     is_clip: bool = False
     original: str = ""
+    person: str = ""
+    donor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,8 @@ class Reading:
         title: The set's, such as ``FaceForensics++``.
         items: In a stable order.
         counts: Found against expected.
-        notes: What is missing, unknown or strange, a sentence each.
+        notes: What is missing, unknown or strange, a sentence each, without full stop.
+        root: The folder that was read, which may lie below or above the one that was named.
     """
 
     layout: str
@@ -71,6 +77,7 @@ class Reading:
     items: tuple[Item, ...]
     counts: tuple[Count, ...]
     notes: tuple[str, ...] = ()
+    root: Path = Path()
 
 
 class Layout(Protocol):
@@ -79,6 +86,16 @@ class Layout(Protocol):
     name: str
     title: str
     terms: str  # of use, in a sentence
+    looks_for: str  # what tells the set, for people
+    qualities: tuple[str, ...]  # compressions it is published in; none where there is one alone
+
+    def is_root(self, folder: Path) -> bool:
+        """Whether the folder itself holds this set. Looks at a few names."""
+        ...
+
+    def is_part(self, name: str) -> bool:
+        """Whether a folder of this name, in small letters, may lie at the set's root."""
+        ...
 
     def recognise(self, root: Path) -> Path | None:
         """The folder that is this set's root: ``root``, or the one folder below or above it.

@@ -1,0 +1,130 @@
+"""The official splits of FaceForensics++: pairs of clips, and what they say of a fake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mesoscope.data.layouts.census import some
+from mesoscope.data.layouts.folders import children, file_named
+from mesoscope.data.layouts.listing import read_json
+from mesoscope.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from mesoscope.data.layouts.census import Census
+
+_LISTS = {"train.json": "train", "val.json": "validation", "test.json": "test"}
+_LENGTHS = {"train": 360, "validation": 70, "test": 70}
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Which clips belong together, and into which split they go.
+
+    Attributes:
+        groups: By a clip's number, such as ``054_071`` for 071.
+        splits: By a clip's number; empty where no list is here.
+    """
+
+    groups: dict[str, str]
+    splits: dict[str, str]
+
+    def of(self, target: str, source: str = "") -> tuple[str, str | None]:
+        """Group and split of a real clip, or of the fake of two."""
+        split = self.splits.get(target)
+        if source and self.splits.get(source) != split:
+            split = None
+        return self.groups.get(target, target), split
+
+
+def read_pairs(census: Census, swaps: Iterable[tuple[str, ...]]) -> Pairs:
+    """Read the lists, and join what fakes connect.
+
+    Args:
+        census: Of the set; told which lists are missing.
+        swaps: Target and source of each fake that is here. A fake of two clips that no list
+            pairs joins their groups, too: one face is in both.
+
+    Raises:
+        DatasetError: A list that is damaged, or a clip in two of them.
+    """
+    splits: dict[str, str] = {}
+    together: list[tuple[str, ...]] = []
+    missing = []
+    for name, split in _LISTS.items():
+        path = _find(census.root, name)
+        if path is None:
+            missing.append(name)
+            continue
+        pairs = _pairs(path)
+        if len(pairs) != _LENGTHS[split]:
+            census.note(f"{name} holds {len(pairs)} pairs, the official one {_LENGTHS[split]}")
+        for pair in pairs:
+            for clip in pair:
+                if splits.setdefault(clip, split) != split:
+                    raise DatasetError(
+                        f"{path}: {clip} stands in {splits[clip]} as well: take the lists of the "
+                        "FaceForensics repository, dataset/splits/"
+                    )
+        together += pairs
+    if missing:
+        census.note(
+            f"{some(missing)} not here, and what they list has no official split: they lie in the "
+            "FaceForensics repository, dataset/splits/, and belong beside original_sequences/"
+        )
+    return Pairs(_joined([*together, *swaps]), splits)
+
+
+def _find(root: Path, name: str) -> Path | None:
+    """At the root, in splits/, or in dataset/splits/ as in the repository."""
+    folders = [root, *children(root, "splits")]
+    for folder in children(root, "dataset"):
+        folders += children(folder, "splits")
+    return next((p for f in folders if (p := file_named(f, name))), None)
+
+
+def _pairs(path: Path) -> list[tuple[str, ...]]:
+    listed = read_json(path)
+    if not isinstance(listed, list):
+        raise DatasetError(f"{path}: holds no list of pairs: take the official one")
+    pairs = []
+    for number, pair in enumerate(listed, 1):
+        if not (isinstance(pair, list) and len(pair) == 2 and all(map(_is_clip, pair))):
+            raise DatasetError(
+                f'{path}, pair {number}: {str(pair)[:60]!r} is no pair such as ["071", "054"]'
+            )
+        pairs.append(tuple(str(clip).zfill(3) for clip in pair))
+    return pairs
+
+
+def _is_clip(value: object) -> bool:
+    return isinstance(value, str | int) and str(value).isdigit() and len(str(value)) <= 3
+
+
+def _joined(together: Iterable[tuple[str, ...]]) -> dict[str, str]:
+    """The group of each clip: all clips that are connected, named by their numbers."""
+    parent: dict[str, str] = {}
+
+    def top(clip: str) -> str:
+        parent.setdefault(clip, clip)
+        while parent[clip] != clip:
+            parent[clip] = parent[parent[clip]]
+            clip = parent[clip]
+        return clip
+
+    for clips in together:
+        for clip in clips[1:]:
+            parent[top(clip)] = top(clips[0])
+    members: dict[str, list[str]] = {}
+    for clip in list(parent):
+        members.setdefault(top(clip), []).append(clip)
+    return {clip: _name(sorted(clips)) for clips in members.values() for clip in clips}
+
+
+def _name(clips: list[str]) -> str:
+    """``054_071`` for a pair; the first two and the number of the others for more."""
+    more = len(clips) - 2
+    return "_".join(clips[:2]) + (f"_and_{more}" if more > 0 else "")

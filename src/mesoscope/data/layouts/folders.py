@@ -1,0 +1,144 @@
+"""Folders of public sets: listed once, by name alone, whatever lies between.
+
+No file is opened and none is asked for its size: a set of 140,000 pictures is listed in a second.
+Names are compared in small letters, as copies of sets differ in case (``YouTube-real`` and
+``Youtube-real``). Links are followed. What systems leave behind (``._x``, ``.DS_Store``,
+``Thumbs.db``, ``__MACOSX``) is passed over.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from mesoscope.errors import DatasetError
+from mesoscope.media.kinds import CLIP_SUFFIXES, PICTURE_SUFFIXES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_LITTER = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r"))
+_BELOW = 2  # archives unpack into a folder of their own, some into two
+_PEEK = 200  # names looked at to tell a set
+_FOLDERS_PEEK = 64  # folders looked into to find a root
+
+
+class Listing(NamedTuple):
+    """What lies in a folder, in the order of the names.
+
+    Attributes:
+        folders: Names of folders, and of links to folders.
+        files: Names of all else, broken links too, so that whoever opens them can name them.
+    """
+
+    folders: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+def listed(folder: Path) -> Listing:
+    """List a folder.
+
+    Raises:
+        DatasetError: It cannot be listed.
+    """
+    return Listing(*map(tuple, map(sorted, _scan(folder, None))))
+
+
+def peeked(folder: Path, most: int = _PEEK) -> Listing:
+    """The first names that the disk gives, in no order; none where it cannot be listed."""
+    try:
+        return Listing(*map(tuple, _scan(folder, most)))
+    except DatasetError:
+        return Listing((), ())
+
+
+def _scan(folder: Path, most: int | None) -> tuple[list[str], list[str]]:
+    folders: list[str] = []
+    files: list[str] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in islice(entries, most):
+                name = entry.name
+                if name[0] == "." or name.lower() in _LITTER:
+                    continue
+                (folders if entry.is_dir() else files).append(name)
+    except OSError as error:
+        raise DatasetError(f"{folder}: cannot be listed: {error.strerror}") from error
+    return folders, files
+
+
+def children(folder: Path, *names: str) -> list[Path]:
+    """The folders right below that have one of these names, given in small letters."""
+    return [folder / name for name in listed(folder).folders if name.lower() in names]
+
+
+def has(folder: Path, *names: str) -> bool:
+    """Whether a folder of one of these names, in small letters, lies right below."""
+    return any(name.lower() in names for name in peeked(folder).folders)
+
+
+def file_named(folder: Path, name: str) -> Path | None:
+    """The file of that name, in whatever case."""
+    return next((folder / n for n in listed(folder).files if n.lower() == name), None)
+
+
+def below(folder: Path) -> Iterator[tuple[str, Listing]]:
+    """All folders below, the folder itself first, each with its path from there.
+
+    A link back into a folder on its own way is passed over.
+
+    Yields:
+        Paths with ``/`` between, empty for the folder itself, and what lies there.
+    """
+    stack: list[tuple[str, tuple[str, ...]]] = [("", (os.path.realpath(folder),))]
+    while stack:
+        relative, way = stack.pop()
+        listing = listed(folder / relative)
+        yield relative, listing
+        for name in reversed(listing.folders):
+            path = f"{relative}/{name}" if relative else name
+            real = os.path.realpath(folder / path)
+            if real not in way:
+                stack.append((path, (*way, real)))
+
+
+def places(
+    root: Path, is_root: Callable[[Path], bool], is_part: Callable[[str], bool]
+) -> list[Path]:
+    """Where a set's root is: the folder itself, else those below, else the one above.
+
+    Args:
+        root: As the user named it.
+        is_root: Tells a root.
+        is_part: Tells from a folder's name, in small letters, that it may be a part of the set:
+            only then its parent is looked at.
+
+    Returns:
+        All at the nearest distance; several where a folder holds several copies.
+    """
+    level = [root]
+    for distance in range(_BELOW + 1):
+        found = [folder for folder in level if is_root(folder)]
+        if found:
+            return found
+        if distance < _BELOW:
+            level = [folder / name for folder in level for name in sorted(peeked(folder).folders)][
+                :_FOLDERS_PEEK
+            ]
+    above = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow links
+    if is_part(above.name.lower()) and is_root(above.parent):
+        return [above.parent]
+    return []
+
+
+def kind(name: str) -> str:
+    """``clip`` or ``picture``, told from the suffix; empty for others."""
+    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - thrice as quick as pathlib
+    return "picture" if suffix in PICTURE_SUFFIXES else "clip" if suffix in CLIP_SUFFIXES else ""
+
+
+def stem(name: str) -> str:
+    """A file's name without its suffix."""
+    return os.path.splitext(name)[0]  # noqa: PTH122

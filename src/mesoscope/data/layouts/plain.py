@@ -1,0 +1,131 @@
+"""Plain folders: ``real/`` and ``fake/``, with or without folders of splits, pictures or clips.
+
+::
+
+    ROOT/{real,fake}/…                              no split
+    ROOT/{train,validation,test}/{real,fake}/…      the project's own layout; also val, valid
+    ROOT/manifest.csv                               the project's own, with groups and splits
+
+Names of folders are read in whatever case, and ``reals`` and ``fakes`` are taken, too. Files may
+lie in folders below their class. Nothing is known of who is in which file, so a group is a file,
+together with its namesake of the other class (``real/07.png``, ``fake/07.png``); files of a folder
+below a class are one group, since they are mostly frames of one clip.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mesoscope.data.layouts.census import Census, many, refuse_quality
+from mesoscope.data.layouts.folders import below, children, has, kind, listed, peeked, places, stem
+from mesoscope.data.layouts.item import Item, Reading
+from mesoscope.data.manifest import read_dataset
+from mesoscope.data.sample import SPLIT_NAMES, SPLITS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_CLASSES = {"real": 0, "reals": 0, "fake": 1, "fakes": 1}
+_METHOD = "fake"
+
+
+class Plain:
+    """The reader of plain folders."""
+
+    name = "plain"
+    title = "real and fake folders"
+    terms = "Yours to know: nothing here says where the files come from."
+    looks_for = "real/ and fake/, the same in train/, validation/ and test/, or manifest.csv"
+    qualities: tuple[str, ...] = ()
+
+    def is_root(self, folder: Path) -> bool:
+        """A manifest, or a class's folder, here or in a split's."""
+        names = peeked(folder)
+        if "manifest.csv" in names.files or has(folder, *_CLASSES):
+            return True
+        return any(n.lower() in SPLIT_NAMES and has(folder / n, *_CLASSES) for n in names.folders)
+
+    def is_part(self, name: str) -> bool:
+        """Folders of classes and splits."""
+        return name in _CLASSES or name in SPLIT_NAMES
+
+    def recognise(self, root: Path) -> Path | None:
+        """The set's root, as in :class:`Layout`."""
+        found = places(root, self.is_root, self.is_part)
+        return found[0] if len(found) == 1 else None
+
+    def read(self, root: Path, *, quality: str | None = None) -> Reading:
+        """List the set, as in :class:`Layout`."""
+        refuse_quality(self, quality)
+        census = Census(self, root)
+        if (root / "manifest.csv").is_file():
+            _add_manifest(census)
+        else:
+            _add_folders(census)
+        for split in (*SPLITS, None):
+            if not any(item.split == split for item in census.items):
+                continue
+            for label, name in enumerate(("real", "fake")):
+                what = f"{name}, {split}" if split else name
+                census.count(what, None, lambda i, s=split, y=label: i.split == s and i.label == y)  # type: ignore[misc]
+        return census.reading()
+
+
+def _add_manifest(census: Census) -> None:
+    for sample in read_dataset(census.root):
+        if sample.in_shard:
+            census.unread(sample.path, "pictures in shards, which are prepared already")
+            continue
+        path = sample.path.relative_to(census.root).as_posix()
+        census.add(
+            Item(
+                paths=(sample.path,),
+                label=sample.label,
+                name=stem(path),
+                method=(sample.method or sample.source) if sample.label else "",
+                group=sample.group,
+                split=sample.split,
+            )
+        )
+
+
+def _add_folders(census: Census) -> None:
+    root = census.root
+    _add_classes(census, root, None)
+    for name in listed(root).folders:
+        if name.lower() in SPLIT_NAMES:
+            _add_classes(census, root / name, SPLIT_NAMES[name.lower()])
+        elif name.lower() not in _CLASSES:
+            census.unread(root / name, "folders that are neither a class nor a split")
+    for name in listed(root).files:
+        if kind(name):
+            census.unread(root / name, "outside real/ and fake/")
+    shared = sum(1 for i in census.items if i.group.endswith("/"))
+    if shared:
+        census.note(
+            f"{many(shared, 'file')} lie in folders below their class, and each such folder is one "
+            "group: list them in a manifest.csv where they are not of one clip or person"
+        )
+
+
+def _add_classes(census: Census, folder: Path, split: str | None) -> None:
+    ahead = f"{folder.relative_to(census.root).as_posix()}/" if split else ""
+    for place in children(folder, *_CLASSES):
+        label = _CLASSES[place.name.lower()]
+        for relative, listing in below(place):
+            for name in listing.files:
+                if not kind(name):
+                    census.unread(place / relative / name)
+                    continue
+                inner = f"{relative}/{stem(name)}" if relative else stem(name)
+                census.add(
+                    Item(
+                        paths=(place / relative / name,),
+                        label=label,
+                        name=f"{ahead}{place.name}/{inner}",
+                        method=_METHOD if label else "",
+                        group=f"{ahead}{relative}/" if relative else f"{ahead}{stem(name)}",
+                        split=split,
+                        is_clip=kind(name) == "clip",
+                    )
+                )

@@ -1,0 +1,124 @@
+"""Which public set a folder holds, and its reading."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mesoscope.data.layouts.census import some
+from mesoscope.data.layouts.ffpp import FaceForensics
+from mesoscope.data.layouts.folders import peeked, places
+from mesoscope.data.layouts.plain import Plain
+from mesoscope.data.layouts.uadfv import Uadfv
+from mesoscope.errors import DatasetError
+
+if TYPE_CHECKING:
+    from mesoscope.data.layouts.item import Layout, Reading
+
+_READERS: tuple[Layout, ...] = (FaceForensics(), Uadfv(), Plain())
+LAYOUTS: dict[str, Layout] = {reader.name: reader for reader in _READERS}
+"""Readers by name, the one that takes any real and fake folders last."""
+
+_OTHER_NAMES = {
+    "ff": "ffpp", "ff++": "ffpp", "faceforensics": "ffpp", "faceforensics++": "ffpp",
+    "dfd": "ffpp", "faceshifter": "ffpp", "dfdcp": "dfdc", "dfdc_preview": "dfdc",
+    "celebdf": "celeb_df", "celeb_df_v1": "celeb_df", "celeb_df_v2": "celeb_df",
+    "140k": "faces_140k", "140k_faces": "faces_140k", "real_vs_fake": "faces_140k",
+    "cnnspot": "cnndetection", "folders": "plain",
+}  # fmt: skip
+
+
+def layout_named(name: str) -> Layout:
+    """The reader of that name, in whatever case, or of another name that the set goes by.
+
+    Raises:
+        DatasetError: There is none; the likeliest is named.
+    """
+    key = name.strip().lower().replace("-", "_").replace(" ", "_")
+    key = _OTHER_NAMES.get(key, key)
+    if key in LAYOUTS:
+        return LAYOUTS[key]
+    near = difflib.get_close_matches(key, LAYOUTS, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise DatasetError(f"{name!r} is no set that is read here: {hint}one of {', '.join(LAYOUTS)}")
+
+
+def recognise(root: Path) -> tuple[Layout, Path]:
+    """Tell which set a folder holds.
+
+    A root that lies one or two folders below what was named, or one above, is found. Where a
+    set and plain real and fake folders fit alike, the set is meant.
+
+    Args:
+        root: The folder of a set.
+
+    Returns:
+        Its reader, and the set's own root.
+
+    Raises:
+        DatasetError: No such folder, no set that is known, or several.
+    """
+    _require_folder(root)
+    *sets, plain = LAYOUTS.values()
+    matches = [(r, place) for r in sets for place in places(root, r.is_root, r.is_part)]
+    if not matches:
+        matches = [(plain, place) for place in places(root, plain.is_root, plain.is_part)]
+    nearest = min((_distance(root, place) for _, place in matches), default=0)
+    matches = [m for m in matches if _distance(root, m[1]) == nearest]
+    if len({place for _, place in matches}) > 1:
+        told = ", ".join(f"{place} ({reader.name})" for reader, place in matches)
+        raise DatasetError(f"{root}: holds several sets: name the folder of one: {told}")
+    if matches:
+        return matches[0]
+    looked = "; ".join(f"{r.name}: {r.looks_for}" for r in LAYOUTS.values())
+    raise DatasetError(
+        f"{root}: holds no set that is known here, but {_contents(root)}: name the set if it is "
+        f"one of these. Looked for {looked}"
+    )
+
+
+def read_set(root: Path, layout: str | None = None, quality: str | None = None) -> Reading:
+    """List a public set.
+
+    Args:
+        root: Its folder, or the one right below or above it.
+        layout: Its name, one of :data:`LAYOUTS`; told from the folder where ``None``.
+        quality: One compression of several, such as ``c23``; the reader's own choice, told in the
+            notes, where ``None``.
+
+    Returns:
+        Its items and a census of them.
+
+    Raises:
+        DatasetError: The set is not recognised, holds nothing, or a list of it is damaged.
+    """
+    root = Path(root)
+    if layout is None:
+        reader, place = recognise(root)
+    else:
+        reader = layout_named(layout)
+        _require_folder(root)
+        place = reader.recognise(root) or root
+    return reader.read(place, quality=quality)
+
+
+def _require_folder(root: Path) -> None:
+    if root.is_dir():
+        return
+    if root.exists():
+        raise DatasetError(f"{root}: is a file: unpack it, and give the folder")
+    raise DatasetError(f"{root}: no such folder: give the folder that the set was unpacked into")
+
+
+def _distance(root: Path, place: Path) -> int:
+    """How many folders lie between; those above are farther than those below."""
+    if place == root:
+        return 0
+    return len(place.relative_to(root).parts) if place.is_relative_to(root) else 9
+
+
+def _contents(root: Path) -> str:
+    names = peeked(root)
+    told = [f"{name}/" for name in sorted(names.folders)] + sorted(names.files)
+    return some(told) if told else "is empty"

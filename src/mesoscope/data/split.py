@@ -1,0 +1,180 @@
+"""Splits of a set: the official ones where there are any, else made by group.
+
+A group goes where the hash of its name says, so each is placed by itself: items that are added
+later move none of the others, and two machines that hold parts of a set agree. What belongs
+together is never torn apart: the group, and the person where the set names one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from mesoscope.data.sample import CLASSES, SPLITS
+from mesoscope.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mesoscope.data.layouts.item import Item
+
+SHARES = (0.8, 0.1, 0.1)
+_WHOLE = 2**64
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """Items with a split each.
+
+    Attributes:
+        items: In the order that they had.
+        left_out: What no split can take without tearing a group or a person apart.
+        notes: What was decided, a sentence each, without full stop.
+    """
+
+    items: tuple[Item, ...]
+    left_out: tuple[Item, ...]
+    notes: tuple[str, ...]
+
+
+def assign_splits(
+    items: Iterable[Item],
+    *,
+    shares: Sequence[float] = SHARES,
+    seed: int = 0,
+    official: bool = True,
+    donors_apart: bool = False,
+) -> Assigned:
+    """Give each item a split.
+
+    With official splits, those stay; a validation split that the set lacks is taken out of its
+    train split by group; items without an official split are placed by group, and left out where
+    their group stands in an official split that they are not in.
+
+    A split that lacks a class gets the group of that class that lies nearest, so that small sets
+    can be used; only then does a group's place depend on the others.
+
+    Args:
+        items: Of one set.
+        shares: Of train, validation and test, as shares of the groups; only their ratios count.
+        seed: Another one draws other splits.
+        official: Keep the set's own splits.
+        donors_apart: Also leave out fakes that wear the face of a person of another split.
+
+    Returns:
+        The items with splits, those left out, and what was decided.
+
+    Raises:
+        OptionError: Shares that are negative, none, or not three.
+    """
+    if len(shares) != len(SPLITS) or min(shares) < 0 or not sum(shares) > 0:
+        raise OptionError(f"shares {tuple(shares)}: give three for {', '.join(SPLITS)}, such as "
+                          f"{SHARES}")  # fmt: skip
+    items = tuple(items)
+    notes: list[str] = []
+    fixed = {item.group for item in items if official and item.split}
+    have = {item.split for item in items if item.group in fixed}
+    carves = "train" in have and "validation" not in have and shares[1] > 0
+    free = [item for item in items if item.group not in fixed]
+    carved = [item for item in items if carves and item.split == "train"]
+    place = _placed(free, shares, seed, notes)
+    carve = _placed(carved, (*shares[:2], 0.0), seed, notes)
+    if carved:
+        notes.append("validation is taken out of train by group, as the set has none")
+    placed = []
+    left_out = []
+    for item in items:
+        if item.group not in fixed:
+            placed.append(replace(item, split=place[_key(item)]))
+        elif item.split is None:
+            left_out.append(item)
+        else:
+            split = carve[_key(item)] if carves and item.split == "train" else item.split
+            placed.append(replace(item, split=split))
+    if left_out:
+        notes.append(
+            f"{len(left_out):,} items are left out: their groups stand in official splits that "
+            "they are not in"
+        )
+    placed, crossing = _by_donor(placed, donors_apart=donors_apart)
+    if crossing:
+        apart = "are left out" if donors_apart else "stay (donors_apart leaves them out)"
+        notes.append(f"{len(crossing):,} fakes wear the face of a person of another split: {apart}")
+        left_out += crossing if donors_apart else []
+    _say_persons(placed, notes)
+    return Assigned(tuple(placed), tuple(left_out), tuple(notes))
+
+
+def _key(item: Item) -> str:
+    """What is placed as one: a person holds whole groups."""
+    return item.person or item.group
+
+
+def _hash(key: str, seed: int) -> float:
+    """In [0, 1), by the name alone."""
+    digest = hashlib.sha256(f"{seed}\0{key}".encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big") / _WHOLE
+
+
+def _placed(
+    items: Sequence[Item], shares: Sequence[float], seed: int, notes: list[str]
+) -> dict[str, str]:
+    """The split of each key."""
+    classes: dict[str, set[int]] = defaultdict(set)
+    for item in items:
+        classes[_key(item)].add(item.label)
+    hashes = {key: _hash(key, seed) for key in classes}
+    ends = [end / sum(shares) for end in accumulate(shares)]
+    wanted = [split for split, share in zip(SPLITS, shares, strict=True) if share > 0]
+    starts = dict(zip(SPLITS, (0.0, *ends), strict=False))
+    # The last wanted split takes what rounding leaves above its end.
+    splits = {
+        key: next((s for s, end in zip(SPLITS, ends, strict=True) if value < end), wanted[-1])
+        for key, value in hashes.items()
+    }
+    for label, name in enumerate(CLASSES):
+        keys = sorted(key for key, labels in classes.items() if label in labels)
+        if len(keys) < len(wanted):
+            if keys:
+                notes.append(
+                    f"{len(keys)} groups of {name} to place are too few for {len(wanted)} splits"
+                )
+            continue
+        for split in wanted:
+            count = Counter(splits[key] for key in keys)
+            if count[split]:
+                continue
+            movable = [key for key in keys if count[splits[key]] > 1]
+            nearest = min(movable, key=lambda k: (abs(hashes[k] - starts[split]), k))
+            splits[nearest] = split
+            notes.append(f"{nearest} is moved into {split}, which else held nothing {name}")
+    return splits
+
+
+def _by_donor(items: list[Item], *, donors_apart: bool) -> tuple[list[Item], list[Item]]:
+    """The items that stay, and the fakes whose donor is seen in another split."""
+    seen: dict[str, set[str | None]] = defaultdict(set)
+    for item in items:
+        if item.person:
+            seen[item.person].add(item.split)
+    crossing = [item for item in items if item.donor and seen[item.donor] - {item.split}]
+    if not donors_apart:
+        return items, crossing
+    names = {item.name for item in crossing}
+    return [item for item in items if item.name not in names], crossing
+
+
+def _say_persons(items: Iterable[Item], notes: list[str]) -> None:
+    seen: dict[str, set[str | None]] = defaultdict(set)
+    for item in items:
+        if item.person:
+            seen[item.person].add(item.split)
+    torn = sum(1 for splits in seen.values() if len(splits) > 1)
+    if torn:
+        notes.append(
+            f"{torn:,} of {len(seen):,} persons stand in more than one split, as the official list "
+            "has it: splits by group keep them apart"
+        )
