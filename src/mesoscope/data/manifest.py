@@ -7,18 +7,19 @@
     ├── validation/  {real,fake}/…           also accepted: val, valid
     └── test/        {real,fake}/…           optional
 
-With a ``manifest.csv`` at the root (``path,label,source,method,group,split,sha256``) the folders
-are not walked. Names of folders, labels and splits are read in whatever case.
+With a ``manifest.csv`` or ``manifest.parquet`` at the root
+(``path,label,source,method,group,split,sha256``) the folders are not walked. Names of folders,
+labels and splits are read in whatever case.
 """
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mesoscope.data.manifest_rows import CLIP, read_csv, read_parquet
 from mesoscope.data.manifest_writing import COLUMNS, row_of, write_manifest
 from mesoscope.data.sample import CLASSES, LABELS, SPLIT_NAMES, SPLITS, Sample
 from mesoscope.errors import DatasetError
@@ -40,32 +41,33 @@ __all__ = [
     "write_manifest",
 ]
 
-_CLIP = "is a clip, and data sets hold pictures: save frames of it as pictures, or move it away"
-_NEEDED = ("path", "label", "split")
+MANIFESTS = ("manifest.csv", "manifest.parquet")
 
 
 def read_dataset(root: Path) -> list[Sample]:
     """List a data set's samples in a stable order.
 
     Args:
-        root: Its folder: with a ``manifest.csv``, or with ``train/{real,fake}`` and the like.
+        root: Its folder: with a manifest, or with ``train/{real,fake}`` and the like.
 
     Returns:
         The samples of all its splits.
 
     Raises:
-        DatasetError: A missing folder, a manifest with a wrong column or label, a clip among the
-            pictures, no picture at all.
+        DatasetError: A missing folder, a manifest with a wrong column or label, two manifests, a
+            clip among the pictures, no picture at all.
+        MissingExtra: A Parquet manifest, and pyarrow is not installed.
     """
     if not root.is_dir():
         raise DatasetError(
             f"{root}: no such folder: give the folder that holds train/ and validation/"
         )
-    manifest = root / "manifest.csv"
-    if manifest.is_file():
-        samples, expected = _read_manifest(manifest), "manifest.csv has no rows"
+    manifest = _manifest_of(root)
+    if manifest is not None:
+        read = read_csv if manifest.suffix == ".csv" else read_parquet
+        samples, expected = read(manifest), f"{manifest.name} has no rows"
     else:
-        samples, expected = _walk(root), "expected train/real, train/fake, … or a manifest.csv"
+        samples, expected = _walk(root), "expected train/real, train/fake, … or a manifest"
     if not samples:
         raise DatasetError(f"{root}: no pictures found: {expected}")
     return samples
@@ -98,58 +100,33 @@ def read_datasets(roots: Sequence[Path]) -> list[Sample]:
     return samples
 
 
-def require_both_classes(samples: Iterable[Sample], split: str, where: str) -> None:
+def require_both_classes(
+    samples: Iterable[Sample], split: str, where: str, *, fakes: bool = True
+) -> None:
     """Refuse a split that lacks a class.
+
+    Args:
+        samples: Of all splits.
+        split: Which.
+        where: The data sets' names, for the message.
+        fakes: Without them a split is refused, too.
 
     Raises:
         DatasetError: No real or no fake picture in the split.
     """
     count = Counter(s.label for s in samples if s.split == split)
     for name, label in LABELS.items():
-        if not count[label]:
+        if not count[label] and (fakes or name == "real"):
             raise DatasetError(
                 f"{where}: no {name} pictures in {split}: put some in {split}/{name}/"
             )
 
 
-def _read_manifest(manifest: Path) -> list[Sample]:
-    try:
-        with manifest.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            rows.fieldnames = [name.strip().lower() for name in rows.fieldnames or ()]
-            missing = [c for c in _NEEDED if c not in rows.fieldnames]
-            if missing:
-                raise DatasetError(
-                    f"{manifest}: no column {missing[0]!r}: its first line must name "
-                    f"{', '.join(_NEEDED)}, with commas between"
-                )
-            return [
-                _sample(manifest.parent, row, f"{manifest}, line {rows.line_num}") for row in rows
-            ]
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise DatasetError(f"{manifest}: cannot be read: {error}") from error
-
-
-def _sample(root: Path, row: dict[str, str | None], where: str) -> Sample:
-    path, label, split = ((row[c] or "").strip() for c in _NEEDED)
-    if label.lower() not in LABELS:  # not 1 and 0 either: some sets mean fake by 0
-        raise DatasetError(f"{where}: label {label!r} is neither real nor fake")
-    if split.lower() not in SPLIT_NAMES:
-        raise DatasetError(f"{where}: split {split!r} is none of {', '.join(SPLITS)}")
-    relative = Path(path)
-    if not path or relative.is_absolute() or ".." in relative.parts:
-        raise DatasetError(f"{where}: path {path!r} must be relative and inside the data set")
-    if relative.suffix.lower() in CLIP_SUFFIXES:
-        raise DatasetError(f"{where}: {path} {_CLIP}")
-    return Sample(
-        root / relative,
-        label=LABELS[label.lower()],
-        source=(row.get("source") or "").strip() or root.resolve().name,
-        group=(row.get("group") or "").strip() or path,
-        split=SPLIT_NAMES[split.lower()],
-        sha256=(row.get("sha256") or "").strip(),
-        method=(row.get("method") or "").strip(),
-    )
+def _manifest_of(root: Path) -> Path | None:
+    found = [path for name in MANIFESTS if (path := root / name).is_file()]
+    if len(found) > 1:  # one may be older than the other, and nothing says which
+        raise DatasetError(f"{root}: holds {' and '.join(MANIFESTS)}: keep the one that is right")
+    return found[0] if found else None
 
 
 def _walk(root: Path) -> list[Sample]:
@@ -182,6 +159,6 @@ def _pictures(folder: Path) -> list[Path]:
     for parent, _, names in os.walk(folder, onerror=stop):
         clips = [n for n in names if Path(n).suffix.lower() in CLIP_SUFFIXES]
         if clips:
-            raise DatasetError(f"{Path(parent, min(clips))} {_CLIP}")
+            raise DatasetError(f"{Path(parent, min(clips))} {CLIP}")
         found += [Path(parent, n) for n in names if Path(n).suffix.lower() in PICTURE_SUFFIXES]
     return sorted(found)

@@ -87,7 +87,7 @@ def _checked(
     for number, row in enumerate(rows, start=1):
         found = {name: _value(row.get(name), kind) for name, kind in types.items()}
         label = row.get("label")
-        found["label"] = CLASSES[label] if label in (0, 1) else label  # type: ignore[index]
+        found["label"] = CLASSES[label] if label in (0, 1) else label
         if found["label"] not in LABELS or found["split"] not in SPLITS or not found["path"]:
             raise DatasetError(
                 f"{path}: row {number} cannot be written: path {found['path']!r}, label "
