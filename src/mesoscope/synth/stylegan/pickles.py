@@ -1,0 +1,103 @@
+"""Look into pickles without loading them: what code would they call?
+
+A pickle is a program for a small machine, and that program may call any function of any module
+that is installed. So none is run here: its instructions are read one by one with the standard
+library's :mod:`pickletools`, which only lists them.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+# What torch's own loader of plain tensors allows, and what training scripts keep beside them.
+TENSOR_GLOBALS = frozenset(
+    {
+        "collections OrderedDict",
+        "argparse Namespace",
+        "torch._utils _rebuild_tensor",
+        "torch._utils _rebuild_tensor_v2",
+        "torch._utils _rebuild_parameter",
+        "torch Size",
+        *(
+            f"torch {kind}Storage"
+            for kind in ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Byte",
+                         "Char", "Bool")
+        ),
+        "torch.storage UntypedStorage",
+        "torch.serialization _get_layout",
+    }
+)  # fmt: skip
+_STRINGS = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE", "STRING", "BINSTRING",
+            "SHORT_BINSTRING"}  # fmt: skip
+_PUT, _GET = {"PUT", "BINPUT", "LONG_BINPUT"}, {"GET", "BINGET", "LONG_BINGET"}
+_QUIET = {"PROTO", "FRAME"}
+
+
+def globals_of(file: BinaryIO, *, pickles: int = 1) -> list[str]:
+    """Names, ``module name``, that the pickles at a file's position would import.
+
+    Args:
+        file: Read from where it stands; afterwards it stands behind the last one.
+        pickles: How many follow each other.
+
+    Returns:
+        Each once, in the order of use. ``?`` where the program computes a name.
+
+    Raises:
+        ValueError: It is no pickle, or is cut off.
+    """
+    found: dict[str, None] = {}
+    for _ in range(pickles):
+        found |= dict.fromkeys(_names(file))
+    return list(found)
+
+
+def _names(file: BinaryIO) -> Iterator[str]:
+    strings = _Strings()
+    try:
+        for opcode, argument, _ in pickletools.genops(file):
+            if opcode.name in ("GLOBAL", "INST"):
+                yield str(argument)
+            elif opcode.name == "STACK_GLOBAL":
+                yield strings.named()
+            elif opcode.name.startswith("EXT"):
+                yield "?"
+            strings.follow(opcode.name, argument)
+    except (AssertionError, IndexError, KeyError, OverflowError, UnicodeDecodeError) as error:
+        raise ValueError(f"not a whole pickle: {error}") from error
+
+
+class _Strings:
+    """The strings on top of a pickle's stack, which newer pickles take modules and names from."""
+
+    def __init__(self) -> None:
+        self._memo: dict[int, str | None] = {}
+        self._last: list[str | None] = []
+
+    def named(self) -> str:
+        """The two on top, ``?`` for one that is no plain string."""
+        return " ".join(part or "?" for part in self._last[-2:]) if len(self._last) > 1 else "?"
+
+    def follow(self, name: str, argument: object) -> None:
+        """Take note of an instruction."""
+        top = self._last[-1] if self._last else None
+        if name in _STRINGS:
+            self._last.append(str(argument))
+        elif name == "MEMOIZE":
+            self._memo[len(self._memo)] = top
+        elif name in _PUT:
+            self._memo[int(str(argument))] = top
+        elif name in _GET:
+            self._last.append(self._memo.get(int(str(argument))))
+        elif name not in _QUIET:
+            self._last = []
+
+
+def foreign(names: list[str]) -> list[str]:
+    """Those that plain tensors do not need, written with a dot."""
+    return [name.replace(" ", ".") for name in names if name not in TENSOR_GLOBALS]
