@@ -1,0 +1,197 @@
+"""One person's face blended into a picture of another who is similar.
+
+After Li et al., *Face X-ray for more general face forgery detection*, CVPR 2020, section 3: a donor
+with near landmarks is laid over the face, its colours are matched, the mask is deformed, and both
+are blended by alpha or after Poisson (Pérez et al., *Poisson image editing*, 2003).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from mesoscope.errors import OptionError, SourceUnsuitable
+from mesoscope.synth.blend import draw_hull
+from mesoscope.synth.colour import draw_frequency, draw_shift, is_grey, matched
+from mesoscope.synth.forgery import Forgery
+from mesoscope.synth.masks import clean, draw_mask, mixed, placed, region_of
+from mesoscope.synth.outline import HULLS, aligned, five_of, hull, mesh
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mesoscope.synth.forgery import Landmarks, Mask
+    from mesoscope.synth.masks import Region
+    from mesoscope.synth.outline import Points
+    from mesoscope.types import Pixels
+
+MAKER = "swap_blend"
+HOWS = ("alpha", "poisson")
+_PAD = 0.2
+_LEAST_PX = 12
+_LEAST_SHARE = 0.35  # of an outline that must be left where the donor's face covers it
+_REACH = 0.8  # distances between the eyes: how far the pull of a landmark goes
+_REST = 0.35  # of the colour's and sharpness' own change, after the match
+
+
+def swap_blend(
+    pixels: Pixels,
+    landmarks: Landmarks,
+    donor: Pixels,
+    donor_landmarks: Landmarks,
+    rng: np.random.Generator,
+    *,
+    strength: float = 1.0,
+    hulls: Sequence[str] = tuple(HULLS),
+    how: str | None = None,
+) -> Forgery:
+    """Blend a donor's face into a picture.
+
+    Args:
+        pixels: The picture, ``(H, W, 3) uint8``.
+        landmarks: Of its face, 5, 68 or 81 points in its pixels.
+        donor: A picture of somebody similar, of any size.
+        donor_landmarks: Of the face in it, as many points as above.
+        rng: Decides everything; the same state gives the same forgery.
+        strength: How far colour and sharpness may stay apart after they were matched.
+        hulls: Outlines to draw from, of :data:`mesoscope.synth.outline.HULLS`.
+        how: ``alpha`` or ``poisson``; ``None`` draws one.
+
+    Returns:
+        The forgery; its twin is the picture as it is.
+
+    Raises:
+        OptionError: Landmarks or options of a wrong form.
+        SourceUnsuitable: The face is too small or outside of the picture, or the donor's does not
+            cover it.
+    """
+    if how is not None and how not in HOWS:
+        raise OptionError(f"how must be one of {', '.join(HOWS)}, got {how!r}")
+    if not 0 <= strength <= 4:
+        raise OptionError(f"strength must lie in 0..4, got {strength}")
+    name = draw_hull(rng, hulls)
+    face, face_donor = five_of(landmarks), five_of(donor_landmarks)
+    matrix = aligned(face_donor, face)
+    points, points_donor = mesh(landmarks), _mapped(mesh(donor_landmarks), matrix)
+    outline = _common(hull(points, name), hull(points_donor, name))
+    region = region_of(outline, pixels.shape, pad=_PAD)
+    if region is None or float(np.ptp(outline, axis=0).min()) < _LEAST_PX:
+        raise SourceUnsuitable(
+            f"the face is smaller than {_LEAST_PX} pixels or outside of the picture"
+        )
+    fit = float(rng.uniform(0.5, 1))
+    residual = fit * (face - _mapped(face_donor, matrix))
+    laid, covered = _laid(donor, matrix, region, face, residual)
+    mask, numbers = draw_mask(outline, region, rng)
+    mask = clean(mask * covered)
+    base = pixels[region.slices]
+    if is_grey(base):
+        laid = _grey(laid)
+    share = float(rng.uniform(0.8, 1))
+    laid = matched(laid, base, mask, share=share)
+    shift = draw_shift(rng, _REST * strength, grey=is_grey(base))
+    frequency = draw_frequency(rng, strength if rng.random() < 0.5 else 0)
+    laid = frequency.of(shift.of(laid))
+    drawn = HOWS[int(rng.random() < 0.4)] if how is None else how
+    if drawn == "poisson":
+        laid = _poisson(laid, base, mask)
+    numbers = {
+        "hull": name,
+        "strength": strength,
+        "turn": [[round(float(v), 5) for v in row] for row in matrix],
+        "fit": round(fit, 4),
+        "matched": round(share, 4),
+        "colour": shift.numbers,
+        "frequency": frequency.numbers(),
+        "how": drawn,
+        **numbers,
+    }
+    forged = mixed(pixels, region, laid, mask)
+    return Forgery(forged, pixels, placed(mask, region, pixels.shape), MAKER, numbers)
+
+
+def _mapped(points: Points, matrix: NDArray[np.float64]) -> Points:
+    return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], np.float32)
+
+
+def _common(one: Points, other: Points) -> Points:
+    """What two outlines share: neither face's surroundings come along.
+
+    Raises:
+        SourceUnsuitable: They share too little.
+    """
+    area, shared = cv2.intersectConvexConvex(one, other)
+    if shared is None or area < _LEAST_SHARE * cv2.contourArea(one):
+        raise SourceUnsuitable("the donor's face does not cover this one")
+    return np.asarray(shared, np.float32).reshape(-1, 2)
+
+
+def _laid(
+    donor: Pixels,
+    matrix: NDArray[np.float64],
+    region: Region,
+    face: Points,
+    residual: NDArray[np.floating],
+) -> tuple[Pixels, Mask]:
+    """The donor over a region, its landmarks pulled to the face's, and where it covers it.
+
+    The pull is smooth: Gaussians about the five landmarks, weighted so that each gets its own.
+    """
+    scale = float(np.hypot(*matrix[:, 0]))
+    matrix = matrix.copy()
+    if scale < 0.75:  # averaged first, as a remap of a larger picture would alias
+        height, width = donor.shape[:2]
+        small = max(1, round(width * scale)), max(1, round(height * scale))
+        donor = np.asarray(cv2.resize(donor, small, interpolation=cv2.INTER_AREA), np.uint8)
+        # Middles of pixels lie half a pixel within them, before and after.
+        ratio = np.array([width / small[0], height / small[1]])
+        matrix[:, 2] += matrix[:, :2] @ (0.5 * ratio - 0.5)
+        matrix[:, :2] = matrix[:, :2] * ratio
+    wide, high = region.size
+    reach = _REACH * max(1.0, float(np.hypot(*(face[1] - face[0]))))
+    apart = ((face[:, None] - face[None]) ** 2).sum(axis=-1)
+    weights = np.linalg.solve(np.exp(-apart / (2 * reach**2)) + 1e-3 * np.eye(5), residual)
+    # The pull is smooth, so it is computed on a coarse grid and spread.
+    columns, rows = max(2, min(wide, 32)), max(2, min(high, 32))
+    x = region.x1 + (np.arange(columns) + 0.5) * wide / columns - 0.5
+    y = region.y1 + (np.arange(rows) + 0.5) * high / rows - 0.5
+    near_x = np.exp(-((x[:, None] - face[:, 0]) ** 2) / (2 * reach**2))
+    near_y = np.exp(-((y[:, None] - face[:, 1]) ** 2) / (2 * reach**2))
+    field = np.einsum("yi,xi,ic->yxc", near_y, near_x, weights).astype(np.float32)
+    pull = cv2.resize(field, (wide, high), interpolation=cv2.INTER_LINEAR).reshape(high, wide, 2)
+    at_x = region.x1 + np.arange(wide, dtype=np.float32) - pull[:, :, 0]
+    at_y = region.y1 + np.arange(high, dtype=np.float32)[:, None] - pull[:, :, 1]
+    back = cv2.invertAffineTransform(matrix)
+    from_x = np.asarray(back[0, 0] * at_x + back[0, 1] * at_y + back[0, 2], np.float32)
+    from_y = np.asarray(back[1, 0] * at_x + back[1, 1] * at_y + back[1, 2], np.float32)
+    laid = cv2.remap(donor, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    height, width = donor.shape[:2]
+    inside = (from_x > 1) & (from_x < width - 2) & (from_y > 1) & (from_y < height - 2)
+    soft = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), max(1.0, 0.02 * max(wide, high)))
+    return np.asarray(laid, np.uint8), np.asarray(np.clip(2 * soft - 1, 0, 1), np.float32)
+
+
+def _grey(pixels: Pixels) -> Pixels:
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
+
+
+def _poisson(laid: Pixels, base: Pixels, mask: Mask) -> Pixels:
+    """The donor with its gradients kept, and the picture's colours at the mask's border."""
+    whole = np.asarray((mask > 0) * np.uint8(255), np.uint8)
+    x, y, wide, high = cv2.boundingRect(whole)
+    if min(wide, high) < 4:
+        return laid
+    # OpenCV wants a border around the mask, and the middle of its rectangle.
+    edge = 2
+    grown = [
+        cv2.copyMakeBorder(p, edge, edge, edge, edge, cv2.BORDER_REPLICATE) for p in (laid, base)
+    ]
+    whole = np.asarray(cv2.copyMakeBorder(whole, edge, edge, edge, edge, cv2.BORDER_CONSTANT))
+    middle = (x + edge + wide // 2, y + edge + high // 2)
+    done = cv2.seamlessClone(grown[0], grown[1], whole, middle, cv2.NORMAL_CLONE)
+    return np.asarray(done[edge:-edge, edge:-edge], np.uint8)
