@@ -1,0 +1,203 @@
+"""Which faces of an item are kept: one person, told by the mask of the forgery or by size.
+
+Of a clip, faces are joined to persons over its frames (:mod:`mesoscope.persons`), and one person is
+kept: where there is a mask of the forged region, the one whose boxes hold most of it; elsewhere the
+one that takes most of the picture, summed over the frames, so that somebody who stays and somebody
+who is near are both worth more than a passer-by. Frames in which that person was not seen give
+nothing. Of a picture, one face is kept by the same rule.
+
+A real item is asked with the mask of a forgery that was made from it, so that real and forged
+crops show the same person. Where a fake's faces all lie beside its mask, none is kept: they are
+real. With ``all_faces`` every face is kept, but for those of a fake that its mask leaves out.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mesoscope.errors import SourceError
+from mesoscope.media.image import open_image
+from mesoscope.media.kinds import CLIP_SUFFIXES
+from mesoscope.media.video import frames_at, open_clip
+from mesoscope.persons import Sighting, join
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from mesoscope.types import Box, Face, Pixels
+
+    Region = NDArray[np.bool_]  # (H, W), where the forgery is
+
+_FORGED = 32  # of 255 in any colour: video compression leaves grey around a black mask
+_LOOKS = 8  # moments at which a clip's mask is looked at where there are several persons
+_TOUCHED = 0.1  # share of a mask that a forged face holds at least, where all faces are kept
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A face of a frame, cut out already; the frame itself is gone.
+
+    Attributes:
+        place: The frame's place among those looked at, from 0.
+        share: Of the clip's length at which the frame begins, 0 to 1.
+        index: The frame's number within its clip or folder.
+        time_s: The frame's own time; ``None`` but for clips.
+        face: Where it is.
+        width_px: Of the frame.
+        height_px: Of the frame.
+        scene: Of the frame, see :func:`mesoscope.persons.scene_of`.
+        finder: Who found it.
+        crop: ``(S, S, 3) uint8``.
+    """
+
+    place: int
+    share: float
+    index: int
+    time_s: float | None
+    face: Face
+    width_px: int
+    height_px: int
+    scene: NDArray[np.float32]
+    finder: str
+    crop: Pixels
+
+    @property
+    def area(self) -> float:
+        """Of the face, as a share of its frame's."""
+        x1, y1, x2, y2 = self.face.box
+        return (x2 - x1) * (y2 - y1) / (self.width_px * self.height_px)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is kept.
+
+    Attributes:
+        kept: In the order of the frames.
+        untouched: There were faces, and none of them lies under the mask of the forgery.
+        notes: What the user should know.
+    """
+
+    kept: tuple[Candidate, ...]
+    untouched: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def choose(
+    candidates: Sequence[Candidate], *, fake: bool, mask: Path | None, all_faces: bool = False
+) -> Choice:
+    """Choose among the faces of one clip, one folder of frames or one picture.
+
+    Args:
+        candidates: In the order of their frames.
+        fake: Whether the item is one: a real is never without a forged face.
+        mask: Of the forged region, a clip or a picture.
+        all_faces: Keep every face.
+    """
+    persons: dict[int, list[Candidate]] = defaultdict(list)
+    for person, candidate in zip(join(_sightings(candidates)), candidates, strict=True):
+        persons[person].append(candidate)
+    if not persons or (all_faces and (mask is None or not fake)):
+        return Choice(tuple(candidates))
+    notes: tuple[str, ...] = ()
+    if mask is not None and (fake or len(persons) > 1):
+        held, notes = _held(persons, mask)
+        if held:
+            return _by_mask(persons, held, fake=fake, all_faces=all_faces)
+    if all_faces:
+        return Choice(tuple(candidates), notes=notes)
+    largest = max(persons, key=lambda person: sum(c.area for c in persons[person]))
+    return Choice(tuple(persons[largest]), notes=notes)
+
+
+def _by_mask(
+    persons: dict[int, list[Candidate]], held: dict[int, float], *, fake: bool, all_faces: bool
+) -> Choice:
+    best = max(held, key=lambda person: held[person])
+    if held[best] == 0:
+        if fake:
+            return Choice((), untouched=True)
+        best = max(persons, key=lambda person: sum(c.area for c in persons[person]))
+    if not all_faces:
+        return Choice(tuple(persons[best]))
+    touched = [c for person in persons if held[person] >= _TOUCHED for c in persons[person]]
+    return Choice(tuple(sorted(touched, key=lambda c: c.place)), untouched=not touched)
+
+
+def _sightings(candidates: Sequence[Candidate]) -> list[Sighting]:
+    # A folder of frames has no times: 25 a second is what most clips have.
+    return [
+        Sighting(
+            c.place, c.index / 25 if c.time_s is None else c.time_s, c.face, c.width_px, c.scene
+        )
+        for c in candidates
+    ]
+
+
+def _held(
+    persons: dict[int, list[Candidate]], mask: Path
+) -> tuple[dict[int, float], tuple[str, ...]]:
+    """The mean share of the mask that lies in each person's boxes, over the moments looked at.
+
+    Returns:
+        Nothing, and a note, where the mask cannot be read or shows no region.
+    """
+    by_frame: dict[int, list[tuple[int, Candidate]]] = defaultdict(list)
+    for person, candidates in persons.items():
+        for candidate in candidates:
+            by_frame[candidate.place].append((person, candidate))
+    places = sorted(by_frame)
+    looks = 1 if len(persons) == 1 else min(_LOOKS, len(places))
+    some = [places[int((n + 0.5) * len(places) / looks)] for n in range(looks)]
+    try:
+        regions = _regions(mask, [by_frame[place][0][1].share for place in some])
+    except SourceError:
+        return {}, (f"mask not used as it cannot be read: {mask.name}",)
+    held = dict.fromkeys(persons, 0.0)
+    shown = 0
+    for place, region in zip(some, regions, strict=True):
+        if region is None or not region.any():
+            continue
+        shown += 1
+        for person, candidate in by_frame[place]:
+            held[person] += _inside(region, candidate)
+    if not shown:
+        return {}, (f"mask not used as it shows no region: {mask.name}",)
+    return {person: total / shown for person, total in held.items()}, ()
+
+
+def _inside(region: Region, candidate: Candidate) -> float:
+    """The share of the region that lies in a face's box."""
+    x1, y1, x2, y2 = _scaled(candidate, region.shape[1], region.shape[0])
+    box = region[round(y1) : round(y2), round(x1) : round(x2)]
+    return int(np.count_nonzero(box)) / int(np.count_nonzero(region))
+
+
+def _scaled(candidate: Candidate, width: int, height: int) -> Box:
+    """A face's box in pixels of a mask of another size."""
+    x, y = width / candidate.width_px, height / candidate.height_px
+    x1, y1, x2, y2 = candidate.face.box
+    return max(x1 * x, 0.0), max(y1 * y, 0.0), x2 * x, y2 * y
+
+
+def _regions(mask: Path, shares: Sequence[float]) -> list[Region | None]:
+    """The mask at some shares of its length; ``None`` where a frame of it cannot be decoded."""
+    if mask.suffix.lower() not in CLIP_SUFFIXES:
+        return [_region(open_image(mask).pixels)] * len(shares)
+    with open_clip(mask, frames=1) as clip:
+        length_s = clip.duration_s
+    regions: list[Region | None] = []
+    for share in shares:
+        frames = frames_at(mask, [share * length_s])
+        regions.append(_region(frames[0].pixels) if frames else None)
+    return regions
+
+
+def _region(pixels: Pixels) -> Region:
+    return np.asarray(pixels.max(axis=2) >= _FORGED, np.bool_)

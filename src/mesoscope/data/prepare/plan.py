@@ -1,0 +1,137 @@
+"""What preparing a set would do: what was found, which items are taken, where each one goes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mesoscope.data.layouts.recognise import LAYOUTS, read_set
+from mesoscope.data.prepare.work import Job, name_of
+from mesoscope.data.split import assign_splits
+from mesoscope.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from mesoscope.data.layouts.item import Item, Reading
+    from mesoscope.data.prepare.options import PrepareOptions
+
+AUTO = "auto"  # recognise the set
+_BYTES = {"png": 1.76, "jpg": 0.4}  # a pixel, of a photographed face; smooth faces take less
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A set, read, and what is to be done with it.
+
+    Attributes:
+        reading: What was found.
+        terms: Of use, in a sentence.
+        jobs: Items with their splits, in a stable order.
+        left_out: What no split can take without tearing a group apart.
+        at_most: Faces that come of it where each frame shows one.
+        bytes_about: What they will take on disk, roughly.
+        notes: On splits and groups.
+    """
+
+    reading: Reading
+    terms: str
+    jobs: tuple[Job, ...]
+    left_out: tuple[Item, ...]
+    at_most: int
+    bytes_about: int
+    notes: tuple[str, ...]
+
+    @property
+    def root(self) -> Path:
+        """The set's folder."""
+        return self.reading.root
+
+    def counted(self) -> Counter[tuple[str, int, str]]:
+        """Items by split, label and method."""
+        return Counter((job.split, job.item.label, job.item.method) for job in self.jobs)
+
+
+def make_plan(root: Path, *, layout: str = AUTO, options: PrepareOptions) -> Plan:
+    """Read a set and say which items go where; no picture is opened.
+
+    Args:
+        root: The set's folder, or one beside it that :func:`mesoscope.data.layouts.recognise` sees
+            through.
+        layout: Name of its reader; ``auto`` recognises it.
+        options: As chosen.
+
+    Raises:
+        DatasetError: No folder, no set known here, or nothing of it.
+    """
+    reading = read_set(root, None if layout == AUTO else layout, options.quality)
+    assigned = assign_splits(
+        reading.items,
+        shares=options.shares,
+        seed=options.seed,
+        official=options.split == "official",
+        donors_apart=options.donors_apart,
+    )
+    items = assigned.items
+    if options.limit is not None:
+        items = limited(items, options.limit, options.seed)
+    jobs = tuple(with_masks(items))
+    _refuse_twins(jobs)
+    faces = sum(options.frames if i.is_clip else min(len(i.paths), options.frames) for i in items)
+    return Plan(
+        reading=reading,
+        terms=LAYOUTS[reading.layout].terms,
+        jobs=jobs,
+        left_out=assigned.left_out,
+        at_most=faces,
+        bytes_about=int(faces * options.size_px**2 * _BYTES[options.format]),
+        notes=assigned.notes,
+    )
+
+
+def limited(items: Sequence[Item], limit: int, seed: int) -> tuple[Item, ...]:
+    """At most so many items of each split, class and method.
+
+    Groups are taken in one random order for all of them, so that a real clip and the forgeries
+    made from it stay together as far as the limit goes.
+    """
+    order = {item.group: b"" for item in items}
+    for group in order:
+        text = f"{seed} {group}".encode("utf-8", "surrogateescape")
+        order[group] = hashlib.sha256(text).digest()
+    count: Counter[tuple[str, int, str]] = Counter()
+    taken = set()
+    for item in sorted(items, key=lambda item: (order[item.group], item.name)):
+        key = (item.split or "", item.label, item.method)
+        if count[key] < limit:
+            count[key] += 1
+            taken.add(item.name)
+    return tuple(item for item in items if item.name in taken)
+
+
+def with_masks(items: Sequence[Item]) -> list[Job]:
+    """Items with the masks that tell their faces: a real one has that of a forgery made from it."""
+    masks: dict[str, Path] = {}
+    for item in items:
+        if item.label == 1 and item.mask is not None and item.original:
+            masks.setdefault(item.original, item.mask)
+    return [
+        Job(item, item.split or "", item.mask if item.label == 1 else masks.get(item.name))
+        for item in items
+    ]
+
+
+def _refuse_twins(jobs: Iterable[Job]) -> None:
+    """Two items must never write the same file: names are unique, and so are their digests."""
+    seen: dict[str, str] = {}
+    for job in jobs:
+        digest = name_of(job.item.name)
+        if digest in seen:
+            raise DatasetError(
+                f"{job.item.name}: and {seen[digest]} would be written to the same files: rename "
+                "one of them"
+            )
+        seen[digest] = job.item.name
