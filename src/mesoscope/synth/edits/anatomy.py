@@ -248,7 +248,7 @@ def skin(pixels: Pixels, face: Anatomy) -> tuple[Region, Mask]:
     if not near.any():
         return region, inside
     usual = np.median(lab[near], 0)
-    apart = (lab - usual) * np.array([0.45, 1.0, 1.0], np.float32)  # light varies, colour does not
+    apart = (lab - usual) * np.array([0.3, 1.0, 1.0], np.float32)  # light varies, colour does not
     alike = np.exp(-(apart**2).sum(2) / (2 * 24.0**2))
     alike = cv2.GaussianBlur(alike, (0, 0), max(0.5, soft))
     found = inside * np.clip(1.6 * alike - 0.3, 0, 1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from mesoscope.errors import OptionError
-from mesoscope.synth.edits.anatomy import united
+from mesoscope.synth.edits.anatomy import anatomy, united
 from mesoscope.synth.edits.clone import clone
 from mesoscope.synth.edits.dodge_burn import dodge_burn
 from mesoscope.synth.edits.inpaint import inpaint
@@ -43,24 +44,32 @@ def edit(
 
     Returns:
         The forgery. ``numbers["edits"]`` names the edits in their order, each has its own numbers
-        under its name, and ``numbers["change"]`` is the mean change in grey levels within the mask.
+        under its name, and ``numbers["change"]`` is the change that ``least_change`` speaks of.
 
     Raises:
         OptionError: Landmarks that describe no face within the picture; a recipe of splices alone
             and no donor.
     """
-    forged, twin = pixels, pixels
+    forged, beside = pixels, pixels
     mask = np.zeros(pixels.shape[:2], np.float32)
-    names = _names(recipe, rng, donor=donor is not None)
-    numbers: dict[str, Json] = {"edits": [*names]}
-    for name in names:
+    width_px = anatomy(landmarks, pixels.shape).width_px
+    waiting = _names(recipe, rng, donor=donor is not None)
+    done: list[Json] = []
+    numbers: dict[str, Json] = {"edits": done}
+    while waiting:
+        name = waiting.pop(0)
         one = _made(name, forged, landmarks, rng, recipe, donor)
         if name == "liquify":  # comes first: only it resamples what it does not change
-            twin = one.twin
+            beside = one.twin
         forged, mask = one.pixels, united(mask, one.mask)
+        done.append(name)
         numbers[name] = one.numbers
-    numbers["change"] = round(_change(forged, twin, mask), 3)
-    return Forgery(forged, twin, mask, "edit", numbers)
+        if not waiting:
+            changed = float(cv2.norm(forged, beside, cv2.NORM_L1)) / 3 / width_px**2
+            numbers["change"] = round(changed, 4)
+            if changed < recipe.least_change:
+                waiting = _further(recipe, rng, done, donor=donor is not None)
+    return Forgery(forged, beside, mask, "edit", numbers)
 
 
 def twin(
@@ -77,6 +86,20 @@ def twin(
     if "liquify" in _names(recipe, rng, donor=donor):
         return neutral_warp(pixels, rng, keys=recipe.liquify)
     return pixels
+
+
+def _further(
+    recipe: EditRecipe, rng: np.random.Generator, done: list[Json], *, donor: bool
+) -> list[str]:
+    """One more edit, drawn by weight from those not made; none where no other has a chance."""
+    chances = {name: chance for name, chance in recipe.chances().items() if name not in done}
+    chances.pop("liquify", None)  # would resample what was done before it
+    if not donor:
+        chances.pop("splice", None)
+    weights = np.array(list(chances.values()))
+    if not weights.any():
+        return []
+    return [list(chances)[int(rng.choice(len(weights), p=weights / weights.sum()))]]
 
 
 def _names(recipe: EditRecipe, rng: np.random.Generator, *, donor: bool) -> list[str]:
@@ -115,10 +138,3 @@ def _made(
     if name == "dodge_burn":
         return dodge_burn(pixels, landmarks, rng, keys=recipe.dodge_burn, strength=strength)
     return whiten(pixels, landmarks, rng, keys=recipe.whiten, strength=strength)
-
-
-def _change(forged: Pixels, twin: Pixels, mask: np.ndarray) -> float:
-    inside = mask > 0.5 * mask.max(initial=0)
-    if not inside.any():
-        return 0.0
-    return float(np.abs(forged[inside].astype(np.float32) - twin[inside]).mean())

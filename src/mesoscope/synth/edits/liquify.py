@@ -28,7 +28,9 @@ _KEYS = LiquifyKeys()
 MOVES = ("eyes", "eye", "nose", "mouth", "smile", "jaw", "chin", "brows")
 _BLOAT_PEAK = 0.2862  # max of r (1 - r²)²: how far a bloat of strength 1 and radius 1 moves
 _NO_MAP = np.empty(0, np.float32)  # both coordinates stand in one map
-_STEEPEST = 0.45  # of a field: at 1 it would fold the picture over
+_STEEPEST = 0.45  # of a push: at 1 it would fold the picture over
+# Of a bloat at its middle, where it magnifies by 1 / (1 - s): more makes pupils of a whole eye.
+_BLOATED, _PINCHED = 0.32, -0.45
 
 
 class _Move(NamedTuple):
@@ -63,7 +65,7 @@ def liquify(
     face = anatomy(landmarks, pixels.shape)
     share = strength.draw(rng, keys.displacement_min, keys.displacement_max)
     moves, told = _moves(face, rng, share * face.width_px, keys.moves_most)
-    region, field = _field(moves, pixels.shape)
+    region, field, reach = _field(moves, pixels.shape)
     longest = float(np.hypot(field[..., 0], field[..., 1]).max(initial=0))
     if longest > share * face.width_px:  # strokes that overlap add up: the share bounds their sum
         field *= share * face.width_px / longest
@@ -75,7 +77,8 @@ def liquify(
         return Forgery(twin, twin, np.zeros(pixels.shape[:2], np.float32), "liquify", numbers)
     there = _grid(region) if neutral is None else neutral[region.slices]
     moved = _resampled(pixels, there - field)
-    distance = np.hypot(field[..., 0], field[..., 1])
+    # A pixel in the middle of a bloat stays, but what lies about it does not.
+    distance = np.maximum(np.hypot(field[..., 0], field[..., 1]), reach)
     # A twentieth of a pixel is lost in rounding, half a pixel is a change in full.
     changed: Mask = np.clip((distance - 0.05) / 0.45, 0, 1).astype(np.float32)
     forged = twin.copy()
@@ -123,8 +126,8 @@ def _strokes(kind: str, face: Anatomy, rng: np.random.Generator, far: float) -> 
 
     base = nose + 0.05 * face.width_px * down
     return {
-        "eyes": [bloat(eye, 0.2) for eye in eyes],
-        "eye": [bloat(eyes[int(one_way)], 0.2)],
+        "eyes": [bloat(eye, 0.23) for eye in eyes],
+        "eye": [bloat(eyes[int(one_way)], 0.23)],
         "nose": [bloat(base, 0.24, right) if one_way else push(base, 0.26, down)],
         "mouth": [bloat(corners.mean(0), 0.3, right if one_way else None)],
         "smile": [
@@ -137,23 +140,30 @@ def _strokes(kind: str, face: Anatomy, rng: np.random.Generator, far: float) -> 
     }[kind]
 
 
-def _field(moves: list[_Move], shape: tuple[int, ...]) -> tuple[Region, NDArray[np.float32]]:
-    """The sum of all strokes, ``(h, w, 2)`` px, in the region where it is not 0."""
+def _field(
+    moves: list[_Move], shape: tuple[int, ...]
+) -> tuple[Region, NDArray[np.float32], NDArray[np.float32]]:
+    """The region of all strokes, there their sum, ``(h, w, 2)`` px, and how far they reach."""
     spans = [np.stack([m.centre - m.radius_px, m.centre + m.radius_px]) for m in moves]
     region = region_of(np.concatenate(spans), shape, pad_px=1)
     width, height = region.size
     total = np.zeros((max(height, 0), max(width, 0), 2), np.float32)
+    reach = np.zeros(total.shape[:2], np.float32)
     for move, span in zip(moves, spans, strict=True):
         part = region_of(span, shape, pad_px=1)
         if part.empty:
             continue
         apart = (_grid(part) - move.centre.astype(np.float32)) / np.float32(move.radius_px)
         weight = np.clip(1 - (apart**2).sum(2), 0, 1) ** 2  # (h, w)
-        inside = total[
-            part.y1 - region.y1 : part.y2 - region.y1, part.x1 - region.x1 : part.x2 - region.x1
-        ]
-        inside += _stroke(move, apart, weight)
-    return region, total
+        inside = (
+            slice(part.y1 - region.y1, part.y2 - region.y1),
+            slice(part.x1 - region.x1, part.x2 - region.x1),
+        )
+        stroke = _stroke(move, apart, weight)
+        total[inside] += stroke
+        peak = np.hypot(stroke[..., 0], stroke[..., 1]).max()
+        reach[inside] = np.maximum(reach[inside], weight * peak)
+    return region, total, reach
 
 
 def _stroke(
@@ -168,7 +178,7 @@ def _stroke(
     if move.along is not None:
         along = move.along.astype(np.float32)
         apart = (apart @ along)[..., None] * along
-    strength = np.clip(move.bloat / (_BLOAT_PEAK * move.radius_px), -2 * _STEEPEST, 2 * _STEEPEST)
+    strength = np.clip(move.bloat / (_BLOAT_PEAK * move.radius_px), _PINCHED, _BLOATED)
     return np.asarray(apart * (weight * strength * move.radius_px)[..., None], np.float32)
 
 

@@ -128,8 +128,8 @@ class InpaintKeys:
     chance: float = 0.2
     spots_most: int = 8
     size_min: float = 0.015
-    size_max: float = 0.05
-    mark: float = 0.3
+    size_max: float = 0.07
+    mark: float = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +189,14 @@ class EditRecipe:
         strength_min: Lower end of the stretch of all ranges, 0 to 1.
         strength_max: Its upper end.
         edits_most: Up to so many edits of one picture; one is always made.
+        least_change: Grey levels by which a picture changes at least on average over the square of
+            its face's width, so long as there are edits left with a chance; 0 = all are kept.
     """
 
     strength_min: float = 0.0
     strength_max: float = 1.0
     edits_most: int = 4
+    least_change: float = 0.2
     liquify: LiquifyKeys = field(default_factory=LiquifyKeys)
     splice: SpliceKeys = field(default_factory=SpliceKeys)
     clone: CloneKeys = field(default_factory=CloneKeys)
@@ -329,6 +332,8 @@ def _broken_rule(recipe: EditRecipe) -> str | None:
         return f"strength_min and strength_max must lie in 0..1 and in order, got {ends}"
     if recipe.edits_most < 1:
         return f"edits_most must be at least 1, got {recipe.edits_most}"
+    if not 0 <= recipe.least_change <= 20:
+        return f"least_change must lie in 0..20, got {recipe.least_change:g}"
     for section in EDITS:
         broken = _broken_section(section, dataclasses.asdict(getattr(recipe, section)))
         if broken:

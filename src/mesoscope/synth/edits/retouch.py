@@ -65,13 +65,13 @@ def _frequency(patch: Pixels, sigma: float) -> Patch:
     pores = patch.astype(np.float32) - fine
     middle = fine - coarse
     # An edge is more than a blotch: what stands out far is kept.
-    kept = np.clip((np.abs(middle).max(2, keepdims=True) - 14) / 18, 0, 1)
-    return np.asarray(coarse + kept * middle + 0.6 * pores, np.float32)
+    kept = np.clip((np.abs(middle).max(2, keepdims=True) - 20) / 20, 0, 1)
+    return np.asarray(coarse + kept * middle + 0.45 * pores, np.float32)
 
 
 def _bilateral(patch: Pixels, sigma: float) -> Patch:
     diameter = int(np.clip(2 * round(sigma) + 1, 5, 11))
-    return np.asarray(cv2.bilateralFilter(patch, diameter, 28, max(2.0, sigma)), np.float32)
+    return np.asarray(cv2.bilateralFilter(patch, diameter, 42, max(2.0, sigma)), np.float32)
 
 
 def _guided(patch: Pixels, sigma: float) -> Patch:
@@ -80,7 +80,7 @@ def _guided(patch: Pixels, sigma: float) -> Patch:
     values = patch.astype(np.float32)
     mean = cv2.blur(values, (side, side))
     variance = np.maximum(cv2.blur(values * values, (side, side)) - mean * mean, 0)
-    gain = cv2.blur(variance / (variance + np.float32(11.0**2)), (side, side))
+    gain = cv2.blur(variance / (variance + np.float32(18.0**2)), (side, side))
     return np.asarray(mean + gain * (values - mean), np.float32)
 
 

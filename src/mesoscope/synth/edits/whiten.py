@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mesoscope.types import Json, Pixels
 
 _KEYS = WhitenKeys()
+_TEETH = 0.06  # side of the square, in face widths, that shows teeth at least
 
 
 def whiten(
@@ -51,7 +52,7 @@ def whiten(
     done: list[Json] = []
     if wanted["teeth"]:
         forged, changed = _whitened(forged, face, [mouth_outline(face)], amount, teeth=True)
-        if changed.max(initial=0) > 0.2:
+        if changed.sum() > (_TEETH * face.width_px) ** 2:
             mask = united(mask, changed)
             done.append("teeth")
         else:
@@ -86,8 +87,8 @@ def _whitened(
     if teeth:
         pale = pale * np.clip((14 - red) / 6, 0, 1) * np.clip((light - 35) / 15, 0, 1)
     white = cv2.GaussianBlur(bright * pale, (0, 0), max(0.5, 0.004 * face.width_px)) * inside
-    if not teeth and white[core].max() < 0.3:  # small or dark eyes: all of the eye is lifted
-        white = inside * 0.6
+    if not teeth:  # the rest of the eye is lifted a little with it, as a soft brush does
+        white = white + 0.3 * inside
     white = np.where(white < FAINTEST, 0, np.clip(white, 0, 1)).astype(np.float32)
     lab[..., 0] = light + amount * (100 - light) * 0.35
     lab[..., 1] = red * (1 - 0.8 * amount)
