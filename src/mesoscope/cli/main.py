@@ -36,6 +36,7 @@ COMMANDS = {  # name → module, in the order of --help
     "report": "report",
     "provenance": "provenance",
     "evaluate": "evaluate",
+    "prepare": "prepare",
     "synth": "synth",
     "train": "train",
     "prune": "prune",

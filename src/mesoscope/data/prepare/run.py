@@ -50,7 +50,7 @@ def prepare(
     options: PrepareOptions | None = None,
     jobs: int = 0,
     plan: Plan | None = None,
-    watch: Callable[[int, int], None] | None = None,
+    watch: Callable[[int], None] | None = None,
 ) -> Prepared:
     """Make a data set of faces from a public set.
 
@@ -65,7 +65,7 @@ def prepare(
         jobs: Threads; 0 = one a core.
         plan: Made by :func:`~mesoscope.data.prepare.plan.make_plan` from the same, to read the set
             once.
-        watch: Called with the number of items done and of all, at the begin and after each one.
+        watch: Called with the number of items done, at the begin and after each one.
 
     Raises:
         DatasetError: A root or a folder that cannot be used.
@@ -83,7 +83,7 @@ def prepare(
         _make_folders(out)
         done = len(plan.jobs) - len(left)
         if watch is not None:
-            watch(done, len(plan.jobs))
+            watch(done)
         shop = Workshop(plan.root, out, options, finder)
         # Not more ahead than a thread or two need: what is not in the ledger is done again.
         answers = ahead(shop.prepare, _chunks(left), threads=threads, depth=2 * threads)
@@ -91,7 +91,7 @@ def prepare(
             ledger.add(answer)
             done += 1
             if watch is not None:
-                watch(done, len(plan.jobs))
+                watch(done)
         census = write_up(plan, ledger, out, options)
     shutil.rmtree(out / UNFINISHED, ignore_errors=True)
     return Prepared(out, plan, census, len(left))
