@@ -6,12 +6,12 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from mesoscope.data.layouts.folders import kind, listed, stem
+from mesoscope.data.layouts.folders import below, kind, listed, stem
 from mesoscope.data.layouts.item import Count, Item, Layout, Reading
 from mesoscope.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
 _EXAMPLES = 3
@@ -78,43 +78,64 @@ class Census:
             name = path.as_posix()
         self._unread[why].append(name.encode("utf-8", "backslashreplace").decode())
 
-    def clips(self, folder: Path) -> list[Clip]:
+    def clips(self, folder: Path, beside: Collection[str] = ()) -> list[Clip]:
         """The clips of a folder, as files or as folders of frames.
 
         They may lie right there, in ``videos/``, or by frames in ``frames/NAME/``,
         ``images/NAME/`` or ``NAME/``. What is there as a clip and as frames is taken as a clip.
+
+        Args:
+            folder: Where they lie.
+            beside: Names in small letters of files that belong there without being clips.
         """
         found: dict[str, Clip] = {}
-        again = 0
-        folders = [folder, *(f for f in _inner(folder, "videos"))]
-        for place in folders:
-            for name in listed(place).files:
-                if kind(name) != "clip":
-                    self.unread(
-                        place / name, "pictures outside a clip's folder" if kind(name) else _NEITHER
-                    )
-                elif stem(name) in found:
-                    self.unread(place / name, "there twice")
-                else:
-                    found[stem(name)] = Clip(stem(name), (place / name,), is_clip=True)
+        for place in (folder, *_inner(folder, "videos")):
+            self._add_files(place, beside, found)
         inner = {"videos", "frames", "images"} | _BESIDE
         frames = [f for f in _inner(folder, "") if f.name.lower() not in inner]
         for place in (*_inner(folder, "frames"), *_inner(folder, "images")):
             frames += _inner(place, "")
+        again = 0
         for place in frames:
             if place.name in found:
                 again += 1
-                continue
-            pictures = self.frames(place)
-            if pictures:
+            elif pictures := self.frames(place):
                 found[place.name] = Clip(place.name, pictures, is_clip=False)
             else:
                 self.unread(place, "folders without a frame")
         if again:
-            where = folder.relative_to(self.root).as_posix()
-            self.note(f"{where}: {many(again, 'clip')} are there by frames, too, or twice: the "
-                      "clip is taken, else the first frames")  # fmt: skip
+            self.note(
+                f"{folder.relative_to(self.root).as_posix()}: {many(again, 'clip')} are there "
+                "twice: taken as a clip before its frames, else from the first folder"
+            )
         return [found[name] for name in sorted(found)]
+
+    def _add_files(self, place: Path, beside: Collection[str], found: dict[str, Clip]) -> None:
+        for name in listed(place).files:
+            if name.lower() in beside:
+                continue
+            if kind(name) != "clip":
+                why = "pictures outside a clip's folder" if kind(name) else _NEITHER
+                self.unread(place / name, why)
+            elif stem(name) in found:
+                self.unread(place / name, "there twice")
+            else:
+                found[stem(name)] = Clip(stem(name), (place / name,), is_clip=True)
+
+    def pictures(self, folder: Path) -> Iterator[tuple[str, Path]]:
+        """The pictures in a folder and all below, others being remembered as not read.
+
+        Yields:
+            The path from the folder without suffix, with ``/`` between, and the file.
+        """
+        for relative, listing in below(folder):
+            ahead = f"{relative}/" if relative else ""
+            place = folder / relative
+            for name in listing.files:
+                if kind(name) == "picture":
+                    yield ahead + stem(name), place / name
+                else:
+                    self.unread(place / name, "no pictures")
 
     def frames(self, folder: Path) -> tuple[Path, ...]:
         """A folder's pictures in the order of their numbers, be they padded or not."""

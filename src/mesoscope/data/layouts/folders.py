@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _LITTER = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r"))
 _BELOW = 2  # archives unpack into a folder of their own, some into two
-_PEEK = 200  # names looked at to tell a set
+_PEEK = 2000  # names looked at to tell a set
 _FOLDERS_PEEK = 64  # folders looked into to find a root
 
 

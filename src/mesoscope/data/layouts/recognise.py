@@ -6,9 +6,16 @@ import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mesoscope.data.layouts.celeb_df import CelebDf
 from mesoscope.data.layouts.census import some
+from mesoscope.data.layouts.ciplab import Ciplab
+from mesoscope.data.layouts.cnndetection import CnnDetection
+from mesoscope.data.layouts.dfdc import Dfdc
+from mesoscope.data.layouts.faces_140k import Faces140k
+from mesoscope.data.layouts.fal import Fal
 from mesoscope.data.layouts.ffpp import FaceForensics
 from mesoscope.data.layouts.folders import peeked, places
+from mesoscope.data.layouts.openforensics import OpenForensics
 from mesoscope.data.layouts.plain import Plain
 from mesoscope.data.layouts.uadfv import Uadfv
 from mesoscope.errors import DatasetError
@@ -16,7 +23,10 @@ from mesoscope.errors import DatasetError
 if TYPE_CHECKING:
     from mesoscope.data.layouts.item import Layout, Reading
 
-_READERS: tuple[Layout, ...] = (FaceForensics(), Uadfv(), Plain())
+_READERS: tuple[Layout, ...] = (
+    FaceForensics(), CelebDf(), Dfdc(), Uadfv(), Faces140k(), Ciplab(), OpenForensics(),
+    CnnDetection(), Fal(), Plain(),
+)  # fmt: skip
 LAYOUTS: dict[str, Layout] = {reader.name: reader for reader in _READERS}
 """Readers by name, the one that takes any real and fake folders last."""
 

@@ -1,0 +1,97 @@
+"""140k real and fake faces: photographs of FFHQ against faces made by StyleGAN.
+
+Published at Kaggle as "140k Real and Fake Faces" (2020); the photographs are of Karras et al., "A
+Style-Based Generator Architecture for Generative Adversarial Networks" (CVPR 2019), brought to
+256 px, the fakes of Bojan Tunguz's "1 Million Fake Faces"::
+
+    real_vs_fake/real-vs-fake/{train,valid,test}/{real,fake}/*.jpg     100,000  20,000  20,000
+
+Half of each split is fake. A real is named by its number in FFHQ (``00001.jpg``), a fake by ten
+letters and digits (``0A0IAK9X2W.jpg``): **the file names alone tell the class**, so nothing must
+learn from them. The lists ``train.csv``, ``valid.csv`` and ``test.csv`` beside it say **1 = real**,
+the other way round than here; they are not needed and not read. A group is one picture.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from mesoscope.data.layouts.census import Census, refuse_quality
+from mesoscope.data.layouts.folders import children, kind, listed, peeked, places, stem
+from mesoscope.data.layouts.item import Item, Reading
+from mesoscope.data.sample import CLASSES, SPLIT_NAMES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_EXPECTED = {"train": 50_000, "validation": 10_000, "test": 10_000}  # of each class
+_NAMES = (re.compile(r"\d{5}"), re.compile(r"(?=.*[A-Z])[0-9A-Z]{10}"))
+_METHOD = "StyleGAN"
+
+
+class Faces140k:
+    """The reader of 140k real and fake faces."""
+
+    name = "faces_140k"
+    title = "140k real and fake faces"
+    terms = "FFHQ's photographs are CC BY-NC-SA 4.0: no commercial use, and its authors are named."
+    looks_for = "train/, valid/ and test/ with real/00001.jpg and fake/0A0IAK9X2W.jpg"
+    qualities: tuple[str, ...] = ()
+
+    def is_root(self, folder: Path) -> bool:
+        """A folder of that name, or fakes that are named as here."""
+        splits = [folder / n for n in peeked(folder).folders if n.lower() in SPLIT_NAMES]
+        return bool(splits) and (
+            folder.name.lower() == "real-vs-fake" or any(map(_is_split, splits))
+        )
+
+    def is_part(self, name: str) -> bool:
+        """The folders of the splits."""
+        return name in SPLIT_NAMES
+
+    def recognise(self, root: Path) -> Path | None:
+        """The set's root, as in :class:`Layout`."""
+        found = places(root, self.is_root, self.is_part)
+        return found[0] if len(found) == 1 else None
+
+    def read(self, root: Path, *, quality: str | None = None) -> Reading:
+        """List the set, as in :class:`Layout`."""
+        refuse_quality(self, quality)
+        census = Census(self, root)
+        for folder in children(root, *SPLIT_NAMES):
+            split = SPLIT_NAMES[folder.name.lower()]
+            for label, name in enumerate(CLASSES):
+                for place in children(folder, name):
+                    _add(census, place, label, split)
+        for split, expected in _EXPECTED.items():
+            for label, name in enumerate(CLASSES):
+                census.count(
+                    f"{name}, {split}",
+                    expected,
+                    lambda i, s=split, y=label: (i.split, i.label) == (s, y),  # type: ignore[misc]
+                )
+        return census.reading()
+
+
+def _is_split(folder: Path) -> bool:
+    return any(
+        _NAMES[1].fullmatch(stem(name)) is not None
+        for place in children(folder, "fake")
+        for name in peeked(place).files
+    )
+
+
+def _add(census: Census, place: Path, label: int, split: str) -> None:
+    relative = place.relative_to(census.root).as_posix()
+    other = CLASSES[1 - label]
+    for name in listed(place).files:
+        if kind(name) != "picture":
+            census.unread(place / name, "no pictures")
+        elif _NAMES[1 - label].fullmatch(stem(name)):
+            census.unread(place / name, f"named as {other} faces of the set are")
+        else:
+            whole = f"{relative}/{stem(name)}"
+            method = _METHOD if label else ""
+            census.add(Item((place / name,), label, whole, method, f"{CLASSES[label]}/{stem(name)}",
+                            split))  # fmt: skip
