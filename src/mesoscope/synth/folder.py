@@ -120,7 +120,7 @@ class ForgeryFolder:
         }
         _begin(root, settings)
         kept = 0
-        for end, record in _records(root / RECORDS):
+        for end, record in read_records(root / RECORDS):
             self._made.add(record["key"])
             kept = end
         _cut(root / RECORDS, kept)
@@ -198,7 +198,7 @@ class ForgeryFolder:
         rows = io.StringIO()
         table = csv.writer(rows, lineterminator="\n")
         table.writerow(COLUMNS)
-        for _, record in _records(self.root / RECORDS):
+        for _, record in read_records(self.root / RECORDS):
             table.writerows(_rows(record))
         data = rows.getvalue().encode("utf-8", "surrogateescape")
         write_whole(self.root / MANIFEST, data)
@@ -255,8 +255,15 @@ def _begin(root: Path, settings: dict[str, Json]) -> None:
     write_whole(path, json.dumps(settings, indent=2).encode() + b"\n")
 
 
-def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The whole lines of the records, each with where it ends."""
+def read_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The whole lines of a folder's records, each behind the byte where it ends.
+
+    Args:
+        path: ``OUT/forgeries.jsonl``; nothing is given where it is not there.
+
+    Raises:
+        OptionError: A line is damaged.
+    """
     if not path.is_file():
         return
     end = 0

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mesoscope.ahead import ahead, cores
-from mesoscope.errors import SourceError
+from mesoscope.errors import SourceError, SourceUnsuitable
 from mesoscope.media.image import decode, read_bytes
-from mesoscope.synth.folder import Parent, rng_for
+from mesoscope.synth.folder import Parent, rng_for, write_whole
 from mesoscope.synth.reals import Real, RealFace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     import numpy as np
 
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
     Maker = Callable[[RealFace, np.random.Generator], Forgery]
 
 
+LEFT_OUT = "left_out.csv"
+
+
 @dataclass(slots=True)
 class Summary:
     """What came of a run.
@@ -34,16 +40,17 @@ class Summary:
         made: Forgeries that are new.
         there: Forgeries that an earlier run had made.
         left_out: Reals without a forgery, each with the reason.
+        unreadable: How many of these could not be read at all.
     """
 
     made: int = 0
     there: int = 0
     left_out: dict[str, str] = field(default_factory=dict)
+    unreadable: int = 0
 
     def reasons(self) -> list[tuple[str, int]]:
         """How often each reason was given, the most frequent first."""
-        said = (reason.rpartition(": ")[2] for reason in self.left_out.values())
-        return Counter(said).most_common()
+        return Counter(why.partition(": ")[0] for why in self.left_out.values()).most_common()
 
 
 def write_forgeries(
@@ -78,13 +85,13 @@ def write_forgeries(
     """
     summary = Summary()
 
-    def work(task: tuple[Real, str]) -> tuple[Forgery, dict[str, Json]] | str:
+    def work(task: tuple[Real, str]) -> tuple[Forgery, dict[str, Json]] | SourceError:
         real, key = task
         try:
             face, digest = read_face(real, framing, landmarks)
             forgery = make(face, rng_for(folder.seed, key))
         except SourceError as error:
-            return str(error)
+            return error
         parent = Parent(key, real.group, real.split, real.source, str(real.path), digest)
         return forgery, folder.save(forgery, parent)
 
@@ -93,14 +100,33 @@ def write_forgeries(
     summary.there = len(every) - len(tasks)
     results = ahead(work, tasks, threads=jobs or cores(), depth=16)
     for (real, _), done in zip(tasks, results, strict=True):
-        if isinstance(done, str):
-            summary.left_out[real.name] = done
+        if isinstance(done, SourceError):
+            if real.name not in summary.left_out:
+                summary.unreadable += not isinstance(done, SourceUnsuitable)
+            summary.left_out[real.name] = str(done).removeprefix(f"{real.path}: ")
         else:
             folder.add(done[1])
             summary.made += 1
         if watch is not None:
-            watch(None if isinstance(done, str) else done[0])
+            watch(None if isinstance(done, SourceError) else done[0])
     return summary
+
+
+def write_left_out(root: Path, summary: Summary) -> None:
+    """List the reals without a forgery in ``left_out.csv``, or remove an earlier run's list.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    path = root / LEFT_OUT
+    if not summary.left_out:
+        path.unlink(missing_ok=True)
+        return
+    rows = io.StringIO()
+    table = csv.writer(rows, lineterminator="\n")
+    table.writerow(("path", "reason"))
+    table.writerows(summary.left_out.items())
+    write_whole(path, rows.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def key_of(real: Real, number: int) -> str:

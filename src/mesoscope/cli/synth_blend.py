@@ -1,0 +1,77 @@
+"""``mesoscope synth blend``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mesoscope.cli import forging, options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mesoscope.synth.forgery import Landmarks
+    from mesoscope.synth.reals import Real
+    from mesoscope.synth.writing import Maker
+
+
+@click.command("blend")
+@forging.reals
+@forging.out
+@click.option(
+    "--method", type=click.Choice(["self", "xray", "both"]), default="self", show_default=True,
+    help="self blends a face into itself, xray takes that of somebody similar, both draws one.",
+)  # fmt: skip
+@click.option(
+    "--strength", type=click.FloatRange(0, 4), default=1.0, show_default=True,
+    help="How far the two sides of a blend differ.",
+)  # fmt: skip
+@forging.per_picture
+@forging.seed
+@forging.landmarks
+@forging.format_
+@forging.quality
+@forging.size
+@forging.margin
+@forging.validation
+@forging.sheet
+@options.jobs
+def command(
+    reals: Path,
+    out: Path,
+    method: str,
+    strength: float,
+    per_picture: int,
+    seed: int,
+    landmarks: Path | None,
+    format_: str,
+    quality: tuple[int, int],
+    size_px: int | None,
+    margin: float,
+    validation: float,
+    sheet: Path | None,
+    jobs: int,
+) -> int:
+    """Blend faces: what every face swap leaves, and nothing else.
+
+    REALS is a folder of real faces, or a data set whose reals are taken. Each forgery in
+    OUT/SPLIT/fake has its untouched twin of the same name in OUT/SPLIT/real, saved in the same way,
+    its mask in OUT/masks and its numbers in OUT/forgeries.jsonl. A second run goes on.
+    """
+    from mesoscope.synth.blending import blend_maker
+    from mesoscope.synth.encoding import Encoding
+    from mesoscope.synth.framing import Framing
+
+    framing = Framing(size_px, margin)
+    job = forging.Job(
+        reals, out, Encoding(format_, quality), framing,
+        seed=seed, per_picture=per_picture, validation=validation, landmarks=landmarks,
+        sheet=sheet, jobs=jobs,
+    )  # fmt: skip
+
+    def maker_for(found: Sequence[Real], known: Mapping[str, Landmarks]) -> Maker:
+        return blend_maker(found, known, framing=framing, method=method, strength=strength)
+
+    return forging.run(job, {"maker": "blend", "method": method, "strength": strength}, maker_for)

@@ -1,0 +1,123 @@
+"""The makers of blends for many pictures: which method, and whose face."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mesoscope.errors import OptionError, SourceUnsuitable
+from mesoscope.synth.blend import self_blend
+from mesoscope.synth.donors import DonorIndex
+from mesoscope.synth.swap import swap_blend
+from mesoscope.synth.writing import read_face
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+
+    from mesoscope.synth.forgery import Forgery, Landmarks
+    from mesoscope.synth.framing import Framing
+    from mesoscope.synth.reals import Real, RealFace
+    from mesoscope.synth.writing import Maker
+    from mesoscope.types import Pixels
+
+METHODS = ("self", "xray", "both")
+_TRIES = 3  # donors, before a picture is left out
+
+
+def blend_maker(
+    reals: Sequence[Real],
+    landmarks: Mapping[str, Landmarks],
+    *,
+    framing: Framing,
+    method: str = "self",
+    strength: float = 1.0,
+) -> Maker:
+    """A maker of blends, for :func:`mesoscope.synth.writing.write_forgeries`.
+
+    Args:
+        reals: All of the run: donors come from among them.
+        landmarks: By name.
+        framing: As pictures are framed in the run; donors are framed alike.
+        method: One of :data:`METHODS`; ``both`` draws one a forgery, and takes the face itself
+            where nobody is similar.
+        strength: How far the two sides of a blend differ.
+
+    Raises:
+        OptionError: Another method, or landmarks that ``xray`` cannot use.
+    """
+    if method not in METHODS:
+        raise OptionError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+
+    def by_self(face: RealFace, rng: np.random.Generator) -> Forgery:
+        if face.landmarks is None:
+            raise SourceUnsuitable(f"{face.real.path}: no face was found")
+        return self_blend(face.pixels, face.landmarks, rng, strength=strength)
+
+    if method == "self":
+        return by_self
+    swap = _Swap(reals, landmarks, framing, strength)
+    if method == "xray":
+        return swap
+
+    def by_either(face: RealFace, rng: np.random.Generator) -> Forgery:
+        if rng.random() < 0.5:
+            try:
+                return swap(face, rng)
+            except SourceUnsuitable:  # nobody is similar, and it still does for the other method
+                pass
+        return by_self(face, rng)
+
+    return by_either
+
+
+class _Swap:
+    """Takes donors of the same split, so that no person comes into two."""
+
+    def __init__(
+        self,
+        reals: Sequence[Real],
+        landmarks: Mapping[str, Landmarks],
+        framing: Framing,
+        strength: float,
+    ) -> None:
+        self._landmarks, self._framing, self._strength = landmarks, framing, strength
+        self._donors: dict[str, list[Real]] = {}
+        for real in reals:
+            if real.name in landmarks:
+                self._donors.setdefault(real.split, []).append(real)
+        self._indices = {
+            split: DonorIndex([landmarks[d.name] for d in donors], [d.group for d in donors])
+            for split, donors in self._donors.items()
+        }
+
+    def __call__(self, face: RealFace, rng: np.random.Generator) -> Forgery:
+        """Blend a donor's face into this one.
+
+        Raises:
+            SourceUnsuitable: Nobody of this split is similar, or none of those tried covers it.
+        """
+        path = face.real.path
+        if face.landmarks is None or face.real.split not in self._indices:
+            raise SourceUnsuitable(f"{path}: no face was found")
+        why = ""
+        for _ in range(_TRIES):
+            try:
+                return self._once(face.pixels, face.landmarks, face.real, rng)
+            except SourceUnsuitable as error:
+                why = str(error)
+        raise SourceUnsuitable(f"{path}: {why}")
+
+    def _once(
+        self, pixels: Pixels, landmarks: Landmarks, real: Real, rng: np.random.Generator
+    ) -> Forgery:
+        place = self._indices[real.split].near(landmarks, real.group, rng)
+        donor = self._donors[real.split][place]
+        other, digest = read_face(donor, self._framing, self._landmarks)
+        if other.landmarks is None:
+            raise SourceUnsuitable("no face was found")
+        forgery = swap_blend(
+            pixels, landmarks, other.pixels, other.landmarks, rng, strength=self._strength
+        )
+        forgery.numbers["donor"] = {"path": str(donor.path), "sha256": digest}
+        return forgery

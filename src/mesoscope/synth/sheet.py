@@ -1,0 +1,145 @@
+"""A contact sheet of forgeries: real, forged and mask side by side, as they lie in a folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from mesoscope.draw.palette import INK, PAPER, QUIET
+from mesoscope.draw.text import BOLD, printable, put_text, shorten
+from mesoscope.errors import OptionError, OutputError, SourceError
+from mesoscope.faces.crop import crop
+from mesoscope.media.image import open_image
+from mesoscope.synth.folder import RECORDS, read_records, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from mesoscope.types import Box, Pixels
+
+_TILE, _GAP, _PAD, _CAPTION = 256, 6, 20, 28
+_COLUMNS = ("real", "forged", "mask")
+_AROUND = 1.9  # times the mask's longest side is shown
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def folder_sheet(root: Path, *, count: int = 12, across: int = 2) -> Pixels:
+    """Draw some of a folder's forgeries, spread over all that it holds.
+
+    Where a mask covers little of its picture, the part around it is shown.
+
+    Args:
+        root: A folder that a maker wrote.
+        count: How many.
+        across: How many stand beside each other.
+
+    Returns:
+        ``(h, w, 3) uint8``.
+
+    Raises:
+        OptionError: The folder holds no forgeries.
+        SourceError: A picture of it cannot be read.
+    """
+    records = [record for _, record in read_records(root / RECORDS)]
+    if not records:
+        raise OptionError(f"{root}: holds no forgeries, so there is nothing to draw")
+    places = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
+    cells = [_cell(root, records[i]) for i in places]
+    return _laid_out(cells, min(across, len(cells)))
+
+
+def write_sheet(path: Path, root: Path, *, count: int = 12) -> None:
+    """Draw :func:`folder_sheet` into a file.
+
+    Raises:
+        OptionError: A suffix other than :data:`SUFFIXES`, or a folder without forgeries.
+        OutputError: The file cannot be written.
+    """
+    refuse_suffix(path)
+    sheet = folder_sheet(root, count=count)
+    done, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise OutputError(f"{path}: the sheet cannot be saved as {path.suffix}")
+    write_whole(path, data.tobytes())
+
+
+def refuse_suffix(path: Path) -> None:
+    """See that a sheet can be saved under a name.
+
+    Raises:
+        OptionError: It cannot.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise OptionError(f"{path}: a sheet must be named {', '.join(SUFFIXES)}")
+
+
+def _cell(root: Path, record: dict[str, Any]) -> Pixels:
+    """One forgery: three tiles and a caption."""
+    files = record["files"]
+    forged = open_image(root / files["fake"]).pixels
+    mask = open_image(root / files["mask"]).pixels
+    try:
+        real = open_image(root / files["real"]).pixels if "real" in files else None
+    except SourceError:
+        real = None
+    box = _box(mask)
+    wide = 3 * _TILE + 2 * _GAP
+    cell = np.full((_TILE + _CAPTION, wide, 3), PAPER, np.uint8)
+    for place, pixels in enumerate((real, forged, mask)):
+        left = place * (_TILE + _GAP)
+        if pixels is None:
+            put_text(cell, "no twin", left + 12, 30, size_px=16, colour=QUIET)
+        else:
+            cell[:_TILE, left : left + _TILE] = crop(pixels, box, size_px=_TILE)
+    text = printable(f"{record['maker']}   {_particulars(record['numbers'])}")
+    put_text(cell, shorten(text, 14, wide), 0, _TILE + 19, size_px=14, colour=QUIET)
+    return cell
+
+
+def _particulars(numbers: dict[str, Any]) -> str:
+    """The plain words and numbers of a record, as far as they fit."""
+    plain = (
+        f"{name} {value:g}" if isinstance(value, float | int) else f"{name} {value}"
+        for name, value in numbers.items()
+        if isinstance(value, str | float | int) and not isinstance(value, bool)
+    )
+    return " · ".join(plain)
+
+
+def _box(mask: Pixels) -> Box:
+    """The square that is shown: around the mask, within the picture, else all of it."""
+    height, width = mask.shape[:2]
+    rows, columns = np.nonzero(mask[:, :, 0])
+    side = float(min(height, width))
+    x, y = width / 2, height / 2
+    if len(rows):
+        size = 1 + max(int(np.ptp(rows)), int(np.ptp(columns)))
+        side = min(side, max(64.0, size * _AROUND))
+        x = float(np.clip((columns.min() + columns.max()) / 2, side / 2, width - side / 2))
+        y = float(np.clip((rows.min() + rows.max()) / 2, side / 2, height - side / 2))
+    return x - side / 2, y - side / 2, x + side / 2, y + side / 2
+
+
+def _laid_out(cells: Sequence[Pixels], across: int) -> Pixels:
+    high, wide = cells[0].shape[:2]
+    rows = -(-len(cells) // across)
+    head = 34
+    sheet = np.full(
+        (2 * _PAD + head + rows * high, 2 * _PAD + across * wide + (across - 1) * 24, 3),
+        PAPER,
+        np.uint8,
+    )
+    for column in range(across):
+        left = _PAD + column * (wide + 24)
+        for place, name in enumerate(_COLUMNS):
+            x = left + place * (_TILE + _GAP)
+            put_text(sheet, name, x, _PAD + 18, size_px=18, colour=INK, weight=BOLD)
+    for number, cell in enumerate(cells):
+        row, column = divmod(number, across)
+        y, x = _PAD + head + row * high, _PAD + column * (wide + 24)
+        sheet[y : y + high, x : x + wide] = cell
+    return sheet
