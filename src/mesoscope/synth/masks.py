@@ -33,6 +33,11 @@ class Region:
     y2: int
 
     @property
+    def empty(self) -> bool:
+        """Whether it has no pixel."""
+        return self.x2 <= self.x1 or self.y2 <= self.y1
+
+    @property
     def slices(self) -> tuple[slice, slice]:
         """To index ``(H, W, …)`` arrays."""
         return slice(self.y1, self.y2), slice(self.x1, self.x2)

@@ -8,14 +8,16 @@ landmarks, so shapes follow a turned, tilted or foreshortened face.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mesoscope.errors import OptionError
+from mesoscope.errors import SourceUnsuitable
 from mesoscope.synth.forgery import Mask
+from mesoscope.synth.masks import FAINTEST, Region
+from mesoscope.synth.outline import five_of
 
 if TYPE_CHECKING:
     from mesoscope.synth.forgery import Landmarks
@@ -24,31 +26,6 @@ if TYPE_CHECKING:
 Points = NDArray[np.float64]  # (N, 2), (x, y) in pixels
 FACE_WIDTH = 2.1  # in distances between the eyes: 135 mm from cheekbone to cheekbone, 64 mm
 LEAST_WIDTH_PX = 16  # below, no part of a face has pixels enough to be edited
-FAINTEST = 1 / 255  # of a soft shape: below, an 8-bit picture does not change
-
-
-class Region(NamedTuple):
-    """A rectangle of whole pixels within the picture: ``x1 ≤ x < x2``, ``y1 ≤ y < y2``."""
-
-    x1: int
-    y1: int
-    x2: int
-    y2: int
-
-    @property
-    def empty(self) -> bool:
-        """Is nothing of it within the picture."""
-        return self.x2 <= self.x1 or self.y2 <= self.y1
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """To index ``(H, W, …)`` arrays."""
-        return slice(self.y1, self.y2), slice(self.x1, self.x2)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height, as OpenCV asks for them."""
-        return self.x2 - self.x1, self.y2 - self.y1
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +82,16 @@ def anatomy(landmarks: Landmarks, shape: tuple[int, ...]) -> Anatomy:
     """Read a face's axes off its landmarks.
 
     Args:
-        landmarks: ``(5, 2)`` as :class:`mesoscope.types.Face` orders them, or ``(68, 2)`` in the
-            order of iBUG 300-W (Sagonas et al. 2013).
+        landmarks: 5 points as :class:`mesoscope.types.Face` orders them, or 68 or 81 in the order
+            of dlib.
         shape: Of the picture, ``(H, W, …)``.
 
     Raises:
-        OptionError: Neither number of landmarks, one that is not finite, a face outside of the
-            picture or narrower than :data:`LEAST_WIDTH_PX`.
+        OptionError: Another number of landmarks, or one that is not finite.
+        SourceUnsuitable: The face lies outside of the picture, or it is narrower than
+            :data:`LEAST_WIDTH_PX`.
     """
-    five = _five(np.asarray(landmarks, np.float64))
+    five = np.asarray(five_of(landmarks), np.float64)
     origin = five[:2].mean(0)
     across, down = five[1] - five[0], five[3:].mean(0) - origin
     wide, high = float(np.hypot(*across)), float(np.hypot(*down))
@@ -126,30 +104,16 @@ def anatomy(landmarks: Landmarks, shape: tuple[int, ...]) -> Anatomy:
     height, width = shape[:2]
     x, y = five.mean(0)
     if not (0 <= x < width and 0 <= y < height):
-        raise OptionError(
-            f"landmarks: the face lies about ({x:.0f}, {y:.0f}), outside of the picture of "
-            f"{width}×{height}: give them in its pixels"
+        raise SourceUnsuitable(
+            f"the landmarks lie about ({x:.0f}, {y:.0f}), outside of a picture of {width}×{height}"
         )
     if width_px < LEAST_WIDTH_PX:
-        raise OptionError(
-            f"landmarks: the face is {width_px:.0f} px wide: edits need {LEAST_WIDTH_PX}"
-        )
+        raise SourceUnsuitable(f"the face is narrower than {LEAST_WIDTH_PX} pixels")
     return Anatomy(five, origin, across, down, width_px)
 
 
 def _of_length(vector: Points, length: float) -> Points:
     return np.asarray(vector * (length / np.hypot(*vector)))
-
-
-def _five(points: Points) -> Points:
-    if not np.isfinite(points).all():
-        raise OptionError("landmarks: all must be finite numbers")
-    if points.shape == (5, 2):
-        return points
-    if points.shape == (68, 2):
-        eyes = [points[36:42].mean(0), points[42:48].mean(0)]
-        return np.stack([*eyes, points[30], points[48], points[54]])
-    raise OptionError(f"landmarks: must be (5, 2) or (68, 2), got {points.shape}")
 
 
 def region_of(points: Points, shape: tuple[int, ...], *, pad_px: float) -> Region:
@@ -180,7 +144,7 @@ def soft_shape(
     """The region that outlines and their soft edges take, and :func:`drawn` there."""
     region = region_of(np.concatenate(outlines), shape, pad_px=4 * soft_px + 2 + pad_px)
     if region.empty:
-        return region, np.zeros((0, 0), np.float32)
+        return region, np.zeros(region.size[::-1], np.float32)
     return region, drawn(outlines, region, soft_px=soft_px)
 
 
@@ -198,14 +162,6 @@ def mixed(picture: Pixels, region: Region, patch: NDArray[np.float32], share: Ma
     over = np.rint(under + share[:, :, None] * (patch - under))
     result[region.slices] = np.clip(over, 0, 255).astype(np.uint8)
     return result
-
-
-def placed(mask: Mask, region: Region, shape: tuple[int, ...]) -> Mask:
-    """A region's mask within a mask of the picture's size."""
-    whole = np.zeros(shape[:2], np.float32)
-    if not region.empty:
-        whole[region.slices] = mask
-    return whole
 
 
 def united(one: Mask, other: Mask) -> Mask:

@@ -7,19 +7,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mesoscope.synth.edits.anatomy import (
-    FAINTEST,
-    Region,
-    anatomy,
-    drawn,
-    mixed,
-    placed,
-    region_of,
-    skin,
-    united,
-)
+from mesoscope.synth.edits.anatomy import anatomy, drawn, mixed, region_of, skin, united
 from mesoscope.synth.edits.recipe import FULL, CloneKeys, Span
 from mesoscope.synth.forgery import Forgery
+from mesoscope.synth.masks import FAINTEST, Region, placed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,7 +37,8 @@ def clone(
         strength: The stretch of each range that is drawn from, within 0 to 1.
 
     Raises:
-        OptionError: Landmarks that describe no face within the picture.
+        OptionError: Landmarks of another form.
+        SourceUnsuitable: They describe no face within the picture, or too small a one.
     """
     face = anatomy(landmarks, pixels.shape)
     within, where = skin(pixels, face)

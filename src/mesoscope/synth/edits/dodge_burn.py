@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mesoscope.synth.edits.anatomy import FAINTEST, anatomy, mixed, placed, region_of, soft_shape
+from mesoscope.synth.edits.anatomy import anatomy, mixed, region_of, soft_shape
 from mesoscope.synth.edits.recipe import FULL, DodgeBurnKeys, Span
 from mesoscope.synth.forgery import Forgery
+from mesoscope.synth.masks import FAINTEST, placed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +49,8 @@ def dodge_burn(
         strength: The stretch of each range that is drawn from, within 0 to 1.
 
     Raises:
-        OptionError: Landmarks that describe no face within the picture.
+        OptionError: Landmarks of another form.
+        SourceUnsuitable: They describe no face within the picture, or too small a one.
     """
     face = anatomy(landmarks, pixels.shape)
     names = list(_PLACES)

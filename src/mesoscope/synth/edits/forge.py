@@ -47,8 +47,8 @@ def edit(
         under its name, and ``numbers["change"]`` is the change that ``least_change`` speaks of.
 
     Raises:
-        OptionError: Landmarks that describe no face within the picture; a recipe of splices alone
-            and no donor.
+        OptionError: Landmarks of another form; a recipe of splices alone and no donor.
+        SourceUnsuitable: Landmarks that describe no face within its picture, or too small a one.
     """
     forged, beside = pixels, pixels
     mask = np.zeros(pixels.shape[:2], np.float32)

@@ -7,17 +7,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mesoscope.synth.edits.anatomy import (
-    FAINTEST,
-    LEAST_WIDTH_PX,
-    Region,
-    anatomy,
-    mixed,
-    placed,
-    skin,
-)
+from mesoscope.synth.edits.anatomy import LEAST_WIDTH_PX, anatomy, mixed, skin
 from mesoscope.synth.edits.recipe import FULL, InpaintKeys, Span
 from mesoscope.synth.forgery import Forgery
+from mesoscope.synth.masks import FAINTEST, Region, placed
 
 if TYPE_CHECKING:
     from mesoscope.synth.edits.anatomy import Anatomy, Points
@@ -41,7 +34,8 @@ def inpaint(
         strength: The stretch of each range that is drawn from, within 0 to 1.
 
     Raises:
-        OptionError: Landmarks that describe no face within the picture.
+        OptionError: Landmarks of another form.
+        SourceUnsuitable: They describe no face within the picture, or too small a one.
     """
     face = anatomy(landmarks, pixels.shape)
     region, where = skin(pixels, face)

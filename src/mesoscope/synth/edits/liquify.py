@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from mesoscope.synth.edits.anatomy import Region, anatomy, placed, region_of
+from mesoscope.synth.edits.anatomy import anatomy, region_of
 from mesoscope.synth.edits.recipe import FULL, LiquifyKeys, Span
 from mesoscope.synth.forgery import Forgery
+from mesoscope.synth.masks import Region, placed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,7 +61,8 @@ def liquify(
         strength: The stretch of each range that is drawn from, within 0 to 1.
 
     Raises:
-        OptionError: Landmarks that describe no face within the picture.
+        OptionError: Landmarks of another form.
+        SourceUnsuitable: They describe no face within the picture, or too small a one.
     """
     face = anatomy(landmarks, pixels.shape)
     share = strength.draw(rng, keys.displacement_min, keys.displacement_max)

@@ -12,8 +12,9 @@ from mesoscope.synth.edits.anatomy import drawn
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mesoscope.synth.edits.anatomy import Points, Region
+    from mesoscope.synth.edits.anatomy import Points
     from mesoscope.synth.forgery import Mask
+    from mesoscope.synth.masks import Region
 
     Patch = NDArray[np.float32]  # (h, w, 3), 0 to 255
 
@@ -139,7 +140,8 @@ def grained(patch: Patch, under: Patch, ring: Mask, rng: np.random.Generator) ->
     have, want = _detail(patch, ring), _detail(under, ring)
     noise = rng.standard_normal(patch.shape[:2], np.float32)
     if have > 1.15 * want:
-        sigma = float(np.clip(0.5 * np.sqrt(have / max(want, 0.3) - 1), 0.25, 1.6))
+        excess = max(have / max(want, 0.3) - 1, 0)
+        sigma = float(np.clip(0.5 * np.sqrt(excess), 0.25, 1.6))
         return np.asarray(cv2.GaussianBlur(patch, (0, 0), sigma), np.float32)
     if want > 1.15 * have:
         level = float(np.clip(np.sqrt(want**2 - have**2), 0, 7))

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mesoscope.synth.edits.anatomy import anatomy, mixed, placed, skin
+from mesoscope.synth.edits.anatomy import anatomy, mixed, skin
 from mesoscope.synth.edits.recipe import FULL, RetouchKeys, Span
 from mesoscope.synth.forgery import Forgery
+from mesoscope.synth.masks import placed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +38,8 @@ def retouch(
         strength: The stretch of each range that is drawn from, within 0 to 1.
 
     Raises:
-        OptionError: Landmarks that describe no face within the picture.
+        OptionError: Landmarks of another form.
+        SourceUnsuitable: They describe no face within the picture, or too small a one.
     """
     face = anatomy(landmarks, pixels.shape)
     region, where = skin(pixels, face)

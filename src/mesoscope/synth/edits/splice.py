@@ -13,19 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from mesoscope.errors import OptionError
-from mesoscope.synth.edits.anatomy import (
-    FAINTEST,
-    anatomy,
-    drawn,
-    mixed,
-    placed,
-    region_of,
-    united,
-)
+from mesoscope.errors import SourceUnsuitable
+from mesoscope.synth.edits.anatomy import anatomy, drawn, mixed, region_of, united
 from mesoscope.synth.edits.matching import alignment, coloured, grained, lit, taken
 from mesoscope.synth.edits.recipe import FULL, Span, SpliceKeys
 from mesoscope.synth.forgery import Forgery
+from mesoscope.synth.masks import FAINTEST, placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +109,8 @@ def splice(
         strength: The stretch of each range that is drawn from, within 0 to 1.
 
     Raises:
-        OptionError: Landmarks that describe no face within their picture.
+        OptionError: Landmarks of another form.
+        SourceUnsuitable: They describe no face within their picture, or too small a one.
     """
     face = anatomy(landmarks, pixels.shape)
     theirs = _anatomy_of(donor)
@@ -143,8 +137,8 @@ def turned(face: Anatomy) -> float:
 def _anatomy_of(donor: Donor) -> Anatomy:
     try:
         return anatomy(donor.landmarks, donor.pixels.shape)
-    except OptionError as error:
-        raise OptionError(f"donor {donor.name}".rstrip() + f": {error}") from error
+    except SourceUnsuitable as error:
+        raise SourceUnsuitable(f"donor {donor.name}".rstrip() + f": {error}") from error
 
 
 def _chosen(keys: SpliceKeys, turn: float, rng: np.random.Generator) -> list[str]:

@@ -7,17 +7,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mesoscope.synth.edits.anatomy import (
-    FAINTEST,
-    anatomy,
-    mixed,
-    mouth_outline,
-    placed,
-    soft_shape,
-    united,
-)
+from mesoscope.synth.edits.anatomy import anatomy, mixed, mouth_outline, soft_shape, united
 from mesoscope.synth.edits.recipe import FULL, Span, WhitenKeys
 from mesoscope.synth.forgery import Forgery
+from mesoscope.synth.masks import FAINTEST, placed
 
 if TYPE_CHECKING:
     from mesoscope.synth.edits.anatomy import Anatomy, Points
@@ -42,7 +35,8 @@ def whiten(
         strength: The stretch of each range that is drawn from, within 0 to 1.
 
     Raises:
-        OptionError: Landmarks that describe no face within the picture.
+        OptionError: Landmarks of another form.
+        SourceUnsuitable: They describe no face within the picture, or too small a one.
     """
     face = anatomy(landmarks, pixels.shape)
     amount = strength.draw(rng, keys.amount_min, keys.amount_max)
