@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 from click.core import ParameterSource
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from mesoscope.data.audit.finding import Audit
+    from mesoscope.data.audit.fix_plan import Encode
     from mesoscope.data.sample import Sample
 
 _FAILS = {"severe": ("severe",), "warning": ("severe", "warning"), "never": ()}
@@ -114,6 +115,7 @@ def command(
     for path in (page, record):
         _try_file(path, dataset)
     from mesoscope.data.audit.audit import audit
+    from mesoscope.data.audit.fix_plan import FixOptions
     from mesoscope.data.audit.options import AuditOptions
     from mesoscope.data.manifest import read_dataset
     from mesoscope.heap import keep_heap
@@ -133,10 +135,18 @@ def command(
         threads=jobs,
         max_pixels=int(max_pixels * options.MEGAPIXEL),
     )
-    if fix and out is not None:
+    if out is not None:
         from mesoscope.data.audit.fix import refuse_folder
 
         refuse_folder(dataset, out)
+    how = FixOptions(
+        encode=cast("Encode", encode),
+        size_px=size,
+        quality=quality,
+        seed=seed,
+        threads=jobs,
+        max_pixels=asked.max_pixels,
+    )
     samples = read_dataset(dataset)
     chosen = samples if sample is None else draw(samples, sample, seed)
     found = audit(chosen, root=dataset, options=asked, watch=watch)
@@ -145,12 +155,11 @@ def command(
         _write_json(found, record)
     if page is not None:
         _write_page(found, page, context, pictures=pictures)
-    if not fix or out is None:
+    if out is None:
         return _code(found, fail_on)
     from mesoscope.cli.audit_fix import mend
 
-    mended = mend(found, out, asked, encode=encode, size_px=size, quality=quality)
-    return _code(mended, fail_on)
+    return _code(mend(found, out, how, asked), fail_on)
 
 
 def draw(samples: Sequence[Sample], limit: int, seed: int) -> list[Sample]:
@@ -177,9 +186,15 @@ def lines(found: Mapping[str, Any], of: int) -> list[str]:
     headline = words.headline(found)
     sources = len({part["source"] for part in found["parts"]})
     sampled = "" if of == found["pictures"] else f" of {of:,}"
+    size = ", ".join(
+        (
+            f"{words.plural(found['pictures'], 'picture')}{sampled}",
+            words.plural(sources, "source"),
+            words.plural(found["groups"], "group"),
+        )
+    )
     made = [
-        f"{words.plural(found['pictures'], 'picture')}{sampled}, "
-        f"{words.plural(sources, 'source')}, {words.plural(found['groups'], 'group')}",
+        size,
         headline.line,
         headline.more,
     ]

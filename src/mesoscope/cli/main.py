@@ -1,7 +1,7 @@
 """``mesoscope``: finds the command, shows errors as one line, sets the exit code.
 
-Exit codes: 0 done, 1 some input failed, 2 usage, 3 model or missing extra, 10 ``--fail-on`` met,
-130 interrupted.
+Exit codes: 0 done, 1 some input failed, 2 usage, 3 model or missing extra, 10 ``--fail-on`` met or
+a severe finding of an audit, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ COMMANDS = {  # name → module, in the order of --help
     "export": "export",
     "report": "report",
     "provenance": "provenance",
+    "audit": "audit",
     "evaluate": "evaluate",
     "prepare": "prepare",
     "synth": "synth",

@@ -147,7 +147,7 @@ def matrix(
     rows = [
         (
             title,
-            [(found.get((name, scope)), words.severity_of(audit, name, scope)) for scope in scopes],
+            [(found.get((name, scope)), severe.get((name, scope), "")) for scope in scopes],
         )
         for name, title in titles.items()
     ]

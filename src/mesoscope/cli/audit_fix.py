@@ -1,0 +1,98 @@
+"""``mesoscope audit --fix``: write the mended copy, audit it, show before and after."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mesoscope.cli.audit import watch
+from mesoscope.errors import OutputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mesoscope.data.audit.finding import Audit
+    from mesoscope.data.audit.fix import Mended
+    from mesoscope.data.audit.fix_plan import FixOptions
+    from mesoscope.data.audit.options import AuditOptions
+
+AFTER = "audit.json"  # of the mended copy, in it
+
+
+def mend(found: Audit, out: Path, options: FixOptions, asked: AuditOptions) -> Audit:
+    """Mend what can be mended into a folder, say what was done, and audit that.
+
+    Returns:
+        The audit of the copy.
+    """
+    from mesoscope.data.audit.audit import audit
+    from mesoscope.data.audit.fix import mend as write
+    from mesoscope.data.manifest import read_dataset
+
+    mended = write(found, out, options=options, watch=watch)
+    click.echo("")
+    for line in done(mended):
+        click.echo(line)
+    after = audit(read_dataset(out), root=out, options=asked, watch=watch)
+    path = out / AFTER
+    try:
+        path.write_text(json.dumps(after.to_dict(), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    click.echo("")
+    for line in before_and_after(found.to_dict(), after.to_dict()):
+        click.echo(line)
+    return after
+
+
+def done(mended: Mended) -> list[str]:
+    """What was written, and what was left out and why."""
+    from mesoscope.report.audit_words import plural
+
+    written = plural(mended.copied + mended.encoded, "picture")
+    moved = f"{mended.moved:,} moved to another split"
+    lines = [f"{mended.out}: {written}, {mended.encoded:,} encoded anew, {moved}"]
+    for reason, count in mended.left_out.items():
+        lines.append(f"  left out: {plural(count, 'picture')}, {reason}")
+    lines.append(f"  what became of each picture: {mended.out / 'what_was_done.csv'}")
+    return lines
+
+
+def before_and_after(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """A table of the audits of the set and of its copy, and what is still wrong with that."""
+    from mesoscope.cli.evaluate import columns
+    from mesoscope.report import audit_words as words
+
+    rows = [["", "before", "after"]]
+    rows.append(["pictures", f"{before['pictures']:,}", f"{after['pictures']:,}"])
+    for severity, title in (("severe", "severe"), ("warning", "warnings"), ("note", "notes")):
+        counts = [str(words.by_severity(one)[severity]) for one in (before, after)]
+        rows.append([title, *counts])
+    for key, title in (("accuracy", "told without a face"), ("auc", "AUC of all facts")):
+        rows.append([title, *(_together(one, key) for one in (before, after))])
+    strongest = next((cue for cue in before["cues"] if not cue["scope"]), None)
+    if strongest is not None:
+        rows.append([f"AUC of {strongest['title']}", words.area(strongest)])
+        same = (c for c in after["cues"] if (c["name"], c["scope"]) == (strongest["name"], ""))
+        rows[-1].append(next((words.area(cue) for cue in same), "the same for all"))
+    lines = columns(rows)
+    left = [f for f in after["findings"] if f["severity"] != "note"]
+    lines += [f"{f['severity']:8} still: {f['title']}" for f in left]
+    lines.append(
+        "Nothing severe is left in what files say. Traces of how the classes were made or "
+        "compressed before can stay in the pixels: test on a source that was held out."
+        if not any(f["severity"] == "severe" for f in left)
+        else "What is still severe no copy can mend: see docs/reference/audit.md."
+    )
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
+
+
+def _together(audit: dict[str, Any], key: str) -> str:
+    from mesoscope.report import audit_words as words
+
+    whole = next((one for one in audit["together"] if not one["scope"]), None)
+    if whole is None:
+        return "–"
+    return words.percent(whole["accuracy"]) if key == "accuracy" else words.area(whole)

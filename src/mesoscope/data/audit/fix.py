@@ -1,0 +1,225 @@
+"""Write a mended copy of a data set: all of it or nothing, and never into the set itself."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from mesoscope.ahead import ahead, cores
+from mesoscope.data.audit.fix_pixels import encode_anew, keep_pixels
+from mesoscope.data.audit.fix_plan import FixOptions, plan
+from mesoscope.data.audit.options import unwatched
+from mesoscope.data.manifest_writing import write_manifest
+from mesoscope.data.picture import sample_bytes
+from mesoscope.data.sample import CLASSES
+from mesoscope.errors import OptionError, OutputError, SourceError
+
+if TYPE_CHECKING:
+    from mesoscope.data.audit.facts import Facts
+    from mesoscope.data.audit.finding import Audit
+    from mesoscope.data.audit.fix_plan import Step
+    from mesoscope.data.audit.options import Watch
+
+RECORD = "what_was_done.csv"
+MANIFEST = "manifest.csv"
+LEFT_OUT, COPIED, ENCODED, MOVED = "left out", "copied", "encoded", "moved"
+_COLUMNS = ("from", "to", "action", "reason", "label", "source", "group", "split_before", "split")
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What was done.
+
+    Attributes:
+        out: The mended set.
+        left_out: How many pictures, by reason.
+        copied: How many kept their pixels.
+        encoded: How many were encoded anew.
+        moved: How many stand in another split now.
+    """
+
+    out: Path
+    left_out: dict[str, int] = field(default_factory=dict)
+    copied: int = 0
+    encoded: int = 0
+    moved: int = 0
+
+
+class _Done(NamedTuple):
+    """One step, done."""
+
+    step: Step
+    to: str
+    action: str
+    reason: str
+    sha256: str
+
+
+def refuse_folder(root: Path, out: Path) -> None:
+    """Make sure that the copy can be written, before the long work.
+
+    Args:
+        root: The data set.
+        out: Where the copy goes.
+
+    Raises:
+        OptionError: The folder is not empty, is a file, or lies in the set, or the set in it; or
+            there is no folder to make it in.
+    """
+    if out.is_symlink() or out.exists():
+        if not out.is_dir() or out.is_symlink():
+            raise OptionError(f"{out}: not a folder: choose another --out")
+        if any(out.iterdir()):
+            raise OptionError(
+                f"{out}: not empty: choose a new folder, or empty this one; nothing was written"
+            )
+    there, here = out.resolve(), root.resolve()
+    if there == here or here in there.parents or there in here.parents:
+        raise OptionError(
+            f"{out}: the copy and {root} would lie in each other: choose a folder beside it"
+        )
+    if not out.parent.is_dir():
+        raise OptionError(f"{out}: there is no folder {out.parent}: make it first")
+
+
+def mend(
+    audit: Audit,
+    out: Path,
+    *,
+    options: FixOptions | None = None,
+    watch: Watch = unwatched,
+) -> Mended:
+    """Write a copy of a data set without what its audit found, as far as that can be mended.
+
+    The set itself is only read. The copy is written beside ``out`` and takes its name when it is
+    whole; what fails or is interrupted leaves nothing. It holds pictures named by numbers,
+    ``manifest.csv``, and ``what_was_done.csv`` with a line for each picture of the set.
+
+    Args:
+        audit: Of the set, made here and now, with its facts.
+        out: A new or empty folder.
+        options: How; the defaults encode pictures anew where their encoding tells the class.
+        watch: Wraps the long part for a progress bar.
+
+    Returns:
+        What was done.
+
+    Raises:
+        OptionError: The folder cannot be taken, or the audit has no facts.
+        DatasetError: A split would lose all pictures of a class.
+        OutputError: The copy cannot be written.
+    """
+    options = options or FixOptions()
+    if audit.root:
+        refuse_folder(Path(audit.root), out)
+    steps = plan(audit, options)
+    facts = audit.facts
+    assert facts is not None  # noqa: S101 - plan has asked; this tells mypy
+    try:
+        part = Path(tempfile.mkdtemp(prefix=f".{out.name}.part-", dir=out.parent))
+        try:
+            mended = _write(facts, steps, part, out, options, watch)
+            part.chmod(0o777 & ~_umask())
+            if out.is_dir():
+                out.rmdir()
+            part.rename(out)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise OutputError(
+            f"{out}: cannot be written: {error.strerror or error}: nothing was kept"
+        ) from error
+    return mended
+
+
+def _write(
+    facts: Facts, steps: list[Step], part: Path, out: Path, options: FixOptions, watch: Watch
+) -> Mended:
+    for folder in sorted({str(Path(step.name).parent) for step in steps if step.name}):
+        (part / folder).mkdir(parents=True)
+    stamp = time.time()  # of all files alike, so that it tells nothing
+
+    def one(step: Step) -> _Done:
+        return _do(facts, step, part, options, stamp)
+
+    work = ahead(one, steps, threads=options.threads or cores())
+    done = list(watch("Writing", work, len(steps)))
+    kept = [one for one in done if one.to]
+    write_manifest(part / MANIFEST, (_entry(facts, one) for one in kept))
+    _record(facts, done, part / RECORD)
+    return Mended(
+        out,
+        left_out=dict(Counter(one.reason for one in done if not one.to).most_common()),
+        copied=sum(one.action.startswith(COPIED) for one in kept),
+        encoded=sum(one.action.startswith(ENCODED) for one in kept),
+        moved=sum(one.action.endswith(MOVED) for one in kept),
+    )
+
+
+def _do(facts: Facts, step: Step, part: Path, options: FixOptions, stamp: float) -> _Done:
+    if not step.name:
+        return _Done(step, "", LEFT_OUT, step.reason, "")
+    sample, name = facts.samples[step.row], facts.names[step.row]
+    try:
+        data = sample_bytes(sample, max_pixels=options.max_pixels)
+        if step.final is not None and step.history is not None:
+            data = encode_anew(data, name, step.history, step.final, options.max_pixels)
+            suffix, action = step.final.suffix, ENCODED
+        else:
+            data, suffix = keep_pixels(data, name, options.max_pixels)
+            action = COPIED
+    except SourceError as error:  # it was readable when it was audited
+        return _Done(step, "", LEFT_OUT, f"{error.code}", "")
+    to = step.name + suffix
+    path = part / to
+    path.write_bytes(data)
+    os.utime(path, (stamp, stamp))
+    if step.split != facts.splits.of(step.row):
+        action += f", {MOVED}"
+    return _Done(step, to, action, step.reason, hashlib.sha256(data).hexdigest())
+
+
+def _entry(facts: Facts, one: _Done) -> dict[str, object]:
+    """A row of the manifest; a group of one picture needs no name, which might tell the class."""
+    sample = facts.samples[one.step.row]
+    shared = sample.group not in (facts.names[one.step.row], sample.file)
+    return {
+        "path": one.to,
+        "label": CLASSES[sample.label],
+        "source": sample.source,
+        "method": sample.method,
+        "group": sample.group if shared else "",
+        "split": one.step.split,
+        "sha256": one.sha256,
+    }
+
+
+def _record(facts: Facts, done: list[_Done], path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for one in sorted(done, key=lambda one: one.step.row):
+            sample = facts.samples[one.step.row]
+            writer.writerow(
+                (
+                    facts.names[one.step.row], one.to, one.action, one.reason,
+                    CLASSES[sample.label], sample.source, sample.group, sample.split,
+                    one.step.split,
+                )
+            )  # fmt: skip
+
+
+def _umask() -> int:
+    """What this process takes from new folders' rights; a temporary folder has the owner's only."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

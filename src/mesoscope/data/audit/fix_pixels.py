@@ -1,0 +1,214 @@
+"""How a mended picture is written: as it was without its metadata, or encoded anew."""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from mesoscope.errors import SourceError
+from mesoscope.media.image import decode, quiet_pillow
+from mesoscope.media.kinds import SNIFF_BYTES, jpeg_frame, sniff
+from mesoscope.media.provenance.jpeg_parts import without_metadata
+
+if TYPE_CHECKING:
+    from mesoscope.types import Pixels
+
+LOSSLESS = 100  # stands for a quality where nothing was lost
+_ORIENTATION = 0x0112
+_HALF, _FULL = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+_END = b"\xff\xd9"
+_PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # of the chunks, those that are pixels
+_ALIKE = 0.01  # aspect ratios this near are one
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """How far a picture is degraded before it gets its last encoding.
+
+    Attributes:
+        side_px: Its short side then.
+        quality: Of a JPEG encoding at that size; :data:`LOSSLESS` leaves it out.
+        half_chroma: Whether that halves the colours' resolution, 4:2:0.
+    """
+
+    side_px: int
+    quality: int
+    half_chroma: bool
+
+    def with_other(self, other: History) -> History:
+        """The worse of two in each respect."""
+        return History(
+            min(self.side_px, other.side_px),
+            min(self.quality, other.quality),
+            self.half_chroma or other.half_chroma,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The one shape and encoding that a pool of pictures ends in.
+
+    Attributes:
+        width: In pixels.
+        height: In pixels.
+        quality: Of JPEG; :data:`LOSSLESS` writes PNG.
+    """
+
+    width: int
+    height: int
+    quality: int
+
+    @property
+    def suffix(self) -> str:
+        """Of the files."""
+        return ".png" if self.quality == LOSSLESS else ".jpg"
+
+
+def encode_anew(data: bytes, name: str, history: History, final: Final, max_pixels: int) -> bytes:
+    """Decode a picture, degrade it as told, and give it the last encoding.
+
+    It is turned upright and brought to sRGB, cut to the shape in its middle, shrunk and compressed
+    as the worse of two pictures was, one of each class, and then shrunk and encoded as all are.
+
+    Raises:
+        SourceError: It cannot be decoded.
+    """
+    pixels = upright_srgb(data, name, max_pixels)
+    pixels = shaped(pixels, final.width / final.height)
+    short = min(pixels.shape[:2])
+    if history.side_px < short:
+        scale = history.side_px / short
+        size = [max(1, round(side * scale)) for side in pixels.shape[:2]]
+        pixels = _shrunk(pixels, size[1], size[0])
+    if history.quality < LOSSLESS:
+        once = _jpeg(pixels, history.quality, half_chroma=history.half_chroma)
+        pixels = decode(once, name, max_pixels=max_pixels)
+    pixels = _shrunk(pixels, final.width, final.height)
+    if final.quality == LOSSLESS:
+        return _png(pixels)
+    return _jpeg(pixels, final.quality, half_chroma=True)
+
+
+def keep_pixels(data: bytes, name: str, max_pixels: int) -> tuple[bytes, str]:
+    """A picture without what its file says of itself; its pixels stay as they are where they can.
+
+    A JPEG or PNG loses its metadata only. One that must be turned upright or has a colour profile,
+    and any other kind of file, becomes a PNG of its pixels, upright and in sRGB.
+
+    Returns:
+        The file and its suffix.
+
+    Raises:
+        SourceError: It cannot be decoded.
+    """
+    kind = sniff(data[:SNIFF_BYTES])
+    if kind in ("jpeg", "png") and _is_plain(data, name):
+        return (_bare_jpeg(data), ".jpg") if kind == "jpeg" else (_bare_png(data), ".png")
+    return _png(upright_srgb(data, name, max_pixels)), ".png"
+
+
+def upright_srgb(data: bytes, name: str, max_pixels: int) -> Pixels:
+    """A picture upright, its colours brought from its profile to sRGB.
+
+    A profile that cannot be used, such as one of inks, is left out, as viewers do.
+
+    Raises:
+        SourceError: It cannot be decoded.
+    """
+    pixels = decode(data, name, max_pixels=max_pixels)
+    if b"ICC_PROFILE" not in data and b"iCCP" not in data and b"ICCP" not in data:
+        return pixels
+    from PIL import Image, ImageCms
+
+    profile = _opened(data, name)[1]
+    if not profile:
+        return pixels
+    try:
+        there = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if there.profile.xcolor_space.strip() != "RGB":
+            return pixels
+        turned = ImageCms.profileToProfile(
+            Image.fromarray(pixels), there, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return pixels
+    return pixels if turned is None else np.asarray(turned, np.uint8)
+
+
+def shaped(pixels: Pixels, aspect: float) -> Pixels:
+    """The largest part of an aspect ratio (width over height) in a picture's middle."""
+    height, width = pixels.shape[:2]
+    if abs(width / height / aspect - 1) <= _ALIKE:
+        return pixels
+    wide = min(width, max(1, round(height * aspect)))
+    high = min(height, max(1, round(width / aspect)))
+    left, top = (width - wide) // 2, (height - high) // 2
+    return pixels[top : top + high, left : left + wide]
+
+
+def _is_plain(data: bytes, name: str) -> bool:
+    """Whether the stored pixels are those that are shown."""
+    orientation, profile = _opened(data, name)
+    if orientation != 1 or profile:
+        return False
+    frame = jpeg_frame(data) if data[:2] == b"\xff\xd8" else None
+    return frame is None or frame[2] in (1, 3)  # not inks
+
+
+def _opened(data: bytes, name: str) -> tuple[int, bytes]:
+    """Orientation and colour profile, before a pixel is decoded."""
+    from PIL import Image
+
+    try:
+        with quiet_pillow(), Image.open(io.BytesIO(data)) as image:
+            orientation = int(image.getexif().get(_ORIENTATION, 1))
+            profile = image.info.get("icc_profile") or b""
+    except Exception as error:  # a damaged file makes Pillow raise any of a dozen
+        raise SourceError(f"{name}: damaged or truncated: {error}") from error
+    return (orientation if 1 <= orientation <= 8 else 1), bytes(profile)
+
+
+def _bare_jpeg(data: bytes) -> bytes:
+    bare = without_metadata(data)
+    end = bare.rfind(_END)
+    return bare if end < 0 else bare[: end + len(_END)]
+
+
+def _bare_png(data: bytes) -> bytes:
+    kept, at = [data[:8]], 8
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind in _PNG_KEPT:
+            kept.append(data[at : at + 12 + length])
+        at += 12 + length
+        if kind == b"IEND":
+            break
+    return b"".join(kept)
+
+
+def _shrunk(pixels: Pixels, width: int, height: int) -> Pixels:
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _jpeg(pixels: Pixels, quality: int, *, half_chroma: bool) -> bytes:
+    sampling = _HALF if half_chroma else _FULL
+    flags = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
+    return _encoded(".jpg", pixels, flags)
+
+
+def _png(pixels: Pixels) -> bytes:
+    return _encoded(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+
+
+def _encoded(suffix: str, pixels: Pixels, flags: list[int]) -> bytes:
+    done, data = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), flags)
+    if not done:
+        raise SourceError(f"a picture of {pixels.shape} cannot be written as {suffix}")
+    return data.tobytes()

@@ -1,0 +1,288 @@
+"""What becomes of each picture of a set that is mended: left out, moved, copied, encoded anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from mesoscope.data.audit.cues import FACTS
+from mesoscope.data.audit.fix_groups import settle_groups
+from mesoscope.data.audit.fix_pixels import LOSSLESS, Final, History
+from mesoscope.data.sample import CLASSES
+from mesoscope.errors import DatasetError, OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mesoscope.data.audit.facts import Facts
+    from mesoscope.data.audit.finding import Audit
+
+Encode = Literal["auto", "always", "never"]
+
+UNREADABLE, TOO_SMALL, TORN = "pictures.unreadable", "too_small", "groups.across_splits"
+# The families of cues that only another encoding takes away; and the one that may need it.
+_OF_PIXELS = frozenset(fact.family for fact in FACTS.values() if fact.reach == "pixels")
+_OF_METADATA = "metadata"
+_ALL_FACTS = "together"
+_SMALLEST = 0.02  # of a class may be smaller than the common size, and is left out
+_BALANCED = 0.05  # share of fakes of a source against the whole, so that its size tells nothing
+_ALIKE = 0.01  # aspect ratios this near are one
+_ASSUMED = 75  # JPEG quality that stands for lossy WebP and AVIF, which tell none
+_LOSSLESS = frozenset(("png", "bmp", "tiff", "gif"))
+
+
+@dataclass(frozen=True, slots=True)
+class FixOptions:
+    """How a set is mended.
+
+    Attributes:
+        encode: Encode pictures anew: ``auto`` where their encoding tells the class.
+        size_px: Short side of those; ``None`` takes what nearly all of them have.
+        quality: JPEG quality of those. Where no picture was lossy before, PNG is written.
+        seed: Of all that is drawn.
+        threads: 0 takes as many as there are cores.
+        max_pixels: Pictures with more are not decoded.
+
+    Raises:
+        OptionError: One of them is out of range.
+    """
+
+    encode: Encode = "auto"
+    size_px: int | None = None
+    quality: int = 90
+    seed: int = 0
+    threads: int = 0
+    max_pixels: int = 120_000_000
+
+    def __post_init__(self) -> None:
+        if self.encode not in ("auto", "always", "never"):
+            raise OptionError(f"encode must be auto, always or never, got {self.encode!r}")
+        if not 1 <= self.quality <= 100:
+            raise OptionError(f"quality must be 1 to 100, got {self.quality}")
+        if self.size_px is not None and self.size_px < 16:
+            raise OptionError(f"size_px must be at least 16, got {self.size_px}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Pictures that are given one shape and encoding.
+
+    Attributes:
+        source: Whose they are; empty for all.
+        rows: Of the facts.
+        final: What they end in.
+    """
+
+    source: str
+    rows: NDArray[np.int64]
+    final: Final
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What becomes of one picture.
+
+    Attributes:
+        row: Of the facts.
+        name: Of the new file within the set, without its suffix; empty where it is left out.
+        split: It stands in then.
+        reason: Codes of findings, and why it is left out or moved.
+        history: How far it is degraded; ``None`` keeps its pixels.
+        final: How it is encoded anew.
+    """
+
+    row: int
+    name: str
+    split: str
+    reason: str
+    history: History | None = None
+    final: Final | None = None
+
+
+def plan(audit: Audit, options: FixOptions) -> list[Step]:
+    """Decide for every picture; the order of those that are kept tells nothing about them.
+
+    Args:
+        audit: Made here and now, with its facts.
+        options: How.
+
+    Returns:
+        A step a picture: first those that are left out.
+
+    Raises:
+        OptionError: The audit came from a file and has no facts.
+        DatasetError: A split would lose all pictures of a class.
+    """
+    facts = audit.facts
+    if facts is None:
+        raise OptionError("an audit that was read from a file cannot be mended: audit again")
+    left_out = _left_out(audit, facts)
+    kept = np.array([r for r in range(len(facts.samples)) if r not in left_out], np.int64)
+    pools = [] if options.encode == "never" else _pools(audit, facts, kept, options)
+    for pool in pools:
+        least = min(pool.final.width, pool.final.height)
+        small = pool.rows[_short_side(facts)[pool.rows] < least]
+        left_out |= dict.fromkeys(map(int, small), TOO_SMALL)
+    kept = np.array([int(row) for row in kept if int(row) not in left_out], np.int64)
+    _refuse_emptied(facts, kept)
+    splits = settle_groups(facts, kept)
+    encoded = _histories(facts, pools, kept, options.seed)
+    steps = [Step(row, "", "", reason) for row, reason in sorted(left_out.items())]
+    # Numbers in an order of chance, so that names and dates of writing tell neither class.
+    order = np.random.default_rng((options.seed, 1)).permutation(len(kept))
+    digits = max(6, len(str(len(kept))))
+    for number, place in enumerate(order):
+        row, split = int(kept[place]), facts.splits.values[splits[place]]
+        moved = split != facts.splits.of(row)
+        history, final, why = encoded.get(row, (None, None, ""))
+        reasons = [TORN] * moved + [why] * bool(why)
+        name = f"{split}/{CLASSES[facts.labels[row]]}/{number:0{digits}}"
+        steps.append(Step(row, name, split, " ".join(reasons), history, final))
+    return steps
+
+
+def _left_out(audit: Audit, facts: Facts) -> dict[int, str]:
+    """Rows that findings drop, with their codes; what cannot be read goes in any case."""
+    rows = {name: row for row, name in enumerate(facts.names)}
+    found: dict[int, str] = dict.fromkeys(facts.unreadable, UNREADABLE)
+    for finding in audit.findings:
+        if finding.action == "drop":
+            for path in finding.drop:
+                if path in rows:
+                    found.setdefault(rows[path], finding.kind)
+    return found
+
+
+def _pools(audit: Audit, facts: Facts, kept: NDArray[np.int64], options: FixOptions) -> list[Pool]:
+    """Which pictures are encoded anew, together with which others."""
+    scopes = _scopes(audit, facts, options)
+    if not scopes or not len(kept):
+        return []
+    both = [s for s in facts.sources.values if _has_both(facts, kept, s)]
+    alone = set(facts.sources.values) - set(both)
+    by_source = not alone and _is_balanced(facts, kept)
+    if "" in scopes and not by_source:
+        return [_pool("", facts, kept, options)]
+    chosen = both if "" in scopes else [s for s in both if s in scopes]
+    return [_pool(s, facts, kept[facts.rows_of(s)[kept]], options) for s in chosen]
+
+
+def _scopes(audit: Audit, facts: Facts, options: FixOptions) -> set[str]:
+    """Sources, or the empty name for all, whose encoding tells the class."""
+    if options.encode == "always":
+        return {""}
+    found = set()
+    for finding in audit.findings:
+        family = finding.kind.removeprefix("cue.")
+        if finding.action != "encode" or finding.severity == "note":
+            continue
+        metadata = family in (_OF_METADATA, _ALL_FACTS)
+        if family in _OF_PIXELS or (metadata and _needs_pixels(facts, finding.scope)):
+            found.add(finding.scope)
+    return found
+
+
+def _needs_pixels(facts: Facts, scope: str) -> bool:
+    """Whether metadata cannot go without the pixels: profiles, and pictures that lie on a side."""
+    of = facts.rows_of(scope)
+    for name in ("icc", "exif"):
+        column = facts.categories.get(name)
+        if column is None:
+            continue
+        for code, value in enumerate(column.values):
+            acts = value == "some" if name == "icc" else "orientation" in value or "tags" in value
+            if acts and bool((of & (column.codes == code)).any()):
+                return True
+    return False
+
+
+def _has_both(facts: Facts, kept: NDArray[np.int64], source: str) -> bool:
+    labels = facts.labels[kept[facts.rows_of(source)[kept]]]
+    return bool((labels == 0).any() and (labels == 1).any())
+
+
+def _is_balanced(facts: Facts, kept: NDArray[np.int64]) -> bool:
+    """Whether to know a picture's source tells nothing of its class."""
+    share = float(facts.labels[kept].mean())
+    return all(
+        abs(float(facts.labels[kept[facts.rows_of(s)[kept]]].mean()) - share) <= _BALANCED
+        for s in facts.sources.values
+        if facts.rows_of(s)[kept].any()
+    )
+
+
+def _pool(source: str, facts: Facts, rows: NDArray[np.int64], options: FixOptions) -> Pool:
+    short, labels = _short_side(facts)[rows], facts.labels[rows]
+    side = options.size_px or min(
+        int(np.quantile(short[labels == y], _SMALLEST, method="lower"))
+        for y in (0, 1)
+        if (labels == y).any()
+    )
+    aspects = facts.numbers["width"][rows] / facts.numbers["height"][rows]
+    aspect = float(np.median(aspects))
+    if (np.abs(aspects / aspect - 1) > _ALIKE).any():
+        aspect = 1.0
+    lossless = all(_quality(facts, int(row)) == LOSSLESS for row in rows)
+    final = Final(
+        width=round(side * max(aspect, 1.0)),
+        height=round(side / min(aspect, 1.0)),
+        quality=LOSSLESS if lossless else options.quality,
+    )
+    return Pool(source, rows, final)
+
+
+def _histories(
+    facts: Facts, pools: Sequence[Pool], kept: NDArray[np.int64], seed: int
+) -> dict[int, tuple[History, Final, str]]:
+    """Draw for each picture one of the other class, and take the worse of both.
+
+    So both classes end with one distribution of sizes and qualities, that of the worse of a real
+    and a fake one.
+    """
+    short = _short_side(facts)
+    stays = set(map(int, kept))
+    drawn = {}
+    for number, pool in enumerate(pools):
+        rows = np.array([int(row) for row in pool.rows if int(row) in stays], np.int64)
+        rng = np.random.default_rng((seed, 2, number))
+        labels = facts.labels[rows]
+        for y in (0, 1):
+            own, others = rows[labels == y], rows[labels != y]
+            partners = rng.choice(others, len(own)) if len(others) else own
+            for row, partner in zip(own, partners, strict=True):
+                mine, other = (_history(facts, short, int(r)) for r in (row, partner))
+                drawn[int(row)] = (mine.with_other(other), pool.final, "encode")
+    return drawn
+
+
+def _history(facts: Facts, short: NDArray[np.int64], row: int) -> History:
+    half = "subsampling" in facts.categories and facts.categories["subsampling"].of(row) == "4:2:0"
+    return History(int(short[row]), _quality(facts, row), half)
+
+
+def _quality(facts: Facts, row: int) -> int:
+    qualities = facts.numbers.get("jpeg_quality")
+    if qualities is not None and not np.isnan(qualities[row]):
+        return int(np.clip(round(float(qualities[row])), 1, 99))
+    kind = facts.categories["format"].of(row)
+    coding = facts.categories["coding"].of(row) if "coding" in facts.categories else ""
+    return LOSSLESS if kind in _LOSSLESS or coding == "lossless" else _ASSUMED
+
+
+def _short_side(facts: Facts) -> NDArray[np.int64]:
+    sides = np.minimum(facts.numbers["width"], facts.numbers["height"])
+    return np.nan_to_num(sides, nan=0).astype(np.int64)
+
+
+def _refuse_emptied(facts: Facts, kept: NDArray[np.int64]) -> None:
+    before = {(facts.splits.of(r), int(facts.labels[r])) for r in range(len(facts.samples))}
+    after = {(facts.splits.of(int(r)), int(facts.labels[r])) for r in kept}
+    for split, label in sorted(before - after):
+        raise DatasetError(
+            f"no {CLASSES[label]} picture of {split} would be left: look at what the audit found "
+            "there, or choose a smaller --size"
+        )
