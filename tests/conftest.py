@@ -1,5 +1,6 @@
 """Pictures and data sets that several tests ask for; all are made here by code."""
 
+import importlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,6 +28,14 @@ def shared():
     if not SHARED.is_dir():
         pytest.skip("../shared is not there: it holds real faces that are not part of the project")
     return SHARED.resolve()
+
+
+@pytest.fixture(scope="session")
+def trees():
+    """Public sets as they lie on disk: the builders of ``tests/trees.py``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parent)
+        yield importlib.import_module("trees")
 
 
 @pytest.fixture(scope="session")
