@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 # The largest changes at strength 1.
 BRIGHTNESS, TINT = 10.0, 4.0  # of 255: of all channels, and of each beside the others
 GAIN, CONTRAST = 0.06, 0.1
-HUE, SATURATION = 0.06, 0.18  # radians round the grey axis; share
+HUE, SATURATION = 0.045, 0.12  # radians round the grey axis; share
 SHRINK = 2.5  # the largest divisor of a picture's sides
 SHARPEN = 0.8
+_SHARPER = 1.25  # times as much fine detail as the other side: more shows as a sticker
+_SIGMAS = (0.6, 0.9, 1.3)  # of the blurs tried against it
 FREQUENCIES = ("none", "shrink", "sharpen", "compress")
 _INTERPOLATIONS = {
     "area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC
@@ -158,6 +160,47 @@ def matched(pixels: Pixels, like: Pixels, within: Floats, *, share: float = 1.0)
     lab = (mine * scale.astype(np.float32)) + shift.astype(np.float32)
     rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
     return np.asarray(np.rint(np.clip(rgb, 0, 1) * 255), np.uint8)
+
+
+def light_apart(pixels: Pixels, like: Pixels, within: Floats) -> tuple[float, float]:
+    """How far apart the light of two pictures is.
+
+    Returns:
+        The difference of the mean luminances, of 255, and the ratio of their spreads, at least 1.
+    """
+    weight = (within > 0.5).astype(np.uint8)
+    grey = [cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in (pixels, like)]
+    (mean, spread), (other, other_spread) = (
+        (float(m[0, 0]), max(float(s[0, 0]), 1.0))
+        for m, s in (cv2.meanStdDev(p, mask=weight) for p in grey)
+    )
+    return abs(mean - other), max(spread / other_spread, other_spread / spread)
+
+
+def softened(pixels: Pixels, like: Pixels, within: Floats) -> Pixels:
+    """Blur a picture until it holds about as little fine detail as another one.
+
+    Args:
+        pixels: The picture, ``(H, W, 3) uint8``.
+        like: The one to compare with, of the same shape.
+        within: Where detail counts, ``(H, W)``, 0 to 1.
+    """
+    weight = (within > 0.5).astype(np.uint8)
+    if not weight.any():
+        return pixels
+    most = _SHARPER * _detail(like, weight)
+    soft = pixels
+    for sigma in _SIGMAS:
+        if _detail(soft, weight) <= most:
+            break
+        soft = np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8)
+    return soft
+
+
+def _detail(pixels: Pixels, weight: NDArray[np.uint8]) -> float:
+    """Spread of the second derivative of luminance where the weight is not 0."""
+    fine = cv2.Laplacian(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.CV_32F)
+    return float(cv2.meanStdDev(fine, mask=weight)[1][0, 0])
 
 
 def _turned(hue: float, saturation: float) -> NDArray[np.float64]:

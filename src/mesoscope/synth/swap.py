@@ -14,7 +14,14 @@ import numpy as np
 
 from mesoscope.errors import OptionError, SourceUnsuitable
 from mesoscope.synth.blend import draw_hull
-from mesoscope.synth.colour import draw_frequency, draw_shift, is_grey, matched
+from mesoscope.synth.colour import (
+    draw_frequency,
+    draw_shift,
+    is_grey,
+    light_apart,
+    matched,
+    softened,
+)
 from mesoscope.synth.forgery import Forgery
 from mesoscope.synth.masks import clean, draw_mask, mixed, placed, region_of
 from mesoscope.synth.outline import HULLS, aligned, five_of, hull, mesh
@@ -35,6 +42,8 @@ _PAD = 0.2
 _LEAST_PX = 12
 _LEAST_SHARE = 0.35  # of an outline that must be left where the donor's face covers it
 _REACH = 0.8  # distances between the eyes: how far the pull of a landmark goes
+_MOST_ADDED = 22.0  # of 255
+_DARKER, _FLATTER = 60.0, 1.9  # a match of more than this makes shadows and noise glare
 _REST = 0.35  # of the colour's and sharpness' own change, after the match
 
 
@@ -66,8 +75,8 @@ def swap_blend(
 
     Raises:
         OptionError: Landmarks or options of a wrong form.
-        SourceUnsuitable: The face is too small or outside of the picture, or the donor's does not
-            cover it.
+        SourceUnsuitable: The face is too small or outside of the picture, the donor's does not
+            cover it, or is lit too differently.
     """
     if how is not None and how not in HOWS:
         raise OptionError(f"how must be one of {', '.join(HOWS)}, got {how!r}")
@@ -91,8 +100,11 @@ def swap_blend(
     base = pixels[region.slices]
     if is_grey(base):
         laid = _grey(laid)
+    darker, flatter = light_apart(laid, base, mask)
+    if darker > _DARKER or flatter > _FLATTER:
+        raise SourceUnsuitable("the light on the two faces differs too much")
     share = float(rng.uniform(0.8, 1))
-    laid = matched(laid, base, mask, share=share)
+    laid = matched(softened(laid, base, mask), base, mask, share=share)
     shift = draw_shift(rng, _REST * strength, grey=is_grey(base))
     frequency = draw_frequency(rng, strength if rng.random() < 0.5 else 0)
     laid = frequency.of(shift.of(laid))
@@ -181,7 +193,11 @@ def _grey(pixels: Pixels) -> Pixels:
 
 
 def _poisson(laid: Pixels, base: Pixels, mask: Mask) -> Pixels:
-    """The donor with its gradients kept, and the picture's colours at the mask's border."""
+    """The donor with its gradients kept, and the picture's colours at the mask's border.
+
+    Where hair or a hat crosses the border, their colours would run into the face. So what Poisson
+    adds to a pixel is bounded, and the soft mask hides what is left at the border.
+    """
     whole = np.asarray((mask > 0) * np.uint8(255), np.uint8)
     x, y, wide, high = cv2.boundingRect(whole)
     if min(wide, high) < 4:
@@ -194,4 +210,6 @@ def _poisson(laid: Pixels, base: Pixels, mask: Mask) -> Pixels:
     whole = np.asarray(cv2.copyMakeBorder(whole, edge, edge, edge, edge, cv2.BORDER_CONSTANT))
     middle = (x + edge + wide // 2, y + edge + high // 2)
     done = cv2.seamlessClone(grown[0], grown[1], whole, middle, cv2.NORMAL_CLONE)
-    return np.asarray(done[edge:-edge, edge:-edge], np.uint8)
+    added = done[edge:-edge, edge:-edge].astype(np.float32) - laid
+    bounded = laid + _MOST_ADDED * np.tanh(added / _MOST_ADDED)
+    return np.asarray(np.clip(np.rint(bounded), 0, 255), np.uint8)
