@@ -12,7 +12,14 @@ from mesoscope.metrics.chance import NoiseFloor, ece_by_chance, log_loss
 from mesoscope.metrics.curves import Curve, Reliability, precision_recall, reliability, roc
 from mesoscope.metrics.figures import BINS, CUT, METRICS, measure, roc_auc
 from mesoscope.metrics.proportion import effective_count, proportion_interval
-from mesoscope.metrics.resampling import bootstrap, bootstrap_share, interval, resample, share
+from mesoscope.metrics.resampling import (
+    bootstrap,
+    bootstrap_auc,
+    bootstrap_share,
+    interval,
+    resample,
+    share,
+)
 
 __all__ = [
     "BINS",
@@ -25,6 +32,7 @@ __all__ = [
     "Reliability",
     "alarms_at",
     "bootstrap",
+    "bootstrap_auc",
     "bootstrap_share",
     "ece_by_chance",
     "effective_count",

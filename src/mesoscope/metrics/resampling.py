@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mesoscope.metrics.figures import FIGURES, METRICS, Counts, Ranked, probabilities, ratio
+from mesoscope.metrics.figures import (
+    FIGURES,
+    METRICS,
+    Counts,
+    Ranked,
+    checked,
+    probabilities,
+    ratio,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,6 +61,43 @@ def bootstrap(
         for name, figure in FIGURES.items():
             found[name].append(figure(counts))
     return {name: np.concatenate(parts) if parts else np.empty(0) for name, parts in found.items()}
+
+
+def bootstrap_auc(
+    labels: ArrayLike, scores: ArrayLike, groups: ArrayLike, *, n: int, seed: int | Sequence[int]
+) -> Floats:
+    """The AUC on the resamples of :func:`bootstrap`, for scores of any range.
+
+    Samples of one score and one label stand or fall together, so they are counted first: scores
+    that take few values, such as those of a format or a size, cost little.
+
+    Args:
+        labels: ``(s,)``, 1 = fake, 0 = real.
+        scores: ``(s,)``, higher = more fake.
+        groups: ``(s,)``, whatever can be compared.
+        n: Resamples.
+        seed: The same seed gives the same resamples.
+
+    Returns:
+        ``(n,)``; ``nan`` for a resample that lacks a class.
+
+    Raises:
+        OptionError: Labels other than 0 and 1, scores that are no numbers, other lengths.
+    """
+    y, s = checked(labels, scores)
+    if not y.size:
+        return np.full(n, np.nan)
+    order = np.lexsort((y, s))
+    first = np.append(True, (np.diff(s[order]) != 0) | (np.diff(y[order]) != 0))
+    starts = np.flatnonzero(first)
+    ranked = Ranked(y[order][starts], s[order][starts])
+    found = [
+        FIGURES["auc"](
+            Counts(ranked, np.add.reduceat(w[:, order], starts, axis=1)[:, ranked.order])
+        )
+        for w in resample(groups, n=n, seed=seed)
+    ]
+    return np.concatenate(found)
 
 
 def share(part: ArrayLike, whole: ArrayLike) -> float:

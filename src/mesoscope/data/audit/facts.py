@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mesoscope.ahead import ahead, cores
+from mesoscope.data.audit.header import belongs, read_header
+from mesoscope.data.audit.look import LEAST_PX, THUMBNAIL_PX, Look, look_at
+from mesoscope.data.audit.naming import read_name
+from mesoscope.data.audit.options import AuditOptions, Watch, unwatched
+from mesoscope.errors import MesoscopeError
+from mesoscope.media.image import decode, read_bytes, source_name
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mesoscope.data.manifest import Sample
 
 Codes = NDArray[np.int32]
 Floats = NDArray[np.float32]
+
+_HOURS_FROM = dt.datetime(2000, 1, 1, tzinfo=dt.timezone.utc).timestamp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +79,161 @@ class Facts:
     hashes: NDArray[np.uint64]
     thumbnails: NDArray[np.uint8]
     unreadable: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def readable(self) -> NDArray[np.bool_]:
+        """``(n,)``: which pictures could be decoded."""
+        mask = np.ones(len(self.samples), bool)
+        mask[list(self.unreadable)] = False
+        return mask
+
+    def rows_of(self, source: str) -> NDArray[np.bool_]:
+        """``(n,)``: which pictures a source holds; all of them for the empty name."""
+        if not source:
+            return np.ones(len(self.samples), bool)
+        of: NDArray[np.bool_] = self.sources.codes == self.sources.values.index(source)
+        return of
+
+
+class Words:
+    """Gathers a :class:`Category` row by row; rows that were never set lack the fact."""
+
+    def __init__(self, rows: int) -> None:
+        self._codes = np.full(rows, -1, np.int32)
+        self._known: dict[str, int] = {}
+
+    def set(self, row: int, value: str) -> None:
+        """Note one row's value."""
+        self._codes[row] = self._known.setdefault(value, len(self._known))
+
+    def done(self) -> Category:
+        """The column."""
+        return Category(self._codes, tuple(self._known))
+
+
+class _Read(NamedTuple):
+    """One file's facts, on their way from a thread into the columns."""
+
+    words: dict[str, str]
+    numbers: dict[str, float]
+    sha256: bytes
+    look: Look | None
+    error: str
+
+
+def read_facts(
+    samples: Sequence[Sample],
+    *,
+    root: Path | None = None,
+    options: AuditOptions | None = None,
+    watch: Watch = unwatched,
+) -> Facts:
+    """Read every picture once and decode it at most once, in parallel.
+
+    Args:
+        samples: What to read.
+        root: Pictures below it are named by their path from it.
+        options: Threads and the limit of pixels.
+        watch: Wraps the work for a progress bar.
+
+    Returns:
+        The columns: about a kilobyte a picture.
+    """
+    options = options or AuditOptions()
+    samples = tuple(samples)
+    names = tuple(name_of(sample, root) for sample in samples)
+    rows = len(samples)
+    words: dict[str, Words] = {}
+    numbers: dict[str, Floats] = {}
+    digests = np.zeros((rows, 32), np.uint8)
+    hashes = np.zeros((rows, 2), np.uint64)
+    thumbnails = np.zeros((rows, THUMBNAIL_PX, THUMBNAIL_PX), np.uint8)
+    unreadable: dict[int, str] = {}
+
+    def one(item: tuple[Sample, str]) -> _Read:
+        return _read(*item, max_pixels=options.max_pixels)
+
+    work = ahead(one, zip(samples, names, strict=True), threads=options.threads or cores())
+    for row, read in enumerate(watch("Reading", work, rows)):
+        for name, value in read.words.items():
+            words.setdefault(name, Words(rows)).set(row, value)
+        for name, number in read.numbers.items():
+            numbers.setdefault(name, np.full(rows, np.nan, np.float32))[row] = number
+        digests[row] = np.frombuffer(read.sha256 or bytes(32), np.uint8)
+        if read.look is None:
+            unreadable[row] = read.error
+        else:
+            hashes[row], thumbnails[row] = read.look.hashes, read.look.thumbnail
+    return Facts(
+        samples=samples,
+        labels=np.array([sample.label for sample in samples], np.int8),
+        sources=_category([sample.source for sample in samples]),
+        splits=_category([sample.split for sample in samples]),
+        groups=_category([f"{sample.source}\n{sample.group}" for sample in samples]).codes,
+        names=names,
+        categories={name: column.done() for name, column in words.items()},
+        numbers=numbers,
+        sha256=digests,
+        hashes=hashes,
+        thumbnails=thumbnails,
+        unreadable=unreadable,
+    )
+
+
+def name_of(sample: Sample, root: Path | None) -> str:
+    """A picture's path as findings name it."""
+    name = source_name(sample.path)
+    if root is not None and Path(name).is_relative_to(root):
+        return Path(name).relative_to(root).as_posix()
+    return Path(name).as_posix()
+
+
+def _read(sample: Sample, name: str, *, max_pixels: int) -> _Read:
+    words, numbers = read_name(name)
+    path = sample.path
+    if isinstance(path, Path):
+        numbers |= _date(path)
+    try:
+        data = read_bytes(path, max_pixels=max_pixels)
+    except MesoscopeError as error:
+        return _Read(words, numbers, b"", None, str(error))
+    suffix = Path(name).suffix
+    header = read_header(data, suffix)
+    words |= header.words
+    numbers |= header.numbers
+    words["suffix_fits"] = "yes" if belongs(header.kind, suffix) else f"no: holds {header.kind}"
+    digest = hashlib.sha256(data).digest()
+    try:
+        pixels = decode(data, name, max_pixels=max_pixels, least_px=LEAST_PX)
+    except MesoscopeError as error:
+        return _Read(words, numbers, digest, None, str(error))
+    width, height = header.size or pixels.shape[1::-1]
+    words["size"] = f"{width}×{height}"
+    numbers |= {
+        "width": width,
+        "height": height,
+        "aspect": width / height,
+        "bits_per_pixel": 8 * len(data) / (width * height),
+    }
+    look = look_at(pixels)
+    numbers |= {
+        "brightness": look.brightness,
+        "spread": look.spread,
+        "sharpness": look.sharpness,
+    }
+    return _Read(words, numbers, digest, look, "")
+
+
+def _date(path: Path) -> dict[str, float]:
+    """When the file was last changed, in hours since 2000, as ``float32`` holds minutes of it."""
+    try:
+        return {"date": (path.stat().st_mtime - _HOURS_FROM) / 3600}
+    except OSError:
+        return {}
+
+
+def _category(values: list[str]) -> Category:
+    words = Words(len(values))
+    for row, value in enumerate(values):
+        words.set(row, value)
+    return words.done()

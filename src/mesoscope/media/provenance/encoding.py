@@ -74,6 +74,11 @@ def quality(facts: JpegFacts) -> tuple[str, int] | None:
     return ("mozjpeg", q) if q is not None and chroma in (None, luma) else None
 
 
+def luminance_table(q: int) -> tuple[int, ...]:
+    """The standard's table for brightness at a quality of 1 to 100, in zigzag order."""
+    return _scaled(_LUMINANCE, q)[0]
+
+
 @cache
 def _known(base: tuple[int, ...]) -> dict[tuple[int, ...], int]:
     """Every table of a family as it stands in files, with its quality."""

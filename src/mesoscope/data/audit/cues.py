@@ -1,0 +1,182 @@
+"""How well each fact of the files alone tells real from fake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from mesoscope import metrics
+from mesoscope.data.audit.finding import Cue, Value
+from mesoscope.data.audit.folds import folds_of, rates
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mesoscope.data.audit.facts import Codes, Facts, Floats
+    from mesoscope.data.audit.options import AuditOptions
+
+Reach = Literal["pixels", "file", "place", "content"]
+
+LEAST_GROUPS = 10  # of each class, for a figure
+_BINS = 24  # of a number
+_SHOWN = 6  # values of a cue
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A fact that may be a cue.
+
+    Attributes:
+        title: In words.
+        family: Facts of one family are one finding: the strongest speaks.
+        reach: ``pixels`` where it leaves traces in the pixels that a network sees; ``file`` where
+            it stands beside them; ``place`` for the file's name, folder and date; ``content`` for
+            what the picture shows.
+    """
+
+    title: str
+    family: str
+    reach: Reach
+
+
+FACTS = {
+    "format": Fact("file format", "format", "pixels"),
+    "colours": Fact("colour mode", "format", "pixels"),
+    "suffix": Fact("suffix of the name", "format", "file"),
+    "suffix_fits": Fact("suffix against content", "format", "file"),
+    "size": Fact("width and height", "size", "pixels"),
+    "width": Fact("width", "size", "pixels"),
+    "height": Fact("height", "size", "pixels"),
+    "aspect": Fact("aspect ratio", "size", "pixels"),
+    "jpeg_quality": Fact("JPEG quality", "jpeg", "pixels"),
+    "tables": Fact("quantisation tables", "jpeg", "pixels"),
+    "subsampling": Fact("chroma subsampling", "jpeg", "pixels"),
+    "coding": Fact("coding, such as progressive", "jpeg", "file"),
+    "bits_per_pixel": Fact("file size per pixel", "bytes", "pixels"),
+    "exif": Fact("EXIF tags", "metadata", "file"),
+    "software": Fact("camera or program in EXIF", "metadata", "file"),
+    "icc": Fact("colour profile", "metadata", "file"),
+    "marks": Fact("marks of the encoder", "metadata", "file"),
+    "name_shape": Fact("shape of the file name", "name", "place"),
+    "name_words": Fact("words in the file name", "name", "place"),
+    "name_length": Fact("length of the file name", "name", "place"),
+    "name_number": Fact("number in the file name", "name", "place"),
+    "folder": Fact("folder", "folder", "place"),
+    "date": Fact("date of the file", "date", "place"),
+    "sharpness": Fact("sharpness", "sharpness", "content"),
+    "brightness": Fact("brightness", "brightness", "content"),
+    "spread": Fact("contrast", "contrast", "content"),
+}
+
+
+def measure_cues(facts: Facts, options: AuditOptions) -> list[Cue]:
+    """Measure every fact that takes several values: over the whole set, and in each source.
+
+    Args:
+        facts: Of all pictures.
+        options: Resamples and seed.
+
+    Returns:
+        The strongest first.
+    """
+    found = []
+    sources = facts.sources.values
+    for scope in ("", *(sources if len(sources) > 1 else ())):
+        rows = np.flatnonzero(facts.rows_of(scope) & facts.readable)
+        for name, fact in FACTS.items():
+            cue = _measure(facts, name, fact, scope, rows, options)
+            if cue is not None:
+                found.append(cue)
+    return sorted(found, key=lambda cue: -cue.low)
+
+
+def enough(labels: NDArray[np.int8], groups: Codes) -> bool:
+    """Are there groups enough of both classes for a figure."""
+    return all(len(np.unique(groups[labels == label])) >= LEAST_GROUPS for label in (0, 1))
+
+
+def codes_of(facts: Facts, name: str, rows: NDArray[np.int64]) -> Codes | None:
+    """A fact as codes: a category's own, a number's range.
+
+    Returns:
+        ``(len(rows),)``, -1 where a picture lacks it; ``None`` for a fact that none has.
+    """
+    if name in facts.categories:
+        return facts.categories[name].codes[rows]
+    if name not in facts.numbers:
+        return None
+    values = facts.numbers[name][rows]
+    codes = np.searchsorted(_edges(values), values, side="right").astype(np.int32)
+    codes[np.isnan(values)] = -1
+    return codes
+
+
+def _edges(values: Floats) -> Floats:
+    """Between ranges that hold about as many pictures each, or between the few values there are."""
+    known = values[~np.isnan(values)]
+    distinct = np.unique(known)
+    if len(distinct) <= _BINS:
+        return distinct[1:]
+    return np.unique(np.quantile(known, np.linspace(0, 1, _BINS + 1)[1:-1])).astype(np.float32)
+
+
+def _measure(
+    facts: Facts,
+    name: str,
+    fact: Fact,
+    scope: str,
+    rows: NDArray[np.int64],
+    options: AuditOptions,
+) -> Cue | None:
+    codes = codes_of(facts, name, rows)
+    if codes is None:
+        return None
+    rows, codes = rows[codes >= 0], codes[codes >= 0]
+    labels, groups = facts.labels[rows], facts.groups[rows]
+    if codes.size == 0 or codes.min() == codes.max() or not enough(labels, groups):
+        return None
+    scores = rates(codes, labels, folds_of(groups, labels, seed=options.seed))
+    drawn = metrics.bootstrap_auc(
+        labels, scores, groups, n=options.resamples, seed=[options.seed, 1]
+    )
+    low, high = metrics.interval(drawn)
+    fakes = int(labels.sum())
+    return Cue(
+        name=name,
+        title=fact.title,
+        scope=scope,
+        auc=metrics.roc_auc(labels, scores),
+        low=low,
+        high=high,
+        real=len(labels) - fakes,
+        fake=fakes,
+        values=_values(facts, name, rows, codes),
+    )
+
+
+def _values(
+    facts: Facts, name: str, rows: NDArray[np.int64], codes: Codes
+) -> tuple[Value, ...]:
+    """The values that differ most between the classes; ranges in their order."""
+    labels = facts.labels[rows]
+    if name in facts.categories:
+        words = facts.categories[name].values
+        real, fake = (np.bincount(codes[labels == y], minlength=len(words)) for y in (0, 1))
+        apart = np.abs(real / max(1, real.sum()) - fake / max(1, fake.sum()))
+        shown = np.lexsort((-(real + fake), -apart))[:_SHOWN]
+        return tuple(
+            Value(words[v], int(real[v]), int(fake[v])) for v in shown if real[v] + fake[v]
+        )
+    numbers = facts.numbers[name][rows]
+    edges = np.unique(np.quantile(numbers, np.linspace(0, 1, _SHOWN + 1)))
+    within = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, max(0, len(edges) - 2))
+    found = []
+    for number in range(max(1, len(edges) - 1)):
+        of = within == number
+        low, high = numbers[of].min(), numbers[of].max()
+        text = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+        fakes = int(labels[of].sum())
+        found.append(Value(text, int(of.sum()) - fakes, fakes))
+    return tuple(found)
