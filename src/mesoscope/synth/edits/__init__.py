@@ -10,8 +10,9 @@ from mesoscope.synth.edits.clone import clone
 from mesoscope.synth.edits.dodge_burn import dodge_burn
 from mesoscope.synth.edits.forge import edit, twin
 from mesoscope.synth.edits.inpaint import inpaint
+from mesoscope.synth.edits.keys import EDITS, PARTS, STRENGTHS, Span
 from mesoscope.synth.edits.liquify import liquify, neutral_warp
-from mesoscope.synth.edits.recipe import EDITS, PARTS, STRENGTHS, EditRecipe, Span, read_edit_recipe
+from mesoscope.synth.edits.recipe import EditRecipe, read_edit_recipe
 from mesoscope.synth.edits.retouch import retouch
 from mesoscope.synth.edits.splice import Donor, splice
 from mesoscope.synth.edits.whiten import whiten

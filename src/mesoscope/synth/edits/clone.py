@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from mesoscope.synth.edits.anatomy import anatomy, drawn, mixed, region_of, skin, united
-from mesoscope.synth.edits.recipe import FULL, CloneKeys, Span
+from mesoscope.synth.edits.keys import FULL, CloneKeys, Span
 from mesoscope.synth.forgery import Forgery
 from mesoscope.synth.masks import FAINTEST, Region, placed
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from mesoscope.synth.edits.anatomy import anatomy, mixed, region_of, soft_shape
-from mesoscope.synth.edits.recipe import FULL, DodgeBurnKeys, Span
+from mesoscope.synth.edits.keys import FULL, DodgeBurnKeys, Span
 from mesoscope.synth.forgery import Forgery
 from mesoscope.synth.masks import FAINTEST, placed
 

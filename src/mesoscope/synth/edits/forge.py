@@ -12,8 +12,9 @@ from mesoscope.synth.edits.anatomy import anatomy, united
 from mesoscope.synth.edits.clone import clone
 from mesoscope.synth.edits.dodge_burn import dodge_burn
 from mesoscope.synth.edits.inpaint import inpaint
+from mesoscope.synth.edits.keys import EDITS
 from mesoscope.synth.edits.liquify import liquify, neutral_warp
-from mesoscope.synth.edits.recipe import EDITS, EditRecipe
+from mesoscope.synth.edits.recipe import EditRecipe
 from mesoscope.synth.edits.retouch import retouch
 from mesoscope.synth.edits.splice import Donor, splice
 from mesoscope.synth.edits.whiten import whiten

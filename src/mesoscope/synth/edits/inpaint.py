@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from mesoscope.synth.edits.anatomy import LEAST_WIDTH_PX, anatomy, mixed, skin
-from mesoscope.synth.edits.recipe import FULL, InpaintKeys, Span
+from mesoscope.synth.edits.keys import FULL, InpaintKeys, Span
 from mesoscope.synth.forgery import Forgery
 from mesoscope.synth.masks import FAINTEST, Region, placed
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from mesoscope.synth.edits.anatomy import anatomy, mixed, skin
-from mesoscope.synth.edits.recipe import FULL, RetouchKeys, Span
+from mesoscope.synth.edits.keys import FULL, RetouchKeys, Span
 from mesoscope.synth.forgery import Forgery
 from mesoscope.synth.masks import placed
 

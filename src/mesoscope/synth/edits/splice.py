@@ -15,8 +15,8 @@ import numpy as np
 
 from mesoscope.errors import SourceUnsuitable
 from mesoscope.synth.edits.anatomy import anatomy, drawn, mixed, region_of, united
+from mesoscope.synth.edits.keys import FULL, Span, SpliceKeys
 from mesoscope.synth.edits.matching import alignment, coloured, grained, lit, taken
-from mesoscope.synth.edits.recipe import FULL, Span, SpliceKeys
 from mesoscope.synth.forgery import Forgery
 from mesoscope.synth.masks import FAINTEST, placed
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from mesoscope.synth.edits.anatomy import anatomy, mixed, mouth_outline, soft_shape, united
-from mesoscope.synth.edits.recipe import FULL, Span, WhitenKeys
+from mesoscope.synth.edits.keys import FULL, Span, WhitenKeys
 from mesoscope.synth.forgery import Forgery
 from mesoscope.synth.masks import FAINTEST, placed
 
