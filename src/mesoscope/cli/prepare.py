@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mesoscope.data.prepare import Plan, Prepared, PrepareOptions
 
 AUTO = "auto"
+_ON_ONE_LINE = 3  # counts of a set
 
 
 def _shares(
@@ -202,11 +203,18 @@ def _say_found(plan: Plan) -> None:
     from mesoscope.draw.text import printable
 
     reading = plan.reading
-    counts = ", ".join(
-        f"{c.found:,} {c.what}" if c.expected is None else f"{c.found:,} of {c.expected:,} {c.what}"
+    counts = [
+        (f"{c.found:,}" if c.expected is None else f"{c.found:,} of {c.expected:,}", c.what)
         for c in reading.counts
-    )
-    click.echo(printable(f"{reading.title} in {reading.root}: {counts}"))
+    ]
+    name = f"{reading.title} in {reading.root}"
+    if len(counts) <= _ON_ONE_LINE:
+        click.echo(printable(f"{name}: {', '.join(map(' '.join, counts))}"))
+    else:
+        wide = max(len(count) for count, _ in counts)
+        click.echo(printable(f"{name}:"))
+        for count, what in counts:
+            click.echo(printable(f"  {count:>{wide}}  {what}"))
     click.echo(f"terms: {plan.terms}")
     for note in (*reading.notes, *plan.notes):
         click.echo(printable(f"note: {note}"))

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mesoscope.types import Box
 
-# Why a picture, a frame or a face was left out, and what the user reads.
+# Why a picture, a frame or a face was left out, as it is counted for the user.
 REASONS = {
-    "unreadable": "could not be read",
-    "no_face": "show no face",
-    "small_face": "show faces that are too small only",
-    "other_person": "do not show the person chosen of their clip",
-    "untouched": "show faces, but none where the mask says that it was forged",
-    "split": "fit no split without tearing a group apart",
+    "unreadable": "files or frames that cannot be read",
+    "no_face": "pictures or frames without a face",
+    "small_face": "pictures or frames whose faces are all too small",
+    "other_person": "frames without the person that was chosen of their clip",
+    "untouched": "pictures or frames of fakes whose faces all lie beside the mask",
+    "split": "items that fit no split without tearing a group apart",
 }
 
 
