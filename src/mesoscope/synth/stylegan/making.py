@@ -65,16 +65,25 @@ class Made:
     numbers: dict[str, Json] = field(default_factory=dict)
 
 
+def refuse(generator: Generator, settings: Settings, seeds: Iterable[int]) -> None:
+    """Miss what the generator cannot take before any work is done.
+
+    Raises:
+        OptionError: A seed or ``truncated_layers`` outside its range.
+    """
+    layers = generator.config.style_layers
+    if settings.truncated_layers is not None and not 0 <= settings.truncated_layers <= layers:
+        raise OptionError(f"truncated layers {settings.truncated_layers}: must lie in 0..{layers}")
+    for seed in seeds:
+        if not 0 <= seed <= SEED_MAX:
+            raise OptionError(f"seed {seed}: must lie in 0..{SEED_MAX}")
+
+
 def latent(seed: int, style_dim: int) -> Tensor:
     """The latent of a seed, ``[D]``.
 
     It is drawn as published scripts draw it, so that a seed gives the face that it gives there.
-
-    Raises:
-        OptionError: A seed below 0 or above 4294967295.
     """
-    if not 0 <= seed <= SEED_MAX:
-        raise OptionError(f"seed {seed}: must lie in 0..{SEED_MAX}")
     return torch.from_numpy(np.random.RandomState(seed).randn(style_dim).astype(np.float32))
 
 
@@ -104,13 +113,11 @@ def generate(
         OptionError: A seed, a batch or ``truncated_layers`` outside its range.
     """
     settings = settings or Settings()
-    layers = generator.config.style_layers
-    if settings.truncated_layers is not None and not 0 <= settings.truncated_layers <= layers:
-        raise OptionError(f"truncated layers {settings.truncated_layers}: must lie in 0..{layers}")
     if batch < 1:
         raise OptionError(f"batch {batch}: must be at least 1")
     waiting: list[int] = []
     for seed in seeds:
+        refuse(generator, settings, [seed])
         waiting.append(seed)
         if len(waiting) == batch:
             yield from _batch(generator, waiting, settings)
