@@ -1,6 +1,8 @@
 """Pictures and data sets that several tests ask for; all are made here by code."""
 
 import importlib
+import os
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -146,3 +148,96 @@ def _face(seed, size_px=64):
 def _with_checker(pixels):
     y, x = np.indices(pixels.shape[:2]) // 4
     return np.clip(pixels + 12.0 * ((x + y) % 2 * 2 - 1)[:, :, None], 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def make_honest_or_not(tmp_path):
+    """A set whose classes differ in nothing, but for what is asked: ``make(name, "format", …)``.
+
+    ``name/{train,validation}/{real,fake}`` with random patches as pictures, 60 and 30 of a class.
+    Cheats: ``format`` (fakes are PNG), ``size`` (fakes are smaller), ``quality`` (fakes are
+    compressed more), ``exif`` (reals name a camera), ``names``, ``dates``, ``profile`` (reals have
+    a colour profile), ``copies`` (training pictures in validation), ``both`` (one file under both
+    labels), ``groups`` (a manifest whose groups of five stand in both splits), ``spoilt`` (files
+    that cannot be read, and a blank one).
+    """
+
+    def make(name, *cheats, train=60, validation=30, size_px=72):
+        root = tmp_path / name
+        rng = np.random.default_rng(sum(map(ord, name)))
+        for split, count in (("train", train), ("validation", validation)):
+            for label in ("real", "fake"):
+                (root / split / label).mkdir(parents=True)
+                for _ in range(count):
+                    _save_patch(_patch(rng, size_px), root / split / label, label, cheats, rng)
+        _cheat_whole(root, cheats, rng)
+        for number, path in enumerate(sorted(root.rglob("*.*"))):
+            later = 86400 * 30 if "dates" in cheats and path.parent.name == "fake" else 0
+            os.utime(path, (1.7e9 + later + number % 7,) * 2)
+        return root
+
+    return make
+
+
+def _patch(rng, size_px):
+    """Random soft colours with some grain: no two are alike, and classes are none."""
+    small = rng.integers(0, 256, (9, 9, 3), np.uint8)
+    soft = cv2.resize(small, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
+    return np.clip(soft + rng.normal(0, 6, soft.shape), 0, 255).astype(np.uint8)
+
+
+def _save_patch(pixels, folder, label, cheats, rng):
+    from PIL import Image, ImageCms
+
+    fake, real = label == "fake", label == "real"
+    if "size" in cheats and fake:
+        pixels = cv2.resize(pixels, (48, 48), interpolation=cv2.INTER_AREA)
+    stem = f"{rng.integers(10**8):08}"
+    if "names" in cheats:
+        stem = f"{'IMG' if real else 'generated'}_{stem}"
+    image = Image.fromarray(pixels)
+    if "format" in cheats and fake:
+        image.save(folder / f"{stem}.png")
+        return
+    more = {"quality": 60 if "quality" in cheats and fake else 90}
+    if "exif" in cheats and real:
+        exif = Image.Exif()
+        exif[0x010F], exif[0x0110] = "Maker", f"Camera {rng.integers(3)}"
+        more["exif"] = exif
+    if "profile" in cheats and real:
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+        more["icc_profile"] = profile.tobytes()
+    image.save(folder / f"{stem}.jpg", **more)
+
+
+def _cheat_whole(root, cheats, rng):
+    of = {
+        (split, label): sorted((root / split / label).iterdir())
+        for split in ("train", "validation")
+        for label in ("real", "fake")
+    }
+    if "copies" in cheats:
+        for label in ("real", "fake"):
+            for path in of["train", label][:12]:
+                name = f"{rng.integers(10**8):08}{path.suffix}"
+                shutil.copy(path, root / "validation" / label / name)
+    if "both" in cheats:
+        for path in of["train", "real"][-3:]:
+            name = f"{rng.integers(10**8):08}{path.suffix}"
+            shutil.copy(path, root / "train/fake" / name)
+    if "spoilt" in cheats:
+        of["train", "real"][0].write_bytes(b"not a picture")
+        whole = of["train", "fake"][0]
+        whole.write_bytes(whole.read_bytes()[:200])
+        blank = np.full((72, 72, 3), 128, np.uint8)
+        cv2.imwrite(str(of["train", "real"][1]), blank)
+    if "groups" in cheats:
+        with (root / "manifest.csv").open("w", encoding="utf-8") as file:
+            file.write("path,label,source,group,split\n")
+            for label in ("real", "fake"):
+                paths = of["train", label] + of["validation", label]
+                groups = rng.permutation(len(paths)) // 5
+                for path, group in zip(paths, groups, strict=True):
+                    name = path.relative_to(root).as_posix()
+                    split = path.parent.parent.name
+                    file.write(f"{name},{label},clips,{label}-{group},{split}\n")
