@@ -8,7 +8,8 @@
     └── test/        {real,fake}/…           optional
 
 With a ``manifest.csv`` or ``manifest.parquet`` at the root
-(``path,label,source,method,group,split,sha256``) the folders are not walked. Names of folders,
+(``path,label,source,method,group,split,sha256``) the folders are not walked. Where there are
+neither such folders nor a manifest but tar files, their members are the pictures. Names of folders,
 labels and splits are read in whatever case.
 """
 
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 from mesoscope.data.manifest_rows import CLIP, read_csv, read_parquet
 from mesoscope.data.manifest_writing import COLUMNS, row_of, write_manifest
 from mesoscope.data.sample import CLASSES, LABELS, SPLIT_NAMES, SPLITS, Sample
+from mesoscope.data.shards.index import read_tars, refuse_broken, tars_of
 from mesoscope.errors import DatasetError
 from mesoscope.media.kinds import CLIP_SUFFIXES, PICTURE_SUFFIXES
 
@@ -55,7 +57,7 @@ def read_dataset(root: Path) -> list[Sample]:
 
     Raises:
         DatasetError: A missing folder, a manifest with a wrong column or label, two manifests, a
-            clip among the pictures, no picture at all.
+            clip among the pictures, a broken shard, no picture at all.
         MissingExtra: A Parquet manifest, and pyarrow is not installed.
     """
     if not root.is_dir():
@@ -68,6 +70,9 @@ def read_dataset(root: Path) -> list[Sample]:
         samples, expected = read(manifest), f"{manifest.name} has no rows"
     else:
         samples, expected = _walk(root), "expected train/real, train/fake, … or a manifest"
+        tars = [] if samples else tars_of(root)
+        samples = read_tars(root, tars) if tars else samples
+    refuse_broken(samples)
     if not samples:
         raise DatasetError(f"{root}: no pictures found: {expected}")
     return samples

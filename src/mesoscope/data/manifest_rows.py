@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from importlib.util import find_spec
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from mesoscope.data.manifest_writing import COLUMNS
@@ -13,7 +14,7 @@ from mesoscope.errors import DatasetError, MissingExtra
 from mesoscope.media.kinds import CLIP_SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 CLIP = "is a clip, and data sets hold pictures: save frames of it as pictures, or move it away"
@@ -24,6 +25,7 @@ _OUTSIDE = r"^\s*$|^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)"
 _CLIP_AT_END = r"(?i)(" + "|".join(re.escape(s) for s in sorted(CLIP_SUFFIXES)) + r")\s*$"
 _NAMED: dict[str, dict[str, Any]] = {"label": dict(LABELS), "split": dict(SPLIT_NAMES)}
 _RIGHT = (("label", "real"), ("split", "train"))  # what no row is refused for
+_NOWHERE = ("", 0, 0)
 _outside = re.compile(_OUTSIDE).search
 
 
@@ -97,14 +99,29 @@ def _samples(manifest: Path, head: Sequence[str], lines: Any) -> Iterator[Sample
         source = source or own
         source, method = same.setdefault(source, source), same.setdefault(method, method)
         group = same.setdefault(group, group) if group else path
-        try:
-            place = (int(offset), int(size)) if offset or size else (-1, -1)
-        except ValueError:
-            raise DatasetError(
-                f"{manifest}, line {lines.line_num}: offset {offset!r} and size {size!r} must be "
-                "whole numbers"
-            ) from None
-        yield Sample(root + path, truth, source, group, part, sha256, method, *place)
+        place = _place(path, offset, size) if offset or size else _NOWHERE
+        if place is None:
+            raise DatasetError(_no_place(f"{manifest}, line {lines.line_num}", path, offset, size))
+        shard = root + place[0] if place[0] else ""
+        yield Sample(root + path, truth, source, group, part, sha256, method,
+                     same.setdefault(shard, shard), *place[1:])  # fmt: skip
+
+
+def _place(path: str, offset: str | int, size: str | int) -> tuple[str, int, int] | None:
+    """The shard within the root, and where in it; ``None`` where that cannot be."""
+    tar, within, _ = path.partition(".tar/")
+    try:
+        begin, length = int(offset), int(size)
+    except ValueError:
+        return None
+    return (f"{tar}.tar", begin, length) if within and begin >= 0 and length >= 0 else None
+
+
+def _no_place(where: str, path: str, offset: object, size: object) -> str:
+    return (
+        f"{where}: path {path!r}, offset {offset!r}, size {size!r} are no place in a shard: the "
+        "path must lead into a .tar, and the numbers must not be negative"
+    )
 
 
 def _prefix(manifest: Path) -> str:
@@ -140,21 +157,36 @@ def _from_columns(manifest: Path, columns: dict[str, Any], count: int) -> list[S
             row = column.is_null().to_pylist().index(True) + 1
             raise DatasetError(f"{manifest}, row {row}: no {name}: every row needs one")
     _refuse_paths(manifest, columns["path"])
-    own, root, nowhere = manifest.parent.resolve().name, _prefix(manifest), [-1] * count
+    own, root = manifest.parent.resolve().name, _prefix(manifest)
     given = dict.fromkeys((*COLUMNS, *_PLACE), [""] * count)
     given |= {n: _shared(manifest, n, c) for n, c in columns.items() if n not in _PLACE}
     paths, groups = given["path"], given["group"]
-    offsets, sizes = (
-        columns[n].fill_null(-1).to_pylist() if n in columns else nowhere for n in _PLACE
-    )
     rows = zip(
         (root + path for path in paths),
         given["label"],
         (source or own for source in given["source"]),
         (group or path for group, path in zip(groups, paths, strict=True)),
-        given["split"], given["sha256"], given["method"], offsets, sizes, strict=True,
+        given["split"], given["sha256"], given["method"],
+        *_places(manifest, columns, paths, root), strict=True,
     )  # fmt: skip
     return [Sample(*row) for row in rows]
+
+
+def _places(
+    manifest: Path, columns: dict[str, Any], paths: Sequence[str], root: str
+) -> tuple[Iterable[str], Iterable[int], Iterable[int]]:
+    """Shards, offsets and sizes of all rows."""
+    if not paths or "offset" not in columns or "size" not in columns:
+        return repeat("", len(paths)), repeat(0, len(paths)), repeat(0, len(paths))
+    places, same = [], {"": ""}
+    offsets, sizes = (columns[name].fill_null(-1).to_pylist() for name in _PLACE)
+    for row, (path, offset, size) in enumerate(zip(paths, offsets, sizes, strict=True), start=1):
+        place = _NOWHERE if offset == size == -1 else _place(path, offset, size)
+        if place is None:
+            raise DatasetError(_no_place(f"{manifest}, row {row}", path, offset, size))
+        places.append((same.setdefault(place[0], root + place[0]), *place[1:]))
+    shards, offsets, sizes = zip(*places, strict=True)
+    return shards, offsets, sizes
 
 
 def _refuse_paths(manifest: Path, paths: Any) -> None:  # noqa: ANN401

@@ -29,7 +29,8 @@ def sample_bytes(sample: Sample, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> byt
     Raises:
         SourceError: It cannot be read, or its first bytes are no picture's.
     """
-    return read_bytes(sample.picture, max_pixels=max_pixels)
+    picture = sample.picture
+    return picture if isinstance(picture, bytes) else read_bytes(picture, max_pixels=max_pixels)
 
 
 def checked_sha256(sample: Sample, data: bytes) -> str:

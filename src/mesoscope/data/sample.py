@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mesoscope.media.image import FileBytes
 from mesoscope.media.part import FilePart
 
 SPLITS = ("train", "validation", "test")
@@ -31,8 +32,10 @@ class Sample:
         split: ``train``, ``validation`` or ``test``.
         sha256: Of the picture's file, empty where unknown.
         method: How it was forged, as its set calls it; empty where unknown, and for reals.
-        offset: Where it begins in its shard, in bytes; -1 for a file of its own.
+        shard: The tar file that holds it; empty for a file of its own.
+        offset: Where it begins in its shard, in bytes.
         size: Its bytes in the shard.
+        held: Its file's bytes, where they were read already, as from a stream; else ``None``.
     """
 
     file: str
@@ -42,8 +45,10 @@ class Sample:
     split: str
     sha256: str
     method: str
+    shard: str
     offset: int
     size: int
+    held: bytes | None = field(compare=False, repr=False)
 
     def __init__(
         self,
@@ -54,8 +59,10 @@ class Sample:
         split: str,
         sha256: str = "",
         method: str = "",
-        offset: int = -1,
-        size: int = -1,
+        shard: str = "",
+        offset: int = 0,
+        size: int = 0,
+        held: bytes | None = None,
     ) -> None:
         put = object.__setattr__
         put(self, "file", os.fspath(file))
@@ -65,8 +72,10 @@ class Sample:
         put(self, "split", split)
         put(self, "sha256", sha256)
         put(self, "method", method)
+        put(self, "shard", shard)
         put(self, "offset", offset)
         put(self, "size", size)
+        put(self, "held", held)
 
     @property
     def path(self) -> Path:
@@ -74,23 +83,14 @@ class Sample:
         return Path(self.file)
 
     @property
-    def in_shard(self) -> bool:
-        """Whether it lies within a tar file."""
-        return self.offset >= 0
-
-    @property
-    def shard(self) -> str:
-        """The tar file that holds it; empty for a file of its own."""
-        return self.file.rpartition("/")[0] if self.offset >= 0 else ""
-
-    @property
-    def picture(self) -> str | FilePart:
+    def picture(self) -> str | bytes | FilePart:
         """What :func:`mesoscope.media.image.open_image` and a detector take."""
-        if self.offset < 0:
-            return self.file
-        return FilePart(self.shard, self.offset, self.size, self.file)
+        if self.held is not None:
+            return FileBytes.of(self.file, self.held)
+        if self.shard:
+            return FilePart(self.shard, self.offset, self.size, self.file)
+        return self.file
 
     def among(self, source: str, group: str) -> Sample:
         """The same picture under another name of its source and group."""
-        return Sample(self.file, self.label, source, group, self.split, self.sha256, self.method,
-                      self.offset, self.size)  # fmt: skip
+        return replace(self, source=source, group=group)

@@ -1,0 +1,230 @@
+"""Tar files without a manifest → samples: the members of one key are a sample, as in WebDataset.
+
+Of each there must be one picture and one label: ``label`` in its ``.json``, or its ``.cls``. A
+number is read only where a ``classnames.txt`` beside the tars says what it stands for, as public
+sets disagree on what 1 is. Other members are left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from mesoscope.data.sample import LABELS, SPLIT_NAMES, SPLITS, Sample
+from mesoscope.errors import DatasetError
+from mesoscope.media.kinds import PICTURE_SUFFIXES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import BinaryIO
+
+CLASS_NAMES = "classnames.txt"
+_MOST_TEXT_BYTES = 1 << 20  # of a .json or a .cls
+_PICTURES = frozenset(suffix[1:] for suffix in PICTURE_SUFFIXES)
+_TEXTS = ("json", "cls")
+_KEYS = ("label", "source", "method", "group", "split", "sha256")
+_BLOCK = tarfile.BLOCKSIZE
+
+
+def tars_of(root: Path) -> list[Path]:
+    """The tar files at the root of a data set, or in folders of its splits."""
+    folders = [root, *(p for p in root.iterdir() if p.name.lower() in SPLIT_NAMES and p.is_dir())]
+    return sorted(p for folder in folders for p in folder.glob("*.tar") if p.is_file())
+
+
+def read_tars(root: Path, tars: Sequence[Path]) -> list[Sample]:
+    """Look through tar files for samples, which takes a while.
+
+    Args:
+        root: Of the data set.
+        tars: Its tar files.
+
+    Returns:
+        The samples, by key: so those of shards that were written here come in their first order.
+
+    Raises:
+        DatasetError: A tar that is cut off or compressed, a key that comes twice, a sample without
+            a picture, label or split.
+    """
+    names = _class_names(root)
+    found = [
+        (key, _sample(root, tar, key, members, names))
+        for tar in tars
+        for key, members in _keys(tar)
+    ]
+    found.sort(key=lambda one: (one[0], one[1].file))
+    return [sample for _, sample in found]
+
+
+class _Member(NamedTuple):
+    """A file in a tar; ``text`` of the small kinds only."""
+
+    name: str
+    offset: int
+    size: int
+    text: str | None
+
+
+def _keys(tar: Path) -> Iterator[tuple[str, dict[str, _Member]]]:
+    """A tar's samples: key → members by extension."""
+    seen: set[str] = set()
+    key, members = "", dict[str, _Member]()
+    for member in _members(tar):
+        folder, slash, base = member.name.rpartition("/")
+        stem, _, extension = base.partition(".")
+        if not stem:
+            continue  # of the sort of .DS_Store
+        here, extension = folder + slash + stem, extension.lower()
+        if here != key or extension in members:
+            if here in seen:
+                raise DatasetError(
+                    f"{tar}: {member.name}: this key was there before: members of one sample "
+                    "stand side by side, and each sample has a key of its own"
+                )
+            if members:
+                yield key, members
+            seen.add(here)
+            key, members = here, {}
+        members[extension] = member
+    if members:
+        yield key, members
+
+
+def _members(tar: Path) -> Iterator[_Member]:
+    try:
+        with tar.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as opened:
+            while (info := opened.next()) is not None:
+                # tarfile keeps what it has seen, and a set has millions.
+                opened.members.clear()  # type: ignore[attr-defined]
+                if info.isreg() and not info.issparse():
+                    small = info.name.rpartition(".")[2].lower() in _TEXTS
+                    text = _text(tar, file, info) if small else None
+                    yield _Member(info.name, info.offset_data, info.size, text)
+            file.seek(opened.offset)
+            if len(file.read(_BLOCK)) < _BLOCK:
+                raise DatasetError(f"{tar}: is cut off, it has no end mark: fetch it again")
+    except (tarfile.TarError, EOFError) as error:
+        raise DatasetError(
+            f"{tar}: cannot be read as a tar: {error}: fetch it again, or unpack it if it is "
+            "compressed"
+        ) from error
+    except OSError as error:
+        raise DatasetError(f"{tar}: cannot be read: {error.strerror or error}") from error
+
+
+def _text(tar: Path, file: BinaryIO, info: tarfile.TarInfo) -> str:
+    if info.size > _MOST_TEXT_BYTES:
+        raise DatasetError(f"{tar}: {info.name} has {info.size:,} bytes: it is no label")
+    file.seek(info.offset_data)
+    try:
+        return file.read(info.size).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{tar}: {info.name} is not UTF-8 text: {error.reason}") from error
+
+
+def _sample(
+    root: Path, tar: Path, key: str, members: dict[str, _Member], names: Sequence[str]
+) -> Sample:
+    where = f"{tar}: sample {key}"
+    pictures = [members[e] for e in members if e in _PICTURES]
+    if len(pictures) != 1:
+        has = ", ".join(f".{e}" for e in members)
+        raise DatasetError(f"{where}: must have one picture (.jpg, .png, .webp …), it has {has}")
+    told = _told(where, members)
+    split = told.get("split") or _split_of(tar)
+    if split.lower() not in SPLIT_NAMES:
+        raise DatasetError(
+            f"{where}: split {split!r} is none of {', '.join(SPLITS)}: say it in the .json, or in "
+            "the tar's name, as in train-000000.tar"
+        )
+    relative = tar.relative_to(root).as_posix() + "/" + pictures[0].name
+    return Sample(
+        (root / relative).as_posix(),
+        _label(where, told.get("label", ""), names),
+        told.get("source") or root.resolve().name,
+        told.get("group") or relative,
+        SPLIT_NAMES[split.lower()],
+        told.get("sha256", ""),
+        told.get("method", ""),
+        tar.as_posix(),
+        pictures[0].offset,
+        pictures[0].size,
+    )
+
+
+def _told(where: str, members: dict[str, _Member]) -> dict[str, str]:
+    """What the sample's texts say of it."""
+    told: dict[str, str] = {}
+    if "json" in members:
+        try:
+            read = json.loads(members["json"].text or "")
+        except ValueError as error:
+            raise DatasetError(f"{where}: its .json cannot be read: {error}") from error
+        if not isinstance(read, dict):
+            raise DatasetError(f'{where}: its .json must be an object, as in {{"label": …}}')
+        told = {k: str(read[k]).strip() for k in _KEYS if read.get(k) is not None}
+    if "label" not in told and "cls" in members:
+        told["label"] = (members["cls"].text or "").strip()
+    if "label" not in told:
+        raise DatasetError(f"{where}: no label: give it a .json with one, or a .cls")
+    return told
+
+
+def _label(where: str, label: str, names: Sequence[str]) -> int:
+    name = label
+    if label.isdecimal():
+        if not names:
+            raise DatasetError(
+                f"{where}: label {label}: public sets disagree on what 1 is: put a {CLASS_NAMES} "
+                "beside the tars, the name of class 0 in its first line"
+            )
+        name = names[int(label)] if int(label) < len(names) else label
+    if name.lower() not in LABELS:
+        raise DatasetError(f"{where}: label {name!r} is neither real nor fake")
+    return LABELS[name.lower()]
+
+
+def refuse_broken(samples: Iterable[Sample]) -> None:
+    """Refuse shards that are missing, or shorter than their manifest says.
+
+    Raises:
+        DatasetError: So they are.
+    """
+    ends: dict[str, int] = {}
+    for sample in samples:
+        if shard := sample.shard:
+            ends[shard] = max(ends.get(shard, 0), sample.offset + sample.size)
+    for shard, end in ends.items():
+        try:
+            size = Path(shard).stat().st_size
+        except OSError as error:
+            raise DatasetError(
+                f"{shard}: a shard that the manifest names cannot be opened: {error.strerror}"
+            ) from error
+        if size < end:
+            raise DatasetError(
+                f"{shard}: is cut off: it has {size:,} bytes, and its manifest says that pictures "
+                f"lie up to {end:,}: fetch it again"
+            )
+
+
+def _class_names(root: Path) -> list[str]:
+    path = root / CLASS_NAMES
+    if not path.is_file():
+        return []
+    try:
+        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: cannot be read: {error}") from error
+    if any(name.lower() not in LABELS for name in names):
+        raise DatasetError(f"{path}: each line must be real or fake, it has {', '.join(names)}")
+    return names
+
+
+def _split_of(tar: Path) -> str:
+    """From the tar's name, ``train-0003.tar``, or its folder's."""
+    begin = re.split(r"[^a-z]", tar.name.lower(), maxsplit=1)[0]
+    return begin if begin in SPLIT_NAMES else tar.parent.name

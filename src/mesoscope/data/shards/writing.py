@@ -1,0 +1,187 @@
+"""A data set as tar shards in a drawn order, with a manifest that says where each picture lies.
+
+A shard is a plain tar file. A sample is the members of one key, side by side, as in WebDataset:
+``000000042.jpg``, the picture's file as it was, and ``000000042.json``, what the manifest says of
+it. The key is the sample's row in the manifest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+import tarfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mesoscope.ahead import ahead, cores
+from mesoscope.data.manifest import read_dataset, row_of, write_manifest
+from mesoscope.data.picture import checked_sha256, sample_bytes
+from mesoscope.data.sample import SPLITS
+from mesoscope.errors import MissingExtra, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mesoscope.data.sample import Sample
+
+FURTHER = {"original": str, "offset": int, "size": int}  # columns of a shards' manifest
+SIZE_BYTES = 256 << 20
+_BLOCK = tarfile.BLOCKSIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        pictures: So many.
+        shards: Names of the tar files, in their order.
+        size_bytes: Of all of them.
+    """
+
+    pictures: int
+    shards: tuple[str, ...]
+    size_bytes: int
+
+
+def write_shards(
+    root: Path,
+    out: Path,
+    *,
+    size_bytes: int = SIZE_BYTES,
+    seed: int = 1,
+    parquet: bool = False,
+    watch: Callable[[int], None] | None = None,
+) -> Written:
+    """Write a data set as tar shards.
+
+    Each split has shards of its own, ``train-000000.tar`` and on, and within it the pictures stand
+    in an order drawn by the seed, groups and classes mixed, so that reading front to back mixes
+    them. The pictures' bytes are copied, not encoded anew. The same data set and seed give the same
+    bytes. The manifest keeps the rows' order, so that training draws from shards as from the
+    folder. The folder appears when it is whole.
+
+    Args:
+        root: The data set.
+        out: A new folder, or an empty one.
+        size_bytes: A shard is closed before it grows beyond this.
+        seed: Of the order.
+        parquet: Write ``manifest.parquet`` in place of ``manifest.csv``.
+        watch: Called after each picture, with how many there are in all.
+
+    Raises:
+        DatasetError: See :func:`mesoscope.data.manifest.read_dataset`, or a picture whose SHA-256
+            is not the manifest's.
+        SourceError: A picture that cannot be read.
+        OutputError: ``out`` holds files, or cannot be written.
+        MissingExtra: Parquet was asked for and pyarrow is not installed.
+    """
+    if parquet and find_spec("pyarrow") is None:
+        raise MissingExtra("pyarrow", extra="parquet")
+    samples = read_dataset(root)
+    part = out.with_name(f".{out.name}.part")
+    try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise OutputError(f"{out}: holds files already: name a new folder")
+        shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
+        part.mkdir(parents=True)
+        written = _write(samples, root, part, size_bytes, seed, parquet, watch)
+        if out.exists():
+            out.rmdir()
+        part.rename(out)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return written
+
+
+def _write(
+    samples: Sequence[Sample], root: Path, part: Path, size_bytes: int, seed: int, parquet: bool,
+    watch: Callable[[int], None] | None,
+) -> Written:  # fmt: skip
+    where: list[tuple[str, int, int, str]] = [("", 0, 0, "")] * len(samples)
+    shards: list[str] = []
+    for number, split in enumerate(SPLITS):
+        rows = np.array([i for i, s in enumerate(samples) if s.split == split], np.int64)
+        order = np.random.default_rng((seed, number)).permutation(rows).tolist()
+        read = ahead(lambda i: _read(samples[i], i), order, threads=cores())
+        with contextlib.closing(_Shards(part, split, size_bytes)) as tars:
+            for i, data, digest in read:
+                row = {**row_of(samples[i], root), "sha256": digest}
+                name = f"{i:09}"
+                tar, offset = tars.add(name, _suffix(samples[i]), data, row)
+                where[i] = (f"{tar}/{name}{_suffix(samples[i])}", offset, len(data), digest)
+                if watch is not None:
+                    watch(len(samples))
+        shards += tars.names
+    write_manifest(
+        part / ("manifest.parquet" if parquet else "manifest.csv"),
+        _rows(samples, where, root), further=FURTHER,
+    )  # fmt: skip
+    size = sum((part / name).stat().st_size for name in shards)
+    return Written(len(samples), tuple(shards), size)
+
+
+def _read(sample: Sample, row: int) -> tuple[int, bytes, str]:
+    data = sample_bytes(sample)
+    return row, data, checked_sha256(sample, data)
+
+
+def _suffix(sample: Sample) -> str:
+    return Path(sample.file).suffix.lower()
+
+
+def _rows(
+    samples: Sequence[Sample], where: Sequence[tuple[str, int, int, str]], root: Path
+) -> Iterator[dict[str, object]]:
+    for sample, (path, offset, size, digest) in zip(samples, where, strict=True):
+        row = row_of(sample, root)
+        place = {"path": path, "sha256": digest, "offset": offset, "size": size}
+        yield {**row, "original": row["path"], **place}
+
+
+class _Shards:
+    """The tar files of one split, one of them open."""
+
+    def __init__(self, folder: Path, split: str, size_bytes: int) -> None:
+        self.names: list[str] = []
+        self._folder, self._split, self._size_bytes = folder, split, size_bytes
+        self._tar: tarfile.TarFile | None = None
+
+    def add(self, key: str, suffix: str, data: bytes, row: dict[str, object]) -> tuple[str, int]:
+        """Write a sample; returns the shard's name and where in it the picture's bytes begin."""
+        text = json.dumps(row, ensure_ascii=True).encode()
+        tar = self._tar
+        if tar is None or tar.offset + _in_tar(data, text) > self._size_bytes:
+            tar = self._next()
+        offset = tar.offset + _BLOCK  # names are short, so a header is one block
+        for name, content in ((key + suffix, data), (key + ".json", text)):
+            info = tarfile.TarInfo(name)  # of 1970, owned by nobody: the same bytes each time
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+        return self.names[-1], offset
+
+    def close(self) -> None:
+        """Write the end mark of the open one."""
+        if self._tar is not None:
+            self._tar.close()
+        self._tar = None
+
+    def _next(self) -> tarfile.TarFile:
+        self.close()
+        self.names.append(f"{self._split}-{len(self.names):06}.tar")
+        path = self._folder / self.names[-1]
+        self._tar = tarfile.open(path, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - closed by close()
+        return self._tar
+
+
+def _in_tar(*members: bytes) -> int:
+    """Bytes that members take, with their headers."""
+    return sum(_BLOCK + -(-len(data) // _BLOCK) * _BLOCK for data in members)
