@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mesoscope.synth.forgery import Landmarks
     from mesoscope.synth.reals import Real
     from mesoscope.synth.writing import Maker
+    from mesoscope.types import Json
 
 
 @click.command("edit")
@@ -97,9 +98,9 @@ def command(
         theirs = _landmarks_of(givers, out, jobs)
         return edit_maker(recipe, DonorBook(givers, theirs, framing, apart=True))
 
-    marks = {
+    marks: dict[str, Json] = {
         "maker": "edit",
-        "recipe": json.loads(json.dumps(asdict(recipe))),
+        **_flat(recipe),
         "donors": None if donors is None else str(donors.resolve()),
     }
     return forging.run(job, marks, maker_for)
@@ -114,6 +115,17 @@ def _recipe(path: Path | None, only: str | None, strength: str | None) -> EditRe
         names = [name.strip().replace("-", "_") for name in only.split(",")]
         recipe = recipe.only(tuple(name for name in names if name))
     return recipe if strength is None else recipe.stronger(strength_of(strength))
+
+
+def _flat(recipe: EditRecipe) -> dict[str, Json]:
+    """Each key with its section before it, so that a folder begun otherwise can name the one."""
+    flat: dict[str, Json] = {}
+    for key, value in json.loads(json.dumps(asdict(recipe))).items():
+        if isinstance(value, dict):
+            flat.update({f"{key}.{name}": one for name, one in value.items()})
+        else:
+            flat[key] = value
+    return flat
 
 
 def _landmarks_of(givers: Sequence[Real], out: Path, jobs: int) -> dict[str, Landmarks]:

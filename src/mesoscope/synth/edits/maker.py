@@ -50,7 +50,7 @@ class DonorBook:
         self._indices = {
             place: DonorIndex(
                 [landmarks[one.name] for one in givers],
-                [f"donor {one.group}" if apart else one.group for one in givers],
+                [self._group(one) for one in givers],
             )
             for place, givers in self._givers.items()
         }
@@ -67,7 +67,7 @@ class DonorBook:
         found: dict[str, Donor] = {}
         for _ in range(_SEEN):
             try:
-                at = self._indices[place].near(face.landmarks, face.real.group, rng)
+                at = self._indices[place].near(face.landmarks, self._group(face.real), rng)
                 giver = self._givers[place][at]
                 if giver.name not in found:
                     other, _digest = read_face(giver, self._framing, self._landmarks)
@@ -81,6 +81,10 @@ class DonorBook:
 
     def _place(self, real: Real) -> str:
         return _ANYWHERE if self._apart else real.split
+
+    def _group(self, real: Real) -> str:
+        # Groups of another folder mean nothing here, but no picture gives to itself.
+        return str(real.path.resolve()) if self._apart else real.group
 
 
 def edit_maker(recipe: EditRecipe, donors: DonorBook) -> Maker:
