@@ -43,7 +43,7 @@ from mesoscope.training.prune import fine_tuning, take_away
 from mesoscope.training.prune_channels import multiply_adds
 from mesoscope.training.prune_plan import BEST, Plan, refuse_other_plan
 from mesoscope.training.prune_weights import sparsity_of
-from mesoscope.training.recipe import read_recipe
+from mesoscope.training.recipe import Recipe, read_recipe
 from mesoscope.training.run import open_fabric, read_pictures
 from mesoscope.training.validation import scores_of
 from mesoscope.training.watcher import SilentWatcher
@@ -181,7 +181,9 @@ def measured(chosen, name: str, plan: Plan | None, data, folder: Path, fabric):
 def bench(chosen: argparse.Namespace, folder: Path) -> list[dict[str, object]]:
     """All levels, then their speed side by side."""
     fabric = open_fabric("auto", "auto", 1, "32")
-    data = fewer(read_pictures(chosen.datasets, Lines(), skip_unreadable=True), chosen.validation)
+    data = fewer(
+        read_pictures(chosen.datasets, Recipe(), Lines(), skip_unreadable=True), chosen.validation
+    )
     rows, paths = [], []
     for name, plan in plans(chosen):
         say(name)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mesoscope.training.forging import Forge
     from mesoscope.training.recipe import Recipe
     from mesoscope.training.recipe_keys import DataKeys
     from mesoscope.types import Pixels
@@ -45,6 +46,9 @@ class Survey:
         repeated: Train pictures left out because validation holds the same file.
         digests: SHA-256 of all files' digests, labels, splits and sources in order: the identity of
             the data.
+        points: Landmarks of the train pictures, where forgeries are to be made of them:
+            ``(n, 5, 2)``, not a number where none were found.
+        forged: The forgeries in ``validation`` were made for this run.
     """
 
     train: tuple[Sample, ...]
@@ -52,6 +56,8 @@ class Survey:
     unreadable: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()
     digests: str = ""
+    points: NDArray[np.float32] | None = None
+    forged: bool = False
 
 
 def survey(
@@ -60,6 +66,7 @@ def survey(
     where: str,
     skip_unreadable: bool,
     watch: Callable[[Iterable[T], int], Iterable[T]],
+    forging: bool = False,
 ) -> Survey:
     """Read every train and validation picture once, before anything is trained.
 
@@ -68,6 +75,7 @@ def survey(
         where: The data sets' names, for messages.
         skip_unreadable: Leave unreadable pictures out instead of stopping.
         watch: Wraps the work for a progress bar: ``(items, total) → items``.
+        forging: Forgeries will be made, so fakes may be missing.
 
     Raises:
         DatasetError: An empty class, unreadable pictures (all are listed), or one file under
@@ -75,7 +83,7 @@ def survey(
     """
     used = [s for s in samples if s.split in ("train", "validation")]
     for split in ("train", "validation"):
-        require_both_classes(used, split, where)
+        require_both_classes(used, split, where, fakes=not forging)
     answers = list(watch(ahead(_read_once, used, threads=cores()), len(used)))  # type: ignore[arg-type]
     bad = [str(answer) for answer in answers if isinstance(answer, Exception)]
     if bad and not skip_unreadable:
@@ -92,7 +100,7 @@ def survey(
     validation = [s for s, _ in good if s.split == "validation"]
     kept = train + validation
     for split in ("train", "validation"):
-        require_both_classes(kept, split, where)
+        require_both_classes(kept, split, where, fakes=not forging)
     return Survey(
         train=tuple(train),
         validation=tuple(validation),
@@ -167,7 +175,11 @@ def draw(samples: Sequence[Sample], keys: DataKeys, rng: np.random.Generator) ->
 
 
 def training_crop(
-    sample: Sample, recipe: Recipe, key: tuple[int, ...], reals: Sequence[Sample] = ()
+    sample: Sample,
+    recipe: Recipe,
+    key: tuple[int, ...],
+    reals: Sequence[Sample] = (),
+    forge: Forge | None = None,
 ) -> Pixels:
     """One augmented crop, ``(256, 256, 3) uint8``.
 
@@ -177,10 +189,15 @@ def training_crop(
         key: Seeds its changes.
         reals: Real pictures of the same source; one of them may stand in for a fake, blended into
             itself.
+        forge: Makes forgeries; in a pair, ``reals`` is the real picture before alone.
     """
     rng = np.random.default_rng(key)
     blend = np.random.default_rng((*key, 1))  # its own, so that pairs are changed alike after it
-    if sample.label == 1 and reals and blend.random() < recipe.augment.self_blend:
+    behind = reals[0] if len(reals) == 1 else None
+    made = None if forge is None else forge.picture(sample, key, behind=behind)
+    if made is not None:
+        pixels = made
+    elif sample.label == 1 and reals and blend.random() < recipe.augment.self_blend:
         real = reals[int(blend.integers(len(reals)))]
         pixels = self_blend(open_sample(real), blend)
     else:

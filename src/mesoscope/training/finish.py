@@ -140,6 +140,12 @@ def describe(data: Survey, recipe: Recipe) -> str:
     sources = sorted({s.source for s in data.train})
     parts = [f"{name} {count[name, 0]} real + {count[name, 1]} fake" for name in sources]
     text = f"{len(data.train)} pictures: {', '.join(parts)}."
+    if made := [
+        f"{name} {share:g}" for name, share in dataclasses.asdict(recipe.synth).items() if share
+    ]:
+        text += f" Of what was shown, so much was forged from the real ones: {', '.join(made)}."
+    if data.forged:
+        text += " Calibrated, validated and chosen on forgeries that were made in the same way."
     if data.unreadable:
         text += f" {len(data.unreadable)} unreadable pictures were left out."
     if data.repeated:

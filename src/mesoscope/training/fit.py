@@ -24,6 +24,7 @@ from mesoscope.training.dataset import (
     training_crop,
 )
 from mesoscope.training.distil import open_teacher, teachers_weights
+from mesoscope.training.forging import Forge
 from mesoscope.training.mixing import mix
 from mesoscope.training.nets import begin, build
 from mesoscope.training.pairs import behind_their_real, pair
@@ -115,6 +116,7 @@ def fit(
     """
     keep_heap(KEPT_BYTES, large_blocks=True)
     at = Position(recipe, fabric, hold)
+    forge = None if data.points is None else Forge(recipe.synth, data.train, data.points)
     state = State(recipe_sha256=recipe.sha256(), data_sha256=data.digests)
     last, best = run / "checkpoints/last.safetensors", run / "checkpoints/best.safetensors"
     if resume and last.exists():
@@ -125,7 +127,9 @@ def fit(
 
     while state.epoch < recipe.optimise.epochs and not _out_of_patience(state, recipe):
         started = time.perf_counter()
-        loss, images_per_s = train_epoch(at, recipe, data, fabric, watcher, epoch=state.epoch)
+        loss, images_per_s = train_epoch(
+            at, recipe, data, fabric, watcher, epoch=state.epoch, forge=forge
+        )
         scores = scores_of(at.mean, data.validation, recipe.data.crop_margin, fabric)
         if not np.isfinite(scores).all():
             raise RunError(
@@ -212,16 +216,24 @@ class Position:
 
 
 def train_epoch(
-    at: Position, recipe: Recipe, data: Survey, fabric: Fabric, watcher: Watcher, *, epoch: int
+    at: Position,
+    recipe: Recipe,
+    data: Survey,
+    fabric: Fabric,
+    watcher: Watcher,
+    *,
+    epoch: int,
+    forge: Forge | None = None,
 ) -> tuple[float, float]:
     """One epoch; returns its mean loss and the pictures a second."""
     started, o = time.perf_counter(), recipe.optimise
     torch.manual_seed(recipe.seed * 1_000_003 + epoch * 1009 + fabric.global_rank)
     chance = np.random.default_rng((recipe.seed, epoch))
-    order = draw(data.train, recipe.data, chance)
+    samples = data.train if forge is None else forge.samples
+    order = draw(samples, recipe.data, chance)
     if recipe.data.pairs:
-        order = pair(order, data.train, chance)
-    twins = behind_their_real(order, data.train) & recipe.data.pairs
+        order = pair(order, samples, chance)
+    twins = behind_their_real(order, samples) & recipe.data.pairs
     if len(order) < fabric.world_size:  # a device without a picture would be waited for
         raise RunError(
             f"{fabric.world_size} devices for {len(order)} pictures an epoch: take fewer devices"
@@ -229,7 +241,7 @@ def train_epoch(
     steps = len(order) // o.batch_size or 1
     mine = order[fabric.global_rank :: fabric.world_size]  # a share of each step's pictures
     share = max(1, o.batch_size // fabric.world_size)
-    labels = np.array([data.train[i].label for i in mine], np.float32)
+    labels = np.array([samples[i].label for i in mine], np.float32)
     reals = reals_by_source(data.train)
     # Not the generator of the draws, or shares of one step would mix alike on every device.
     mixing = np.random.default_rng((recipe.seed, epoch, fabric.global_rank, 1))
@@ -237,9 +249,9 @@ def train_epoch(
     def prepare(place: int) -> Pixels:
         # Its place in the epoch, and not in this device's share: devices must not draw alike.
         turn = place * fabric.world_size + fabric.global_rank
-        sample, twin = data.train[order[turn]], bool(twins[turn])
-        those = [data.train[order[turn - 1]]] if twin else reals.get(sample.source, ())
-        return training_crop(sample, recipe, (recipe.seed, epoch, turn - twin), those)
+        sample, twin = samples[order[turn]], bool(twins[turn])
+        those = [samples[order[turn - 1]]] if twin else reals.get(sample.source, ())
+        return training_crop(sample, recipe, (recipe.seed, epoch, turn - twin), those, forge)
 
     places = range(min(steps * share, len(mine)))
     crops = ahead(prepare, places, threads=cores(), depth=4 * share)

@@ -20,6 +20,7 @@ from mesoscope.training.nets.channels import select
 from mesoscope.training.prune_channels import choose, importance, multiply_adds
 from mesoscope.training.prune_plan import BEST, refuse_other_plan, write_plan
 from mesoscope.training.prune_weights import WeightPruning, sparsity_of
+from mesoscope.training.reals import ready_to_forge
 from mesoscope.training.recipe import read_recipe
 from mesoscope.training.run import open_fabric, open_run, read_pictures, refuse_run
 from mesoscope.training.watcher import LogWatcher, SilentWatcher, write_log
@@ -91,9 +92,8 @@ def prune(
     refuse_other_plan(run, plan, parent)
     if not fabric.is_global_zero:
         watcher = SilentWatcher()
-    data = read_pictures(
-        roots, watcher, skip_unreadable=skip_unreadable, leave_out=recipe.data.leave_out
-    )
+    data = read_pictures(roots, recipe, watcher, skip_unreadable=skip_unreadable)
+    data = ready_to_forge(data, recipe, run, fabric, watcher)
     recipe, state = take_away(parent, data, plan, run, fabric, watcher, recipe, resume=resume)
     if not fabric.is_global_zero:
         return run / "model.onnx"

@@ -15,6 +15,7 @@ from mesoscope.training.curves import draw_curves
 from mesoscope.training.dataset import survey
 from mesoscope.training.finish import finish
 from mesoscope.training.fit import fit
+from mesoscope.training.reals import ready_to_forge
 from mesoscope.training.watcher import LogWatcher, SilentWatcher, write_log
 
 if TYPE_CHECKING:
@@ -67,12 +68,11 @@ def train(
     refuse_run(run, resume=resume)
     if not fabric.is_global_zero:
         watcher = SilentWatcher()
-    data = read_pictures(
-        roots, watcher, skip_unreadable=skip_unreadable, leave_out=recipe.data.leave_out
-    )
+    data = read_pictures(roots, recipe, watcher, skip_unreadable=skip_unreadable)
     if fabric.is_global_zero:
         open_run(run, recipe)
     fabric.barrier()
+    data = ready_to_forge(data, recipe, run, fabric, watcher)
     state = fit(recipe, data, run, fabric, LogWatcher(run, watcher), resume=resume)
     if not fabric.is_global_zero:
         return run / "model.onnx"
@@ -128,11 +128,7 @@ def open_run(run: Path, recipe: Recipe) -> None:
 
 
 def read_pictures(
-    roots: Sequence[Path],
-    watcher: RunWatcher,
-    *,
-    skip_unreadable: bool,
-    leave_out: Sequence[str] = (),
+    roots: Sequence[Path], recipe: Recipe, watcher: RunWatcher, *, skip_unreadable: bool
 ) -> Survey:
     """Read every picture of the data sets once, and say what was found.
 
@@ -140,7 +136,7 @@ def read_pictures(
         DatasetError: See :func:`mesoscope.training.dataset.survey`.
     """
     samples, where = read_datasets(roots), ", ".join(str(root) for root in roots)
-    sources = sorted({s.source for s in samples})
+    leave_out, sources = recipe.data.leave_out, sorted({s.source for s in samples})
     if unknown := [name for name in leave_out if name not in sources]:
         raise DatasetError(
             f"{where}: no source {unknown[0]!r} to leave out: there are {', '.join(sources)}"
@@ -150,6 +146,7 @@ def read_pictures(
         where=where,
         skip_unreadable=skip_unreadable,
         watch=lambda items, total: watcher.count(items, total, "reading every picture once"),
+        forging=bool(recipe.synth.blend or recipe.synth.edit),
     )
     watcher.say(_found(data))
     return data

@@ -183,7 +183,7 @@ class Interrupted(SilentWatcher):
 @pytest.mark.parametrize("plan", [Plan(0.6, finetune=3), Plan(0.3, "oneshot", 3, True)], ids=str)
 def test_a_run_that_was_stopped_ends_as_an_unbroken_one(parent, tmp_path, make_dataset, plan):
     data = read_pictures(
-        [make_dataset(train=4, validation=2)], SilentWatcher(), skip_unreadable=False
+        [make_dataset(train=4, validation=2)], Recipe(), SilentWatcher(), skip_unreadable=False
     )
     trained = read_recipe(parent / "recipe.toml")
     small = ["data.images_per_epoch=8", "optimise.batch_size=4", "optimise.ema_decay=0.5"]

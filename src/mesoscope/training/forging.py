@@ -1,0 +1,141 @@
+"""Forgeries made of the train split's real pictures while training.
+
+A detector can so be trained from real faces alone, as in Shiohara & Yamasaki, *Detecting deepfakes
+with self-blended images*, CVPR 2022, section 3. Which maker works at a place of an epoch follows
+from the place's key, and a real picture looks up the same draw: it is resampled as often as the
+forgeries are, so that resampling tells nothing; and where ``data.pairs`` puts a forgery behind its
+real picture, both have one key.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mesoscope.data.picture import open_sample
+from mesoscope.data.sample import Sample
+from mesoscope.errors import SourceUnsuitable
+from mesoscope.synth.blend import self_blend
+from mesoscope.synth.edits import Donor, edit, twin
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mesoscope.training.recipe_keys import SynthKeys
+    from mesoscope.types import Pixels
+
+    Key = tuple[int, ...]
+
+TRIES = 8  # of real pictures in place of one that cannot be forged
+_DRAW, _MAKE, _WARP = 2, 3, 4  # streams of a place's random numbers; 0 and 1 are dataset.py's
+
+
+class Forge:
+    """Makes forgeries of reals. Safe to share between threads.
+
+    Args:
+        keys: Which, and how many.
+        samples: The train split.
+        points: The landmarks of each, ``(n, 5, 2)``, not a number where none were found.
+
+    Attributes:
+        samples: What epochs are drawn from: the train split and, for each source without fakes, one
+            forgery yet to be made of each of its reals that has landmarks.
+    """
+
+    def __init__(
+        self, keys: SynthKeys, samples: Sequence[Sample], points: NDArray[np.float32]
+    ) -> None:
+        self._keys = keys
+        self._parents: dict[str, list[Sample]] = defaultdict(list)
+        self._points: dict[Sample, NDArray[np.float32]] = {}
+        for sample, its in zip(samples, points, strict=True):
+            if sample.label == 0 and np.isfinite(its).all():
+                self._parents[sample.source].append(sample)
+                self._points[sample] = its
+        forged = {s.source for s in samples if s.label == 1}
+        self._bare = {source for source in self._parents if source not in forged}
+        yet = [_forgery_of(s) for source in self._bare for s in self._parents[source]]
+        self.samples: tuple[Sample, ...] = (*samples, *yet)
+
+    def picture(self, sample: Sample, key: Key, *, behind: Sample | None = None) -> Pixels | None:
+        """What is shown at a place of an epoch, ``None`` where it is the sample as it is.
+
+        Args:
+            sample: What was drawn for the place.
+            key: Decides everything; that of the real picture in a pair.
+            behind: The real picture that it stands behind in a pair.
+
+        Returns:
+            ``(H, W, 3) uint8``.
+        """
+        maker = self._maker(sample.source, key)
+        if sample.label == 0:
+            if maker != "edit":
+                return None
+            return twin(open_sample(sample), np.random.default_rng((*key, _WARP)))
+        rng = np.random.default_rng((*key, _MAKE))
+        bare = sample.source in self._bare
+        parent = _real_of(sample) if bare else behind
+        if maker and parent is None:
+            parent = self._any(sample.source, rng)
+        if not maker or parent is None or parent not in self._points:
+            return None
+        for _ in range(TRIES):
+            try:
+                return self._made(maker, parent, rng)
+            except SourceUnsuitable:  # a face too small for what was drawn
+                if not bare:
+                    return None
+                parent = self._any(sample.source, rng) or parent
+        raise SourceUnsuitable(
+            f"{parent.file}: none of {TRIES} real pictures of {sample.source} could be forged: "
+            "their faces are too small"
+        )
+
+    def _made(self, maker: str, parent: Sample, rng: np.random.Generator) -> Pixels:
+        pixels, points = open_sample(parent), self._points[parent]
+        if maker == "blend":
+            return self_blend(pixels, points, rng).pixels
+        donor = self._any(parent.source, rng, other_than=parent)
+        given = Donor(open_sample(donor), self._points[donor]) if donor is not None else None
+        return edit(pixels, points, rng, donor=given).pixels
+
+    def _maker(self, source: str, key: Key) -> str:
+        """``blend``, ``edit`` or, for the source's own fakes, nothing."""
+        blend, edits = self._keys.blend, self._keys.edit
+        if source not in self._parents:
+            return ""
+        # Of the half of an epoch that is forged: all of it where the source has no fakes.
+        half = blend + edits if source in self._bare else 0.5
+        drawn = np.random.default_rng((*key, _DRAW)).random() * half
+        return "blend" if drawn < blend else "edit" if drawn < blend + edits else ""
+
+    def _any(
+        self, source: str, rng: np.random.Generator, *, other_than: Sample | None = None
+    ) -> Sample | None:
+        parents = self._parents.get(source, [])
+        if other_than is None:
+            return parents[rng.integers(len(parents))] if parents else None
+        for _ in range(TRIES):  # of another person where groups are known
+            one = parents[rng.integers(len(parents))]
+            if one.group != other_than.group:
+                return one
+        return None
+
+
+def _forgery_of(real: Sample) -> Sample:
+    """The place in an epoch of a forgery that is yet to be made."""
+    return _with_label(real, 1)
+
+
+def _real_of(forgery: Sample) -> Sample:
+    return _with_label(forgery, 0)
+
+
+def _with_label(s: Sample, label: int) -> Sample:
+    return Sample(s.file, label, s.source, s.group, s.split, s.sha256, s.method, s.offset, s.size)
