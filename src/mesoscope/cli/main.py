@@ -39,6 +39,7 @@ COMMANDS = {  # name → module, in the order of --help
     "evaluate": "evaluate",
     "prepare": "prepare",
     "synth": "synth",
+    "shards": "shards",
     "train": "train",
     "prune": "prune",
     "quantize": "quantize",

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope.ahead import ahead, cores
-from mesoscope.data.manifest import read_dataset, row_of, write_manifest
+from mesoscope.data.manifest import MANIFESTS, read_dataset, row_of, write_manifest
 from mesoscope.data.picture import checked_sha256, sample_bytes
 from mesoscope.data.sample import SPLITS
-from mesoscope.errors import MissingExtra, OutputError
+from mesoscope.errors import DatasetError, MissingExtra, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -102,6 +102,33 @@ def write_shards(
     return written
 
 
+def write_index(root: Path, *, parquet: bool = False) -> tuple[Path, int]:
+    """Write the manifest of shards that have none.
+
+    Args:
+        root: The folder with the tar files.
+        parquet: Write ``manifest.parquet`` in place of ``manifest.csv``.
+
+    Returns:
+        The manifest, and how many pictures it names.
+
+    Raises:
+        DatasetError: There is a manifest, there are no tar files, or one is wrong; see
+            :func:`mesoscope.data.shards.index.read_tars`.
+        OutputError: It cannot be written.
+        MissingExtra: Parquet was asked for and pyarrow is not installed.
+    """
+    there = [root / name for name in MANIFESTS if (root / name).exists()]
+    if there:
+        raise DatasetError(f"{there[0]}: is there already: move it away to write another")
+    samples = read_dataset(root)
+    if not all(sample.shard for sample in samples):
+        raise DatasetError(f"{root}: holds pictures in folders, which need no index")
+    rows = ({**row_of(s, root), "offset": s.offset, "size": s.size} for s in samples)
+    path = root / MANIFESTS[parquet]
+    return path, write_manifest(path, rows, further={"offset": int, "size": int})
+
+
 def _write(
     samples: Sequence[Sample], root: Path, part: Path, size_bytes: int, seed: int, parquet: bool,
     watch: Callable[[int], None] | None,
@@ -122,7 +149,7 @@ def _write(
                     watch(len(samples))
         shards += tars.names
     write_manifest(
-        part / ("manifest.parquet" if parquet else "manifest.csv"),
+        part / MANIFESTS[parquet],
         _rows(samples, where, root), further=FURTHER,
     )  # fmt: skip
     size = sum((part / name).stat().st_size for name in shards)
