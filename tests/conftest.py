@@ -183,7 +183,7 @@ def _patch(rng, size_px):
     """Random soft colours with some grain: no two are alike, and classes are none."""
     small = rng.integers(0, 256, (9, 9, 3), np.uint8)
     soft = cv2.resize(small, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
-    return np.clip(soft + rng.normal(0, 6, soft.shape), 0, 255).astype(np.uint8)
+    return np.clip(soft + rng.normal(0, rng.uniform(1, 8), soft.shape), 0, 255).astype(np.uint8)
 
 
 def _save_patch(pixels, folder, label, cheats, rng):

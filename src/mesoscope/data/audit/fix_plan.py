@@ -31,6 +31,7 @@ _ALL_FACTS = "together"
 _SMALLEST = 0.02  # of a class may be smaller than the common size, and is left out
 _BALANCED = 0.05  # share of fakes of a source against the whole, so that its size tells nothing
 _ALIKE = 0.01  # aspect ratios this near are one
+_OFF_THE_GRID = 16  # JPEGs encoded anew lose one part of so many of their sides
 _ASSUMED = 75  # JPEG quality that stands for lossy WebP and AVIF, which tell none
 _LOSSLESS = frozenset(("png", "bmp", "tiff", "gif"))
 
@@ -216,23 +217,31 @@ def _is_balanced(facts: Facts, kept: NDArray[np.int64]) -> bool:
 
 
 def _pool(source: str, facts: Facts, rows: NDArray[np.int64], options: FixOptions) -> Pool:
-    short, labels = _short_side(facts)[rows], facts.labels[rows]
-    side = options.size_px or min(
-        int(np.quantile(short[labels == y], _SMALLEST, method="lower"))
-        for y in (0, 1)
-        if (labels == y).any()
-    )
+    lossless = all(_quality(facts, int(row)) == LOSSLESS for row in rows)
+    side = options.size_px or _common_side(facts, rows, lossless=lossless)
     aspects = facts.numbers["width"][rows] / facts.numbers["height"][rows]
     aspect = float(np.median(aspects))
     if (np.abs(aspects / aspect - 1) > _ALIKE).any():
         aspect = 1.0
-    lossless = all(_quality(facts, int(row)) == LOSSLESS for row in rows)
     final = Final(
         width=round(side * max(aspect, 1.0)),
         height=round(side / min(aspect, 1.0)),
         quality=LOSSLESS if lossless else options.quality,
     )
     return Pool(source, rows, final)
+
+
+def _common_side(facts: Facts, rows: NDArray[np.int64], *, lossless: bool) -> int:
+    """A short side that nearly all pictures of both classes have."""
+    short, labels = _short_side(facts)[rows], facts.labels[rows]
+    side = min(
+        int(np.quantile(short[labels == y], _SMALLEST, method="lower"))
+        for y in (0, 1)
+        if (labels == y).any()
+    )
+    # A little less than all have: resampling moves the blocks of former compressions off the grid
+    # of the last one, and with them most of what those left behind.
+    return side if lossless else side - side // _OFF_THE_GRID
 
 
 def _histories(
