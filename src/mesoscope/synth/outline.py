@@ -26,6 +26,7 @@ Points = NDArray[np.float32]  # (N, 2), (x, y) in pixels
 MESH = 81
 _DLIB = 68  # without the forehead
 _STIFF = 0.06  # holds the depth's part of a fit back: five points say little of it
+_REACH = 0.5  # distances between the eyes: how far the pull of a landmark goes
 _DEEPEST = 0.9  # of the scale: a head turned by more than this shows no outline worth a guess
 
 # The left half in the picture, and the middle: x to the right, y down, z towards the camera; the
@@ -79,7 +80,7 @@ def mesh(landmarks: Landmarks) -> Points:
     """
     points = _checked(landmarks)
     if len(points) == 5:
-        return _laid_out(_FIVE, points)
+        return _pulled(_laid_out(_FIVE, points), points)
     if len(points) == _DLIB:
         return np.concatenate([points, _laid_out(_HEAD[:_DLIB], points)[_DLIB:]])
     return points
@@ -163,6 +164,22 @@ def _laid_out(known: NDArray[np.float64], points: Points) -> Points:
     if deep > most:
         camera[2] *= most / deep
     return np.asarray((_HEAD - mean) @ camera + middle, np.float32)
+
+
+def _pulled(laid: Points, five: Points) -> Points:
+    """A mesh bent smoothly until its eyes, nose and mouth lie where they were found."""
+    at = five_of(laid).astype(np.float64)
+    reach = _REACH * max(1.0, float(np.hypot(*(five[1] - five[0]))))
+    weights = np.linalg.solve(_bells(at, at, reach) + 1e-3 * np.eye(5), five - at)
+    return np.asarray(laid + _bells(laid, at, reach) @ weights, np.float32)
+
+
+def _bells(
+    points: NDArray[np.floating], at: NDArray[np.float64], reach: float
+) -> NDArray[np.float64]:
+    """Gaussians of the distances, ``(N, K)``."""
+    apart = ((points[:, None] - at[None]) ** 2).sum(axis=-1)
+    return np.asarray(np.exp(-apart / (2 * reach**2)), np.float64)
 
 
 def _mirrored(half: tuple[tuple[float, float, float], ...]) -> list[tuple[float, float, float]]:
