@@ -121,7 +121,7 @@ class Census:
     def left_out_lines(self) -> list[str]:
         """How many were left out, a line a reason."""
         return [
-            f"{self.left_out[reason]:,} {text}"
+            f"{text}: {self.left_out[reason]:,}"
             for reason, text in REASONS.items()
             if self.left_out[reason]
         ]

@@ -68,7 +68,9 @@ def make_ffpp(tmp_path, collins, hopper):
                     (fakes / f"c23/videos/{target}_{source}.mp4", forged, 90),
                     (fakes / f"masks/videos/{target}_{source}.mp4", white, 0),
                 ):
-                    people = [(person, 20), *(others if ground else [])]
+                    # No two clips hold the same picture.
+                    lighter = cv2.add(person, np.full_like(person, 4 * int(target)))
+                    people = [(lighter, 20), *(others if ground else [])]
                     write_clip(path, [scene(people, ground)] * 8)
             (root / f"{split}.json").write_text(json.dumps([pair]))
         return root
