@@ -2,12 +2,17 @@
 
     .venv/bin/python benchmarks/study.py ../shared/data
     .venv/bin/python benchmarks/study.py ../shared/data --only transfer
+    .venv/bin/python benchmarks/study.py ../shared/data --only reals --images 16000
 
-Writes ``results/ablation.csv`` and ``results/transfer.csv``, a line when its run has ended, so a
-study that was stopped goes on where it was; ``--again`` runs the rows anew. Every row is a whole
-``mesoscope train`` in a temporary folder, on one core, and its figures are those of the exported
-file on the validation split, which also chose its calibration. A row's run is short (see
+Writes ``results/ablation.csv``, ``transfer.csv`` and ``reals_alone.csv``, a line when its run has
+ended, so a study that was stopped goes on where it was; ``--again`` runs the rows anew. Every row
+is a whole ``mesoscope train`` in a temporary folder, on one core, and its figures are those of the
+exported file on the validation split, which also chose its calibration. A row's run is short (see
 ``recipes/study.toml``): rows compare with each other, and not with the shipped models.
+
+``results/reals_alone.csv`` holds detectors that never saw a fake: trained, validated and calibrated
+on the real pictures and forgeries made of them, measured on the real and forged validation pictures
+like the row that was trained on the sets' own fakes.
 
 The rows of the transfer matrix leave one source out of training and validation, and measure it
 beside the others. Their first row leaves out none.
@@ -55,6 +60,7 @@ class Entry(NamedTuple):
     name: str
     change: str
     overrides: dict[str, object]
+    reals_alone: bool = False  # the set's fakes are kept from the run
 
 
 def ablation(teacher: str) -> list[Entry]:
@@ -117,13 +123,52 @@ def transfer(sources: list[str]) -> list[Entry]:
     ]
 
 
+def reals() -> list[Entry]:
+    """Trained on the sets' fakes, on these and made ones, and on made ones alone."""
+    base = INVERTED | IMAGENET | BALANCE | AUGMENT
+    given = [(0.5, 0.0), (0.0, 0.5), (0.3, 0.2)]
+    return [
+        Entry("their fakes", "trained on the fakes of each set", base),
+        Entry(
+            "their fakes and made ones", "their fakes, a fifth of which are made of the reals",
+            base | {"synth.blend": 0.05, "synth.edit": 0.05},
+        ),
+        *(
+            Entry(
+                f"reals alone, blend {blend:g}, edit {edit:g}",
+                "their fakes, which are kept away; forgeries are made of the reals, in pairs",
+                base | {"synth.blend": blend, "synth.edit": edit, "data.pairs": True},
+                reals_alone=True,
+            )
+            for blend, edit in given
+        ),
+    ]  # fmt: skip
+
+
+def without_fakes(dataset: Path, folder: Path) -> Path:
+    """A data set of the real pictures alone, beside which the others still lie."""
+    root = folder / "reals"
+    root.mkdir()
+    (root / "all").symlink_to(dataset.resolve(), target_is_directory=True)
+    with (root / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(("path", "label", "source", "group", "split"))
+        for one in read_datasets([dataset]):
+            if one.label == 0:
+                path = Path("all", one.path.relative_to(dataset)).as_posix()
+                rows.writerow((path, "real", one.source, one.group, one.split))
+    return root
+
+
 def run(entry: Entry, arguments: argparse.Namespace, core: int) -> list[dict[str, object]]:
     """Train one row on one core and measure it on every source."""
     images = arguments.images or read_recipe(RECIPE).data.images_per_epoch
     overrides = entry.overrides | {"seed": arguments.seed, "data.images_per_epoch": images}
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "run"
-        command = [sys.executable, "-m", "mesoscope", "train", str(arguments.dataset)]
+        out, seen = Path(folder) / "run", arguments.dataset
+        if entry.reals_alone:
+            seen = without_fakes(seen, Path(folder))
+        command = [sys.executable, "-m", "mesoscope", "train", str(seen)]
         command += ["--recipe", str(RECIPE), "--out", str(out), "--accelerator", "cpu"]
         for key, value in overrides.items():
             command += ["--set", f"{key}={json.dumps(value)}"]
@@ -134,7 +179,7 @@ def run(entry: Entry, arguments: argparse.Namespace, core: int) -> list[dict[str
         left = entry.overrides.get("data.leave_out", [])
         card = read_card(out / "model.onnx")
         measured = out / "metrics.json"
-        if left:  # the run measured the other sources alone
+        if left or entry.reals_alone:  # the run did not measure what it did not see
             measured = Path(folder) / "evaluation/metrics.json"
             command = [sys.executable, "-m", "mesoscope", "evaluate", str(arguments.dataset)]
             command += ["--split", "validation", "--faces", "whole", "--jobs", "1"]
@@ -149,7 +194,8 @@ def run(entry: Entry, arguments: argparse.Namespace, core: int) -> list[dict[str
         "images": images,
         "minutes": round(minutes, 1),
         "model": f"{card.architecture}, {card.parameters} parameters",
-        "command": f"python benchmarks/study.py {arguments.dataset} --images {images}",
+        "command": f"python benchmarks/study.py {arguments.dataset} --images {images}"
+        + (f" --only {arguments.only}" if arguments.only else ""),
     }
     print(f"{entry.name:24s} {minutes:5.1f} min, epochs {len(log)}, "
           f"mean AUC {found['mean_over_sources']['auc']:.4f}", flush=True)  # fmt: skip
@@ -157,7 +203,8 @@ def run(entry: Entry, arguments: argparse.Namespace, core: int) -> list[dict[str
         fixed
         | {
             "source": source,
-            "trained_on": "no" if source in left else "in part" if mixed(source, left) else "yes",
+            "trained_on": "reals" if entry.reals_alone else "no" if source in left
+            else "in part" if mixed(source, left) else "yes",
             "n": part.get("n", found["n"]),
         }
         | {
@@ -221,16 +268,18 @@ def study(entries: list[Entry], path: Path, arguments: argparse.Namespace) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("dataset", type=Path)
-    parser.add_argument("--only", choices=("ablation", "transfer"))
+    parser.add_argument("--only", choices=("ablation", "transfer", "reals"))
     parser.add_argument("--teacher", default="runs/teacher/model.onnx")
     parser.add_argument("--images", type=int, default=0, help="a run; 0 = the recipe's")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one a core")
     parser.add_argument("--again", action="store_true", help="run rows that are there already")
     arguments = parser.parse_args()
-    if arguments.only != "transfer":
+    if arguments.only in (None, "ablation"):
         study(ablation(arguments.teacher), ROOT / "results/ablation.csv", arguments)
-    if arguments.only != "ablation":
+    if arguments.only in (None, "reals"):
+        study(reals(), ROOT / "results/reals_alone.csv", arguments)
+    if arguments.only in (None, "transfer"):
         sources = sorted({sample.source for sample in read_datasets([arguments.dataset])})
         study(transfer(sources), ROOT / "results/transfer.csv", arguments)
 

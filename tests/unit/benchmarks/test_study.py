@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mesoscope.data.manifest import read_dataset
 from mesoscope.model_file import shipped
 from mesoscope.training.nets import build
 from mesoscope.training.recipe import read_recipe
@@ -56,3 +57,15 @@ def test_without_a_teacher_its_rows_are_left_out(study):
 def test_transfer_leaves_out_each_source_once(study):
     rows = study.transfer(["a", "b"])
     assert [resolve(study, row).data.leave_out for row in rows] == [(), ("a",), ("b",)]
+
+
+def test_rows_of_reals_alone_see_no_fake_and_make_half(study, make_dataset, tmp_path):
+    rows = study.reals()
+    assert [row.reals_alone for row in rows] == [False, False, True, True, True]
+    for row in rows[2:]:
+        made = resolve(study, row).synth
+        assert made.blend + made.edit == 0.5
+    root = study.without_fakes(make_dataset(train=3, validation=2), tmp_path)
+    seen = read_dataset(root)
+    assert [sample.label for sample in seen] == [0] * 5
+    assert all(sample.path.is_file() for sample in seen)
