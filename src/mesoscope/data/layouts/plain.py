@@ -4,7 +4,7 @@
 
     ROOT/{real,fake}/…                              no split
     ROOT/{train,validation,test}/{real,fake}/…      the project's own layout; also val, valid
-    ROOT/manifest.csv                               the project's own, with groups and splits
+    ROOT/manifest.csv                               the project's own, also manifest.parquet
 
 Names of folders are read in whatever case, and ``reals`` and ``fakes`` are taken, too. Files may
 lie in folders below their class. Nothing is known of who is in which file, so a group is a file,
@@ -14,16 +14,13 @@ below a class are one group, since they are mostly frames of one clip.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from mesoscope.data.layouts.census import Census, many, refuse_quality
 from mesoscope.data.layouts.folders import below, children, has, kind, listed, peeked, places, stem
 from mesoscope.data.layouts.item import Item, Reading
-from mesoscope.data.manifest import read_dataset
+from mesoscope.data.manifest import MANIFESTS, read_dataset
 from mesoscope.data.sample import SPLIT_NAMES, SPLITS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _CLASSES = {"real": 0, "reals": 0, "fake": 1, "fakes": 1}
 _METHOD = "fake"
@@ -41,7 +38,7 @@ class Plain:
     def is_root(self, folder: Path) -> bool:
         """A manifest, or a class's folder, here or in a split's."""
         names = peeked(folder)
-        if "manifest.csv" in names.files or has(folder, *_CLASSES):
+        if not set(MANIFESTS).isdisjoint(names.files) or has(folder, *_CLASSES):
             return True
         return any(n.lower() in SPLIT_NAMES and has(folder / n, *_CLASSES) for n in names.folders)
 
@@ -58,7 +55,7 @@ class Plain:
         """List the set, as in :class:`Layout`."""
         refuse_quality(self, quality)
         census = Census(self, root)
-        if (root / "manifest.csv").is_file():
+        if any((root / name).is_file() for name in MANIFESTS):
             _add_manifest(census)
         else:
             _add_folders(census)
@@ -73,8 +70,8 @@ class Plain:
 
 def _add_manifest(census: Census) -> None:
     for sample in read_dataset(census.root):
-        if sample.in_shard:
-            census.unread(sample.path, "pictures in shards, which are prepared already")
+        if sample.shard:
+            census.unread(Path(sample.shard), "pictures in shards, which are prepared already")
             continue
         path = sample.path.relative_to(census.root).as_posix()
         census.add(

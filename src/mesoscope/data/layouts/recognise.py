@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,13 +75,9 @@ def recognise(root: Path) -> tuple[Layout, Path]:
     matches = [(r, place) for r in sets for place in places(root, r.is_root, r.is_part)]
     if not matches:
         matches = [(plain, place) for place in places(root, plain.is_root, plain.is_part)]
-    nearest = min((_distance(root, place) for _, place in matches), default=0)
-    matches = [m for m in matches if _distance(root, m[1]) == nearest]
-    if len({place for _, place in matches}) > 1:
-        told = ", ".join(f"{place} ({reader.name})" for reader, place in matches)
-        raise DatasetError(f"{root}: holds several sets: name the folder of one: {told}")
-    if matches:
-        return matches[0]
+    match = _nearest(root, matches)
+    if match is not None:
+        return match
     looked = "; ".join(f"{r.name}: {r.looks_for}" for r in LAYOUTS.values())
     raise DatasetError(
         f"{root}: holds no set that is known here, but {_contents(root)}: name the set if it is "
@@ -109,8 +106,22 @@ def read_set(root: Path, layout: str | None = None, quality: str | None = None) 
     else:
         reader = layout_named(layout)
         _require_folder(root)
-        place = reader.recognise(root) or root
-    return reader.read(place, quality=quality)
+        match = _nearest(root, [(reader, p) for p in places(root, reader.is_root, reader.is_part)])
+        place = match[1] if match else root
+    reading = reader.read(place, quality=quality)
+    if place == root:
+        return reading
+    return replace(reading, notes=(f"read from {place}, where the set's root is", *reading.notes))
+
+
+def _nearest(root: Path, matches: list[tuple[Layout, Path]]) -> tuple[Layout, Path] | None:
+    """The match that lies nearest, the first reader's where several fit one folder."""
+    nearest = min((_distance(root, place) for _, place in matches), default=0)
+    matches = [m for m in matches if _distance(root, m[1]) == nearest]
+    if len({place for _, place in matches}) > 1:
+        told = ", ".join(f"{place} ({reader.name})" for reader, place in matches)
+        raise DatasetError(f"{root}: holds several sets: name the folder of one: {told}")
+    return matches[0] if matches else None
 
 
 def _require_folder(root: Path) -> None:
