@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,10 @@ def landmarks_of(
         DatasetError: ``kept`` cannot be read.
         OutputError: ``kept`` cannot be written.
     """
-    known = _read_lines(kept) if kept is not None and kept.is_file() else {}
+    known: dict[str, Landmarks | None] = {}
+    if kept is not None and kept.is_file():
+        _cut_torn(kept)
+        known = _read_lines(kept)
     open_ones = [real for real in reals if real.name not in known]
     chunks = [open_ones[at : at + BATCH] for at in range(0, len(open_ones), BATCH)]
     for chunk, found in zip(
@@ -180,12 +184,22 @@ def _append(path: Path, found: dict[str, Landmarks | None]) -> None:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 
 
+def _cut_torn(path: Path) -> None:
+    """Cut off the half line that a killed run left behind."""
+    try:
+        data = path.read_bytes()
+        if not data.endswith(b"\n"):
+            os.truncate(path, data.rfind(b"\n") + 1)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be gone on with: {error.strerror}") from error
+
+
 def _read_lines(path: Path) -> dict[str, Landmarks | None]:
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = path.read_bytes().splitlines()
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
-    return dict(_rows(lines[:-1], path))  # behind the last line's end: nothing, or half a line
+    return dict(_rows(lines, path))
 
 
 def _rows(lines: Sequence[bytes], path: Path) -> Iterator[tuple[str, Landmarks | None]]:
