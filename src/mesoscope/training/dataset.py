@@ -84,35 +84,49 @@ def survey(
     used = [s for s in samples if s.split in ("train", "validation")]
     for split in ("train", "validation"):
         require_both_classes(used, split, where, fakes=not forging)
-    answers = list(watch(ahead(_read_once, used, threads=cores()), len(used)))  # type: ignore[arg-type]
-    bad = [str(answer) for answer in answers if isinstance(answer, Exception)]
+    digests = np.zeros((len(used), 32), np.uint8)  # not texts: there may be millions
+    bad: dict[int, MesoscopeError] = {}
+    order = _as_they_lie(used)
+    answers = ahead(_read_once, (used[i] for i in order), threads=cores())
+    for i, answer in zip(order, watch(answers, len(used)), strict=True):  # type: ignore[arg-type]
+        if isinstance(answer, MesoscopeError):
+            bad[i] = answer
+        else:
+            digests[i] = np.frombuffer(bytes.fromhex(answer), np.uint8)  # type: ignore[arg-type]
     if bad and not skip_unreadable:
-        listing = "\n  ".join(bad)
+        changed = any(isinstance(error, DatasetError) for error in bad.values())
+        listing = "\n  ".join(str(bad[i]) for i in sorted(bad))
         raise DatasetError(
-            f"{where}: unreadable pictures: {len(bad)}; mend or remove them, or leave them out "
-            f"with --skip-unreadable:\n  {listing}"
+            f"{where}: unreadable{' or changed' if changed else ''} pictures: {len(bad)}; mend or "
+            f"remove them, or leave them out with --skip-unreadable:\n  {listing}"
         )
-    good = [(s, a) for s, a in zip(used, answers, strict=True) if isinstance(a, str)]
-    _refuse_two_labels(good, where)
-    held = {digest for s, digest in good if s.split == "validation"}
-    repeated = [s for s, digest in good if s.split == "train" and digest in held]
-    train = [s for s, digest in good if s.split == "train" and digest not in held]
-    validation = [s for s, _ in good if s.split == "validation"]
-    kept = train + validation
+    whole = [i for i in range(len(used)) if i not in bad]
+    good, digests = [used[i] for i in whole], digests[whole]
+    repeats = _repeats(good, digests, where)
+    kept = [s for s, repeat in zip(good, repeats, strict=True) if not repeat]
     for split in ("train", "validation"):
         require_both_classes(kept, split, where, fakes=not forging)
     return Survey(
-        train=tuple(train),
-        validation=tuple(validation),
-        unreadable=tuple(bad),
-        repeated=tuple(str(s.path) for s in repeated),
-        digests=_identity(good),
+        train=tuple(s for s in kept if s.split == "train"),
+        validation=tuple(s for s in kept if s.split == "validation"),
+        unreadable=tuple(str(bad[i]) for i in sorted(bad)),
+        repeated=tuple(s.file for s, repeat in zip(good, repeats, strict=True) if repeat),
+        digests=_identity(good, digests),
     )
 
 
-def _identity(good: Sequence[tuple[Sample, str]]) -> str:
-    lines = (f"{digest} {s.label} {s.split} {s.source}\n" for s, digest in good)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+def _as_they_lie(samples: Sequence[Sample]) -> list[int]:
+    """Places in the order to read them: shards from front to back."""
+    order = range(len(samples))
+    return sorted(order, key=lambda i: (samples[i].shard, samples[i].offset))
+
+
+def _identity(good: Sequence[Sample], digests: NDArray[np.uint8]) -> str:
+    whole = hashlib.sha256()
+    for sample, digest in zip(good, digests, strict=True):
+        text = f"{digest.tobytes().hex()} {sample.label} {sample.split} {sample.source}\n"
+        whole.update(text.encode())
+    return whole.hexdigest()
 
 
 def _read_once(sample: Sample) -> str | MesoscopeError:
@@ -124,15 +138,27 @@ def _read_once(sample: Sample) -> str | MesoscopeError:
         return error
 
 
-def _refuse_two_labels(good: Sequence[tuple[Sample, str]], where: str) -> None:
-    labels: dict[str, Sample] = {}
-    for sample, digest in good:
-        other = labels.setdefault(digest, sample)
-        if other.label != sample.label:
-            raise DatasetError(
-                f"{where}: the same file stands under both labels: {other.path} and "
-                f"{sample.path}: remove one"
-            )
+def _repeats(good: Sequence[Sample], digests: NDArray[np.uint8], where: str) -> NDArray[np.bool_]:
+    """Which train pictures are files of validation, too, ``(n,)``.
+
+    Raises:
+        DatasetError: One file under both labels.
+    """
+    rows = np.ascontiguousarray(digests).view(">u8")  # (n, 4)
+    content = np.unique(rows, axis=0, return_inverse=True)[1].ravel()  # (n,) a number a content
+    labels = np.array([s.label for s in good], np.int64)
+    n, n_fake = np.bincount(content), np.bincount(content, labels)
+    both = np.flatnonzero((n_fake > 0) & (n_fake < n))
+    if len(both):
+        those = np.flatnonzero(content == content[np.isin(content, both)][0])
+        first = those[0]
+        other = those[labels[those] != labels[first]][0]
+        raise DatasetError(
+            f"{where}: the same file stands under both labels: {good[first].file} and "
+            f"{good[other].file}: remove one"
+        )
+    validation = np.array([s.split == "validation" for s in good], bool)
+    return np.asarray(np.isin(content, content[validation]) & ~validation)
 
 
 def draw(samples: Sequence[Sample], keys: DataKeys, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -29,6 +29,7 @@ from mesoscope.training.mixing import mix
 from mesoscope.training.nets import begin, build
 from mesoscope.training.pairs import behind_their_real, pair
 from mesoscope.training.schedule import learning_rate_share, parameter_groups
+from mesoscope.training.turn import in_order
 from mesoscope.training.validation import auc_by_source, scores_of, to_input
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from lightning_fabric import Fabric
 
+    from mesoscope.data.sample import Sample
     from mesoscope.training.dataset import Survey
     from mesoscope.training.recipe import Recipe
     from mesoscope.training.recipe_keys import OptimiseKeys
@@ -233,28 +235,29 @@ def train_epoch(
     order = draw(samples, recipe.data, chance)
     if recipe.data.pairs:
         order = pair(order, samples, chance)
+    rank, world = fabric.global_rank, fabric.world_size
+    order, shown = in_order(order, samples, recipe.data, chance, device=rank, devices=world)
     twins = behind_their_real(order, samples) & recipe.data.pairs
-    if len(order) < fabric.world_size:  # a device without a picture would be waited for
-        raise RunError(
-            f"{fabric.world_size} devices for {len(order)} pictures an epoch: take fewer devices"
-        )
+    if len(order) < world:  # a device without a picture would be waited for
+        raise RunError(f"{world} devices for {len(order)} pictures an epoch: take fewer devices")
     steps = len(order) // o.batch_size or 1
-    mine = order[fabric.global_rank :: fabric.world_size]  # a share of each step's pictures
-    share = max(1, o.batch_size // fabric.world_size)
+    mine = order[rank::world]  # a share of each step's pictures
+    share = max(1, o.batch_size // world)
     labels = np.array([samples[i].label for i in mine], np.float32)
     reals = reals_by_source(data.train)
     # Not the generator of the draws, or shares of one step would mix alike on every device.
-    mixing = np.random.default_rng((recipe.seed, epoch, fabric.global_rank, 1))
+    mixing = np.random.default_rng((recipe.seed, epoch, rank, 1))
 
-    def prepare(place: int) -> Pixels:
+    def prepare(one: tuple[int, Sample]) -> Pixels:
         # Its place in the epoch, and not in this device's share: devices must not draw alike.
-        turn = place * fabric.world_size + fabric.global_rank
-        sample, twin = samples[order[turn]], bool(twins[turn])
+        place, sample = one
+        turn = place * world + rank
+        twin = bool(twins[turn])
         those = [samples[order[turn - 1]]] if twin else reals.get(sample.source, ())
         return training_crop(sample, recipe, (recipe.seed, epoch, turn - twin), those, forge)
 
     places = range(min(steps * share, len(mine)))
-    crops = ahead(prepare, places, threads=cores(), depth=4 * share)
+    crops = ahead(prepare, zip(places, shown, strict=False), threads=cores(), depth=4 * share)
     at.wrapped.train()
     loss_sum, images_per_s = 0.0, 0.0
     for step, pixels in enumerate(batches(crops, share)):
@@ -277,7 +280,7 @@ def train_epoch(
         if at.hold is not None:
             at.hold.step(at, epoch + (step + 1) / steps)
         loss_sum += loss.item()
-        done = min((step + 1) * share * fabric.world_size, len(order))
+        done = min((step + 1) * share * world, len(order))
         images_per_s = done / (time.perf_counter() - started)
         watcher.step(
             done=done,

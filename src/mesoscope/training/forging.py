@@ -10,6 +10,7 @@ real picture, both have one key.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -138,4 +139,4 @@ def _real_of(forgery: Sample) -> Sample:
 
 
 def _with_label(s: Sample, label: int) -> Sample:
-    return Sample(s.file, label, s.source, s.group, s.split, s.sha256, s.method, s.offset, s.size)
+    return replace(s, label=label)

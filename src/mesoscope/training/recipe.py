@@ -77,6 +77,8 @@ class Recipe:
             del values["decide"]["guard"]
         if not any(values["synth"].values()):
             del values["synth"]
+        if values["data"]["read"] == "random":
+            del values["data"]["read"], values["data"]["buffer"]
         if not values["data"]["pairs"]:
             del values["data"]["pairs"]
         if values["augment"]["crop_scale_max"] == 1:

@@ -45,6 +45,9 @@ class DataKeys:
         pairs: Bring a real and a forged picture of one group into the same step, changed alike, see
             :mod:`mesoscope.training.pairs`.
         leave_out: Sources that are neither trained on nor validated on, to test on them later.
+        read: ``random`` reads pictures as they are drawn, from folders or shards; ``stream`` reads
+            shards front to back, see :mod:`mesoscope.data.shards.stream`.
+        buffer: Of a stream: so many pictures are held and mixed.
     """
 
     images_per_epoch: int = 0
@@ -53,6 +56,8 @@ class DataKeys:
     crop_margin: float = 1.0
     pairs: bool = False
     leave_out: tuple[str, ...] = ()
+    read: str = "random"
+    buffer: int = 4096
 
 
 @dataclass(frozen=True, slots=True)

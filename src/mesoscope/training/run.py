@@ -10,6 +10,7 @@ import torch
 from lightning_fabric import Fabric
 
 from mesoscope.data.manifest import read_datasets
+from mesoscope.data.shards.stream import require_shards
 from mesoscope.errors import DatasetError, OutputError, RunError
 from mesoscope.training.curves import draw_curves
 from mesoscope.training.dataset import survey
@@ -141,6 +142,9 @@ def read_pictures(
         raise DatasetError(
             f"{where}: no source {unknown[0]!r} to leave out: there are {', '.join(sources)}"
         )
+    if recipe.data.read == "stream":
+        require_shards(samples)
+        samples.sort(key=lambda s: (s.shard, s.offset))  # validation is read as it lies, too
     data = survey(
         [s for s in samples if s.source not in leave_out],
         where=where,
