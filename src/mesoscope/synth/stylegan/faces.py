@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from mesoscope.synth.stylegan.grid import grid
 from mesoscope.synth.stylegan.making import generate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from mesoscope.synth.folder import ForgeryFolder
@@ -90,7 +91,7 @@ def write_faces(
         size_px: Side of the pictures written; the generator's own where ``None``.
         reals: Real pictures.
         validation: Share of the faces without a real that goes to the validation split.
-        batch: Faces drawn at a time.
+        batch: Faces drawn at a time; on a CPU 1 is best, as each core then draws its own.
         watch: Called after each face of this run.
 
     Raises:
@@ -120,17 +121,40 @@ def write_faces(
         parent = _parent(made.seed, real if twin is not None else None, digest, validation, folder)
         return folder.save(forgery, parent, twin=twin is not None), said
 
-    drawn = generate(generator, wanted, settings=settings, batch=batch)
-    done = ahead(save, drawn, threads=cores(), depth=2 * batch + 4)
-    for seed, (record, said) in zip(wanted, done, strict=True):
-        folder.add(record)
-        summary.made += 1
-        if said:
-            summary.left_out[reals[seed].name] = said
-        summary.alone += bool(reals) and seed >= len(reals)
-        if watch is not None:
-            watch()
+    def draw_and_save(seed: int) -> tuple[dict[str, Json], str]:
+        (made,) = generate(generator, [seed], settings=settings)
+        return save(made)
+
+    with one_thread_each():
+        if batch == 1 and generator.w_mean.device.type == "cpu":
+            done = ahead(draw_and_save, wanted, threads=cores(), depth=2 * cores())
+        else:
+            drawn = generate(generator, wanted, settings=settings, batch=batch)
+            done = ahead(save, drawn, threads=cores(), depth=2 * batch + 4)
+        for seed, (record, said) in zip(wanted, done, strict=True):
+            folder.add(record)
+            summary.made += 1
+            if said:
+                summary.left_out[reals[seed].name] = said
+            summary.alone += bool(reals) and seed >= len(reals)
+            if watch is not None:
+                watch()
     return summary
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Let each thread of ours sum by itself.
+
+    A picture's sums are small: threads of torch's own would wait for each other more than they add.
+    And sums are then taken in one order, however many cores there are.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def sheet_of(root: Path) -> Pixels:

@@ -8,7 +8,7 @@ import os
 import pickletools
 import zipfile
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -63,13 +63,14 @@ def load_generator(path: Path) -> Generator:
         with path.open("rb") as file:
             head = file.read(16)
             file.seek(0)
+            # Before all else: a header's length may begin with the very byte that pickles have.
+            if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
+                return _of_safetensors(path)
             if head[:4] == _ZIP:
                 return _of_checkpoint(_torch_zip(file, path), path)
             if head[:1] == _PICKLE:
                 return _of_checkpoint(_torch_old(file, path), path)
-            if head[8:9] != b"{":
-                _refuse_unknown(head, file, path)
-        return _of_safetensors(path)
+            _refuse_unknown(head, file, path)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -234,7 +235,7 @@ def _of_checkpoint(held: object, path: Path) -> Generator:
     return from_public(tensors, mean if isinstance(mean, Tensor) else None, str(path))
 
 
-def _refuse_unknown(head: bytes, file: BinaryIO, path: Path) -> None:
+def _refuse_unknown(head: bytes, file: BinaryIO, path: Path) -> NoReturn:
     """Name what else it may be: an old pickle without a header, a page that was downloaded."""
     if not head:
         raise ModelError(f"{path}: empty")

@@ -66,6 +66,18 @@ def test_own_files(small_generator, tmp_path, architecture):
     assert [p.name for p in tmp_path.iterdir()] == ["mine.safetensors"]
 
 
+@pytest.mark.parametrize("first", [0x80, 0x50, 0x38])
+def test_safetensors_whose_length_looks_like_another_kind(small_generator, tmp_path, first):
+    """The first byte of the file is a part of its header's length: any byte."""
+    path, generator = tmp_path / "mine.safetensors", small_generator()
+    for padding in range(0, 4096, 8):
+        save_generator(path, generator, {"reals": "x" * padding})
+        if path.read_bytes()[0] == first:
+            break
+    assert path.read_bytes()[0] == first
+    same(load_generator(path), generator)
+
+
 class Payload:
     """Makes a file when it is unpickled."""
 
@@ -151,7 +163,8 @@ def test_torchscript_is_refused(tmp_path):
         (b"\x80\x04 cut off", "cannot be followed"),
         (b"\x89PNG\r\n\x1a\n0000000000", "neither a safetensors file nor"),
         (pickle.dumps({"g_ema": 1}), "not one that torch.save wrote"),
-        (b"\xff\x00\x00\x00\x00\x00\x00\x00{not json", "no safetensors"),
+        (b"\x08\x00\x00\x00\x00\x00\x00\x00{not json", "no safetensors"),
+        (b"\xff\x00\x00\x00\x00\x00\x00\x00{cut off", "neither a safetensors file nor"),
     ],
 )
 def test_other_files(tmp_path, data, says):
