@@ -15,7 +15,9 @@ NAMES = (
     "memory",
     "ledger",
     "clips",
+    "prepare",
     "faces",
+    "blends",
     "install",
 )
 
