@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mesoscope.errors import SourceUnsuitable
 from mesoscope.synth.forgery import Mask
-from mesoscope.synth.masks import FAINTEST, Region
+from mesoscope.synth.masks import Region, clean
 from mesoscope.synth.outline import five_of
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def drawn(outlines: list[Points], region: Region, *, soft_px: float) -> Mask:
         fixed = np.rint((outline - (region.x1, region.y1)) * 16).astype(np.int32)
         cv2.fillPoly(shape, [fixed], 255, cv2.LINE_AA, 4)
     soft = cv2.GaussianBlur(shape.astype(np.float32), (0, 0), max(soft_px, 0.3)) / 255
-    return np.asarray(np.where(soft < FAINTEST, 0, soft), np.float32)
+    return clean(np.asarray(soft, np.float32))
 
 
 def soft_shape(
@@ -210,4 +210,4 @@ def skin(pixels: Pixels, face: Anatomy) -> tuple[Region, Mask]:
     found = inside * np.clip(1.6 * alike - 0.3, 0, 1)
     # A face of odd colours (a cartoon, a drawn one) keeps its place rather than nothing.
     chosen = found if found.sum() > 0.1 * inside.sum() else inside
-    return region, np.asarray(np.where(chosen < FAINTEST, 0, chosen), np.float32)
+    return region, clean(chosen)

@@ -10,7 +10,7 @@ import numpy as np
 from mesoscope.synth.edits.anatomy import anatomy, drawn, mixed, region_of, skin, united
 from mesoscope.synth.edits.keys import FULL, CloneKeys, Span
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.masks import FAINTEST, Region, placed
+from mesoscope.synth.masks import Region, placed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,5 +102,4 @@ def _stamped(
     if heal:  # grain from there, light from here
         wide = max(1.0, 0.5 * size)
         patch += cv2.GaussianBlur(under, (0, 0), wide) - cv2.GaussianBlur(patch, (0, 0), wide)
-    share[share < FAINTEST] = 0
     return mixed(pixels, region, patch, share), placed(share, region, pixels.shape)

@@ -10,7 +10,7 @@ import numpy as np
 from mesoscope.synth.edits.anatomy import anatomy, mixed, region_of, soft_shape
 from mesoscope.synth.edits.keys import FULL, DodgeBurnKeys, Span
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.masks import FAINTEST, placed
+from mesoscope.synth.masks import clean, placed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,11 +74,10 @@ def dodge_burn(
         told.append({"place": names[index], "stops": round(by, 4)})
     patch = pixels[region.slices]
     exposed = _exposed(patch, stops)
-    where = np.clip(np.abs(stops) / max(keys.stops_min, 0.05), 0, 1)
-    where[where < FAINTEST] = 0
+    where = clean(np.abs(stops) / np.float32(max(keys.stops_min, 0.05)))
     share = (where > 0).astype(np.float32)
     forged = mixed(pixels, region, exposed, share)
-    mask = placed(where.astype(np.float32), region, pixels.shape)
+    mask = placed(where, region, pixels.shape)
     return Forgery(forged, pixels, mask, "dodge_burn", {"strokes": told})
 
 

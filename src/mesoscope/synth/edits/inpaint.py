@@ -10,7 +10,7 @@ import numpy as np
 from mesoscope.synth.edits.anatomy import LEAST_WIDTH_PX, anatomy, mixed, skin
 from mesoscope.synth.edits.keys import FULL, InpaintKeys, Span
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.masks import FAINTEST, Region, placed
+from mesoscope.synth.masks import Region, clean, placed
 
 if TYPE_CHECKING:
     from mesoscope.synth.edits.anatomy import Anatomy, Points
@@ -59,8 +59,7 @@ def inpaint(
         healed = cv2.inpaint(patch[here], hole, 3, method).astype(np.float32)
         if grain:
             healed += 1.5 * rng.standard_normal(hole.shape, np.float32)[:, :, None]
-        soft = cv2.GaussianBlur(hole.astype(np.float32) / 255, (0, 0), 0.7)
-        soft[soft < FAINTEST] = 0
+        soft = clean(np.float32(cv2.GaussianBlur(hole, (0, 0), 0.7)) / 255)
         filled[here] += soft[:, :, None] * (healed - filled[here])
         share[here] = np.maximum(share[here], soft)
         told.append({

@@ -18,7 +18,7 @@ from mesoscope.synth.edits.anatomy import anatomy, drawn, mixed, region_of, unit
 from mesoscope.synth.edits.keys import FULL, Span, SpliceKeys
 from mesoscope.synth.edits.matching import alignment, coloured, grained, lit, taken
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.masks import FAINTEST, placed
+from mesoscope.synth.masks import clean, placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -244,8 +244,7 @@ def _replaced(
     share = inside if manner.seam != "feather" else drawn([piece.outline], region, soft_px=soft_px)
     # Where the donor's picture ends, its edge must be as soft as the seam.
     fading = cv2.GaussianBlur(covered, (0, 0), soft_px)
-    share = np.asarray(share * np.clip(2 * fading - 1, 0, 1), np.float32)
-    share[share < FAINTEST] = 0
+    share = clean(share * np.clip(2 * fading - 1, 0, 1))
     if manner.seam != "feather":
         patch = _poisson(patch, under, share, mixed_gradients=manner.seam == "mixed")
     return mixed(pixels, region, patch, share), placed(share, region, pixels.shape)

@@ -10,7 +10,7 @@ import numpy as np
 from mesoscope.synth.edits.anatomy import anatomy, mixed, mouth_outline, soft_shape, united
 from mesoscope.synth.edits.keys import FULL, Span, WhitenKeys
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.masks import FAINTEST, placed
+from mesoscope.synth.masks import clean, placed
 
 if TYPE_CHECKING:
     from mesoscope.synth.edits.anatomy import Anatomy, Points
@@ -83,7 +83,7 @@ def _whitened(
     white = cv2.GaussianBlur(bright * pale, (0, 0), max(0.5, 0.004 * face.width_px)) * inside
     if not teeth:  # the rest of the eye is lifted a little with it, as a soft brush does
         white = white + 0.3 * inside
-    white = np.where(white < FAINTEST, 0, np.clip(white, 0, 1)).astype(np.float32)
+    white = clean(white)
     lab[..., 0] = light + amount * (100 - light) * 0.35
     lab[..., 1] = red * (1 - 0.8 * amount)
     lab[..., 2] = yellow * (1 - 0.9 * amount)
