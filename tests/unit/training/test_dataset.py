@@ -1,6 +1,7 @@
 """The survey before training, the draw of an epoch, crops and batches."""
 
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesoscope.data.manifest import Sample, read_dataset
+from mesoscope.data.manifest import Sample, read_dataset, row_of, write_manifest
 from mesoscope.detector import Detector
 from mesoscope.errors import DatasetError
 from mesoscope.scorer import Scores
@@ -98,6 +99,28 @@ def test_a_manifest_that_names_missing_files(make_dataset):
     rows.append("train/gone.jpg,fake,train")
     (root / "manifest.csv").write_text("path,label,split\n" + "\n".join(rows))
     assert f"{root}/train/gone.jpg: no such file" in refused(root)
+
+
+def test_a_file_that_is_not_the_manifests_is_named(make_dataset):
+    root = make_dataset()
+    rows = [{**row_of(s, root), "sha256": sha256(s.path.read_bytes()).hexdigest().upper()}
+            for s in read_dataset(root)]  # fmt: skip
+    write_manifest(root / "manifest.csv", rows)
+    assert look(root).unreadable == ()
+    changed = root / "train/real/01.jpg"
+    changed.write_bytes((root / "train/real/02.jpg").read_bytes())
+    first, line = refused(root).splitlines()
+    assert first.startswith("set: unreadable or changed pictures: 1; mend or remove them")
+    assert f"{changed}: is not the file that the manifest means, its SHA-256 begins" in line
+    found = look(root, skip_unreadable=True)
+    assert (len(found.train), len(found.unreadable)) == (7, 1)
+
+
+def test_nothing_readable_at_all(make_dataset):
+    root = make_dataset(train=1, validation=1)
+    for path in root.rglob("*.jpg"):
+        path.write_bytes(b"")
+    assert "no real pictures in train" in refused(root, skip_unreadable=True)
 
 
 def test_a_class_that_is_empty_after_skipping(make_dataset):

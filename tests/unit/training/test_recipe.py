@@ -104,6 +104,8 @@ def test_a_whole_number_stands_for_a_float(read):
         ("data", "images_per_epoch", [-1]),
         ("data", "source_power", [-0.1, 1.1]),
         ("data", "crop_margin", [0.9, 3.1, "inf"]),
+        ("data", "read", ["'disk'"]),
+        ("data", "buffer", [0]),
         ("augment", "flip", [-0.1, 1.1, "nan"]),
         ("augment", "crop_scale_min", [0, 1.01]),
         ("augment", "crop_scale_max", [0.99, 2.01]),
@@ -242,6 +244,19 @@ def test_what_is_written_is_read_back_the_same(notes, licence, seed, chance, rat
         again = read_recipe(path)
     assert again == recipe
     assert again.sha256() == recipe.sha256()
+
+
+def test_pairs_are_not_streamed(read):
+    text = "[data]\npairs = true\nread = 'stream'"
+    assert "data.pairs and data.read = 'stream' both make the order" in refused(read, text)
+
+
+def test_how_pictures_are_read_changes_the_digest_of_a_stream_alone(read):
+    plain = read("").sha256()
+    assert plain == read("[data]\nbuffer = 9").sha256()
+    streamed = {read(f"[data]\nread = 'stream'\nbuffer = {n}").sha256() for n in (8, 9)}
+    assert len(streamed) == 2
+    assert plain not in streamed
 
 
 def test_the_digest_tells_recipes_apart():
