@@ -16,6 +16,7 @@ NAMES = (
     "ledger",
     "clips",
     "prepare",
+    "audit",
     "faces",
     "blends",
     "install",

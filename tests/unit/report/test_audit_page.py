@@ -46,7 +46,7 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
-        self.text += " " * (tag in ("td", "th", "title"))
+        self.text += " " * (tag in ("td", "th", "title", "summary"))
 
     def handle_data(self, data):
         if self.open[-1:] != ["style"]:
