@@ -11,7 +11,8 @@ FaceShifter by Li et al. (2020), made for this set. The download script writes::
     manipulated_sequences/METHOD/masks/videos/<name>.mp4               none for FaceShifter
     train.json  val.json  test.json                                    360, 70 and 70 pairs
 
-and its frames stand in ``images/NAME/`` (the authors' script) or ``frames/NAME/`` in place of
+The copy at Kaggle lies flat: ``FaceForensics++_C23/{original,Deepfakes,…}/*.mp4``, without lists.
+Frames stand in ``images/NAME/`` (the authors' script) or ``frames/NAME/`` in place of
 ``videos/``. c0 is another name of raw, hq of c23, lq of c40. A split's list is pairs of numbers:
 of ``["071", "054"]`` the reals 071 and 054 and the fakes 071_054 and 054_071 of every method belong
 there, and are one group. DFD has no official split: its group is the actor who is seen; whose face
@@ -42,6 +43,7 @@ _EXPECTED = {"youtube": 1000, "Deepfakes": 1000, "Face2Face": 1000, "FaceSwap": 
              "DeepFakeDetection": 3068}  # fmt: skip
 _METHODS = {name.lower(): name for name in _EXPECTED}
 _REALS = ("youtube", "actors")
+_FLAT_REAL = "original"
 _REAL = re.compile(r"(\d{3})")
 _FAKE = re.compile(r"(\d{3})_(\d{3})")
 _ACTOR = re.compile(r"(\d{2})__(.+)")
@@ -74,16 +76,20 @@ class FaceForensics:
     terms = (
         "Research use under the FaceForensics terms, which are signed to get it; not to be shared."
     )
-    looks_for = "original_sequences/ and manipulated_sequences/"
+    looks_for = "original_sequences/ and manipulated_sequences/, or original/ and Deepfakes/"
     qualities: tuple[str, ...] = _DEFAULT
 
     def is_root(self, folder: Path) -> bool:
-        """Either of the two folders."""
-        return has(folder, "original_sequences", "manipulated_sequences")
+        """Either of the two folders, or the reals beside a method."""
+        return has(folder, "original_sequences", "manipulated_sequences") or (
+            has(folder, _FLAT_REAL) and has(folder, *_METHODS.keys() - set(_REALS))
+        )
 
     def is_part(self, name: str) -> bool:
-        """The two folders."""
-        return name in ("original_sequences", "manipulated_sequences")
+        """The two folders, and those of a flat copy."""
+        return name in ("original_sequences", "manipulated_sequences", _FLAT_REAL) or (
+            name in _METHODS and name not in _REALS
+        )
 
     def recognise(self, root: Path) -> Path | None:
         """The set's root, as in :class:`Layout`."""
@@ -134,7 +140,16 @@ def _parts(root: Path) -> list[_Part]:
         parts += [_part(place) for place in children(folder, *_REALS)]
     for folder in children(root, "manipulated_sequences"):
         parts += [_part(folder / name) for name in listed(folder).folders]
-    return parts
+    return parts or _flat_parts(root)
+
+
+def _flat_parts(root: Path) -> list[_Part]:
+    """Of a copy whose root alone tells the compression: FaceForensics++_C23/Deepfakes/*.mp4."""
+    words = re.split("[^a-z0-9]+", root.name.lower())
+    quality = next((QUALITIES[word] for word in words if word in QUALITIES), _DEFAULT[0])
+    names = {_FLAT_REAL: "youtube"} | {name: _METHODS[name] for name in _METHODS}
+    folders = [*children(root, _FLAT_REAL), *children(root, *_METHODS.keys() - set(_REALS))]
+    return [_Part(names[f.name.lower()], f, {quality: f}) for f in folders]
 
 
 def _part(folder: Path) -> _Part:

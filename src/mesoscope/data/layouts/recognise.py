@@ -59,7 +59,7 @@ def recognise(root: Path) -> tuple[Layout, Path]:
     """Tell which set a folder holds.
 
     A root that lies one or two folders below what was named, or one above, is found. Where a
-    set and plain real and fake folders fit alike, the set is meant.
+    set and plain real and fake folders fit one folder alike, the set is meant.
 
     Args:
         root: The folder of a set.
@@ -73,8 +73,9 @@ def recognise(root: Path) -> tuple[Layout, Path]:
     _require_folder(root)
     *sets, plain = LAYOUTS.values()
     matches = [(r, place) for r in sets for place in places(root, r.is_root, r.is_part)]
-    if not matches:
-        matches = [(plain, place) for place in places(root, plain.is_root, plain.is_part)]
+    folders = [(plain, p) for p in places(root, plain.is_root, plain.is_part)]
+    if not matches or (plain.is_root(root) and all(root in p.parents for _, p in matches)):
+        matches = folders  # a data set of one's own may hold others
     match = _nearest(root, matches)
     if match is not None:
         return match

@@ -240,6 +240,29 @@ def test_the_first_release_has_no_folder_for_youtube(tmp_path, trees):
     assert counts(read_set(root))["real (youtube), c23"] == (8, 1000)
 
 
+@pytest.mark.parametrize(
+    ("name", "quality"), [("FaceForensics++_C23", "c23"), ("ff c40 (1)", "c40"), ("ff", "c23")]
+)
+def test_the_flat_copy_of_kaggle(tmp_path, trees, name, quality):
+    root = trees.ffpp(tmp_path, qualities=("c23",), lists=None, masks=False)
+    flat = tmp_path / name
+    for folder in ("original_sequences/youtube", "manipulated_sequences/Deepfakes",
+                   "manipulated_sequences/DeepFakeDetection"):  # fmt: skip
+        flat.mkdir(exist_ok=True)
+        last = folder.rpartition("/")[2].replace("youtube", "original")
+        (root / folder / "c23/videos").rename(flat / last)
+    (flat / "csv").mkdir()
+    (flat / "csv/Deepfakes.csv").touch()
+    for named in (flat, flat / "Deepfakes"):
+        reading = read_set(named)
+        assert (reading.layout, reading.root) == ("ffpp", flat)
+        assert counts(reading)[f"real (youtube), {quality}"] == (8, 1000)
+        assert counts(reading)[f"Deepfakes, {quality}"] == (8, 1000)
+        assert counts(reading)[f"DeepFakeDetection, {quality}"] == (4, 3068)
+    fake = by_name(reading)["Deepfakes/071_054"]
+    assert (fake.group, fake.split, fake.original) == ("054_071", None, "original/071")
+
+
 def test_a_copy_without_compressions_is_refused(tmp_path):
     (tmp_path / "original_sequences/youtube").mkdir(parents=True)
     with pytest.raises(DatasetError, match="no compression of FaceForensics"):

@@ -38,6 +38,16 @@ def test_a_name_decides_between_several(tmp_path, trees):
     assert read_set(tmp_path, layout="uadfv").root == tmp_path / "UADFV"
 
 
+def test_a_data_set_of_ones_own_that_holds_others_is_plain(tmp_path, trees):
+    root = trees.plain(tmp_path)
+    trees.uadfv(root)
+    trees.celeb_df(root)
+    assert recognise(root)[0].name == "plain"
+    (tmp_path / "manifest.csv").write_text("path,label,split\nmine/train/real/001.jpg,real,train\n")
+    reader, place = recognise(tmp_path)
+    assert (reader.name, place) == ("plain", tmp_path)
+
+
 def test_two_versions_of_one_set_are_named_even_by_hand(tmp_path, trees):
     trees.celeb_df(tmp_path, version=1)
     trees.celeb_df(tmp_path, version=2)
