@@ -14,6 +14,7 @@ import numpy as np
 
 from mesoscope import metrics
 from mesoscope.errors import OptionError
+from mesoscope.media.part import FilePart
 from mesoscope.report.alarms import AlarmReport, TrueShare
 from mesoscope.report.record import Evaluation, Figures, Prediction, columns_of
 
@@ -124,6 +125,7 @@ def _prediction(sample: Sample, verdict: Verdict) -> Prediction:
         box=None if deciding is None else deciding.box,
         reason=verdict.reason,
         error=verdict.error,
+        part=sample.picture if isinstance(sample.picture, FilePart) else None,
     )
 
 

@@ -114,7 +114,7 @@ def _cut(item: Prediction, card: ModelCard) -> Mistake:
         return Mistake(item, None)
     try:
         # It was read once under the caller's limit of pixels: that need not be asked again.
-        frame = open_image(item.path, max_pixels=sys.maxsize)
+        frame = open_image(item.part or item.path, max_pixels=sys.maxsize)
         seen = crop(
             frame.pixels,
             item.box,

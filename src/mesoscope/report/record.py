@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from mesoscope.media.part import FilePart
     from mesoscope.report.alarms import AlarmReport
     from mesoscope.report.robustness import Robustness
     from mesoscope.types import Box, Json, Label, ModelCard, Thresholds
@@ -71,6 +72,8 @@ class Prediction:
         box: The face behind ``p_fake``, xyxy in pixels.
         reason: Why there is no label or no clear one.
         error: ``{"code", "message"}`` where the picture could not be read.
+        part: Where the picture lies within a larger file, to look at it again; ``None`` for a file
+            of its own.
     """
 
     path: str
@@ -83,6 +86,7 @@ class Prediction:
     box: Box | None = None
     reason: str | None = None
     error: Mapping[str, str] | None = None
+    part: FilePart | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ from mesoscope.data.audit.header import belongs, read_header
 from mesoscope.data.audit.look import LEAST_PX, THUMBNAIL_PX, Look, look_at
 from mesoscope.data.audit.naming import read_name
 from mesoscope.data.audit.options import AuditOptions, Watch, unwatched
+from mesoscope.data.picture import sample_bytes
 from mesoscope.errors import MesoscopeError
-from mesoscope.media.image import decode, read_bytes, source_name
+from mesoscope.media.image import decode, source_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -194,7 +195,7 @@ def _read(sample: Sample, name: str, *, max_pixels: int) -> _Read:
     if isinstance(path, Path):
         numbers |= _date(path)
     try:
-        data = read_bytes(path, max_pixels=max_pixels)
+        data = sample_bytes(sample, max_pixels=max_pixels)
     except MesoscopeError as error:
         return _Read(words, numbers, b"", None, str(error))
     suffix = Path(name).suffix

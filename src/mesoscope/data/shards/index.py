@@ -25,7 +25,8 @@ CLASS_NAMES = "classnames.txt"
 _MOST_TEXT_BYTES = 1 << 20  # of a .json or a .cls
 _PICTURES = frozenset(suffix[1:] for suffix in PICTURE_SUFFIXES)
 _TEXTS = ("json", "cls")
-_KEYS = ("label", "source", "method", "group", "split", "sha256")
+_KEYS = ("label", "source", "method", "group", "split", "sha256", "row")
+_NO_ROW = 1 << 60
 _BLOCK = tarfile.BLOCKSIZE
 
 
@@ -43,20 +44,22 @@ def read_tars(root: Path, tars: Sequence[Path]) -> list[Sample]:
         tars: Its tar files.
 
     Returns:
-        The samples, by key: so those of shards that were written here come in their first order.
+        The samples of shards that were written here in the order of the data set that they were
+        written from, those of others by key.
 
     Raises:
         DatasetError: A tar that is cut off or compressed, a key that comes twice, a sample without
             a picture, label or split.
     """
     names = _class_names(root)
-    found = [
-        (key, _sample(root, tar, key, members, names))
-        for tar in tars
-        for key, members in _keys(tar)
-    ]
-    found.sort(key=lambda one: (one[0], one[1].file))
-    return [sample for _, sample in found]
+    found = []
+    for tar in tars:
+        for key, members in _keys(tar):
+            told = _told(f"{tar}: sample {key}", members)
+            row = int(told["row"]) if told.get("row", "").isdecimal() else _NO_ROW
+            found.append((row, key, _sample(root, tar, key, members, told, names)))
+    found.sort(key=lambda one: (one[0], one[1], one[2].file))
+    return [sample for *_, sample in found]
 
 
 class _Member(NamedTuple):
@@ -126,14 +129,20 @@ def _text(tar: Path, file: BinaryIO, info: tarfile.TarInfo) -> str:
 
 
 def _sample(
-    root: Path, tar: Path, key: str, members: dict[str, _Member], names: Sequence[str]
+    root: Path,
+    tar: Path,
+    key: str,
+    members: dict[str, _Member],
+    told: dict[str, str],
+    names: Sequence[str],
 ) -> Sample:
     where = f"{tar}: sample {key}"
     pictures = [members[e] for e in members if e in _PICTURES]
     if len(pictures) != 1:
         has = ", ".join(f".{e}" for e in members)
         raise DatasetError(f"{where}: must have one picture (.jpg, .png, .webp …), it has {has}")
-    told = _told(where, members)
+    if "label" not in told:
+        raise DatasetError(f"{where}: no label: give it a .json with one, or a .cls")
     split = told.get("split") or _split_of(tar)
     if split.lower() not in SPLIT_NAMES:
         raise DatasetError(
@@ -143,7 +152,7 @@ def _sample(
     relative = tar.relative_to(root).as_posix() + "/" + pictures[0].name
     return Sample(
         (root / relative).as_posix(),
-        _label(where, told.get("label", ""), names),
+        _label(where, told["label"], names),
         told.get("source") or root.resolve().name,
         told.get("group") or relative,
         SPLIT_NAMES[split.lower()],
@@ -168,8 +177,6 @@ def _told(where: str, members: dict[str, _Member]) -> dict[str, str]:
         told = {k: str(read[k]).strip() for k in _KEYS if read.get(k) is not None}
     if "label" not in told and "cls" in members:
         told["label"] = (members["cls"].text or "").strip()
-    if "label" not in told:
-        raise DatasetError(f"{where}: no label: give it a .json with one, or a .cls")
     return told
 
 

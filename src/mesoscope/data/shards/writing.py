@@ -2,7 +2,7 @@
 
 A shard is a plain tar file. A sample is the members of one key, side by side, as in WebDataset:
 ``000000042.jpg``, the picture's file as it was, and ``000000042.json``, what the manifest says of
-it. The key is the sample's row in the manifest.
+it, and in which row. Keys count the samples as they are packed, so a key says nothing of a class.
 """
 
 from __future__ import annotations
@@ -135,14 +135,15 @@ def _write(
 ) -> Written:  # fmt: skip
     where: list[tuple[str, int, int, str]] = [("", 0, 0, "")] * len(samples)
     shards: list[str] = []
+    place = 0
     for number, split in enumerate(SPLITS):
         rows = np.array([i for i, s in enumerate(samples) if s.split == split], np.int64)
         order = np.random.default_rng((seed, number)).permutation(rows).tolist()
         read = ahead(lambda i: _read(samples[i], i), order, threads=cores())
         with contextlib.closing(_Shards(part, split, size_bytes)) as tars:
             for i, data, digest in read:
-                row = {**row_of(samples[i], root), "sha256": digest}
-                name = f"{i:09}"
+                row = {**row_of(samples[i], root), "sha256": digest, "row": i}
+                name, place = f"{place:09}", place + 1
                 tar, offset = tars.add(name, _suffix(samples[i]), data, row)
                 where[i] = (f"{tar}/{name}{_suffix(samples[i])}", offset, len(data), digest)
                 if watch is not None:
