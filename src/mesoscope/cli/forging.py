@@ -172,15 +172,14 @@ def run(
 
 
 def _landmarks(job: Job, found: Sequence[Real]) -> dict[str, Landmarks]:
+    from mesoscope.synth.folder import LANDMARKS
     from mesoscope.synth.landmarks import landmarks_of, read_landmarks
 
     if job.landmarks is not None:
         root = job.reals if job.reals.is_dir() else job.reals.parent
         return read_landmarks(job.landmarks, root)
     with bar(total=len(found), what="finding faces") as progress:
-        return landmarks_of(
-            found, kept=job.out / "landmarks.jsonl", jobs=job.jobs, watch=progress.update
-        )
+        return landmarks_of(found, kept=job.out / LANDMARKS, jobs=job.jobs, watch=progress.update)
 
 
 def closing(summary: Summary, out: Path, elapsed_s: float) -> str:

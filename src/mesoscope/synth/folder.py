@@ -8,6 +8,8 @@
     ├── masks/train/NAME.png         what was changed: 0 = untouched, 255 = all forged
     ├── manifest.csv                 as data sets have it, with method and parent besides
     ├── forgeries.jsonl              a line a forgery: all that was drawn or set to make it
+    ├── landmarks.jsonl              what was found in the reals
+    ├── left_out.csv                 the reals without a forgery, with the reason
     └── synth.json                   what the folder was begun with
 """
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("path", "label", "source", "method", "group", "split", "sha256", "parent_sha256")
 RECORDS, MANIFEST, SETTINGS = "forgeries.jsonl", "manifest.csv", "synth.json"
+LANDMARKS, LEFT_OUT = "landmarks.jsonl", "left_out.csv"
 _ENCODING_STREAM = 1  # of a forgery's random numbers; the maker's own is 0
 
 
@@ -237,13 +240,20 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def _begin(root: Path, settings: dict[str, Json]) -> None:
-    """Make the folder, or see that it was begun with the same settings."""
+    """Make the folder, or see that it was begun with the same settings.
+
+    One that holds no forgery yet, as of a run that failed at once, may be begun anew.
+    """
     path = root / SETTINGS
     if path.is_file():
         try:
             before: dict[str, Json] = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise OptionError(f"{path}: cannot be read: choose a new folder for --out") from error
+        if before != settings and next(read_records(root / RECORDS), None) is None:
+            (root / LANDMARKS).unlink(missing_ok=True)  # of other reals, maybe
+            write_whole(path, _as_json(settings))
+            return
         for name in [*settings, *before]:
             was, now = before.get(name), settings.get(name)
             if was != now:
@@ -254,7 +264,11 @@ def _begin(root: Path, settings: dict[str, Json]) -> None:
         return
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise OptionError(f"{root}: holds something else already: choose a new folder for --out")
-    write_whole(path, json.dumps(settings, indent=2).encode() + b"\n")
+    write_whole(path, _as_json(settings))
+
+
+def _as_json(settings: dict[str, Json]) -> bytes:
+    return json.dumps(settings, indent=2).encode() + b"\n"
 
 
 def read_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -223,9 +224,11 @@ def _read_npz(path: Path) -> dict[str, Landmarks | None]:
                 str(name): _points(its) if np.isfinite(its).all() else None
                 for name, its in zip(paths, every, strict=True)
             }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path}: no such file: give a file of landmarks") from error
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise DatasetError(
-            f"{path}: must hold paths (N,) and landmarks (N, K, 2): {error}"
+            f"{path}: must be an .npz with paths (N,) and landmarks (N, K, 2): {error}"
         ) from error
     return found
 

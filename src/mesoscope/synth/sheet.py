@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 _TILE, _GAP, _PAD, _CAPTION = 256, 6, 20, 28
 _COLUMNS = ("real", "forged", "mask")
 _AROUND = 1.9  # times the mask's longest side is shown
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+SUFFIXES: dict[str, list[int]] = {  # of sheets, with what OpenCV is told
+    ".png": [],
+    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 88],
+    ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 88],
+    ".webp": [cv2.IMWRITE_WEBP_QUALITY, 85],
+}
 
 
 def folder_sheet(root: Path, *, count: int = 12, across: int = 2) -> Pixels:
@@ -61,7 +66,9 @@ def write_sheet(path: Path, root: Path, *, count: int = 12) -> None:
     """
     refuse_suffix(path)
     sheet = folder_sheet(root, count=count)
-    done, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    suffix = path.suffix.lower()
+    bgr = cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(suffix, bgr, SUFFIXES[suffix])
     if not done:
         raise OutputError(f"{path}: the sheet cannot be saved as {path.suffix}")
     write_whole(path, data.tobytes())

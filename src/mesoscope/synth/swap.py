@@ -24,7 +24,7 @@ from mesoscope.synth.colour import (
 )
 from mesoscope.synth.forgery import Forgery
 from mesoscope.synth.masks import clean, draw_mask, mixed, placed, region_of
-from mesoscope.synth.outline import HULLS, aligned, five_of, hull, mesh
+from mesoscope.synth.outline import aligned, five_of, hull, mesh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 MAKER = "swap_blend"
 HOWS = ("alpha", "poisson")
+SWAPPED = ("face", "forehead", "inner", "lower")  # brows to mouth alone would cut glasses in two
 _PAD = 0.2
 _LEAST_PX = 12
 _LEAST_SHARE = 0.35  # of an outline that must be left where the donor's face covers it
@@ -55,7 +56,7 @@ def swap_blend(
     rng: np.random.Generator,
     *,
     strength: float = 1.0,
-    hulls: Sequence[str] = tuple(HULLS),
+    hulls: Sequence[str] = SWAPPED,
     how: str | None = None,
 ) -> Forgery:
     """Blend a donor's face into a picture.

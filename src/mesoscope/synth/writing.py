@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mesoscope.ahead import ahead, cores
 from mesoscope.errors import SourceError, SourceUnsuitable
 from mesoscope.media.image import decode, read_bytes
-from mesoscope.synth.folder import Parent, rng_for, write_whole
+from mesoscope.synth.folder import LEFT_OUT, Parent, rng_for, write_whole
 from mesoscope.synth.reals import Real, RealFace
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from mesoscope.types import Json
 
     Maker = Callable[[RealFace, np.random.Generator], Forgery]
-
-
-LEFT_OUT = "left_out.csv"
 
 
 @dataclass(slots=True)

@@ -162,6 +162,14 @@ def test_options_are_not_mixed_in_one_folder(tmp_path, forgery, options, said):
         ForgeryFolder(tmp_path, options={})
 
 
+def test_a_folder_without_a_forgery_may_be_begun_anew(tmp_path, forgery):
+    ForgeryFolder(tmp_path, options={"maker": "another"}, seed=3)
+    (tmp_path / "landmarks.jsonl").write_text("of other reals")
+    assert fill(tmp_path, forgery, ["a"]) == 1
+    assert not (tmp_path / "landmarks.jsonl").exists()
+    assert json.loads((tmp_path / "synth.json").read_text())["seed"] == 0
+
+
 def test_other_folders_are_refused(tmp_path, forgery):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/diary.txt").write_text("dear diary")

@@ -137,14 +137,16 @@ def test_a_line_of_another_form_is_named(tmp_path, line):
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(DatasetError, match="cannot be read"):
         read_landmarks(tmp_path / "none.jsonl", tmp_path)
+    with pytest.raises(DatasetError, match="no such file"):
+        read_landmarks(tmp_path / "none.npz", tmp_path)
     path = tmp_path / "l.npz"
     for held in (
         {"points": np.zeros(3)},
         {"paths": np.array(["a"]), "landmarks": np.zeros((2, 5, 2))},
     ):
         np.savez(path, **held)
-        with pytest.raises(DatasetError, match="must hold paths"):
+        with pytest.raises(DatasetError, match="with paths"):
             read_landmarks(path, tmp_path)
     path.write_bytes(b"PK no zip")
-    with pytest.raises(DatasetError, match="must hold paths"):
+    with pytest.raises(DatasetError, match="with paths"):
         read_landmarks(path, tmp_path)
