@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli import options
+from mesoscope.cli import judging
 from mesoscope.cli.main import DONE, INPUT_FAILED
 from mesoscope.errors import OptionError, SourceError
 
@@ -29,31 +29,12 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print verdicts and maps as JSON lines.")
 @click.option("--force", is_flag=True, help="Replace pictures that exist.")
-@options.model
-@options.faces
-@options.finder_model
-@options.frames
-@options.every
-@options.threshold
-@options.fpr
-@options.no_guard
-@options.max_pixels
-@options.min_face
+@judging.judging
 def command(
     files: tuple[str, ...],
     out: str | None,
     as_json: bool,
     force: bool,
-    model: str,
-    faces: str,
-    finder_model: str | None,
-    frames: int,
-    every_s: float | None,
-    threshold: float | None,
-    fpr: float | None,
-    no_guard: bool,
-    max_pixels: float,
-    min_face: int,
 ) -> int:
     """Draw what a verdict rests on: faces, scores, evidence maps, the timeline of a clip.
 
@@ -64,22 +45,9 @@ def command(
         raise OptionError("say where the picture goes, as in -o out.png; or print with --json")
     targets = [None] * len(files) if out is None else _targets(files, out, force=force)
 
-    from mesoscope.detector import Detector
     from mesoscope.explain import explain, save_picture
 
-    detector = Detector(
-        model,
-        faces=faces,
-        finder_model=finder_model,
-        frames=frames,
-        every_s=every_s,
-        threshold=threshold,
-        fpr=fpr,
-        max_pixels=int(max_pixels * options.MEGAPIXEL),
-        min_face_px=min_face,
-        heat=True,
-        guard=not no_guard,
-    )
+    detector = judging.detector(heat=True)
     failed = False
     for name, target in zip(files, targets, strict=True):
         try:

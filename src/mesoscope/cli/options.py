@@ -20,20 +20,28 @@ _FACES_HELP = (
     "auto finds faces, by yunet where it has its model, else by mtcnn, and takes face crops as "
     "they are; whole takes each picture as a face."
 )
+_FINDER = "mesoscope.cli.options.faces"  # where a call keeps it, for --finder-model
+
+
+def _keep_finder(context: click.Context, _: click.Parameter, value: str) -> str:
+    context.meta[_FINDER] = value
+    return value
+
+
 # Eager, so that --finder-model knows which finder is asked for.
 faces = click.option(
     "--faces", type=click.Choice(FINDERS), default="auto", show_default=True, is_eager=True,
-    help=_FACES_HELP,
+    callback=_keep_finder, help=_FACES_HELP,
 )  # fmt: skip
 faces_of_crops = click.option(
     "--faces", type=click.Choice(FINDERS), default="whole", show_default=True, is_eager=True,
-    help=_FACES_HELP,
+    callback=_keep_finder, help=_FACES_HELP,
 )  # fmt: skip
 
 
 def _kept_model(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
     """The file asked for, else the one that ``mesoscope models add`` kept."""
-    if value is None and context.params.get("faces") in ("auto", "yunet"):
+    if value is None and context.meta.get(_FINDER) in ("auto", "yunet"):
         from mesoscope.cli.finder_models import kept
 
         path = kept()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from mesoscope.cli import options, report_file
+from mesoscope.cli import judging, options, report_file
 from mesoscope.cli.bars import bar
 from mesoscope.cli.job import ledger as ledger_option
 from mesoscope.cli.main import DONE, INPUT_FAILED
@@ -74,17 +74,8 @@ def command() -> None:
 )  # fmt: skip
 @report_file.sign
 @ledger_option
-@options.model
-@options.faces
-@options.finder_model
-@options.frames
-@options.every
-@options.threshold
-@options.fpr
-@options.no_guard
+@judging.judging
 @options.jobs
-@options.max_pixels
-@options.min_face
 def make(
     sources: tuple[str, ...],
     out: Path,
@@ -94,23 +85,14 @@ def make(
     pictures: int,
     sign: Path | None,
     ledger: str | None,
-    model: str,
-    faces: str,
-    finder_model: str | None,
-    frames: int,
-    every_s: float | None,
-    threshold: float | None,
-    fpr: float | None,
-    no_guard: bool,
     jobs: int,
-    max_pixels: float,
-    min_face: int,
 ) -> int:
     """Write a report of pictures and clips, of a scan's FILE.jsonl, or of a job folder.
 
     Pictures and clips are judged by the options given here. Verdicts of a .jsonl file and of a job
     stay as they are; those that are shown are judged once more for their evidence maps.
     """
+    model = judging.asked().model
     asked = report_file.wanted(
         out, sign=sign, pictures=pictures, title=title, case=case, analyst=analyst
     )
@@ -122,22 +104,9 @@ def make(
     if given is ParameterSource.COMMANDLINE:  # in the environment it is meant for jobs only
         raise OptionError("--ledger belongs to jobs: give a job folder as the source")
 
-    from mesoscope.detector import Detector
     from mesoscope.report.case.items import Spool
 
-    detector = Detector(
-        model,
-        faces=faces,
-        finder_model=finder_model,
-        frames=frames,
-        every_s=every_s,
-        threshold=threshold,
-        fpr=fpr,
-        guard=not no_guard,
-        jobs=jobs,
-        max_pixels=int(max_pixels * options.MEGAPIXEL),
-        min_face_px=min_face,
-    )
+    detector = judging.detector(jobs=jobs)
     with Spool() as items:
         read = [source for source in sources if Path(source).suffix.lower() in _VERDICTS]
         for source in read:

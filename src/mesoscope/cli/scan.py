@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli import options, report_file
+from mesoscope.cli import judging, options, report_file
 from mesoscope.cli.bars import bar
 from mesoscope.cli.job import job_folder, scan_job, skipped_text
 from mesoscope.cli.job import ledger as ledger_option
@@ -33,11 +33,7 @@ if TYPE_CHECKING:
 
 @click.command("scan")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path())
-@options.model
-@options.faces
-@options.finder_model
-@options.frames
-@options.every
+@judging.judging
 @click.option(
     "--out",
     metavar="FILE|FOLDER/",
@@ -56,24 +52,14 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @report_file.sign
 @options.jobs
-@options.threshold
-@options.fpr
-@options.no_guard
 @click.option(
     "--fail-on", type=click.Choice(["fake"]), help="Exit with 10 where a verdict has this label."
 )
-@options.max_pixels
-@options.min_face
 @click.option(
     "--batch-size", type=click.IntRange(1), default=1, show_default=True, help="Crops a call."
 )
 def command(
     paths: tuple[str, ...],
-    model: str,
-    faces: str,
-    finder_model: str | None,
-    frames: int,
-    every_s: float | None,
     out: str | None,
     resume: bool,
     ledger: str | None,
@@ -81,12 +67,7 @@ def command(
     report: Path | None,
     sign: Path | None,
     jobs: int,
-    threshold: float | None,
-    fpr: float | None,
-    no_guard: bool,
     fail_on: str | None,
-    max_pixels: float,
-    min_face: int,
     batch_size: int,
 ) -> int:
     """Judge pictures, clips and folders of them.
@@ -95,7 +76,6 @@ def command(
     face is forged: higher = more fake. Exit codes: 0 done, 1 some input failed, 2 usage, 3 model,
     10 with --fail-on.
     """
-    from mesoscope.detector import Detector
     from mesoscope.heap import keep_heap
 
     keep_heap(options.KEPT_BYTES)
@@ -106,27 +86,14 @@ def command(
     asked = None if report is None else report_file.wanted(report, sign=sign)
     if sign is not None and asked is None:
         raise OptionError("--sign signs a report: name one with --report")
-    detector = Detector(
-        model,
-        faces=faces,
-        finder_model=finder_model,
-        frames=frames,
-        every_s=every_s,
-        threshold=threshold,
-        fpr=fpr,
-        max_pixels=int(max_pixels * options.MEGAPIXEL),
-        batch_size=batch_size,
-        jobs=jobs,
-        min_face_px=min_face,
-        guard=not no_guard,
-    )
+    detector = judging.detector(jobs=jobs, batch_size=batch_size)
     if folder is not None:
         code = scan_job(
             detector, paths, folder,
             url=ledger, resume=resume, table=bool(table), fail_on=fail_on,
         )  # fmt: skip
         if asked is not None and code != INTERRUPTED:
-            _report_job(asked, folder, ledger, model)
+            _report_job(asked, folder, ledger, judging.asked().model)
         return code
     file = Path(out) if out else None
     with contextlib.ExitStack() as kept:
@@ -134,7 +101,7 @@ def command(
         summary, whole = _run(detector, paths, file, table, spool)
         click.echo(_closing(summary, file), err=True)
         if asked is not None and spool is not None and whole:
-            report_file.report_of_detector(asked, spool, model, detector)
+            report_file.report_of_detector(asked, spool, judging.asked().model, detector)
         elif asked is not None:
             click.echo(f"interrupted, so {asked.out} was not written", err=True)
     if not whole:

@@ -9,7 +9,7 @@ from time import perf_counter
 
 import click
 
-from mesoscope.cli import options
+from mesoscope.cli import judging, options
 from mesoscope.cli.job import Screen, by_label, stopped_by_signals
 from mesoscope.cli.job import ledger as ledger_option
 from mesoscope.cli.main import DONE
@@ -18,11 +18,7 @@ from mesoscope.errors import OptionError
 
 @click.command("watch")
 @click.argument("folders", nargs=-1, required=True, metavar="FOLDER…", type=click.Path())
-@options.model
-@options.faces
-@options.finder_model
-@options.frames
-@options.every
+@judging.judging
 @click.option(
     "--out", required=True, metavar="FOLDER/", type=click.Path(path_type=Path, file_okay=False),
     help="The job folder; one that is there already is gone on with.",
@@ -42,36 +38,20 @@ from mesoscope.errors import OptionError
     help="Print a table; otherwise JSON lines.  [default: on a terminal]",
 )
 @options.jobs
-@options.threshold
-@options.fpr
-@options.no_guard
-@options.max_pixels
-@options.min_face
 def command(
     folders: tuple[str, ...],
-    model: str,
-    faces: str,
-    finder_model: str | None,
-    frames: int,
-    every_s: float | None,
     out: Path,
     ledger: str | None,
     settle: float,
     pause: float,
     table: bool | None,
     jobs: int,
-    threshold: float | None,
-    fpr: float | None,
-    no_guard: bool,
-    max_pixels: float,
-    min_face: int,
 ) -> int:
     """Scan what arrives in folders, until stopped.
 
     A file is scanned when it is written to the end, and again when it changes. What the job folder
     holds already is not scanned again. Ctrl-C or SIGTERM ends it with exit code 0.
     """
-    from mesoscope.detector import Detector
     from mesoscope.heap import keep_heap
     from mesoscope.scan.folder import begin_or_resume
     from mesoscope.scan.job import Job
@@ -82,19 +62,7 @@ def command(
     for folder in missing(folders):
         raise OptionError(f"{folder}: no folder to watch: check the path")
     keep_heap(options.KEPT_BYTES)
-    detector = Detector(
-        model,
-        faces=faces,
-        finder_model=finder_model,
-        frames=frames,
-        every_s=every_s,
-        threshold=threshold,
-        fpr=fpr,
-        max_pixels=int(max_pixels * options.MEGAPIXEL),
-        jobs=jobs,
-        min_face_px=min_face,
-        guard=not no_guard,
-    )
+    detector = judging.detector(jobs=jobs)
     started = perf_counter()
     kept = begin_or_resume(out, detector, resume=None, url=ledger)
     show = sys.stdout.isatty() if table is None else table
