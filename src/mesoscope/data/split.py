@@ -140,7 +140,7 @@ def _placed(
         if len(keys) < len(wanted):
             if keys:
                 notes.append(
-                    f"{len(keys)} groups of {name} to place are too few for {len(wanted)} splits"
+                    f"groups of {name} to place are too few for {len(wanted)} splits: {len(keys)}"
                 )
             continue
         for split in wanted:

@@ -90,7 +90,7 @@ def test_a_small_set_has_both_classes_in_every_split():
 
 def test_too_few_groups_are_told():
     assigned = assign_splits([item("r"), item("f", 1)])
-    assert "1 groups of real to place are too few for 3 splits" in assigned.notes
+    assert "groups of real to place are too few for 3 splits: 1" in assigned.notes
     assert len(assigned.items) == 2
 
 

@@ -7,7 +7,8 @@ sets since::
     ROOT/biggan/{0_real,1_fake}/*.png                   by generator
     ROOT/{train,val,test}/…/{0_real,1_fake}/*.png       splits above them
 
-The first folder below the root, or below a split, is the method. Some generators changed a real
+Folders such as ``progan_train`` and ``CNN_synth_testset`` name a split, too, also as the root. The
+first folder below the root, or below a split, is the method. Some generators changed a real
 picture, which then has the fake's name: a group is all of one name below a generator's class, and
 that may also join what is named alike by chance, which costs nothing.
 """
@@ -92,10 +93,10 @@ def _class_folders(
 
 def _place(way: tuple[str, ...], root: Path) -> tuple[str | None, str, str]:
     """Split, generator, and the path of the class below it."""
-    split = None
-    match = _SPLIT.fullmatch(way[0].lower()) if way else None
-    if match:
-        split, way = SPLIT_NAMES[match[1]], way[1:]
+    match = _SPLIT.fullmatch(root.name.lower())
+    if way and (inner := _SPLIT.fullmatch(way[0].lower())):
+        match, way = inner, way[1:]
+    split = SPLIT_NAMES[match[1]] if match else None
     generator = way[0] if way else root.name or "generator"
     return split, generator, "/".join(way[1:])
 

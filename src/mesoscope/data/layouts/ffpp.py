@@ -242,6 +242,8 @@ def _say_missing(census: Census, parts: list[_Part], chosen: str) -> None:
     missing = [name for name in _EXPECTED if name not in here]
     for name in missing:
         census.counts.append(Count(f"{_told(name)}, {chosen}", 0, _EXPECTED[name]))
+    order = [f"{_told(name)}, {chosen}" for name in _EXPECTED]
+    census.counts.sort(key=lambda c: order.index(c.what) if c.what in order else len(order))
     if missing:
         census.note(f"not here: {', '.join(map(_told, missing))}")
     for part in parts:

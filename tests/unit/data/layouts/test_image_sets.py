@@ -116,10 +116,11 @@ def test_openforensics_with_a_label_turned_round(tmp_path, trees):
 
 
 def test_cnndetection_by_generator_and_class(tmp_path, trees):
-    reading = read_set(trees.cnndetection(tmp_path))
+    root = trees.cnndetection(tmp_path)
+    reading = read_set(root)
     items = by_name(reading)
     fake = items["progan/cat/1_fake/00000"]
-    assert (fake.label, fake.method, fake.group) == (1, "progan", "progan/cat/00000")
+    assert (fake.label, fake.method, fake.group) == (1, "progan", "progan/test/cat/00000")
     assert items["progan/cat/0_real/00000"].group == fake.group
     assert items["progan/dog/0_real/00000"].group != fake.group
     assert items["biggan/1_fake/00001"].method == "biggan"
@@ -129,7 +130,9 @@ def test_cnndetection_by_generator_and_class(tmp_path, trees):
         "real, progan": (8, None), "fake, progan": (8, None),
         "real, stylegan": (4, None), "fake, stylegan": (4, None),
     }  # fmt: skip
-    assert {i.split for i in reading.items} == {None}
+    assert {i.split for i in reading.items} == {"test"}  # it is CNN_synth_testset
+    root = root.rename(tmp_path / "generators")
+    assert {i.split for i in read_set(root).items} == {None}
 
 
 @pytest.mark.parametrize(
