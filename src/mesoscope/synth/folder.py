@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mesoscope.errors import OptionError, OutputError
+from mesoscope.errors import OptionError, OutputError, SourceUnsuitable
 from mesoscope.synth.encoding import Encoding, encode_mask
 
 if TYPE_CHECKING:
@@ -148,6 +148,7 @@ class ForgeryFolder:
             Its record.
 
         Raises:
+            SourceUnsuitable: Saved, both are the same file.
             OutputError: The disk is full, or the folder cannot be written.
         """
         saving = self._encoding.draw(rng_for(self.seed, parent.key, stream=_ENCODING_STREAM))
@@ -161,6 +162,8 @@ class ForgeryFolder:
             data["real"] = saving.encode(forgery.twin)
         files["mask"] = f"masks/{parent.split}/{name}.png"
         data["mask"] = encode_mask(forgery.mask)
+        if data["fake"] == data.get("real"):  # labelled both ways, it would teach nothing
+            raise SourceUnsuitable(f"{parent.path}: the forgery cannot be told from its twin")
         for what, path in files.items():
             write_whole(self.root / path, data[what])
         return {

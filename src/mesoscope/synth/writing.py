@@ -87,10 +87,10 @@ def write_forgeries(
         try:
             face, digest = read_face(real, framing, landmarks)
             forgery = make(face, rng_for(folder.seed, key))
+            parent = Parent(key, real.group, real.split, real.source, str(real.path), digest)
+            return forgery, folder.save(forgery, parent)
         except SourceError as error:
             return error
-        parent = Parent(key, real.group, real.split, real.source, str(real.path), digest)
-        return forgery, folder.save(forgery, parent)
 
     every = [(real, key_of(real, number)) for real in reals for number in range(per_picture)]
     tasks = [(real, key) for real, key in every if not folder.has(key)]

@@ -97,6 +97,16 @@ def test_a_maker_may_turn_a_picture_down(tmp_path, people):
     assert summary.made == 4
 
 
+def test_a_forgery_that_is_its_twin_is_left_out(tmp_path, people):
+    def make(face, rng):
+        return Forgery(face.pixels, face.pixels, np.ones(face.pixels.shape[:2], "f4"), "same")
+
+    summary = run(tmp_path / "out", people, make=make)
+    assert summary.made == 0
+    assert summary.left_out["1.png"] == "the forgery cannot be told from its twin"
+    assert not (tmp_path / "out/train").exists()
+
+
 def test_donors_are_named_and_of_the_same_split(tmp_path, people):
     reals = read_reals(people, validation=0)
     make = blend_maker(reals, landmarks(), framing=Framing(), method="xray")
