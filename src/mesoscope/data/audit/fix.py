@@ -132,7 +132,7 @@ def mend(
                 out.rmdir()
             part.rename(out)
         except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
+            _remove(part)
             raise
     except OSError as error:
         raise OutputError(
@@ -216,6 +216,15 @@ def _record(facts: Facts, done: list[_Done], path: Path) -> None:
                     one.step.split,
                 )
             )  # fmt: skip
+
+
+def _remove(part: Path) -> None:
+    """Remove what was begun; threads that were interrupted may be writing their last picture."""
+    for _ in range(20):
+        shutil.rmtree(part, ignore_errors=True)
+        if not part.exists():
+            return
+        time.sleep(0.1)
 
 
 def _umask() -> int:

@@ -274,6 +274,21 @@ def test_what_fails_leaves_nothing(make_honest_or_not, tmp_path, monkeypatch):
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_what_is_interrupted_leaves_nothing(make_honest_or_not, tmp_path):
+    root = make_honest_or_not("set", train=20, validation=5)
+    found, before = audit_of(root), sorted(tmp_path.iterdir())
+
+    def interrupted(what, items, total):
+        for number, item in enumerate(items):
+            if number == 9:
+                raise KeyboardInterrupt
+            yield item
+
+    with pytest.raises(KeyboardInterrupt):
+        mend(found, tmp_path / "clean", watch=interrupted)
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_a_file_that_went_meanwhile_is_left_out(make_honest_or_not, tmp_path):
     root = make_honest_or_not("set", train=4, validation=1)
     found = audit_of(root)
