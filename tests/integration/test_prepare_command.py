@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,6 +14,8 @@ from click.testing import CliRunner
 
 from mesoscope.cli.main import mesoscope
 from mesoscope.data.manifest import read_dataset
+
+ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments):
@@ -93,6 +96,26 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, uadfv):
     code, said, _ = run(uadfv, *command)
     assert code == 1
     assert "manifest.csv lists them" in said
+
+
+def test_the_tutorial_says_what_the_program_says(tmp_path, monkeypatch):
+    """Its script is run as printed, and so are its commands."""
+    text = (ROOT / "docs/bring-a-public-set.md").read_text("utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    (script,) = (body for kind, body in blocks if kind == "python")
+    (tmp_path / "samples").symlink_to(ROOT / "samples")
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=240)
+    monkeypatch.chdir(tmp_path)
+    shown = [body for kind, body in blocks if not kind]
+    planned, done = shown[1], shown[2].removeprefix("…\n")
+    few = ("FaceForensics++", "--out", "faces", "--frames", "8")
+    code, said, error = run(*few, "--dry-run")
+    assert (code, said, error) == (0, planned, "")
+    code, said, error = run(*few)
+    assert (code, error) == (1, "")
+    assert said.endswith(done)
+    code, _, error = run(*few[:-1], "32")
+    assert (code, error) == (2, shown[3])
 
 
 @pytest.mark.parametrize(
