@@ -89,7 +89,7 @@ class Census:
             if len(here) == 1:
                 yield f"{split} has no {CLASSES[1 - here[0]]} faces: nothing can be told from it"
             elif not here and split != "test":
-                yield f"{split} is empty: training needs it"
+                yield f"{split} is empty: training needs it; --split group draws splits anew"
 
     def _written(self) -> dict[int, int]:
         return {label: self.of_class(label) for label in (0, 1)}
