@@ -14,6 +14,7 @@ from mesoscope.data.audit.finding import Audit, Finding
 from mesoscope.data.audit.fix import MANIFEST, RECORD, mend, refuse_folder
 from mesoscope.data.audit.fix_plan import FixOptions, plan
 from mesoscope.data.manifest import read_dataset
+from mesoscope.data.shards.writing import write_shards
 from mesoscope.errors import DatasetError, OptionError, OutputError
 
 
@@ -301,6 +302,17 @@ def test_an_audit_from_a_file_is_refused(make_honest_or_not, tmp_path):
     read = Audit.from_dict(audit_of(root).to_dict())
     with pytest.raises(OptionError, match="audit again"):
         mend(read, tmp_path / "clean")
+
+
+def test_pictures_in_shards_are_mended_too(make_honest_or_not, tmp_path):
+    root = make_honest_or_not("set", "quality", train=4, validation=2)
+    write_shards(root, tmp_path / "shards")
+    mended = mend(audit_of(tmp_path / "shards", finding("cue.jpeg")), tmp_path / "clean")
+    assert mended.encoded == 12
+    assert len(read_dataset(mended.out)) == 12
+    origins = {row["from"] for row in rows(mended.out / RECORD)}
+    assert len(origins) == 12
+    assert all(".tar/" in name for name in origins)
 
 
 @pytest.mark.parametrize("wrong", [{"encode": "some"}, {"quality": 0}, {"size_px": 3}])
