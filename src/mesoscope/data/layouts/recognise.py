@@ -31,6 +31,7 @@ _READERS: tuple[Layout, ...] = (
 LAYOUTS: dict[str, Layout] = {reader.name: reader for reader in _READERS}
 """Readers by name, the one that takes any real and fake folders last."""
 
+_ABOVE = 5  # folders looked at to tell of what a folder is a part
 _OTHER_NAMES = {
     "ff": "ffpp", "ff++": "ffpp", "faceforensics": "ffpp", "faceforensics++": "ffpp",
     "dfd": "ffpp", "faceshifter": "ffpp", "dfdcp": "dfdc", "dfdc_preview": "dfdc",
@@ -79,6 +80,7 @@ def recognise(root: Path) -> tuple[Layout, Path]:
     match = _nearest(root, matches)
     if match is not None:
         return match
+    _point_above(root, sets)
     looked = "; ".join(f"{r.name}: {r.looks_for}" for r in LAYOUTS.values())
     raise DatasetError(
         f"{root}: holds no set that is known here, but {_contents(root)}: name the set if it is "
@@ -123,6 +125,17 @@ def _nearest(root: Path, matches: list[tuple[Layout, Path]]) -> tuple[Layout, Pa
         told = ", ".join(f"{place} ({reader.name})" for reader, place in matches)
         raise DatasetError(f"{root}: holds several sets: name the folder of one: {told}")
     return matches[0] if matches else None
+
+
+def _point_above(root: Path, sets: list[Layout]) -> None:
+    """Name the root where a folder deep inside a set was given: only a direct part is sure."""
+    for above in list(root.absolute().parents)[:_ABOVE]:
+        for reader in sets:
+            if reader.is_root(above):
+                raise DatasetError(
+                    f"{root}: holds no set by itself, but lies inside what looks like "
+                    f"{reader.title}: give {above}"
+                )
 
 
 def _require_folder(root: Path) -> None:

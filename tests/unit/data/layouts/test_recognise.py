@@ -71,6 +71,14 @@ def test_a_set_that_is_none_says_what_it_holds_and_what_was_looked_for(tmp_path)
     assert all(f"{name}: {reader.looks_for}" in told for name, reader in LAYOUTS.items())
 
 
+def test_a_folder_deep_inside_a_set_is_told_its_root(tmp_path, trees):
+    root = trees.ffpp(tmp_path)
+    deep = root / "manipulated_sequences/Deepfakes/c23/videos"
+    with pytest.raises(DatasetError, match="lies inside what looks like") as error:
+        recognise(deep)
+    assert str(error.value).endswith(f"FaceForensics++: give {root}")
+
+
 def test_a_missing_folder_and_a_file(tmp_path):
     with pytest.raises(DatasetError, match="no such folder"):
         recognise(tmp_path / "missing")
