@@ -1,0 +1,165 @@
+"""``mesoscope synth stylegan-train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mesoscope.cli.bars import bar
+from mesoscope.cli.extras import train_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tqdm import tqdm
+
+_PER_CENT = 100
+
+
+@click.command("stylegan-train")
+@click.argument("reals", metavar="REALS", type=click.Path(path_type=Path))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="The run folder."
+)
+@click.option(
+    "--size", type=int, default=64, show_default=True, help="Of the faces: 8, 16, 32 … 1024 pixels."
+)
+@click.option(
+    "--kimg", type=click.FloatRange(0, min_open=True), default=1000.0, show_default=True,
+    help="Thousand reals to show in all.",
+)  # fmt: skip
+@click.option(
+    "--snapshot", "snapshot_kimg", type=click.FloatRange(0, min_open=True), default=10.0,
+    show_default=True, help="Faces, weights and a line of the log each so many thousand reals.",
+)  # fmt: skip
+@click.option("--batch", type=int, default=16, show_default=True, help="Pictures a step.")
+@click.option(
+    "--architecture", type=click.Choice(["stylegan", "stylegan2"]), default="stylegan2",
+    show_default=True, help="Of the generator.",
+)  # fmt: skip
+@click.option(
+    "--channel-multiplier", type=float, default=1.0, show_default=True,
+    help="Width of both networks; 2 is that of the large published ones.",
+)  # fmt: skip
+@click.option("--channels-max", type=int, default=512, show_default=True, help="Channels at most.")
+@click.option("--style-dim", type=int, default=512, show_default=True, help="Numbers in a style.")
+@click.option(
+    "--mapping-layers", type=int, default=8, show_default=True, help="From latents to styles."
+)
+@click.option(
+    "--learning-rate", type=float, default=0.0025, show_default=True, help="Of both networks."
+)
+@click.option("--r1", type=float, help="γ of the gradient penalty.  [default: .0002·size²/batch]")
+@click.option(
+    "--path-length", type=float, default=2.0, show_default=True,
+    help="Weight of path length regularisation; 0 = off.",
+)  # fmt: skip
+@click.option(
+    "--ada/--no-ada", default=True, show_default=True,
+    help="Change pictures before they are judged, the more the surer the judge is.",
+)  # fmt: skip
+@click.option(
+    "--mirror/--no-mirror", default=True, show_default=True, help="Show half of the reals mirrored."
+)
+@click.option(
+    "--distance-pictures", type=click.IntRange(0), default=1000, show_default=True,
+    help="Fakes that the distance is measured on at each snapshot; 0 = never.",
+)  # fmt: skip
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True,
+    help="Of all that is drawn.",
+)  # fmt: skip
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
+    help="What to train on; auto takes a GPU where there is one.",
+)  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), help="On a CPU.  [default: one a core]")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+def command(
+    reals: Path,
+    out: Path,
+    size: int,
+    kimg: float,
+    snapshot_kimg: float,
+    batch: int,
+    architecture: str,
+    channel_multiplier: float,
+    channels_max: int,
+    style_dim: int,
+    mapping_layers: int,
+    learning_rate: float,
+    r1: float | None,
+    path_length: float,
+    ada: bool,
+    mirror: bool,
+    distance_pictures: int,
+    seed: int,
+    device: str,
+    threads: int | None,
+    resume: bool,
+) -> None:
+    """Train a small StyleGAN on your own real faces.
+
+    REALS is a folder of real faces, or a data set whose training reals are taken: crops of one
+    kind, such as `mesoscope prepare` writes. OUT/generator.safetensors is what `synth stylegan`
+    draws faces with. A run that was killed goes on with --resume and ends as an unbroken one would.
+    """
+    with train_extra():
+        import torch
+
+        from mesoscope.synth.stylegan.faces import device_of
+        from mesoscope.synth.stylegan.fit import fit
+        from mesoscope.synth.stylegan.training_step import TrainSettings
+
+    settings = TrainSettings(
+        architecture=architecture, size=size, style_dim=style_dim, mapping_layers=mapping_layers,
+        channel_multiplier=channel_multiplier, channels_max=channels_max, batch=batch,
+        learning_rate=learning_rate, r1=r1, path_length=path_length, ada=ada, mirror=mirror,
+        seed=seed,
+    )  # fmt: skip
+    place = device_of(device)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    fit(
+        reals, out, settings, Bars(),
+        kimg=kimg, snapshot_kimg=snapshot_kimg, device=place, resume=resume,
+        distance_pictures=distance_pictures,
+    )  # fmt: skip
+    click.echo(f"generator: {out / 'generator.safetensors'}", err=True)
+
+
+class Bars:
+    """Draws a run on standard error: a bar, and a line a snapshot."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[None] | None = None
+
+    def step(self, *, shown: int, total: int, said: dict[str, float]) -> None:
+        """Move the bar."""
+        if self._bar is None:
+            self._bar = bar(total=total, what="training", unit="pictures")
+        self._bar.update(shown - self._bar.n)
+        self._bar.set_postfix_str(f"G {said['loss_g']:.3f}, D {said['loss_d']:.3f}")
+
+    def snapshot(self, record: dict[str, Any]) -> None:
+        """Print what was measured."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        distance = f", distance {record['distance']:.2f}" if "distance" in record else ""
+        self.say(
+            f"{record['kimg']:g} thousand pictures: loss G {record['loss_g']:.3f}, "
+            f"D {record['loss_d']:.3f}, augmentation {record['augment_p'] * _PER_CENT:.1f} %"
+            f"{distance}, {record['images_per_s']:.1f} pictures/s"
+        )
+
+    def count(self, items: Iterable[int], total: int) -> Iterable[int]:
+        """A bar for the reading of the reals."""
+        shown: Iterable[int] = bar(items, total=total, what="reading")
+        return shown
+
+    def say(self, text: str) -> None:
+        """One line."""
+        click.echo(text, err=True)

@@ -1,0 +1,121 @@
+"""All that a training run needs to go on, in one safetensors file written in one move."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
+
+from mesoscope.errors import RunError
+from mesoscope.synth.stylegan.ada import Controller
+from mesoscope.synth.stylegan.loading import write_tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor, optim
+
+    from mesoscope.synth.stylegan.training_step import Position
+
+_FORMAT = "mesoscope.stylegan-train 1"
+
+
+@dataclass
+class State:
+    """What a run knows beside its tensors.
+
+    Attributes:
+        settings: What it was begun with.
+        data_sha256: Of the reals' pixels.
+        step: Steps done.
+        controller: Of adaptive augmentation.
+        best: The smallest distance so far; ``None`` = not measured.
+        history: What each snapshot measured.
+    """
+
+    settings: dict[str, Any]
+    data_sha256: str
+    step: int = 0
+    controller: dict[str, Any] = field(default_factory=dict)
+    best: float | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def save(path: Path, at: Position, state: State) -> None:
+    """Write where a run stands.
+
+    Raises:
+        OutputError: The disk is full, or the folder cannot be written.
+    """
+    state.step, state.controller = at.step, asdict(at.controller)
+    tensors = {"path_mean": at.path_mean}
+    for name, network in _networks(at).items():
+        tensors |= {f"{name}/{key}": value for key, value in network.state_dict().items()}
+    for name, optimiser in _optimisers(at).items():
+        held = optimiser.state_dict()["state"]
+        tensors |= {f"{name}/{i}/{k}": v for i, entry in held.items() for k, v in entry.items()}
+    whole = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    write_tensors(path, whole, {"format": _FORMAT, "state": json.dumps(vars(state))})
+
+
+def load(path: Path, at: Position, settings: dict[str, Any]) -> State:
+    """Put back what :func:`save` wrote.
+
+    Raises:
+        RunError: Missing, damaged, or of a run with other settings.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = State(**json.loads(metadata["state"]))
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no dict
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: no checkpoint there: begin the run without --resume") from error
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: not a checkpoint of this version: {error}") from error
+    for name, now in settings.items():
+        if state.settings.get(name) != now:
+            raise RunError(
+                f"{path}: the run was begun with {name} {state.settings.get(name)}, and now it is "
+                f"{now}: repeat the first options to go on, or choose a new folder"
+            )
+    try:
+        _restore(at, tensors, state)
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        cause = str(error).partition("\n")[0]
+        raise RunError(f"{path}: does not fit its own settings: {cause}") from error
+    return state
+
+
+def _restore(at: Position, tensors: dict[str, Tensor], state: State) -> None:
+    for name, network in _networks(at).items():
+        network.load_state_dict(_under(name, tensors))
+    for name, optimiser in _optimisers(at).items():
+        held: dict[int, dict[str, Tensor]] = {}
+        for key, value in _under(name, tensors).items():
+            number, _, what = key.partition("/")
+            held.setdefault(int(number), {})[what] = value
+        groups = optimiser.state_dict()["param_groups"]
+        optimiser.load_state_dict({"state": held, "param_groups": groups})
+    at.path_mean = tensors["path_mean"].to(at.device)
+    at.controller = Controller(**state.controller)
+    at.step = state.step
+
+
+def _networks(at: Position) -> dict[str, Any]:
+    return {
+        "generator": at.generator,
+        "discriminator": at.discriminator,
+        "averaged": at.averaged,
+    }
+
+
+def _optimisers(at: Position) -> dict[str, optim.Optimizer]:
+    return {"of_generator": at.of_generator, "of_discriminator": at.of_discriminator}
+
+
+def _under(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    start = name + "/"
+    return {key[len(start) :]: value for key, value in tensors.items() if key.startswith(start)}

@@ -1,0 +1,228 @@
+"""One step of training a StyleGAN2: all that a step changes, and how."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
+
+import torch
+from torch import Tensor, nn
+
+from mesoscope.errors import OptionError
+from mesoscope.synth.stylegan import ada
+from mesoscope.synth.stylegan.config import GeneratorConfig
+from mesoscope.synth.stylegan.discriminator import Discriminator
+from mesoscope.synth.stylegan.generator import Generator, mix
+from mesoscope.synth.stylegan.losses import (
+    discriminator_loss,
+    generator_loss,
+    gradient_penalty,
+    path_lengths,
+    path_penalty,
+)
+
+if TYPE_CHECKING:
+    from mesoscope.types import Json
+
+EVERY_R1: Final = 16  # StyleGAN2, appendix B: lazy regularisation
+EVERY_PATH: Final = 4
+EVERY_ADA: Final = 4
+_BETAS: Final = (0.0, 0.99)
+_W_MEAN_RATE: Final = 0.002  # of the mean style
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """How a generator is trained; fixed for a run.
+
+    Attributes:
+        architecture: Of the generator; the discriminator is StyleGAN2's for both.
+        size: Side of the pictures.
+        style_dim: Numbers in a style.
+        mapping_layers: Of the mapping network.
+        channel_multiplier: See :class:`GeneratorConfig`.
+        channels_max: See :class:`GeneratorConfig`.
+        batch: Pictures a step.
+        learning_rate: Of both networks.
+        r1: γ, the weight of the gradient penalty; ``None`` takes ``.0002 · size² / batch`` (Karras
+            et al., NeurIPS 2020, appendix C).
+        path_length: Weight of path length regularisation; 0 = off.
+        mixing: Share of fakes with two styles.
+        ada: Adaptive augmentation; off = none.
+        mirror: Show half of the reals turned round.
+        ema_kimg: Half-life of the averaged weights, in thousand pictures.
+        seed: Of all that is drawn.
+
+    Raises:
+        OptionError: A value outside its range.
+    """
+
+    architecture: str = "stylegan2"
+    size: int = 64
+    style_dim: int = 512
+    mapping_layers: int = 8
+    channel_multiplier: float = 1.0
+    channels_max: int = 512
+    batch: int = 16
+    learning_rate: float = 0.0025
+    r1: float | None = None
+    path_length: float = 2.0
+    mixing: float = 0.9
+    ada: bool = True
+    mirror: bool = True
+    ema_kimg: float = 10.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.config()
+        if self.size < 8:
+            raise OptionError(f"size {self.size}: a generator is trained from 8 pixels on")
+        if self.batch < 2:
+            raise OptionError(f"batch {self.batch}: at least 2, as deviations are measured in it")
+        for name in ("learning_rate", "ema_kimg"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise OptionError(f"{name} {getattr(self, name)}: must be above 0")
+        for name in ("path_length", "r1"):
+            if not 0 <= (getattr(self, name) or 0) < math.inf:
+                raise OptionError(f"{name} {getattr(self, name)}: must be 0 or more")
+        if not 0 <= self.mixing <= 1:
+            raise OptionError(f"mixing {self.mixing}: must lie in 0..1")
+
+    def config(self) -> GeneratorConfig:
+        """The generator's sizes."""
+        return GeneratorConfig(
+            self.architecture, self.size, self.style_dim, self.mapping_layers,
+            self.channel_multiplier, self.channels_max,
+        )  # fmt: skip
+
+    def gamma(self) -> float:
+        """The weight of the gradient penalty."""
+        return 0.0002 * self.size**2 / self.batch if self.r1 is None else self.r1
+
+    def plain(self) -> dict[str, Json]:
+        """Ready for JSON."""
+        return asdict(self)
+
+
+class Position:
+    """Everything that a step changes: both networks, averages, optimisers, p of augmentation.
+
+    What is random in a step follows from the seed and the step's number alone, so a run that goes
+    on from here ends as an unbroken one, to the bit, on the same machine.
+
+    Args:
+        settings: How to train.
+        device: To train on.
+    """
+
+    def __init__(self, settings: TrainSettings, device: torch.device) -> None:
+        self.settings, self.device = settings, device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            self.generator = Generator(settings.config()).to(device)
+            self.discriminator = Discriminator(settings.config()).to(device)
+        self.averaged = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        lazy = EVERY_PATH if settings.path_length else 0
+        self.of_generator = _adam(self.generator, settings.learning_rate, lazy)
+        self.of_discriminator = _adam(self.discriminator, settings.learning_rate, EVERY_R1)
+        self.controller = ada.Controller()
+        self.path_mean = torch.zeros((), device=device)
+        self.step = 0
+
+    @property
+    def shown(self) -> int:
+        """Reals shown to the discriminator so far."""
+        return self.step * self.settings.batch
+
+    def advance(self, reals: Tensor) -> dict[str, float]:
+        """One step on reals ``[batch, 3, S, S]``; returns what it measured."""
+        rng = torch.Generator().manual_seed(self.settings.seed * 2**32 + self.step)
+        said = self._discriminate(reals, rng) | self._generate(rng)
+        self.step += 1
+        if self.settings.ada and self.step % EVERY_ADA == 0:
+            self.controller.move()
+        self._average()
+        return said
+
+    def _discriminate(self, reals: Tensor, rng: torch.Generator) -> dict[str, float]:
+        """Tell reals from fakes, both changed in the same way."""
+        with torch.no_grad():
+            fakes = self._fakes(len(reals), rng)[0]
+            fakes, reals = (self._augment(x, rng) for x in (fakes, reals))
+        self.discriminator.requires_grad_(True)
+        of_reals, of_fakes = self.discriminator(reals), self.discriminator(fakes)
+        self.controller.note(of_reals)
+        loss = discriminator_loss(of_reals, of_fakes)
+        _apply(self.of_discriminator, loss)
+        said = {"loss_d": loss.item(), "real_sign": of_reals.sign().mean().item()}
+        gamma = self.settings.gamma()
+        if gamma and self.step % EVERY_R1 == 0:
+            # On the pictures as the discriminator sees them: resampling can be gone back through
+            # only once, and it is the discriminator's own steepness that is to stay small.
+            seen = reals.detach().requires_grad_()
+            penalty = gradient_penalty(self.discriminator(seen), seen)
+            _apply(self.of_discriminator, penalty * (gamma / 2 * EVERY_R1))
+            said["r1"] = penalty.item()
+        return said
+
+    def _generate(self, rng: torch.Generator) -> dict[str, float]:
+        """Be taken for real."""
+        s = self.settings
+        self.discriminator.requires_grad_(False)
+        fakes = self._augment(self._fakes(s.batch, rng)[0], rng)
+        loss = generator_loss(self.discriminator(fakes))
+        _apply(self.of_generator, loss)
+        said = {"loss_g": loss.item()}
+        if s.path_length and self.step % EVERY_PATH == 0:
+            pictures, styles = self._fakes(max(1, s.batch // 2), rng)
+            noise = torch.randn(pictures.shape, generator=rng).to(self.device)
+            lengths = path_lengths(pictures, styles, noise)
+            penalty, self.path_mean = path_penalty(lengths, self.path_mean)
+            _apply(self.of_generator, penalty * (s.path_length * EVERY_PATH))
+            said["path"] = lengths.mean().item()
+        return said
+
+    def _fakes(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Pictures ``[count, 3, S, S]`` and the styles that they were made from."""
+        s, config = self.settings, self.generator.config
+        z = torch.randn(2, count, s.style_dim, generator=rng).to(self.device)
+        styles = self.generator.styles(z[0])
+        with torch.no_grad():
+            batch_mean = styles[:, 0].mean(0)
+            self.generator.w_mean.lerp_(batch_mean, _W_MEAN_RATE)
+        if torch.rand((), generator=rng) < s.mixing:
+            cut = int(torch.randint(1, config.style_layers, (), generator=rng))
+            styles = mix(styles, self.generator.styles(z[1]), cut)
+        noises = [
+            torch.randn(count, 1, side, side, generator=rng).to(self.device)
+            for side in config.noise_sizes
+        ]
+        return self.generator(styles, noises), styles
+
+    def _augment(self, pictures: Tensor, rng: torch.Generator) -> Tensor:
+        return ada.augment(pictures, self.controller.p, rng) if self.settings.ada else pictures
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Draw the averaged weights towards the generator's."""
+        s = self.settings
+        half_life = min(s.ema_kimg * 1000, self.shown * 0.05)  # NeurIPS 2020, appendix C
+        keep = 0.5 ** (s.batch / max(half_life, 1e-8))
+        for kept, new in zip(self.averaged.parameters(), self.generator.parameters(), strict=True):
+            kept.lerp_(new, 1 - keep)
+        self.averaged.w_mean.copy_(self.generator.w_mean)
+
+
+def _adam(network: nn.Module, learning_rate: float, lazy: int) -> torch.optim.Adam:
+    """Adam; the penalty's own steps are made up for (StyleGAN2, appendix B)."""
+    share = lazy / (lazy + 1) if lazy else 1.0
+    betas = (_BETAS[0] ** share, _BETAS[1] ** share)
+    return torch.optim.Adam(network.parameters(), learning_rate * share, betas, eps=1e-8)
+
+
+def _apply(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
