@@ -19,6 +19,8 @@ NAMES = (
     "audit",
     "faces",
     "blends",
+    "edits",
+    "shards",
     "install",
 )
 

@@ -167,15 +167,18 @@ def _of_chunk(reals: Sequence[Real]) -> list[Landmarks | None]:
         except SourceError:  # the reason is given when the picture is to be forged
             continue
     for i, landmarks in zip(frames, find_landmarks(list(frames.values())), strict=True):
-        found[i] = landmarks
+        # As the file keeps them, so that a run that goes on makes what a whole one makes.
+        found[i] = None if landmarks is None else landmarks.round(2)
     return found
 
 
 def _append(path: Path, found: dict[str, Landmarks | None]) -> None:
-    lines = "".join(
-        json.dumps({"path": name, "landmarks": None if its is None else its.round(2).tolist()})
-        + "\n"
+    kept = {
+        name: None if its is None else its.astype(np.float64).round(2).tolist()
         for name, its in found.items()
+    }
+    lines = "".join(
+        json.dumps({"path": name, "landmarks": its}) + "\n" for name, its in kept.items()
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

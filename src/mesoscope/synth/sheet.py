@@ -109,11 +109,14 @@ def _cell(root: Path, record: dict[str, Any]) -> Pixels:
 
 def _particulars(numbers: dict[str, Any]) -> str:
     """The plain words and numbers of a record, as far as they fit."""
-    plain = (
-        f"{name} {value:g}" if isinstance(value, float | int) else f"{name} {value}"
-        for name, value in numbers.items()
-        if isinstance(value, str | float | int) and not isinstance(value, bool)
-    )
+    plain = []
+    for name, value in numbers.items():
+        if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+            plain.append(", ".join(value))
+        elif isinstance(value, str | float | int) and not isinstance(value, bool):
+            plain.append(
+                f"{name} {value:g}" if isinstance(value, float | int) else f"{name} {value}"
+            )
     return " · ".join(plain)
 
 

@@ -16,13 +16,13 @@ import numpy as np
 from mesoscope.synth.edits.anatomy import anatomy, region_of
 from mesoscope.synth.edits.keys import FULL, LiquifyKeys, Span
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.masks import Region, placed
+from mesoscope.synth.masks import Region, clean, placed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mesoscope.synth.edits.anatomy import Anatomy, Points
-    from mesoscope.synth.forgery import Landmarks, Mask
+    from mesoscope.synth.forgery import Landmarks
     from mesoscope.types import Json, Pixels
 
 _KEYS = LiquifyKeys()
@@ -82,7 +82,7 @@ def liquify(
     # A pixel in the middle of a bloat stays, but what lies about it does not.
     distance = np.maximum(np.hypot(field[..., 0], field[..., 1]), reach)
     # A twentieth of a pixel is lost in rounding, half a pixel is a change in full.
-    changed: Mask = np.clip((distance - 0.05) / 0.45, 0, 1).astype(np.float32)
+    changed = clean(np.asarray((distance - 0.05) / 0.45, np.float32))
     forged = twin.copy()
     part = forged[region.slices]
     part[changed > 0] = moved[changed > 0]
