@@ -1,0 +1,75 @@
+"""Our side of ``shards.py``: asked through :mod:`workers`."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ours import _recipe, network, train, train_versions
+from workers import serve
+
+_SURVEYS: dict[str, object] = {}
+
+
+def look(root: str):
+    """Read every picture once, as a run does before its first epoch; its seconds and pictures."""
+    from mesoscope.data.manifest import read_datasets
+    from mesoscope.training.dataset import survey
+
+    started = time.perf_counter()
+    samples = read_datasets([Path(root)])
+    _SURVEYS[root] = survey(
+        samples, where="bench", skip_unreadable=False, watch=lambda items, _n: items
+    )
+    return {"seconds": time.perf_counter() - started, "pictures": len(samples)}
+
+
+def load(root: str, recipe: str, overrides: list[str], n: int):
+    """Pictures a second of an epoch's loader with nobody behind it; and the highest memory, MiB."""
+    from mesoscope.ahead import ahead, cores
+    from mesoscope.training.dataset import batches, draw, training_crop
+    from mesoscope.training.turn import in_order
+
+    if root not in _SURVEYS:
+        look(root)
+    made, samples = (
+        _recipe(recipe, [*overrides, f"data.images_per_epoch={n}"]),
+        _SURVEYS[root].train,
+    )
+    started = time.perf_counter()
+    rng = np.random.default_rng(1)
+    _, shown = in_order(draw(samples, made.data, rng), samples, made.data, rng)
+    crops = ahead(
+        lambda one: training_crop(one[1], made, (1, 0, one[0])),
+        enumerate(shown), threads=cores(), depth=128,
+    )  # fmt: skip
+    done = sum(len(x) for x in batches(crops, 32))
+    rate = done / (time.perf_counter() - started)
+    return {"rate": rate, "done": done, "peak": _peak()}
+
+
+def manifest(root: str):
+    """Seconds until the samples of a manifest stand in memory."""
+    from mesoscope.data.manifest import read_dataset
+
+    started = time.perf_counter()
+    rows = len(read_dataset(Path(root)))
+    return {"seconds": time.perf_counter() - started, "rows": rows}
+
+
+def _peak() -> float:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / (1 << 20)
+
+
+if __name__ == "__main__":
+    os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
+    serve(
+        {"look": look, "load": load, "manifest": manifest, "network": network, "train": train,
+         "train_versions": train_versions}
+    )  # fmt: skip
