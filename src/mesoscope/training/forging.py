@@ -19,6 +19,7 @@ from mesoscope.data.picture import open_sample
 from mesoscope.data.sample import Sample
 from mesoscope.errors import SourceUnsuitable
 from mesoscope.synth.blend import self_blend
+from mesoscope.synth.donors import DonorIndex
 from mesoscope.synth.edits import Donor, edit, twin
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ class Forge:
             if sample.label == 0 and np.isfinite(its).all():
                 self._parents[sample.source].append(sample)
                 self._points[sample] = its
+        self._donors = {
+            source: DonorIndex([self._points[s] for s in reals], [s.group for s in reals])
+            for source, reals in self._parents.items()
+        }
         forged = {s.source for s in samples if s.label == 1}
         self._bare = {source for source in self._parents if source not in forged}
         yet = [_forgery_of(s) for source in self._bare for s in self._parents[source]]
@@ -102,9 +107,7 @@ class Forge:
         pixels, points = open_sample(parent), self._points[parent]
         if maker == "blend":
             return self_blend(pixels, points, rng).pixels
-        donor = self._any(parent.source, rng, other_than=parent)
-        given = Donor(open_sample(donor), self._points[donor]) if donor is not None else None
-        return edit(pixels, points, rng, donor=given).pixels
+        return edit(pixels, points, rng, donor=self._donor(parent, rng)).pixels
 
     def _maker(self, source: str, key: Key) -> str:
         """``blend``, ``edit`` or, for the source's own fakes, nothing."""
@@ -116,17 +119,18 @@ class Forge:
         drawn = np.random.default_rng((*key, _DRAW)).random() * half
         return "blend" if drawn < blend else "edit" if drawn < blend + edits else ""
 
-    def _any(
-        self, source: str, rng: np.random.Generator, *, other_than: Sample | None = None
-    ) -> Sample | None:
+    def _any(self, source: str, rng: np.random.Generator) -> Sample | None:
         parents = self._parents.get(source, [])
-        if other_than is None:
-            return parents[rng.integers(len(parents))] if parents else None
-        for _ in range(TRIES):  # of another person where groups are known
-            one = parents[rng.integers(len(parents))]
-            if one.group != other_than.group:
-                return one
-        return None
+        return parents[rng.integers(len(parents))] if parents else None
+
+    def _donor(self, parent: Sample, rng: np.random.Generator) -> Donor | None:
+        """A real picture of the same source and another group whose face lies alike."""
+        try:
+            place = self._donors[parent.source].near(self._points[parent], parent.group, rng)
+        except SourceUnsuitable:
+            return None
+        donor = self._parents[parent.source][place]
+        return Donor(open_sample(donor), self._points[donor])
 
 
 def _forgery_of(real: Sample) -> Sample:
