@@ -107,7 +107,10 @@ class Forge:
         pixels, points = open_sample(parent), self._points[parent]
         if maker == "blend":
             return self_blend(pixels, points, rng).pixels
-        return edit(pixels, points, rng, donor=self._donor(parent, rng)).pixels
+        forgery = edit(pixels, points, rng, donor=self._donor(parent, rng))
+        if (forgery.pixels == forgery.twin).all():
+            raise SourceUnsuitable(f"{parent.file}: the edits change nothing")
+        return forgery.pixels
 
     def _maker(self, source: str, key: Key) -> str:
         """``blend``, ``edit`` or, for the source's own fakes, nothing."""

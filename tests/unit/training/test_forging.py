@@ -143,8 +143,8 @@ def test_the_same_key_shows_the_same(faces):
 def test_a_face_too_small_gives_way_to_another(faces):
     samples = faces(3)
     points = np.stack([EYES_NOSE_MOUTH] * 3)
-    points[0] = points[0] / 20 + 90
-    maker = forge(samples, blend=0.3, edit=0.2, points=points)
+    points[0] = points[0] / 40 + 90
+    maker = forge(samples, blend=0.5, points=points)
     tiny = next(s for s in maker.samples if s.label == 1 and s.file == samples[0].file)
     assert all(p is not None for p in shown(maker, tiny, range(6)))
     with pytest.raises(SourceUnsuitable, match="too small"):
