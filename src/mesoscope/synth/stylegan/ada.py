@@ -80,7 +80,7 @@ def augment(pictures: Tensor, p: float, rng: torch.Generator) -> Tensor:
 def geometry(n: int, size: int, p: float, rng: torch.Generator) -> Tensor:
     """Maps from places in the new picture to places in the old, ``[N, 3, 3]``, within −1…1."""
     whole = torch.eye(3).repeat(n, 1, 1)
-    flip = torch.where(_chance(n, p, rng), -1.0, 1.0)
+    flip = torch.where(_chance(n, p / 2, rng), -1.0, 1.0)  # either way round is as likely
     whole = whole @ _scaling(flip, torch.ones(n))
     quarters = torch.randint(4, (n,), generator=rng) * _chance(n, p, rng)
     whole = whole @ _turning(quarters * (math.pi / 2))

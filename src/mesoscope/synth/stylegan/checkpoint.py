@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mesoscope.synth.stylegan.training_step import Position
 
-_FORMAT = "mesoscope.stylegan-train 1"
+_KEY = "mesoscope.stylegan-train 1"
 
 
 @dataclass
@@ -57,7 +57,7 @@ def save(path: Path, at: Position, state: State) -> None:
         held = optimiser.state_dict()["state"]
         tensors |= {f"{name}/{i}/{k}": v for i, entry in held.items() for k, v in entry.items()}
     whole = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    write_tensors(path, whole, {"format": _FORMAT, "state": json.dumps(vars(state))})
+    write_tensors(path, whole, {_KEY: json.dumps(vars(state))})
 
 
 def load(path: Path, at: Position, settings: dict[str, Any]) -> State:
@@ -69,7 +69,7 @@ def load(path: Path, at: Position, settings: dict[str, Any]) -> State:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            state = State(**json.loads(metadata["state"]))
+            state = State(**json.loads(metadata[_KEY]))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no dict
     except FileNotFoundError as error:
         raise RunError(f"{path}: no checkpoint there: begin the run without --resume") from error

@@ -188,7 +188,7 @@ def _parent(
 
 def _read(real: Real, own: int, size_px: int) -> tuple[Pixels, str]:
     """A real at the generator's size, and its file's hash."""
-    data = read_bytes(real.path)
+    data = read_bytes(real.picture)
     pixels = decode(data, str(real.path))
     if min(pixels.shape[:2]) < min(own, size_px):
         raise SourceUnsuitable(

@@ -179,8 +179,7 @@ def _snapshot(
 ) -> None:  # fmt: skip
     """Write faces, weights, the log, and last of all the checkpoint."""
     made = list(generate(at.averaged, range(_SAMPLES), settings=Settings(truncation=1.0)))
-    name = f"kimg-{round(at.shown / 1000):06}.png"
-    write_picture(run / "samples" / name, grid([one.pixels for one in made]))
+    write_picture(run / f"samples/{at.shown:09}.png", grid([one.pixels for one in made]))
     about = {"kimg": record["kimg"], "settings": at.settings.plain()}
     if measure is not None:
         distance = measure(at)

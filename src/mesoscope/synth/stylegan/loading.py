@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from mesoscope.types import Json
 
 PAGE: Final = "docs/how-to/make-faces-with-stylegan.md"
-_FORMAT: Final = "mesoscope.generator 1"
+_KEY: Final = "mesoscope.generator"
+_FORMAT: Final = 1
 _AVERAGED = "g_ema"
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # the first of the five pickles of torch's old format
@@ -86,11 +87,9 @@ def save_generator(path: Path, generator: Generator, about: Mapping[str, Json]) 
     Raises:
         OutputError: The disk is full, or the folder cannot be written.
     """
-    metadata = {
-        "format": _FORMAT,
-        "config": json.dumps(asdict(generator.config)),
-        "about": json.dumps(dict(about)),
-    }
+    described = {"format": _FORMAT, "config": asdict(generator.config), "about": dict(about)}
+    # Under one key: several are written in no fixed order, and one generator is one file.
+    metadata = {_KEY: json.dumps(described)}
     tensors = {k: v.detach().cpu().contiguous() for k, v in generator.state_dict().items()}
     write_tensors(path, tensors, metadata)
 
@@ -119,8 +118,8 @@ def _of_safetensors(path: Path) -> Generator:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
     except SafetensorError as error:
         raise ModelError(f"{path}: damaged, or no safetensors file: {error}") from error
-    if metadata.get("format", "").startswith("mesoscope.generator"):
-        return _own(tensors, metadata, path)
+    if _KEY in metadata:
+        return _own(tensors, metadata[_KEY], path)
     prefix = f"{_AVERAGED}."
     if any(name.startswith(prefix) for name in tensors):
         mean = tensors.get(MEAN)
@@ -131,13 +130,15 @@ def _of_safetensors(path: Path) -> Generator:
     return from_public(held, mean, str(path))
 
 
-def _own(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> Generator:
-    if metadata["format"] != _FORMAT:
-        raise ModelError(
-            f"{path}: written as {metadata['format']}, and this version reads {_FORMAT}"
-        )
+def _own(tensors: dict[str, Tensor], metadata: str, path: Path) -> Generator:
     try:
-        generator = Generator(GeneratorConfig(**json.loads(metadata["config"])))
+        described = json.loads(metadata)
+        if described["format"] != _FORMAT:
+            raise ModelError(
+                f"{path}: a generator of format {described['format']}, and this version reads "
+                f"{_FORMAT}"
+            )
+        generator = Generator(GeneratorConfig(**described["config"]))
     except (KeyError, TypeError, ValueError, OptionError) as error:
         raise ModelError(f"{path}: its sizes cannot be read: {error}") from error
     wanted = {name: tuple(value.shape) for name, value in generator.state_dict().items()}

@@ -1,7 +1,5 @@
 """Adaptive augmentation: p follows the discriminator, and changes are what they are said to be."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -116,10 +114,20 @@ def test_gradients_go_through():
     assert torch.isfinite(pictures.grad).all()
 
 
-def test_rotation_keeps_a_bright_middle():
-    pictures = torch.full((16, 3, 16, 16), -1.0)
-    pictures[:, :, 6:10, 6:10] = 1
+def test_maps_of_probability_zero_change_nothing():
     rng = torch.Generator().manual_seed(0)
-    places = geometry(16, 16, 0.0, rng)
-    np.testing.assert_array_equal(places, np.eye(3)[None].repeat(16, 0))
-    assert math.isclose(float(places[0].det()), 1)
+    np.testing.assert_array_equal(geometry(16, 16, 0.0, rng), np.eye(3)[None].repeat(16, 0))
+    torch.testing.assert_close(colour(16, 0.0, rng), torch.eye(4).repeat(16, 1, 1))
+
+
+def test_geometry_is_drawn_as_the_paper_says():
+    """Scales are log-normal of .2 octaves, together and against each other."""
+    maps = geometry(20_000, 64, 1.0, torch.Generator().manual_seed(0))
+    areas = maps[:, :2, :2].det().abs().log2() / 2
+    assert areas.mean() == pytest.approx(0, abs=0.01)
+    assert areas.std() == pytest.approx(0.2, abs=0.01)
+    stretches = torch.linalg.svdvals(maps[:, :2, :2])
+    octaves = (stretches[:, 0] / stretches[:, 1]).log2() / 2
+    assert octaves.square().mean().sqrt() == pytest.approx(0.2, abs=0.01)
+    flipped = (maps[:, :2, :2].det() < 0).float().mean()
+    assert flipped == pytest.approx(0.5, abs=0.02)  # at p = 1 either way round is as likely

@@ -215,14 +215,14 @@ def test_own_file_that_does_not_fit_itself(tmp_path, small_generator):
     path, generator = tmp_path / "mine.safetensors", small_generator()
     tensors = dict(generator.state_dict())
     save_generator(path, generator, {})
-    head = {"format": "mesoscope.generator 1"}
-    for tensors_, metadata, says in [
-        (tensors, head | {"config": '{"size": 7}'}, "sizes cannot be read"),
-        (tensors, head, "sizes cannot be read"),
-        (tensors, head | {"config": '{"size": 8, "style_dim": 6}'}, "the file is damaged"),
-        (tensors, {"format": "mesoscope.generator 9"}, "written as mesoscope.generator 9"),
+    for tensors_, described, says in [
+        (tensors, '{"format": 1, "config": {"size": 7}}', "sizes cannot be read"),
+        (tensors, '{"format": 1}', "sizes cannot be read"),
+        (tensors, "no JSON", "sizes cannot be read"),
+        (tensors, '{"format": 1, "config": {"size": 8, "style_dim": 6}}', "the file is damaged"),
+        (tensors, '{"format": 9}', "a generator of format 9, and this version reads 1"),
     ]:
-        save_file(tensors_, path, metadata=metadata)
+        save_file(tensors_, path, metadata={"mesoscope.generator": described})
         with pytest.raises(ModelError, match=says):
             load_generator(path)
     generator.w_mean[0] = np.inf
