@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
@@ -129,3 +130,29 @@ def test_wrong_words_are_named(people, tmp_path, arguments, code, said):
     assert ended == code
     assert said in told
     assert not list(tmp_path.rglob("*.jpg"))
+
+
+def test_a_killed_run_ends_as_an_unbroken_one(people, tmp_path):
+    words = ("blend", people, "--per-picture", 20, "--size", 128, "--seed", 3)
+    command = [sys.executable, "-m", "mesoscope", "synth", *map(str, words)]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    with subprocess.Popen(
+        [*command, "--out", str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        records = killed / "forgeries.jsonl"
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            if records.exists() and records.read_bytes().count(b"\n") >= 5:
+                break
+            time.sleep(0.005)
+        process.kill()
+    begun = records.read_bytes().count(b"\n")
+    assert begun >= 5
+    assert not (killed / "manifest.csv").exists() or begun == 100
+    synth(*words, "--out", killed)
+    synth(*words, "--out", whole)
+    assert len(read_dataset(killed)) == 200
+    same = [p.relative_to(whole) for p in whole.rglob("*") if p.is_file()]
+    assert sorted(same) == sorted(p.relative_to(killed) for p in killed.rglob("*") if p.is_file())
+    for path in same:
+        assert (killed / path).read_bytes() == (whole / path).read_bytes(), path

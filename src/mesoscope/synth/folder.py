@@ -15,13 +15,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import hashlib
 import io
 import json
 import os
-import threading
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +29,7 @@ import numpy as np
 
 from mesoscope.errors import OptionError, OutputError, SourceUnsuitable
 from mesoscope.synth.encoding import Encoding, encode_mask
+from mesoscope.synth.files import PART, cut, locked, read_records, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,6 +39,9 @@ if TYPE_CHECKING:
 
     from mesoscope.synth.forgery import Forgery
     from mesoscope.types import Json
+
+__all__ = ["COLUMNS", "LANDMARKS", "LEFT_OUT", "MANIFEST", "RECORDS", "SETTINGS", "ForgeryFolder",
+           "Parent", "read_records", "rng_for", "write_whole"]  # fmt: skip
 
 COLUMNS = ("path", "label", "source", "method", "group", "split", "sha256", "parent_sha256")
 RECORDS, MANIFEST, SETTINGS = "forgeries.jsonl", "manifest.csv", "synth.json"
@@ -111,6 +113,7 @@ class ForgeryFolder:
         self.seed = seed
         self._encoding = encoding or Encoding()
         self._made: set[str] = set()
+        self._lock: int | None = None
         self._versions: dict[str, Json] = {
             "mesoscope": version("mesoscope"),
             "numpy": np.__version__,
@@ -127,7 +130,7 @@ class ForgeryFolder:
         for end, record in read_records(root / RECORDS):
             self._made.add(record["key"])
             kept = end
-        _cut(root / RECORDS, kept)
+        cut(root / RECORDS, kept)
 
     def __len__(self) -> int:
         return len(self._made)
@@ -211,6 +214,14 @@ class ForgeryFolder:
         write_whole(self.root / MANIFEST, data)
 
     def __enter__(self) -> Self:
+        """Keep other runs off, and remove what a killed one left half written.
+
+        Raises:
+            OptionError: Another run is writing into the folder.
+        """
+        self._lock = locked(self.root / SETTINGS)
+        for part in self.root.rglob(f".*{PART}"):
+            part.unlink(missing_ok=True)
         return self
 
     def __exit__(
@@ -219,27 +230,12 @@ class ForgeryFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.finish()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place and move it there, so that none is ever half written.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise OutputError(
-            f"{path}: cannot be written: {error.strerror}: what was written before is whole; "
-            "run the same command again to go on"
-        ) from error
+        try:
+            self.finish()
+        finally:
+            if self._lock is not None:
+                os.close(self._lock)
+                self._lock = None
 
 
 def _begin(root: Path, settings: dict[str, Json]) -> None:
@@ -272,37 +268,6 @@ def _begin(root: Path, settings: dict[str, Json]) -> None:
 
 def _as_json(settings: dict[str, Json]) -> bytes:
     return json.dumps(settings, indent=2).encode() + b"\n"
-
-
-def read_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The whole lines of a folder's records, each behind the byte where it ends.
-
-    Args:
-        path: ``OUT/forgeries.jsonl``; nothing is given where it is not there.
-
-    Raises:
-        OptionError: A line is damaged.
-    """
-    if not path.is_file():
-        return
-    end = 0
-    with path.open("rb") as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                return  # the last one, of a run that was killed
-            end += len(line)
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                raise OptionError(
-                    f"{path}: damaged at byte {end - len(line)}: choose a new folder for --out"
-                ) from error
-            yield end, record
-
-
-def _cut(path: Path, size: int) -> None:
-    if path.is_file() and path.stat().st_size > size:
-        os.truncate(path, size)
 
 
 def _rows(record: dict[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -163,7 +163,7 @@ def _of_chunk(reals: Sequence[Real]) -> list[Landmarks | None]:
     frames: dict[int, Frame] = {}
     for i, real in enumerate(reals):
         try:
-            frames[i] = open_image(real.path)
+            frames[i] = open_image(real.picture)
         except SourceError:  # the reason is given when the picture is to be forged
             continue
     for i, landmarks in zip(frames, find_landmarks(list(frames.values())), strict=True):

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mesoscope.data.manifest import LABELS, read_dataset
+from mesoscope.data.manifest import LABELS, MANIFESTS, read_dataset
+from mesoscope.data.shards.index import tars_of
 from mesoscope.errors import DatasetError, OptionError
 from mesoscope.media.kinds import PICTURE_SUFFIXES
+from mesoscope.media.part import FilePart
 from mesoscope.media.walk import Unreadable, walk
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from mesoscope.types import Pixels
 
 VALIDATION_SHARE = 0.2  # of a plain folder's pictures
-_MANIFESTS = ("manifest.csv", "manifest.parquet")
 _SPLIT_FOLDERS = ("train", "validation", "val", "valid", "test")
 
 
@@ -31,6 +32,7 @@ class Real:
         source: The set that it comes from.
         group: What must not be split: a forgery and its twin are of their parent's.
         split: ``train``, ``validation`` or ``test``.
+        part: The part of a shard that it is; ``None`` for a file of its own.
     """
 
     path: Path
@@ -38,6 +40,12 @@ class Real:
     source: str
     group: str
     split: str
+    part: FilePart | None = None
+
+    @property
+    def picture(self) -> Path | FilePart:
+        """What :func:`mesoscope.media.image.open_image` takes."""
+        return self.part or self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ def read_reals(root: Path, *, validation: float = VALIDATION_SHARE) -> list[Real
     """
     if not 0 <= validation <= 1:
         raise OptionError(f"the validation share must lie in 0..1, got {validation}")
-    if root.name in _MANIFESTS and root.is_file():
+    if root.name in MANIFESTS and root.is_file():
         root = root.parent
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder: give a folder of real faces")
@@ -83,18 +91,23 @@ def read_reals(root: Path, *, validation: float = VALIDATION_SHARE) -> list[Real
 
 
 def _is_dataset(root: Path) -> bool:
-    if any((root / name).is_file() for name in _MANIFESTS):
+    if any((root / name).is_file() for name in MANIFESTS):
         return True
     splits = [p for p in root.iterdir() if p.name.lower() in _SPLIT_FOLDERS and p.is_dir()]
-    return any(p.name.lower() in LABELS and p.is_dir() for split in splits for p in split.iterdir())
+    if any(p.name.lower() in LABELS and p.is_dir() for split in splits for p in split.iterdir()):
+        return True
+    return bool(tars_of(root))
 
 
 def _of_dataset(root: Path) -> list[Real]:
-    return [
-        Real(s.path, s.path.relative_to(root).as_posix(), s.source, s.group, s.split)
-        for s in read_dataset(root)
-        if s.label == LABELS["real"]
-    ]
+    reals = []
+    for sample in read_dataset(root):
+        if sample.label == LABELS["real"]:
+            part = sample.picture
+            name = sample.path.relative_to(root).as_posix()
+            held = part if isinstance(part, FilePart) else None
+            reals.append(Real(sample.path, name, sample.source, sample.group, sample.split, held))
+    return reals
 
 
 def _of_folder(root: Path, validation: float) -> list[Real]:

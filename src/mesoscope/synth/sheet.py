@@ -12,7 +12,8 @@ from mesoscope.draw.text import BOLD, printable, put_text, shorten
 from mesoscope.errors import OptionError, OutputError, SourceError
 from mesoscope.faces.crop import crop
 from mesoscope.media.image import open_image
-from mesoscope.synth.folder import RECORDS, read_records, write_whole
+from mesoscope.synth.files import read_records, write_whole
+from mesoscope.synth.folder import RECORDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

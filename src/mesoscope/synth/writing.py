@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from mesoscope.ahead import ahead, cores
 from mesoscope.errors import SourceError, SourceUnsuitable
 from mesoscope.media.image import decode, read_bytes
-from mesoscope.synth.folder import LEFT_OUT, Parent, rng_for, write_whole
+from mesoscope.synth.files import write_whole
+from mesoscope.synth.folder import LEFT_OUT, Parent, rng_for
 from mesoscope.synth.reals import Real, RealFace
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def read_face(
     Raises:
         SourceError: It cannot be read, has no landmarks, or is too small.
     """
-    data = read_bytes(real.path)
+    data = read_bytes(real.picture)
     pixels = decode(data, str(real.path))
     digest = hashlib.sha256(data).hexdigest()
     if landmarks is None:

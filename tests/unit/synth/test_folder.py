@@ -13,7 +13,8 @@ from mesoscope.data.manifest import read_dataset
 from mesoscope.errors import OptionError, OutputError
 from mesoscope.media.image import open_image
 from mesoscope.synth.encoding import Encoding, Saving, encode_mask
-from mesoscope.synth.folder import ForgeryFolder, Parent, rng_for, write_whole
+from mesoscope.synth.files import write_whole
+from mesoscope.synth.folder import ForgeryFolder, Parent, rng_for
 from mesoscope.synth.forgery import Forgery
 
 
@@ -135,6 +136,24 @@ def test_the_manifest_is_written_however_a_run_ends(tmp_path, forgery):
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert len(read_dataset(tmp_path)) == 2
+
+
+def test_what_a_killed_run_left_half_written_goes(tmp_path, forgery):
+    fill(tmp_path, forgery, ["a"])
+    before = contents(tmp_path)
+    (tmp_path / "train/fake/.0123.jpg.99-7.part").write_bytes(b"half")
+    fill(tmp_path, forgery, ["a"])
+    assert contents(tmp_path) == before
+
+
+def test_two_runs_at_once_are_kept_apart(tmp_path):
+    pytest.importorskip("fcntl", reason="there are no such locks on this system")
+    with ForgeryFolder(tmp_path, options={}):
+        other = ForgeryFolder(tmp_path, options={})
+        with pytest.raises(OptionError, match="another run is writing into it"), other:
+            pass
+    with other:
+        assert len(other) == 0
 
 
 def test_forgeries_without_a_twin_stand_alone(tmp_path, forgery):

@@ -2,9 +2,12 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
+from mesoscope.data.shards.writing import write_shards
 from mesoscope.errors import DatasetError, OptionError
+from mesoscope.media.image import open_image
 from mesoscope.synth.reals import read_reals
 
 
@@ -49,6 +52,20 @@ def test_of_a_plain_folder_all_pictures_are_real(tmp_path, make_dataset):
 def test_fakes_beside_a_folder_real_are_left_alone(tmp_path, make_dataset):
     shutil.copytree(make_dataset("set", train=2) / "train", tmp_path / "both")
     assert [r.name for r in read_reals(tmp_path / "both")] == ["real/00.jpg", "real/01.jpg"]
+
+
+def test_reals_in_shards_are_read_from_there(tmp_path, make_dataset):
+    root = make_dataset("set", train=3, validation=1)
+    whole = {r.name: open_image(r.picture).pixels for r in read_reals(root)}
+    out = tmp_path / "shards"
+    write_shards(root, out)
+    found = read_reals(out)
+    assert len(found) == len(whole) == 4
+    pictures = [open_image(r.picture).pixels for r in found]
+    for pixels in whole.values():
+        assert any(np.array_equal(pixels, other) for other in pictures)
+    assert all(r.part is not None for r in found)
+    assert len({r.name for r in found}) == 4
 
 
 def test_nothing_real_is_said(tmp_path):

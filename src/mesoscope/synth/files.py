@@ -1,0 +1,96 @@
+"""Files that are whole or not there, lines that are whole or cut off, one run at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from mesoscope.errors import OptionError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PART = ".part"  # ends the names of files that are not whole yet
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file beside its place and move it there, so that none is ever half written.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{PART}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise OutputError(
+            f"{path}: cannot be written: {error.strerror}: what was written before is whole; "
+            "run the same command again to go on"
+        ) from error
+
+
+def locked(path: Path) -> int | None:
+    """Lock a file, for as long as the process lives or the descriptor is open.
+
+    Returns:
+        The descriptor to close; ``None`` where the system or the disk has no such locks.
+
+    Raises:
+        OptionError: Another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows has none: there, two runs at once are the user's to avoid
+        return None
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise OptionError(
+            f"{path.parent}: another run is writing into it: wait for it, or choose a new folder"
+        ) from error
+    except OSError:  # a file system without locks
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def read_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The whole lines of a folder's records, each behind the byte where it ends.
+
+    Args:
+        path: ``OUT/forgeries.jsonl``; nothing is given where it is not there.
+
+    Raises:
+        OptionError: A line is damaged.
+    """
+    if not path.is_file():
+        return
+    end = 0
+    with path.open("rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                return  # the last one, of a run that was killed
+            end += len(line)
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                raise OptionError(
+                    f"{path}: damaged at byte {end - len(line)}: choose a new folder for --out"
+                ) from error
+            yield end, record
+
+
+def cut(path: Path, size: int) -> None:
+    """Cut off what stands behind so many bytes: half a line of a run that was killed."""
+    if path.is_file() and path.stat().st_size > size:
+        os.truncate(path, size)
