@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SHARES = (0.8, 0.1, 0.1)
 _WHOLE = 2**64
+_FAR = 0.5  # of a split's share
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,19 @@ def _placed(
             nearest = min(movable, key=lambda k: (abs(hashes[k] - starts[split]), k))
             splits[nearest] = split
             notes.append(f"{nearest} is moved into {split}, which else held nothing {name}")
+    _say_shares(Counter(splits.values()), dict(zip(SPLITS, shares, strict=True)), notes)
     return splits
+
+
+def _say_shares(count: Counter[str], shares: dict[str, float], notes: list[str]) -> None:
+    """Few groups may fall far from the shares: a hash knows of no others."""
+    whole = count.total()
+    for split, share in shares.items():
+        expected = share / sum(shares.values()) * whole
+        if abs(count[split] - expected) > max(_FAR * expected, 1):
+            told = ", ".join(f"{count[s]} in {s}" for s in SPLITS if shares[s] > 0)
+            notes.append(f"{whole} groups fell far from the shares, {told}: try another seed")
+            return
 
 
 def _by_donor(items: list[Item], *, donors_apart: bool) -> tuple[list[Item], list[Item]]:

@@ -94,6 +94,19 @@ def test_too_few_groups_are_told():
     assert len(assigned.items) == 2
 
 
+def test_groups_that_fall_far_from_the_shares_are_told():
+    few = pairs(12, "clip")
+    notes = assign_splits(few, shares=(0.5, 0.25, 0.25), seed=2).notes
+    count = Counter(
+        i.split for i in assign_splits(few, shares=(0.5, 0.25, 0.25), seed=2).items if i.label
+    )
+    assert (
+        f"12 groups fell far from the shares, {count['train']} in train, "
+        f"{count['validation']} in validation, {count['test']} in test: try another seed"
+    ) in notes
+    assert not any("far from" in n for n in assign_splits(pairs(600)).notes)
+
+
 def test_a_split_of_no_share_stays_empty():
     splits = Counter(i.split for i in assign_splits(pairs(60), shares=(0.5, 0.5, 0)).items)
     assert set(splits) == {"train", "validation"}
