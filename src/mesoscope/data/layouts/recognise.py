@@ -128,14 +128,16 @@ def _nearest(root: Path, matches: list[tuple[Layout, Path]]) -> tuple[Layout, Pa
 
 
 def _point_above(root: Path, sets: list[Layout]) -> None:
-    """Name the root where a folder deep inside a set was given: only a direct part is sure."""
-    for above in list(root.absolute().parents)[:_ABOVE]:
+    """Name the root where a folder deep inside a set was given, below one of the set's parts."""
+    part = root.absolute()
+    for above in list(part.parents)[:_ABOVE]:
         for reader in sets:
-            if reader.is_root(above):
+            if reader.is_part(part.name.lower()) and reader.is_root(above):
                 raise DatasetError(
                     f"{root}: holds no set by itself, but lies inside what looks like "
                     f"{reader.title}: give {above}"
                 )
+        part = above
 
 
 def _require_folder(root: Path) -> None:
