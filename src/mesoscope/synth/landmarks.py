@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 BATCH = 8  # pictures that are looked at together: the finder fills its batches across them
 _LEAST_FACE = 1 / 16  # of a picture's longest side; smaller faces of large photos are left alone
 _LEAST_PX = 40
+_BATCH_BYTES = 64 << 20  # of pixels in memory at once: photos may be large
 _PAD = 0.35  # of the sides: around a tight crop, so that the finder sees a face in a picture
 
 
@@ -166,10 +167,17 @@ def _of_chunk(reals: Sequence[Real]) -> list[Landmarks | None]:
             frames[i] = open_image(real.picture)
         except SourceError:  # the reason is given when the picture is to be forged
             continue
-    for i, landmarks in zip(frames, find_landmarks(list(frames.values())), strict=True):
-        # As the file keeps them, so that a run that goes on makes what a whole one makes.
-        found[i] = None if landmarks is None else landmarks.round(2)
+        if sum(frame.pixels.size for frame in frames.values()) > _BATCH_BYTES:
+            _look(frames, found)
+    _look(frames, found)
     return found
+
+
+def _look(frames: dict[int, Frame], found: list[Landmarks | None]) -> None:
+    """Find the landmarks of some pictures, and let go of them."""
+    for i, landmarks in zip(frames, find_landmarks(list(frames.values())), strict=True):
+        found[i] = landmarks
+    frames.clear()
 
 
 def _append(path: Path, found: dict[str, Landmarks | None]) -> None:

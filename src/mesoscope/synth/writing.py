@@ -60,7 +60,7 @@ def write_forgeries(
     landmarks: Mapping[str, Landmarks] | None = None,
     per_picture: int = 1,
     jobs: int = 0,
-    watch: Callable[[Forgery | None], None] | None = None,
+    watch: Callable[[dict[str, Json] | None], None] | None = None,
 ) -> Summary:
     """Make forgeries of reals and write them with their twins.
 
@@ -76,20 +76,20 @@ def write_forgeries(
             out. ``None`` where the maker needs none.
         per_picture: Forgeries of each real, each with its own random numbers.
         jobs: Threads; 0 = one a core.
-        watch: Called after each try of this run, with the forgery or ``None``.
+        watch: Called after each try of this run, with the forgery's record or ``None``.
 
     Raises:
         OutputError: The folder cannot be written; what was written before is whole.
     """
     summary = Summary()
 
-    def work(task: tuple[Real, str]) -> tuple[Forgery, dict[str, Json]] | SourceError:
+    def work(task: tuple[Real, str]) -> dict[str, Json] | SourceError:
         real, key = task
         try:
             face, digest = read_face(real, framing, landmarks)
             forgery = make(face, rng_for(folder.seed, key))
             parent = Parent(key, real.group, real.split, real.source, str(real.path), digest)
-            return forgery, folder.save(forgery, parent)
+            return folder.save(forgery, parent)
         except SourceError as error:
             return error
 
@@ -103,10 +103,10 @@ def write_forgeries(
                 summary.unreadable += not isinstance(done, SourceUnsuitable)
             summary.left_out[real.name] = str(done).removeprefix(f"{real.path}: ")
         else:
-            folder.add(done[1])
+            folder.add(done)
             summary.made += 1
         if watch is not None:
-            watch(None if isinstance(done, SourceError) else done[0])
+            watch(None if isinstance(done, SourceError) else done)
     return summary
 
 

@@ -85,6 +85,21 @@ def test_what_was_found_is_kept_and_not_looked_for_again(faces, tmp_path, monkey
     assert landmarks_of(faces[1:], kept=kept) == {}
 
 
+def test_large_photos_are_looked_at_a_few_at_a_time(faces, monkeypatch):
+    sizes, plain = [], module.find_landmarks
+
+    def counted(frames):
+        sizes.append(len(frames))
+        return plain(frames)
+
+    monkeypatch.setattr(module, "find_landmarks", counted)
+    whole = landmarks_of(faces, jobs=1)
+    monkeypatch.setattr(module, "_BATCH_BYTES", 1)
+    few = landmarks_of(faces, jobs=1)
+    assert np.array_equal(whole["a.png"], few["a.png"])
+    assert sizes == [2, 1, 1, 0]
+
+
 def test_half_a_line_of_a_killed_run_is_looked_for_again(faces, tmp_path):
     kept = tmp_path / "landmarks.jsonl"
     landmarks_of(faces, kept=kept)

@@ -1,15 +1,18 @@
 """Many forgeries into a folder: what is left out, gone on with, and made by threads."""
 
 import csv
+import json
 
 import cv2
 import numpy as np
 import pytest
 
 from mesoscope.errors import OptionError, SourceUnsuitable
+from mesoscope.media.image import open_image
+from mesoscope.synth.blend import self_blend
 from mesoscope.synth.blending import blend_maker
 from mesoscope.synth.encoding import Encoding
-from mesoscope.synth.folder import ForgeryFolder
+from mesoscope.synth.folder import ForgeryFolder, rng_for
 from mesoscope.synth.forgery import Forgery
 from mesoscope.synth.framing import Framing
 from mesoscope.synth.reals import read_reals
@@ -97,6 +100,17 @@ def test_a_maker_may_turn_a_picture_down(tmp_path, people):
     assert summary.made == 4
 
 
+def test_a_record_makes_its_forgery_again(tmp_path, people):
+    run(tmp_path / "out", people)
+    lines = (tmp_path / "out/forgeries.jsonl").read_text().splitlines()
+    for record in map(json.loads, lines):
+        pixels = open_image(record["parent"]["path"]).pixels
+        made = self_blend(pixels, FIVE, rng_for(record["seed"], record["key"]))
+        kept = open_image(tmp_path / "out" / record["files"]["fake"]).pixels
+        assert np.array_equal(made.pixels, kept)
+        assert made.numbers == record["numbers"]
+
+
 def test_a_forgery_that_is_its_twin_is_left_out(tmp_path, people):
     def make(face, rng):
         return Forgery(face.pixels, face.pixels, np.ones(face.pixels.shape[:2], "f4"), "same")
@@ -115,7 +129,7 @@ def test_donors_are_named_and_of_the_same_split(tmp_path, people):
         write_forgeries(
             folder, reals, make, framing=Framing(), landmarks=landmarks(), watch=made.append
         )
-    donors = [one.numbers["donor"]["path"] for one in made if one is not None]
+    donors = [one["numbers"]["donor"]["path"] for one in made if one is not None]
     assert len(donors) == 3
     assert all(str(people) in donor for donor in donors)
     alone = blend_maker(reals[:1], landmarks(), framing=Framing(), method="xray")
