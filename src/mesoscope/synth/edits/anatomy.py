@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesoscope.errors import SourceUnsuitable
+from mesoscope.synth.edits.canvas import blurred
 from mesoscope.synth.forgery import Mask
 from mesoscope.synth.masks import Region, clean
 from mesoscope.synth.outline import five_of
@@ -134,7 +135,7 @@ def drawn(outlines: list[Points], region: Region, *, soft_px: float) -> Mask:
     for outline in outlines:
         fixed = np.rint((outline - (region.x1, region.y1)) * 16).astype(np.int32)
         cv2.fillPoly(shape, [fixed], 255, cv2.LINE_AA, 4)
-    soft = cv2.GaussianBlur(shape.astype(np.float32), (0, 0), max(soft_px, 0.3)) / 255
+    soft = blurred(shape.astype(np.float32), max(soft_px, 0.3)) / 255
     return clean(np.asarray(soft, np.float32))
 
 
@@ -146,22 +147,6 @@ def soft_shape(
     if region.empty:
         return region, np.zeros(region.size[::-1], np.float32)
     return region, drawn(outlines, region, soft_px=soft_px)
-
-
-def mixed(picture: Pixels, region: Region, patch: NDArray[np.float32], share: Mask) -> Pixels:
-    """A copy of the picture with a patch mixed in; where the share is 0, not a bit changes.
-
-    Args:
-        picture: ``(H, W, 3) uint8``.
-        region: Where the patch lies.
-        patch: ``(h, w, 3)``, 0 to 255.
-        share: ``(h, w)``, of the patch.
-    """
-    result: Pixels = picture.copy()
-    under = picture[region.slices].astype(np.float32)
-    over = np.rint(under + share[:, :, None] * (patch - under))
-    result[region.slices] = np.clip(over, 0, 255).astype(np.uint8)
-    return result
 
 
 def united(one: Mask, other: Mask) -> Mask:
@@ -206,7 +191,7 @@ def skin(pixels: Pixels, face: Anatomy) -> tuple[Region, Mask]:
     usual = np.median(lab[near], 0)
     apart = (lab - usual) * np.array([0.3, 1.0, 1.0], np.float32)  # light varies, colour does not
     alike = np.exp(-(apart**2).sum(2) / (2 * 24.0**2))
-    alike = cv2.GaussianBlur(alike, (0, 0), max(0.5, soft))
+    alike = blurred(alike.astype(np.float32), max(0.5, soft))
     found = inside * np.clip(1.6 * alike - 0.3, 0, 1)
     # A face of odd colours (a cartoon, a drawn one) keeps its place rather than nothing.
     chosen = found if found.sum() > 0.1 * inside.sum() else inside

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
-from mesoscope.synth.edits.anatomy import anatomy, drawn, mixed, region_of, skin, united
+from mesoscope.synth.edits.anatomy import anatomy, drawn, region_of, skin
+from mesoscope.synth.edits.canvas import Canvas, blurred
 from mesoscope.synth.edits.keys import FULL, CloneKeys, Span
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.masks import Region, placed
+from mesoscope.synth.masks import Region
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mesoscope.synth.edits.anatomy import Anatomy, Points
-    from mesoscope.synth.forgery import Landmarks, Mask
+    from mesoscope.synth.forgery import Landmarks
     from mesoscope.types import Json, Pixels
 
 _KEYS = CloneKeys()
@@ -46,19 +46,18 @@ def clone(
     points = np.stack([columns + within.x1, rows + within.y1], 1)  # (N, 2)
     if not len(points):
         points = np.rint(face.five.clip(0, np.array(pixels.shape[1::-1]) - 1)).astype(int)
-    forged, mask = pixels, np.zeros(pixels.shape[:2], np.float32)
+    canvas = Canvas(pixels)
     told: list[Json] = []
     for _ in range(int(rng.integers(1, keys.stamps_most + 1))):
         size = strength.draw(rng, keys.size_min, keys.size_max) * face.width_px
-        target, source = _pair(forged, points, size, face, rng)
+        target, source = _pair(canvas.pixels, points, size, face, rng)
         heal = bool(rng.random() < keys.heal)
-        forged, changed = _stamped(forged, target, source, size, face, rng, heal=heal)
-        mask = united(mask, changed)
+        _stamp(canvas, target, source, size, face, rng, heal=heal)
         told.append({
             "to": [int(v) for v in target], "from": [int(v) for v in source],
             "size": round(size / face.width_px, 5), "heal": heal,
         })  # fmt: skip
-    return Forgery(forged, pixels, mask, "clone", {"stamps": told})
+    return canvas.forgery("clone", {"stamps": told})
 
 
 def _pair(
@@ -75,11 +74,11 @@ def _pair(
     return target, tried[int(np.argmin(4 * fits + apart))]
 
 
-def _stamped(
-    pixels: Pixels, target: Points, source: Points, size: float, face: Anatomy,
+def _stamp(
+    canvas: Canvas, target: Points, source: Points, size: float, face: Anatomy,
     rng: np.random.Generator, *, heal: bool,
-) -> tuple[Pixels, Mask]:  # fmt: skip
-    """One stamp: the picture, and ``(H, W)`` of what was copied over."""
+) -> None:  # fmt: skip
+    pixels = canvas.pixels
     scale = size / 2 / np.array([np.hypot(*face.across), np.hypot(*face.down)])
     outline = face.oval(np.asarray(target, float), scale[0], scale[1], rng=rng, bends=0.2)
     soft_px = float(np.clip(rng.uniform(0.08, 0.22) * size, 0.5, 12))
@@ -92,7 +91,7 @@ def _stamped(
         min(region.x2, width - step[0]), min(region.y2, height - step[1]),
     )  # fmt: skip
     if region.empty:
-        return pixels, np.zeros(pixels.shape[:2], np.float32)
+        return
     from_there = Region(
         region.x1 + step[0], region.y1 + step[1], region.x2 + step[0], region.y2 + step[1]
     )
@@ -101,5 +100,5 @@ def _stamped(
     share = drawn([outline], region, soft_px=soft_px)
     if heal:  # grain from there, light from here
         wide = max(1.0, 0.5 * size)
-        patch += cv2.GaussianBlur(under, (0, 0), wide) - cv2.GaussianBlur(patch, (0, 0), wide)
-    return mixed(pixels, region, patch, share), placed(share, region, pixels.shape)
+        patch += blurred(under, wide) - blurred(patch, wide)
+    canvas.lay(region, patch, share)

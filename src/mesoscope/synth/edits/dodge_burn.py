@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mesoscope.synth.edits.anatomy import anatomy, mixed, region_of, soft_shape
+from mesoscope.synth.edits.anatomy import anatomy, region_of, soft_shape
+from mesoscope.synth.edits.canvas import Canvas
 from mesoscope.synth.edits.keys import FULL, DodgeBurnKeys, Span
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.masks import clean, placed
+from mesoscope.synth.masks import Region, clean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,15 +71,23 @@ def dodge_burn(
         ]
         for shape in shapes:
             part, soft = soft_shape([shape], pixels.shape, soft_px=soft_px)
-            stops += np.float32(by) * placed(soft, part, pixels.shape)[region.slices]
+            _add(stops, region, np.float32(by) * soft, part)
         told.append({"place": names[index], "stops": round(by, 4)})
     patch = pixels[region.slices]
     exposed = _exposed(patch, stops)
     where = clean(np.abs(stops) / np.float32(max(keys.stops_min, 0.05)))
-    share = (where > 0).astype(np.float32)
-    forged = mixed(pixels, region, exposed, share)
-    mask = placed(where, region, pixels.shape)
-    return Forgery(forged, pixels, mask, "dodge_burn", {"strokes": told})
+    canvas = Canvas(pixels)
+    canvas.lay(region, exposed, (where > 0).astype(np.float32), where=where)
+    return canvas.forgery("dodge_burn", {"strokes": told})
+
+
+def _add(stops: Mask, region: Region, stroke: Mask, part: Region) -> None:
+    """Add a stroke that lies in a part of the picture to those of a region."""
+    x1, y1 = max(part.x1, region.x1), max(part.y1, region.y1)
+    x2, y2 = min(part.x2, region.x2), min(part.y2, region.y2)
+    if x1 < x2 and y1 < y2:
+        here = stops[y1 - region.y1 : y2 - region.y1, x1 - region.x1 : x2 - region.x1]
+        here += stroke[y1 - part.y1 : y2 - part.y1, x1 - part.x1 : x2 - part.x1]
 
 
 def _exposed(patch: Pixels, stops: Mask) -> NDArray[np.float32]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mesoscope.synth.edits.anatomy import LEAST_WIDTH_PX, anatomy, mixed, skin
+from mesoscope.synth.edits.anatomy import LEAST_WIDTH_PX, anatomy, skin
+from mesoscope.synth.edits.canvas import Canvas, blurred
 from mesoscope.synth.edits.keys import FULL, InpaintKeys, Span
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.masks import Region, clean, placed
+from mesoscope.synth.masks import Region, clean
 
 if TYPE_CHECKING:
     from mesoscope.synth.edits.anatomy import Anatomy, Points
@@ -66,9 +67,10 @@ def inpaint(
             "x": int(place[0]) + region.x1, "y": int(place[1]) + region.y1,
             "size": round(size / face.width_px, 5), "mark": bool(mark),
         })  # fmt: skip
-    forged = mixed(pixels, region, filled, (share > 0).astype(np.float32))
+    canvas = Canvas(pixels)
+    canvas.lay(region, filled, (share > 0).astype(np.float32), where=share)
     numbers: dict[str, Json] = {"method": name, "grain": grain, "spots": told}
-    return Forgery(forged, pixels, placed(share, region, pixels.shape), "inpaint", numbers)
+    return canvas.forgery("inpaint", numbers)
 
 
 def spots(
@@ -80,7 +82,7 @@ def spots(
         height, width = where.shape
         return [(width // 2, height // 2)] if height and width else []
     grey = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    fine, coarse = (cv2.GaussianBlur(grey, (0, 0), s * face.width_px) for s in (0.008, 0.03))
+    fine, coarse = (blurred(grey, s * face.width_px) for s in (0.008, 0.03))
     odd = np.abs(fine - coarse)
     tried = near[rng.integers(len(near), size=8 * count)]
     best = tried[np.argsort(-odd[tried[:, 0], tried[:, 1]], kind="stable")]

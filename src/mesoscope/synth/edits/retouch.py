@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mesoscope.synth.edits.anatomy import anatomy, mixed, skin
+from mesoscope.synth.edits.anatomy import anatomy, skin
+from mesoscope.synth.edits.canvas import Canvas, blurred
 from mesoscope.synth.edits.keys import FULL, RetouchKeys, Span
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.masks import placed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,16 +55,16 @@ def retouch(
     smooth = _SMOOTHERS[method](patch, max(1.0, width * face.width_px))
     if grain:
         smooth = smooth + grain * rng.standard_normal(where.shape, np.float32)[:, :, None]
-    share = where * np.float32(amount)
-    forged = mixed(pixels, region, smooth, share)
-    return Forgery(forged, pixels, placed(where, region, pixels.shape), "retouch", numbers)
+    canvas = Canvas(pixels)
+    canvas.lay(region, smooth, where * np.float32(amount), where=where)
+    return canvas.forgery("retouch", numbers)
 
 
 def _frequency(patch: Pixels, sigma: float) -> Patch:
     """Blotches are the middle of three layers: it goes, and pores and form stay."""
-    fine = cv2.GaussianBlur(patch, (0, 0), max(0.6, 0.18 * sigma)).astype(np.float32)
-    coarse = cv2.GaussianBlur(patch, (0, 0), 1.6 * sigma).astype(np.float32)
-    pores = patch.astype(np.float32) - fine
+    values = patch.astype(np.float32)
+    fine, coarse = blurred(values, max(0.6, 0.18 * sigma)), blurred(values, 1.6 * sigma)
+    pores = values - fine
     middle = fine - coarse
     # An edge is more than a blotch: what stands out far is kept.
     kept = np.clip((np.abs(middle).max(2, keepdims=True) - 20) / 20, 0, 1)

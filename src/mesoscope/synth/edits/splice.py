@@ -14,11 +14,12 @@ import cv2
 import numpy as np
 
 from mesoscope.errors import SourceUnsuitable
-from mesoscope.synth.edits.anatomy import anatomy, drawn, mixed, region_of, united
+from mesoscope.synth.edits.anatomy import anatomy, drawn, region_of
+from mesoscope.synth.edits.canvas import Canvas, blurred
 from mesoscope.synth.edits.keys import FULL, Span, SpliceKeys
 from mesoscope.synth.edits.matching import alignment, coloured, grained, lit, taken
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.masks import clean, placed
+from mesoscope.synth.masks import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,15 +118,14 @@ def splice(
     if turned(theirs) * turned(face) < 0 and abs(turned(theirs) - turned(face)) > 0.1:
         donor = donor.mirrored()
         theirs = _anatomy_of(donor)
-    result, mask = pixels, np.zeros(pixels.shape[:2], np.float32)
+    canvas = Canvas(pixels)
     told: list[Json] = []
     for name in _chosen(keys, turned(face), rng):
         manner = _manner(keys, rng, strength)
         piece = _PIECES[name](face, rng)
-        result, changed = _replaced(result, face, (donor, theirs), piece, manner, rng)
-        mask = united(mask, changed)
+        _replace(canvas, face, (donor, theirs), piece, manner, rng)
         told.append({"part": name, **manner.told()})
-    return Forgery(result, pixels, mask, "splice", {"donor": donor.name, "parts": told})
+    return canvas.forgery("splice", {"donor": donor.name, "parts": told})
 
 
 def turned(face: Anatomy) -> float:
@@ -219,17 +219,17 @@ _PIECES: dict[str, Callable[[Anatomy, np.random.Generator], _Piece]] = {
 }
 
 
-def _replaced(
-    pixels: Pixels, face: Anatomy, donor: tuple[Donor, Anatomy], piece: _Piece, manner: _Manner,
+def _replace(
+    canvas: Canvas, face: Anatomy, donor: tuple[Donor, Anatomy], piece: _Piece, manner: _Manner,
     rng: np.random.Generator,
-) -> tuple[Pixels, Mask]:  # fmt: skip
-    """One piece fitted in: the picture, and ``(H, W)`` of what is new."""
+) -> None:  # fmt: skip
+    pixels = canvas.pixels
     extent = np.ptp(piece.outline, axis=0).min() / 2
     soft_px = max(0.6, min(manner.feather * face.width_px, 0.28 * extent))
     around_px = 0.07 * face.width_px
     region = region_of(piece.outline, pixels.shape, pad_px=3 * soft_px + 2 * around_px)
     if region.empty:
-        return pixels, np.zeros(pixels.shape[:2], np.float32)
+        return
     under = pixels[region.slices].astype(np.float32)
     patch, covered = taken(donor[0].pixels, _matrix(face, donor[1], piece, manner), region)
     inside = drawn([piece.outline], region, soft_px=0.7)
@@ -243,11 +243,11 @@ def _replaced(
             patch = grained(patch, under, ring, rng)
     share = inside if manner.seam != "feather" else drawn([piece.outline], region, soft_px=soft_px)
     # Where the donor's picture ends, its edge must be as soft as the seam.
-    fading = cv2.GaussianBlur(covered, (0, 0), soft_px)
+    fading = blurred(covered, soft_px)
     share = clean(share * np.clip(2 * fading - 1, 0, 1))
     if manner.seam != "feather":
         patch = _poisson(patch, under, share, mixed_gradients=manner.seam == "mixed")
-    return mixed(pixels, region, patch, share), placed(share, region, pixels.shape)
+    canvas.lay(region, patch, share)
 
 
 def _matrix(face: Anatomy, theirs: Anatomy, piece: _Piece, manner: _Manner) -> Points:
@@ -266,7 +266,7 @@ def _ring(
     under: NDArray[np.float32],
 ) -> Mask:  # fmt: skip
     """Weights about the seam, without what is far from the usual there, such as hair."""
-    near = cv2.GaussianBlur(inside, (0, 0), wide_px)
+    near = blurred(inside, wide_px)
     ring = np.asarray(near * (1 - inside) * (covered > 0.99), np.float32)
     chosen = ring > 0.5 * ring.max(initial=0)
     if not chosen.any():
