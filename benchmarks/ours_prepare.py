@@ -51,7 +51,7 @@ def parts(root: str):
     """Seconds of decoding the same frames, finding in them and cropping what is found."""
     from mesoscope.ahead import ahead, cores
 
-    files = sorted(p for p in Path(root).rglob("*.*") if p.is_file())
+    files = sorted(p for p in Path(root).rglob("*.*") if p.is_file() and "masks" not in p.parts)
     clips = [[p] for p in files if p.suffix == ".mp4"]
     pictures = [p for p in files if p.suffix != ".mp4"]
     work = clips + [pictures[at : at + 8] for at in range(0, len(pictures), 8)]

@@ -192,11 +192,12 @@ def _regions(mask: Path, shares: Sequence[float]) -> list[Region | None]:
         return [_region(open_image(mask).pixels)] * len(shares)
     with open_clip(mask, frames=1) as clip:
         length_s = clip.duration_s
-    regions: list[Region | None] = []
-    for share in shares:
-        frames = frames_at(mask, [share * length_s])
-        regions.append(_region(frames[0].pixels) if frames else None)
-    return regions
+    frames = frames_at(mask, [share * length_s for share in shares])
+    if len(frames) == len(shares):
+        return [_region(frame.pixels) for frame in frames]
+    # Some cannot be decoded, and which of them is told by asking for each alone.
+    alone = [frames_at(mask, [share * length_s]) for share in shares]
+    return [_region(found[0].pixels) if found else None for found in alone]
 
 
 def _region(pixels: Pixels) -> Region:
