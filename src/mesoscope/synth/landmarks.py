@@ -176,7 +176,8 @@ def _of_chunk(reals: Sequence[Real]) -> list[Landmarks | None]:
 def _look(frames: dict[int, Frame], found: list[Landmarks | None]) -> None:
     """Find the landmarks of some pictures, and let go of them."""
     for i, landmarks in zip(frames, find_landmarks(list(frames.values())), strict=True):
-        found[i] = landmarks
+        # As the file keeps them, so that a run that goes on makes what a whole one makes.
+        found[i] = None if landmarks is None else landmarks.round(2)
     frames.clear()
 
 
