@@ -57,11 +57,11 @@ _PER_CENT = 100
     help="Weight of path length regularisation; 0 = off.",
 )  # fmt: skip
 @click.option(
-    "--ada/--no-ada", default=True, show_default=True,
-    help="Change pictures before they are judged, the more the surer the judge is.",
+    "--ada/--no-ada", default=True,
+    help="Change pictures before they are judged, the more the surer the judge is.  [default: on]",
 )  # fmt: skip
 @click.option(
-    "--mirror/--no-mirror", default=True, show_default=True, help="Show half of the reals mirrored."
+    "--mirror/--no-mirror", default=True, help="Show half of the reals mirrored.  [default: on]"
 )
 @click.option(
     "--distance-pictures", type=click.IntRange(0), default=1000, show_default=True,
