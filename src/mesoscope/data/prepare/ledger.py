@@ -155,7 +155,7 @@ def _refuse_strangers(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise DatasetError(f"{folder}: is a file: name a folder with --out")
-    if any(folder.iterdir()):
+    if any(not path.name.startswith(".") for path in folder.iterdir()):  # .DS_Store
         raise DatasetError(
             f"{folder}: holds files that prepare did not write: choose an empty or a new folder"
         )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mesoscope.data.prepare.options import PrepareOptions
 
 AUTO = "auto"  # recognise the set
+_PLAIN = "plain"  # the reader of anybody's folders
 _BYTES = {"png": 1.76, "jpg": 0.4}  # a pixel, of a photographed face; smooth faces take less
 
 
@@ -49,6 +50,12 @@ class Plan:
     def root(self) -> Path:
         """The set's folder."""
         return self.reading.root
+
+    @property
+    def source(self) -> str:
+        """What the set is called in a manifest; of plain folders, the root's name."""
+        layout = self.reading.layout
+        return self.root.resolve().name or layout if layout == _PLAIN else layout
 
     def counted(self) -> Counter[tuple[str, int, str]]:
         """Items by split, label and method."""

@@ -44,7 +44,7 @@ def write_up(plan: Plan, ledger: Ledger, out: Path, options: PrepareOptions) -> 
         census.add(answer)
     if plan.left_out:
         census.left_out["split"] = len(plan.left_out)
-    source = plan.reading.layout
+    source = plan.source
     write_manifest(
         out / MANIFEST,
         (row for answer in ledger.of(names) for row in _rows(answer, source, persons[answer.name])),

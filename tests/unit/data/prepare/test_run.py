@@ -185,7 +185,7 @@ def test_a_killed_run_goes_on_as_if_unbroken(tmp_path, make_ffpp, where):
 
 def test_pictures_are_found_cut_and_stored_alike(tmp_path, collins, hopper):
     """A plain set: reals as JPEG, fakes as PNG; same names in sub-folders; a crop; nobody."""
-    root, out = tmp_path / "plain", tmp_path / "out"
+    root, out = tmp_path / "mine", tmp_path / "out"
     room = np.full((500, 700, 3), 120, np.uint8)
     for number in range(10):
         photo = room.copy()
@@ -202,6 +202,7 @@ def test_pictures_are_found_cut_and_stored_alike(tmp_path, collins, hopper):
     prepared = prepare(root, out, options=replace(QUICK, format="jpg", jpeg_quality=90))
     samples = read_dataset(out)
     assert len(samples) == len({s.path for s in samples}) == 21
+    assert {s.source for s in samples} == {"mine"}  # the folder's name
     whole = [row for row in rows(out / "manifest.csv") if row["finder"] == "whole"]
     assert [row["parent"] for row in whole] == ["real/crop.jpg"]
     assert all(float(r["x2"]) < 400 for r in rows(out / "manifest.csv"))  # the largest face
