@@ -8,7 +8,7 @@ import numpy as np
 
 from mesoscope.errors import SourceError, SourceUnsuitable
 from mesoscope.synth.donors import DonorIndex
-from mesoscope.synth.edits.anatomy import region_of
+from mesoscope.synth.edits.alike import most_alike
 from mesoscope.synth.edits.forge import edit
 from mesoscope.synth.edits.splice import Donor
 from mesoscope.synth.writing import read_face
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from mesoscope.synth.framing import Framing
     from mesoscope.synth.reals import Real, RealFace
     from mesoscope.synth.writing import Maker
-    from mesoscope.types import Pixels
 
-_SEEN = 3  # donors whose light is compared
+_SEEN = 10  # donors whose looks are compared
 _ANYWHERE = ""  # the split of donors that are no part of the data set
 
 
@@ -56,7 +55,7 @@ class DonorBook:
         }
 
     def donor_for(self, face: RealFace, rng: np.random.Generator) -> Donor | None:
-        """Somebody whose face is turned alike and, of a few such, lit most alike.
+        """Somebody whose face is turned alike and, of several such, looks most alike.
 
         Returns:
             The donor; ``None`` where nobody lies alike or can be read.
@@ -72,19 +71,18 @@ class DonorBook:
                 if giver.name not in found:
                     other, _digest = read_face(giver, self._framing, self._landmarks)
                     if other.landmarks is not None:
-                        found[giver.name] = Donor(other.pixels, other.landmarks, str(giver.path))
+                        name = str(giver.path)
+                        found[giver.name] = Donor(other.pixels, other.landmarks, name)
             except SourceError:  # another one may do
                 continue
-        wanted = _light(face.pixels, face.landmarks)
-        donors = found.values()
-        return min(donors, key=lambda d: abs(_light(d.pixels, d.landmarks) - wanted), default=None)
+        return most_alike(face.pixels, face.landmarks, found.values())
 
     def _place(self, real: Real) -> str:
         return _ANYWHERE if self._apart else real.split
 
     def _group(self, real: Real) -> str:
         # Groups of another folder mean nothing here, but no picture gives to itself.
-        return str(real.path.resolve()) if self._apart else real.group
+        return str(real.part or real.path.resolve()) if self._apart else real.group
 
 
 def edit_maker(recipe: EditRecipe, donors: DonorBook) -> Maker:
@@ -113,10 +111,3 @@ def edit_maker(recipe: EditRecipe, donors: DonorBook) -> Maker:
         return forgery
 
     return make
-
-
-def _light(pixels: Pixels, landmarks: Landmarks) -> float:
-    """Mean of the face's middle, in grey levels."""
-    points = np.asarray(landmarks, np.float64)
-    part: Pixels = pixels[region_of(points, pixels.shape, pad_px=0).slices]
-    return float(part.mean()) if part.size else 128.0
