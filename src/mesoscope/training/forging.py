@@ -21,6 +21,7 @@ from mesoscope.errors import SourceUnsuitable
 from mesoscope.synth.blend import self_blend
 from mesoscope.synth.donors import DonorIndex
 from mesoscope.synth.edits import Donor, edit, twin
+from mesoscope.synth.edits.alike import most_alike
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     Key = tuple[int, ...]
 
 TRIES = 8  # of real pictures in place of one that cannot be forged
+DONORS = 4  # whose looks are compared
 _DRAW, _MAKE, _WARP = 2, 3, 4  # streams of a place's random numbers; 0 and 1 are dataset.py's
 
 
@@ -107,7 +109,7 @@ class Forge:
         pixels, points = open_sample(parent), self._points[parent]
         if maker == "blend":
             return self_blend(pixels, points, rng).pixels
-        forgery = edit(pixels, points, rng, donor=self._donor(parent, rng))
+        forgery = edit(pixels, points, rng, donor=self._donor(parent, pixels, rng))
         if (forgery.pixels == forgery.twin).all():
             raise SourceUnsuitable(f"{parent.file}: the edits change nothing")
         return forgery.pixels
@@ -126,14 +128,17 @@ class Forge:
         parents = self._parents.get(source, [])
         return parents[rng.integers(len(parents))] if parents else None
 
-    def _donor(self, parent: Sample, rng: np.random.Generator) -> Donor | None:
-        """A real picture of the same source and another group whose face lies alike."""
-        try:
-            place = self._donors[parent.source].near(self._points[parent], parent.group, rng)
-        except SourceUnsuitable:
-            return None
-        donor = self._parents[parent.source][place]
-        return Donor(open_sample(donor), self._points[donor])
+    def _donor(self, parent: Sample, pixels: Pixels, rng: np.random.Generator) -> Donor | None:
+        """Of some real pictures of other groups whose faces lie alike, the one that looks alike."""
+        points, found = self._points[parent], {}
+        for _ in range(DONORS):
+            try:
+                place = self._donors[parent.source].near(points, parent.group, rng)
+            except SourceUnsuitable:
+                return None
+            donor = self._parents[parent.source][place]
+            found[place] = Donor(open_sample(donor), self._points[donor])
+        return most_alike(pixels, points, found.values())
 
 
 def _forgery_of(real: Sample) -> Sample:
