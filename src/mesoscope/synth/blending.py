@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mesoscope.types import Pixels
 
 METHODS = ("self", "xray", "both")
-_TRIES = 6  # donors, before a picture is left out
+_TRIES = 10  # donors, before a picture is left out
 
 
 def blend_maker(

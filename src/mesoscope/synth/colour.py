@@ -177,6 +177,24 @@ def light_apart(pixels: Pixels, like: Pixels, within: Floats) -> tuple[float, fl
     return abs(mean - other), max(spread / other_spread, other_spread / spread)
 
 
+def likeness(pixels: Pixels, like: Pixels, within: Floats) -> float:
+    """How alike two pictures are in their coarse light and shade: a correlation, −1 to 1.
+
+    Two faces with like landmarks agree in eyes, mouth and the shade of the nose; a hand, a fringe,
+    or light from the other side does not.
+    """
+    weight = within > 0.5
+    if not weight.any():
+        return 0.0
+    sigma = max(1.0, 0.03 * float(np.sqrt(weight.sum())))
+    levels = [
+        cv2.GaussianBlur(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), (0, 0), sigma)[weight]
+        for p in (pixels, like)
+    ]
+    one, other = (v.astype(np.float32) - v.mean() for v in levels)
+    return float(one @ other / max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-6))
+
+
 def softened(pixels: Pixels, like: Pixels, within: Floats) -> Pixels:
     """Blur a picture until it holds about as little fine detail as another one.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mesoscope.synth.forgery import Landmarks
 
 CANDIDATES = 2000  # looked at a search, drawn at random
-NEAREST = 6  # of these, one is drawn: the very nearest would be the same one each time
+NEAREST = 12  # of these, one is drawn: the very nearest would be the same one each time
 
 LEAST_LIKENESS = 0.98  # half of all pairs of portraits are nearer; a profile and a face are not
 

@@ -19,6 +19,7 @@ from mesoscope.synth.colour import (
     draw_shift,
     is_grey,
     light_apart,
+    likeness,
     matched,
     softened,
 )
@@ -38,12 +39,14 @@ if TYPE_CHECKING:
 
 MAKER = "swap_blend"
 HOWS = ("alpha", "poisson")
-SWAPPED = ("face", "forehead", "inner", "lower")  # brows to mouth alone would cut glasses in two
+SWAPPED = ("face", "inner", "lower")  # others cut glasses in two, or bring the donor's fringe along
 _PAD = 0.2
 _LEAST_PX = 12
 _LEAST_SHARE = 0.35  # of an outline that must be left where the donor's face covers it
 _REACH = 0.8  # distances between the eyes: how far the pull of a landmark goes
 _MOST_ADDED = 22.0  # of 255
+# Of coarse light and shade: a quarter of aligned pairs have less, lit from elsewhere or occluded.
+_LEAST_ALIKE = 0.3
 _DARKER, _FLATTER = 60.0, 1.9  # a match of more than this makes shadows and noise glare
 _REST = 0.35  # of the colour's and sharpness' own change, after the match
 
@@ -102,7 +105,8 @@ def swap_blend(
     if is_grey(base):
         laid = _grey(laid)
     darker, flatter = light_apart(laid, base, mask)
-    if darker > _DARKER or flatter > _FLATTER:
+    alike = likeness(laid, base, mask)
+    if darker > _DARKER or flatter > _FLATTER or alike < _LEAST_ALIKE:
         raise SourceUnsuitable("the light on the two faces differs too much")
     share = float(rng.uniform(0.8, 1))
     laid = matched(softened(laid, base, mask), base, mask, share=share)
@@ -117,6 +121,7 @@ def swap_blend(
         "strength": strength,
         "turn": [[round(float(v), 5) for v in row] for row in matrix],
         "fit": round(fit, 4),
+        "alike": round(alike, 4),
         "matched": round(share, 4),
         "colour": shift.numbers,
         "frequency": frequency.numbers(),

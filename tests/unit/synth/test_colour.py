@@ -11,6 +11,7 @@ from mesoscope.synth.colour import (
     draw_shift,
     is_grey,
     light_apart,
+    likeness,
     matched,
     softened,
 )
@@ -78,6 +79,16 @@ def test_softening_brings_detail_down_to_the_others(astronaut_face):
     done = softened(astronaut_face, soft, everywhere)
     assert np.abs(done.astype(int) - soft).mean() < np.abs(astronaut_face.astype(int) - soft).mean()
     assert np.array_equal(softened(soft, astronaut_face, everywhere), soft)  # never sharpened
+
+
+def test_likeness_is_of_coarse_light_and_shade(astronaut_face):
+    everywhere = np.ones(astronaut_face.shape[:2], np.float32)
+    grained = astronaut_face + np.random.default_rng(0).normal(0, 20, astronaut_face.shape)
+    alike = likeness(np.clip(grained, 0, 255).astype(np.uint8), astronaut_face, everywhere)
+    assert alike > 0.98
+    assert likeness(255 - astronaut_face, astronaut_face, everywhere) < -0.98
+    assert abs(likeness(np.full_like(astronaut_face, 9), astronaut_face, everywhere)) < 0.1
+    assert likeness(astronaut_face, astronaut_face, np.zeros_like(everywhere)) == 0
 
 
 def test_light_is_compared_where_it_counts(astronaut_face):

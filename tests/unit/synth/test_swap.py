@@ -64,24 +64,24 @@ def test_a_grey_picture_stays_grey(astronaut_face, hopper):
         assert np.ptp(made.pixels.astype(int), axis=2).max() <= 3
 
 
-def test_the_donors_eyes_come_to_lie_on_the_eyes():
-    """Drawn faces with white eyes: what is laid over has its eyes where the landmarks are."""
-    rng = np.random.default_rng(0)
-    landmarks, donor_landmarks = ASTRONAUT, HOPPER * 0.5 + (30, -20)
-
-    def face(size, points, value):
-        pixels = np.full((*size, 3), 120, np.uint8) + rng.integers(0, 60, (*size, 3), np.uint8)
-        for x, y in points[:2]:
-            cv2.circle(pixels, (round(float(x)), round(float(y))), 5, value, -1)
-        return pixels
-
-    picture = face((224, 224), landmarks, (20, 20, 20))
-    donor = face((260, 240), donor_landmarks, (250, 250, 250))
-    made = swap_blend(
-        picture, landmarks, donor, donor_landmarks, rng, how="alpha", hulls=["face"], strength=0
-    )
+def test_the_donors_eyes_come_to_lie_on_the_eyes(astronaut_face):
+    """The same face larger and turned, with green eyes, whose landmarks are a little off."""
+    turn = cv2.getRotationMatrix2D((112, 112), 12, 1.4)
+    donor = cv2.warpAffine(astronaut_face, turn, (300, 280), borderMode=cv2.BORDER_REFLECT)
+    landmarks = (ASTRONAUT @ turn[:, :2].T + turn[:, 2]).astype(np.float32)
+    landmarks[0] += (6, -4)
     for x, y in landmarks[:2].round().astype(int):
-        assert made.pixels[y - 1 : y + 2, x - 1 : x + 2].mean() > 200
+        cv2.circle(donor, (int(x), int(y)), 6, (0, 255, 0), -1)
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        made = swap_blend(
+            astronaut_face, ASTRONAUT, donor, landmarks, rng, how="alpha", hulls=["face"],
+            strength=0,
+        )  # fmt: skip
+        pixels = made.pixels.astype(int)
+        green = (pixels[:, :, 1] - pixels[:, :, 0] > 60) & (made.mask > 0.9)
+        middle = np.argwhere(green)[:, ::-1].mean(axis=0)
+        assert middle == pytest.approx(ASTRONAUT[:2].mean(axis=0), abs=3.5)
 
 
 def test_a_donor_that_does_not_cover_the_face_is_refused(astronaut_face, hopper):
@@ -89,6 +89,16 @@ def test_a_donor_that_does_not_cover_the_face_is_refused(astronaut_face, hopper)
     beside[:, 0] = HOPPER[:, 0] * 0.05 + 200  # a head seen from the side
     with pytest.raises(SourceUnsuitable, match=r"does not cover|differs too much"):
         swap_blend(astronaut_face, ASTRONAUT, hopper, beside, np.random.default_rng(0))
+
+
+def test_a_donor_lit_from_elsewhere_is_refused(astronaut_face, hopper):
+    across = np.linspace(-90, 90, hopper.shape[1])[None, :, None]
+    lit = np.clip(hopper * 0.6 + 60 + across, 0, 255).astype(np.uint8)
+    left = np.clip(astronaut_face * 0.6 + 60 - np.linspace(-90, 90, 224)[None, :, None], 0, 255)
+    with pytest.raises(SourceUnsuitable, match="light"):
+        swap_blend(
+            left.astype(np.uint8), ASTRONAUT, lit, HOPPER, np.random.default_rng(0), hulls=["face"]
+        )
 
 
 def test_a_donor_in_the_dark_is_refused(astronaut_face, hopper):
