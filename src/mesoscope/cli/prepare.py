@@ -173,13 +173,12 @@ def _run(root: Path, out: Path, chosen: PrepareOptions, plan: Plan, jobs: int) -
     from mesoscope.data.prepare import prepare
 
     progress = bar(total=len(plan.jobs), unit="items")
-    done = 0
+    done: int | None = None
 
     def watch(count: int) -> None:
         nonlocal done
-        if done == 0 and count:  # done by an earlier run: no part of this one's rate
-            progress.initial = count
-            progress.n = count
+        if done is None:  # what an earlier run has done is no part of this one's rate
+            progress.initial = progress.n = count
             progress.refresh()
         else:
             progress.update(count - done)
@@ -190,7 +189,7 @@ def _run(root: Path, out: Path, chosen: PrepareOptions, plan: Plan, jobs: int) -
             prepared = prepare(root, out, options=chosen, jobs=jobs, plan=plan, watch=watch)
     except KeyboardInterrupt:
         click.echo(
-            f"mesoscope: interrupted: {done:,} of {len(plan.jobs):,} items are done: the same "
+            f"mesoscope: interrupted: {done or 0:,} of {len(plan.jobs):,} items are done: the same "
             "command goes on",
             err=True,
         )
