@@ -156,9 +156,7 @@ def _measure(
     )
 
 
-def _values(
-    facts: Facts, name: str, rows: NDArray[np.int64], codes: Codes
-) -> tuple[Value, ...]:
+def _values(facts: Facts, name: str, rows: NDArray[np.int64], codes: Codes) -> tuple[Value, ...]:
     """The values that differ most between the classes; ranges in their order."""
     labels = facts.labels[rows]
     if name in facts.categories:

@@ -35,9 +35,7 @@ def folds_of(groups: Codes, labels: NDArray[np.int8], *, seed: int) -> NDArray[n
     return fold[member]
 
 
-def rates(
-    codes: Codes, labels: NDArray[np.int8], folds: NDArray[np.int8]
-) -> NDArray[np.float64]:
+def rates(codes: Codes, labels: NDArray[np.int8], folds: NDArray[np.int8]) -> NDArray[np.float64]:
     """How fake each value is in the other folds, less their share of fakes.
 
     Rare values are drawn towards nothing, and one that other folds do not hold says nothing. This
