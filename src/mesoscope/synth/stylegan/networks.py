@@ -16,7 +16,7 @@ from mesoscope.synth.stylegan.layers import (
     AdaIN,
     EqualConv,
     ModulatedConv,
-    filter_kernel,
+    filter_taps,
     leaky,
     resample,
     upsample,
@@ -64,7 +64,7 @@ class ToRGB(nn.Module):
         super().__init__()
         self.conv = ModulatedConv(inputs, 3, 1, style_dim, demodulate=False)
         self.bias = nn.Parameter(torch.zeros(3))
-        self.register_buffer("filter", filter_kernel(SMOOTH), persistent=False)
+        self.register_buffer("filter", filter_taps(SMOOTH), persistent=False)
 
     def forward(self, x: Tensor, w: Tensor, before: Tensor | None) -> Tensor:
         """Add to the picture of half the size: ``[N, 3, H/2, W/2]`` → ``[N, 3, H, W]``."""
@@ -158,7 +158,7 @@ class Block1(nn.Module):
         self.first = NoisyAdaIN(channels, style_dim)
         self.conv = EqualConv(channels, channels, 3, gain=gain, bias=False)
         self.second = NoisyAdaIN(channels, style_dim)
-        self.register_buffer("filter", filter_kernel(BINOMIAL), persistent=False)
+        self.register_buffer("filter", filter_taps(BINOMIAL), persistent=False)
 
     def forward(
         self, x: Tensor, styles: tuple[Tensor, Tensor], noises: tuple[Tensor, Tensor]

@@ -16,7 +16,7 @@ from torch import Tensor
 from mesoscope.errors import ModelError, OptionError
 from mesoscope.synth.stylegan.config import GeneratorConfig
 from mesoscope.synth.stylegan.generator import Generator
-from mesoscope.synth.stylegan.layers import SMOOTH, filter_kernel
+from mesoscope.synth.stylegan.layers import SMOOTH, filter_taps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +65,8 @@ def places(config: GeneratorConfig) -> dict[str, Place]:
 
 def kernels(config: GeneratorConfig) -> dict[str, Tensor]:
     """The blur kernels that the public layout keeps beside the weights, ``[4, 4]`` each."""
-    kernel = filter_kernel(SMOOTH) * 4  # of up-sampling by two: the zeros between are made up for
+    taps = filter_taps(SMOOTH) * 2  # of up-sampling by two: the zeros between are made up for
+    kernel = torch.outer(taps, taps)
     steps = range(len(config.resolutions) - 1)
     names = [f"convs.{2 * i}.conv.blur.kernel" for i in steps]
     names += [f"to_rgbs.{i}.upsample.kernel" for i in steps]

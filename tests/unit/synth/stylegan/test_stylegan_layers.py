@@ -13,7 +13,7 @@ from mesoscope.synth.stylegan.layers import (
     Mapping,
     ModulatedConv,
     downsample,
-    filter_kernel,
+    filter_taps,
     pixel_norm,
     resample,
     upsample,
@@ -154,25 +154,26 @@ def test_noise_of_stylegan_has_a_strength_for_each_channel(reference):
 
 
 def test_resampling(reference):
-    kernel = filter_kernel(SMOOTH)
+    taps = filter_taps(SMOOTH)
     x = torch.randn(2, 3, 6, 8)
-    same(upsample(x, kernel), [reference.double_size(one) for one in numbers(x)])
-    same(downsample(x, kernel), [reference.half_size(one) for one in numbers(x)])
-    blurred = resample(x, filter_kernel(BINOMIAL), pad=(1, 1))
+    same(upsample(x, taps), [reference.double_size(one) for one in numbers(x)])
+    same(downsample(x, taps), [reference.half_size(one) for one in numbers(x)])
+    blurred = resample(x, filter_taps(BINOMIAL), pad=(1, 1))
     same(blurred, [reference.fir(one, reference.BINOMIAL, 1, 1) for one in numbers(x)])
 
 
 def test_resampling_turns_a_filter_that_is_not_symmetric():
-    kernel = torch.arange(9.0).reshape(3, 3)
+    taps = torch.arange(3.0)
     x = torch.zeros(1, 1, 3, 3)
     x[0, 0, 1, 1] = 1
-    same(resample(x, kernel, pad=(1, 1)), kernel.numpy()[None, None])  # convolved, not correlated
-    assert resample(x, kernel, pad=(1, -1)).shape == (1, 1, 1, 1)
+    wanted = torch.outer(taps, taps).numpy()  # convolved, not correlated
+    same(resample(x, taps, pad=(1, 1)), wanted[None, None])
+    assert resample(x, taps, pad=(1, -1)).shape == (1, 1, 1, 1)
 
 
 def test_brightness_survives_resampling():
-    kernel, grey = filter_kernel(SMOOTH), torch.full((1, 1, 8, 8), 0.5)
-    for out in (upsample(grey, kernel), downsample(grey, kernel)):
+    taps, grey = filter_taps(SMOOTH), torch.full((1, 1, 8, 8), 0.5)
+    for out in (upsample(grey, taps), downsample(grey, taps)):
         torch.testing.assert_close(out[..., 1:-1, 1:-1], torch.full_like(out, 0.5)[..., 1:-1, 1:-1])
 
 
