@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 
 import click
 
@@ -20,11 +19,11 @@ class Makers(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
         """All names, in the order of use."""
-        return [name for name, module in MAKERS.items() if _is_there(module)]
+        return list(MAKERS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The maker of that name."""
-        if cmd_name not in MAKERS or not _is_there(MAKERS[cmd_name]):
+        if cmd_name not in MAKERS:
             return None
         module = importlib.import_module(f"mesoscope.cli.{MAKERS[cmd_name]}")
         made: click.Command = module.command
@@ -38,7 +37,3 @@ def command() -> None:
     Each forged picture comes with its untouched twin, saved in the same way, with a mask of what
     was changed, and with all numbers that made it.
     """
-
-
-def _is_there(module: str) -> bool:
-    return importlib.util.find_spec(f"mesoscope.cli.{module}") is not None

@@ -54,7 +54,9 @@ def command(
     sheet: Path | None,
     jobs: int,
 ) -> int:
-    """Blend faces: what every face swap leaves, and nothing else.
+    """Blend faces into themselves, or with similar ones.
+
+    What every face swap leaves, and nothing else: two statistics in one face, and a seam.
 
     REALS is a folder of real faces, or a data set whose reals are taken. Each forgery in
     OUT/SPLIT/fake has its untouched twin of the same name in OUT/SPLIT/real, saved in the same way,
