@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mesoscope.data.audit.finding import Audit
+from mesoscope.data.audit import leaks, quality, suspects, telling
+from mesoscope.data.audit.cues import enough, measure_cues
+from mesoscope.data.audit.facts import read_facts
+from mesoscope.data.audit.finding import SEVERITIES, Audit
 from mesoscope.data.audit.options import AuditOptions, Watch, unwatched
+from mesoscope.data.audit.together import measure_together
+from mesoscope.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from mesoscope.data.manifest import Sample
+    from mesoscope.data.sample import Sample
 
 
 def audit(
@@ -37,4 +44,51 @@ def audit(
         MissingExtra: scikit-learn is not installed.
         ModelError: The model that looks for wrong labels cannot be used.
     """
-    return Audit("", len(samples), 0, (), ())
+    if not samples:
+        raise DatasetError("an audit needs pictures: there is none")
+    options = options or AuditOptions()
+    seconds: dict[str, float] = {}
+    with _timed("reading", seconds):
+        facts = read_facts(samples, root=root, options=options, watch=watch)
+    with _timed("cues", seconds):
+        cues = measure_cues(facts, options)
+        together = measure_together(facts, options)
+    with _timed("copies", seconds):
+        findings = [*leaks.of_repeats(facts), *leaks.of_groups(facts)]
+    findings += telling.of_together(together, cues) + telling.of_cues(facts, cues)
+    findings += quality.of_pictures(facts) + quality.of_balance(facts)
+    not_done = quality.too_few(facts)
+    measurable = enough(facts.labels[facts.readable], facts.groups[facts.readable])
+    if not options.suspects:
+        not_done.append("Wrong labels: not asked for (--suspects).")
+    elif measurable:
+        with _timed("labels", seconds):
+            suspected, missed = suspects.of_labels(facts, options, watch)
+        findings += suspected
+        not_done += missed
+    if options.faces:
+        with _timed("faces", seconds):
+            findings += suspects.of_faces(facts, options, watch)
+    else:
+        not_done.append("Whether pictures show a face: not asked for (--check-faces).")
+    return Audit(
+        root="" if root is None else str(root),
+        pictures=len(facts.samples),
+        groups=int(facts.groups.max()) + 1,
+        parts=tuple(quality.parts_of(facts)),
+        findings=tuple(
+            sorted(findings, key=lambda one: (SEVERITIES.index(one.severity), one.scope != ""))
+        ),
+        cues=tuple(cues),
+        together=tuple(together),
+        not_done=tuple(not_done),
+        seconds=seconds,
+        facts=facts,
+    )
+
+
+@contextmanager
+def _timed(part: str, seconds: dict[str, float]) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[part] = time.perf_counter() - started

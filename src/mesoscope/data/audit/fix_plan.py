@@ -182,7 +182,8 @@ def _scopes(audit: Audit, facts: Facts, options: FixOptions) -> set[str]:
         if finding.action != "encode" or finding.severity == "note":
             continue
         metadata = family in (_OF_METADATA, _ALL_FACTS)
-        if family in _OF_PIXELS or (metadata and _needs_pixels(facts, finding.scope)):
+        pixels = family in _OF_PIXELS or (family == _ALL_FACTS and finding.severity == "severe")
+        if pixels or (metadata and _needs_pixels(facts, finding.scope)):
             found.add(finding.scope)
     return found
 

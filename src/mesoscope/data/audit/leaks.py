@@ -1,0 +1,190 @@
+"""Findings about pictures and groups that stand in several places: a score that is memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mesoscope.data.audit import severity
+from mesoscope.data.audit.examples import of_sets
+from mesoscope.data.audit.finding import Finding
+from mesoscope.data.audit.repeats import near_repeats, same_files
+from mesoscope.data.sample import CLASSES, SPLITS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from mesoscope.data.audit.facts import Facts
+    from mesoscope.data.audit.repeats import Pairs
+
+    Ints = NDArray[np.int64]
+
+# The split that keeps a picture: what is judged on stays, and what is trained on gives way.
+_KEEPS = {split: rank for rank, split in enumerate(reversed(SPLITS))}
+
+
+def of_repeats(facts: Facts) -> list[Finding]:
+    """The same picture, or nearly, under both labels, in several splits, several times in one."""
+    same, near = same_files(facts), near_repeats(facts)
+    two_labels = [rows for rows in same if len(set(facts.labels[rows])) > 1]
+    others = [rows for rows in same if len(set(facts.labels[rows])) == 1]
+    torn = [rows for rows in others if len(set(facts.splits.codes[rows])) > 1]
+    within = [rows for rows in others if len(set(facts.splits.codes[rows])) == 1]
+    found = []
+    if two_labels:
+        found.append(_both_labels(facts, two_labels))
+    across = near.where(facts.splits.codes[near.first] != facts.splits.codes[near.second])
+    if torn or len(across):
+        found.append(_across(facts, torn, across))
+    inner = near.where(facts.splits.codes[near.first] == facts.splits.codes[near.second])
+    alike = facts.labels[inner.first] == facts.labels[inner.second]
+    if within or alike.any():
+        found.append(_within(facts, within, inner.where(alike)))
+    if not alike.all():
+        found.append(_near_both(facts, inner.where(~alike)))
+    return found
+
+
+def of_groups(facts: Facts) -> list[Finding]:
+    """Groups that stand in several splits."""
+    sizes = np.bincount(facts.groups)
+    splits = len(facts.splits.values)
+    stands = np.zeros((len(sizes), splits), bool)
+    stands[facts.groups, facts.splits.codes] = True
+    torn = np.flatnonzero(stands.sum(axis=1) > 1)
+    if not len(torn):
+        return []
+    rows = np.flatnonzero(np.isin(facts.groups, torn))
+    share = _share_of_held_out(facts, rows)
+    sets = [_one_a_split(facts, np.flatnonzero(facts.groups == group)) for group in torn[:6]]
+    return [
+        Finding(
+            kind="groups.across_splits",
+            severity=severity.of_share(share),
+            title=(
+                f"{_many(len(torn), 'group')} stand in several splits, with {100 * share:.1f} % of "
+                "the held-out pictures"
+            ),
+            detail=(
+                "Pictures of one video, person or original are alike. A model that has seen some "
+                "of a group knows the others, so their score is memory."
+            ),
+            fix="Keep each group in one split: --fix moves it whole, and keeps the splits' sizes.",
+            count=len(rows),
+            examples=of_sets(facts, sets, lambda row: f"group {facts.samples[row].group}"),
+        )
+    ]
+
+
+def _both_labels(facts: Facts, sets: Sequence[Ints]) -> Finding:
+    rows = np.concatenate(sets)
+    return Finding(
+        kind="repeats.both_labels",
+        severity="severe",
+        title=f"{_many(len(sets), 'file')} stand under both labels",
+        detail="The same bytes are called real in one place and fake in another: one is wrong.",
+        fix="Find out which label is right; --fix leaves all copies out.",
+        count=len(rows),
+        action="drop",
+        drop=_names(facts, rows),
+        examples=of_sets(facts, sets, lambda row: f"called {CLASSES[facts.labels[row]]}"),
+    )
+
+
+def _across(facts: Facts, same: Sequence[Ints], near: Pairs) -> Finding:
+    """Repeats across splits; of each, the copy in the split that ranks lower goes."""
+    gone: set[int] = set()
+    touched: set[int] = set()
+    for rows in same:
+        ranks = [_KEEPS[facts.splits.of(int(row))] for row in rows]
+        gone |= {int(r) for r, rank in zip(rows, ranks, strict=True) if rank > min(ranks)}
+        touched |= set(map(int, rows))
+    for first, second in zip(near.first.tolist(), near.second.tolist(), strict=True):
+        one, other = (_KEEPS[facts.splits.of(row)] for row in (first, second))
+        gone.add(first if one > other else second)
+        touched |= {first, second}
+    every = np.array(sorted(touched), np.int64)
+    share = _share_of_held_out(facts, every)
+    sets: list[Ints] = [*(_one_a_split(facts, rows) for rows in same[:3]), *_pairs(near)]
+    copies = sum(len(rows) for rows in same)
+    return Finding(
+        kind="repeats.across_splits",
+        severity=severity.of_share(share),
+        title=f"{100 * share:.1f} % of the held-out pictures stand in another split, too",
+        detail=(
+            f"{_many(copies, 'picture')} are the same file in two splits, and "
+            f"{_many(len(near), 'pair')} look the same but for size, compression, light or a "
+            "mirror. What is asked in validation was seen in training, so the score is memory."
+        ),
+        fix="Leave them out of the split that is trained on: --fix does.",
+        count=len(every),
+        action="drop",
+        drop=_names(facts, np.array(sorted(gone), np.int64)),
+        examples=of_sets(facts, sets, lambda row: f"in {facts.splits.of(row)}"),
+    )
+
+
+def _within(facts: Facts, same: Sequence[Ints], near: Pairs) -> Finding:
+    gone = np.concatenate([rows[1:] for rows in same]) if same else np.empty(0, np.int64)
+    count = len(gone) + len(near)
+    return Finding(
+        kind="repeats.within_split",
+        severity=severity.of_spoilt(count / len(facts.samples)),
+        title=(
+            f"{_many(len(gone), 'file')} are there again in their split, and "
+            f"{_many(len(near), 'pair')} look nearly the same"
+        ),
+        detail="What is there twice counts twice, in training and in a score.",
+        fix="--fix leaves out files that are there again. Put near copies into one group.",
+        count=count,
+        action="drop" if len(gone) else "",
+        drop=_names(facts, gone),
+        examples=of_sets(facts, [*same[:3], *_pairs(near)], lambda _: "looks the same"),
+    )
+
+
+def _near_both(facts: Facts, near: Pairs) -> Finding:
+    return Finding(
+        kind="repeats.near_both_labels",
+        severity="note",
+        title=f"{_many(len(near), 'pair')} of a real and a fake look nearly the same",
+        detail=(
+            "A forgery beside the picture that it was made from looks like that, and is good to "
+            "train on. If it is not one, a label is wrong."
+        ),
+        fix="Look at the pairs. Give a forgery and its original one group.",
+        count=2 * len(near),
+        examples=of_sets(facts, _pairs(near), lambda row: f"called {CLASSES[facts.labels[row]]}"),
+    )
+
+
+def _pairs(near: Pairs) -> list[Ints]:
+    """The pairs that are least alike first: those are the ones to doubt."""
+    order = np.argsort(near.likeness, kind="stable")[:6]
+    return [np.array([near.first[i], near.second[i]], np.int64) for i in order]
+
+
+def _one_a_split(facts: Facts, rows: Ints) -> Ints:
+    _, first = np.unique(facts.splits.codes[rows], return_index=True)
+    return rows[first]
+
+
+def _share_of_held_out(facts: Facts, rows: Ints) -> float:
+    """Which share of the pictures outside ``train`` are among these."""
+    if "train" not in facts.splits.values:
+        return len(rows) / len(facts.samples)
+    train = facts.splits.values.index("train")
+    held_out = int((facts.splits.codes != train).sum())
+    among = int((facts.splits.codes[rows] != train).sum())
+    return among / held_out if held_out else 0.0
+
+
+def _names(facts: Facts, rows: Ints) -> tuple[str, ...]:
+    return tuple(facts.names[int(row)] for row in rows)
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

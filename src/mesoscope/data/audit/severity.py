@@ -1,0 +1,57 @@
+"""How bad a finding is: every line that is drawn, in one place, with its reason.
+
+A model that sees pixels can use what leaves traces in them; it cannot read EXIF or a file's name.
+So a cue of the encoding is severe where a cue of the metadata is a warning: the latter shows that
+the classes came about in different ways, and misleads whatever reads files. What a picture shows,
+such as its sharpness, may be a true cue, so it is a warning at most.
+
+Cues are judged by the lower end of their interval, so that few pictures make no alarm. Copies and
+groups across splits are judged by the share of held-out pictures that they touch: that share of a
+score is memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mesoscope.data.audit.cues import Reach
+    from mesoscope.data.audit.finding import Severity
+
+STRONG, CLEAR, FAINT = 0.75, 0.65, 0.57  # lower ends of an AUC's interval
+MUCH, SOME = 0.01, 0.001  # shares of held-out pictures, or of all
+UNEVEN, LOPSIDED = 0.65, 0.8  # share of the larger class
+
+_BY_REACH: dict[str, tuple[tuple[float, Severity], ...]] = {
+    "pixels": ((STRONG, "severe"), (CLEAR, "warning"), (FAINT, "note")),
+    "file": ((STRONG, "warning"), (CLEAR, "note")),
+    "place": ((STRONG, "warning"), (CLEAR, "note")),
+    "content": ((STRONG, "warning"), (CLEAR, "note")),
+}
+
+
+def of_cue(reach: Reach, low: float) -> Severity | None:
+    """How severe a cue is; ``None`` where it is none worth telling.
+
+    Args:
+        reach: How far its traces reach.
+        low: Lower end of its AUC's interval.
+    """
+    return next((severity for line, severity in _BY_REACH[reach] if low >= line), None)
+
+
+def of_share(share: float) -> Severity:
+    """How severe it is that a share of the held-out pictures is known from training."""
+    return "severe" if share >= MUCH else "warning"
+
+
+def of_spoilt(share: float) -> Severity:
+    """How severe it is that a share of the pictures cannot be used."""
+    return "warning" if share >= MUCH else "note"
+
+
+def of_balance(share: float) -> Severity | None:
+    """How severe it is that the larger class has a share of the pictures."""
+    if share >= LOPSIDED:
+        return "warning"
+    return "note" if share >= UNEVEN else None
