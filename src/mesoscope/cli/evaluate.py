@@ -107,8 +107,8 @@ def command(
 ) -> int:
     """Measure a model on labelled pictures.
 
-    A DATASET is a folder with validation/real, validation/fake and the like, or with a
-    manifest.csv. Writes metrics.json, predictions.csv, plots, and report.html, which shows all of
+    A DATASET is a folder with validation/real, validation/fake and the like, with a
+    manifest, or of shards. Writes metrics.json, predictions.csv, plots, and report.html, which shows all of
     it and opens without a network. Exit codes: 0 done, 1 some pictures could not be read, 2
     usage or data set, 3 model or missing extra, 130 interrupted: what was judged of --robustness
     by then is kept.

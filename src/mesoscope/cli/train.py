@@ -46,8 +46,8 @@ def command(
 ) -> None:
     """Train a MesoNet on labelled folders and write a model file with its card.
 
-    DATASET is a folder with train/{real,fake} and validation/{real,fake}, or with a manifest.csv;
-    several are trained on at once. A run that was killed goes on with --resume and ends as an
+    DATASET is a folder with train/{real,fake} and validation/{real,fake}, with a manifest, or of
+    shards; several are trained on at once. A run that was killed goes on with --resume and ends as an
     unbroken one would.
     """
     with train_extra():

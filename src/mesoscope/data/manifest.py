@@ -20,7 +20,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mesoscope.data.manifest_rows import CLIP, read_csv, read_parquet
+from mesoscope.data.manifest_parquet import read_parquet
+from mesoscope.data.manifest_rows import CLIP, read_csv
 from mesoscope.data.manifest_writing import COLUMNS, row_of, write_manifest
 from mesoscope.data.sample import CLASSES, LABELS, SPLIT_NAMES, SPLITS, Sample
 from mesoscope.data.shards.index import read_tars, refuse_broken, tars_of
