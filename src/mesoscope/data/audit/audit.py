@@ -6,11 +6,13 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mesoscope.data.audit import leaks, quality, suspects, telling
+from mesoscope.data.audit import leaks, quality, sources, suspects, telling
 from mesoscope.data.audit.cues import enough, measure_cues
+from mesoscope.data.audit.extremes import of_extremes
 from mesoscope.data.audit.facts import read_facts
 from mesoscope.data.audit.finding import SEVERITIES, Audit
 from mesoscope.data.audit.options import AuditOptions, Watch, unwatched
+from mesoscope.data.audit.repeats import near_repeats
 from mesoscope.data.audit.together import measure_together
 from mesoscope.errors import DatasetError
 
@@ -54,9 +56,11 @@ def audit(
         cues = measure_cues(facts, options)
         together = measure_together(facts, options)
     with _timed("copies", seconds):
-        findings = [*leaks.of_repeats(facts), *leaks.of_groups(facts)]
+        near = near_repeats(facts)
+        findings = [*leaks.of_repeats(facts, near), *leaks.of_groups(facts)]
+        findings += sources.of_sources(facts, near)
     findings += telling.of_together(together, cues) + telling.of_cues(facts, cues)
-    findings += quality.of_pictures(facts) + quality.of_balance(facts)
+    findings += quality.of_pictures(facts) + of_extremes(facts) + quality.of_balance(facts)
     not_done = quality.too_few(facts)
     measurable = enough(facts.labels[facts.readable], facts.groups[facts.readable])
     if not options.suspects:

@@ -9,7 +9,7 @@ import numpy as np
 from mesoscope.data.audit import severity
 from mesoscope.data.audit.examples import of_sets
 from mesoscope.data.audit.finding import Finding
-from mesoscope.data.audit.repeats import near_repeats, same_files
+from mesoscope.data.audit.repeats import same_files
 from mesoscope.data.sample import CLASSES, SPLITS
 
 if TYPE_CHECKING:
@@ -26,9 +26,14 @@ if TYPE_CHECKING:
 _KEEPS = {split: rank for rank, split in enumerate(reversed(SPLITS))}
 
 
-def of_repeats(facts: Facts) -> list[Finding]:
-    """The same picture, or nearly, under both labels, in several splits, several times in one."""
-    same, near = same_files(facts), near_repeats(facts)
+def of_repeats(facts: Facts, near: Pairs) -> list[Finding]:
+    """The same picture, or nearly, under both labels, in several splits, several times in one.
+
+    Args:
+        facts: Of all pictures.
+        near: Of :func:`mesoscope.data.audit.repeats.near_repeats`.
+    """
+    same = same_files(facts)
     two_labels = [rows for rows in same if len(set(facts.labels[rows])) > 1]
     others = [rows for rows in same if len(set(facts.labels[rows])) == 1]
     torn = [rows for rows in others if len(set(facts.splits.codes[rows])) > 1]

@@ -84,7 +84,7 @@ def of_balance(facts: Facts) -> list[Finding]:
                         "A model that always says so is right that often, and accuracy says "
                         "little. AUC does not depend on it."
                     ),
-                    fix="Balance the classes in training (data.balance), or collect more.",
+                    fix="Balance the classes in training (data.balance_classes), or collect more.",
                     count=sum(count),
                     scope=name if part_of == "source" else "",
                 )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 STRONG, CLEAR, FAINT = 0.75, 0.65, 0.57  # lower ends of an AUC's interval
 MUCH, SOME = 0.01, 0.001  # shares of held-out pictures, or of all
 UNEVEN, LOPSIDED = 0.65, 0.8  # share of the larger class
+SMALLER = 5  # times; a source that is smaller than the largest by so much is named
 
 _BY_REACH: dict[str, tuple[tuple[float, Severity], ...]] = {
     "pixels": ((STRONG, "severe"), (CLEAR, "warning"), (FAINT, "note")),
@@ -55,3 +56,11 @@ def of_balance(share: float) -> Severity | None:
     if share >= LOPSIDED:
         return "warning"
     return "note" if share >= UNEVEN else None
+
+
+def of_source(auc: float) -> Severity | None:
+    """How severe it is that a picture's source tells its class with an AUC.
+
+    Models tell sources well, so this is a cue in the pixels; it is exact, and has no interval.
+    """
+    return of_cue("pixels", auc)
