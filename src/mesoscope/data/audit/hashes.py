@@ -18,7 +18,7 @@ NEAR_BITS = 7  # of 64: the most that four bands with one turned bit each are su
 _BANDS, _BAND_BITS = 4, 16
 _AT_ONCE = 1 << 21  # candidates in memory
 
-_ONES = np.array([bin(value).count("1") for value in range(1 << 16)], np.uint8)
+_ONES = np.array([value.bit_count() for value in range(1 << 16)], np.uint8)
 _ORDER = np.random.default_rng(0).permutation(64).astype(np.uint64)
 _TURNS = np.array([0, *(1 << bit for bit in range(_BAND_BITS))], np.uint64)
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # (benchmarks/audit_repeats.py): of copies saved again at quality 30, halved or made brighter, all
 # are found, of those with 2 % of two sides cut off nine in ten; of strangers one pair in a million.
 LEAST_LIKE = 0.965  # correlation of two thumbnails
+_PAIR = np.dtype(
+    [("first", np.int64), ("second", np.int64), ("mirrored", bool), ("likeness", np.float32)]
+)
 BLANK_SPREAD = 4.0  # grey values; below it a hash is that of noise
 
 
@@ -83,10 +86,9 @@ def near_repeats(facts: Facts) -> Pairs:
             a, b = a[apart], b[apart]
             like = _likeness(shapes, a, b, mirrored=mirrored)
             close = like >= LEAST_LIKE
-            part = np.rec.fromarrays(
-                [rows[a[close]], rows[b[close]], np.full(close.sum(), mirrored), like[close]],
-                names="first,second,mirrored,likeness",
-            )
+            part = np.empty(int(close.sum()), _PAIR)
+            part["first"], part["second"] = rows[a[close]], rows[b[close]]
+            part["mirrored"], part["likeness"] = mirrored, like[close]
             found.append(np.unique(part))
     if not found:
         nothing = np.empty(0, np.int64)
