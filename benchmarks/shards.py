@@ -38,7 +38,7 @@ from workers import Worker
 
 RECIPE = ROOT / "recipes/meso4.toml"
 SIDE, QUALITY, DISTINCT = 128, 60, 400
-VALIDATION = 400
+VALIDATION = 200
 MIB = 1 << 20
 STREAM = ["data.read='stream'"]
 WAYS = {"folder": ("folder", []), "shards": ("shards", []), "stream": ("shards", STREAM)}
@@ -207,7 +207,7 @@ def memory(sets, chosen, few: int, work: Path) -> list[Row]:
     """Peak memory at all pictures beside a tenth: of training, and of the loader's whole epoch."""
     found = []
     for what, how, measure in (
-        ("mesoscope train", "a new process, one epoch of 1,024 pictures, highest resident size",
+        ("mesoscope train", "a new process, one epoch of 256 pictures, highest resident size",
          lambda way, n: trained(sets[n], way, work)),
         ("the loader through every picture", "a new process without torch, no augmentation",
          lambda way, n: loaded(sets[n], way, n)),
@@ -229,7 +229,7 @@ def memory(sets, chosen, few: int, work: Path) -> list[Row]:
 def trained(of, way: str, work: Path) -> float:
     """Highest resident size of one ``mesoscope train``, in MiB."""
     root, overrides = WAYS[way]
-    sets = ["optimise.epochs=1", "data.images_per_epoch=1024", *overrides]
+    sets = ["optimise.epochs=1", "data.images_per_epoch=256", *overrides]
     number = len(list(work.glob("run-*")))
     process = subprocess.Popen(
         [

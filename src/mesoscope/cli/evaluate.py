@@ -108,10 +108,10 @@ def command(
     """Measure a model on labelled pictures.
 
     A DATASET is a folder with validation/real, validation/fake and the like, with a
-    manifest, or of shards. Writes metrics.json, predictions.csv, plots, and report.html, which shows all of
-    it and opens without a network. Exit codes: 0 done, 1 some pictures could not be read, 2
-    usage or data set, 3 model or missing extra, 130 interrupted: what was judged of --robustness
-    by then is kept.
+    manifest, or of shards. Writes metrics.json, predictions.csv, plots, and report.html, which
+    shows all of it and opens without a network. Exit codes: 0 done, 1 some pictures could not be
+    read, 2 usage or data set, 3 model or missing extra, 130 interrupted: what was judged of
+    --robustness by then is kept.
     """
     from mesoscope import report  # this and what follows is loaded when used
 

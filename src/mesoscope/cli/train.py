@@ -47,8 +47,8 @@ def command(
     """Train a MesoNet on labelled folders and write a model file with its card.
 
     DATASET is a folder with train/{real,fake} and validation/{real,fake}, with a manifest, or of
-    shards; several are trained on at once. A run that was killed goes on with --resume and ends as an
-    unbroken one would.
+    shards; several are trained on at once. A run that was killed goes on with --resume and ends as
+    an unbroken one would.
     """
     with train_extra():
         from mesoscope.training.recipe import read_recipe
