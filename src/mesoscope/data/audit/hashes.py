@@ -25,7 +25,8 @@ _TURNS = np.array([0, *(1 << bit for bit in range(_BAND_BITS))], np.uint64)
 
 def distance(a: Hashes, b: Hashes) -> NDArray[np.uint8]:
     """How many of 64 bits differ."""
-    halves = np.ascontiguousarray(a ^ b).view(np.uint16).reshape(*np.shape(a), 4)
+    differ = np.ascontiguousarray(a ^ b)
+    halves = differ.view(np.uint16).reshape(*differ.shape, 4)
     total: NDArray[np.uint8] = _ONES[halves].sum(axis=-1, dtype=np.uint8)
     return total
 
