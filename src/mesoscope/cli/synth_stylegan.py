@@ -27,9 +27,9 @@ def _seeds(_: click.Context, option: click.Parameter, value: str | None) -> list
         return None
     found: list[int] = []
     for part in value.split(","):
-        first, _dash, last = part.strip().partition("-")
+        first, dash, last = part.strip().partition("-")
         try:
-            start, end = int(first), int(last or first)
+            start, end = int(first), int(last if dash else first)
         except ValueError as error:
             said = f"{part.strip()!r} is neither a seed nor two with a dash, such as 0-99"
             raise click.BadParameter(said, param=option) from error

@@ -104,7 +104,7 @@ def command(
 
     REALS is a folder of real faces, or a data set whose training reals are taken: crops of one
     kind, such as `mesoscope prepare` writes. OUT/generator.safetensors is what `synth stylegan`
-    draws faces with. A run that was killed goes on with --resume and ends as an unbroken one would.
+    draws faces with. A run that was killed goes on from its last snapshot with --resume.
     """
     with train_extra():
         import torch

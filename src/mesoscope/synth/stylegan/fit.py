@@ -154,7 +154,6 @@ def _begin(
             raise RunError(
                 f"{run}: holds something else already ({min(others)}): choose a new folder"
             )
-        (run / "samples").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{run}: cannot be used as a folder: {error.strerror}") from error
     reals = training_set.gather(root, run / REALS, settings.size, least=least, watch=watcher.count)

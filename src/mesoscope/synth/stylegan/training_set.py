@@ -87,6 +87,7 @@ def gather(
     numbers: Iterable[int] = range(len(found))
     part = kept.with_name(f".{kept.name}.part")
     try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
             results = ahead(read, found, threads=cores())
             for number in numbers if watch is None else watch(numbers, len(found)):

@@ -110,7 +110,8 @@ class Position:
     """Everything that a step changes: both networks, averages, optimisers, p of augmentation.
 
     What is random in a step follows from the seed and the step's number alone, so a run that goes
-    on from here ends as an unbroken one, to the bit, on the same machine.
+    on from here ends as an unbroken one: to the bit on a CPU, while a GPU's sums differ in their
+    last digits from run to run.
 
     Args:
         settings: How to train.
