@@ -85,6 +85,7 @@ class SpliceKeys:
         match_grain: Chance that sharpness and grain are matched.
         poisson: Chance of a Poisson seam in place of a feathered one.
         match_light: Chance that light is matched along the seam, not by one colour alone.
+        careful: Chance that the seam keeps clear of what differs, such as a strip of hair.
     """
 
     chance: float = 0.5
@@ -98,6 +99,7 @@ class SpliceKeys:
     match_grain: float = 0.7
     poisson: float = 0.3
     match_light: float = 0.6
+    careful: float = 0.8
 
 
 @dataclass(frozen=True, slots=True)

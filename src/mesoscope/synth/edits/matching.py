@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from mesoscope.synth.edits.anatomy import drawn
+from mesoscope.synth.edits.canvas import blurred
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -147,6 +148,28 @@ def grained(patch: Patch, under: Patch, ring: Mask, rng: np.random.Generator) ->
         level = float(np.clip(np.sqrt(want**2 - have**2), 0, 7))
         return np.asarray(np.clip(patch + 0.8 * level * noise[:, :, None], 0, 255), np.float32)
     return patch
+
+
+def kept(patch: Patch, under: Patch, inside: Mask, width_px: float) -> Mask:
+    """What is left of a piece where its seam keeps clear of places at which both differ.
+
+    A brow that comes with a strip of hair is cut out without the strip, as by careful hands; the
+    middle of the piece stays whatever it shows.
+
+    Args:
+        patch: Donor, matched and in place.
+        under: Target, there.
+        inside: ``(h, w)``, the piece.
+        width_px: Of the face.
+
+    Returns:
+        ``(h, w)``, 0 to 1.
+    """
+    apart = blurred(np.abs(patch - under).mean(2), max(0.5, 0.015 * width_px))
+    alike = np.exp(-((np.maximum(apart - 22, 0) / 25) ** 2))
+    depth = np.clip((blurred(inside, max(0.5, 0.05 * width_px)) - 0.6) / 0.3, 0, 1)
+    left = alike + (1 - alike) * depth
+    return blurred(np.asarray(left, np.float32), max(0.5, 0.01 * width_px))
 
 
 def _detail(patch: Patch, ring: Mask) -> float:

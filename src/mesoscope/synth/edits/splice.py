@@ -17,7 +17,7 @@ from mesoscope.errors import SourceUnsuitable
 from mesoscope.synth.edits.anatomy import anatomy, drawn, region_of
 from mesoscope.synth.edits.canvas import Canvas, blurred
 from mesoscope.synth.edits.keys import FULL, Span, SpliceKeys
-from mesoscope.synth.edits.matching import alignment, coloured, grained, lit, taken
+from mesoscope.synth.edits.matching import alignment, coloured, grained, kept, lit, taken
 from mesoscope.synth.forgery import Forgery
 from mesoscope.synth.masks import clean
 
@@ -79,6 +79,7 @@ class _Manner(NamedTuple):
     mismatch: float
     light: bool
     grain: bool
+    careful: bool
     misplaced: tuple[float, float]
     scale: float
     turn_rad: float
@@ -164,6 +165,7 @@ def _manner(keys: SpliceKeys, rng: np.random.Generator, strength: Span) -> _Mann
         mismatch=strength.draw(rng, keys.mismatch_min, keys.mismatch_max),
         light=bool(rng.random() < keys.match_light),
         grain=bool(rng.random() < keys.match_grain),
+        careful=bool(rng.random() < keys.careful),
         misplaced=(far * float(np.cos(way)), far * float(np.sin(way))),
         scale=float(rng.uniform(0.95, 1.08)),
         turn_rad=float(rng.uniform(-0.05, 0.05)),
@@ -242,6 +244,8 @@ def _replace(
         if manner.grain:
             patch = grained(patch, under, ring, rng)
     share = inside if manner.seam != "feather" else drawn([piece.outline], region, soft_px=soft_px)
+    if manner.careful:
+        share = share * kept(patch, under, inside, face.width_px)
     # Where the donor's picture ends, its edge must be as soft as the seam.
     fading = blurred(covered, soft_px)
     share = clean(share * np.clip(2 * fading - 1, 0, 1))

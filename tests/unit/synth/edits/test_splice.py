@@ -8,7 +8,7 @@ import pytest
 from mesoscope.synth.edits import Donor
 from mesoscope.synth.edits.anatomy import anatomy
 from mesoscope.synth.edits.keys import PARTS, SpliceKeys
-from mesoscope.synth.edits.matching import alignment, coloured, grained, lit, taken
+from mesoscope.synth.edits.matching import alignment, coloured, grained, kept, lit, taken
 from mesoscope.synth.edits.splice import _chosen, turned
 from mesoscope.synth.masks import Region
 
@@ -167,3 +167,17 @@ def test_grain_is_matched(donor_noise, target_noise):
     ring = np.ones((48, 64), np.float32)
     after = grained(patch, under, ring, rng)
     assert abs(after.std() - under.std()) < 0.6 * abs(patch.std() - under.std())
+
+
+def test_a_careful_seam_keeps_clear_of_hair():
+    under = np.full((60, 80, 3), 180, np.float32)
+    patch = under.copy()
+    patch[:18] = 40  # a strip of hair along the upper edge of the piece
+    patch[28:34, 35:45] = 40  # and a pupil in its middle
+    inside = np.zeros((60, 80), np.float32)
+    inside[12:50, 10:70] = 1
+    left = kept(patch, under, inside, width_px=120)
+    assert left[13:16, 20:60].mean() < 0.3
+    assert left[31, 40] > 0.9
+    assert left[45, 20:60].min() > 0.9
+    assert kept(under, under, inside, width_px=120) == pytest.approx(np.ones((60, 80)))
