@@ -7,7 +7,7 @@ and sharpness in one face, landmarks that do not quite fit, and the seam between
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mesoscope.synth.colour import Frequency, Shift
     from mesoscope.synth.forgery import Landmarks
     from mesoscope.synth.masks import Region
     from mesoscope.types import Json, Pixels
@@ -33,6 +34,18 @@ _HULL_CHANCE = {"face": 4, "forehead": 3, "features": 2, "inner": 1, "lower": 2}
 _SHIFT, _SCALE = 0.025, 0.045  # of the face's size: how far the copy is moved and resized, at most
 _PAD = 0.28  # of the outline's size: room for the elastic field, the blurs and the shift
 _LEAST_PX = 12
+
+
+class _Changes(NamedTuple):
+    """The outline's name, and how which side is changed."""
+
+    hull: str
+    shift: Shift
+    frequency: Frequency
+    changed: str
+
+    def of(self, pixels: Pixels) -> Pixels:
+        return self.frequency.of(self.shift.of(pixels))
 
 
 def self_blend(
@@ -62,24 +75,18 @@ def self_blend(
         OptionError: Landmarks of a wrong form, an unknown outline, a negative strength.
         SourceUnsuitable: The face is too small, or lies outside of the picture.
     """
-    if not 0 <= strength <= 4:
-        raise OptionError(f"strength must lie in 0..4, got {strength}")
-    name = draw_hull(rng, hulls)
-    outline = hull(mesh(landmarks), name)
+    drawn = _draw_changes(rng, strength, hulls, grey=is_grey(pixels))
+    outline = hull(mesh(landmarks), drawn.hull)
     region = region_of(outline, pixels.shape, pad=_PAD)
     if region is None or float(np.ptp(outline, axis=0).min()) < _LEAST_PX:
         raise SourceUnsuitable(
             f"the face is smaller than {_LEAST_PX} pixels or outside of the picture"
         )
-    grey = is_grey(pixels)
-    shift = draw_shift(rng, strength, grey=grey)
-    frequency = draw_frequency(rng, strength)
-    changed = "copy" if rng.random() < 0.5 else "picture"
     base, copy = pixels, pixels[region.slices]
-    if changed == "copy":
-        copy = frequency.of(shift.of(copy))
+    if drawn.changed == "copy":
+        copy = drawn.of(copy)
     else:
-        base = frequency.of(shift.of(base))
+        base = drawn.of(base)
     mask, numbers = draw_mask(outline, region, rng)
     matrix, moved = _draw_move(outline, region, rng, strength)
     # The copy and its mask are moved together, so that the outline goes with its face.
@@ -90,16 +97,42 @@ def self_blend(
     ratio = float(rng.choice(RATIOS))
     forged = mixed(base, region, np.asarray(patch, np.uint8), ratio * mask)
     numbers = {
-        "hull": name,
+        "hull": drawn.hull,
         "strength": strength,
-        "changed": changed,
-        "colour": shift.numbers,
-        "frequency": frequency.numbers(),
+        "changed": drawn.changed,
+        "colour": drawn.shift.numbers,
+        "frequency": drawn.frequency.numbers(),
         "move": moved,
         **numbers,
         "ratio": ratio,
     }
     return Forgery(forged, base, placed(mask, region, pixels.shape), MAKER, numbers)
+
+
+def twin(
+    pixels: Pixels,
+    rng: np.random.Generator,
+    *,
+    strength: float = 1.0,
+    hulls: Sequence[str] = tuple(HULLS),
+) -> Pixels:
+    """A real picture as it must stand beside self-blends: in half of all cases changed as a whole.
+
+    From the same state of the generator it is the very twin of :func:`self_blend`, to the bit, and
+    needs no landmarks. A loader that shows reals through it leaves no change of the whole picture
+    to tell them by.
+
+    Args:
+        pixels: ``(H, W, 3) uint8``.
+        rng: Decides everything.
+        strength: As of the blends.
+        hulls: As of the blends.
+
+    Raises:
+        OptionError: As :func:`self_blend`.
+    """
+    drawn = _draw_changes(rng, strength, hulls, grey=is_grey(pixels))
+    return pixels if drawn.changed == "copy" else drawn.of(pixels)
 
 
 def draw_hull(rng: np.random.Generator, hulls: Sequence[str] = tuple(HULLS)) -> str:
@@ -113,6 +146,18 @@ def draw_hull(rng: np.random.Generator, hulls: Sequence[str] = tuple(HULLS)) -> 
         raise OptionError(f"hulls must be some of {', '.join(HULLS)}, got {list(hulls)}")
     chance = np.array([_HULL_CHANCE[name] for name in hulls], float)
     return str(hulls[int(rng.choice(len(hulls), p=chance / chance.sum()))])
+
+
+def _draw_changes(
+    rng: np.random.Generator, strength: float, hulls: Sequence[str], *, grey: bool
+) -> _Changes:
+    """What does not depend on where the face lies: drawn first, so that a twin needs no more."""
+    if not 0 <= strength <= 4:
+        raise OptionError(f"strength must lie in 0..4, got {strength}")
+    name = draw_hull(rng, hulls)
+    shift = draw_shift(rng, strength, grey=grey)
+    frequency = draw_frequency(rng, strength)
+    return _Changes(name, shift, frequency, "copy" if rng.random() < 0.5 else "picture")
 
 
 def _draw_move(

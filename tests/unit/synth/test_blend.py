@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesoscope.errors import OptionError, SourceUnsuitable
-from mesoscope.synth.blend import RATIOS, draw_hull, self_blend
+from mesoscope.synth.blend import RATIOS, draw_hull, self_blend, twin
 from mesoscope.synth.outline import HULLS, hull, mesh
 
 FIVE = np.array(
@@ -42,6 +42,12 @@ def test_the_twin_is_the_picture_unless_all_of_it_was_changed(astronaut_face, se
     made = blend(astronaut_face, seed)
     same = np.array_equal(made.twin, astronaut_face)
     assert same == (made.numbers["changed"] == "copy")
+
+
+def test_a_twin_needs_no_landmarks_and_is_the_blends(astronaut_face):
+    for seed in SEEDS:
+        alone = twin(astronaut_face, np.random.default_rng(seed))
+        assert np.array_equal(alone, blend(astronaut_face, seed).twin)
 
 
 def test_a_seed_makes_the_same_again_and_another_another(astronaut_face):
