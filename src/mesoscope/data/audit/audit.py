@@ -6,7 +6,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mesoscope.data.audit import leaks, quality, sources, suspects, telling
+from mesoscope.data.audit import drift, leaks, quality, sources, suspects, telling
 from mesoscope.data.audit.cues import enough, measure_cues
 from mesoscope.data.audit.extremes import of_extremes
 from mesoscope.data.audit.facts import read_facts
@@ -55,9 +55,10 @@ def audit(
     with _timed("cues", seconds):
         cues = measure_cues(facts, options)
         together = measure_together(facts, options)
+        findings = [*drift.of_splits(facts, options), *drift.of_encoding(facts)]
     with _timed("copies", seconds):
         near = near_repeats(facts)
-        findings = [*leaks.of_repeats(facts, near), *leaks.of_groups(facts)]
+        findings += [*leaks.of_repeats(facts, near), *leaks.of_groups(facts)]
         findings += sources.of_sources(facts, near)
     findings += telling.of_together(together, cues) + telling.of_cues(facts, cues)
     findings += quality.of_pictures(facts) + of_extremes(facts) + quality.of_balance(facts)

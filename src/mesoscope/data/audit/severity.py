@@ -27,7 +27,7 @@ _BY_REACH: dict[str, tuple[tuple[float, Severity], ...]] = {
     "pixels": ((STRONG, "severe"), (CLEAR, "warning"), (FAINT, "note")),
     "file": ((STRONG, "warning"), (CLEAR, "note")),
     "place": ((STRONG, "warning"), (CLEAR, "note")),
-    "content": ((STRONG, "warning"), (CLEAR, "note")),
+    "content": ((STRONG, "warning"), (FAINT, "note")),
 }
 
 
@@ -56,6 +56,16 @@ def of_balance(share: float) -> Severity | None:
     if share >= LOPSIDED:
         return "warning"
     return "note" if share >= UNEVEN else None
+
+
+def of_drift(low: float) -> Severity | None:
+    """How severe it is that held-out pictures differ from those of training, by an AUC's low end.
+
+    A score on other pictures may be what is wanted, so it is never severe.
+    """
+    if low >= STRONG:
+        return "warning"
+    return "note" if low >= FAINT else None
 
 
 def of_source(auc: float) -> Severity | None:
