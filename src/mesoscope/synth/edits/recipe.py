@@ -43,7 +43,8 @@ class EditRecipe:
     Attributes:
         strength_min: Lower end of the stretch of all ranges, 0 to 1.
         strength_max: Its upper end.
-        edits_most: Up to so many edits of one picture; one is always made.
+        edits_most: Up to so many edits of one picture, to which ``least_change`` may add; one is
+            always made.
         least_change: Grey levels by which a picture changes at least on average over the square of
             its face's width, so long as there are edits left with a chance; 0 = all are kept.
     """
