@@ -142,6 +142,14 @@ def reals() -> list[Entry]:
             )
             for blend, edit in given
         ),
+        Entry("their fakes, 64,000 pictures", "their fakes, four times as long",
+              base | {"data.images_per_epoch": 64_000}),
+        Entry(
+            "reals alone, 64,000 pictures", "reals alone, blend 0.3, edit 0.2, four times as long",
+            base | {"synth.blend": 0.3, "synth.edit": 0.2, "data.pairs": True,
+                    "data.images_per_epoch": 64_000},
+            reals_alone=True,
+        ),
     ]  # fmt: skip
 
 
@@ -163,7 +171,7 @@ def without_fakes(dataset: Path, folder: Path) -> Path:
 def run(entry: Entry, arguments: argparse.Namespace, core: int) -> list[dict[str, object]]:
     """Train one row on one core and measure it on every source."""
     images = arguments.images or read_recipe(RECIPE).data.images_per_epoch
-    overrides = entry.overrides | {"seed": arguments.seed, "data.images_per_epoch": images}
+    overrides = {"seed": arguments.seed, "data.images_per_epoch": images} | entry.overrides
     with tempfile.TemporaryDirectory() as folder:
         out, seen = Path(folder) / "run", arguments.dataset
         if entry.reals_alone:
@@ -191,7 +199,7 @@ def run(entry: Entry, arguments: argparse.Namespace, core: int) -> list[dict[str
         "row": entry.name,
         "change": entry.change,
         "seed": arguments.seed,
-        "images": images,
+        "images": overrides["data.images_per_epoch"],
         "minutes": round(minutes, 1),
         "model": f"{card.architecture}, {card.parameters} parameters",
         "command": f"python benchmarks/study.py {arguments.dataset} --images {images}"
@@ -240,6 +248,7 @@ def study(entries: list[Entry], path: Path, arguments: argparse.Namespace) -> No
         done = list(csv.DictReader(path.open(encoding="utf-8", newline="")))
     held = {(row["row"], int(row["seed"])) for row in done}
     todo = [entry for entry in entries if (entry.name, arguments.seed) not in held]
+    todo = [entry for entry in todo if not arguments.rows or entry.name in arguments.rows]
     order = {entry.name: place for place, entry in enumerate(entries)}
     free: Queue[int] = Queue()
     for core in sorted(os.sched_getaffinity(0))[: arguments.jobs]:
@@ -273,6 +282,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=0, help="a run; 0 = the recipe's")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one a core")
+    parser.add_argument("--rows", nargs="+", default=(), help="these alone, by name")
     parser.add_argument("--again", action="store_true", help="run rows that are there already")
     arguments = parser.parse_args()
     if arguments.only in (None, "ablation"):

@@ -61,8 +61,9 @@ def test_transfer_leaves_out_each_source_once(study):
 
 def test_rows_of_reals_alone_see_no_fake_and_make_half(study, make_dataset, tmp_path):
     rows = study.reals()
-    assert [row.reals_alone for row in rows] == [False, False, True, True, True]
-    for row in rows[2:]:
+    alone = [row for row in rows if row.reals_alone]
+    assert len(alone) == 4
+    for row in alone:
         made = resolve(study, row).synth
         assert made.blend + made.edit == 0.5
     root = study.without_fakes(make_dataset(train=3, validation=2), tmp_path)
