@@ -107,8 +107,6 @@ def command(
     draws faces with. A run that was killed goes on from its last snapshot with --resume.
     """
     with train_extra():
-        import torch
-
         from mesoscope.synth.stylegan.faces import device_of
         from mesoscope.synth.stylegan.fit import fit
         from mesoscope.synth.stylegan.training_step import TrainSettings
@@ -119,9 +117,7 @@ def command(
         learning_rate=learning_rate, r1=r1, path_length=path_length, ada=ada, mirror=mirror,
         seed=seed,
     )  # fmt: skip
-    place = device_of(device)
-    if threads is not None:
-        torch.set_num_threads(threads)
+    place = device_of(device, threads=threads)
     fit(
         reals, out, settings, Bars(),
         kimg=kimg, snapshot_kimg=snapshot_kimg, device=place, resume=resume,

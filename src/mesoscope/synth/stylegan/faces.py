@@ -51,8 +51,12 @@ class Summary:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def device_of(name: str) -> torch.device:
+def device_of(name: str, *, threads: int | None = None) -> torch.device:
     """The device that is asked for; ``auto`` takes a GPU where there is one.
+
+    Args:
+        name: One of :data:`DEVICES`.
+        threads: How many torch may use on a CPU, for the whole process; one a core where ``None``.
 
     Raises:
         OptionError: ``cuda`` on a machine without one that torch can use.
@@ -62,6 +66,8 @@ def device_of(name: str) -> torch.device:
         raise OptionError(
             "--device cuda: torch sees no GPU here: install its CUDA build, or take --device cpu"
         )
+    if threads is not None:
+        torch.set_num_threads(threads)
     return torch.device("cuda" if name == "cuda" or (name == "auto" and there) else "cpu")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 from torch import Tensor
 
 from mesoscope.errors import ModelError, ModelMissing, OptionError, OutputError
@@ -102,8 +102,9 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     """
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_file(tensors, fresh, metadata=metadata)
-        with fresh.open("rb+") as file:
+        with fresh.open("wb") as file:  # not by save_file, whose files only their owner may read
+            file.write(serialise(tensors, metadata))
+            file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
     except (OSError, SafetensorError) as error:

@@ -64,6 +64,8 @@ def test_own_files(small_generator, tmp_path, architecture):
     assert again.config == generator.config
     same(again, generator)
     assert [p.name for p in tmp_path.iterdir()] == ["mine.safetensors"]
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode  # others may read it, too
 
 
 @pytest.mark.parametrize("first", [0x80, 0x50, 0x38])
