@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mesoscope.cli.main import main
+from mesoscope.data.audit.cues import FACTS
 from mesoscope.data.manifest import read_dataset
 
 ROOT = Path(__file__).parents[2]
@@ -223,3 +224,16 @@ def test_the_tutorial_is_true(tmp_path, monkeypatch, audit):
     code, said, _ = audit("telling", "--no-suspects", "--fix", "--out", "mended")
     assert code == 0
     assert "Nothing severe is left" in said
+
+
+def test_the_reference_names_every_code():
+    text = (ROOT / "docs/reference/audit.md").read_text("utf-8")
+    sources = "".join(
+        path.read_text("utf-8") for path in (ROOT / "src/mesoscope/data/audit").glob("*.py")
+    )
+    kinds = set(
+        re.findall(r'"((?:repeats|groups|sources|splits|balance|pictures|labels)\.\w+)"', sources)
+    )
+    kinds |= {f"cue.{fact.family}" for fact in FACTS.values()} | {"cue.together"}
+    assert len(kinds) > 20
+    assert not {kind for kind in kinds if f"`{kind}`" not in text}

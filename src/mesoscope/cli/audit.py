@@ -199,7 +199,8 @@ def lines(found: Mapping[str, Any], of: int) -> list[str]:
         headline.more,
     ]
     for finding in found["findings"]:
-        where = f" [{finding['scope']}]" if finding["scope"] else ""
+        scope = finding["scope"]
+        where = f" [{scope}]" if scope and scope not in finding["title"] else ""
         made += ["", f"{finding['severity']:8} {finding['title']}{where}"]
         if finding["fix"]:
             made.append(f"         {finding['fix']}")

@@ -53,7 +53,7 @@ FACTS = {
     "jpeg_quality": Fact("JPEG quality", "jpeg", "pixels"),
     "tables": Fact("quantisation tables", "jpeg", "pixels"),
     "subsampling": Fact("chroma subsampling", "jpeg", "pixels"),
-    "coding": Fact("coding, such as progressive", "jpeg", "file"),
+    "coding": Fact("coding (progressive or not)", "jpeg", "file"),
     "bits_per_pixel": Fact("file size per pixel", "bytes", "pixels"),
     "exif": Fact("EXIF tags", "metadata", "file"),
     "software": Fact("camera or program in EXIF", "metadata", "file"),

@@ -138,12 +138,16 @@ def _within(facts: Facts, same: Sequence[Ints], near: Pairs) -> Finding:
     return Finding(
         kind="repeats.within_split",
         severity=severity.of_spoilt(count / len(facts.samples)),
-        title=(
-            f"{_many(len(gone), 'file')} are there again in their split, and "
-            f"{_many(len(near), 'pair')} look nearly the same"
+        title=" and ".join(
+            [f"{_many(len(gone), 'file')} there again in one split"] * bool(len(gone))
+            + [f"{_many(len(near), 'pair')} of one split that look nearly the same"]
+            * bool(len(near))
         ),
         detail="What is there twice counts twice, in training and in a score.",
-        fix="--fix leaves out files that are there again. Put near copies into one group.",
+        fix=" ".join(
+            ["--fix leaves out files that are there again."] * bool(len(gone))
+            + ["Put near copies into one group."] * bool(len(near))
+        ),
         count=count,
         action="drop" if len(gone) else "",
         drop=_names(facts, gone),

@@ -112,7 +112,7 @@ def _of_cue(facts: Facts, cue: Cue, found: Severity) -> Finding:
     return Finding(
         kind=f"cue.{fact.family}",
         severity=found,
-        title=f"{fact.title[0].upper()}{fact.title[1:]} alone tells the classes: AUC {_area(cue)}",
+        title=f"Real and fake are told by {fact.title} alone: AUC {_area(cue)}",
         detail=f"{_MEANS[fact.reach]} {_MEASURED.format(values=values)}",
         fix=_FIXES[fact.reach],
         count=cue.real + cue.fake,
