@@ -13,6 +13,7 @@ from mesoscope.data.audit.examples import of_rows
 from mesoscope.data.audit.finding import Finding
 from mesoscope.data.audit.folds import FOLDS, folds_of
 from mesoscope.data.sample import CLASSES
+from mesoscope.errors import MissingExtra
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-LEAST_AUC = 0.85  # of the model in a source, for its doubts to mean something there
-CONFIDENT = 0.03  # a label that is less probable than this is suspected
-_BINS = 20  # of scores, with as many pictures each
+# Measured by benchmarks/audit_labels.py, which turns 2 % of the labels of six sets round.
+LEAST_AUC = 0.8  # of the model in a source, for its doubts to mean something there
+CONFIDENT = 0.05  # a label that is less probable than this is suspected
+_LEAST = 1e-6  # of a probability, for its log-odds
 _LISTED = 0.02  # share of the pictures from which on it is a warning
 
 
@@ -49,7 +51,30 @@ def of_labels(facts: Facts, options: AuditOptions, watch: Watch) -> tuple[list[F
     Raises:
         ModelError: The model cannot be used.
     """
-    scores = _scores(facts, options, watch)
+    return of_scores(facts, score_labels(facts, options, watch), options)
+
+
+def of_scores(
+    facts: Facts, scores: Floats, options: AuditOptions
+) -> tuple[list[Finding], list[str]]:
+    """As :func:`of_labels`, where the pictures were scored already.
+
+    Args:
+        facts: Of all pictures.
+        scores: ``(n,)``, p_fake; ``nan`` where there is none.
+        options: The seed.
+    """
+    found, missed, p_label = doubted(facts, scores, options)
+    return _listed(facts, scores, found, p_label), missed
+
+
+def doubted(facts: Facts, scores: Floats, options: AuditOptions) -> tuple[Ints, list[str], Floats]:
+    """Rows whose labels are suspected, the least probable first.
+
+    Returns:
+        The rows; what could not be looked at; ``(n,)`` how probable each label is, ``nan`` where
+        not known.
+    """
     suspected: list[Ints] = []
     missed = []
     p_label = np.full(len(facts.samples), np.nan)
@@ -70,9 +95,12 @@ def of_labels(facts: Facts, options: AuditOptions, watch: Watch) -> tuple[list[F
         p_label[rows] = np.where(labels == 1, p_fake, 1 - p_fake)
         suspected.append(rows[p_label[rows] < CONFIDENT])
     found = np.concatenate(suspected) if suspected else np.empty(0, np.int64)
+    return found[np.argsort(p_label[found], kind="stable")], missed, p_label
+
+
+def _listed(facts: Facts, scores: Floats, found: Ints, p_label: Floats) -> list[Finding]:
     if not len(found):
-        return [], missed
-    found = found[np.lexsort((np.abs(scores[found] - 0.5) * -1, p_label[found]))]
+        return []
     share = len(found) / len(facts.samples)
     return [
         Finding(
@@ -82,17 +110,21 @@ def of_labels(facts: Facts, options: AuditOptions, watch: Watch) -> tuple[list[F
             detail=(
                 "A model that tells the classes of their source well is confident of the other "
                 f"label: less than {100 * CONFIDENT:.0f} % of pictures with such a score have "
-                "theirs. Hard pictures look like that, too."
+                "theirs. Hard pictures look like that, too, and a model that learnt from these "
+                "very pictures doubts less than it should."
             ),
             fix="Look at them; nothing is changed by --fix.",
             count=len(found),
             examples=of_rows(
                 facts,
                 found[:6],
-                lambda row: f"called {CLASSES[facts.labels[row]]}, p_fake {scores[row]:.2f}",
+                lambda row: (
+                    f"called {CLASSES[facts.labels[row]]}, p_fake {scores[row]:.2f}, label "
+                    f"probable by {100 * p_label[row]:.1f} %"
+                ),
             ),
         )
-    ], missed
+    ]
 
 
 def of_faces(facts: Facts, options: AuditOptions, watch: Watch) -> list[Finding]:
@@ -132,8 +164,8 @@ def of_faces(facts: Facts, options: AuditOptions, watch: Watch) -> list[Finding]
     ]
 
 
-def _scores(facts: Facts, options: AuditOptions, watch: Watch) -> Floats:
-    """The model's p_fake of each readable picture."""
+def score_labels(facts: Facts, options: AuditOptions, watch: Watch) -> Floats:
+    """The model's p_fake of each picture, ``(n,)``; ``nan`` where it cannot be read."""
     from mesoscope.detector import Detector
     from mesoscope.models import DEFAULT_MODEL
 
@@ -152,17 +184,21 @@ def _scores(facts: Facts, options: AuditOptions, watch: Watch) -> Floats:
 
 
 def _probabilities(scores: Floats, labels: NDArray[np.int8], folds: NDArray[np.int8]) -> Floats:
-    """Share of fakes among pictures of a like score in the other folds, rising with the score."""
+    """How probably fake a picture of such a score is, by the labels of the other folds.
+
+    A logistic curve over the score's log-odds (Platt 1999).
+    """
+    try:
+        from sklearn.linear_model import LogisticRegression
+    except ImportError as error:
+        raise MissingExtra("scikit-learn", extra="audit") from error
+    odds = np.log((scores + _LEAST) / (1 - scores + _LEAST))[:, None]
     p_fake = np.empty(len(scores))
     for fold in range(FOLDS):
         held = folds == fold
-        known, y = scores[~held], labels[~held]
-        inner = np.quantile(known, np.linspace(0, 1, _BINS + 1)[1:-1])
-        bins = np.searchsorted(inner, known, side="right")
-        n = np.bincount(bins, minlength=_BINS)
-        shares = (np.bincount(bins, weights=y, minlength=_BINS) + 0.5) / (n + 1)
-        shares = np.maximum.accumulate(shares)  # a higher score is never less fake
-        p_fake[held] = shares[np.searchsorted(inner, scores[held], side="right")]
+        if held.any():
+            curve = LogisticRegression().fit(odds[~held], labels[~held])
+            p_fake[held] = curve.predict_proba(odds[held])[:, 1]
     return p_fake
 
 
