@@ -120,15 +120,27 @@ def limited(items: Sequence[Item], limit: int, seed: int) -> tuple[Item, ...]:
 
 
 def with_masks(items: Sequence[Item]) -> list[Job]:
-    """Items with the masks that tell their faces: a real one has that of a forgery made from it."""
+    """Items with what tells their faces: masks, and forged clips beside their originals.
+
+    A real item has the mask of a forgery that was made from it, and that forgery itself.
+    """
     masks: dict[str, Path] = {}
+    forgeries: dict[str, Path] = {}
+    originals = {item.name: item.paths[0] for item in items if item.is_clip and not item.label}
     for item in items:
-        if item.label == 1 and item.mask is not None and item.original:
-            masks.setdefault(item.original, item.mask)
-    return [
-        Job(item, item.split or "", item.mask if item.label == 1 else masks.get(item.name))
-        for item in items
-    ]
+        if item.label == 1 and item.original:
+            if item.mask is not None:
+                masks.setdefault(item.original, item.mask)
+            if item.is_clip:
+                forgeries.setdefault(item.original, item.paths[0])
+    jobs = []
+    for item in items:
+        if item.label == 1:
+            mask, other = item.mask, originals.get(item.original)
+        else:
+            mask, other = masks.get(item.name), forgeries.get(item.name)
+        jobs.append(Job(item, item.split or "", mask, other if item.is_clip else None))
+    return jobs
 
 
 def _refuse_twins(jobs: Iterable[Job]) -> None:

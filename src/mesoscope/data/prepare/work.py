@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from mesoscope.data.prepare.answer import Answer, LeftOut, Written
-from mesoscope.data.prepare.choice import Candidate, choose
+from mesoscope.data.prepare.choice import Candidate, choose, shrunk
 from mesoscope.errors import MesoscopeError, OutputError
 from mesoscope.faces.crop import crop
 from mesoscope.media.image import open_image
@@ -39,11 +39,13 @@ class Job:
         item: To prepare.
         split: Where its faces go.
         mask: Of the forged region: the item's, or of a forgery made from it.
+        other: Of a forged clip its original, of a real one a forgery made from it, if there is one.
     """
 
     item: Item
     split: str
     mask: Path | None
+    other: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +149,15 @@ class Workshop:
             faces = faces[:_MOST_FACES]
         height, width = frame.pixels.shape[:2]
         scene = scene_of(frame.pixels)
+        compared = len(faces) > 1 and look.job.other is not None and look.job.mask is None
+        small = shrunk(frame.pixels) if compared else None
         for face in faces:
             margin = 1.0 if found.whole else options.margin
             cut = crop(frame.pixels, face.box, margin=margin, size_px=options.size_px)
             of.candidates.append(
                 Candidate(
                     look.place, look.share, frame.index, frame.time_s, face, width, height, scene,
-                    found.finder, cut,
+                    found.finder, cut, small,
                 )
             )  # fmt: skip
 
@@ -161,7 +165,11 @@ class Workshop:
         """Choose, write, and say what became of the rest."""
         job, item = of.job, of.job.item
         choice = choose(
-            of.candidates, fake=item.label == 1, mask=job.mask, all_faces=self._options.all_faces
+            of.candidates,
+            fake=item.label == 1,
+            mask=job.mask,
+            other=job.other,
+            all_faces=self._options.all_faces,
         )
         numbers: dict[int, int] = {}  # faces kept of each frame so far
         written = []

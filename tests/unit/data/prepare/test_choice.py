@@ -1,10 +1,13 @@
 """Which faces are kept: one person, by the mask where there is one, else by size over the clip."""
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from mesoscope.data.prepare.choice import Candidate, choose
+from mesoscope.data.prepare.choice import Candidate, choose, shrunk
 from mesoscope.types import Face
 
 SCENE = np.full(64, 1 / 64, np.float32)
@@ -108,6 +111,39 @@ def test_a_mask_clip_is_looked_at_at_the_frames_moments(make_clip):
     path = make_clip(pictures)
     choice = choose(both(range(8)), fake=True, mask=path)
     assert boxes(choice) == {LEFT}
+
+
+def test_what_differs_from_the_original_says_who_was_forged(make_clip):
+    """Without a mask; and in spite of the noise that encoding leaves everywhere."""
+    rng = np.random.default_rng(0)
+    room = cv2.resize(rng.integers(60, 200, (7, 14, 3), np.uint8), (200, 100))
+    x1, y1, x2, y2 = map(int, LEFT)
+    swapped = room.copy()
+    swapped[y1 + 10 : y2 - 10, x1 + 10 : x2 - 10] += 50
+    original = make_clip([room] * 12, "original.mp4")
+    forged = make_clip([swapped] * 12, "forged.mp4", options={"crf": "30"})
+    large = make_clip([np.zeros((120, 240, 3), np.uint8)] * 12, "large.mp4")
+    broken = original.with_name("broken.mp4")
+    broken.write_bytes(b"no clip")
+    ours = {fake: [replace(c, small=shrunk((room, swapped)[fake])) for c in both()]
+            for fake in (False, True)}  # fmt: skip
+    for fake, other, box in (
+        (True, original, LEFT),
+        (False, forged, LEFT),
+        (True, forged, RIGHT),  # nothing differs, as where the voice alone was forged
+        (True, large, RIGHT),
+        (True, broken, RIGHT),
+    ):
+        assert boxes(choose(ours[fake], fake=fake, mask=None, other=other)) == {box}
+    assert boxes(choose(both(), fake=True, mask=None, other=original)) == {RIGHT}
+    every = choose(ours[True], fake=True, mask=None, other=original, all_faces=True)
+    assert len(every.kept) == 8
+
+
+def test_frames_are_compared_small():
+    assert shrunk(np.zeros((720, 1280, 3), np.uint8)).shape == (180, 320, 3)
+    assert shrunk(np.zeros((90, 60, 3), np.uint8)).shape == (90, 60, 3)
+    assert shrunk(np.zeros((4000, 1, 3), np.uint8)).shape == (320, 1, 3)
 
 
 def test_no_face_is_no_error():

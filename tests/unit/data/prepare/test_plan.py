@@ -52,7 +52,12 @@ def test_a_limit_keeps_the_same_groups_of_every_method():
 
 def test_a_real_clip_gets_the_mask_of_a_forgery_made_from_it():
     alone = item("real/alone")
-    jobs = {job.item.name: job.mask for job in with_masks([*pairs(2), alone])}
+    planned = with_masks([*pairs(2), alone])
+    jobs = {job.item.name: job.mask for job in planned}
+    others = {job.item.name: job.other for job in planned}
+    assert others["real/1"] == Path("A/1.mp4")
+    assert others["A/1"] == others["B/1"] == Path("real/1.mp4")
+    assert others["real/alone"] is None
     assert jobs["real/1"] == Path("A/1.png")
     assert jobs["B/1"] == Path("B/1.png")
     assert jobs["real/alone"] is None
