@@ -47,6 +47,17 @@ def write_clip(path, pictures):
 
 
 @pytest.fixture
+def pair(tmp_path, collins, hopper):
+    """UADFV with one pair, without masks: Collins, who is smaller, is forged; Hopper is not."""
+    root = tmp_path / "UADFV"
+    beside = cv2.resize(hopper, (145, 145))
+    forged = np.ascontiguousarray(collins[:, :, ::-1])
+    for name, person in (("real/0000", collins), ("fake/0000_fake", forged)):
+        write_clip(root / f"{name}.mp4", [scene([(person, 20), (beside, 170)])] * 8)
+    return root
+
+
+@pytest.fixture
 def make_ffpp(tmp_path, collins, hopper):
     """``make_ffpp(name="FaceForensics++", beside=…)``: three pairs, one a split; 12 clips.
 

@@ -82,6 +82,17 @@ def test_clips_become_a_data_set(tmp_path, make_ffpp, hopper):
     )
 
 
+def test_a_pair_without_masks_shows_the_forged_person(tmp_path, pair):
+    out = tmp_path / "out"
+    options = replace(QUICK, split="group", shares=(1, 0, 0))
+    prepared = prepare(pair, out, options=options)
+    assert prepared.census.total == 6
+    assert all(float(row["x2"]) < 160 for row in rows(out / "manifest.csv"))
+    (pair / "real/0000.mp4").unlink()  # nothing to compare with: the larger face
+    prepare(pair, tmp_path / "alone", options=options)
+    assert all(float(row["x1"]) > 160 for row in rows(tmp_path / "alone/manifest.csv"))
+
+
 def test_what_gives_no_face_is_listed(tmp_path, make_ffpp):
     root, out = make_ffpp(), tmp_path / "out"
     videos = root / "manipulated_sequences/Deepfakes/c23/videos"
