@@ -2,9 +2,9 @@
 
 A detector can so be trained from real faces alone, as in Shiohara & Yamasaki, *Detecting deepfakes
 with self-blended images*, CVPR 2022, section 3. Which maker works at a place of an epoch follows
-from the place's key, and a real picture looks up the same draw: it is resampled as often as the
-forgeries are, so that resampling tells nothing; and where ``data.pairs`` puts a forgery behind its
-real picture, both have one key.
+from the place's key, and a real picture looks up the same draw and is shown as the twin of such a
+forgery: changed as a whole as often as the forgeries are, so that nothing but the forged part tells
+them. Where ``data.pairs`` puts a forgery behind its real picture, both have one key.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 from mesoscope.data.picture import open_sample
 from mesoscope.data.sample import Sample
 from mesoscope.errors import SourceUnsuitable
-from mesoscope.synth.blend import self_blend
+from mesoscope.synth import blend, edits
 from mesoscope.synth.donors import DonorIndex
-from mesoscope.synth.edits import Donor, edit, twin
+from mesoscope.synth.edits import Donor
 from mesoscope.synth.edits.alike import most_alike
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 TRIES = 8  # of real pictures in place of one that cannot be forged
 DONORS = 4  # whose looks are compared
-_DRAW, _MAKE, _WARP = 2, 3, 4  # streams of a place's random numbers; 0 and 1 are dataset.py's
+_DRAW, _MAKE = 2, 3  # streams of a place's random numbers; 0 and 1 are dataset.py's
 
 
 class Forge:
@@ -81,12 +81,12 @@ class Forge:
         Returns:
             ``(H, W, 3) uint8``.
         """
-        maker = self._maker(sample.source, key)
+        maker, rng = self._maker(sample.source, key), np.random.default_rng((*key, _MAKE))
         if sample.label == 0:
-            if maker != "edit":
+            if not maker:
                 return None
-            return twin(open_sample(sample), np.random.default_rng((*key, _WARP)))
-        rng = np.random.default_rng((*key, _MAKE))
+            twin = blend.twin if maker == "blend" else edits.twin
+            return twin(open_sample(sample), rng)
         bare = sample.source in self._bare
         parent = _real_of(sample) if bare else behind
         if maker and parent is None:
@@ -108,21 +108,21 @@ class Forge:
     def _made(self, maker: str, parent: Sample, rng: np.random.Generator) -> Pixels:
         pixels, points = open_sample(parent), self._points[parent]
         if maker == "blend":
-            return self_blend(pixels, points, rng).pixels
-        forgery = edit(pixels, points, rng, donor=self._donor(parent, pixels, rng))
+            return blend.self_blend(pixels, points, rng).pixels
+        forgery = edits.edit(pixels, points, rng, donor=self._donor(parent, pixels, rng))
         if (forgery.pixels == forgery.twin).all():
             raise SourceUnsuitable(f"{parent.file}: the edits change nothing")
         return forgery.pixels
 
     def _maker(self, source: str, key: Key) -> str:
         """``blend``, ``edit`` or, for the source's own fakes, nothing."""
-        blend, edits = self._keys.blend, self._keys.edit
+        blends, edited = self._keys.blend, self._keys.edit
         if source not in self._parents:
             return ""
         # Of the half of an epoch that is forged: all of it where the source has no fakes.
-        half = blend + edits if source in self._bare else 0.5
+        half = blends + edited if source in self._bare else 0.5
         drawn = np.random.default_rng((*key, _DRAW)).random() * half
-        return "blend" if drawn < blend else "edit" if drawn < blend + edits else ""
+        return "blend" if drawn < blends else "edit" if drawn < blends + edited else ""
 
     def _any(self, source: str, rng: np.random.Generator) -> Sample | None:
         parents = self._parents.get(source, [])
