@@ -241,3 +241,19 @@ def test_share_and_its_resamples():
         total = sum(w for _, w in drawn)
         expected = sum(p for p, _ in drawn) / total if total else math.nan
         assert value == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize("steps", [None, 3, 20])
+def test_bootstrap_auc_is_the_bootstraps_auc(steps):
+    labels, scores = some(120, 4, steps=steps)
+    groups = np.arange(120) // 3
+    drawn = metrics.bootstrap_auc(labels, scores, groups, n=30, seed=7)
+    whole = metrics.bootstrap(labels, scores, groups, n=30, seed=7)["auc"]
+    assert np.allclose(drawn, whole)
+    # Of any range, where probabilities are not.
+    assert np.allclose(metrics.bootstrap_auc(labels, 5 * scores - 9, groups, n=30, seed=7), whole)
+
+
+def test_bootstrap_auc_of_nothing_or_one_class_says_nothing():
+    assert np.isnan(metrics.bootstrap_auc([], [], [], n=3, seed=0)).all()
+    assert np.isnan(metrics.bootstrap_auc([1, 1], [0.1, 0.2], [0, 1], n=3, seed=0)).all()

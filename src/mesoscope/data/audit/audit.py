@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mesoscope.data.audit import drift, leaks, quality, sources, suspects, telling
+from mesoscope.data.audit.claims import of_claims
 from mesoscope.data.audit.cues import enough, measure_cues
 from mesoscope.data.audit.extremes import of_extremes
 from mesoscope.data.audit.facts import read_facts
@@ -61,7 +62,8 @@ def audit(
         findings += [*leaks.of_repeats(facts, near), *leaks.of_groups(facts)]
         findings += sources.of_sources(facts, near)
     findings += telling.of_together(together, cues) + telling.of_cues(facts, cues)
-    findings += quality.of_pictures(facts) + of_extremes(facts) + quality.of_balance(facts)
+    findings += quality.of_pictures(facts) + of_extremes(facts) + of_claims(facts)
+    findings += quality.of_balance(facts)
     not_done = quality.too_few(facts)
     measurable = enough(facts.labels[facts.readable], facts.groups[facts.readable])
     if not options.suspects:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 # Measured on 400 faces of six sets, each changed, and on millions of pairs of strangers
-# (benchmarks/audit_repeats.py): of copies saved again at quality 30, halved or made brighter, all
+# (benchmarks/audit_measured.py): of copies saved again at quality 30, halved or made brighter, all
 # are found, of those with 2 % of two sides cut off nine in ten; of strangers one pair in a million.
 LEAST_LIKE = 0.965  # correlation of two thumbnails
 _PAIR = np.dtype(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-# Measured by benchmarks/audit_labels.py, which turns 2 % of the labels of six sets round.
+# Measured by benchmarks/audit_measured.py, which turns 2 % of the labels of six sets round.
 LEAST_AUC = 0.8  # of the model in a source, for its doubts to mean something there
 CONFIDENT = 0.05  # a label that is less probable than this is suspected
 _LEAST = 1e-6  # of a probability, for its log-odds
