@@ -239,6 +239,23 @@ def test_augmentation_is_moved_by_training(folder, tmp_path):
     assert off.controller.p == 0
 
 
+@pytest.mark.parametrize("architecture", ["stylegan", "stylegan2"])
+def test_both_generators_are_trained_in_every_part(architecture):
+    """After some steps every weight of both networks has moved, and so have the averages."""
+    torch.manual_seed(0)
+    at = Position(TrainSettings(**TINY, architecture=architecture, mixing=0.5), CPU)
+    nets = (at.generator, at.discriminator, at.averaged)
+    before = [[value.detach().clone() for value in net.parameters()] for net in nets]
+    for _ in range(5):
+        said = at.advance(torch.rand(4, 3, 8, 8) * 2 - 1)
+        assert np.isfinite(list(said.values())).all()
+    for net, old in zip(nets, before, strict=True):
+        for (name, new), value in zip(net.named_parameters(), old, strict=True):
+            assert not torch.equal(new, value), name
+    assert at.averaged.w_mean.abs().sum() > 0
+    assert at.path_mean > 0
+
+
 def test_reals_come_once_before_any_comes_twice(folder, tmp_path):
     reals = training_set.gather(folder, tmp_path / "reals.u8", 8)
     rounds = [
