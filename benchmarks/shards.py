@@ -207,9 +207,10 @@ def memory(sets, chosen, few: int, work: Path) -> list[Row]:
     """Peak memory at all pictures beside a tenth: of training, and of the loader's whole epoch."""
     found = []
     for what, asked, how, measure in (
-        ("mesoscope train", Bound("ratio", "≤", 1.2), "a new process, one epoch of 256 pictures, highest resident size",
+        ("mesoscope train", Bound("ratio", "≤", 1.2),
+         "a new process, one epoch of 256 pictures, highest resident size",
          lambda way, n: trained(sets[n], way, work)),
-        # Only informs: the samples themselves, about 400 bytes each, are much of so small a process.
+        # Only informs: of so small a process the samples, 400 bytes each, are a good part.
         ("the loader through every picture", None, "a new process without torch, no augmentation",
          lambda way, n: loaded(sets[n], way, n)),
     ):  # fmt: skip
