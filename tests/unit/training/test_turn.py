@@ -157,4 +157,4 @@ def test_a_stream_of_which_forgeries_are_made(sets, fabric, monkeypatch):
     train_epoch(at, STREAM, data, fabric, Quiet(), epoch=0, forge=forge)
     assert sum(s.label for s, _ in made) == 6
     assert all(s.held is not None for s, _ in made)
-    assert all((pixels is not None) == bool(s.label) for s, pixels in made)
+    assert all(pixels is not None for s, pixels in made if s.label)
