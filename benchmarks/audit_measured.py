@@ -100,6 +100,8 @@ def strangers(facts, rng):
     first, second = np.triu_indices(len(some), 1)
     first, second = some[first], some[second]
     apart = facts.groups[first] != facts.groups[second]
+    # Within a source, where faces are cut alike; two sources may hold the same photographs.
+    apart &= facts.sources.codes[first] == facts.sources.codes[second]
     first, second = first[apart], second[apart]
     near = distance(facts.hashes[first, 0], facts.hashes[second, 0]) <= NEAR_BITS
     taken = sum(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Measured on 400 faces of six sets, each changed, and on millions of pairs of strangers
 # (benchmarks/audit_measured.py): of copies saved again at quality 30, halved or made brighter, all
-# are found, of those with 2 % of two sides cut off nine in ten; of strangers one pair in a million.
+# are found, of those with 2 % of two sides cut off six in seven; of strangers a pair in a million.
 LEAST_LIKE = 0.965  # correlation of two thumbnails
 _PAIR = np.dtype(
     [("first", np.int64), ("second", np.int64), ("mirrored", bool), ("likeness", np.float32)]
