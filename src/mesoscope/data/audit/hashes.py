@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 NEAR_BITS = 7  # of 64: the most that four bands with one turned bit each are sure to find
 _BANDS, _BAND_BITS = 4, 16
 _AT_ONCE = 1 << 21  # candidates in memory
+# Where more hashes than this share a band, as those of thousands of copies do, each is compared
+# with the first few of each kind: all copies are found still, and their pairs stay few.
+_CROWD, _OF_A_KIND = 256, 16
 
 _ONES = np.array([value.bit_count() for value in range(1 << 16)], np.uint8)
 _ORDER = np.random.default_rng(0).permutation(64).astype(np.uint64)
@@ -31,7 +34,9 @@ def distance(a: Hashes, b: Hashes) -> NDArray[np.uint8]:
     return total
 
 
-def near_pairs(first: Hashes, second: Hashes) -> Iterator[tuple[Ints, Ints]]:
+def near_pairs(
+    first: Hashes, second: Hashes, *, kinds: Ints | None = None
+) -> Iterator[tuple[Ints, Ints]]:
     """All pairs of hashes that differ in :data:`NEAR_BITS` bits at most.
 
     Hashes are cut into four bands of 16 bits. Of two that differ in seven bits, one band differs in
@@ -41,6 +46,8 @@ def near_pairs(first: Hashes, second: Hashes) -> Iterator[tuple[Ints, Ints]]:
     Args:
         first: ``(n,)``.
         second: ``(m,)``.
+        kinds: ``(m,)``, what the second ones are. With it, of a crowd of hashes that share a band
+            a few of each kind stand for all, so that thousands of copies are not all paired.
 
     Yields:
         Places in ``first`` and in ``second``, some at a time. A pair may come more than once.
@@ -48,7 +55,7 @@ def near_pairs(first: Hashes, second: Hashes) -> Iterator[tuple[Ints, Ints]]:
     # Neighbouring frequencies go together, so the bits are dealt out: bands are all alike then.
     bands = list(zip(_bands(first), _bands(second), strict=True))
     for ours, theirs in bands:
-        order = np.argsort(theirs, kind="stable")
+        order = np.argsort(theirs, kind="stable") if kinds is None else _thinned(theirs, kinds)
         sorted_keys = theirs[order]
         for turn in _TURNS:
             keys = ours ^ turn
@@ -59,6 +66,18 @@ def near_pairs(first: Hashes, second: Hashes) -> Iterator[tuple[Ints, Ints]]:
                 near = distance(first[a], second[b]) <= NEAR_BITS
                 if near.any():
                     yield a[near], b[near]
+
+
+def _thinned(keys: Hashes, kinds: Ints) -> Ints:
+    """Places in the order of their keys; of crowds, the first few of each kind."""
+    order = np.lexsort((kinds, keys))
+    keys, kinds = keys[order], kinds[order]
+    place = np.arange(len(order))
+    turns = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
+    crowd = np.bincount(np.cumsum(turns) - 1)[np.cumsum(turns) - 1] if len(keys) else place
+    turns[1:] |= kinds[1:] != kinds[:-1]
+    within = place - np.maximum.accumulate(np.where(turns, place, 0))
+    return order[(crowd <= _CROWD) | (within < _OF_A_KIND)]
 
 
 def _bands(hashes: Hashes) -> list[Hashes]:

@@ -37,7 +37,7 @@ def of_repeats(facts: Facts, near: Pairs) -> list[Finding]:
     two_labels = [rows for rows in same if len(set(facts.labels[rows])) > 1]
     others = [rows for rows in same if len(set(facts.labels[rows])) == 1]
     torn = [rows for rows in others if len(set(facts.splits.codes[rows])) > 1]
-    within = [rows for rows in others if len(set(facts.splits.codes[rows])) == 1]
+    within = [part for rows in others for part in _by_split(facts, rows) if len(part) > 1]
     found = []
     if two_labels:
         found.append(_both_labels(facts, two_labels))
@@ -174,6 +174,12 @@ def _pairs(near: Pairs) -> list[Ints]:
     """The pairs that are least alike first: those are the ones to doubt."""
     order = np.argsort(near.likeness, kind="stable")[:6]
     return [np.array([near.first[i], near.second[i]], np.int64) for i in order]
+
+
+def _by_split(facts: Facts, rows: Ints) -> list[Ints]:
+    """Rows of one split each."""
+    codes = facts.splits.codes[rows]
+    return [rows[codes == code] for code in np.unique(codes)]
 
 
 def _one_a_split(facts: Facts, rows: Ints) -> Ints:

@@ -52,8 +52,12 @@ class Pairs:
 
 
 def same_files(facts: Facts) -> list[Ints]:
-    """Rows whose files are the same to the last byte, a set of at least two each."""
-    rows = np.flatnonzero(facts.sha256.any(axis=1))
+    """Rows whose files are the same to the last byte, a set of at least two each.
+
+    Files that are no pictures are left out: a page of an error that was saved in place of many is
+    no copy of anything.
+    """
+    rows = np.flatnonzero(facts.sha256.any(axis=1) & facts.readable)
     keys = np.ascontiguousarray(facts.sha256[rows]).view("V32").ravel()
     _, member, counts = np.unique(keys, return_inverse=True, return_counts=True)
     twice = np.flatnonzero(counts[member] > 1)
@@ -72,16 +76,23 @@ def near_repeats(facts: Facts) -> Pairs:
         facts: Of all pictures.
 
     Returns:
-        Pairs of different files. Of a file that is there several times only the first counts.
+        Pairs of different files. Of a file that is there several times only the first counts. Of
+        hundreds of copies each is paired with a few of every source, split and label, not with all.
     """
     rows = _once(facts)
     shapes = _standardised(facts.thumbnails[rows])
+    kinds = (
+        facts.sources.codes[rows].astype(np.int64) * len(facts.splits.values)
+        + facts.splits.codes[rows]
+    ) * 2 + facts.labels[rows]
     found = []
     for mirrored in (False, True):
         other = facts.hashes[rows, int(mirrored)]
-        for a, b in near_pairs(facts.hashes[rows, 0], other):
-            later = b > a
-            a, b = a[later], b[later]
+        for one, two in near_pairs(facts.hashes[rows, 0], other, kinds=kinds):
+            # Once each, as one number: numbers are sorted far faster than records.
+            pair = np.unique(np.minimum(one, two) * len(rows) + np.maximum(one, two))
+            a, b = np.divmod(pair, len(rows))
+            a, b = a[a != b], b[a != b]
             apart = _apart(facts, rows[a], rows[b])
             a, b = a[apart], b[apart]
             like = _likeness(shapes, a, b, mirrored=mirrored)
@@ -89,7 +100,7 @@ def near_repeats(facts: Facts) -> Pairs:
             part = np.empty(int(close.sum()), _PAIR)
             part["first"], part["second"] = rows[a[close]], rows[b[close]]
             part["mirrored"], part["likeness"] = mirrored, like[close]
-            found.append(np.unique(part))
+            found.append(part)
     if not found:
         nothing = np.empty(0, np.int64)
         return Pairs(nothing, nothing, np.empty(0, bool), np.empty(0, np.float32))

@@ -76,6 +76,33 @@ def test_a_forgery_is_like_its_original_and_that_is_a_note(make_facts) -> None:
     assert not found["repeats.near_both_labels"].drop
 
 
+def test_thousands_of_copies_are_all_found_and_not_all_paired(make_facts) -> None:
+    """A picture that was saved 3,000 times over, with other metadata each: no 4.5 million pairs."""
+    facts = make_facts(np.zeros(3000, int), splits=["train"] * 2900 + ["validation"] * 100)
+    facts = copied(facts, [(0, row) for row in range(1, 3000)])
+    near = near_repeats(facts)
+    assert len(near) < 150_000
+    assert set(near.first) | set(near.second) == set(range(3000))
+    found = kinds(facts)["repeats.across_splits"]
+    assert found.count == 3000
+    assert set(found.drop) == {f"{row:04}.jpg" for row in range(2900)}
+
+
+def test_one_page_of_an_error_in_place_of_many_pictures_is_no_copy(make_facts) -> None:
+    facts = copied(make_facts(np.tile([0, 1], 10)), [(0, 1), (0, 2)], exact=True)
+    facts = replace(facts, unreadable=dict.fromkeys((0, 1, 2), "no picture"))
+    assert same_files(facts) == []
+    assert kinds(facts) == {}
+
+
+def test_a_file_twice_in_one_split_and_once_in_another_ends_as_one(make_facts) -> None:
+    facts = make_facts(np.zeros(30, int), splits=["train"] * 20 + ["validation"] * 10)
+    facts = copied(facts, [(25, 26), (25, 3)], exact=True)
+    found = kinds(facts)
+    assert set(found["repeats.across_splits"].drop) == {"0003.jpg"}
+    assert set(found["repeats.within_split"].drop) == {"0026.jpg"}
+
+
 def test_the_same_file_under_both_labels_is_severe_and_all_of_it_goes(make_facts) -> None:
     facts = copied(make_facts(np.tile([0, 1], 10)), [(0, 1)], exact=True)
     finding = kinds(facts)["repeats.both_labels"]
