@@ -38,7 +38,10 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def locked(path: Path) -> int | None:
-    """Lock a file, for as long as the process lives or the descriptor is open.
+    """Lock a folder or a file in it, for as long as the process lives or the descriptor is open.
+
+    Args:
+        path: What stays as it is while the run goes on: a file that is replaced is not locked.
 
     Returns:
         The descriptor to close; ``None`` where the system or the disk has no such locks.
@@ -55,8 +58,9 @@ def locked(path: Path) -> int | None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
+        folder = path if path.is_dir() else path.parent
         raise OptionError(
-            f"{path.parent}: another run is writing into it: wait for it, or choose a new folder"
+            f"{folder}: another run is writing into it: wait for it, or choose a new folder"
         ) from error
     except OSError:  # a file system without locks
         os.close(descriptor)

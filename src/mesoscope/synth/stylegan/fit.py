@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import torch
 
 from mesoscope.errors import OutputError, RunError
-from mesoscope.synth.folder import write_whole
+from mesoscope.synth.files import PART, locked, write_whole
 from mesoscope.synth.stylegan import checkpoint, training_set
 from mesoscope.synth.stylegan.distance import Features, cloud_of, frechet
 from mesoscope.synth.stylegan.grid import grid, write_picture
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 
 CHECKPOINT: Final = "checkpoint.safetensors"
 REALS: Final = "reals.u8"
-_BEGUN = {"samples", REALS, f".{REALS}.part"}  # what a run that was killed early may have left
+# What a run that was killed before its first checkpoint may have left.
+_BEGUN = ("samples", REALS, f".{REALS}", f".{CHECKPOINT}.")
 _SAMPLES = 36
 _DISTANCE_SEED = 1_000_000  # the fakes measured are not those shown
 _DISTANCE_BATCH = 32
@@ -89,44 +92,90 @@ def fit(
 
     Raises:
         DatasetError: No such folder, or too few pictures.
+        OptionError: Another process trains in the folder.
         RunError: The folder holds another run, or training diverged.
         OutputError: Something cannot be written.
         MissingExtra: The network behind the distance is not installed.
     """
-    at = Position(settings, device)
-    reals, state = _begin(root, run, settings, watcher, at, resume=resume, least=least)
-    measure = _Distance(reals, distance_pictures, device) if distance_pictures else None
-    steps = math.ceil(kimg * 1000 / settings.batch)
-    each = max(1, round(snapshot_kimg * 1000 / settings.batch))
-    started, began = time.monotonic(), at.step
-    losses: dict[str, list[float]] = {}
-    while at.step < steps:
-        said = at.advance(
-            training_set.batch_of(
-                reals, at.shown, settings.batch,
-                seed=settings.seed, mirror=settings.mirror, device=device,
-            )
-        )  # fmt: skip
-        if not all(math.isfinite(value) for value in said.values()):
-            raise RunError(
-                f"{run}: training diverged after {at.shown / 1000:.1f} thousand pictures: begin "
-                "again with a larger --r1 or a smaller --learning-rate"
-            )
-        for name, value in said.items():
-            losses.setdefault(name, []).append(value)
-        watcher.step(shown=at.shown, total=steps * settings.batch, said=said)
-        if at.step % each == 0 or at.step == steps:
-            elapsed = time.monotonic() - started
-            record = {
-                "kimg": round(at.shown / 1000, 4),
-                **{name: round(sum(held) / len(held), 5) for name, held in losses.items()},
-                "augment_p": round(at.controller.p, 5),
-                "images_per_s": round((at.step - began) * settings.batch / elapsed, 2),
-            }
-            losses = {}
-            _snapshot(run, at, state, record, measure)
-            watcher.snapshot(record)
+    with _alone(run, resume=resume):
+        at = Position(settings, device)
+        reals, state = _begin(root, run, settings, watcher, at, resume=resume, least=least)
+        measure = _Distance(reals, distance_pictures, device) if distance_pictures else None
+        steps = math.ceil(kimg * 1000 / settings.batch)
+        each = max(1, round(snapshot_kimg * 1000 / settings.batch))
+        started, began = time.monotonic(), at.step
+        losses: dict[str, list[float]] = {}
+        while at.step < steps:
+            said = at.advance(
+                training_set.batch_of(
+                    reals, at.shown, settings.batch,
+                    seed=settings.seed, mirror=settings.mirror, device=device,
+                )
+            )  # fmt: skip
+            if not all(math.isfinite(value) for value in said.values()):
+                raise RunError(
+                    f"{run}: training diverged after {at.shown / 1000:.1f} thousand pictures: "
+                    "begin again with a larger --r1 or a smaller --learning-rate"
+                )
+            for name, value in said.items():
+                losses.setdefault(name, []).append(value)
+            watcher.step(shown=at.shown, total=steps * settings.batch, said=said)
+            if at.step % each == 0 or at.step == steps:
+                elapsed = time.monotonic() - started
+                record = {
+                    "kimg": round(at.shown / 1000, 4),
+                    **{name: round(sum(held) / len(held), 5) for name, held in losses.items()},
+                    "augment_p": round(at.controller.p, 5),
+                    "images_per_s": round((at.step - began) * settings.batch / elapsed, 2),
+                }
+                losses = {}
+                _snapshot(run, at, state, record, measure)
+                watcher.snapshot(record)
     return state
+
+
+@contextlib.contextmanager
+def _alone(run: Path, *, resume: bool) -> Iterator[None]:
+    """Keep other runs off a folder, and remove what a killed one left half written.
+
+    Raises:
+        OptionError: Another process trains in it.
+        RunError: It holds another run, or something else.
+        OutputError: It cannot be made.
+    """
+    if not resume:
+        _refuse_taken(run)
+    elif not (run / CHECKPOINT).is_file():  # what reads it says so
+        yield
+        return
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{run}: cannot be used as a folder: {error.strerror}") from error
+    lock = locked(run)
+    try:
+        for part in (*run.glob(".*.safetensors.*"), *run.rglob(f".*{PART}")):
+            part.unlink(missing_ok=True)
+        yield
+    finally:
+        if not (run / CHECKPOINT).exists():  # nothing came of it: an empty folder goes
+            with contextlib.suppress(OSError):
+                run.rmdir()
+        if lock is not None:
+            os.close(lock)
+
+
+def _refuse_taken(run: Path) -> None:
+    """See that a folder is new, or holds what a run left that was killed early."""
+    if (run / CHECKPOINT).exists():
+        raise RunError(f"{run}: holds a run already: go on with --resume, or choose a new folder")
+    try:
+        found = sorted(path.name for path in run.iterdir()) if run.exists() else []
+    except OSError as error:
+        raise OutputError(f"{run}: cannot be used as a folder: {error.strerror}") from error
+    others = [name for name in found if not name.startswith(_BEGUN)]
+    if others:
+        raise RunError(f"{run}: holds something else already ({others[0]}): choose a new folder")
 
 
 def _begin(
@@ -146,16 +195,6 @@ def _begin(
         reals = training_set.reopen(run / REALS, settings.size, state.data_sha256)
         watcher.say(f"{run}: goes on from {at.shown / 1000:.1f} thousand pictures")
         return reals, state
-    if saved.exists():
-        raise RunError(f"{run}: holds a run already: go on with --resume, or choose a new folder")
-    try:
-        others = {path.name for path in run.iterdir()} - _BEGUN if run.exists() else set()
-        if others:
-            raise RunError(
-                f"{run}: holds something else already ({min(others)}): choose a new folder"
-            )
-    except OSError as error:
-        raise OutputError(f"{run}: cannot be used as a folder: {error.strerror}") from error
     reals = training_set.gather(root, run / REALS, settings.size, least=least, watch=watcher.count)
     count = len(reals.pixels)
     watcher.say(f"{root}: {count:,} real pictures at {settings.size} px")

@@ -316,6 +316,44 @@ def test_folders_of_other_runs(folder, tmp_path):
         train(folder, other, kimg=0.02)
 
 
+def test_two_runs_at_once_in_one_folder_are_refused(folder, tmp_path):
+    pytest.importorskip("fcntl", reason="no locks on this system")
+
+    class Second(Quiet):
+        refused = None
+
+        def step(self, *, shown, total, said):
+            super().step(shown=shown, total=total, said=said)
+            if self.refused is None:
+                with pytest.raises(OptionError, match="another run is writing") as caught:
+                    train(folder, tmp_path / "run", kimg=0.02, resume=True)
+                self.refused = str(caught.value)
+
+    watcher = train(folder, tmp_path / "run", kimg=0.02, watcher=Second())
+    assert str(tmp_path / "run") in watcher.refused
+    assert "goes on" in train(folder, tmp_path / "run", kimg=0.04, resume=True).lines[0]
+
+
+def test_a_killed_run_leaves_nothing_in_the_way(folder, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    left = (f".{CHECKPOINT}.123", ".reals.u8.part", ".generator.safetensors.123")
+    for name in left[:2]:  # killed in its first checkpoint
+        (run / name).write_bytes(b"half")
+    train(folder, run, kimg=0.02)
+    for name in left:  # killed in a later one
+        (run / name).write_bytes(b"half")
+    train(folder, run, kimg=0.04, resume=True)
+    assert not [name for name in left if (run / name).exists()]
+
+
+def test_a_run_that_never_began_leaves_no_folder(tmp_path):
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DatasetError):
+        train(tmp_path / "none", tmp_path / "run", kimg=0.02)
+    assert not (tmp_path / "run").exists()
+
+
 def test_divergence_is_said(folder, tmp_path):
     with pytest.raises(RunError, match="training diverged"):
         train(folder, tmp_path / "run", kimg=1, learning_rate=1e20)
