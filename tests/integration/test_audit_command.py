@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from mesoscope.cli.main import main
@@ -159,9 +161,28 @@ def test_one_class_only(make_honest_or_not, audit, tmp_path):
     for path in list(root.rglob("fake/*")):
         path.unlink()
     code, said, _ = audit(root, "--no-suspects", "--report", page)
-    assert code in (0, 10)
+    assert code == 0  # nothing is told where there is nothing to tell apart
+    assert "warning  train holds real pictures only" in said
     assert "could not be measured" in said
     assert "could not be measured" in page.read_text("utf-8")
+    _, said, _ = audit(root)
+    assert "Wrong labels: too few groups of a class" in said
+
+
+def test_names_that_act_on_a_terminal_are_shown_as_escapes(audit, tmp_path):
+    root, out = tmp_path / "set", tmp_path / "clean"
+    root.mkdir()
+    rng = np.random.default_rng(0)
+    lines = ["path,label,source,split"]
+    for number in range(48):  # two sources, and the one holds fakes alone
+        cv2.imwrite(str(root / f"{number}.png"), rng.integers(0, 256, (24, 24, 3), np.uint8))
+        source = "red\x1b[31m\u202e" if number % 4 == 1 else "plain"
+        lines.append(f"{number}.png,{('real', 'fake')[number % 2]},{source},train")
+    (root / "manifest.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    _, said, _ = audit(root, "--no-suspects", "--fix", "--out", out)
+    assert "still: red\\u001b[31m\\u202e holds fake pictures only" in said
+    assert "\x1b" not in said
+    assert "\u202e" not in said
 
 
 def test_a_manifest_with_missing_files(make_honest_or_not, audit):

@@ -30,11 +30,12 @@ def mend(found: Audit, out: Path, options: FixOptions, asked: AuditOptions) -> A
     from mesoscope.data.audit.audit import audit
     from mesoscope.data.audit.fix import mend as write
     from mesoscope.data.manifest import read_dataset
+    from mesoscope.report.case.names import shown
 
     mended = write(found, out, options=options, watch=watch)
     click.echo("")
     for line in done(mended):
-        click.echo(line)
+        click.echo(shown(line))
     after = audit(read_dataset(out), root=out, options=asked, watch=watch)
     path = out / AFTER
     try:
@@ -43,7 +44,7 @@ def mend(found: Audit, out: Path, options: FixOptions, asked: AuditOptions) -> A
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
     click.echo("")
     for line in before_and_after(found.to_dict(), after.to_dict()):
-        click.echo(line)
+        click.echo(shown(line))
     return after
 
 

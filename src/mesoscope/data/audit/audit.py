@@ -73,6 +73,8 @@ def audit(
             suspected, missed = suspects.of_labels(facts, options, watch)
         findings += suspected
         not_done += missed
+    else:
+        not_done.append("Wrong labels: too few groups of a class to judge them by.")
     if options.faces:
         with _timed("faces", seconds):
             findings += suspects.of_faces(facts, options, watch)

@@ -18,7 +18,7 @@ from mesoscope.media.provenance.jpeg_parts import without_metadata
 if TYPE_CHECKING:
     from mesoscope.types import Pixels
 
-LOSSLESS = 100  # stands for a quality where nothing was lost
+LOSSLESS = 101  # stands for a quality where nothing was lost; 100 is JPEG's best, and loses
 _ORIENTATION = 0x0112
 _HALF, _FULL = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
 _END = b"\xff\xd9"

@@ -340,3 +340,13 @@ def test_turned_pictures_stand_upright_and_colours_are_brought_to_srgb(tmp_path)
     Image.fromarray(pixels).save(file, "PNG", icc_profile=lab)
     same = upright_srgb(file.getvalue(), "srgb.png", 10**6)
     assert np.abs(same.astype(int) - pixels).max() <= 1
+
+
+def test_the_best_quality_is_still_jpeg(make_honest_or_not, tmp_path):
+    root = make_honest_or_not("best", train=3, validation=2)
+    for number, path in enumerate(sorted(root.rglob("*.*"))):
+        pixels = cv2.imread(str(path))
+        path.unlink()
+        cv2.imwrite(str(path.with_name(f"{number}.jpg")), pixels)
+    mend(audit_of(root), tmp_path / "clean", options=FixOptions(encode="always", quality=100))
+    assert {picture.format for picture in pictures(tmp_path / "clean")} == {"JPEG"}
