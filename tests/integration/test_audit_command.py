@@ -169,6 +169,28 @@ def test_one_class_only(make_honest_or_not, audit, tmp_path):
     assert "Wrong labels: too few groups of a class" in said
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_set_of_which_nothing_can_be_read(audit, tmp_path, there):
+    """A download that gave pages in place of pictures, and one that gave nothing."""
+    root, page = tmp_path / "set", tmp_path / "a.html"
+    root.mkdir()
+    lines = ["path,label,source,split"]
+    for number in range(30):
+        label, split = ("real", "fake")[number % 2], ("train", "validation")[number % 5 == 0]
+        lines.append(f"{number}.png,{label},source {number % 3},{split}")
+        if there:
+            (root / f"{number}.png").write_text("<html>404</html>")
+    (root / "manifest.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    code, said, err = audit(root, "--report", page)
+    assert code == 1
+    assert "warning  30 pictures cannot be read: 15 real, 15 fake" in said
+    assert "repeats" not in page.read_text("utf-8")
+    code, _, err = audit(root, "--no-suspects", "--fix", "--out", tmp_path / "clean")
+    assert code == 2
+    assert "picture of train would be left" in err
+    assert not (tmp_path / "clean").exists()
+
+
 def test_names_that_act_on_a_terminal_are_shown_as_escapes(audit, tmp_path):
     root, out = tmp_path / "set", tmp_path / "clean"
     root.mkdir()

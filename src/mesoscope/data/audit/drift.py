@@ -51,6 +51,8 @@ def of_encoding(facts: Facts) -> list[Finding]:
     if len(facts.sources.values) < 2:
         return []
     rows = np.flatnonzero(facts.readable)
+    if not len(rows):
+        return []
     kinds, names = _encodings(facts, rows)
     count = np.zeros((len(names), len(facts.sources.values)), np.int64)
     np.add.at(count, (kinds, facts.sources.codes[rows]), 1)

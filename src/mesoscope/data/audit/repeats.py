@@ -117,6 +117,8 @@ def near_repeats(facts: Facts) -> Pairs:
 
 def _once(facts: Facts) -> Ints:
     """Readable rows with something in the picture, each file once."""
+    if "spread" not in facts.numbers:  # none could be read
+        return np.empty(0, np.int64)
     rows = np.flatnonzero(facts.readable & (facts.numbers["spread"] >= BLANK_SPREAD))
     keys = np.ascontiguousarray(facts.sha256[rows]).view("V32").ravel()
     _, first = np.unique(keys, return_index=True)
