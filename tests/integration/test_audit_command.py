@@ -169,6 +169,31 @@ def test_one_class_only(make_honest_or_not, audit, tmp_path):
     assert "Wrong labels: too few groups of a class" in said
 
 
+def test_two_sources_of_two_formats_with_both_classes_in_each_are_no_shortcut(audit, tmp_path):
+    """Only the numbers tell, in each source; and each line says of which source it is."""
+    root, rng = tmp_path / "set", np.random.default_rng(0)
+    root.mkdir()
+    lines = ["path,label,source,split"]
+    for number in range(160):
+        source, side, suffix = (("A", 64, "png"), ("file", 96, "jpg"))[number // 80]
+        label = ("real", "fake")[number % 80 // 40]
+        name = f"{number:03}.{suffix}"
+        cv2.imwrite(str(root / name), rng.integers(0, 256, (side, side, 3), np.uint8))
+        lines.append(f"{name},{label},{source},train")
+    (root / "manifest.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    code, said, _ = audit(root, "--no-suspects")
+    assert code == 0
+    assert "does not tell real from fake" in said
+    worse = [line for line in said.splitlines() if line.startswith(("warning", "severe"))]
+    assert len(worse) == 3
+    assert all("number in the file name alone: AUC 1.00" in line for line in worse)
+    assert {line.rpartition("]")[0].rpartition("[")[2] for line in worse} == {
+        "1.00, 1.00",
+        "A",
+        "file",
+    }
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_a_set_of_which_nothing_can_be_read(audit, tmp_path, there):
     """A download that gave pages in place of pictures, and one that gave nothing."""

@@ -199,14 +199,19 @@ def lines(found: Mapping[str, Any], of: int) -> list[str]:
         headline.more,
     ]
     for finding in found["findings"]:
-        scope = finding["scope"]
-        where = f" [{scope}]" if scope and scope not in finding["title"] else ""
-        made += ["", f"{finding['severity']:8} {finding['title']}{where}"]
+        made += ["", f"{finding['severity']:8} {finding['title']}{_where(finding)}"]
         if finding["fix"]:
             made.append(f"         {finding['fix']}")
     if found["not_done"]:
         made += ["", "not looked at:", *(f"  {line}" for line in found["not_done"])]
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in made]
+
+
+def _where(finding: Mapping[str, Any]) -> str:
+    """The source of a finding whose title does not name it; "A" is in "AUC", and names nothing."""
+    scope, kind = finding["scope"], finding["kind"]
+    alone = kind.startswith("cue.") and kind != "cue.together"
+    return f" [{scope}]" if scope and (alone or scope not in finding["title"]) else ""
 
 
 def _say(found: Audit, of: int) -> None:
