@@ -116,6 +116,18 @@ def test_the_test_release_says_1_is_fake(tmp_path, trees):
     assert counts(reading) == {"real, test": (2, 2), "fake, test": (2, 2)}
 
 
+def test_the_test_releases_metadata_tells_no_labels(tmp_path, trees):
+    folder = trees.dfdc_test(tmp_path) / "test"
+    names = [path.name for path in (folder / "videos").iterdir()]
+    told = {name: {"is_fake": 0, "augmentations": {}} for name in names}
+    (folder / "metadata.json").write_text(json.dumps(told))
+    reading = read_set(folder)
+    assert {item.name: item.label for item in reading.items} == {
+        "aalscayrfi": 1, "ahjnxtiamx": 1, "aktnlyqpah": 0, "alaijyygdv": 0
+    }  # fmt: skip
+    assert {item.split for item in reading.items} == {"test"}
+
+
 def test_labels_beside_videos(tmp_path, trees):
     root = trees.dfdc_test(tmp_path)
     reading = read_set(root / "test")
