@@ -85,6 +85,8 @@ def write_shards(
     if parquet and find_spec("pyarrow") is None:
         raise MissingExtra("pyarrow", extra="parquet")
     samples = read_dataset(root)
+    if not out.name:  # "." and "/", which nothing can be moved onto
+        raise OutputError(f"{out}: is no folder of the shards' own: name a new folder")
     part = out.with_name(f".{out.name}.part")
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):

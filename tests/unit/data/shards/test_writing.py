@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import tarfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -170,3 +171,12 @@ def test_progress_is_told(dataset, tmp_path):
     totals = []
     write_shards(dataset, tmp_path / "shards", watch=totals.append)
     assert totals == [20] * 20
+
+
+@pytest.mark.parametrize("out", [".", "/"])
+def test_a_folder_that_nothing_can_be_moved_onto_is_refused(dataset, tmp_path, monkeypatch, out):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(OutputError, match="name a new folder"):
+        write_shards(dataset, Path(out))
+    assert not list((tmp_path / "here").iterdir())
