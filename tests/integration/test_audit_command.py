@@ -277,6 +277,17 @@ def test_wrong_input_is_refused_in_one_line(
     assert not (tmp_path / "clean").exists()
 
 
+@pytest.mark.parametrize("option", ["--json", "--report"])
+def test_no_picture_is_written_over(make_honest_or_not, audit, option):
+    root = make_honest_or_not("kept")
+    before = state_of(root)
+    picture = next(root.rglob("real/*"))
+    code, said, err = audit(root, "--no-suspects", option, picture)
+    assert (code, said) == (2, "")
+    assert "would lie among the set's pictures" in err
+    assert state_of(root) == before
+
+
 def test_the_tutorial_is_true(tmp_path, monkeypatch, audit):
     """Its script is run as printed, and its set comes out as it says."""
     text = (ROOT / "docs/is-my-data-set-honest.md").read_text("utf-8")

@@ -255,6 +255,8 @@ def _try_file(path: Path | None, dataset: Path) -> None:
         raise OptionError(f"{path}: there is no folder {path.parent}: make it first")
     if path.is_dir():
         raise OptionError(f"{path}: a folder: give the name of a file in it")
+    if dataset.resolve() in path.parent.resolve().parents:
+        raise OptionError(f"{path}: would lie among the set's pictures: choose another folder")
     if path.name.lower().startswith("manifest.") and path.parent.resolve() == dataset.resolve():
         raise OptionError(f"{path}: would replace the set's manifest: choose another name")
 

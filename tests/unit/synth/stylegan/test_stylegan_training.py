@@ -1,6 +1,8 @@
 """Training: losses and penalties by their formulas, a toy set learnt, runs that go on exactly."""
 
 import json
+import os
+import pickle
 
 import cv2
 import numpy as np
@@ -314,6 +316,28 @@ def test_folders_of_other_runs(folder, tmp_path):
     (other / "letter.txt").touch()
     with pytest.raises(RunError, match=r"holds something else already \(letter.txt\)"):
         train(folder, other, kimg=0.02)
+
+
+class Bomb:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_checkpoint_that_holds_code_is_refused_and_never_run(folder, tmp_path):
+    run, sign = tmp_path / "run", tmp_path / "it ran"
+    run.mkdir()
+    for write in (lambda bomb, file: file.write_bytes(pickle.dumps(bomb)), torch.save):
+        write(Bomb(sign), run / CHECKPOINT)
+        with pytest.raises(RunError, match="not a checkpoint of this version"):
+            train(folder, run, kimg=0.02, resume=True)
+    assert not sign.exists()
+    pickle.loads(pickle.dumps(Bomb(sign)))  # it would have
+    assert sign.exists()
 
 
 def test_two_runs_at_once_in_one_folder_are_refused(folder, tmp_path):
