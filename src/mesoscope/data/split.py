@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from math import inf
 from typing import TYPE_CHECKING
 
 from mesoscope.data.sample import CLASSES, SPLITS
@@ -69,9 +70,9 @@ def assign_splits(
         The items with splits, those left out, and what was decided.
 
     Raises:
-        OptionError: Shares that are negative, none, or not three.
+        OptionError: Shares that are negative, endless, none, or not three.
     """
-    if len(shares) != len(SPLITS) or min(shares) < 0 or not sum(shares) > 0:
+    if len(shares) != len(SPLITS) or min(shares) < 0 or not 0 < sum(shares) < inf:
         raise OptionError(f"shares {tuple(shares)}: give three for {', '.join(SPLITS)}, such as "
                           f"{SHARES}")  # fmt: skip
     items = tuple(items)

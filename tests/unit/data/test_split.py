@@ -1,5 +1,6 @@
 """Splits by group: shares, the same everywhere, official ones kept."""
 
+import math
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -112,7 +113,10 @@ def test_a_split_of_no_share_stays_empty():
     assert set(splits) == {"train", "validation"}
 
 
-@pytest.mark.parametrize("shares", [(1, 1), (0.5, 0.6, -0.1), (0, 0, 0), (1, 1, 1, 1)])
+@pytest.mark.parametrize(
+    "shares",
+    [(1, 1), (0.5, 0.6, -0.1), (0, 0, 0), (1, 1, 1, 1), (math.inf, 1, 1), (1, math.nan, 1)],
+)
 def test_shares_that_are_none(shares):
     with pytest.raises(OptionError, match="give three for train, validation, test"):
         assign_splits(pairs(3), shares=shares)
