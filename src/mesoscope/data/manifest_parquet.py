@@ -57,7 +57,9 @@ def read_parquet(manifest: Path) -> list[Sample]:
                 samples += _Rows(manifest, columns, len(samples), same).samples()
     except (pa.ArrowException, OSError) as error:
         why = " ".join(str(error).split())
-        raise DatasetError(f"{manifest}: cannot be read as Parquet: {why}") from error
+        raise DatasetError(
+            f"{manifest}: cannot be read as Parquet: {why}: write it anew, or fetch it again"
+        ) from error
     return samples
 
 

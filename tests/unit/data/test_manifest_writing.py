@@ -193,7 +193,9 @@ def test_a_file_that_is_no_parquet_or_is_cut_off(tmp_path):
     whole = path.read_bytes()
     for data in (b"", b"path,label,split\n", whole[:-20]):
         path.write_bytes(data)
-        assert "manifest.parquet: cannot be read as Parquet" in refused(tmp_path)
+        said = refused(tmp_path)
+        assert "manifest.parquet: cannot be read as Parquet" in said
+        assert said.endswith("write it anew, or fetch it again")
 
 
 def test_rows_are_counted_from_the_begin_of_the_file(tmp_path, monkeypatch):
