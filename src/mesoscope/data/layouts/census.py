@@ -230,5 +230,5 @@ def refuse_quality(layout: Layout, quality: str | None) -> None:
     """
     if quality is not None:
         raise DatasetError(
-            f"{layout.title} comes in one quality, and {quality!r} was asked for: leave it out"
+            f"{layout.title}: there is one quality, and {quality!r} was asked for: leave it out"
         )

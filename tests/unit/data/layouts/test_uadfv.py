@@ -3,6 +3,7 @@
 import pytest
 
 from mesoscope.data.layouts.recognise import read_set
+from mesoscope.errors import DatasetError
 
 
 def counts(reading):
@@ -74,3 +75,8 @@ def test_copies_without_fake_in_the_name(tmp_path, trees):
         path.rename(path.with_name(path.name.replace("_fake", "")))
     reading = read_set(root)
     assert counts(reading)["pairs of both"] == (49, 49)
+
+
+def test_a_quality_is_refused_where_there_is_one_alone(tmp_path, trees):
+    with pytest.raises(DatasetError, match="UADFV: there is one quality, and 'c23'"):
+        read_set(trees.uadfv(tmp_path, clips=1), quality="c23")
