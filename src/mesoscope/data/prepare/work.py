@@ -240,12 +240,16 @@ def spread(count: int, frames: int) -> list[int]:
 
 
 def stamp_of(item: Item) -> str:
-    """What tells whether an item's files have changed: how many, the first one's size and time."""
-    try:
-        found = item.paths[0].stat()
-    except OSError:
-        return f"{len(item.paths)}"
-    return f"{len(item.paths)} {found.st_size} {found.st_mtime_ns}"
+    """What tells whether an item's files have changed: how many, their sizes, the latest time."""
+    size_bytes = latest_ns = 0
+    for path in item.paths:  # any frame of a folder may be the one that is put right
+        try:
+            found = path.stat()
+        except OSError:
+            continue
+        size_bytes += found.st_size
+        latest_ns = max(latest_ns, found.st_mtime_ns)
+    return f"{len(item.paths)} {size_bytes} {latest_ns}"
 
 
 def encode(pixels: Pixels, options: PrepareOptions) -> bytes:

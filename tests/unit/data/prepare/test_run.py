@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mesoscope.data.layouts.item import Item
 from mesoscope.data.manifest import read_dataset, require_both_classes
 from mesoscope.data.prepare import PrepareOptions, prepare
+from mesoscope.data.prepare.work import stamp_of
 from mesoscope.errors import DatasetError
 from mesoscope.faces.crop import crop
 from mesoscope.media.image import open_image
@@ -283,3 +285,14 @@ def test_the_dataset_can_be_trained_on(tmp_path, make_ffpp):
     assert len(found.train) == 12
     assert len(found.validation) == 12
     assert not found.repeated
+
+
+def test_a_stamp_tells_of_any_frame_that_was_put_right(tmp_path):
+    frames = tuple(tmp_path / f"{n}.png" for n in range(3))
+    for frame in frames:
+        frame.write_bytes(b"broken")
+    item = Item(frames, 0, "a", "", "a", None)
+    before = stamp_of(item)
+    assert stamp_of(item) == before
+    frames[1].write_bytes(b"a whole one")
+    assert stamp_of(item) != before
