@@ -67,7 +67,17 @@ def speed_table() -> str:
 
 def ablation_table() -> str:
     """AUC of each row of the study by source, with what it changes."""
-    lines, cells = [], study_cells("ablation.csv")
+    return changes_table("ablation.csv")
+
+
+def reals_table() -> str:
+    """The same of detectors that were trained from reals alone."""
+    return changes_table("reals_alone.csv")
+
+
+def changes_table(name: str) -> str:
+    """AUC of each row of a study by source, with what it changes."""
+    lines, cells = [], study_cells(name)
     sources = sorted({source for row in cells.values() for source in row} - {"mean"})
     lines.append("| row | what changed | " + " | ".join(["mean [95 %]", *sources]) + " | min |")
     lines.append("|---" * (len(sources) + 4) + "|")
@@ -134,6 +144,7 @@ BLOCKS = {
         "runs": runs_table,
         "ablation": ablation_table,
         "transfer": transfer_table,
+        "reals": reals_table,
     },
 }
 
