@@ -66,7 +66,7 @@ def test_any_order(rows, data):
 def test_a_pair_is_changed_alike_and_its_self_blend_is_made_of_its_own_real(tmp_path):
     rng = np.random.default_rng(0)
     picture = cv2.GaussianBlur(rng.integers(0, 256, (256, 256, 3), np.uint8), (0, 0), 3)
-    real, fake = (replace(sample(i, "x"), path=tmp_path / f"{i}.png") for i in (0, 1))
+    real, fake = (Sample(tmp_path / f"{i}.png", i, "a", "x", "train") for i in (0, 1))
     for one in (real, fake):
         cv2.imwrite(str(one.path), picture)
     everything = AugmentKeys(
