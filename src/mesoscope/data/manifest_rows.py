@@ -74,9 +74,7 @@ def _samples(manifest: Path, head: Sequence[str], lines: Any) -> Iterator[Sample
         group = same.setdefault(group, group) if group else path
         place = place_of(path, offset, size) if offset or size else NOWHERE
         if place is None:
-            raise DatasetError(
-                no_place(f"{manifest}, line {lines.line_num}", path, offset, size)
-            )
+            raise DatasetError(no_place(f"{manifest}, line {lines.line_num}", path, offset, size))
         shard = root + place[0] if place[0] else ""
         yield Sample(root + path, truth, source, group, part, sha256, method,
                      same.setdefault(shard, shard), *place[1:])  # fmt: skip
