@@ -46,8 +46,10 @@ def of_repeats(facts: Facts, near: Pairs) -> list[Finding]:
         found.append(_across(facts, torn, across))
     inner = near.where(facts.splits.codes[near.first] == facts.splits.codes[near.second])
     alike = facts.labels[inner.first] == facts.labels[inner.second]
-    if within or alike.any():
-        found.append(_within(facts, within, inner.where(alike)))
+    # Pairs of two sources are told by mesoscope.data.audit.sources.
+    own = alike & (facts.sources.codes[inner.first] == facts.sources.codes[inner.second])
+    if within or own.any():
+        found.append(_within(facts, within, inner.where(own)))
     if not alike.all():
         found.append(_near_both(facts, inner.where(~alike)))
     return found
@@ -120,9 +122,10 @@ def _across(facts: Facts, same: Sequence[Ints], near: Pairs) -> Finding:
         severity=severity.of_share(share),
         title=f"{100 * share:.1f} % of the held-out pictures stand in another split, too",
         detail=(
-            f"{_many(copies, 'picture')} are the same file in two splits, and "
-            f"{_many(len(near), 'pair')} look the same but for size, compression, light or a "
-            "mirror. What is asked in validation was seen in training, so the score is memory."
+            f"{'No' if not copies else f'{copies:,}'} pictures are the same file in two splits, "
+            f"and {_many(len(near), 'pair')} look the same but for size, compression, light or a "
+            f"mirror{_by_source(facts, near)}. What is asked in validation was seen in training, "
+            "so the score is memory."
         ),
         fix="Leave them out of the split that is trained on: --fix does.",
         count=len(every),
@@ -143,7 +146,10 @@ def _within(facts: Facts, same: Sequence[Ints], near: Pairs) -> Finding:
             + [f"{_many(len(near), 'pair')} of one split that look nearly the same"]
             * bool(len(near))
         ),
-        detail="What is there twice counts twice, in training and in a score.",
+        detail=(
+            "What is there twice counts twice, in training and in a score."
+            + (f" Pairs{_by_source(facts, near)}." if len(near) else "")
+        ),
         fix=" ".join(
             ["--fix leaves out files that are there again."] * bool(len(gone))
             + ["Put near copies into one group."] * bool(len(near))
@@ -168,6 +174,14 @@ def _near_both(facts: Facts, near: Pairs) -> Finding:
         count=2 * len(near),
         examples=of_sets(facts, _pairs(near), lambda row: f"called {CLASSES[facts.labels[row]]}"),
     )
+
+
+def _by_source(facts: Facts, near: Pairs) -> str:
+    """How many pairs each source has, the most first: ``: 57 in dfdc, 18 in openforensics``."""
+    count = np.bincount(facts.sources.codes[near.first], minlength=len(facts.sources.values))
+    order = [int(code) for code in np.argsort(-count, kind="stable") if count[code]]
+    shown = ", ".join(f"{count[code]:,} in {facts.sources.values[code]}" for code in order[:6])
+    return f": {shown}" if shown else ""
 
 
 def _pairs(near: Pairs) -> list[Ints]:
