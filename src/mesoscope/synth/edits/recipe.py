@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
-import sys
-import typing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mesoscope import recipe_file
 from mesoscope.errors import OptionError, RecipeError
 from mesoscope.synth.edits.keys import (
     EDITS,
@@ -26,11 +24,6 @@ from mesoscope.synth.edits.keys import (
     SpliceKeys,
     WhitenKeys,
 )
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,14 +99,7 @@ class EditRecipe:
 
     def to_toml(self) -> str:
         """The resolved recipe as TOML, every key written out."""
-        top, sections = [], []
-        for key, value in dataclasses.asdict(self).items():
-            if isinstance(value, dict):
-                lines = [f"{name} = {_toml(one)}" for name, one in value.items()]
-                sections.append("\n".join([f"\n[{key}]", *lines]))
-            else:
-                top.append(f"{key} = {_toml(value)}")
-        return "\n".join(top + sections) + "\n"
+        return recipe_file.to_toml(dataclasses.asdict(self))
 
 
 def read_edit_recipe(path: Path) -> EditRecipe:
@@ -123,45 +109,11 @@ def read_edit_recipe(path: Path) -> EditRecipe:
         RecipeError: No such file, not TOML, an unknown key (with the nearest right one), a wrong
             type, a value out of range.
     """
+    data = recipe_file.read_toml(path, missing="no such recipe of edits")
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as error:
-        raise RecipeError(f"{path}: no such recipe of edits") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path}: not TOML: {error}") from error
-    try:
-        recipe: EditRecipe = _fill(EditRecipe, data, "")
+        return recipe_file.fill(EditRecipe, data, hint=_nearest)
     except RecipeError as error:
         raise RecipeError(f"{path}: {error}") from error
-    return recipe
-
-
-def _fill(kind: type[Any], data: dict[str, Any], prefix: str) -> Any:  # noqa: ANN401 - any dataclass
-    hints = typing.get_type_hints(kind)
-    values: dict[str, Any] = {}
-    for key, value in data.items():
-        name = prefix + key
-        if key not in hints:
-            raise RecipeError(f"unknown key {name!r}{_nearest(name)}")
-        wanted = hints[key]
-        if dataclasses.is_dataclass(wanted):
-            if not isinstance(value, dict):
-                raise RecipeError(f"{name} must be a section, got {value!r}")
-            values[key] = _fill(typing.cast("type[Any]", wanted), value, f"{name}.")
-        elif typing.get_origin(wanted) is tuple:
-            if not isinstance(value, list) or any(type(one) is not str for one in value):
-                raise RecipeError(f"{name} must be a list of strings, got {value!r}")
-            values[key] = tuple(value)
-        elif wanted is float and type(value) is int:
-            values[key] = float(value)
-        elif type(value) is not wanted:
-            got = f"{type(value).__name__} {value!r}"
-            raise RecipeError(f"{name} must be {wanted.__name__}, got {got}")
-        else:
-            values[key] = value
-    return kind(**values)
 
 
 def _nearest(key: str) -> str:
@@ -228,11 +180,3 @@ def _broken_section(section: str, values: dict[str, Any]) -> str | None:
     if section in ("clone", "inpaint") and values["size_min"] <= 0:
         return f"{section}.size_min must be above 0"
     return None
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, str):
-        return json.dumps(value)
-    if isinstance(value, tuple):
-        return f"[{', '.join(_toml(one) for one in value)}]"
-    return repr(value)

@@ -1,0 +1,130 @@
+"""Recipes are TOML files: read into frozen dataclasses, what does not belong named, and written.
+
+Which keys there are, and their types, is what the dataclasses say; sections are dataclasses, too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import typing
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mesoscope.errors import RecipeError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+__all__ = ["fill", "parse_value", "read_toml", "to_toml"]
+
+_Recipe = TypeVar("_Recipe")
+_KINDS = {int: "whole numbers", str: "strings"}
+
+
+def read_toml(path: Path, *, missing: str) -> dict[str, Any]:
+    """Read a file of TOML.
+
+    Args:
+        path: The file.
+        missing: What to say where there is none.
+
+    Raises:
+        RecipeError: No such file, one that cannot be read, or not TOML.
+    """
+    try:
+        found: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise RecipeError(f"{path}: {missing}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path}: not TOML: {error}") from error
+    return found
+
+
+def parse_value(text: str) -> Any:  # noqa: ANN401 - any value of TOML
+    """A value of TOML; a bare word is a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+
+
+def fill(
+    kind: type[_Recipe], data: Mapping[str, Any], *, hint: Callable[[str], str], prefix: str = ""
+) -> _Recipe:
+    """Make a recipe, or a section of one, of what was read.
+
+    Args:
+        kind: A dataclass; each key is a field of it, a section a field of a dataclass's type.
+        data: Values by their keys; keys that are left out keep their defaults.
+        hint: Given an unknown dotted key, what to say behind it, such as the nearest right one.
+        prefix: Of keys in messages: the section and a dot.
+
+    Raises:
+        RecipeError: An unknown key or a wrong type.
+    """
+    hints = typing.get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for key, value in data.items():
+        name = prefix + key
+        if key not in hints:
+            raise RecipeError(f"unknown key {name!r}{hint(name)}")
+        wanted = hints[key]
+        if dataclasses.is_dataclass(wanted):
+            if not isinstance(value, dict):
+                raise RecipeError(f"{name} must be a section, got {value!r}")
+            section = typing.cast("type[Any]", wanted)
+            values[key] = fill(section, value, hint=hint, prefix=f"{name}.")
+        else:
+            values[key] = _value(value, wanted, name)
+    return kind(**values)
+
+
+def _value(value: object, wanted: Any, name: str) -> object:  # noqa: ANN401 - a type or generic
+    if wanted is float and type(value) is int:
+        return float(value)
+    container, of = typing.get_origin(wanted), typing.get_args(wanted)
+    if container is dict:
+        if not isinstance(value, dict) or any(type(one) is not of[1] for one in value.values()):
+            raise RecipeError(f"{name} must be a table of {_KINDS[of[1]]}, got {value!r}")
+    elif container is tuple:
+        if not isinstance(value, list) or any(type(one) is not of[0] for one in value):
+            raise RecipeError(f"{name} must be a list of {_KINDS[of[0]]}, got {value!r}")
+        return tuple(value)
+    elif type(value) is not wanted:
+        got = f"{type(value).__name__} {value!r}"
+        raise RecipeError(f"{name} must be {wanted.__name__}, got {got}")
+    return value
+
+
+def to_toml(values: Mapping[str, Any]) -> str:
+    """A recipe's nested plain values as TOML, every key written out."""
+    top, sections = [], []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            lines = [f"{name} = {_toml(one)}" for name, one in value.items()]
+            sections.append("\n".join([f"\n[{key}]", *lines]))
+        else:
+            top.append(f"{key} = {_toml(value)}")
+    return "\n".join(top + sections) + "\n"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        # JSON's escapes are TOML's, but TOML has no surrogate pairs and wants DEL escaped.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(one) for one in value)}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{k} = {_toml(v)}' for k, v in value.items())} }}"
+    return repr(value)
