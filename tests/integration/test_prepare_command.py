@@ -83,6 +83,8 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, uadfv):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell that runs the tests in the background lets them ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not any(out.glob("*/*/*.png")):
         assert process.poll() is None, process.communicate()
