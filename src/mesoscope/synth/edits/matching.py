@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     Patch = NDArray[np.float32]  # (h, w, 3), 0 to 255
 
+_DARKER = 0.8  # of the donor's level: so far a shift does, beyond it a shift leaves white noses
+
 
 def alignment(source: Points, target: Points, weights: Points, *, bent: float) -> Points:
     """The map that brings one face's points onto another's, ``(2, 3)``.
@@ -86,7 +88,8 @@ def coloured(patch: Patch, under: Patch, ring: Mask, *, share: float) -> Patch:
     """The patch with the colours that the target has about the seam.
 
     Mean and standard deviation of each channel of CIE Lab are matched over the ring (Reinhard et
-    al. 2001, *Color Transfer between Images*, there in lαβ).
+    al. 2001, *Color Transfer between Images*, there in lαβ). Of a much darker target the donor is
+    exposed less first: less light makes light and shade smaller with the mean.
 
     Args:
         patch: Donor, in place.
@@ -95,6 +98,9 @@ def coloured(patch: Patch, under: Patch, ring: Mask, *, share: float) -> Patch:
         share: Of the difference that is taken away.
     """
     weights = ring / max(float(ring.sum()), 1e-6)
+    levels = [float(np.einsum("hw,hwc->", weights, one)) for one in (patch, under)]
+    exposed = min(1.0, levels[1] / (_DARKER * max(levels[0], 1e-6)))
+    patch = patch * np.float32(exposed**share)
     labs = [cv2.cvtColor(one / np.float32(255), cv2.COLOR_RGB2LAB) for one in (patch, under)]
     means = [np.einsum("hw,hwc->c", weights, lab) for lab in labs]
     spreads = [

@@ -39,6 +39,20 @@ def test_each_part_lies_where_it_should(astronaut, forge, check, part, seam):
         assert forgery.numbers["splice"]["donor"] == "hopper"
 
 
+def test_highlights_of_a_donor_darken_with_a_very_dark_target():
+    """A shift alone left the contrast of the light donor: white noses in very dark faces."""
+    patch = np.full((48, 64, 3), 170, np.float32)
+    patch[16:32, 24:40] = 230  # what shines
+    under = np.full((48, 64, 3), 20, np.float32)
+    ring = np.ones((48, 64), np.float32)
+    ring[12:36, 20:44] = 0
+    dark = coloured(patch, under, ring, share=1.0)
+    assert dark[0, 0] == pytest.approx([20, 20, 20], abs=1.5)
+    assert dark[24, 32].max() < 2 * 20
+    as_it_was = coloured(patch, under, ring, share=0.0)
+    assert as_it_was == pytest.approx(patch, abs=0.5)
+
+
 def test_a_part_of_oneself_changes_little(astronaut, forge):
     """Same place, same colours: what is left is the misplacement, which is drawn small."""
     own = Donor(astronaut.pixels, astronaut.landmarks, "self")
