@@ -73,6 +73,16 @@ def load(path: Path) -> tuple[dict[str, Tensor], State]:
         raise RunError(f"{path}: not a checkpoint of this version: {error}") from error
 
 
+def best_weights(run: Path) -> dict[str, Tensor]:
+    """The weights and statistics of a run's best epoch, by their names in the network.
+
+    Raises:
+        RunError: The folder holds none.
+    """
+    tensors, _ = load(run / "checkpoints/best.safetensors")
+    return unpack("mean", tensors)
+
+
 def pack(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Put a name before each key."""
     return {f"{prefix}.{key}": value for key, value in tensors.items()}

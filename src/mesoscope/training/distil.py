@@ -87,9 +87,8 @@ def teachers_weights(keys: DistilKeys) -> dict[str, Tensor]:
     """
     run = Path(keys.teacher).parent
     try:
-        tensors, _ = checkpoint.load(run / "checkpoints/best.safetensors")
+        return checkpoint.best_weights(run)
     except RunError as error:
         raise RecipeError(
             f"network.initial = 'teacher' needs the run folder of distil.teacher: {error}"
         ) from error
-    return checkpoint.unpack("mean", tensors)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,6 @@ from mesoscope.types import ModelCard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from mesoscope.training.checkpoint import State
     from mesoscope.training.dataset import Survey
@@ -66,9 +66,8 @@ def finish(
         OutputError: The run folder cannot be written.
     """
     fabric = Fabric(accelerator="cpu", devices=1)
-    tensors, _ = checkpoint.load(run / "checkpoints/best.safetensors")
     net = build(recipe.network).eval()
-    net.load_state_dict(checkpoint.unpack("mean", tensors))
+    net.load_state_dict(checkpoint.best_weights(run))
     margin = recipe.data.crop_margin
     watcher.say(f"calibrating on {len(data.validation)} validation pictures")
     logits = scores_of(net, data.validation, margin, fabric)
@@ -140,6 +139,8 @@ def describe(data: Survey, recipe: Recipe) -> str:
     sources = sorted({s.source for s in data.train})
     parts = [f"{name} {count[name, 0]} real + {count[name, 1]} fake" for name in sources]
     text = f"{len(data.train)} pictures: {', '.join(parts)}."
+    if recipe.network.initial not in ("random", "imagenet", "teacher"):
+        text += f" Trained on from the weights of the run {Path(recipe.network.initial).name}."
     if made := [
         f"{name} {share:g}" for name, share in dataclasses.asdict(recipe.synth).items() if share
     ]:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class NetworkKeys:
-    """``[network]``; all but the first two are of ``meso4_ira`` alone.
+    """``[network]``; all from ``stem`` to ``attention`` are of ``meso4_ira`` alone.
 
     Attributes:
         architecture: ``meso4``, ``mesoinception4`` or ``meso4_ira``.
         dropout: Share of values dropped before each dense layer.
-        initial: ``random``, ``imagenet`` for filters learnt there, or ``teacher`` for its own.
+        initial: ``random``, ``imagenet`` for filters learnt there, ``teacher`` for its own, or the
+            run folder of a network of this very shape, whose best weights are trained on; relative
+            to where the command runs.
         stem: Filters of the first convolution.
         stem_residuals: High-pass filters beside them.
         widths: Channels after each stage; four of them as in Meso-4, up to seven for a teacher.

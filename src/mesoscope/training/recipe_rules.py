@@ -37,12 +37,12 @@ def broken_rule(recipe: Recipe) -> str | None:
         ),
         ("network.dropout must lie in 0..1", 0 <= n.dropout < 1),
         (
-            "network.initial must be 'random', 'imagenet' or 'teacher'",
-            n.initial in ("random", "imagenet", "teacher"),
+            "network.initial must be 'random', 'imagenet', 'teacher' or a run folder",
+            bool(n.initial.strip()),
         ),
         (
             f"network.initial = {n.initial!r} is for the architecture meso4_ira",
-            n.initial == "random" or n.architecture == "meso4_ira",
+            n.initial not in ("imagenet", "teacher") or n.architecture == "meso4_ira",
         ),
         (
             "network.initial = 'teacher' needs distil.teacher",

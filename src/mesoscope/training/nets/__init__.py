@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mesoscope.errors import RecipeError
+from mesoscope.errors import RecipeError, RunError
+from mesoscope.training import checkpoint
 from mesoscope.training.nets import imagenet
 from mesoscope.training.nets.channels import narrow
 from mesoscope.training.nets.meso4 import Meso4
@@ -53,14 +55,38 @@ def begin(network: Network, keys: NetworkKeys, teacher: Callable[[], Mapping[str
         teacher: Gives the state of the recipe's teacher, where the recipe begins with it.
 
     Raises:
-        RecipeError: Filters are asked for that cannot be had, or the network has no place for them.
+        RecipeError: Filters are asked for that cannot be had, or the network has no place for them;
+            or a run folder that holds no network of this shape.
     """
     if keys.initial == "random":
+        return
+    if keys.initial not in ("imagenet", "teacher"):
+        _go_on(network, Path(keys.initial))
         return
     if not isinstance(network, Meso4IRA):
         raise RecipeError(f"network.initial = {keys.initial!r} is for the architecture meso4_ira")
     own = keys.initial == "teacher"
     imagenet.load(network, imagenet.renamed(teacher()) if own else imagenet.weights())
+
+
+def _go_on(network: Network, run: Path) -> None:
+    """Give a network the best weights of a run that trained one of the same shape."""
+    try:
+        weights = checkpoint.best_weights(run)
+    except RunError as error:
+        raise RecipeError(
+            f"network.initial = {str(run)!r} is neither 'random', 'imagenet' or 'teacher' nor a "
+            f"run folder: {error}"
+        ) from error
+    here = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    there = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    other = sorted(n for n in here.keys() | there.keys() if here.get(n) != there.get(n))
+    if other:
+        raise RecipeError(
+            f"network.initial: {run} holds a network of another shape, from {other[0]} on: take "
+            f"the [network] section of {run / 'recipe.toml'}"
+        )
+    network.load_state_dict(weights)
 
 
 def parameter_count(net: nn.Module) -> int:

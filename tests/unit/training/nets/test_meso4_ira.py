@@ -9,6 +9,8 @@ from torch.nn import functional as F
 
 from mesoscope import lite0
 from mesoscope.errors import RecipeError
+from mesoscope.training import checkpoint
+from mesoscope.training.checkpoint import State
 from mesoscope.training.nets import begin, build, imagenet, parameter_count
 from mesoscope.training.nets.meso4_ira import ATTENTION, InvertedResidual, plan
 from mesoscope.training.recipe_keys import NetworkKeys
@@ -160,6 +162,38 @@ def test_another_file_is_refused(monkeypatch):
 def test_the_published_networks_have_no_place_for_them():
     keys = NetworkKeys(architecture="meso4", initial="imagenet")
     with pytest.raises(RecipeError, match="meso4_ira"):
+        begin(build(keys), keys, dict)
+
+
+def test_any_network_goes_on_from_a_run_of_the_same_shape(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("meso4", "meso4_ira"):
+        torch.manual_seed(3)
+        before = build(name)
+        best = checkpoint.pack("mean", checkpoint.plain(before))
+        checkpoint.save(tmp_path / "checkpoints/best.safetensors", best, State())
+        keys = NetworkKeys(architecture=name, initial=str(tmp_path))
+        net = build(keys)
+        begin(net, keys, dict)
+        for key, value in before.state_dict().items():
+            assert torch.equal(net.state_dict()[key], value), key
+
+
+def test_a_run_of_another_shape_is_refused(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    best = checkpoint.pack("mean", checkpoint.plain(build("meso4_ira")))
+    checkpoint.save(tmp_path / "checkpoints/best.safetensors", best, State())
+    for keys in (
+        NetworkKeys(architecture="meso4", initial=str(tmp_path)),
+        dataclasses.replace(NetworkKeys(architecture="meso4_ira"), stem=16, initial=str(tmp_path)),
+    ):
+        with pytest.raises(RecipeError, match=r"another shape, from \w.* take the \[network\]"):
+            begin(build(keys), keys, dict)
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    keys = NetworkKeys(architecture="meso4", initial=str(tmp_path / "imagnet"))
+    with pytest.raises(RecipeError, match=r"imagnet' is neither 'random', .* no checkpoint there"):
         begin(build(keys), keys, dict)
 
 
