@@ -129,7 +129,7 @@ def main() -> None:
     margin = recipe.data.crop_margin
     used = [s for s in read_datasets(arguments.datasets) if s.source not in recipe.data.leave_out]
     data = Survey(*(tuple(s for s in used if s.split == n) for n in ("train", "validation")))
-    order, crops = train_crops(data.train, recipe)
+    order, crops = train_crops(data, recipe)
     train = summaries(net, crops)
     sources = np.array([data.train[i].source for i in order])
     ordinary = summaries(net, (plain_crop(s, margin) for s in data.validation))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -34,9 +35,7 @@ _PAD = 0.35  # of the sides: around a tight crop, so that the finder sees a face
 def find_landmarks(frames: Sequence[Frame]) -> list[Landmarks | None]:
     """Five landmarks of each picture's main face, in the order of :class:`mesoscope.types.Face`.
 
-    The main face is the largest, where one in the middle counts for more. Pictures in which none
-    is found are looked at once more within a wider border, as finders miss faces that leave the
-    picture.
+    Which face that is, see :func:`find_main_faces`.
 
     Args:
         frames: The pictures; several at once are quicker than one after the other.
@@ -44,16 +43,32 @@ def find_landmarks(frames: Sequence[Frame]) -> list[Landmarks | None]:
     Returns:
         ``(5, 2) float32`` each, in pixels; ``None`` where no face was found.
     """
+    faces = find_main_faces(frames)
+    return [None if face is None else np.array(face.landmarks, np.float32) for face in faces]
+
+
+def find_main_faces(frames: Sequence[Frame]) -> list[Face | None]:
+    """Each picture's main face: the largest, where one in the middle counts for more.
+
+    Pictures in which none is found are looked at once more within a wider border, as finders miss
+    faces that leave the picture.
+
+    Args:
+        frames: The pictures; several at once are quicker than one after the other.
+
+    Returns:
+        The faces, their landmarks inside the picture; ``None`` where none was found.
+    """
     found = _main_faces(frames)
-    missed = [i for i, landmarks in enumerate(found) if landmarks is None]
+    missed = [i for i, face in enumerate(found) if face is None]
     wider = [_padded(frames[i]) for i in missed]
-    for i, landmarks in zip(missed, _main_faces([frame for frame, _ in wider]), strict=True):
-        if landmarks is not None:
-            x, y = wider[missed.index(i)][1]
-            moved = landmarks - np.array([x, y], np.float32)
+    looked = _main_faces([frame for frame, _ in wider])
+    for i, face, (_, border) in zip(missed, looked, wider, strict=True):
+        if face is not None:
+            points = np.array(face.landmarks, np.float32) - np.array(border, np.float32)
             height, width = frames[i].pixels.shape[:2]
-            if (moved >= 0).all() and (moved < (width, height)).all():
-                found[i] = moved
+            if (points >= 0).all() and (points < (width, height)).all():
+                found[i] = _moved(face, points, border)
     return found
 
 
@@ -124,8 +139,16 @@ def read_landmarks(path: Path, root: Path) -> dict[str, Landmarks]:
     return named
 
 
-def _main_faces(frames: Sequence[Frame]) -> list[Landmarks | None]:
-    found: list[Landmarks | None] = [None] * len(frames)
+def _moved(face: Face, points: Landmarks, border: tuple[int, int]) -> Face:
+    """A face that was found within a border, in the picture without it."""
+    x1, y1, x2, y2 = face.box
+    x, y = border
+    box = (x1 - x, y1 - y, x2 - x, y2 - y)
+    return replace(face, box=box, landmarks=tuple((float(u), float(v)) for u, v in points))
+
+
+def _main_faces(frames: Sequence[Frame]) -> list[Face | None]:
+    found: list[Face | None] = [None] * len(frames)
     groups: dict[int, list[int]] = {}
     for i, frame in enumerate(frames):
         longest = max(frame.pixels.shape[:2])
@@ -138,8 +161,8 @@ def _main_faces(frames: Sequence[Frame]) -> list[Landmarks | None]:
     return found
 
 
-def _main(faces: Sequence[Face], frame: Frame) -> Landmarks | None:
-    """The landmarks of the largest face, those far from the middle counted as smaller."""
+def _main(faces: Sequence[Face], frame: Frame) -> Face | None:
+    """The largest face, those far from the middle counted as smaller."""
     height, width = frame.pixels.shape[:2]
 
     def weight(face: Face) -> float:
@@ -147,9 +170,7 @@ def _main(faces: Sequence[Face], frame: Frame) -> Landmarks | None:
         off = np.hypot((x1 + x2) / width - 1, (y1 + y2) / height - 1)
         return float((x2 - x1) * (y2 - y1) * (1 - 0.5 * min(off, 1)))
 
-    if not faces:
-        return None
-    return np.array(max(faces, key=weight).landmarks, np.float32)
+    return max(faces, key=weight) if faces else None
 
 
 def _padded(frame: Frame) -> tuple[Frame, tuple[int, int]]:

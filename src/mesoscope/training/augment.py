@@ -17,12 +17,19 @@ if TYPE_CHECKING:
     from mesoscope.training.recipe_keys import AugmentKeys
     from mesoscope.types import Box, Pixels
 
+_OFF = 0.06  # of the face's longest side
 _GREY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _RESIZERS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
 
 
 def augment(
-    pixels: Pixels, rng: np.random.Generator, keys: AugmentKeys, *, margin: float, size_px: int
+    pixels: Pixels,
+    rng: np.random.Generator,
+    keys: AugmentKeys,
+    *,
+    margin: float,
+    size_px: int,
+    face: Box | None = None,
 ) -> Pixels:
     """Cut a face crop at random and change it at random.
 
@@ -32,12 +39,15 @@ def augment(
         keys: Chances and strengths.
         margin: Of the crop.
         size_px: Side of the result.
+        face: Where the face is in it, if that is known.
 
     Returns:
         ``(size_px, size_px, 3) uint8``.
     """
     height, width = pixels.shape[:2]
     box = random_box(width, height, rng, keys.crop_scale_min, keys.crop_scale_max)
+    if keys.reframe and rng.random() < keys.reframe and face is not None:
+        box, margin = around(face, width, height, rng, keys), 1.0
     x = crop(pixels, box, margin=margin, size_px=size_px)
     flip, colour, rescale, blur, noise, jpeg = rng.random(6)
     if flip < keys.flip:
@@ -65,6 +75,20 @@ def random_box(
     scale, right, down = rng.uniform(scale_min, scale_max), rng.random(), rng.random()
     x, y = (1 - scale) * width * right, (1 - scale) * height * down
     return x, y, x + scale * width, y + scale * height
+
+
+def around(face: Box, width: int, height: int, rng: np.random.Generator, keys: AugmentKeys) -> Box:
+    """A square around a face, as loose as drawn, and a little off its middle, as finders are.
+
+    What is drawn does not depend on the face or the picture, so that a pair stays alike.
+    """
+    x1, y1, x2, y2 = face
+    drawn = rng.uniform(keys.reframe_margin_min, keys.reframe_margin_max)
+    right, down = rng.uniform(-_OFF, _OFF, 2)
+    longest = max(x2 - x1, y2 - y1)
+    half = min(drawn * longest, keys.crop_scale_max * min(width, height)) / 2
+    x, y = (x1 + x2) / 2 + right * longest, (y1 + y2) / 2 + down * longest
+    return x - half, y - half, x + half, y + half
 
 
 def _colour(x: Pixels, rng: np.random.Generator, strength: float) -> Pixels:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mesoscope.training.forging import Forge
     from mesoscope.training.recipe import Recipe
     from mesoscope.training.recipe_keys import DataKeys
-    from mesoscope.types import Pixels
+    from mesoscope.types import Box, Pixels
 
 T = TypeVar("T")
 
@@ -48,6 +48,8 @@ class Survey:
             the data.
         points: Landmarks of the train pictures, where forgeries are to be made of them:
             ``(n, 5, 2)``, not a number where none were found.
+        boxes: The main face of each train picture, where crops are to be made around it:
+            ``(n, 4)``, not a number where none was found.
         forged: The forgeries in ``validation`` were made for this run.
     """
 
@@ -57,7 +59,15 @@ class Survey:
     repeated: tuple[str, ...] = ()
     digests: str = ""
     points: NDArray[np.float32] | None = None
+    boxes: NDArray[np.float32] | None = None
     forged: bool = False
+
+    def box(self, index: int) -> Box | None:
+        """The main face of a train picture, where it is known."""
+        if self.boxes is None or index >= len(self.boxes):
+            return None
+        x1, y1, x2, y2 = (float(v) for v in self.boxes[index])
+        return None if np.isnan(x1) else (x1, y1, x2, y2)
 
 
 def survey(
@@ -206,6 +216,7 @@ def training_crop(
     key: tuple[int, ...],
     reals: Sequence[Sample] = (),
     forge: Forge | None = None,
+    face: Box | None = None,
 ) -> Pixels:
     """One augmented crop, ``(256, 256, 3) uint8``.
 
@@ -216,6 +227,7 @@ def training_crop(
         reals: Real pictures of the same source; one of them may stand in for a fake, blended into
             itself.
         forge: Makes forgeries; in a pair, ``reals`` is the real picture before alone.
+        face: Where its face is, in a pair that of the real picture; it may be cut out around it.
     """
     rng = np.random.default_rng(key)
     blend = np.random.default_rng((*key, 1))  # its own, so that pairs are changed alike after it
@@ -228,7 +240,9 @@ def training_crop(
         pixels = self_blend(open_sample(real), blend)
     else:
         pixels = open_sample(sample)
-    return augment(pixels, rng, recipe.augment, margin=recipe.data.crop_margin, size_px=INPUT_PX)
+    return augment(
+        pixels, rng, recipe.augment, margin=recipe.data.crop_margin, size_px=INPUT_PX, face=face
+    )
 
 
 def reals_by_source(samples: Sequence[Sample]) -> dict[str, list[Sample]]:

@@ -130,7 +130,7 @@ def fit(
     Raises:
         DatasetError: The network's features of some crop are not finite.
     """
-    order, crops = train_crops(data.train, recipe)
+    order, crops = train_crops(data, recipe)
     margin = recipe.data.crop_margin
     ordinary = ahead(lambda s: plain_crop(s, margin), data.validation, threads=cores())
     total = len(order) + len(data.validation)
@@ -141,18 +141,17 @@ def fit(
     return Familiarity(normal, threshold, _record(normal, len(order), data, refused))
 
 
-def train_crops(
-    samples: Sequence[Sample], recipe: Recipe
-) -> tuple[NDArray[np.int64], Iterator[Pixels]]:
+def train_crops(data: Survey, recipe: Recipe) -> tuple[NDArray[np.int64], Iterator[Pixels]]:
     """Train crops as the guard sees them: every second one changed as in training.
 
     Args:
-        samples: The train split.
+        data: The train split, and where the faces are in it.
         recipe: Its balance decides what is drawn, its augmentation what is changed.
 
     Returns:
-        ``(n,)`` indices into ``samples``, and a crop ``(256, 256, 3) uint8`` for each.
+        ``(n,)`` indices into the train split, and a crop ``(256, 256, 3) uint8`` for each.
     """
+    samples = data.train
     wanted = min(CROPS, 2 * len(samples))
     keys = dataclasses.replace(recipe.data, images_per_epoch=wanted)
     order = draw(samples, keys, np.random.default_rng(recipe.seed))
@@ -162,7 +161,7 @@ def train_crops(
         # Beyond the last epoch's number: changes that the network has not seen.
         key = (recipe.seed, recipe.optimise.epochs + 1, place)
         if place % 2:
-            return training_crop(sample, recipe, key)
+            return training_crop(sample, recipe, key, face=data.box(int(order[place])))
         return plain_crop(sample, recipe.data.crop_margin)
 
     return order, ahead(make, range(len(order)), threads=cores())

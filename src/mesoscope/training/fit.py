@@ -254,7 +254,8 @@ def train_epoch(
         turn = place * world + rank
         twin = bool(twins[turn])
         those = [samples[order[turn - 1]]] if twin else reals.get(sample.source, ())
-        return training_crop(sample, recipe, (recipe.seed, epoch, turn - twin), those, forge)
+        face = data.box(order[turn - twin])
+        return training_crop(sample, recipe, (recipe.seed, epoch, turn - twin), those, forge, face)
 
     places = range(min(steps * share, len(mine)))
     crops = ahead(prepare, zip(places, shown, strict=False), threads=cores(), depth=4 * share)

@@ -15,6 +15,7 @@ from mesoscope.training.checkpoint import State
 from mesoscope.training.curves import draw_curves
 from mesoscope.training.finish import finish
 from mesoscope.training.fit import fit
+from mesoscope.training.framing import ready_to_reframe
 from mesoscope.training.nets import build
 from mesoscope.training.nets.channels import select
 from mesoscope.training.prune_channels import choose, importance, multiply_adds
@@ -94,6 +95,7 @@ def prune(
         watcher = SilentWatcher()
     data = read_pictures(roots, recipe, watcher, skip_unreadable=skip_unreadable)
     data = ready_to_forge(data, recipe, run, fabric, watcher)
+    data = ready_to_reframe(data, recipe, run, fabric, watcher)
     recipe, state = take_away(parent, data, plan, run, fabric, watcher, recipe, resume=resume)
     if not fabric.is_global_zero:
         return run / "model.onnx"

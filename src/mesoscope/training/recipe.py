@@ -77,6 +77,9 @@ class Recipe:
             del values["data"]["pairs"]
         if values["augment"]["crop_scale_max"] == 1:
             del values["augment"]["crop_scale_max"]
+        if not values["augment"]["reframe"]:
+            for key in ("reframe", "reframe_margin_min", "reframe_margin_max"):
+                del values["augment"][key]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def to_toml(self) -> str:

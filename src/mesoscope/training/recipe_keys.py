@@ -69,6 +69,12 @@ class AugmentKeys:
     Attributes:
         crop_scale_min: Random resized crop: smallest side, as a share of the picture's.
         crop_scale_max: Its largest side; above 1 it leaves the picture, whose border is mirrored.
+        reframe: Chance of a crop around the face instead, as a finder's: see
+            :mod:`mesoscope.training.framing`.
+        reframe_margin_min: Of such a crop: its smallest side over the longest side of the face's
+            box.
+        reframe_margin_max: The largest; no crop is larger than ``crop_scale_max`` times the
+            picture's shorter side.
         flip: Chance of mirroring left and right.
         colour: Chance of a random brightness, contrast, saturation and tint.
         colour_strength: Their largest relative change.
@@ -86,6 +92,9 @@ class AugmentKeys:
 
     crop_scale_min: float = 0.8
     crop_scale_max: float = 1.0
+    reframe: float = 0.0
+    reframe_margin_min: float = 1.0
+    reframe_margin_max: float = 2.0
     flip: float = 0.5
     colour: float = 0.3
     colour_strength: float = 0.2

@@ -25,7 +25,7 @@ def broken_rule(recipe: Recipe) -> str | None:
     a, o, d, n = recipe.augment, recipe.optimise, recipe.data, recipe.network
     made = recipe.synth
     blocks = sum(BLOCKS[: len(n.widths)])
-    chances = ("flip", "colour", "rescale", "blur", "noise", "jpeg", "self_blend")
+    chances = ("flip", "colour", "rescale", "blur", "noise", "jpeg", "self_blend", "reframe")
     rules = [(f"augment.{k} must lie in 0..1", 0 <= getattr(a, k) <= 1) for k in chances]
     rules += [(f"{k} must be finite", math.isfinite(v)) for k, v in _floats(recipe.to_dict())]
     rules += [
@@ -68,6 +68,14 @@ def broken_rule(recipe: Recipe) -> str | None:
         ),
         ("augment.crop_scale_min must lie in 0.1..1", 0.1 <= a.crop_scale_min <= 1),
         ("augment.crop_scale_max must lie in 1..2", 1 <= a.crop_scale_max <= 2),
+        (
+            "augment.reframe_margin_min must lie in 0.5..4",
+            0.5 <= a.reframe_margin_min <= 4,
+        ),
+        (
+            "augment.reframe_margin_max must lie in reframe_margin_min..4",
+            a.reframe_margin_min <= a.reframe_margin_max <= 4,
+        ),
         ("augment.rescale_min must lie in 0.05..1", 0.05 <= a.rescale_min <= 1),
         ("augment.colour_strength must lie in 0..1", 0 <= a.colour_strength <= 1),
         ("augment.blur_sigma_max_px must lie in 0.1..20", 0.1 <= a.blur_sigma_max_px <= 20),

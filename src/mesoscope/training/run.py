@@ -16,6 +16,7 @@ from mesoscope.training.curves import draw_curves
 from mesoscope.training.dataset import survey
 from mesoscope.training.finish import finish
 from mesoscope.training.fit import fit
+from mesoscope.training.framing import ready_to_reframe
 from mesoscope.training.reals import ready_to_forge
 from mesoscope.training.watcher import LogWatcher, SilentWatcher, write_log
 
@@ -74,6 +75,7 @@ def train(
         open_run(run, recipe)
     fabric.barrier()
     data = ready_to_forge(data, recipe, run, fabric, watcher)
+    data = ready_to_reframe(data, recipe, run, fabric, watcher)
     state = fit(recipe, data, run, fabric, LogWatcher(run, watcher), resume=resume)
     if not fabric.is_global_zero:
         return run / "model.onnx"
