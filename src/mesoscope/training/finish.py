@@ -79,6 +79,7 @@ def finish(
         name=recipe.name,
         architecture=recipe.network.architecture,
         crop_margin=margin,
+        face_margin=recipe.data.face_margin,
         thresholds=decision.thresholds,
         training_data=describe(data, recipe),
         recipe_sha256=recipe.sha256(),

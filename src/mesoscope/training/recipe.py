@@ -77,6 +77,8 @@ class Recipe:
             del values["data"]["pairs"]
         if values["augment"]["crop_scale_max"] == 1:
             del values["augment"]["crop_scale_max"]
+        if values["data"]["face_margin"] == 1.3:
+            del values["data"]["face_margin"]
         if not values["augment"]["reframe"]:
             for key in ("reframe", "reframe_margin_min", "reframe_margin_max"):
                 del values["augment"][key]

@@ -44,6 +44,8 @@ class DataKeys:
         source_power: A source is drawn in proportion to its size to this power: 1 = as they
             come, 0 = all sources alike.
         crop_margin: Of the crop, see :mod:`mesoscope.faces.crop`; 1 for pictures that are faces.
+        face_margin: Goes into the card: the longest side of a found face's box times this is the
+            side of the crops that the model is to judge; how tightly these pictures were cut.
         pairs: Bring a real and a forged picture of one group into the same step, changed alike, see
             :mod:`mesoscope.training.pairs`.
         leave_out: Sources that are neither trained on nor validated on, to test on them later.
@@ -56,6 +58,7 @@ class DataKeys:
     balance_classes: bool = True
     source_power: float = 0.5
     crop_margin: float = 1.0
+    face_margin: float = 1.3
     pairs: bool = False
     leave_out: tuple[str, ...] = ()
     read: str = "random"

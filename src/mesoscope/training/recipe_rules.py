@@ -98,6 +98,7 @@ def broken_rule(recipe: Recipe) -> str | None:
         ("data.images_per_epoch must not be negative", d.images_per_epoch >= 0),
         ("data.source_power must lie in 0..1", 0 <= d.source_power <= 1),
         ("data.crop_margin must lie in 1..3", 1 <= d.crop_margin <= 3),
+        ("data.face_margin must lie in 1..4", 1 <= d.face_margin <= 4),
         ("data.read must be 'random' or 'stream'", d.read in ("random", "stream")),
         ("data.buffer must be at least 1", d.buffer >= 1),
         (

@@ -104,9 +104,13 @@ def test_a_whole_number_stands_for_a_float(read):
         ("data", "images_per_epoch", [-1]),
         ("data", "source_power", [-0.1, 1.1]),
         ("data", "crop_margin", [0.9, 3.1, "inf"]),
+        ("data", "face_margin", [0.9, 4.1, "nan"]),
         ("data", "read", ["'disk'"]),
         ("data", "buffer", [0]),
         ("augment", "flip", [-0.1, 1.1, "nan"]),
+        ("augment", "reframe", [-0.1, 1.1]),
+        ("augment", "reframe_margin_min", [0.4, 4.1]),
+        ("augment", "reframe_margin_max", [0.9, 4.1]),
         ("augment", "crop_scale_min", [0, 1.01]),
         ("augment", "crop_scale_max", [0.99, 2.01]),
         ("augment", "jpeg_quality_min", [0, 101]),
@@ -203,7 +207,7 @@ def test_a_byte_order_mark_is_no_obstacle(tmp_path):
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_the_committed_recipes(path, tmp_path):
     recipe = read_recipe(path)
-    assert recipe.name == path.stem
+    assert recipe.name == path.stem.removesuffix("-framed")  # the last training of a model
     (tmp_path / "resolved.toml").write_text(recipe.to_toml(), encoding="utf-8")
     again = read_recipe(tmp_path / "resolved.toml")
     assert again == recipe
@@ -257,6 +261,15 @@ def test_how_pictures_are_read_changes_the_digest_of_a_stream_alone(read):
     streamed = {read(f"[data]\nread = 'stream'\nbuffer = {n}").sha256() for n in (8, 9)}
     assert len(streamed) == 2
     assert plain not in streamed
+
+
+def test_what_reframing_could_do_changes_the_digest_of_reframing_alone(read):
+    plain = read("").sha256()
+    assert plain == read("[augment]\nreframe_margin_max = 1.5").sha256()
+    assert plain == read("[data]\nface_margin = 1.3").sha256()
+    others = {"[data]\nface_margin = 1.5", "[augment]\nreframe = 0.5"}
+    others |= {"[augment]\nreframe = 0.5\nreframe_margin_max = 1.5"}
+    assert len({plain, *(read(text).sha256() for text in others)}) == 4
 
 
 def test_the_digest_tells_recipes_apart():

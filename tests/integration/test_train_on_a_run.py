@@ -1,0 +1,60 @@
+"""A run's network trained on with another recipe, as a user does it."""
+
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("torch", reason="training needs mesoscope[train]")
+
+from mesoscope.model_file import read_card
+
+RECIPE = """
+name = "tiny"
+[data]
+images_per_epoch = 16
+[optimise]
+epochs = 1
+batch_size = 8
+[decide]
+guard = false
+"""
+
+
+def train(data, out, *settings):
+    recipe = out.parent / "tiny.toml"
+    recipe.write_text(RECIPE)
+    command = [sys.executable, "-m", "mesoscope", "train", str(data), "--recipe", str(recipe)]
+    command += ["--out", str(out), "--accelerator", "cpu"]
+    for setting in settings:
+        command += ["--set", setting]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.timeout(600)
+def test_a_run_is_trained_on_around_the_faces(tmp_path, make_dataset):
+    data = make_dataset("one", train=6, validation=4)
+    code, said = train(data, tmp_path / "first")
+    assert code == 0, said
+    assert read_card(tmp_path / "first/model.onnx").face_margin == 1.3
+    assert "faces found" not in said
+
+    further = (
+        f'network.initial="{tmp_path / "first"}"',
+        "augment.reframe=0.5",
+        "data.face_margin=1.5",
+    )
+    code, said = train(data, tmp_path / "second", *further)
+    assert code == 0, said
+    assert "of 12 train pictures" in said
+    assert (tmp_path / "second/faces.npz").is_file()
+    card = read_card(tmp_path / "second/model.onnx")
+    assert card.face_margin == 1.5
+    assert "Trained on from the weights of the run first." in card.training_data
+
+    wider = ('network.architecture="meso4_ira"', f'network.initial="{tmp_path / "first"}"')
+    code, said = train(data, tmp_path / "third", *wider)
+    assert code == 2
+    assert "another shape" in said
+    assert "Traceback" not in said
