@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+SURROUNDED = ("openforensics", "stylegan", "stylegan2")  # whose pictures hold more than the face
 
 
 def read(name: str) -> list[dict[str, str]]:
@@ -112,7 +113,7 @@ def runs_table() -> str:
     """The runs that led to the default model, from the figures that each run wrote itself."""
     lines = ["| run | stages | epochs | minutes | mean accuracy [95 %] | mean AUC [95 %] |"]
     lines.append("|---|---|---|---|---|---|")
-    for name in ("teacher", "mesoscope", "mesoscope-pruned"):
+    for name in ("teacher", "mesoscope", "mesoscope-framed", "mesoscope-pruned"):
         folder = ROOT / "results/runs" / name
         log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
         mean = json.loads((folder / "metrics.json").read_text())["mean_over_sources"]
@@ -127,6 +128,45 @@ def runs_table() -> str:
             figures.append(f"{short(str(mean[figure]))} [{low}–{high}]")
         cells = [name, str(stages), str(len(log)), f"{minutes:.0f}", *figures]
         lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def framing_table() -> str:
+    """AUC and the reals' mean score by how loosely faces are cut out, the last two models."""
+    rows = [r for r in read("faces_margin.csv") if r["source"] in SURROUNDED]
+    models = list(dict.fromkeys(r["model"] for r in rows))[-2:]
+    cells = {(r["model"], r["margin"], r["source"]): r for r in rows}
+    heads = [f"{source}, {name}" for source in SURROUNDED for name in ("before", "now")]
+    lines = ["| crop's side / face's | " + " | ".join(heads) + " |"]
+    lines.append("|---" * (len(heads) + 1) + "|")
+    for margin in dict.fromkeys(r["margin"] for r in rows):
+        figures = []
+        for source in SURROUNDED:
+            for model in models:
+                row = cells[model, margin, source]
+                figures.append(f"{short(row['auc'])} ({short(row['p_fake_real'], 2)})")
+        lines.append(f"| {margin} | " + " | ".join(figures) + " |")
+    return "\n".join(lines)
+
+
+def unfamiliar_table() -> str:
+    """How many of each kind the guard refuses, and what is wrong among the decided."""
+    heads = ("pictures", "n", "refused", "wrong, no guard", "wrong, guard", "told from known (AUC)")
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for row in read("unfamiliar.csv"):
+        kind = {
+            "held out": f"{row['kind']}, by a model that was not trained on it",
+            "known beside": f"the five others, by that model without {row['kind']}",
+        }.get(row["family"], row["kind"] if row["family"] != "faces" else f"faces: {row['kind']}")
+        cells = [f"{float(row['unfamiliar']):.1%}"]
+        cells += [
+            f"{float(row[name]):.1%} of {float(row[decided]):.0%}" if row[name] else "–"
+            for name, decided in (
+                ("wrong_unguarded", "decided_unguarded"),
+                ("wrong", "decided"),
+            )
+        ]
+        lines.append("| " + " | ".join([kind, row["n"], *cells, short(row["auroc"], 2)]) + " |")
     return "\n".join(lines)
 
 
@@ -145,7 +185,9 @@ BLOCKS = {
         "ablation": ablation_table,
         "transfer": transfer_table,
         "reals": reals_table,
+        "framing": framing_table,
     },
+    "docs/explanation/unfamiliar.md": {"unfamiliar": unfamiliar_table},
 }
 
 

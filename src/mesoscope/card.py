@@ -158,6 +158,8 @@ class ModelCard:
         guard: When a face is unfamiliar; ``None`` where the model cannot tell.
         face_margin: Longest side of a found face's box times this is the side of its crop;
             ``crop_margin`` is for pictures that are faces as they are.
+        further_margins: Of further crops of a found face, tighter or looser; its score is that of
+            the mean logit of all of them. Empty for one crop a face.
         operating_points: Thresholds for false-positive rates, the highest rate first; those rates
             that the validation reals support.
         aggregation: How a clip's frames become one score a person.
@@ -199,6 +201,7 @@ class ModelCard:
     guard: Guard | None = None
     operating_points: tuple[OperatingPoint, ...] = ()
     face_margin: float = 1.3
+    further_margins: tuple[float, ...] = ()
     aggregation: Aggregation = field(default_factory=Aggregation)
 
     def __post_init__(self) -> None:
@@ -207,6 +210,10 @@ class ModelCard:
             raise ModelError(
                 "a card needs input_px, crop_margin and face_margin of at least 1, got "
                 "{}, {} and {}".format(*sizes)
+            )
+        if not all(1 <= margin < math.inf for margin in self.further_margins):
+            raise ModelError(
+                f"a card's further_margins must be at least 1, got {list(self.further_margins)}"
             )
 
     def at_fpr(self, fpr: float) -> Thresholds:
@@ -260,6 +267,7 @@ class ModelCard:
             data["calibration"] = Calibration(**data["calibration"])
             data["thresholds"] = Thresholds(**data["thresholds"])
             data["self_check"] = tuple(data["self_check"])
+            data["further_margins"] = tuple(data.get("further_margins", ()))
             data["aggregation"] = Aggregation(**data.get("aggregation", {}))
             if data.get("guard") is not None:
                 data["guard"] = Guard(**data["guard"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from functools import partial
 from itertools import chain, islice
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     Answer = tuple[Verdict, MesoscopeError | None]
     _Answer = tuple[float, np.ndarray | None, float | None]  # p_fake, heat, unfamiliar of a crop
+
+_LEAST = 1e-7  # as near as a p_fake comes to 0 and 1 where logits are averaged
 
 
 class Detector:
@@ -185,14 +188,14 @@ class Detector:
         sorted_out = [
             self._sort_out(frame, found) for (_, frame), found in zip(group, answers, strict=True)
         ]
-        crops = [
-            self._crop(frame, face, whole=found.whole)
+        framings = [
+            self._crops(frame, face, whole=found.whole)
             for (_, frame), found, (faces, _) in zip(group, answers, sorted_out, strict=True)
             for face in faces
         ]
         scenes = [scene_of(frame.pixels) if item.kind == "clip" else None for item, frame in group]
         find_s = (perf_counter() - started) / len(group)
-        scores, score_s = self._score(crops)
+        scores, score_s = self._score(framings)
         left = iter(scores)
         seen = []
         for (item, frame), found, (faces, skipped), scene in zip(
@@ -227,16 +230,19 @@ class Detector:
         )
         return large, small
 
-    def _crop(self, frame: Frame, face: Face, *, whole: bool) -> Pixels:
+    def _crops(self, frame: Frame, face: Face, *, whole: bool) -> list[Pixels]:
+        """The crops of a face that are scored; the first is that of its evidence map."""
         card = self.card
-        margin = card.crop_margin if whole else card.face_margin
-        return crop(
-            frame.pixels, face.box, margin=margin, size_px=card.input_px, resize=card.resize
-        )
+        margins = (card.crop_margin,) if whole else (card.face_margin, *card.further_margins)
+        return [
+            crop(frame.pixels, face.box, margin=margin, size_px=card.input_px, resize=card.resize)
+            for margin in margins
+        ]
 
-    def _score(self, crops: Sequence[Pixels]) -> tuple[list[_Answer], float]:
-        """Score crops in batches; also the seconds that one of them took."""
+    def _score(self, framings: Sequence[Sequence[Pixels]]) -> tuple[list[_Answer], float]:
+        """Score faces, of each some crops, in batches; also the seconds that one face took."""
         started = perf_counter()
+        crops = [one for face in framings for one in face]
         answers: list[_Answer] = []
         for at in range(0, len(crops), self.options.batch_size):
             some = crops[at : at + self.options.batch_size]
@@ -246,7 +252,19 @@ class Detector:
             heat = nothing if scores.heat is None else list(scores.heat)
             far = nothing if scores.unfamiliar is None else scores.unfamiliar.tolist()
             answers.extend(zip(scores.p_fake.tolist(), heat, far, strict=True))
-        return answers, (perf_counter() - started) / max(len(crops), 1)
+        left = iter(answers)
+        faces = [_together([next(left) for _ in face]) for face in framings]
+        return faces, (perf_counter() - started) / max(len(faces), 1)
+
+
+def _together(crops: Sequence[_Answer]) -> _Answer:
+    """One answer of a face from those of its crops: the mean logit, the median strangeness."""
+    if len(crops) == 1:
+        return crops[0]
+    p = np.clip([p_fake for p_fake, _, _ in crops], _LEAST, 1 - _LEAST)
+    logit = float(np.mean(np.log(p / (1 - p))))
+    far = [unfamiliar for _, _, unfamiliar in crops if unfamiliar is not None]
+    return 1 / (1 + math.exp(-logit)), crops[0][1], float(np.median(far)) if far else None
 
 
 def _side(face: Face) -> float:

@@ -39,6 +39,7 @@ def model_card_markdown(
 | fake | from p_fake {card.thresholds.fake_above:.3f} on |
 | real | below {card.thresholds.real_below:.3f} |
 | inconclusive | between the two |
+| found faces | {_framings(card)} |
 | rule | {card.thresholds.rule} |
 | unfamiliar | {_guard(card)} |
 | calibration | {card.calibration.method}: {card.calibration.scale:.4f} × logit \
@@ -75,6 +76,16 @@ verdict is a hint, not proof.
 
 Licence of the weights: {card.licence or "none given"}.
 """
+
+
+def _framings(card: ModelCard) -> str:
+    sides = [f"{margin:g}" for margin in (card.face_margin, *card.further_margins)]
+    if len(sides) == 1:
+        return f"cut out with {sides[0]} times the longest side of the finder's box"
+    return (
+        f"cut out {len(sides)} times, with {', '.join(sides[:-1])} and {sides[-1]} times the longest "
+        "side of the finder's box; the score is that of the mean logit"
+    )
 
 
 def figures_for_card(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -80,6 +80,7 @@ def finish(
         architecture=recipe.network.architecture,
         crop_margin=margin,
         face_margin=recipe.data.face_margin,
+        further_margins=recipe.data.further_margins,
         thresholds=decision.thresholds,
         training_data=describe(data, recipe),
         recipe_sha256=recipe.sha256(),

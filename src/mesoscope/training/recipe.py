@@ -79,6 +79,8 @@ class Recipe:
             del values["augment"]["crop_scale_max"]
         if values["data"]["face_margin"] == 1.3:
             del values["data"]["face_margin"]
+        if not values["data"]["further_margins"]:
+            del values["data"]["further_margins"]
         if not values["augment"]["reframe"]:
             for key in ("reframe", "reframe_margin_min", "reframe_margin_max"):
                 del values["augment"][key]

@@ -46,6 +46,8 @@ class DataKeys:
         crop_margin: Of the crop, see :mod:`mesoscope.faces.crop`; 1 for pictures that are faces.
         face_margin: Goes into the card: the longest side of a found face's box times this is the
             side of the crops that the model is to judge; how tightly these pictures were cut.
+        further_margins: The same of further crops of each found face, whose scores are averaged
+            with that one's; for models that were trained on many framings.
         pairs: Bring a real and a forged picture of one group into the same step, changed alike, see
             :mod:`mesoscope.training.pairs`.
         leave_out: Sources that are neither trained on nor validated on, to test on them later.
@@ -59,6 +61,7 @@ class DataKeys:
     source_power: float = 0.5
     crop_margin: float = 1.0
     face_margin: float = 1.3
+    further_margins: tuple[float, ...] = ()
     pairs: bool = False
     leave_out: tuple[str, ...] = ()
     read: str = "random"

@@ -99,6 +99,10 @@ def broken_rule(recipe: Recipe) -> str | None:
         ("data.source_power must lie in 0..1", 0 <= d.source_power <= 1),
         ("data.crop_margin must lie in 1..3", 1 <= d.crop_margin <= 3),
         ("data.face_margin must lie in 1..4", 1 <= d.face_margin <= 4),
+        (
+            "data.further_margins must be at most 8 numbers in 1..4",
+            len(d.further_margins) <= 8 and all(1 <= m <= 4 for m in d.further_margins),
+        ),
         ("data.read must be 'random' or 'stream'", d.read in ("random", "stream")),
         ("data.buffer must be at least 1", d.buffer >= 1),
         (
