@@ -143,8 +143,9 @@ def framing_table() -> str:
         figures = []
         for source in SURROUNDED:
             for model in models:
-                row = cells[model, margin, source]
-                figures.append(f"{short(row['auc'])} ({short(row['p_fake_real'], 2)})")
+                row = cells.get((model, margin, source))
+                known = row and f"{short(row['auc'])} ({short(row['p_fake_real'], 2)})"
+                figures.append(known or "–")
         lines.append(f"| {margin} | " + " | ".join(figures) + " |")
     return "\n".join(lines)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from functools import partial
 from itertools import chain, islice
@@ -32,9 +31,7 @@ if TYPE_CHECKING:
     from mesoscope.types import Face, Found, Frame, ModelCard, Pixels, Verdict
 
     Answer = tuple[Verdict, MesoscopeError | None]
-    _Answer = tuple[float, np.ndarray | None, float | None]  # p_fake, heat, unfamiliar of a crop
-
-_LEAST = 1e-7  # as near as a p_fake comes to 0 and 1 where logits are averaged
+    _Answer = tuple[float, np.ndarray | None, float | None]  # p_fake, heat, unfamiliar
 
 
 class Detector:
@@ -243,7 +240,7 @@ class Detector:
         """Score faces, of each some crops, in batches; also the seconds that one face took."""
         started = perf_counter()
         crops = [one for face in framings for one in face]
-        answers: list[_Answer] = []
+        answers: list[tuple[float, _Answer]] = []
         for at in range(0, len(crops), self.options.batch_size):
             some = crops[at : at + self.options.batch_size]
             batch = some[0][None] if len(some) == 1 else np.stack(some)  # (n, S, S, 3) uint8
@@ -251,20 +248,21 @@ class Detector:
             nothing = [None] * len(batch)
             heat = nothing if scores.heat is None else list(scores.heat)
             far = nothing if scores.unfamiliar is None else scores.unfamiliar.tolist()
-            answers.extend(zip(scores.p_fake.tolist(), heat, far, strict=True))
+            of_crops = zip(scores.p_fake.tolist(), heat, far, strict=True)
+            answers.extend(zip(scores.logit.tolist(), of_crops, strict=True))
         left = iter(answers)
         faces = [_together([next(left) for _ in face]) for face in framings]
         return faces, (perf_counter() - started) / max(len(faces), 1)
 
 
-def _together(crops: Sequence[_Answer]) -> _Answer:
+def _together(crops: Sequence[tuple[float, _Answer]]) -> _Answer:
     """One answer of a face from those of its crops: the mean logit, the median strangeness."""
-    if len(crops) == 1:
-        return crops[0]
-    p = np.clip([p_fake for p_fake, _, _ in crops], _LEAST, 1 - _LEAST)
-    logit = float(np.mean(np.log(p / (1 - p))))
-    far = [unfamiliar for _, _, unfamiliar in crops if unfamiliar is not None]
-    return 1 / (1 + math.exp(-logit)), crops[0][1], float(np.median(far)) if far else None
+    _, (p_fake, heat, unfamiliar) = crops[0]
+    if len(crops) > 1:
+        p_fake = float(1 / (1 + np.exp(-np.mean([logit for logit, _ in crops]))))
+        strange = [far for _, (_, _, far) in crops if far is not None]
+        unfamiliar = float(np.median(strange)) if strange else None
+    return p_fake, heat, unfamiliar
 
 
 def _side(face: Face) -> float:

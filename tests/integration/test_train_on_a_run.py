@@ -44,13 +44,16 @@ def test_a_run_is_trained_on_around_the_faces(tmp_path, make_dataset):
         f'network.initial="{tmp_path / "first"}"',
         "augment.reframe=0.5",
         "data.face_margin=1.5",
+        "data.further_margins=[1.2, 1.8]",
     )
     code, said = train(data, tmp_path / "second", *further)
     assert code == 0, said
     assert "of 12 train pictures" in said
     assert (tmp_path / "second/faces.npz").is_file()
     card = read_card(tmp_path / "second/model.onnx")
-    assert card.face_margin == 1.5
+    assert (card.face_margin, card.further_margins) == (1.5, (1.2, 1.8))
+    told = (tmp_path / "second/MODEL_CARD.md").read_text()
+    assert "cut out 3 times, with 1.5, 1.2 and 1.8 times" in told
     assert "Trained on from the weights of the run first." in card.training_data
 
     wider = ('network.architecture="meso4_ira"', f'network.initial="{tmp_path / "first"}"')

@@ -83,8 +83,8 @@ def _framings(card: ModelCard) -> str:
     if len(sides) == 1:
         return f"cut out with {sides[0]} times the longest side of the finder's box"
     return (
-        f"cut out {len(sides)} times, with {', '.join(sides[:-1])} and {sides[-1]} times the longest "
-        "side of the finder's box; the score is that of the mean logit"
+        f"cut out {len(sides)} times, with {', '.join(sides[:-1])} and {sides[-1]} times the "
+        "longest side of the finder's box; the score is that of the mean logit"
     )
 
 

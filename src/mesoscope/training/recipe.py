@@ -28,6 +28,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# Keys that later versions added: section, the key that decides, what it says where all is as it
+# ever was, and the keys that say nothing then.
+_LATER: tuple[tuple[str, str, object, tuple[str, ...]], ...] = (
+    ("network", "channels", {}, ("channels",)),
+    ("decide", "guard", True, ("guard",)),
+    ("data", "read", "random", ("read", "buffer")),
+    ("data", "pairs", False, ("pairs",)),
+    ("data", "face_margin", 1.3, ("face_margin",)),
+    ("data", "further_margins", (), ("further_margins",)),
+    ("augment", "crop_scale_max", 1, ("crop_scale_max",)),
+    ("augment", "reframe", 0, ("reframe", "reframe_margin_min", "reframe_margin_max")),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """All that decides what comes out of a training run, besides the data.
@@ -65,25 +79,12 @@ class Recipe:
         of before stay true.
         """
         values = self.to_dict()
-        if not values["network"]["channels"]:
-            del values["network"]["channels"]
-        if values["decide"]["guard"]:
-            del values["decide"]["guard"]
+        for section, deciding, as_ever, names in _LATER:
+            if values[section][deciding] == as_ever:
+                for name in names:
+                    del values[section][name]
         if not any(values["synth"].values()):
             del values["synth"]
-        if values["data"]["read"] == "random":
-            del values["data"]["read"], values["data"]["buffer"]
-        if not values["data"]["pairs"]:
-            del values["data"]["pairs"]
-        if values["augment"]["crop_scale_max"] == 1:
-            del values["augment"]["crop_scale_max"]
-        if values["data"]["face_margin"] == 1.3:
-            del values["data"]["face_margin"]
-        if not values["data"]["further_margins"]:
-            del values["data"]["further_margins"]
-        if not values["augment"]["reframe"]:
-            for key in ("reframe", "reframe_margin_min", "reframe_margin_max"):
-                del values["augment"][key]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def to_toml(self) -> str:

@@ -105,6 +105,7 @@ def test_a_whole_number_stands_for_a_float(read):
         ("data", "source_power", [-0.1, 1.1]),
         ("data", "crop_margin", [0.9, 3.1, "inf"]),
         ("data", "face_margin", [0.9, 4.1, "nan"]),
+        ("data", "further_margins", [[0.9], [1.5, 4.1], [1.5] * 9]),
         ("data", "read", ["'disk'"]),
         ("data", "buffer", [0]),
         ("augment", "flip", [-0.1, 1.1, "nan"]),
