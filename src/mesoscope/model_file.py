@@ -272,13 +272,15 @@ def _validate(card: ModelCard) -> None:
     for owner in parts if card.guard is None else [*parts, card.guard]:
         for field in dataclasses.fields(owner):
             value = getattr(owner, field.name)
-            if not _fits(value, str(field.type)) or (
+            most = 1e9 if field.name == "further_margins" else 1.0
+            if not _fits(value, str(field.type), most) or (
                 field.name in ("name", "input_px") and not value
             ):
                 raise ModelError(f"its card cannot be read: {field.name} has a wrong type or value")
 
 
-def _fits(value: object, kind: str) -> bool:
+def _fits(value: object, kind: str, most: float = 1.0) -> bool:
+    """Whether it is of that kind; the numbers of a tuple are at most ``most``."""
     if kind == "str":
         return isinstance(value, str)
     if kind == "int":
@@ -286,7 +288,7 @@ def _fits(value: object, kind: str) -> bool:
     if kind == "float":
         return isinstance(value, float | int) and abs(value) < 1e9  # neither nan nor infinite
     if kind == "tuple[float, ...]":
-        return isinstance(value, tuple) and all(_fits(p, "float") and 0 <= p <= 1 for p in value)
+        return isinstance(value, tuple) and all(_fits(p, "float") and 0 <= p <= most for p in value)
     return kind != "Mapping[str, Json]" or isinstance(value, dict)
 
 
