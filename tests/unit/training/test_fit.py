@@ -119,7 +119,7 @@ def keys_of_crops(monkeypatch, fabric, rank, world):
     """The seeds of all crops that one device of several makes in an epoch."""
     seen = []
 
-    def crop(sample, _recipe, key, _reals, _forge):
+    def crop(sample, _recipe, key, *_):
         seen.append((sample.path, key))
         return np.zeros((256, 256, 3), np.uint8)
 
