@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["fill", "parse_value", "read_toml", "to_toml"]
 
 _Recipe = TypeVar("_Recipe")
-_KINDS = {int: "whole numbers", str: "strings"}
+_KINDS = {int: "whole numbers", float: "numbers", str: "strings"}
 
 
 def read_toml(path: Path, *, missing: str) -> dict[str, Any]:
@@ -96,6 +96,8 @@ def _value(value: object, wanted: Any, name: str) -> object:  # noqa: ANN401 - a
         if not isinstance(value, dict) or any(type(one) is not of[1] for one in value.values()):
             raise RecipeError(f"{name} must be a table of {_KINDS[of[1]]}, got {value!r}")
     elif container is tuple:
+        if of[0] is float and isinstance(value, list):
+            value = [float(one) if type(one) is int else one for one in value]
         if not isinstance(value, list) or any(type(one) is not of[0] for one in value):
             raise RecipeError(f"{name} must be a list of {_KINDS[of[0]]}, got {value!r}")
         return tuple(value)

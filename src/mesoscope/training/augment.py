@@ -88,6 +88,8 @@ def around(face: Box, width: int, height: int, rng: np.random.Generator, keys: A
     longest = max(x2 - x1, y2 - y1)
     half = min(drawn * longest, keys.crop_scale_max * min(width, height)) / 2
     x, y = (x1 + x2) / 2 + right * longest, (y1 + y2) / 2 + down * longest
+    # In a pair the box is that of the real picture, which may be larger than its forgery.
+    x, y = min(max(x, 0), width), min(max(y, 0), height)
     return x - half, y - half, x + half, y + half
 
 

@@ -217,6 +217,7 @@ def training_crop(
     reals: Sequence[Sample] = (),
     forge: Forge | None = None,
     face: Box | None = None,
+    face_of: Callable[[Sample], Box | None] | None = None,
 ) -> Pixels:
     """One augmented crop, ``(256, 256, 3) uint8``.
 
@@ -228,18 +229,22 @@ def training_crop(
             itself.
         forge: Makes forgeries; in a pair, ``reals`` is the real picture before alone.
         face: Where its face is, in a pair that of the real picture; it may be cut out around it.
+        face_of: The same of a real picture that stands in for it.
     """
     rng = np.random.default_rng(key)
     blend = np.random.default_rng((*key, 1))  # its own, so that pairs are changed alike after it
     behind = reals[0] if len(reals) == 1 else None
-    made = None if forge is None else forge.picture(sample, key, behind=behind)
+    made = None if forge is None else forge.shown(sample, key, behind=behind)
+    of = None
     if made is not None:
-        pixels = made
+        pixels, of = made
     elif sample.label == 1 and reals and blend.random() < recipe.augment.self_blend:
-        real = reals[int(blend.integers(len(reals)))]
-        pixels = self_blend(open_sample(real), blend)
+        of = reals[int(blend.integers(len(reals)))]
+        pixels = self_blend(open_sample(of), blend)
     else:
         pixels = open_sample(sample)
+    if of is not None and face_of is not None:
+        face = face_of(of)
     return augment(
         pixels, rng, recipe.augment, margin=recipe.data.crop_margin, size_px=INPUT_PX, face=face
     )

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from mesoscope.training.dataset import Survey
     from mesoscope.training.recipe import Recipe
     from mesoscope.training.recipe_keys import OptimiseKeys
-    from mesoscope.types import Pixels
+    from mesoscope.types import Box, Pixels
 
 SCORE_BATCH = 16
 KEPT_BYTES = 2 << 30  # about what a step of 32 pictures frees
@@ -245,6 +245,7 @@ def train_epoch(
     share = max(1, o.batch_size // world)
     labels = np.array([samples[i].label for i in mine], np.float32)
     reals = reals_by_source(data.train)
+    places_of = {} if data.boxes is None else {s: i for i, s in enumerate(data.train)}
     # Not the generator of the draws, or shares of one step would mix alike on every device.
     mixing = np.random.default_rng((recipe.seed, epoch, rank, 1))
 
@@ -255,7 +256,11 @@ def train_epoch(
         twin = bool(twins[turn])
         those = [samples[order[turn - 1]]] if twin else reals.get(sample.source, ())
         face = data.box(order[turn - twin])
-        return training_crop(sample, recipe, (recipe.seed, epoch, turn - twin), those, forge, face)
+        key = (recipe.seed, epoch, turn - twin)
+        return training_crop(sample, recipe, key, those, forge, face, face_of)
+
+    def face_of(real: Sample) -> Box | None:
+        return data.box(places_of[real]) if real in places_of else None
 
     places = range(min(steps * share, len(mine)))
     crops = ahead(prepare, zip(places, shown, strict=False), threads=cores(), depth=4 * share)

@@ -71,6 +71,13 @@ class Forge:
         self.samples: tuple[Sample, ...] = (*samples, *yet)
 
     def picture(self, sample: Sample, key: Key, *, behind: Sample | None = None) -> Pixels | None:
+        """As :meth:`shown`, without the real picture it is made of."""
+        made = self.shown(sample, key, behind=behind)
+        return None if made is None else made[0]
+
+    def shown(
+        self, sample: Sample, key: Key, *, behind: Sample | None = None
+    ) -> tuple[Pixels, Sample] | None:
         """What is shown at a place of an epoch, ``None`` where it is the sample as it is.
 
         Args:
@@ -79,14 +86,14 @@ class Forge:
             behind: The real picture that it stands behind in a pair.
 
         Returns:
-            ``(H, W, 3) uint8``.
+            ``(H, W, 3) uint8``, and the real picture that it was made of.
         """
         maker, rng = self._maker(sample.source, key), np.random.default_rng((*key, _MAKE))
         if sample.label == 0:
             if not maker:
                 return None
             twin = blend.twin if maker == "blend" else edits.twin
-            return twin(open_sample(sample), rng)
+            return twin(open_sample(sample), rng), sample
         bare = sample.source in self._bare
         parent = _real_of(sample) if bare else behind
         if maker and parent is None:
@@ -95,7 +102,7 @@ class Forge:
             return None
         for _ in range(TRIES):
             try:
-                return self._made(maker, parent, rng)
+                return self._made(maker, parent, rng), parent
             except SourceUnsuitable:  # a face too small for what was drawn
                 if not bare:
                     return None
