@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import dataclasses
 import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ from mesoscope.training.familiarity import (
     summaries,
     train_crops,
 )
+from mesoscope.training.framing import BOXES
 from mesoscope.training.nets import build
 from mesoscope.training.recipe import read_recipe
 from unfamiliar import some_of_each
@@ -129,6 +131,9 @@ def main() -> None:
     margin = recipe.data.crop_margin
     used = [s for s in read_datasets(arguments.datasets) if s.source not in recipe.data.leave_out]
     data = Survey(*(tuple(s for s in used if s.split == n) for n in ("train", "validation")))
+    if recipe.augment.reframe:  # the run found them in these very pictures
+        with np.load(arguments.run / BOXES, allow_pickle=False) as kept:
+            data = dataclasses.replace(data, boxes=kept["boxes"])
     order, crops = train_crops(data, recipe)
     train = summaries(net, crops)
     sources = np.array([data.train[i].source for i in order])

@@ -38,6 +38,7 @@ from mesoscope.training import checkpoint
 from mesoscope.training.dataset import plain_crop
 from mesoscope.training.decide import decide
 from mesoscope.training.export import export
+from mesoscope.training.framing import ready_to_reframe
 from mesoscope.training.nets import build
 from mesoscope.training.prune import fine_tuning, take_away
 from mesoscope.training.prune_channels import multiply_adds
@@ -132,6 +133,7 @@ def pruned(chosen, plan: Plan | None, data, folder: Path, fabric):
     images = [f"data.images_per_epoch={chosen.images}"] if chosen.images else []
     recipe = fine_tuning(chosen.run, trained, plan, [*images, *chosen.overrides])
     refuse_other_plan(folder, plan, chosen.run)
+    data = ready_to_reframe(data, recipe, folder.parent, fabric, SilentWatcher())
     recipe, _ = take_away(chosen.run, data, plan, folder, fabric, Lines(), recipe, resume=True)
     return recipe, checkpoint.load(folder / BEST)[0]
 

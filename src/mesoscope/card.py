@@ -26,6 +26,9 @@ __all__ = [
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 
+MOST_MARGINS = 8  # of further crops a face: each costs as much as the first
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """How the network's own logit became a calibrated one: ``scale * logit + shift``.
@@ -211,9 +214,11 @@ class ModelCard:
                 "a card needs input_px, crop_margin and face_margin of at least 1, got "
                 "{}, {} and {}".format(*sizes)
             )
-        if not all(1 <= margin < math.inf for margin in self.further_margins):
+        further = self.further_margins
+        if len(further) > MOST_MARGINS or not all(1 <= margin < math.inf for margin in further):
             raise ModelError(
-                f"a card's further_margins must be at least 1, got {list(self.further_margins)}"
+                f"a card's further_margins must be at most {MOST_MARGINS} numbers from 1 on, got "
+                f"{', '.join(map(str, further[: MOST_MARGINS + 1]))}"
             )
 
     def at_fpr(self, fpr: float) -> Thresholds:

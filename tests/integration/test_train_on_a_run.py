@@ -21,11 +21,11 @@ guard = false
 """
 
 
-def train(data, out, *settings):
+def train(data, out, *settings, more=()):
     recipe = out.parent / "tiny.toml"
     recipe.write_text(RECIPE)
     command = [sys.executable, "-m", "mesoscope", "train", str(data), "--recipe", str(recipe)]
-    command += ["--out", str(out), "--accelerator", "cpu"]
+    command += ["--out", str(out), "--accelerator", "cpu", *more]
     for setting in settings:
         command += ["--set", setting]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
@@ -61,3 +61,11 @@ def test_a_run_is_trained_on_around_the_faces(tmp_path, make_dataset):
     assert code == 2
     assert "another shape" in said
     assert "Traceback" not in said
+    assert "to train on" not in said  # said before any work, and nothing is begun
+    assert not (tmp_path / "third").exists()
+
+    # A run that goes on needs nothing of what it began with.
+    (tmp_path / "second/model.onnx").unlink()
+    (tmp_path / "first").rename(tmp_path / "elsewhere")
+    code, said = train(data, tmp_path / "second", *further, more=("--resume",))
+    assert code == 0, said

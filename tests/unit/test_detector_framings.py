@@ -86,5 +86,6 @@ def test_cards_keep_their_margins_and_refuse_impossible_ones():
     card = ModelCard("m", "none", face_margin=1.5, further_margins=(1.15, 1.75))
     assert ModelCard.from_json(card.to_json()) == card
     assert ModelCard.from_json(ModelCard("m", "none").to_json()).further_margins == ()
-    with pytest.raises(ModelError, match="further_margins must be at least 1, got"):
-        ModelCard("m", "none", further_margins=(0.5,))
+    for margins in ((0.5,), (1.5,) * 9, (float("inf"),)):
+        with pytest.raises(ModelError, match="further_margins must be at most 8 numbers from 1"):
+            ModelCard("m", "none", further_margins=margins)

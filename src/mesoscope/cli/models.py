@@ -183,11 +183,12 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
     yield "file", f"{path} ({path.stat().st_size:,} bytes)"
     yield "architecture", f"{card.architecture}, {card.parameters:,} trainable parameters"
     if card.multiply_adds:
-        yield "multiply-adds", f"{card.multiply_adds / 1e6:,.1f} million a face"
+        yield "multiply-adds", f"{card.multiply_adds / 1e6:,.1f} million a crop"
     if card.quantisation:
         parts = (f"{key.replace('_', ' ')}: {v}" for key, v in card.quantisation.items())
         yield "quantised", "; ".join(parts)
     yield "input", _input(card)
+    yield "found faces", _framings(card)
     yield "answer", f"{card.label_convention}; higher = more fake"
     yield "fake from", f"p_fake ≥ {card.thresholds.fake_above:.4f}"
     yield "real below", f"p_fake < {card.thresholds.real_below:.4f}; between the two: inconclusive"
@@ -212,6 +213,12 @@ def _input(card: ModelCard) -> str:
         f"RGB crops of {card.input_px}×{card.input_px}, side = longest side of the face box × "
         f"{card.crop_margin:g}, filter {card.resize}"
     )
+
+
+def _framings(card: ModelCard) -> str:
+    sides = ", ".join(f"{margin:g}" for margin in (card.face_margin, *card.further_margins))
+    mean = f"; the mean logit of {len(card.further_margins) + 1} crops"
+    return f"side = longest side of the face box × {sides}{mean if card.further_margins else ''}"
 
 
 def _calibration(card: ModelCard) -> str:

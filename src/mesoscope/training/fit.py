@@ -117,11 +117,12 @@ def fit(
         OutputError: A checkpoint could not be written.
     """
     keep_heap(KEPT_BYTES, large_blocks=True)
-    at = Position(recipe, fabric, hold)
+    last, best = run / "checkpoints/last.safetensors", run / "checkpoints/best.safetensors"
+    resumed = resume and last.exists()
+    at = Position(recipe, fabric, hold, fresh=not resumed)
     forge = None if data.points is None else Forge(recipe.synth, data.train, data.points)
     state = State(recipe_sha256=recipe.sha256(), data_sha256=data.digests)
-    last, best = run / "checkpoints/last.safetensors", run / "checkpoints/best.safetensors"
-    if resume and last.exists():
+    if resumed:
         tensors, before = checkpoint.load(last)
         _refuse_other(before, state, run)
         at.restore(tensors)
@@ -170,11 +171,14 @@ def fit(
 class Position:
     """Everything that a step changes: weights, their running mean, the optimiser's memory."""
 
-    def __init__(self, recipe: Recipe, fabric: Fabric, hold: Hold | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, fabric: Fabric, hold: Hold | None = None, *, fresh: bool = True
+    ) -> None:
         o = recipe.optimise
         torch.manual_seed(recipe.seed)
         net = build(recipe.network)
-        begin(net, recipe.network, lambda: teachers_weights(recipe.distil))
+        if fresh:  # a run that goes on needs nothing of what it began with
+            begin(net, recipe.network, lambda: teachers_weights(recipe.distil))
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = fabric.to_device(copy.deepcopy(self.net).eval())
         self.norms = [n for n in self.net.modules() if isinstance(n, nn.BatchNorm2d)]

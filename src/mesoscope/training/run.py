@@ -17,6 +17,7 @@ from mesoscope.training.dataset import survey
 from mesoscope.training.finish import finish
 from mesoscope.training.fit import fit
 from mesoscope.training.framing import ready_to_reframe
+from mesoscope.training.nets import require_beginning
 from mesoscope.training.reals import ready_to_forge
 from mesoscope.training.watcher import LogWatcher, SilentWatcher, write_log
 
@@ -61,6 +62,7 @@ def train(
         The exported model file.
 
     Raises:
+        RecipeError: A run to begin with that is none, or holds a network of another shape.
         RunError: A folder that holds another run, or none where ``resume`` is asked for.
         DatasetError: See :func:`mesoscope.training.dataset.survey`.
         ModelMismatch: The exported file does not answer as torch does.
@@ -70,6 +72,8 @@ def train(
     refuse_run(run, resume=resume)
     if not fabric.is_global_zero:
         watcher = SilentWatcher()
+    if not (run / "checkpoints/last.safetensors").exists():
+        require_beginning(recipe.network)
     data = read_pictures(roots, recipe, watcher, skip_unreadable=skip_unreadable)
     if fabric.is_global_zero:
         open_run(run, recipe)

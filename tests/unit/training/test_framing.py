@@ -69,6 +69,34 @@ def test_where_no_face_is_known_crops_are_random_as_ever(astronaut_face):
     assert np.array_equal(seen, plain)
 
 
+def test_a_forgery_is_cut_out_by_the_box_of_what_it_was_made_of(tmp_path):
+    """By its own, or by none, it would be framed otherwise than reals are, and known by that."""
+    dark, light = (np.full((200, 200, 3), v, np.uint8) for v in (20, 220))
+    fake, real = (
+        Sample(tmp_path / f"{n}.png", n == "fake", "a", n, "train") for n in ("fake", "real")
+    )
+    for one, pixels in ((fake, dark), (real, light)):
+        pixels[:100, :100] = 128  # where the box of the real one is
+        cv2.imwrite(str(one.path), pixels)
+    tight = dataclasses.replace(KEYS, reframe_margin_max=1.0, self_blend=1.0)
+    recipe = dataclasses.replace(Recipe(), augment=tight)
+    boxes = {real: (10.0, 10.0, 90.0, 90.0)}
+    crop = training_crop(
+        fake, recipe, (1, 2, 3), [real, real], face=(110.0, 110.0, 190.0, 190.0), face_of=boxes.get
+    )
+    assert crop.mean() == pytest.approx(128, abs=12)
+    crop = training_crop(fake, recipe, (1, 2, 3), [real, real], face_of=lambda _: None)
+    assert crop.mean() > 150  # of the whole picture
+
+
+def test_the_box_of_a_larger_picture_is_brought_into_a_smaller_one():
+    found = squares((600.0, 600.0, 900.0, 900.0))
+    middle = (found[:, :2] + found[:, 2:]) / 2
+    assert (middle == 256).all()
+    augment(np.zeros((256, 256, 3), np.uint8), np.random.default_rng(0), KEYS, margin=1.0,
+            size_px=64, face=(600.0, 600.0, 900.0, 900.0))  # fmt: skip
+
+
 def test_a_pair_is_cut_out_alike(tmp_path, astronaut_face):
     real, fake = (Sample(tmp_path / f"{i}.png", i, "a", "x", "train") for i in (0, 1))
     for one in (real, fake):

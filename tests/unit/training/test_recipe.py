@@ -264,6 +264,11 @@ def test_how_pictures_are_read_changes_the_digest_of_a_stream_alone(read):
     assert plain not in streamed
 
 
+def test_margins_may_be_whole_numbers(read):
+    assert read("[data]\nfurther_margins = [1, 1.5]").data.further_margins == (1.0, 1.5)
+    assert "list of numbers" in refused(read, "[data]\nfurther_margins = ['wide']")
+
+
 def test_what_reframing_could_do_changes_the_digest_of_reframing_alone(read):
     plain = read("").sha256()
     assert plain == read("[augment]\nreframe_margin_max = 1.5").sha256()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["NETWORKS", "Network", "begin", "build", "parameter_count"]
+__all__ = ["NETWORKS", "Network", "begin", "build", "parameter_count", "require_beginning"]
 
 NETWORKS: dict[str, Callable[[NetworkKeys], Network]] = {
     "meso4": lambda keys: Meso4(dropout=keys.dropout),
@@ -69,6 +69,16 @@ def begin(network: Network, keys: NetworkKeys, teacher: Callable[[], Mapping[str
     imagenet.load(network, imagenet.renamed(teacher()) if own else imagenet.weights())
 
 
+def require_beginning(keys: NetworkKeys) -> None:
+    """Refuse a run folder that a recipe cannot begin with, before any picture is read.
+
+    Raises:
+        RecipeError: It holds no network of this shape.
+    """
+    if keys.initial not in ("random", "imagenet", "teacher"):
+        _go_on(build(keys), Path(keys.initial))
+
+
 def _go_on(network: Network, run: Path) -> None:
     """Give a network the best weights of a run that trained one of the same shape."""
     try:
@@ -76,7 +86,7 @@ def _go_on(network: Network, run: Path) -> None:
     except RunError as error:
         raise RecipeError(
             f"network.initial = {str(run)!r} is neither 'random', 'imagenet' or 'teacher' nor a "
-            f"run folder: {error}"
+            "run folder with checkpoints/best.safetensors: mend it, or train that run first"
         ) from error
     here = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     there = {name: tuple(tensor.shape) for name, tensor in weights.items()}

@@ -193,7 +193,7 @@ def test_a_run_of_another_shape_is_refused(tmp_path):
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):
     keys = NetworkKeys(architecture="meso4", initial=str(tmp_path / "imagnet"))
-    with pytest.raises(RecipeError, match=r"imagnet' is neither 'random', .* no checkpoint there"):
+    with pytest.raises(RecipeError, match=r"imagnet' is neither 'random', .* train that run first"):
         begin(build(keys), keys, dict)
 
 
