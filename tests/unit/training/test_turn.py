@@ -150,8 +150,8 @@ def test_a_stream_of_which_forgeries_are_made(sets, fabric, monkeypatch):
     face = np.float32([[22, 28], [42, 28], [32, 38], [24, 48], [40, 48]])
     forge = Forge(SynthKeys(blend=0.5), reals, np.broadcast_to(face, (len(reals), 5, 2)))
     made = []
-    real = forge.picture
-    monkeypatch.setattr(forge, "picture", lambda *a, **k: made.append((a[0], real(*a, **k))))
+    real = forge.shown
+    monkeypatch.setattr(forge, "shown", lambda *a, **k: made.append((a[0], real(*a, **k))))
     data = dataclasses.replace(data, train=reals)
     at = Position(STREAM, fabric)
     train_epoch(at, STREAM, data, fabric, Quiet(), epoch=0, forge=forge)
