@@ -2,7 +2,8 @@
 
 Ours is measured twice: an open Detector writing JSON lines within a process, and the whole
 ``mesoscope scan`` process with its start-up. Beside them, in the same rounds, the rate of scoring
-alone on the same crops held in memory (what is lost to reading, decoding and writing), the
+alone on the same crops held in memory (what is lost to reading, decoding and writing), that of
+decoding and scoring alone from bytes held in memory (the most that a folder can reach), the
 authors' pipeline (Keras' image generator and predict, at its better batch), and today's way in
 Keras (tf.data), which the authors did not have.
 """
@@ -56,6 +57,13 @@ def bench(chosen, conditions) -> list[Row]:
             measured = rounds(
                 {
                     "scoring alone": lambda: ours.ask("score", seconds=seconds, **alone),
+                    "decode and score": lambda: ours.ask(
+                        "decode_and_score",
+                        pictures=str(faces),
+                        n=min(n, CROPS),
+                        callers=cores(),
+                        seconds=seconds,
+                    ),
                     "folder": lambda: ours.ask("folder", pictures=str(faces), out=str(out)),
                     "process": lambda: whole_process(faces, model, out, n),
                     "authors": lambda: theirs.ask(
@@ -82,6 +90,13 @@ def bench(chosen, conditions) -> list[Row]:
     today_how = f"; theirs: tf.data batch {today['batch']}, {chosen.n_theirs} a round"
     return [
         row("folder → JSONL, open Detector", "folder", "scoring alone", "our scoring alone", 0.85),
+        row(
+            "folder → JSONL, open Detector",
+            "folder",
+            "decode and score",
+            "our decoding and scoring alone",
+            0.85,
+        ),
         row("folder → JSONL, whole process", "process", "scoring alone", "our scoring alone"),
         row(
             "folder → JSONL, open Detector",

@@ -96,6 +96,30 @@ def score(crops: str, batch: int, callers: int, seconds: float):
     return done / (time.perf_counter() - started)
 
 
+def decode_and_score(pictures: str, n: int, callers: int, seconds: float):
+    """Pictures a second of decoding and scoring alone, from JPEG bytes held in memory.
+
+    No folder reaches more: no walk, no reading, no crop, no verdict.
+    """
+    from mesoscope.media.image import decode
+    from mesoscope.media.walk import walk
+
+    files = [Path(path).read_bytes() for path in islice(walk([pictures]), n)]
+
+    def work(offset: int) -> int:
+        done, at = 0, offset
+        while time.perf_counter() < end or not done:
+            State.scorer.score(decode(files[at % len(files)], "memory")[None])
+            done, at = done + 1, at + callers
+        return done
+
+    started = time.perf_counter()
+    end = started + seconds
+    with ThreadPoolExecutor(callers) as pool:
+        done = sum(pool.map(work, range(callers)))
+    return done / (time.perf_counter() - started)
+
+
 def folder(pictures: str, out: str):
     """Pictures a second, a folder → JSON lines, by an open Detector."""
     from mesoscope.scan.local import scan
@@ -218,6 +242,7 @@ if __name__ == "__main__":
     os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
     serve(
         {"start": start, "crops": crops, "check_pictures": check_pictures, "answers": answers,
-         "score": score, "folder": folder, "train_versions": train_versions, "train": train,
+         "score": score, "decode_and_score": decode_and_score, "folder": folder,
+         "train_versions": train_versions, "train": train,
          "network": network, "read": read}
     )  # fmt: skip
