@@ -291,7 +291,7 @@ def _conditions(predictions: Sequence[Prediction], detector: Detector) -> dict[s
         "faces": detector.options.faces,
         **_of_clips(predictions, detector),
         "thresholds": dataclasses.asdict(detector.thresholds),
-        "splits": dict(sorted(Counter(p.split for p in predictions).items())),
+        "splits": dict(sorted(Counter(p.split or "none" for p in predictions).items())),
         "sources": dict(sorted(Counter(p.source for p in predictions).items())),
         "groups": int(_groups(predictions).max(initial=-1)) + 1,
         "versions": {"python": platform.python_version(), **_versions()},

@@ -122,6 +122,7 @@ class Gathered:
             )
         told = (frame.found.note for frame in seen if frame.found.note)
         notes = (*self.notes, *told, *_note_few(persons, terms.aggregation.min_frames))
+        notes = (*notes, *map(_note_behind, (p for p in persons if p.background)))
         return Verdict(
             source=self.name,
             kind=self.kind,
@@ -198,3 +199,15 @@ def _note_few(persons: tuple[Person, ...], needed: int) -> tuple[str, ...]:
         return (f"no face was seen in {needed} frames or more, which a verdict needs: {more}",)
     who = "1 face was" if few == 1 else f"{few} faces were"
     return (f"{who} seen in fewer than {needed} frames and left out of the verdict",)
+
+
+def _note_behind(person: Person) -> str:
+    """What is said of somebody in the background, who is told by times and size."""
+    size = "" if person.face_px is None else f" of about {person.face_px:.0f} px"
+    where = f"a face{size} in the background, from {person.first_s:.1f} to {person.last_s:.1f} s,"
+    if person.label == "fake":
+        return (
+            f"{where} looks forged by itself (p_fake {person.p_fake:.2f}); so small a face "
+            "does not make a clip fake: look at it"
+        )
+    return f"{where} was left out of the verdict"

@@ -50,7 +50,7 @@ class ClipMistake:
     def says(self) -> str:
         """What was told and of what, in a line."""
         one = self.prediction
-        why = f" ({one.reason})" if one.reason else ""
+        why = f" ({one.reason.replace('_', ' ')})" if one.reason else ""
         length = "" if one.duration_s is None else f", {one.duration_s:.1f} s"
         persons = f"{one.persons} {'person' if one.persons == 1 else 'persons'}"
         faces = f"{one.faces} {'face' if one.faces == 1 else 'faces'}"
