@@ -114,9 +114,8 @@ def command(
     A DATASET is a folder with real and fake, or with validation/real, validation/fake and the like,
     with a manifest, or of shards. A clip is one item. Where there are clips, faces are found
     (--faces auto) unless told otherwise. Writes metrics.json, predictions.csv, told.csv, plots, and
-    report.html, which
-    shows all of it and opens without a network. Exit codes: 0 done, 1 some could not be
-    read, 2 usage or data set, 3 model or missing extra, 130 interrupted: what was judged of
+    report.html, which shows all of it and opens without a network. Exit codes: 0 done, 1 some could
+    not be read, 2 usage or data set, 3 model or missing extra, 130 interrupted: what was judged of
     --robustness by then is kept.
     """
     from mesoscope import report  # this and what follows is loaded when used

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope.draw import Terms, contact_strip, draw_timeline, most_suspicious
-from mesoscope.errors import MesoscopeError
 from mesoscope.media.video import frames_at
 from mesoscope.report.record import CLASSES
 
@@ -30,7 +29,7 @@ class ClipMistake:
     Attributes:
         prediction: The clip.
         strip: Frames with face boxes and scores, the scores over time below, ``(h, 1080, 3)
-            uint8``; ``None`` where the file has gone since.
+            uint8``; ``None`` where the file has gone since, or cannot be drawn.
     """
 
     prediction: Prediction
@@ -83,9 +82,9 @@ def _strip(item: Prediction, terms: Terms) -> Pixels | None:
     try:
         # It was read once under the caller's limit of pixels: that need not be asked again.
         frames = frames_at(item.path, _moments(item, verdict), max_pixels=sys.maxsize)
-    except MesoscopeError:
+        return _drawn(frames, verdict, terms) if frames else None
+    except Exception:  # noqa: BLE001 - a strip that cannot be drawn costs no page, whatever it is
         return None
-    return _drawn(frames, verdict, terms) if frames else None
 
 
 def _moments(item: Prediction, verdict: Verdict) -> tuple[float, ...]:

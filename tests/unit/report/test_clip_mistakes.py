@@ -79,6 +79,16 @@ def test_the_page_shows_them_and_a_file_that_has_gone_is_said(evaluated, clip, t
     assert [p.name for p in out.glob("clip_*.jpg")] == ["clip_real_told_fake_1.jpg"]
 
 
+def test_a_strip_that_cannot_be_drawn_costs_no_page(evaluated, clip, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError
+
+    found = evaluated([clip("a.mp4", 0, 0.9, "fake"), clip("b.mp4", 1, 0.1, "real")])
+    monkeypatch.setattr("mesoscope.report.clip_mistakes.contact_strip", fail)
+    text = write_page(found, tmp_path).read_text(encoding="utf-8")
+    assert text.count("cannot be read any more") == 2
+
+
 def test_no_wrong_clip_is_said(evaluated, clip, tmp_path):
     items = [clip("a.mp4", 0, 0.1, "real"), clip("b.mp4", 1, 0.9, "fake")]
     text = write_page(evaluated(items), tmp_path).read_text(encoding="utf-8")
