@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from mesoscope.types import Face, Found, Guard, Person, SkippedFace, Thresholds
 
 
+_NAMED = 3  # faces of the background that look forged; a crowd may have more
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """By what verdicts are given.
@@ -122,7 +125,7 @@ class Gathered:
             )
         told = (frame.found.note for frame in seen if frame.found.note)
         notes = (*self.notes, *told, *_note_few(persons, terms.aggregation.min_frames))
-        notes = (*notes, *map(_note_behind, (p for p in persons if p.background)))
+        notes = (*notes, *_notes_behind([p for p in persons if p.background]))
         return Verdict(
             source=self.name,
             kind=self.kind,
@@ -201,13 +204,20 @@ def _note_few(persons: tuple[Person, ...], needed: int) -> tuple[str, ...]:
     return (f"{who} seen in fewer than {needed} frames and left out of the verdict",)
 
 
-def _note_behind(person: Person) -> str:
-    """What is said of somebody in the background, who is told by times and size."""
-    size = "" if person.face_px is None else f" of about {person.face_px:.0f} px"
-    where = f"a face{size} in the background, from {person.first_s:.1f} to {person.last_s:.1f} s,"
-    if person.label == "fake":
-        return (
-            f"{where} looks forged by itself (p_fake {person.p_fake:.2f}); so small a face "
-            "does not make a clip fake: look at it"
+def _notes_behind(behind: list[Person]) -> list[str]:
+    """What is said of people in the background: how many there are, and who is to be looked at."""
+    if not behind:
+        return []
+    who = "1 face in the background was" if len(behind) == 1 else (
+        f"{len(behind)} faces in the background were"
+    )  # fmt: skip
+    notes = [f"{who} left out of the verdict"]
+    forged = sorted((p for p in behind if p.label == "fake"), key=lambda p: -(p.p_fake or 0))
+    for one in forged[:_NAMED]:
+        size = "" if one.face_px is None else f" of about {one.face_px:.0f} px"
+        notes.append(
+            f"a face{size} in the background, from {one.first_s:.1f} to {one.last_s:.1f} s, looks "
+            f"forged by itself (p_fake {one.p_fake:.2f}): so small a face does not make a clip "
+            "fake, look at it"
         )
-    return f"{where} was left out of the verdict"
+    return notes
