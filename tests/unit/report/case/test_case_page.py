@@ -11,9 +11,9 @@ import pytest
 from mesoscope.errors import OutputError
 from mesoscope.report.case.page import write_page
 from mesoscope.report.case.seal import read_seal
+from mesoscope.types import FaceScore, Person
 
 NASTY = '"><script>alert(1)</script><img src=x onerror=alert(2)>.jpg'
-from mesoscope.types import FaceScore, Person
 
 
 class Page(HTMLParser):
