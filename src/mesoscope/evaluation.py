@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import heapq
 import math
 import platform
 from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from mesoscope.errors import OptionError
 from mesoscope.media.part import FilePart
 from mesoscope.report.alarms import AlarmReport, TrueShare
 from mesoscope.report.record import Evaluation, Figures, Prediction, columns_of
+from mesoscope.report.told import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,9 +34,10 @@ if TYPE_CHECKING:
 __all__ = ["NAMES", "Evaluation", "Figures", "Prediction", "evaluate"]
 
 NAMES = (  # the order of a report
-    "coverage", *metrics.METRICS, "ece_by_chance", "ece_by_chance_high", "decided",
-    "error_among_decided", "unfamiliar",
+    "coverage", *metrics.METRICS, "ece_by_chance", "ece_by_chance_high", "accuracy_of_all",
+    "decided", "error_among_decided", "unfamiliar",
 )  # fmt: skip
+MOST_STRIPS = 4  # clips of either class whose verdict is kept to be drawn
 
 _PACKAGES = ("mesoscope", "numpy", "onnxruntime", "opencv-python-headless", "pillow")
 _MEANS = ("accuracy", "auc")
@@ -50,11 +53,13 @@ def evaluate(
     fpr: float | None = None,
     prevalences: Sequence[float] = (),
     watch: Callable[[Verdict], None] | None = None,
+    clips: bool = False,
 ) -> Evaluation:
-    """Judge labelled pictures with :meth:`Detector.check_many` and measure the answers.
+    """Judge labelled pictures and clips with :meth:`Detector.check_many`, measure the answers.
 
-    A picture that cannot be read, or holds no face, lowers the coverage and is listed; it never
-    stands in a figure as a guess. A group counts within its source: two sets may number their
+    A clip is one item, as a picture is. What cannot be read, or holds no face, lowers the coverage
+    and is listed; it never stands in a figure as a guess, but for ``accuracy_of_all``, which counts
+    it as wrong. A group counts within its source: two sets may number their
     videos alike.
 
     Args:
@@ -67,9 +72,12 @@ def evaluate(
             gives it on these samples. The labels stay as they are.
         prevalences: Shares of forged faces for which to say how many alarms are true.
         watch: Called after each verdict.
+        clips: Judge clips, as a scan does. Without, a video is unreadable and an animated picture
+            is its first picture.
 
     Returns:
-        Predictions and figures, no pictures.
+        Predictions and figures, no pictures. Of the few clips of either class that were judged
+        most wrongly the whole verdict is kept.
 
     Raises:
         OptionError: A rate or a prevalence that is not between 0 and 1.
@@ -79,12 +87,16 @@ def evaluate(
             raise OptionError(f"{name} must lie between 0 and 1, got {value}")
     predictions = []
     verdicts = detector.check_many(
-        (sample.picture for sample in samples), keep_going=True, clips=False
+        (sample.picture for sample in samples), keep_going=True, clips=clips
     )
+    wrong = _MostWrong()
     for sample, verdict in zip(samples, verdicts, strict=True):
         predictions.append(_prediction(sample, verdict))
+        wrong.add(len(predictions) - 1, predictions[-1], verdict)
         if watch is not None:
             watch(verdict)
+    for number, verdict in wrong.verdicts():
+        predictions[number] = dataclasses.replace(predictions[number], seen=verdict)
     overall, drawn_overall = _measure(predictions, [seed], resamples)
     by_source, drawn = {}, {}
     sources = sorted({p.source for p in predictions})
@@ -109,11 +121,36 @@ def evaluate(
             **(conditions or {}),
         },
         alarms=_alarms(predictions, detector, fpr, prevalences),
+        guard=detector.card.guard if detector.options.guard else None,
+        told=tuple(told(predictions)),
     )
+
+
+class _MostWrong:
+    """The clips that were judged most wrongly so far: a few of either class, however many come."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[list[Any], list[Any]] = ([], [])
+
+    def add(self, number: int, item: Prediction, verdict: Verdict) -> None:
+        """Keep this one if it is among them; ``number`` is unequalled."""
+        wrongness = item.wrongness
+        if verdict.kind != "clip" or wrongness is None:
+            return
+        kept = self._kept[item.label]
+        heapq.heappush(kept, (wrongness, -number, verdict))
+        if len(kept) > MOST_STRIPS:
+            heapq.heappop(kept)
+
+    def verdicts(self) -> list[tuple[int, Verdict]]:
+        """Numbers and verdicts."""
+        return [(-number, verdict) for kept in self._kept for _, number, verdict in kept]
 
 
 def _prediction(sample: Sample, verdict: Verdict) -> Prediction:
     deciding = next((face for face in verdict.faces if face.p_fake == verdict.p_fake), None)
+    if verdict.kind == "clip":  # a person decides, not a face
+        deciding = None
     return Prediction(
         path=sample.file,
         label=sample.label,
@@ -126,6 +163,11 @@ def _prediction(sample: Sample, verdict: Verdict) -> Prediction:
         reason=verdict.reason,
         error=verdict.error,
         part=sample.picture if isinstance(sample.picture, FilePart) else None,
+        kind=verdict.kind,
+        frames=verdict.frames_read,
+        faces=len(verdict.faces),
+        persons=len(verdict.persons),
+        duration_s=verdict.duration_s,
     )
 
 
@@ -139,6 +181,9 @@ def _measure(
     has_score = np.array([p.p_fake is not None for p in items], np.float64)
     clear = np.array([p.verdict in ("fake", "real") for p in scored], np.float64)
     wrong = clear * np.array([(p.verdict == "fake") != p.label for p in scored], np.float64)
+    right = np.array(
+        [p.p_fake is not None and (p.p_fake >= metrics.CUT) == p.label for p in items], np.float64
+    )
     strange = np.array([p.reason == "unfamiliar" for p in scored], np.float64)
     every, groups = _groups(items), _groups(scored)
     values = metrics.measure(truth, p_fake)
@@ -148,6 +193,7 @@ def _measure(
     drawn = metrics.bootstrap(truth, p_fake, groups, n=resamples, seed=seed)
     for name, part, whole, of in (
         ("coverage", has_score, np.ones_like(has_score), every),
+        ("accuracy_of_all", right, np.ones_like(right), every),
         ("decided", clear, np.ones_like(clear), groups),
         ("error_among_decided", wrong, clear, groups),
         ("unfamiliar", strange, np.ones_like(strange), groups),
@@ -243,12 +289,26 @@ def _conditions(predictions: Sequence[Prediction], detector: Detector) -> dict[s
         "model": detector.model_id,
         "label_convention": detector.card.label_convention,
         "faces": detector.options.faces,
+        **_of_clips(predictions, detector),
         "thresholds": dataclasses.asdict(detector.thresholds),
-        "splits": dict(sorted(Counter(p.split for p in predictions).items())),
+        "splits": dict(sorted(Counter(p.split or "none" for p in predictions).items())),
         "sources": dict(sorted(Counter(p.source for p in predictions).items())),
         "groups": int(_groups(predictions).max(initial=-1)) + 1,
         "versions": {"python": platform.python_version(), **_versions()},
         "machine": platform.machine(),
+    }
+
+
+def _of_clips(predictions: Sequence[Prediction], detector: Detector) -> dict[str, Json]:
+    """What figures of clips hang on besides; nothing where there are none."""
+    if not any(p.kind == "clip" for p in predictions):
+        return {}
+    asked = detector.options
+    looked = {"frames": asked.frames} if asked.every_s is None else {"every_s": asked.every_s}
+    return {
+        "kinds": dict(sorted(Counter(p.kind for p in predictions).items())),
+        **looked,
+        "aggregation": dataclasses.asdict(detector.card.aggregation),
     }
 
 

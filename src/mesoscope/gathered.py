@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from mesoscope.types import Face, Found, Guard, Person, SkippedFace, Thresholds
 
 
+_NAMED = 3  # faces of the background that look forged; a crowd may have more
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """By what verdicts are given.
@@ -122,6 +125,7 @@ class Gathered:
             )
         told = (frame.found.note for frame in seen if frame.found.note)
         notes = (*self.notes, *told, *_note_few(persons, terms.aggregation.min_frames))
+        notes = (*notes, *_notes_behind([p for p in persons if p.background]))
         return Verdict(
             source=self.name,
             kind=self.kind,
@@ -198,3 +202,22 @@ def _note_few(persons: tuple[Person, ...], needed: int) -> tuple[str, ...]:
         return (f"no face was seen in {needed} frames or more, which a verdict needs: {more}",)
     who = "1 face was" if few == 1 else f"{few} faces were"
     return (f"{who} seen in fewer than {needed} frames and left out of the verdict",)
+
+
+def _notes_behind(behind: list[Person]) -> list[str]:
+    """What is said of people in the background: how many there are, and who is to be looked at."""
+    if not behind:
+        return []
+    who = "1 face in the background was" if len(behind) == 1 else (
+        f"{len(behind)} faces in the background were"
+    )  # fmt: skip
+    notes = [f"{who} left out of the verdict"]
+    forged = sorted((p for p in behind if p.label == "fake"), key=lambda p: -(p.p_fake or 0))
+    for one in forged[:_NAMED]:
+        size = "" if one.face_px is None else f" of about {one.face_px:.0f} px"
+        notes.append(
+            f"a face{size} in the background, from {one.first_s:.1f} to {one.last_s:.1f} s, looks "
+            f"forged by itself (p_fake {one.p_fake:.2f}): so small a face does not make a clip "
+            "fake, look at it"
+        )
+    return notes

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.types import Person
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mesoscope.card import Aggregation
     from mesoscope.types import FaceScore, Guard, Label, Thresholds
+
+BACKGROUND_PX = 96  # faces of the background are smaller: the network sees little of them
+BACKGROUND_RATIO = 3.0  # and somebody else's face is larger by as much
+_SELDOM = 0.25  # of the main person's frames
 
 
 class Judgement(NamedTuple):
@@ -71,7 +77,9 @@ def judge_clip(
     """Judge a clip by one of its persons, chosen as :func:`judge` chooses among faces.
 
     Persons seen in too few frames do not decide, whatever they score, as long as another person
-    was seen in enough: a finder's mistake stands in a frame or two.
+    was seen in enough: a finder's mistake stands in a frame or two. Nor do persons of the
+    background, see :func:`in_background`: the clip is judged by whom it shows. Where one of them is
+    fake by itself, the clip is not called real either.
 
     Args:
         faces: Scored faces of all frames; ``person`` says whose.
@@ -81,8 +89,9 @@ def judge_clip(
         skipped: Faces that were found and are too small to be scored.
 
     Returns:
-        The clip's judgement, with reasons as of :func:`judge` or ``few_frames``, whose label is
-        ``None``; and the persons in the order of their numbers.
+        The clip's judgement, with reasons as of :func:`judge`, or ``few_frames``, whose label is
+        ``None``, or ``background_face``, whose score is that of the foreground; and the persons in
+        the order of their numbers.
     """
     if not faces:
         return judge(faces, thresholds, skipped=skipped), ()
@@ -92,12 +101,49 @@ def judge_clip(
     persons = tuple(
         person_of(of_person[n], thresholds, aggregation, guard=guard) for n in sorted(of_person)
     )
-    seen = [person for person in persons if person.reason != "few_frames"]
+    seen = {p.number: of_person[p.number] for p in persons if p.reason != "few_frames"}
     if not seen:
         return Judgement(None, max(_score(p) for p in persons), "few_frames"), persons
-    known = [_score(person) for person in seen if person.reason != "unfamiliar"]
-    strange = [_score(person) for person in seen if person.reason == "unfamiliar"]
-    return _decide(known, strange, thresholds), persons
+    behind = in_background(seen)
+    persons = tuple(dataclasses.replace(p, background=p.number in behind) for p in persons)
+    before = [person for person in persons if person.number in seen and not person.background]
+    told = _decide(
+        [_score(person) for person in before if person.reason != "unfamiliar"],
+        [_score(person) for person in before if person.reason == "unfamiliar"],
+        thresholds,
+    )
+    if told.label == "real" and any(p.label == "fake" for p in persons if p.background):
+        told = Judgement("inconclusive", told.p_fake, "background_face")
+    return told, persons
+
+
+def in_background(faces: Mapping[int, Sequence[FaceScore]]) -> set[int]:
+    """Which persons of a clip are not whom it shows, such as colleagues behind a newsreader.
+
+    The main person is the one whose faces fill most of the clip: median side times frames. A person
+    is of the background whose faces are small, under :data:`BACKGROUND_PX`, smaller than the main
+    person's by :data:`BACKGROUND_RATIO`, and who either stands beside a face larger by as much in
+    half of the frames or more, or is seen in less than a quarter as many frames as the main person.
+    So whoever is small because the camera is far away is none, and nobody is whose face is large.
+
+    Args:
+        faces: Each person's, of those seen in enough frames.
+
+    Returns:
+        Numbers; never all of them.
+    """
+    sides = {number: median(map(_side, of)) for number, of in faces.items()}
+    main = max(sides, key=lambda number: (sides[number] * len(faces[number]), -number))
+    largest: dict[int, float] = {}
+    for face in (one for of in faces.values() for one in of):
+        largest[face.frame_index] = max(largest.get(face.frame_index, 0.0), _side(face))
+    found = set()
+    for number, of in faces.items():
+        small = sides[number] < min(BACKGROUND_PX, sides[main] / BACKGROUND_RATIO)
+        beside = sum(largest[f.frame_index] >= BACKGROUND_RATIO * _side(f) for f in of)
+        if small and (2 * beside >= len(of) or len(of) < _SELDOM * len(faces[main])):
+            found.add(number)
+    return found
 
 
 def person_of(
@@ -137,6 +183,7 @@ def person_of(
         first_s=min(times),
         last_s=max(times),
         reason=told.reason,
+        face_px=median(map(_side, faces)),
     )
 
 
@@ -144,6 +191,11 @@ def _trimmed_mean(values: Sequence[float], trim: float) -> float:
     cut = int(trim * len(values))
     kept = sorted(values)[cut : len(values) - cut]
     return min(max(sum(kept) / len(kept), 0.0), 1.0)  # a sum of ones may round to above one
+
+
+def _side(face: FaceScore) -> float:
+    x1, y1, x2, y2 = face.box
+    return max(x2 - x1, y2 - y1)
 
 
 def _score(person: Person) -> float:

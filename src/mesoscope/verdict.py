@@ -122,6 +122,9 @@ class Person:
         frames: In how many frames the face was judged.
         first_s: Time of the first of them in seconds.
         last_s: Time of the last.
+        face_px: Median of the faces' longest sides in pixels; ``None`` where it is not known.
+        background: Small beside whom the clip shows, so that it decides no verdict
+            (:func:`mesoscope.judge.in_background`).
     """
 
     number: int
@@ -131,6 +134,8 @@ class Person:
     first_s: float
     last_s: float
     reason: str | None = None
+    face_px: float | None = None
+    background: bool = False
 
     def to_dict(self) -> dict[str, Json]:
         """The JSON shape."""
@@ -142,6 +147,8 @@ class Person:
             "frames": self.frames,
             "first_s": round(self.first_s, 6),
             "last_s": round(self.last_s, 6),
+            "face_px": None if self.face_px is None else round(self.face_px, 2),
+            "background": self.background,
         }
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from mesoscope.model_file import file_sha256
+from mesoscope.report.record import ANSWERS
 from mesoscope.types import ModelCard, OperatingPoint, Thresholds
 
 EVALUATE = [sys.executable, "-m", "mesoscope", "evaluate"]
@@ -88,8 +89,8 @@ def test_figures_page_and_predictions_are_written(faces, model, tmp_path):
     assert done.returncode == 1, done.stderr  # one picture could not be read
     assert "Traceback" not in done.stderr
     assert {path.name for path in out.iterdir()} == {
-        "metrics.json", "predictions.csv", "report.html", "roc.png", "precision_recall.png",
-        "reliability.png", "scores.png", "mistakes.png",
+        "metrics.json", "predictions.csv", "told.csv", "report.html", "roc.png",
+        "precision_recall.png", "reliability.png", "scores.png", "mistakes.png",
     }  # fmt: skip
     data = json.loads((out / "metrics.json").read_text())
     assert (data["n"], data["n_real"], data["n_fake"], data["n_scored"]) == (21, 10, 11, 20)
@@ -106,10 +107,14 @@ def test_figures_page_and_predictions_are_written(faces, model, tmp_path):
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "cut.jpg" in page
     assert f"mesoscope evaluate {faces}" in page
-    header, row, last = done.stdout.splitlines()
+    header, row, _, told, real, fake, last = done.stdout.splitlines()
     assert header.split() == ["source", "n", "accuracy", "AUC", "decided", "wrong", "coverage"]
     assert row.split()[:2] == ["faces", "21"]
     assert f"{data['auc']:.3f} [{low:.3f}, {high:.3f}]" in row
+    assert told.split() == ["items", "source", "n", *ANSWERS]
+    assert (real.split()[:5], fake.split()[:5]) == (
+        ["real", "ones", "told", "all", "10"], ["fake", "ones", "told", "all", "11"]
+    )  # fmt: skip
     assert last == f"page: {out / 'report.html'}"
 
 

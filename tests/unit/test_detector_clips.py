@@ -134,6 +134,25 @@ def test_who_is_seen_for_a_moment_is_left_out_and_told(make_clip):
     assert verdict.notes == ("1 face was seen in fewer than 3 frames and left out of the verdict",)
 
 
+@pytest.mark.parametrize("level", [FAKE, REAL])
+def test_a_face_in_the_background_does_not_decide_and_is_told(make_clip, level):
+    side = 44
+    pictures = [scene([(20, 20, 180, FAKE + REAL - level), (250, 150, side, level)])] * 8
+    verdict = detector().check(make_clip(pictures))
+    (behind,) = [person for person in verdict.persons if person.background]
+    assert len(verdict.persons) == 2
+    assert behind.face_px == pytest.approx(side, abs=2)
+    if level == FAKE:
+        assert (verdict.label, verdict.reason) == ("inconclusive", "background_face")
+        assert verdict.p_fake == pytest.approx(REAL / 255, abs=0.03)
+        assert "in the background, from 0.0 to 0.3 s, looks forged by itself" in verdict.notes[1]
+    else:
+        assert (verdict.label, verdict.reason) == ("fake", None)
+        assert len(verdict.notes) == 1
+    assert verdict.notes[0] == "1 face in the background was left out of the verdict"
+    assert Verdict.from_json(verdict.to_json()).to_dict() == verdict.to_dict()
+
+
 def test_the_cards_rule_is_used(make_clip):
     made = detector(frames=10)
     made._scorer.card = ModelCard("b", "none", aggregation=Aggregation(min_frames=11))

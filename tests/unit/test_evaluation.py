@@ -179,8 +179,9 @@ def test_one_group_alone_has_no_interval(tmp_path):
 def test_nothing_readable_gives_no_figure_and_no_crash(tmp_path):
     rows = [Sample(tmp_path / f"{i}.jpg", i, "gone", str(i), "test") for i in (0, 1)]
     found = evaluate(rows, Detector(Brightness(), faces="whole"), resamples=10)
-    assert found.overall.values["coverage"] == 0
-    assert all(math.isnan(found.overall.values[name]) for name in NAMES if name != "coverage")
+    counted = ("coverage", "accuracy_of_all")  # of all items, scored or not
+    assert [found.overall.values[name] for name in counted] == [0, 0]
+    assert all(math.isnan(found.overall.values[name]) for name in NAMES if name not in counted)
     assert [p.error["code"] for p in found.unreadable] == ["source.missing"] * 2
     json.dumps(found.to_dict(), allow_nan=False)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesoscope.card import Aggregation
-from mesoscope.judge import judge, judge_clip, person_of
+from mesoscope.judge import in_background, judge, judge_clip, person_of
 from mesoscope.types import FaceScore, Guard, Thresholds
 
 CARD = Thresholds(real_below=0.3, fake_above=0.7)
@@ -182,3 +182,91 @@ def test_a_persons_score_lies_within_its_frames(scores, trim):
     assert min(scores) - 1e-12 <= person.p_fake <= max(scores) + 1e-12
     again = person_of(clip(scores[::-1]), CARD, Aggregation(trim=trim, min_frames=1))
     assert again.p_fake == pytest.approx(person.p_fake)  # the order says nothing
+
+
+# --- whom a clip shows, and who stands behind
+
+
+def seen(person, side, p_fake, frames, unfamiliar=None):
+    """One person's faces of one size, in these frames."""
+    return [
+        FaceScore((0.0, 0.0, side, side), 1.0, p_fake, frame_index=n, time_s=n / 2,
+                  unfamiliar=unfamiliar, person=person)
+        for n in frames
+    ]  # fmt: skip
+
+
+def told_of(*faces):
+    return judge_clip([face for of in faces for face in of], CARD, Aggregation(), guard=Guard())
+
+
+SPEAKER = seen(0, 400.0, 0.1, range(20))
+
+
+@pytest.mark.parametrize(
+    ("others", "label", "p_fake", "reason", "behind"),
+    [
+        # Newsrooms: who stands behind neither accuses the speaker nor leaves the clip undecided.
+        ([seen(1, 63.0, 0.5, range(20))], "real", 0.1, None, [1]),
+        ([seen(1, 63.0, 0.2, range(20), 3.0)], "real", 0.1, None, [1]),
+        ([seen(1, 63.0, 0.1, range(20))], "real", 0.1, None, [1]),
+        # But a clip in which a face looks forged is not called real.
+        ([seen(1, 63.0, 0.9, range(20))], "inconclusive", 0.1, "background_face", [1]),
+        # A second person who is shown decides as before, small picture or large.
+        ([seen(1, 300.0, 0.9, range(20))], "fake", 0.9, None, []),
+        ([seen(1, 120.0, 0.9, range(20))], "fake", 0.9, None, []),  # 3.3 times smaller, yet large
+        # A wide shot after the close one: small as the camera is far away, and as long on show.
+        ([seen(1, 63.0, 0.9, range(20, 40))], "fake", 0.9, None, []),
+        # The audience, cut in for a moment.
+        ([seen(1, 63.0, 0.5, range(20, 24))], "real", 0.1, None, [1]),
+        # Shown in a wide shot for long and behind the speaker for a little.
+        ([seen(1, 63.0, 0.9, range(16, 32))], "fake", 0.9, None, []),
+        ([seen(1, 63.0, 0.9, range(8, 24))], "inconclusive", 0.1, "background_face", [1]),
+        # Somebody in too few frames decides nothing, and is no background either.
+        ([seen(1, 63.0, 0.9, range(2))], "real", 0.1, None, []),
+        ([seen(1, 63.0, 0.5, range(20)), seen(2, 350.0, 0.8, range(9))], "fake", 0.8, None, [1]),
+    ],
+)
+def test_who_stands_behind_whom_a_clip_shows_does_not_decide(others, label, p_fake, reason, behind):
+    told, persons = told_of(SPEAKER, *others)
+    assert (told.label, told.reason) == (label, reason)
+    assert told.p_fake == pytest.approx(p_fake)
+    assert [p.number for p in persons if p.background] == behind
+    assert [p.face_px for p in persons] == [400.0, *(of[0].box[2] for of in others)]
+    assert persons[1].p_fake == pytest.approx(others[0][0].p_fake)  # it is told all the same
+
+
+def test_a_speaker_who_is_fake_or_strange_decides_whoever_stands_behind():
+    behind = seen(1, 63.0, 0.1, range(20))
+    assert told_of(seen(0, 400.0, 0.9, range(20)), behind)[0].label == "fake"
+    strange = told_of(seen(0, 400.0, 0.1, range(20), 3.0), behind)[0]
+    assert (strange.label, strange.reason) == ("inconclusive", "unfamiliar")
+    between = told_of(seen(0, 400.0, 0.5, range(20)), seen(1, 63.0, 0.9, range(20)))[0]
+    assert (between.label, between.p_fake, between.reason) == (
+        "inconclusive", pytest.approx(0.5), "between_thresholds"
+    )  # fmt: skip
+
+
+def test_where_all_are_small_somebody_is_shown():
+    crowd = [seen(n, 40.0 + n, 0.8 if n == 3 else 0.1, range(20)) for n in range(6)]
+    told, persons = told_of(*crowd)
+    assert told.label == "fake"
+    assert not any(person.background for person in persons)
+
+
+def test_one_large_face_for_a_moment_does_not_make_all_others_background():
+    told, persons = told_of(seen(0, 90.0, 0.8, range(30)), seen(1, 280.0, 0.1, range(30, 33)))
+    assert told.label == "fake"
+    assert not any(person.background for person in persons)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(1, 2000), st.integers(0, 30), st.integers(1, 20)),
+        min_size=1, max_size=6,
+    )
+)  # fmt: skip
+def test_somebody_is_always_shown(people):
+    faces = {n: seen(n, side, 0.5, range(at, at + count)) for n, (side, at, count) in
+             enumerate(people)}  # fmt: skip
+    assert in_background(faces) < set(faces)

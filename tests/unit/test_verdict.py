@@ -107,7 +107,7 @@ def test_the_shape_of_a_verdict():
         ],
         "persons": [
             {"number": 1, "label": "real", "p_fake": 0.123457, "reason": None, "frames": 12,
-             "first_s": 0.04, "last_s": 3.92}
+             "first_s": 0.04, "last_s": 3.92, "face_px": None, "background": False}
         ],
         "duration_s": 4.0,
         "frames_read": 1,
@@ -195,3 +195,12 @@ def test_a_face_of_a_model_without_a_guard_is_written_as_before():
 def test_labels_are_known_ones():
     with pytest.raises(OptionError, match="unknown label 'forged'"):
         Verdict("a.jpg", "image", "forged", 0.5, "m")
+
+
+def test_a_verdict_of_before_persons_had_a_size_can_be_read():
+    person = Person(0, "real", 0.1, 12, 0.0, 3.0)
+    text = Verdict("a.mp4", "clip", "real", 0.1, "m", persons=(person,)).to_json()
+    older = json.loads(text)
+    for name in ("face_px", "background"):
+        del older["persons"][0][name]
+    assert Verdict.from_json(json.dumps(older)).persons == (person,)

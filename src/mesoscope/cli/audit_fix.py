@@ -63,7 +63,7 @@ def done(mended: Mended) -> list[str]:
 
 def before_and_after(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """A table of the audits of the set and of its copy, and what is still wrong with that."""
-    from mesoscope.cli.evaluate import columns
+    from mesoscope.cli.figures_table import columns
     from mesoscope.report import audit_words as words
 
     rows = [["", "before", "after"]]

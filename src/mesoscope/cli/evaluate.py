@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import shlex
 import tempfile
 from collections import Counter
@@ -15,18 +14,19 @@ from click.core import ParameterSource
 
 from mesoscope.cli import options
 from mesoscope.cli.bars import bar
+from mesoscope.cli.figures_table import columns, table
 from mesoscope.cli.main import DONE, INPUT_FAILED, INTERRUPTED
-from mesoscope.errors import DatasetError, OutputError
+from mesoscope.errors import DatasetError, OptionError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mesoscope.data.manifest import Sample
-    from mesoscope.report.record import Evaluation, Figures
     from mesoscope.report.robustness import Robustness
     from mesoscope.types import Json, Verdict
 
-METRICS, PREDICTIONS, ROBUSTNESS = "metrics.json", "predictions.csv", "robustness.csv"
+METRICS, PREDICTIONS, TOLD = "metrics.json", "predictions.csv", "told.csv"
+ROBUSTNESS = "robustness.csv"
 
 
 @click.command("evaluate")
@@ -39,10 +39,12 @@ METRICS, PREDICTIONS, ROBUSTNESS = "metrics.json", "predictions.csv", "robustnes
     type=click.Choice(["validation", "test", "all", "train"]),
     default="validation",
     show_default=True,
-    help="Which pictures; all means every split.",
+    help="Which pictures and clips; all means every split. What has no split is always taken.",
 )
 @options.faces_of_crops
 @options.finder_model
+@options.frames
+@options.every
 @click.option(
     "--out",
     required=True,
@@ -93,6 +95,8 @@ def command(
     split: str,
     faces: str,
     finder_model: str | None,
+    frames: int,
+    every_s: float | None,
     out: Path,
     threshold: float | None,
     fpr: float | None,
@@ -105,12 +109,13 @@ def command(
     limit: int,
     max_pixels: float,
 ) -> int:
-    """Measure a model on labelled pictures.
+    """Measure a model on labelled pictures and clips.
 
-    A DATASET is a folder with validation/real, validation/fake and the like, with a
-    manifest, or of shards. Writes metrics.json, predictions.csv, plots, and report.html, which
-    shows all of it and opens without a network. Exit codes: 0 done, 1 some pictures could not be
-    read, 2 usage or data set, 3 model or missing extra, 130 interrupted: what was judged of
+    A DATASET is a folder with real and fake, or with validation/real, validation/fake and the like,
+    with a manifest, or of shards. A clip is one item. Where there are clips, faces are found
+    (--faces auto) unless told otherwise. Writes metrics.json, predictions.csv, told.csv, plots, and
+    report.html, which shows all of it and opens without a network. Exit codes: 0 done, 1 some could
+    not be read, 2 usage or data set, 3 model or missing extra, 130 interrupted: what was judged of
     --robustness by then is kept.
     """
     from mesoscope import report  # this and what follows is loaded when used
@@ -125,10 +130,13 @@ def command(
     from mesoscope.report.alarms import alarm_rows
     from mesoscope.report.page import notes, write_page
     from mesoscope.report.record import write_metrics, write_predictions
+    from mesoscope.report.told import told_rows, write_told
     from mesoscope.robustness import choose
 
     _limit_is_used(context)
     keep_heap(options.KEPT_BYTES)
+    samples = of_split(read_datasets(datasets, clips=True), split, datasets)
+    faces, finder_model = _finder(context, samples, faces, finder_model)
     path = find_model(model)
     detector = Detector(
         path,
@@ -138,8 +146,9 @@ def command(
         jobs=jobs,
         max_pixels=int(max_pixels * options.MEGAPIXEL),
         guard=not no_guard,
+        frames=frames,
+        every_s=every_s,
     )
-    samples = of_split(read_datasets(datasets), split, datasets)
     _try_folder(out)
     conditions: dict[str, Json] = {"split": split, "model_sha256": file_sha256(path)}
     with bar(total=len(samples)) as shown:
@@ -156,12 +165,15 @@ def command(
             fpr=fpr,
             prevalences=prevalences,
             watch=watch,
+            clips=True,
         )
     write_metrics(found, out / METRICS)
     write_predictions(found, out / PREDICTIONS)
+    write_told(found.told, out / TOLD)
     for note in notes(found):
         click.echo(f"mesoscope: {note}", err=True)
     click.echo("\n".join(table(found)))
+    click.echo("\n".join(["", *columns(told_rows(found.told))]))
     if fpr is not None or prevalences:
         rows, missing = alarm_rows(found.alarms)
         click.echo("\n".join(["", *columns(rows), *missing]))
@@ -180,6 +192,38 @@ def command(
     page = write_page(found, out, command=_line(context))
     click.echo(f"page: {page}")
     return code
+
+
+def _finder(
+    context: click.Context, samples: Sequence[Sample], faces: str, finder_model: str | None
+) -> tuple[str, str | None]:
+    """How faces are found: those in clips must be, whatever is right for pictures.
+
+    Raises:
+        OptionError: Clips are there, and ``--robustness`` is asked for.
+    """
+    from mesoscope.data.manifest_rows import is_clip
+
+    clips = sum(is_clip(sample.file) for sample in samples if not sample.shard)
+    if not clips:
+        return faces, finder_model
+    if context.params["robustness"]:
+        raise OptionError(
+            f"--robustness changes pictures, and {clips:,} of the {len(samples):,} samples are "
+            "clips: leave it out, or make a data set of their faces with mesoscope prepare plain"
+        )
+    if context.get_parameter_source("faces") is not ParameterSource.DEFAULT:
+        return faces, finder_model
+    from mesoscope.cli.finder_models import kept
+
+    click.echo(
+        f"mesoscope: {clips:,} of the {len(samples):,} samples are clips: faces are found "
+        "(--faces auto)",
+        err=True,
+    )
+    context.params["faces"] = "auto"  # the command on the page says it, too
+    model = kept() if finder_model is None else finder_model
+    return "auto", None if model is None else str(model)
 
 
 def _limit_is_used(context: click.Context) -> None:
@@ -203,12 +247,12 @@ def _after(changed: Robustness | None, out: Path) -> list[str]:
 
 
 def of_split(samples: Sequence[Sample], split: str, roots: Sequence[Path]) -> list[Sample]:
-    """The samples of a split, of every split for ``all``.
+    """The samples of a split, of every split for ``all``; what has no split is always taken.
 
     Raises:
         DatasetError: There are none; the message names the splits that there are.
     """
-    found = [sample for sample in samples if split in ("all", sample.split)]
+    found = [sample for sample in samples if split == "all" or sample.split in (split, "")]
     if not found:
         there = ", ".join(
             f"{name} ({n:,})" for name, n in Counter(s.split for s in samples).items()
@@ -218,57 +262,6 @@ def of_split(samples: Sequence[Sample], split: str, roots: Sequence[Path]) -> li
             f"{where}: no pictures in {split}: there are {there}: choose with --split"
         )
     return found
-
-
-def table(evaluation: Evaluation) -> list[str]:
-    """The lines of a small table: a row a source, and one of all; wrong is among the decided."""
-    guarded = [] if evaluation.card.guard is None else ["unfamiliar"]
-    rows = [["source", "n", "accuracy", "AUC", "decided", "wrong", *guarded, "coverage"]]
-    sets = list(evaluation.by_source.items())
-    if len(sets) > 1:
-        sets.append(("all", evaluation.overall))
-    for name, figures in sets:
-        rows.append(
-            [
-                name,
-                str(figures.counts["n"]),
-                _shown(figures, "accuracy"),
-                _shown(figures, "auc"),
-                *(
-                    _short(figures.values[key])
-                    for key in ("decided", "error_among_decided", *guarded)
-                ),
-                f"{figures.values['coverage']:.3f}",
-            ]
-        )
-    mean = evaluation.mean_over_sources
-    if len(sets) > 1:
-        rows.append(["mean over sources", "", _shown(mean, "accuracy"), _shown(mean, "auc")])
-        rows[-1] += [""] * (len(rows[0]) - len(rows[-1]))
-    return columns(rows)
-
-
-def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells as lines, the second column to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(
-            [row[0].ljust(widths[0]), row[1].rjust(widths[1])]
-            + [cell.ljust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def _short(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}"
-
-
-def _shown(figures: Figures, name: str) -> str:
-    value, (low, high) = figures.values[name], figures.intervals[name]
-    if math.isnan(value):
-        return "–"
-    return f"{value:.3f}" if math.isnan(low) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _try_folder(out: Path) -> None:
@@ -281,7 +274,7 @@ def _try_folder(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
-        for name in (METRICS, PREDICTIONS, ROBUSTNESS):  # one left by another user, say
+        for name in (METRICS, PREDICTIONS, TOLD, ROBUSTNESS):  # one left by another user, say
             if (out / name).exists():
                 with (out / name).open("ab"):
                     pass
@@ -300,6 +293,8 @@ def _line(context: click.Context) -> str:
             lines += [option.opts[0]] if value else []
         elif isinstance(option, click.Option) and value is not None:
             if option.name == "limit" and not context.params["robustness"]:
+                continue
+            if option.name == "frames" and value == option.default:
                 continue
             for one in value if option.multiple else (value,):
                 shown = f"{one:g}" if isinstance(one, float) else str(one)

@@ -32,6 +32,7 @@ def _person(person: Person) -> str:
     frames = "1 frame" if person.frames == 1 else f"{person.frames} frames"
     told = person.reason in (None, "between_thresholds")
     why = "" if told else f" ({person.reason})"
+    why += " in the background" if person.background else ""
     return (
         f"  {person.label or '–':<11}{score}    person {person.number + 1}: {frames}, "
         f"{person.first_s:.1f}–{person.last_s:.1f} s{why}"

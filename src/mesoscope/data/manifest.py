@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mesoscope.data.manifest_parquet import read_parquet
-from mesoscope.data.manifest_rows import CLIP, read_csv
+from mesoscope.data.manifest_rows import CLIP, NO_SPLIT, is_clip, read_csv
 from mesoscope.data.manifest_writing import COLUMNS, row_of, write_manifest
 from mesoscope.data.sample import CLASSES, LABELS, SPLIT_NAMES, SPLITS, Sample
 from mesoscope.data.shards.index import read_tars, refuse_broken, tars_of
 from mesoscope.errors import DatasetError
-from mesoscope.media.kinds import CLIP_SUFFIXES, PICTURE_SUFFIXES
+from mesoscope.media.kinds import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
@@ -47,18 +47,20 @@ __all__ = [
 MANIFESTS = ("manifest.csv", "manifest.parquet")
 
 
-def read_dataset(root: Path) -> list[Sample]:
+def read_dataset(root: Path, *, clips: bool = False) -> list[Sample]:
     """List a data set's samples in a stable order.
 
     Args:
         root: Its folder: with a manifest, or with ``train/{real,fake}`` and the like.
+        clips: For judging and preparing: clips are samples, too, and what has no split is taken
+            with an empty one, as in ``ROOT/{real,fake}``.
 
     Returns:
         The samples of all its splits.
 
     Raises:
         DatasetError: A missing folder, a manifest with a wrong column or label, two manifests, a
-            clip among the pictures, a broken shard, no picture at all.
+            clip where none are taken, a broken shard, no picture at all.
         MissingExtra: A Parquet manifest, and pyarrow is not installed.
     """
     if not root.is_dir():
@@ -68,19 +70,25 @@ def read_dataset(root: Path) -> list[Sample]:
     manifest = _manifest_of(root)
     if manifest is not None:
         read = read_csv if manifest.suffix == ".csv" else read_parquet
-        samples, expected = read(manifest), f"{manifest.name} has no rows"
+        samples, expected = read(manifest, clips=clips), f"{manifest.name} has no rows"
     else:
-        samples, expected = _walk(root), "expected train/real, train/fake, … or a manifest"
+        samples, expected = _walk(root, clips), "expected train/real, train/fake, … or a manifest"
         tars = [] if samples else tars_of(root)
         samples = read_tars(root, tars) if tars else samples
     refuse_broken(samples)
     if not samples:
-        raise DatasetError(f"{root}: no pictures found: {expected}")
+        what = "pictures or clips" if clips else "pictures"
+        if not clips and manifest is None and _folders(root, LABELS):
+            expected += (
+                ": real/ and fake/ without splits, or with clips, are made into a data set by "
+                "mesoscope prepare plain"
+            )
+        raise DatasetError(f"{root}: no {what} found: {expected}")
     return samples
 
 
-def read_datasets(roots: Sequence[Path]) -> list[Sample]:
-    """Several data sets as one.
+def read_datasets(roots: Sequence[Path], *, clips: bool = False) -> list[Sample]:
+    """Several data sets as one, each read as of :func:`read_dataset`.
 
     A source's name is made unique where two roots share it, and groups of different roots are
     never one.
@@ -89,7 +97,7 @@ def read_datasets(roots: Sequence[Path]) -> list[Sample]:
         DatasetError: As :func:`read_dataset`, or a root given twice.
     """
     if len(roots) == 1:
-        return read_dataset(roots[0])
+        return read_dataset(roots[0], clips=clips)
     samples: list[Sample] = []
     owner: dict[str, Path] = {}
     seen: set[Path] = set()
@@ -97,7 +105,7 @@ def read_datasets(roots: Sequence[Path]) -> list[Sample]:
         if root.resolve() in seen:
             raise DatasetError(f"{root}: given twice: name each data set once")
         seen.add(root.resolve())
-        found = read_dataset(root)
+        found = read_dataset(root, clips=clips)
         taken = {s.source for s in found if s.source in owner}
         for sample in found:
             owner.setdefault(sample.source, root)
@@ -135,13 +143,15 @@ def _manifest_of(root: Path) -> Path | None:
     return found[0] if found else None
 
 
-def _walk(root: Path) -> list[Sample]:
+def _walk(root: Path, clips: bool) -> list[Sample]:
+    places = [(folder, SPLIT_NAMES[folder.name.lower()]) for folder in _folders(root, SPLIT_NAMES)]
+    if clips:
+        places.append((root, NO_SPLIT))
     samples = []
-    for split_folder in _folders(root, SPLIT_NAMES):
-        split = SPLIT_NAMES[split_folder.name.lower()]
+    for parent, split in places:
         for name, label in LABELS.items():
-            for folder in _folders(split_folder, (name,)):
-                for path in _pictures(folder):
+            for folder in _folders(parent, (name,)):
+                for path in _pictures(folder, clips):
                     group = path.relative_to(root).as_posix()
                     samples.append(Sample(path, label, root.resolve().name, group, split))
     return samples
@@ -155,7 +165,7 @@ def _folders(parent: Path, names: Container[str]) -> list[Path]:
         raise DatasetError(f"{parent}: cannot be listed: {error.strerror}") from error
 
 
-def _pictures(folder: Path) -> list[Path]:
+def _pictures(folder: Path, clips: bool) -> list[Path]:
     """All below with a picture's suffix; broken links too, so that the survey names them."""
 
     def stop(error: OSError) -> None:
@@ -163,8 +173,9 @@ def _pictures(folder: Path) -> list[Path]:
 
     found = []
     for parent, _, names in os.walk(folder, onerror=stop):
-        clips = [n for n in names if Path(n).suffix.lower() in CLIP_SUFFIXES]
-        if clips:
-            raise DatasetError(f"{Path(parent, min(clips))} {CLIP}")
-        found += [Path(parent, n) for n in names if Path(n).suffix.lower() in PICTURE_SUFFIXES]
+        moving = [name for name in names if is_clip(name)]
+        if moving and not clips:
+            raise DatasetError(f"{Path(parent, min(moving))} {CLIP}")
+        still = [name for name in names if Path(name).suffix.lower() in PICTURE_SUFFIXES]
+        found += [Path(parent, name) for name in (*still, *moving)]
     return sorted(found)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from mesoscope.data.manifest_rows import (
     CLIP_AT_END,
     NEEDED,
+    NO_SPLIT,
     NOWHERE,
     OUTSIDE,
     PLACE,
+    needed_of,
     no_place,
     place_of,
     prefix_of,
@@ -30,8 +32,12 @@ _NAMED: dict[str, dict[str, Any]] = {"label": dict(LABELS), "split": dict(SPLIT_
 _RIGHT = (("label", "real"), ("split", "train"))  # what no row is refused for
 
 
-def read_parquet(manifest: Path) -> list[Sample]:
+def read_parquet(manifest: Path, *, clips: bool = False) -> list[Sample]:
     """The samples of a Parquet manifest.
+
+    Args:
+        manifest: The file.
+        clips: Rows may be clips, and need no split.
 
     Raises:
         DatasetError: It is no Parquet file, lacks a column or has one of another type, or a row is
@@ -48,13 +54,13 @@ def read_parquet(manifest: Path) -> list[Sample]:
     try:
         with parquet.ParquetFile(manifest) as file:
             names = {name.strip().lower(): name for name in file.schema_arrow.names}
-            refuse_missing(manifest, list(names), "it must have", "")
+            refuse_missing(manifest, list(names), "it must have", "", needed_of(clips))
             wanted = {c: names[c] for c in (*COLUMNS, *PLACE) if c in names}
             for column, name in wanted.items():
                 _refuse_type(manifest, column, file.schema_arrow.field(name).type)
             for batch in file.iter_batches(_ROWS, columns=list(wanted.values())):
                 columns = {column: batch.column(name) for column, name in wanted.items()}
-                samples += _Rows(manifest, columns, len(samples), same).samples()
+                samples += _Rows(manifest, columns, len(samples), same, clips).samples()
     except (pa.ArrowException, OSError) as error:
         why = " ".join(str(error).split())
         raise DatasetError(
@@ -67,15 +73,21 @@ class _Rows:
     """Some rows: their columns as Arrow holds them."""
 
     def __init__(
-        self, manifest: Path, columns: dict[str, Any], before: int, same: dict[str, str]
+        self,
+        manifest: Path,
+        columns: dict[str, Any],
+        before: int,
+        same: dict[str, str],
+        clips: bool,
     ) -> None:
         self._manifest, self._columns, self._same = manifest, columns, same
+        self._clips = clips
         self._before = before  # so many rows
         self._count = len(columns["path"])
 
     def samples(self) -> Iterator[Sample]:
         """Check the rows, and make samples of them."""
-        for name in NEEDED:
+        for name in needed_of(self._clips):
             column = self._columns[name]
             if column.null_count:
                 where = self._where(column.is_null().to_pylist().index(True))
@@ -105,7 +117,10 @@ class _Rows:
 
     def _named(self, name: str) -> list[Any]:
         """Labels and splits, by their names."""
-        return self._by_value(name, lambda text: _NAMED[name].get(text.lower()))
+        known = dict(_NAMED[name])
+        if name == "split" and self._clips:
+            known[""] = NO_SPLIT
+        return self._by_value(name, lambda text: known.get(text.lower()))
 
     def _shared(self, name: str) -> list[Any]:
         """Texts, one for all rows that say the same."""
@@ -126,7 +141,7 @@ class _Rows:
         from pyarrow import compute
 
         paths = self._texts("path")
-        for pattern in (OUTSIDE, CLIP_AT_END):
+        for pattern in (OUTSIDE,) if self._clips else (OUTSIDE, CLIP_AT_END):
             wrong = compute.match_substring_regex(paths, pattern)
             row = compute.index(wrong, value=True).as_py()
             if row >= 0:
@@ -155,7 +170,7 @@ def _refuse_type(manifest: Path, name: str, kind: Any) -> None:  # noqa: ANN401
     if types.is_dictionary(kind):
         kind = kind.value_type
     text = types.is_string(kind) or types.is_large_string(kind)
-    if types.is_null(kind) and name not in NEEDED:
+    if types.is_null(kind) and name not in (*NEEDED, "split"):
         return  # a column that is empty throughout
     if name in PLACE and not types.is_integer(kind):
         raise DatasetError(f"{manifest}: column {name!r} must be whole numbers, it is {kind}")

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-CLIP = "is a clip, and data sets hold pictures: save frames of it as pictures, or move it away"
-NEEDED = ("path", "label", "split")
+CLIP = (
+    "is a clip, and data sets hold pictures: make one of its faces with mesoscope prepare plain, "
+    "or move it away"
+)
+NEEDED = ("path", "label")
+NO_SPLIT = ""
 PLACE = ("offset", "size")  # in a shard
 # Absolute, of a drive, climbing, or empty: as RE2 takes it, too.
 OUTSIDE = r"^\s*$|^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)"
@@ -25,8 +29,12 @@ NOWHERE = ("", 0, 0)
 _outside = re.compile(OUTSIDE).search
 
 
-def read_csv(manifest: Path) -> list[Sample]:
+def read_csv(manifest: Path, *, clips: bool = False) -> list[Sample]:
     """The samples of a CSV manifest.
+
+    Args:
+        manifest: The file.
+        clips: Rows may be clips, and need no split.
 
     Raises:
         DatasetError: It is no CSV, lacks a column, or a row is wrong: the line is named.
@@ -35,24 +43,39 @@ def read_csv(manifest: Path) -> list[Sample]:
         with manifest.open(newline="", encoding="utf-8-sig") as file:
             lines = csv.reader(file)
             head = [name.strip().lower() for name in next(lines, ())]
-            refuse_missing(manifest, head, "its first line must name", ", with commas between")
-            return list(_samples(manifest, head, lines))
+            needed = needed_of(clips)
+            refuse_missing(
+                manifest, head, "its first line must name", ", with commas between", needed
+            )
+            return list(_samples(manifest, head, lines, clips))
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise DatasetError(f"{manifest}: cannot be read: {error}") from error
 
 
-def refuse_missing(manifest: Path, there: Sequence[str], what: str, how: str) -> None:
+def needed_of(clips: bool) -> tuple[str, ...]:
+    """The columns that every manifest needs, by whether clips without a split are taken."""
+    return NEEDED if clips else (*NEEDED, "split")
+
+
+def refuse_missing(
+    manifest: Path, there: Sequence[str], what: str, how: str, needed: Sequence[str]
+) -> None:
     """Refuse a manifest that lacks a column; ``what`` and ``how`` say what it should have.
 
     Raises:
         DatasetError: It does.
     """
-    missing = [c for c in NEEDED if c not in there]
+    missing = [c for c in needed if c not in there]
     if missing:
-        raise DatasetError(f"{manifest}: no column {missing[0]!r}: {what} {', '.join(NEEDED)}{how}")
+        raise DatasetError(f"{manifest}: no column {missing[0]!r}: {what} {', '.join(needed)}{how}")
 
 
-def _samples(manifest: Path, head: Sequence[str], lines: Any) -> Iterator[Sample]:  # noqa: ANN401
+def _samples(
+    manifest: Path,
+    head: Sequence[str],
+    lines: Any,  # noqa: ANN401
+    clips: bool,
+) -> Iterator[Sample]:
     root, own = prefix_of(manifest), manifest.parent.resolve().name
     at = [head.index(name) if name in head else -1 for name in (*COLUMNS, *PLACE)]
     width = len(head)
@@ -66,7 +89,9 @@ def _samples(manifest: Path, head: Sequence[str], lines: Any) -> Iterator[Sample
             line[n].strip() if n >= 0 else "" for n in at
         )
         truth, part = LABELS.get(label.lower()), SPLIT_NAMES.get(split.lower())
-        if truth is None or part is None or _outside(path) or _is_clip(path):
+        if part is None and clips and not split:
+            part = NO_SPLIT
+        if truth is None or part is None or _outside(path) or (not clips and is_clip(path)):
             refuse(f"{manifest}, line {lines.line_num}", path, label, split)
             continue
         source = source or own
@@ -104,7 +129,8 @@ def prefix_of(manifest: Path) -> str:
     return "" if parent == "." else parent.rstrip("/") + "/"
 
 
-def _is_clip(path: str) -> bool:
+def is_clip(path: str) -> bool:
+    """Whether a path is named like a clip."""
     return path[path.rfind(".") :].lower() in CLIP_SUFFIXES
 
 

@@ -54,6 +54,7 @@ _REASONS = {
     "between_thresholds": "The score lies between the model's two thresholds: it cannot tell.",
     "face_not_seen": "No face was found. The score is of the whole picture, were it a face crop.",
     "unfamiliar": "A face is unlike those that the model was trained on, so its score says little.",
+    "background_face": "Whom it shows looks genuine; a small face in the background does not.",
 }
 _LABELS = {
     "fake": "A face looks forged to the model.",

@@ -128,6 +128,8 @@ def _suspicion(line: _Line, persons: dict[int, Person]) -> float:
 
 def _words(number: int, person: Person | None) -> str:
     name = f"person {number + 1}"
+    if person is not None and person.background:
+        name += " (background)"
     if person is None or person.p_fake is None:
         return name
     word = person.label or (person.reason or "").replace("_", " ")

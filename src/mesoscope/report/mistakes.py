@@ -52,7 +52,7 @@ class Mistake:
 
 
 def worst(evaluation: Evaluation, *, most: int = MOST) -> tuple[list[Mistake], list[Mistake]]:
-    """The mistakes that are furthest from .5, half of either kind.
+    """The mistaken pictures that are furthest from .5, half of either kind.
 
     Where one kind has fewer, the other fills the places.
 
@@ -60,7 +60,7 @@ def worst(evaluation: Evaluation, *, most: int = MOST) -> tuple[list[Mistake], l
         Reals called fake, and fakes called real, the most confident first.
     """
     wrong = sorted(
-        (p for p in evaluation.scored if (_score(p) >= CUT) != (p.label == 1)),
+        (p for p in evaluation.scored if p.kind != "clip" and (_score(p) >= CUT) != (p.label == 1)),
         key=lambda p: (-abs(_score(p) - CUT), p.path),
     )
     reals = [p for p in wrong if p.label == 0]

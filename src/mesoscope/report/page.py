@@ -15,14 +15,17 @@ from mesoscope.errors import OutputError
 from mesoscope.report import plots
 from mesoscope.report.alarms import alarm_rows
 from mesoscope.report.canvas import DARK, LIGHT, png
+from mesoscope.report.clip_mistakes import worst_clips
 from mesoscope.report.mistakes import contact_sheet, worst
 from mesoscope.report.record import CLASSES, write_text
 from mesoscope.report.robustness_plots import curve_plot
 from mesoscope.report.robustness_plots import sheet as robustness_sheet
 from mesoscope.report.robustness_rows import all_rows, hardest_rows, summary
 from mesoscope.report.tables import calibration_rows, decision_rows, fit_rows
+from mesoscope.report.told import told_rows
 
 if TYPE_CHECKING:
+    from mesoscope.report.clip_mistakes import ClipMistake
     from mesoscope.report.mistakes import Mistake
     from mesoscope.report.record import Evaluation, Figures
     from mesoscope.report.robustness import Robustness
@@ -47,9 +50,12 @@ class Meaning(NamedTuple):
 
 
 MEANINGS = {
-    "coverage": Meaning("Coverage", "share of the pictures that got a score", "higher", True),
+    "coverage": Meaning("Coverage", "share of the items that got a score", "higher", True),
     "accuracy": Meaning(
         "Accuracy", "share of right answers, fake from p_fake .5 on", "higher", True
+    ),
+    "accuracy_of_all": Meaning(
+        "Accuracy of all", "the same where an item without a score counts as wrong", "higher", True
     ),
     "balanced_accuracy": Meaning(
         "Balanced accuracy",
@@ -81,13 +87,13 @@ MEANINGS = {
     ),
     "brier": Meaning("Brier score", "mean squared error of p_fake", "lower", False),
     "decided": Meaning(
-        "Decided", "share of scored pictures called fake or real, not inconclusive", "", True
+        "Decided", "share of scored items called fake or real, not inconclusive", "", True
     ),
     "error_among_decided": Meaning(
         "Error among decided", "share of wrong answers among those", "lower", True
     ),
     "unfamiliar": Meaning(
-        "Unfamiliar", "share of scored pictures unlike the training, so left undecided", "", True
+        "Unfamiliar", "share of scored items unlike the training, so left undecided", "", True
     ),
 }
 HEADLINE = ("auc", "accuracy", "eer", "tpr_at_fpr_0.01", "coverage")
@@ -151,6 +157,8 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
         lstrip_blocks=True,
     )
     environment.filters.update(figure=_figure, span=_span, crop=_crop)
+    strips = worst_clips(evaluation)
+    _write_strips(strips, folder)
     text = environment.get_template("evaluation.html.jinja").render(
         e=evaluation,
         card=evaluation.card,
@@ -159,7 +167,11 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
         in_table=IN_TABLE,
         plots=drawn,
         kinds=(("Real, called fake", kinds[0]), ("Fake, called real", kinds[1])),
+        strips=_strip_entries(strips),
         sheet=sheet is not None,
+        told=told_rows(evaluation.told),
+        n_clips=len(evaluation.clips),
+        items=items_word(evaluation),
         conditions=_flat(evaluation.conditions),
         calibration=calibration_rows(evaluation),
         decisions=decision_rows(evaluation),
@@ -172,6 +184,36 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
     )
     write_text(folder / PAGE, text)
     return folder / PAGE
+
+
+def _write_strips(kinds: tuple[list[ClipMistake], ...], folder: Path) -> None:
+    """A file for each; those of an evaluation before go."""
+    for old in folder.glob("clip_*_told_*.jpg"):
+        old.unlink(missing_ok=True)
+    for kind in kinds:
+        for number, one in enumerate(kind, start=1):
+            if one.strip is not None:
+                name = f"clip_{one.truth}_told_{one.prediction.told}_{number}.jpg"
+                _write(folder / name, _jpeg_bytes(one.strip))
+
+
+def _strip_entries(
+    kinds: tuple[list[ClipMistake], list[ClipMistake]],
+) -> list[tuple[str, list[tuple[ClipMistake, str]]]]:
+    titles = ("Genuine clips judged most wrongly", "Forged clips judged most wrongly")
+    return [
+        (title, [(m, "" if m.strip is None else _jpeg(m.strip)) for m in kind])
+        for title, kind in zip(titles, kinds, strict=True)
+        if kind
+    ]
+
+
+def items_word(evaluation: Evaluation) -> str:
+    """What was judged: pictures, clips, or both."""
+    clips = len(evaluation.clips)
+    if not clips:
+        return "pictures"
+    return "clips" if clips == len(evaluation.predictions) else "pictures and clips"
 
 
 def _robustness_plots(found: Robustness, folder: Path) -> dict[str, Plot]:
@@ -193,25 +235,28 @@ def _robustness_text(found: Robustness | None) -> dict[str, object] | None:
 def notes(evaluation: Evaluation) -> list[str]:
     """What one must know before reading the figures; often nothing."""
     found = []
+    items = items_word(evaluation)
     total = evaluation.overall.counts
     trained = sum(p.split == "train" for p in evaluation.predictions)
     if trained:
         found.append(
-            f"{trained:,} of the {total['n']:,} pictures are of a train split: a model that was "
+            f"{trained:,} of the {total['n']:,} {items} are of a train split: a model that was "
             "trained on them has seen them, and the figures flatter it."
         )
     for name in CLASSES:
         lacking = [s for s, one in evaluation.by_source.items() if not one.counts[f"n_{name}"]]
         if lacking:
+            what = {"pictures": "picture", "clips": "clip"}.get(items, "picture or clip")
             found.append(
-                f"No {name} picture in {', '.join(lacking)}: figures that compare real with fake "
+                f"No {name} {what} in {', '.join(lacking)}: figures that compare real with fake "
                 "(AUC, equal error rate and the like) cannot be given there."
             )
     missed = total["n"] - total["n_scored"]
     if missed:
         found.append(
-            f"{missed:,} of the {total['n']:,} pictures could not be read or got no score; they "
-            "are listed, and stand in no figure but the coverage."
+            f"{missed:,} of the {total['n']:,} {items} could not be read or got no score (say, as "
+            "no face was found); they are listed. The coverage, what a user is told, and the "
+            "accuracy of all count them; no other figure does."
         )
     return found
 
@@ -247,9 +292,13 @@ def _crop(mistake: Mistake) -> str:
 
 
 def _jpeg(pixels: Pixels) -> str:
+    return _address(_jpeg_bytes(pixels), "jpeg")
+
+
+def _jpeg_bytes(pixels: Pixels) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=88)
-    return _address(file.getvalue(), "jpeg")
+    return file.getvalue()
 
 
 def _address(data: bytes, kind: str) -> str:

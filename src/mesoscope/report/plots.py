@@ -77,7 +77,7 @@ def reliability(evaluation: Evaluation, palette: Palette) -> Figure:
         ece = metrics.measure(truth, p_fake)["ece"]
         above.text(0.02, 0.97, f"ECE {ece:.3f}, n = {truth.size:,}", color=palette.ink,
                    va="top", transform=above.transAxes, fontsize=9)  # fmt: skip
-    dress(below, palette, x="p_fake, mean of the bin", y="pictures")
+    dress(below, palette, x="p_fake, mean of the bin", y="items")
     width = np.diff(curve.edges)
     below.bar(curve.edges[:-1], curve.samples, width=width, align="edge", color=palette.lines[0],
               edgecolor=palette.paper, linewidth=0.8)  # fmt: skip
@@ -133,7 +133,7 @@ def scores(evaluation: Evaluation, palette: Palette) -> Figure:
     truth, p_fake = columns(evaluation)
     figure = blank(palette)
     axes = figure.add_subplot()
-    dress(axes, palette, x="p_fake (higher = more fake)", y="pictures")
+    dress(axes, palette, x="p_fake (higher = more fake)", y="items")
     bins = np.linspace(0, 1, _BARS + 1).tolist()
     for label, name, colour, hatch in (
         (0, "real", palette.real, None),

@@ -11,12 +11,14 @@
      "tpr_at_fpr_0.01": …, "ece": …, "brier": …,
      "ece_by_chance": …, "ece_by_chance_high": …,     mean and 95 % quantile of the ece that
                                                       true probabilities would show here
+     "accuracy_of_all": …,                            of all items: one without a score is wrong
      "decided": …,                                    share of scored items with a clear label
      "error_among_decided": …,                        share of those that have the wrong one
      "unfamiliar": …,                                 share of scored items that the guard refuses
      "intervals": {"auc": [low, high], …},            95 %, bootstrap over groups
      "by_source": {"NAME": {…the same from n to intervals…}, …},
      "mean_over_sources": {"accuracy": …, "auc": …, "intervals": {…}},
+     "told": [{"label", "source", "n", "fake": {"count", "share", "interval"}, …}, …],
      "alarms": [{"name": "label", "threshold": …, "fpr": …, "tpr": …, "true_alarms": […]}, …],
      "calibration": {…how the model was calibrated, from its card…},
      "conditions": {…model, thresholds, seed, versions…},
@@ -39,6 +41,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesoscope.errors import OutputError
+from mesoscope.metrics import CUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,14 +50,16 @@ if TYPE_CHECKING:
     from mesoscope.media.part import FilePart
     from mesoscope.report.alarms import AlarmReport
     from mesoscope.report.robustness import Robustness
-    from mesoscope.types import Box, Json, Label, ModelCard, Thresholds
+    from mesoscope.report.told import Told
+    from mesoscope.types import Box, Guard, Json, Label, ModelCard, Thresholds, Verdict
 
 SCHEMA = 1
 CLASSES = ("real", "fake")  # by label
 COLUMNS = (
     "path", "label", "source", "group", "split", "p_fake", "verdict", "reason", "error_code",
-    "error",
+    "error", "kind", "told", "frames", "faces", "persons", "duration_s",
 )  # fmt: skip
+ANSWERS = ("fake", "real", "inconclusive", "none", "unreadable")  # what a user is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ class Prediction:
     """One labelled item and what the detector said of it.
 
     Attributes:
-        path: Of the picture.
+        path: Of the picture or clip.
         label: The truth: 1 = fake, 0 = real.
         source: The set it comes from.
         group: What is resampled as one.
@@ -74,6 +79,12 @@ class Prediction:
         error: ``{"code", "message"}`` where the picture could not be read.
         part: Where the picture lies within a larger file, to look at it again; ``None`` for a file
             of its own.
+        kind: ``image`` or ``clip``, as it was judged.
+        frames: Pictures that were decoded of it.
+        faces: Faces that were scored in them.
+        persons: Of a clip: how many they belong to.
+        duration_s: Of a clip, in seconds.
+        seen: The whole verdict, of the clips that were judged most wrongly: a strip is drawn of it.
     """
 
     path: str
@@ -87,6 +98,33 @@ class Prediction:
     reason: str | None = None
     error: Mapping[str, str] | None = None
     part: FilePart | None = None
+    kind: str = "image"
+    frames: int = 1
+    faces: int = 0
+    persons: int = 0
+    duration_s: float | None = None
+    seen: Verdict | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def told(self) -> str:
+        """One of :data:`ANSWERS`: the label, ``none`` where nothing was judged, ``unreadable``."""
+        if self.error is not None:
+            return "unreadable"
+        return self.verdict or "none"
+
+    @property
+    def wrongness(self) -> tuple[bool, float] | None:
+        """How wrong the answer is, to be compared: a wrong label first, then far from .5.
+
+        ``None`` where it is not wrong: a score on the right side of .5 without a wrong label, or
+        no score.
+        """
+        if self.p_fake is None:
+            return None
+        far = (self.p_fake - CUT) * (-1 if self.label else 1)
+        mistold = self.told == CLASSES[1 - self.label]
+        beyond = far > 0 or (far == 0 and not self.label)  # .5 itself is called fake
+        return (mistold, far) if mistold or beyond else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +182,8 @@ class Evaluation:
         conditions: Everything else that the numbers depend on.
         alarms: What thresholds do to reals and fakes; the first is that of the label fake.
         robustness: The figures of changed pictures, where they were asked for.
+        guard: The one that was asked; ``None`` where faces were judged without.
+        told: What a user is told, counted by class and source.
     """
 
     predictions: tuple[Prediction, ...]
@@ -155,6 +195,8 @@ class Evaluation:
     conditions: Mapping[str, Json] = field(default_factory=dict)
     alarms: tuple[AlarmReport, ...] = ()
     robustness: Robustness | None = None
+    guard: Guard | None = None
+    told: tuple[Told, ...] = ()
 
     def columns(self) -> Columns:
         """The scored items as arrays."""
@@ -166,8 +208,13 @@ class Evaluation:
         return tuple(p for p in self.predictions if p.p_fake is not None)
 
     @property
+    def clips(self) -> tuple[Prediction, ...]:
+        """Those items that were judged as clips."""
+        return tuple(p for p in self.predictions if p.kind == "clip")
+
+    @property
     def unreadable(self) -> tuple[Prediction, ...]:
-        """Items whose picture could not be read."""
+        """Items that could not be read."""
         return tuple(p for p in self.predictions if p.error is not None)
 
     @property
@@ -184,6 +231,7 @@ class Evaluation:
             **self.overall.to_dict(),
             "by_source": {name: one.to_dict() for name, one in self.by_source.items()},
             "mean_over_sources": self.mean_over_sources.to_dict(),
+            "told": [one.to_dict() for one in self.told],
             "alarms": [one.to_dict() for one in self.alarms],
             "calibration": self.card.metrics.get("calibration"),
             "conditions": dict(self.conditions),
@@ -254,6 +302,12 @@ def _row(one: Prediction) -> tuple[object, ...]:
         one.reason or "",
         error.get("code", ""),
         error.get("message", ""),
+        one.kind,
+        one.told,
+        one.frames,
+        one.faces,
+        one.persons if one.kind == "clip" else "",
+        "" if one.duration_s is None else f"{one.duration_s:.3f}",
     )
 
 

@@ -38,14 +38,53 @@ def refused(root):
 def test_a_clip_in_a_folder_of_a_data_set_is_named(tmp_path):
     root = touch(tmp_path / "faces", "train/real/a.jpg", "train/real/deep/film.MP4")
     assert refused(root) == (
-        f"{root}/train/real/deep/film.MP4 is a clip, and data sets hold pictures: save frames of "
-        "it as pictures, or move it away"
+        f"{root}/train/real/deep/film.MP4 is a clip, and data sets hold pictures: make one of "
+        "its faces with mesoscope prepare plain, or move it away"
     )
 
 
 def test_a_clip_in_a_manifest_is_named(tmp_path):
     root = manifest(tmp_path / "faces", HEADER + "a/film.mov,real,s,g,train,\n")
     assert "line 2: a/film.mov is a clip, and data sets hold pictures" in refused(root)
+
+
+def test_clips_are_samples_where_they_are_judged(tmp_path):
+    root = touch(
+        tmp_path / "clips", "real/a.jpg", "Real/deep/b.MP4", "FAKE/c.mov", "test/fake/d.webm",
+        "fake.mp4", "other/e.mp4",
+    )  # fmt: skip
+    found = read_dataset(root, clips=True)
+    assert [(s.path.relative_to(root).as_posix(), s.label, s.split) for s in found] == [
+        ("test/fake/d.webm", 1, "test"), ("Real/deep/b.MP4", 0, ""), ("real/a.jpg", 0, ""),
+        ("FAKE/c.mov", 1, ""),
+    ]  # fmt: skip
+    assert {s.source for s in found} == {"clips"}
+    assert len({s.group for s in found}) == 4
+
+
+def test_a_folder_without_splits_is_sent_to_prepare(tmp_path):
+    root = touch(tmp_path / "clips", "real/a.mp4", "fake/b.mp4")
+    assert "are made into a data set by mesoscope prepare plain" in refused(root)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_rows_may_be_clips_and_need_no_split_where_they_are_judged(tmp_path, suffix):
+    rows = "path,label,source,group\na/1.mp4,Fake,swaps,v1\nb 2.jpg,real,,\n"
+    root = manifest(tmp_path / "clips", rows)
+    if suffix == "parquet":
+        csv, parquet = pytest.importorskip("pyarrow.csv"), pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(csv.read_csv(root / "manifest.csv"), root / "manifest.parquet")
+        (root / "manifest.csv").unlink()
+    found = [(s.path.name, s.label, s.source, s.group, s.split) for s in read_dataset(
+        root, clips=True)]  # fmt: skip
+    assert found == [("1.mp4", 1, "swaps", "v1", ""), ("b 2.jpg", 0, "clips", "b 2.jpg", "")]
+    assert "no column 'split'" in refused(root)
+
+
+def test_a_split_that_is_none_is_refused_even_where_none_is_needed(tmp_path):
+    root = manifest(tmp_path / "clips", HEADER + "a.mp4,real,s,g,,\nb.mp4,real,s,g,holdout,\n")
+    with pytest.raises(DatasetError, match="line 3: split 'holdout' is none of"):
+        read_dataset(root, clips=True)
 
 
 # --- folders

@@ -8,11 +8,12 @@ from PIL import Image
 
 from mesoscope import metrics
 from mesoscope.report.record import Evaluation, Figures, Prediction
+from mesoscope.report.told import told
 from mesoscope.types import Calibration, ModelCard, Thresholds
 
 NAMES = (
-    "coverage", *metrics.METRICS, "ece_by_chance", "ece_by_chance_high", "decided",
-    "error_among_decided", "unfamiliar",
+    "coverage", *metrics.METRICS, "ece_by_chance", "ece_by_chance_high", "accuracy_of_all",
+    "decided", "error_among_decided", "unfamiliar",
 )  # fmt: skip
 
 
@@ -22,6 +23,8 @@ def figures(items):
     clear = [p for p in scored if p.verdict in ("fake", "real")]
     wrong = [p for p in clear if (p.verdict == "fake") != p.label]
     values["coverage"] = metrics.share([len(scored)], [len(items)])
+    right = sum((p.p_fake >= 0.5) == p.label for p in scored)
+    values["accuracy_of_all"] = metrics.share([right], [len(items)])
     values["decided"] = metrics.share([len(clear)], [len(scored)])
     floor = metrics.ece_by_chance([p.p_fake for p in scored], n=100)
     values |= {"ece_by_chance": floor.mean, "ece_by_chance_high": floor.high}
@@ -61,6 +64,7 @@ def evaluated():
                 "meso4", "meso4", input_px=64, training_data="twelve <drawn> faces",
                 calibration=Calibration(1.1, 0.2, "platt", "validation"), parameters=27_977,
             ),
+            told=tuple(told(predictions)),
             thresholds=thresholds or Thresholds(0.35, 0.65, "5 % error"),
             conditions={
                 "model": "meso4@01234567", "seed": 0, "versions": {"numpy": "2"},

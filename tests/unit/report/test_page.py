@@ -79,7 +79,7 @@ def test_the_page_needs_no_network(show, evaluation):
     page = show(evaluation)
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
     others = {a for a in page.addresses if not a.startswith("data:image/")}
-    assert others == {"metrics.json", "predictions.csv"}
+    assert others == {"metrics.json", "predictions.csv", "told.csv"}
 
 
 def test_pictures_are_inside_and_beside(show, evaluation, tmp_path):
@@ -115,7 +115,7 @@ def test_one_class_is_shown_with_what_cannot_be_said(show, evaluated):
     page = show(evaluated(reals))
     assert "No fake picture in s" in page.text
     assert "nan" not in page.text
-    assert "None: every scored item lies on the right side of .5." in page.text
+    assert "None: every scored picture lies on the right side of .5." in page.text
     assert "mean over sources" not in page.text
 
 

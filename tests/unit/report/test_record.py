@@ -12,7 +12,7 @@ from mesoscope.report.record import COLUMNS, Prediction, write_metrics, write_pr
 
 FIGURES = {
     "coverage", "accuracy", "balanced_accuracy", "auc", "eer", "ap", "tpr_at_fpr_0.01", "ece",
-    "brier", "decided", "error_among_decided", "unfamiliar",
+    "brier", "accuracy_of_all", "decided", "error_among_decided", "unfamiliar",
 }  # fmt: skip
 BY_CHANCE = {"ece_by_chance", "ece_by_chance_high"}  # simulated, so without an interval
 COUNTS = {"n", "n_real", "n_fake", "n_scored", "n_unreadable", "n_unscored"}
@@ -23,7 +23,8 @@ def test_metrics_file_has_the_shape_that_is_promised(evaluation, tmp_path):
     data = json.loads((tmp_path / "metrics.json").read_text())
     assert set(data) == {
         "schema", *COUNTS, *FIGURES, *BY_CHANCE, "intervals", "by_source",
-        "mean_over_sources", "alarms", "calibration", "conditions", "unreadable", "unscored",
+        "mean_over_sources", "told", "alarms", "calibration", "conditions", "unreadable",
+        "unscored",
     }  # fmt: skip
     assert data["schema"] == 1
     assert (data["n"], data["n_real"], data["n_fake"], data["n_scored"]) == (61, 30, 31, 60)
@@ -65,6 +66,7 @@ def test_predictions_file_has_a_row_an_item(evaluation, tmp_path):
     assert first["verdict"] == item.verdict
     last = rows[-1]
     assert (last["p_fake"], last["verdict"], last["error_code"]) == ("", "", "source.unreadable")
+    assert (first["kind"], first["told"], last["told"]) == ("image", item.verdict, "unreadable")
 
 
 def test_a_name_that_is_not_utf8_is_escaped(evaluation, evaluated, tmp_path):

@@ -26,6 +26,7 @@ class Item:
         is_clip: ``paths`` holds one clip to sample frames from.
         person: Who is seen, where the set says: holds whole groups, and may stand in two official
             splits. Splits made anew keep persons together.
+        source: The set it comes from, where a manifest names another than the folder.
         donor: Whose face was put in, where the set says: the name of another ``person``.
         original: Name of the real item that a fake was made from, where the set tells and the item
             is there: its face is then found where the fake's mask lies. Empty otherwise.
@@ -42,6 +43,7 @@ class Item:
     original: str = ""
     person: str = ""
     donor: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@
 
     ROOT/{real,fake}/…                              no split
     ROOT/{train,validation,test}/{real,fake}/…      the project's own layout; also val, valid
-    ROOT/manifest.csv                               the project's own, also manifest.parquet
+    ROOT/manifest.csv                               the project's own, also manifest.parquet;
+                                                    of pictures or clips, with splits or without
 
 Names of folders are read in whatever case, and ``reals`` and ``fakes`` are taken, too. Files may
 lie in folders below their class. Nothing is known of who is in which file, so a group is a file,
@@ -69,7 +70,7 @@ class Plain:
 
 
 def _add_manifest(census: Census) -> None:
-    for sample in read_dataset(census.root):
+    for sample in read_dataset(census.root, clips=True):
         if sample.shard:
             census.unread(Path(sample.shard), "pictures in shards, which are prepared already")
             continue
@@ -81,7 +82,9 @@ def _add_manifest(census: Census) -> None:
                 name=stem(path),
                 method=(sample.method or sample.source) if sample.label else "",
                 group=sample.group,
-                split=sample.split,
+                split=sample.split or None,
+                is_clip=kind(path) == "clip",
+                source=sample.source,
             )
         )
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from mesoscope.data.layouts.item import Item
     from mesoscope.data.prepare.answer import Answer
     from mesoscope.data.prepare.ledger import Ledger
     from mesoscope.data.prepare.options import PrepareOptions
@@ -38,7 +39,7 @@ def write_up(plan: Plan, ledger: Ledger, out: Path, options: PrepareOptions) -> 
         OutputError: One of them cannot be written.
     """
     names = [job.item.name for job in plan.jobs]
-    persons = {job.item.name: job.item.person for job in plan.jobs}
+    items = {job.item.name: job.item for job in plan.jobs}
     census = Census()
     for answer in ledger.of(names):
         census.add(answer)
@@ -47,7 +48,7 @@ def write_up(plan: Plan, ledger: Ledger, out: Path, options: PrepareOptions) -> 
     source = plan.source
     write_manifest(
         out / MANIFEST,
-        (row for answer in ledger.of(names) for row in _rows(answer, source, persons[answer.name])),
+        (row for answer in ledger.of(names) for row in _rows(answer, source, items[answer.name])),
         further=FURTHER,
     )
     try:
@@ -65,13 +66,13 @@ def write_up(plan: Plan, ledger: Ledger, out: Path, options: PrepareOptions) -> 
     return census
 
 
-def _rows(answer: Answer, source: str, person: str) -> Iterator[dict[str, object]]:
+def _rows(answer: Answer, source: str, item: Item) -> Iterator[dict[str, object]]:
     for one in answer.written:
         x1, y1, x2, y2 = (round(v, 2) for v in one.box)
         yield {
-            "path": one.path, "label": answer.label, "source": source, "method": answer.method,
-            "group": answer.group, "split": answer.split, "sha256": one.sha256,
-            "person": person, "parent": one.parent, "frame": one.frame,
+            "path": one.path, "label": answer.label, "source": item.source or source,
+            "method": answer.method, "group": answer.group, "split": answer.split,
+            "sha256": one.sha256, "person": item.person, "parent": one.parent, "frame": one.frame,
             "time_s": None if one.time_s is None else round(one.time_s, 6),
             "x1": x1, "y1": y1, "x2": x2, "y2": y2, "confidence": round(one.confidence, 6),
             "finder": one.finder,

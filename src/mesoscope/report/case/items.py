@@ -181,7 +181,7 @@ def _refuse_odd(verdict: Verdict) -> None:
     for face in faces:
         numbers += [*face.box, face.p_fake, face.time_s, face.frame_index, face.person]
     for one in persons:
-        numbers += [one.number, one.p_fake, one.frames, one.first_s, one.last_s]
+        numbers += [one.number, one.p_fake, one.frames, one.first_s, one.last_s, one.face_px]
     for kind, what, values in ((str, "a text", texts), (int | float, "a number", numbers)):
         odd = next((v for v in values if v is not None and not isinstance(v, kind)), None)
         if odd is not None:

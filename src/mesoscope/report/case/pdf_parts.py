@@ -157,7 +157,9 @@ def persons(people: Sequence[Person]) -> Table:
     rows = []
     for one in people:
         colour = look.hexadecimal(look.PERSON[one.number % len(look.PERSON)])
-        why = f" <font color='#5b616c'>{safe(REASONS.get(one.reason, one.reason))}</font>" if one.reason else ""  # fmt: skip  # noqa: E501
+        told = [REASONS.get(one.reason, one.reason)] if one.reason else []
+        told += ["in the background: no say in the verdict"] if one.background else []
+        why = f" <font color='#5b616c'>{safe('; '.join(told))}</font>" if told else ""
         rows.append(
             [
                 marked(f'<font color="{colour}">●</font> {one.number + 1}', SMALL),

@@ -12,6 +12,7 @@ WORDS = {
 REASONS = {
     "between_thresholds": "the score lies between the model's two thresholds",
     "unfamiliar": "a face is unlike those that the model learnt from, so its score says nothing",
+    "background_face": "only a small face in the background looks forged, not whom the clip shows",
     "no_face": "no face was found",
     "face_not_seen": "no face was found, so the score is of the whole picture, were it a face crop",
     "face_too_small": "only faces that are too small to be judged were found",

@@ -51,6 +51,24 @@ def test_two_files_of_one_stem_have_two_names(tmp_path, trees):
     assert "real/001.png" in names
 
 
+def test_a_manifest_of_clips_says_labels_groups_splits_and_sources(tmp_path):
+    (tmp_path / "show").mkdir()
+    for name in ("show/a.mp4", "show/b.MOV", "c.jpg"):
+        (tmp_path / name).touch()
+    (tmp_path / "manifest.csv").write_text(
+        "path,label,source,group,split\nshow/a.mp4,fake,swaps,speaker,train\n"
+        "show/b.MOV,real,news,speaker,train\nc.jpg,real,,,\n"
+    )
+    reading = read_set(tmp_path)
+    assert reading.layout == "plain"
+    assert [(i.name, i.label, i.is_clip, i.source, i.group, i.split) for i in reading.items] == [
+        ("show/a", 1, True, "swaps", "speaker", "train"),
+        ("show/b", 0, True, "news", "speaker", "train"),
+        ("c", 0, False, tmp_path.name, "c.jpg", None),
+    ]
+    assert reading.items[0].method == "swaps"
+
+
 def test_odd_names(tmp_path, trees):
     root = trees.plain(tmp_path, splits=())
     odd = ["a b,c.jpg", "quote\"'.jpg", "new\nline.jpg", "ümläut 人.jpg", "-rf.jpg", "no.dots.jpg"]

@@ -11,6 +11,7 @@ import pytest
 from mesoscope.errors import OutputError
 from mesoscope.report.case.page import write_page
 from mesoscope.report.case.seal import read_seal
+from mesoscope.types import FaceScore, Person
 
 NASTY = '"><script>alert(1)</script><img src=x onerror=alert(2)>.jpg'
 
@@ -114,6 +115,13 @@ def test_the_page_says_what_it_must(page_of, verdict_of, unreadable, face_file):
         sha256,
     ):
         assert words in page.text, words
+
+
+def test_who_has_no_say_in_a_clips_verdict_is_named(page_of, verdict_of):
+    faces = tuple(FaceScore((0, 0, 9, 9), 1.0, 0.9, time_s=t / 2, person=0) for t in range(4))
+    behind = Person(0, "fake", 0.9, 4, 0.0, 1.5, face_px=63.0, background=True)
+    clip = verdict_of("c.mp4", 0.9, kind="clip", faces=faces, persons=(behind,))
+    assert "in the background: no say in the verdict" in page_of([clip]).text
 
 
 def test_headings_and_controls_have_names(page_of, verdict_of, face_file):

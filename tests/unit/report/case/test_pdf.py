@@ -10,6 +10,7 @@ from mesoscope.errors import OptionError, OutputError
 from mesoscope.report.case.keys import make_keys, read_private
 from mesoscope.report.case.pdf import PDF_MOST, write_pdf
 from mesoscope.report.case.seal import read_seal
+from mesoscope.types import FaceScore, Person
 
 
 def text_of(path):
@@ -84,6 +85,13 @@ def test_a_clip_with_its_persons(written, make_clip, astronaut_face):
     text = " ".join(text_of(written([judge.check(str(clip))], judge=judge)))
     for words in ("Its most suspicious frames", "Over time", "Person", "clip of 0:00.48"):
         assert words in text
+
+
+def test_who_has_no_say_is_named(written, verdict_of):
+    faces = tuple(FaceScore((0, 0, 9, 9), 1.0, 0.9, time_s=t / 2, person=0) for t in range(4))
+    behind = Person(0, "fake", 0.9, 4, 0.0, 1.5, face_px=63.0, background=True)
+    clip = verdict_of("c.mp4", 0.9, kind="clip", faces=faces, persons=(behind,))
+    assert "in the background: no say" in " ".join(text_of(written([clip])))
 
 
 def test_an_archive_is_refused(written, verdict_of, tmp_path):
