@@ -109,6 +109,8 @@ def scan_job(
         if whole:
             if planned.skipped:
                 click.echo(skipped_text(planned.skipped), err=True)
+            if planned.again:
+                click.echo(again_text(planned.again), err=True)
             click.echo(f"write the verdicts: {export_line(folder)}", err=True)
         else:
             click.echo(f"{counts.left} left; go on with: {resume_line(kept)}", err=True)
@@ -164,6 +166,12 @@ def _closing(folder: Path, counts: Counts, judged: int, took_s: float) -> str:
 def skipped_text(count: int) -> str:
     """How many files were neither pictures nor clips: ``1 other file skipped``."""
     return f"{count} other {'file' if count == 1 else 'files'} skipped"
+
+
+def again_text(count: int) -> str:
+    """How many ways led to folders that were scanned already."""
+    ways = "1 link or path leads" if count == 1 else f"{count} links or paths lead"
+    return f"{ways} to a folder that was scanned already: it counts once"
 
 
 def export_line(folder: Path) -> str:

@@ -208,6 +208,7 @@ def report_of_job(asked: Wanted, ledger: LedgerReader, *, model: Path | None) ->
     """Write the report of a job folder, by the settings that the job was begun with."""
     from mesoscope.report.case.facts import model_path, settings_of
     from mesoscope.report.case.items import Spool
+    from mesoscope.scan.export import parsed
     from mesoscope.types import DetectOptions, Verdict
 
     facts = ledger.facts()
@@ -221,6 +222,7 @@ def report_of_job(asked: Wanted, ledger: LedgerReader, *, model: Path | None) ->
     thresholds = None if judge is None else judge.thresholds
     with Spool() as items:
         for row in ledger.results():
+            parsed(row)
             judged = None if row.sha256 is None else row.sha256.hex()
             items.add(Verdict.from_json(row.verdict), judged_sha256=judged)
         write_report(

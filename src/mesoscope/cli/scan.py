@@ -12,7 +12,7 @@ import click
 
 from mesoscope.cli import judging, options, report_file
 from mesoscope.cli.bars import bar
-from mesoscope.cli.job import job_folder, scan_job, skipped_text
+from mesoscope.cli.job import again_text, job_folder, scan_job, skipped_text
 from mesoscope.cli.job import ledger as ledger_option
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.cli.rows import HEADER, row
@@ -184,6 +184,8 @@ def _closing(summary: Summary, out: Path | None) -> str:
         parts.append(f"{summary.failed} could not be read")
     if summary.skipped:
         parts.append(skipped_text(summary.skipped))
+    if summary.again:
+        parts.append(again_text(summary.again))
     if out:
         parts.append(f"written to {out}")
     return "; ".join(parts)
