@@ -314,5 +314,5 @@ def test_a_job_with_its_ledger_on_a_server(server, tmp_path, make_face):
         assert "tester:***@" in refused
         assert "--ledger" in refused
     assert "1 of them now" in run(*scan, tmp_path / "two", "--resume", "--ledger", url)
-    run("export", tmp_path / "one", "-o", tmp_path / "x.csv", "--ledger", url)
+    run(*export, "--ledger", url)
     assert len((tmp_path / "x.csv").read_text().splitlines()) == 14

@@ -168,14 +168,19 @@ def _entries(within: _Folder, walk: _Walk) -> Iterator[Listed | Unreadable | _Fo
             continue
         path = os.fsdecode(raw.rstrip(b"/"))
         if stat.S_ISDIR(info.st_mode):
-            identity = (info.st_dev, info.st_ino)
-            if identity in way:
-                why = SourceError(f"{path}: a link loop, it leads back to a folder above it")
-                yield Unreadable(path, why, folder=True)
-            elif walk.enters(path, identity):
-                yield _Folder(path, (*way, identity))
+            yield from _enter(path, way, (info.st_dev, info.st_ino), walk)
         elif skipped is not None:
             skipped(path)
+
+
+def _enter(
+    path: str, way: tuple[tuple[int, int], ...], identity: tuple[int, int], walk: _Walk
+) -> Iterator[Unreadable | _Folder]:
+    if identity in way:
+        why = SourceError(f"{path}: a link loop, it leads back to a folder above it")
+        yield Unreadable(path, why, folder=True)
+    elif walk.enters(path, identity):
+        yield _Folder(path, (*way, identity))
 
 
 def _is_folder(entry: os.DirEntry[bytes]) -> bool:

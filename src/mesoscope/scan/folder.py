@@ -18,6 +18,7 @@ from mesoscope.types import DetectOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
     from mesoscope.detector import Detector
     from mesoscope.types import Json
 

@@ -64,10 +64,10 @@ class LedgerReader:
                 str(name): tables.from_json(value, self.name, f"the fact {name!r}")
                 for name, value in connection.execute(select(tables.job))
             }
-        version = found.get("version")
-        if found and (type(version) is not int or version < 1):
+        version = found.get("version") if found else tables.VERSION
+        if not isinstance(version, int) or version < 1:
             raise JobError(tables.damaged(self.name, f"it has the version {version!r}"))
-        if found and version > tables.VERSION:
+        if version > tables.VERSION:
             raise JobError(
                 f"{self.name}: a ledger of version {version}, and this version of mesoscope reads "
                 f"up to {tables.VERSION}: update mesoscope"

@@ -167,9 +167,8 @@ def _open_read_only(database: str) -> sqlite3.Connection:
         log = raw + "-wal"
         if os.path.exists(log) and os.path.getsize(log):  # noqa: PTH110, PTH202
             raise JobError(
-                f"{database}: a scan was ended in mid-work and its last changes are in {log}, which "
-                "cannot be taken over where nothing can be written: copy the job folder, and use "
-                "the copy"
+                f"{database}: a scan was ended in mid-work, and its last changes in {log} cannot be "
+                "taken over where nothing can be written: copy the job folder, and use the copy"
             ) from None
         # Without a journal, and where nobody writes, it may be read as it lies there.
         connection = sqlite3.connect(f"{place}?immutable=1", uri=True, timeout=BUSY_S)
