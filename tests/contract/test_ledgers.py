@@ -306,10 +306,8 @@ def test_a_job_with_its_ledger_on_a_server(server, tmp_path, make_face):
     assert "0 of them now" in run(*scan, tmp_path / "two", "--ledger", url, "--resume")
     Image.fromarray(make_face(99, 48)).save(tmp_path / "faces/new.png")
     # The folder may be somebody else's, so what it names is not connected to by itself.
-    for asked in (
-        (*scan, tmp_path / "two", "--resume"),
-        ("export", tmp_path / "one", "-o", "x.csv"),
-    ):
+    export = ("export", tmp_path / "one", "-o", tmp_path / "x.csv")
+    for asked in ((*scan, tmp_path / "two", "--resume"), export):
         refused = run(*asked, code=2)
         assert "tester:***@" in refused
         assert "--ledger" in refused

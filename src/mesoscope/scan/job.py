@@ -6,6 +6,7 @@ import dataclasses
 import os
 import time
 from collections import OrderedDict, deque
+from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mesoscope.media.walk import Listed, Unreadable
     from mesoscope.scan.ledger import Ledger
     from mesoscope.scan.plan import Planned
+    from mesoscope.scan.rows import Claim
     from mesoscope.scan.workers import Worker
 
 CLAIM = 64  # files taken at a time
@@ -62,6 +64,8 @@ class Job:
     ) -> None:
         self.repeated = 0  # duplicates met by this process
         self._done = 0
+        self._first: bytes | None = None  # of the latest claims, and how often the same
+        self._same = 0
         self._detector = detector
         self._ledger = ledger
         self._worker = worker
@@ -121,7 +125,7 @@ class Job:
             self._scan_claimed()
             if not wait or not self._ledger.open_count():
                 return
-            alone = not self._ledger.seen().keys() - {self._worker.owner}
+            alone = not self._ledger.seen().keys() - {self._worker.owner, ""}
             idle = idle + 1 if alone and done == self._done else 0
             if idle > IDLE_ROUNDS:  # a damaged index: they would be waited for for ever
                 raise JobError(
@@ -151,10 +155,20 @@ class Job:
     def _groups(self) -> Iterator[list[Content]]:
         """Claimed files, read ahead, some at a time."""
         owner = self._worker.owner
-        claims = chain.from_iterable(iter(lambda: self._ledger.claim(owner, CLAIM), []))
+        claims = chain.from_iterable(iter(partial(self._claim, owner), []))
         contents = ahead(read, claims, threads=READERS, depth=2 * READERS)
         while group := list(islice(contents, LOOKED_UP)):
             yield group
+
+    def _claim(self, owner: str) -> list[Claim]:
+        """Some more files; a damaged ledger may give out the same again and again."""
+        claims = self._ledger.claim(owner, CLAIM)
+        first = claims[0].path if claims else None
+        self._same = self._same + 1 if claims and first == self._first else 0
+        self._first = first
+        if self._same > IDLE_ROUNDS:
+            raise JobError(damaged(self._ledger.name, "its indexes do not fit its rows"))
+        return claims
 
     def _sources(self, groups: Iterator[list[Content]]) -> Iterator[str | FileBytes]:
         """What the detector is to judge; it reads this in our thread.

@@ -213,13 +213,14 @@ class Ledger(LedgerReader):
         """Forget a process: what it had claimed and not finished is free again.
 
         Args:
-            owner: One of :meth:`seen`; an empty name is that of claims without an owner.
+            owner: One of :meth:`seen`; an empty name frees all that belong to none of them.
         """
         its = files.c.owner == owner
+        if not owner:
+            entered = select(tables.workers.c.owner)
+            its = or_(files.c.owner.is_(None), files.c.owner.not_in(entered))
         with self._writes() as connection:
             connection.execute(
-                update(files)
-                .where(tables.is_in(CLAIMED), its if owner else or_(its, files.c.owner.is_(None)))
-                .values(state=PENDING, owner=None)
+                update(files).where(tables.is_in(CLAIMED), its).values(state=PENDING, owner=None)
             )
             connection.execute(delete(tables.workers).where(tables.workers.c.owner == owner))

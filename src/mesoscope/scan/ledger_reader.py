@@ -140,9 +140,11 @@ class LedgerReader:
         owners = select(files.c.owner).where(tables.is_in(CLAIMED)).distinct()
         with self._reads() as connection:
             rows = connection.execute(select(tables.workers)).all()
-            found = {str(owner or ""): 0.0 for owner in connection.scalars(owners)}
+            found = {_name(owner): 0.0 for owner in connection.scalars(owners)}
         # A time that is none was never written by a process that lives.
-        return found | {str(o): float(at) if isinstance(at, int | float) else 0.0 for o, at in rows}
+        return found | {
+            _name(o): float(at) if isinstance(at, int | float) else 0.0 for o, at in rows
+        }
 
     def counts(self) -> Counts:
         """Count files by state and label."""
@@ -210,3 +212,7 @@ class LedgerReader:
             raise JobError(tables.damaged(self.name, f"the row of {result.path!r}"))
         if not isinstance(result.verdict, str):
             raise JobError(tables.damaged(self.name, f"{result.path!r} has no verdict"))
+
+
+def _name(owner: object) -> str:
+    return owner if isinstance(owner, str) else ""

@@ -167,7 +167,7 @@ def _open_read_only(database: str) -> sqlite3.Connection:
         log = raw + "-wal"
         if os.path.exists(log) and os.path.getsize(log):  # noqa: PTH110, PTH202
             raise JobError(
-                f"{database}: a scan was ended in mid-work, and its last changes in {log} cannot be "
+                f"{database}: a scan ended in mid-work, and its last changes in {log} cannot be "
                 "taken over where nothing can be written: copy the job folder, and use the copy"
             ) from None
         # Without a journal, and where nobody writes, it may be read as it lies there.

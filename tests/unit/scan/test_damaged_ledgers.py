@@ -48,10 +48,10 @@ def detector():
     return Detector(Scorer(), faces="whole", jobs=1)
 
 
-def scan(detector, archive, folder, resume=None):
+def scan(detector, archive, folder, resume=None, told=None):
     with contextlib.closing(begin_or_resume(folder, detector, resume=resume)) as kept:
         with Worker(kept, folder) as worker:
-            job = Job(detector, kept, worker, folder)
+            job = Job(detector, kept, worker, folder, told=told)
             job.plan(outermost([str(archive)]))
             job.run()
         return kept.counts()
@@ -104,9 +104,8 @@ def test_claims_of_nobody_are_taken_back_and_finished(job, archive, detector, ow
         "insert into mesoscope_workers values ('x', 'never')",
         "insert into mesoscope_workers values (cast(x'ff' as text), 1.0)",
         "update mesoscope_files set owner=cast(x'ff' as text), state='claimed'",
-        "insert into mesoscope_files (path, size_bytes, mtime_ns, state) values ('t', 0, 0, 'done')",
-        "insert into mesoscope_files (path, size_bytes, mtime_ns, state) "
-        "values (x'2f00', 0, 0, 'pending')",
+        "insert into mesoscope_files values ('t', 0, 0, 'done', null, null, null, null, null)",
+        "insert into mesoscope_files values (x'2f', 0, 0, 'pending', null, null, null, null, null)",
         "delete from mesoscope_verdicts",
         "delete from mesoscope_job where name='version'",
         "update mesoscope_job set value='\"x\"' where name='version'",
@@ -144,7 +143,7 @@ def test_unknown_states_are_scanned_again_and_a_damaged_verdict_names_its_file(
 ):
     alter(job, "update mesoscope_files set state='banana'")
     assert scan(detector, archive, job, resume=True).states == {"done": 12}
-    alter(job, "update mesoscope_verdicts set verdict='{' where path like '%/03.png'")
+    alter(job, "update mesoscope_verdicts set verdict='{' where cast(path as text) like '%/03.png'")
     with pytest.raises(JobError, match=r"03\.png: its verdict .* touch"):
         written(job)
     os.utime(archive / "03.png")
@@ -178,7 +177,7 @@ def test_flipped_bytes_end_in_a_line_or_do_no_harm(job, archive, detector, tmp_p
     content = (job / "ledger.sqlite").read_bytes()
     used = [n for n in range(len(content)) if content[n]]
     draw = random.Random(11)
-    ended = 0
+    ended, told = 0, []
     for n in range(300):
         broken = bytearray(content)
         for at in draw.choices(used, k=draw.choice((1, 3, 30))):
@@ -192,8 +191,9 @@ def test_flipped_bytes_end_in_a_line_or_do_no_harm(job, archive, detector, tmp_p
                 run()
             except MesoscopeError as error:
                 ended += 1
-                assert "\n" not in str(error)
+                told.append(str(error))
         shutil.rmtree(other)
+    assert not any("\n" in line for line in told)
     assert 0 < ended < 600
 
 
@@ -231,10 +231,13 @@ def test_urls_and_links_in_a_foreign_folder_are_not_followed(job, archive, detec
 WITHOUT_RIGHTS = """
 import contextlib, os, sys
 from pathlib import Path
-os.setuid(65534)
 from mesoscope.errors import MesoscopeError
 from mesoscope.scan.export import export
 from mesoscope.scan.folder import open_ledger
+with contextlib.closing(open_ledger(Path(sys.argv[3]))) as kept:
+    export(kept, Path(sys.argv[2]))  # loads all that it needs: Python may be root's alone
+os.unlink(sys.argv[2])
+os.setuid(65534)
 try:
     with contextlib.closing(open_ledger(Path(sys.argv[1]))) as kept:
         print(export(kept, Path(sys.argv[2])))
@@ -251,11 +254,19 @@ def test_a_folder_that_cannot_be_written_is_exported(job, tmp_path, log):
     out = tmp_path / "open"
     out.mkdir()
     out.chmod(0o777)
+    shutil.copytree(job, tmp_path / "copy")
     if log:  # of a scan that was killed
         (job / "ledger.sqlite-wal").write_bytes(b"x" * 100)
     for path in (job, *job.rglob("*")):
         path.chmod(0o555 if path.is_dir() else 0o444)
-    command = [sys.executable, "-c", WITHOUT_RIGHTS, str(job), str(out / "x.csv")]
+    command = [
+        sys.executable,
+        "-c",
+        WITHOUT_RIGHTS,
+        str(job),
+        str(out / "x.csv"),
+        str(tmp_path / "copy"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert not done.stderr
     said = "copy the job folder" if log else "12\n"
@@ -279,11 +290,7 @@ def test_a_file_that_changes_while_it_is_judged_says_so_and_is_taken_again(
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [n for n, row in enumerate(rows) if "while it was read" in str(row["notes"])] == [5]
     again = []
-    with contextlib.closing(begin_or_resume(tmp_path / "job", detector, resume=True)) as kept:
-        with Worker(kept, tmp_path / "job") as worker:
-            job = Job(detector, kept, worker, tmp_path / "job", told=again.append)
-            job.plan(outermost([str(archive)]))
-            job.run()
+    scan(detector, archive, tmp_path / "job", resume=True, told=again.append)
     assert [v.source for v in again] == [str(odd)]
     assert not again[0].notes
 
