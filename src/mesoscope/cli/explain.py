@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli import judging
+from mesoscope.cli.echo import echo
 from mesoscope.cli.main import DONE, INPUT_FAILED
 from mesoscope.errors import OptionError, SourceError
 
@@ -53,12 +54,12 @@ def command(
         try:
             explained = explain(detector, name)
         except SourceError as error:
-            click.echo(f"mesoscope: {error}", err=True)
+            echo(f"mesoscope: {error}", err=True)
             failed = True
             continue
         if target is not None:
             save_picture(explained.picture, target)
-        click.echo(_json(explained, target) if as_json else _line(explained, target))
+        echo(_json(explained, target) if as_json else _line(explained, target))
     return INPUT_FAILED if failed else DONE
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from mesoscope.cli.echo import echo
 from mesoscope.cli.job import ledger as ledger_option
 from mesoscope.cli.main import DONE
 
@@ -28,5 +29,5 @@ def command(job: Path, out: Path, ledger: str | None) -> int:
 
     with contextlib.closing(open_ledger(job, ledger)) as kept:
         count = export(kept, out)
-    click.echo(f"{count} {'verdict' if count == 1 else 'verdicts'} written to {out}", err=True)
+    echo(f"{count} {'verdict' if count == 1 else 'verdicts'} written to {out}", err=True)
     return DONE

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli.bars import bar
+from mesoscope.cli.echo import echo
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.cli.rows import HEADER, row
 
@@ -57,7 +58,7 @@ class Screen:
         self.progress: tqdm[None] | None = None
         self._lines = lines
         if lines == "table":
-            click.echo(HEADER)
+            echo(HEADER)
 
     def told(self, verdict: Verdict) -> None:
         """Count a verdict and show it."""
@@ -68,7 +69,7 @@ class Screen:
             with contextlib.ExitStack() as stack:
                 if self.progress is not None:
                     stack.enter_context(self.progress.external_write_mode())
-                click.echo(text)
+                echo(text)
                 sys.stdout.flush()
         if self.progress is not None:
             self.progress.set_postfix_str(by_label(self.labels), refresh=False)
@@ -105,15 +106,15 @@ def scan_job(
             whole = True
         counts = kept.counts()
         took_s = perf_counter() - started
-        click.echo(_closing(folder, counts, screen.judged, took_s), err=True)
+        echo(_closing(folder, counts, screen.judged, took_s), err=True)
         if whole:
             if planned.skipped:
-                click.echo(skipped_text(planned.skipped), err=True)
+                echo(skipped_text(planned.skipped), err=True)
             if planned.again:
-                click.echo(again_text(planned.again), err=True)
-            click.echo(f"write the verdicts: {export_line(folder)}", err=True)
+                echo(again_text(planned.again), err=True)
+            echo(f"write the verdicts: {export_line(folder)}", err=True)
         else:
-            click.echo(f"{counts.left} left; go on with: {resume_line(kept)}", err=True)
+            echo(f"{counts.left} left; go on with: {resume_line(kept)}", err=True)
     if not whole:
         return INTERRUPTED
     if fail_on and counts.labels[fail_on]:

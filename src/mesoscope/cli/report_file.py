@@ -13,6 +13,7 @@ import click
 
 from mesoscope import __version__
 from mesoscope.cli.bars import bar
+from mesoscope.cli.echo import echo
 from mesoscope.errors import OptionError
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def write_report(
         )  # fmt: skip
     digest = (write_pdf if paper else write_page)(contents, asked.out, key=asked.key)
     noun = "file" if len(items) == 1 else "files"
-    click.echo(
+    echo(
         f"{asked.out}: {len(items):,} {noun}, {len(contents.evidence)} with evidence"
         f"{', signed' if asked.key else ''}; its digest is {digest}",
         err=True,

@@ -12,6 +12,7 @@ import click
 
 from mesoscope.cli import judging, options, report_file
 from mesoscope.cli.bars import bar
+from mesoscope.cli.echo import echo
 from mesoscope.cli.job import again_text, job_folder, scan_job, skipped_text
 from mesoscope.cli.job import ledger as ledger_option
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
@@ -99,11 +100,11 @@ def command(
     with contextlib.ExitStack() as kept:
         spool = None if asked is None else kept.enter_context(report_file.new_spool())
         summary, whole = _run(detector, paths, file, table, spool)
-        click.echo(_closing(summary, file), err=True)
+        echo(_closing(summary, file), err=True)
         if asked is not None and spool is not None and whole:
             report_file.report_of_detector(asked, spool, judging.asked().model, detector)
         elif asked is not None:
-            click.echo(f"interrupted, so {asked.out} was not written", err=True)
+            echo(f"interrupted, so {asked.out} was not written", err=True)
     if not whole:
         return INTERRUPTED
     if fail_on and summary.labels[fail_on]:
@@ -134,7 +135,7 @@ def _run(
         if not show and not out:
             sinks.append(stack.enter_context(JsonLines(sys.stdout.fileno())))
         if show:
-            click.echo(HEADER)
+            echo(HEADER)
         progress = stack.enter_context(_bar(paths))
 
         def watch(verdict: Verdict, summary: Summary) -> None:
@@ -143,7 +144,7 @@ def _run(
             progress.update()
             if show:
                 with progress.external_write_mode():
-                    click.echo(row(verdict))
+                    echo(row(verdict))
 
         try:
             return scan(detector, paths, sinks, watch=watch), True
