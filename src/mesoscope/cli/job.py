@@ -83,7 +83,7 @@ def scan_job(
     *,
     url: str | None,
     resume: bool,
-    table: bool,
+    lines: str | None,
     fail_on: str | None,
 ) -> int:
     """Scan into a job folder, or go on with one; gives back the exit code."""
@@ -93,7 +93,7 @@ def scan_job(
     from mesoscope.scan.workers import Worker
 
     started = perf_counter()
-    screen = Screen("table" if table else None)
+    screen = Screen(lines)
     kept = begin_or_resume(folder, detector, resume=resume, url=url)
     whole = False
     with contextlib.closing(kept), stopped_by_signals():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import itertools
 import os
 import shlex
 import sys
@@ -52,6 +53,7 @@ COMMANDS = {  # name → module, in the order of --help
     "import-keras": "import_keras",
     "models": "models",
 }
+_OUTPUTS = frozenset({"-o", "--out", "--report", "--json", "--sheet"})
 DONE, INPUT_FAILED, USAGE, MODEL, ALARM, FAULT, INTERRUPTED = 0, 1, 2, 3, 10, 70, 130
 
 
@@ -84,7 +86,21 @@ class Commands(click.Group):
             else:
                 hint = "commands: " + ", ".join(COMMANDS)
             raise click.UsageError(f"{word}: no such command; {hint}", ctx)
+        _refuse_dash(ctx, args)
         return super().resolve_command(ctx, args)
+
+
+def _refuse_dash(ctx: click.Context, args: list[str]) -> None:
+    """``-`` is standard output where JSON lines are printed, and never a file of that name."""
+    if args[:1] in (["scan"], ["export"]):
+        return
+    for option, value in itertools.pairwise(args):
+        if value == "-" and option in _OUTPUTS:
+            raise click.UsageError(
+                f"{option} -: {args[0]} writes files, which standard output does not hold: name "
+                "one, as in ./- for one of that name",
+                ctx,
+            )
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
