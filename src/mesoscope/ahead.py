@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -53,3 +55,46 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+class SharedLock:
+    """A lock that many threads hold together, or one alone.
+
+    Whoever asks to hold it alone waits until the others are done; nobody begins in between.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._holders = 0
+        self._asked_alone = 0
+        self._alone = False
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Hold it together with others."""
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._alone or self._asked_alone))
+            self._holders += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._holders -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold it while nobody else does."""
+        with self._changed:
+            self._asked_alone += 1
+            try:
+                self._changed.wait_for(lambda: not (self._alone or self._holders))
+            finally:
+                self._asked_alone -= 1
+            self._alone = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._alone = False
+                self._changed.notify_all()

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mesoscope.ahead import ahead, cores
+from mesoscope.ahead import SharedLock, ahead, cores
+from mesoscope.errors import SourceNoMemory
 from mesoscope.faces.crop import crop
 from mesoscope.faces.finder import finder_for
+from mesoscope.failures import failure
 from mesoscope.gathered import FrameSeen, Gathered, Scored, Terms
 from mesoscope.media.image import Source
 from mesoscope.model_file import find_model
@@ -97,6 +99,7 @@ class Detector:
             self._scorer = model
         self.thresholds = _thresholds(self.card, self.options)
         self._jobs = jobs or cores()
+        self._memory = SharedLock()  # what ran short of memory is tried again alone
 
     @property
     def card(self) -> ModelCard:
@@ -115,7 +118,7 @@ class Detector:
             source: A path, a file's bytes, a PIL image, or an RGB or grey ``uint8`` array.
 
         Raises:
-            SourceError: It cannot be read.
+            SourceError: It cannot be read, or judging it failed.
             OptionError: An array of another shape or type.
         """
         return next(self.check_many([source]))
@@ -135,8 +138,8 @@ class Detector:
 
         Args:
             sources: As for :meth:`check`; read only as far ahead as needed.
-            keep_going: A source that cannot be read becomes a verdict with an error and no label
-                instead of an exception.
+            keep_going: A source that cannot be read, or at which anything else fails, becomes a
+                verdict with an error and no label instead of an exception.
             clips: ``False`` for labelled pictures: a video is an error, and an animated picture
                 is its first picture.
 
@@ -146,7 +149,8 @@ class Detector:
         Raises:
             SourceError: As :meth:`check`, at that source's turn, unless ``keep_going``.
         """
-        chunks = chunks_of(sources, max(CHUNK, self.options.batch_size))
+        batch = self.options.batch_size
+        chunks = chunks_of(sources, max(CHUNK, batch), least=batch, threads=self._jobs)
         ahead_of = list(islice(chunks, 2))
         rest = chain(ahead_of, chunks)
         alone = len(ahead_of) == 1 and len(ahead_of[0]) == 1
@@ -164,6 +168,17 @@ class Detector:
     def _check_chunk(
         self, sources: Sequence[Source | Unreadable], *, clips: bool, alone: bool
     ) -> list[Answer]:
+        with self._memory.shared():
+            answers = self._attempt(sources, clips=clips, alone=alone)
+        for at, (_, error) in enumerate(answers):
+            if isinstance(error, SourceNoMemory):
+                with self._memory.alone():  # while no other thread holds pictures
+                    answers[at] = self._attempt(sources[at : at + 1], clips=clips, alone=False)[0]
+        return answers
+
+    def _attempt(
+        self, sources: Sequence[Source | Unreadable], *, clips: bool, alone: bool
+    ) -> list[Answer]:
         items: list[Gathered] = []
         threads = self._jobs if alone else 1
         groups = groups_of(sources, items, self.options, clips=clips, threads=threads)
@@ -179,6 +194,18 @@ class Detector:
         return [(item.verdict(terms), item.error) for item in items]
 
     def _look(self, group: Group) -> list[tuple[Gathered, FrameSeen]]:
+        """Look at some frames; what fails is the error of its own source, and of no other."""
+        group = [(item, frame) for item, frame in group if item.error is None]
+        try:
+            return self._look_at(group) if group else []
+        except Exception as error:  # noqa: BLE001 - of finder, crop or scorer, whatever they are
+            if len(group) == 1:
+                item = group[0][0]
+                item.error = failure(item.name, error)
+                return []
+        return [seen for one in group for seen in self._look([one])]
+
+    def _look_at(self, group: Group) -> list[tuple[Gathered, FrameSeen]]:
         """Find, crop and score the faces of some frames."""
         started = perf_counter()
         answers = self._finder.find([frame for _, frame in group])

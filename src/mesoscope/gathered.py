@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from mesoscope.failures import failure
 from mesoscope.judge import judge, judge_clip
 from mesoscope.persons import Sighting, join
 from mesoscope.types import FaceScore, Verdict
@@ -99,18 +100,24 @@ class Gathered:
     error: MesoscopeError | None = None
 
     def verdict(self, terms: Terms) -> Verdict:
-        """The answer for this source."""
-        if self.error is not None:
-            return Verdict(
-                source=self.name,
-                kind=self.kind,
-                label=None,
-                p_fake=None,
-                model=terms.model_id,
-                reason="unreadable",
-                frames_read=0,
-                error={"code": self.error.code, "message": str(self.error)},
-            )
+        """The answer for this source; what goes wrong in giving it is kept as its error."""
+        if self.error is None:
+            try:
+                return self._judged(terms)
+            except Exception as error:  # noqa: BLE001 - one source never ends those after it
+                self.error = failure(self.name, error)
+        return Verdict(
+            source=self.name,
+            kind=self.kind,
+            label=None,
+            p_fake=None,
+            model=terms.model_id,
+            reason="unreadable",
+            frames_read=0,
+            error={"code": self.error.code, "message": str(self.error)},
+        )
+
+    def _judged(self, terms: Terms) -> Verdict:
         seen = self._of_one_measure()
         faces = self._faces(seen)
         skipped = tuple(face for frame in seen for face in frame.skipped)

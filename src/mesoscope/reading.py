@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import deque
+from itertools import islice
 from pathlib import PurePath
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from mesoscope.errors import MesoscopeError
+from mesoscope.failures import failure
 from mesoscope.gathered import Gathered
 from mesoscope.media.image import Source, open_image, source_name
 from mesoscope.media.kinds import CLIP_SUFFIXES
@@ -27,28 +29,29 @@ GROUP_PIXELS = 16_000_000  # of frames held at once by a thread; a larger frame 
 
 
 def chunks_of(
-    sources: Iterable[Source | Unreadable], size: int
+    sources: Iterable[Source | Unreadable], size: int, *, least: int = 1, threads: int = 1
 ) -> Iterator[tuple[Source | Unreadable, ...]]:
     """Cut sources into work for one thread each.
 
+    Towards the end chunks become smaller, so that threads end together: of eight pictures, a thread
+    of two would else take all.
+
     Args:
-        sources: Read only as far as needed.
+        sources: Read only as far as needed: a chunk a thread ahead.
         size: So many pictures make a chunk; what is named like a clip is one by itself.
+        least: No fewer pictures where there are more: they fill a batch.
+        threads: That share the work.
     """
-    chunk: list[Source | Unreadable] = []
-    for source in sources:
-        if _named_clip(source):
-            if chunk:
-                yield tuple(chunk)
-            chunk = []
-            yield (source,)
-            continue
-        chunk.append(source)
-        if len(chunk) == size:
-            yield tuple(chunk)
-            chunk = []
-    if chunk:
+    rest = iter(sources)
+    waiting: deque[Source | Unreadable] = deque(islice(rest, threads * size))
+    while waiting:
+        chunk = [waiting.popleft()]
+        if not _named_clip(chunk[0]):
+            most = max(least, -(-(len(waiting) + 1) // threads))
+            while len(chunk) < most and waiting and not _named_clip(waiting[0]):
+                chunk.append(waiting.popleft())
         yield tuple(chunk)
+        waiting.extend(islice(rest, threads * size - len(waiting)))
 
 
 def groups_of(
@@ -79,6 +82,8 @@ def groups_of(
         item = Gathered(*_name_and_kind(source))
         items.append(item)
         for frame in _frames(source, item, options, clips=clips, threads=threads):
+            if item.error is not None:  # of a clip: one of its frames could not be judged
+                break
             size = frame.pixels.size // 3
             if group and (len(group) == most or pixels + size > GROUP_PIXELS):
                 yield group
@@ -124,8 +129,8 @@ def _frames(
                 yield frame
                 started = perf_counter()
             item.notes = opened.notes
-    except MesoscopeError as error:
-        item.error = error
+    except Exception as error:  # noqa: BLE001 - of whatever library: it is this file's alone
+        item.error = failure(item.name, error)
 
 
 def _name_and_kind(source: Source | Unreadable) -> tuple[str, str]:

@@ -250,6 +250,35 @@ def test_a_database_that_is_away_is_one_clear_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_claims_of_an_owner_in_no_table_are_seen_and_freed(ledger):
+    filled(ledger)
+    ledger.claim("me", 2)
+    with ledger._engine.begin() as connection:
+        connection.execute(tables.files.update().values(state="claimed", owner="ghost"))
+        nobody = tables.files.c.path == NAMES[0]
+        connection.execute(tables.files.update().where(nobody).values(owner=None))
+    seen = ledger.seen()
+    assert (seen["ghost"], seen[""]) == (0.0, 0.0)
+    assert ledger.claim("me", 9) == []
+    for owner in ("ghost", ""):
+        ledger.release(owner)
+    assert len(ledger.claim("me", 9)) == len(NAMES)
+
+
+def test_one_that_lost_its_lease_neither_claims_on_nor_writes(ledger):
+    filled(ledger)
+    ledger.beat("me")
+    mine = ledger.claim("me", 2)
+    ledger.release("me")  # by another, who took it for dead
+    assert ledger.claim("me", 2) == []
+    theirs = ledger.claim("other", 2)
+    assert [c.path for c in theirs] == [c.path for c in mine]
+    assert ledger.finish("me", [done(claim, label="fake") for claim in mine]) == 0
+    assert ledger.finish("other", [done(claim) for claim in theirs]) == 2
+    ledger.beat("me")  # is there again
+    assert len(ledger.claim("me", 9)) == len(NAMES) - 2
+
+
 def test_a_job_with_its_ledger_on_a_server(server, tmp_path, make_face):
     """By the command line: two job folders, as of two machines, share one database."""
     for n in range(12):
@@ -261,12 +290,12 @@ def test_a_job_with_its_ledger_on_a_server(server, tmp_path, make_face):
     engine.dispose()
     url = server.rpartition("/")[0].replace("tester@", "tester:secret@") + "/whole_job"
 
-    def run(*arguments):
+    def run(*arguments, code=0):
         done = subprocess.run(
             [sys.executable, "-m", "mesoscope", *map(str, arguments)],
             capture_output=True, text=True, timeout=200,
         )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == code, done.stderr
         assert "secret" not in done.stderr
         return done.stderr
 
@@ -276,6 +305,12 @@ def test_a_job_with_its_ledger_on_a_server(server, tmp_path, make_face):
     assert "secret" not in (tmp_path / "one/ledger.url").read_text()
     assert "0 of them now" in run(*scan, tmp_path / "two", "--ledger", url, "--resume")
     Image.fromarray(make_face(99, 48)).save(tmp_path / "faces/new.png")
-    assert "1 of them now" in run(*scan, tmp_path / "two", "--resume")  # knows its ledger
-    run("export", tmp_path / "one", "-o", tmp_path / "x.csv")
+    # The folder may be somebody else's, so what it names is not connected to by itself.
+    export = ("export", tmp_path / "one", "-o", tmp_path / "x.csv")
+    for asked in ((*scan, tmp_path / "two", "--resume"), export):
+        refused = run(*asked, code=2)
+        assert "tester:***@" in refused
+        assert "--ledger" in refused
+    assert "1 of them now" in run(*scan, tmp_path / "two", "--resume", "--ledger", url)
+    run(*export, "--ledger", url)
     assert len((tmp_path / "x.csv").read_text().splitlines()) == 14

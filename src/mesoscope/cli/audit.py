@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from mesoscope.cli import options
 from mesoscope.cli.bars import bar
+from mesoscope.cli.echo import echo
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED
 from mesoscope.errors import OptionError, OutputError
 
@@ -218,7 +219,7 @@ def _say(found: Audit, of: int) -> None:
     from mesoscope.report.case.names import shown
 
     for line in lines(found.to_dict(), of):
-        click.echo(shown(line))
+        echo(shown(line))
 
 
 def _code(found: Audit, fail_on: str) -> int:
@@ -291,4 +292,4 @@ def _write_page(found: Audit, path: Path, context: click.Context, *, pictures: b
         command=shlex.join(["mesoscope", "audit", str(shown), "--report", str(path)]),
         fix=shlex.join(["mesoscope", "audit", str(shown), "--fix", "--out", "clean"]),
     )
-    click.echo(f"page: {path}")
+    echo(f"page: {path}")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from mesoscope.cli.audit import watch
+from mesoscope.cli.echo import echo
 from mesoscope.errors import OutputError
 
 if TYPE_CHECKING:
@@ -33,18 +32,18 @@ def mend(found: Audit, out: Path, options: FixOptions, asked: AuditOptions) -> A
     from mesoscope.report.case.names import shown
 
     mended = write(found, out, options=options, watch=watch)
-    click.echo("")
+    echo("")
     for line in done(mended):
-        click.echo(shown(line))
+        echo(shown(line))
     after = audit(read_dataset(out), root=out, options=asked, watch=watch)
     path = out / AFTER
     try:
         path.write_text(json.dumps(after.to_dict(), indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-    click.echo("")
+    echo("")
     for line in before_and_after(found.to_dict(), after.to_dict()):
-        click.echo(shown(line))
+        echo(shown(line))
     return after
 
 

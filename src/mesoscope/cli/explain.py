@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli import judging
+from mesoscope.cli.echo import echo, visible
 from mesoscope.cli.main import DONE, INPUT_FAILED
 from mesoscope.errors import OptionError, SourceError
+from mesoscope.failures import failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,13 +54,16 @@ def command(
     for name, target in zip(files, targets, strict=True):
         try:
             explained = explain(detector, name)
-        except SourceError as error:
-            click.echo(f"mesoscope: {error}", err=True)
+        except Exception as error:
+            said = failure(name, error)
+            if not isinstance(said, SourceError):
+                raise
+            echo(f"mesoscope: {visible(str(said))}", err=True)
             failed = True
             continue
         if target is not None:
             save_picture(explained.picture, target)
-        click.echo(_json(explained, target) if as_json else _line(explained, target))
+        echo(_json(explained, target) if as_json else _line(explained, target))
     return INPUT_FAILED if failed else DONE
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from pathlib import Path
 
 import click
 
+from mesoscope.cli.echo import echo
 from mesoscope.cli.job import ledger as ledger_option
 from mesoscope.cli.main import DONE
 
@@ -14,8 +16,9 @@ from mesoscope.cli.main import DONE
 @click.command("export")
 @click.argument("job", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
-    "-o", "--out", required=True, metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
-    help="The file to write: .jsonl, .csv or .parquet.",
+    "-o", "--out", required=True, metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="The file to write: .jsonl, .csv or .parquet; - prints JSON lines.",
 )  # fmt: skip
 @ledger_option
 def command(job: Path, out: Path, ledger: str | None) -> int:
@@ -23,10 +26,16 @@ def command(job: Path, out: Path, ledger: str | None) -> int:
 
     A job that is still being scanned may be exported, too: what is judged so far is written.
     """
-    from mesoscope.scan.export import export
+    from mesoscope.scan.export import export, json_lines
     from mesoscope.scan.folder import open_ledger
+    from mesoscope.scan.sinks import JsonLines
 
     with contextlib.closing(open_ledger(job, ledger)) as kept:
+        if str(out) == "-":
+            with JsonLines(sys.stdout.fileno()) as printed:
+                for line in json_lines(kept):
+                    printed.write_line(line)
+            return DONE
         count = export(kept, out)
-    click.echo(f"{count} {'verdict' if count == 1 else 'verdicts'} written to {out}", err=True)
+    echo(f"{count} {'verdict' if count == 1 else 'verdicts'} written to {out}", err=True)
     return DONE

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from mesoscope.cli.echo import echo
 from mesoscope.errors import ModelMismatch, ModelMissing, OptionError, OutputError
 
 FINDERS = ("yunet",)  # that take a model of the user's
@@ -70,8 +71,8 @@ def add(finder: str, file: Path, sha256: str | None) -> None:
     except OSError as error:
         part.unlink(missing_ok=True)
         raise OutputError(f"{target}: cannot be written: {error.strerror}") from error
-    click.echo(f"{finder}  SHA-256 {digest}")
-    click.echo(f"kept as {target}; --faces auto uses it from now on")
+    echo(f"{finder}  SHA-256 {digest}")
+    echo(f"kept as {target}; --faces auto uses it from now on")
 
 
 @click.command("remove")
@@ -86,7 +87,7 @@ def remove(finder: str) -> None:
             path.unlink()
         except OSError as error:
             raise OutputError(f"{path}: cannot be removed: {error.strerror}") from error
-        click.echo(f"removed {path}")
+        echo(f"removed {path}")
 
 
 def _files(finder: str) -> list[Path]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli.bars import bar
+from mesoscope.cli.echo import echo
 from mesoscope.cli.main import DONE, INPUT_FAILED
 
 if TYPE_CHECKING:
@@ -164,10 +165,10 @@ def run(
             )  # fmt: skip
         write_left_out(folder.root, summary)
         there = len(folder)
-    click.echo(closing(summary, job.out, time.monotonic() - started), err=True)
+    echo(closing(summary, job.out, time.monotonic() - started), err=True)
     if job.sheet is not None and there:
         write_sheet(job.sheet, job.out)
-        click.echo(f"contact sheet: {job.sheet}", err=True)
+        echo(f"contact sheet: {job.sheet}", err=True)
     return INPUT_FAILED if summary.unreadable or not there else DONE
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli import options
+from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import train_extra
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ def command(file: Path, arch: str, out: Path, name: str | None, *, force: bool) 
     )
     card = export(net, out, card, Calibration(), check_crops=_noise())
     answers = ", ".join(f"{p:.6f}" for p in card.self_check)
-    click.echo(f"{out}: {model_id(out)}, {arch}, {card.parameters:,} parameters, not calibrated")
-    click.echo(f"compared with torch; p_fake of the four check pictures: {answers}")
+    echo(f"{out}: {model_id(out)}, {arch}, {card.parameters:,} parameters, not calibrated")
+    echo(f"compared with torch; p_fake of the four check pictures: {answers}")
 
 
 def _noise() -> Pixels:

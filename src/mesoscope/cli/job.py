@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli.bars import bar
+from mesoscope.cli.echo import echo
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.cli.rows import HEADER, row
 
@@ -57,7 +58,7 @@ class Screen:
         self.progress: tqdm[None] | None = None
         self._lines = lines
         if lines == "table":
-            click.echo(HEADER)
+            echo(HEADER)
 
     def told(self, verdict: Verdict) -> None:
         """Count a verdict and show it."""
@@ -68,7 +69,7 @@ class Screen:
             with contextlib.ExitStack() as stack:
                 if self.progress is not None:
                     stack.enter_context(self.progress.external_write_mode())
-                click.echo(text)
+                echo(text)
                 sys.stdout.flush()
         if self.progress is not None:
             self.progress.set_postfix_str(by_label(self.labels), refresh=False)
@@ -82,7 +83,7 @@ def scan_job(
     *,
     url: str | None,
     resume: bool,
-    table: bool,
+    lines: str | None,
     fail_on: str | None,
 ) -> int:
     """Scan into a job folder, or go on with one; gives back the exit code."""
@@ -92,7 +93,7 @@ def scan_job(
     from mesoscope.scan.workers import Worker
 
     started = perf_counter()
-    screen = Screen("table" if table else None)
+    screen = Screen(lines)
     kept = begin_or_resume(folder, detector, resume=resume, url=url)
     whole = False
     with contextlib.closing(kept), stopped_by_signals():
@@ -105,13 +106,15 @@ def scan_job(
             whole = True
         counts = kept.counts()
         took_s = perf_counter() - started
-        click.echo(_closing(folder, counts, screen.judged, took_s), err=True)
+        echo(_closing(folder, counts, screen.judged, took_s), err=True)
         if whole:
             if planned.skipped:
-                click.echo(skipped_text(planned.skipped), err=True)
-            click.echo(f"write the verdicts: {export_line(folder)}", err=True)
+                echo(skipped_text(planned.skipped), err=True)
+            if planned.again:
+                echo(again_text(planned.again), err=True)
+            echo(f"write the verdicts: {export_line(folder)}", err=True)
         else:
-            click.echo(f"{counts.left} left; go on with: {resume_line(kept)}", err=True)
+            echo(f"{counts.left} left; go on with: {resume_line(kept)}", err=True)
     if not whole:
         return INTERRUPTED
     if fail_on and counts.labels[fail_on]:
@@ -164,6 +167,12 @@ def _closing(folder: Path, counts: Counts, judged: int, took_s: float) -> str:
 def skipped_text(count: int) -> str:
     """How many files were neither pictures nor clips: ``1 other file skipped``."""
     return f"{count} other {'file' if count == 1 else 'files'} skipped"
+
+
+def again_text(count: int) -> str:
+    """How many ways led to folders that were scanned already."""
+    ways = "1 link or path leads" if count == 1 else f"{count} links or paths lead"
+    return f"{ways} to a folder that was scanned already: it counts once"
 
 
 def export_line(folder: Path) -> str:

@@ -6,6 +6,8 @@ them from there.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -75,7 +77,15 @@ def detector(*, jobs: int = 0, batch_size: int = 1, heat: bool = False) -> Detec
     from mesoscope.detector import Detector
 
     a = asked()
-    return Detector(
+    # ONNX Runtime prints "EP Error …" where a device cannot be used: not among the results.
+    with contextlib.redirect_stdout(sys.stderr):
+        return _detector(Detector, a, jobs=jobs, batch_size=batch_size, heat=heat)
+
+
+def _detector(
+    make: type[Detector], a: Asked, *, jobs: int, batch_size: int, heat: bool
+) -> Detector:
+    return make(
         a.model,
         faces=a.faces,
         finder_model=a.finder_model,

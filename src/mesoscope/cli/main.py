@@ -1,19 +1,25 @@
 """``mesoscope``: finds the command, shows errors as one line, sets the exit code.
 
-Exit codes: 0 done, 1 some input failed, 2 usage, 3 model or missing extra, 10 ``--fail-on`` met or
-a severe finding of an audit, 130 interrupted.
+Exit codes: 0 done, 1 some input failed or a result could not be written, 2 usage, 3 model or
+missing extra, 10 ``--fail-on`` met or a severe finding of an audit, 70 a fault of mesoscope, 130
+interrupted.
 """
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import itertools
 import os
+import shlex
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 import click
 
 from mesoscope import __version__
+from mesoscope.cli.echo import echo, visible
 from mesoscope.errors import (
     DatasetError,
     JobError,
@@ -24,6 +30,7 @@ from mesoscope.errors import (
     RecipeError,
     RunError,
 )
+from mesoscope.failures import told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +53,8 @@ COMMANDS = {  # name → module, in the order of --help
     "import-keras": "import_keras",
     "models": "models",
 }
-DONE, INPUT_FAILED, USAGE, MODEL, ALARM, INTERRUPTED = 0, 1, 2, 3, 10, 130
+_OUTPUTS = frozenset({"-o", "--out", "--report", "--json", "--sheet"})
+DONE, INPUT_FAILED, USAGE, MODEL, ALARM, FAULT, INTERRUPTED = 0, 1, 2, 3, 10, 70, 130
 
 
 class Commands(click.Group):
@@ -63,6 +71,36 @@ class Commands(click.Group):
         module = importlib.import_module(f"mesoscope.cli.{COMMANDS[cmd_name]}")
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is named; of what is none, what may have been meant."""
+        word = args[0] if args else ""
+        if word and word not in COMMANDS and not word.startswith("-"):
+            near = difflib.get_close_matches(word, COMMANDS, n=1)
+            if os.path.exists(word):  # noqa: PTH110
+                hint = f"to judge a file or a folder: mesoscope scan {shlex.quote(word)}"
+            elif near:
+                hint = f"did you mean {near[0]}?"
+            else:
+                hint = "commands: " + ", ".join(COMMANDS)
+            raise click.UsageError(f"{word}: no such command; {hint}", ctx)
+        _refuse_dash(ctx, args)
+        return super().resolve_command(ctx, args)
+
+
+def _refuse_dash(ctx: click.Context, args: list[str]) -> None:
+    """``-`` is standard output where JSON lines are printed, and never a file of that name."""
+    if args[:1] in (["scan"], ["export"]):
+        return
+    for option, value in itertools.pairwise(args):
+        if value == "-" and option in _OUTPUTS:
+            raise click.UsageError(
+                f"{option} -: {args[0]} writes files, which standard output does not hold: name "
+                "one, as in ./- for one of that name",
+                ctx,
+            )
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -82,25 +120,84 @@ def exit_code(error: MesoscopeError) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process with its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # names that are not UTF-8 must not end a scan
-            stream.reconfigure(errors="backslashreplace")
+    _open_streams()
+    code: object
     try:
         code = mesoscope.main(arguments, prog_name="mesoscope", standalone_mode=False)
         sys.stdout.flush()
-    except click.exceptions.Abort:
-        code = INTERRUPTED
-    except KeyboardInterrupt:
-        click.echo("mesoscope: interrupted", err=True)
-        code = INTERRUPTED
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except MesoscopeError as error:
-        click.echo(f"mesoscope: {error}", err=True)
-        code = exit_code(error)
-    except BrokenPipeError:
-        # The reader has gone, as in `mesoscope scan … | head`; and Python must not try to flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader has gone, as in `mesoscope scan … | head`
         code = DONE
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - one line, never a traceback
+        code = _told(error)
+    _close_streams()
     sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _told(error: BaseException) -> int:
+    """Say in one line what ended a command; gives back its exit code."""
+    try:
+        if isinstance(error, click.exceptions.Abort):
+            return INTERRUPTED
+        if isinstance(error, KeyboardInterrupt):
+            echo("mesoscope: interrupted", err=True)
+            return INTERRUPTED
+        if isinstance(error, click.exceptions.NoArgsIsHelpError):
+            error.show()
+            return error.exit_code
+        if isinstance(error, click.ClickException):
+            echo(f"mesoscope: {visible(error.format_message())}", err=True)
+            if isinstance(error, click.UsageError) and error.ctx is not None:
+                echo(f"see: {error.ctx.command_path} --help", err=True)
+            return error.exit_code
+        if isinstance(error, MesoscopeError):
+            echo(f"mesoscope: {visible(str(error))}", err=True)
+            return exit_code(error)
+        return _told_unforeseen(error)
+    except OSError:  # nobody reads standard error
+        return INPUT_FAILED
+
+
+def _told_unforeseen(error: BaseException) -> int:
+    if isinstance(error, OSError):
+        place = "a result, or standard output" if error.filename is None else error.filename
+        why = error.strerror or error
+        echo(f"mesoscope: {visible(str(place))}: cannot be written or read: {why}", err=True)
+        return INPUT_FAILED
+    if isinstance(error, MemoryError):
+        echo("mesoscope: memory ran short: close other programs, or lower --jobs", err=True)
+        return INPUT_FAILED
+    if os.environ.get("MESOSCOPE_TRACEBACK"):
+        traceback.print_exception(error)
+    said = visible(told(error))
+    echo(
+        f"mesoscope: a fault of mesoscope, {said}: please report it, with what this prints once "
+        "more with MESOSCOPE_TRACEBACK=1 before it",
+        err=True,
+    )
+    return FAULT
+
+
+def _open_streams() -> None:
+    """Standard streams that were closed get their places back, before a file of ours takes them."""
+    for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            # Standard output is opened to be read: whoever closed it is told that writing fails.
+            flags = os.O_WRONLY if name == "stderr" else os.O_RDONLY
+            place = os.open(os.devnull, flags)
+            if place != number:
+                os.dup2(place, number)
+                os.close(place)
+            stream = open(number, "r" if number == 0 else "w", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+    for written in (sys.stdout, sys.stderr):
+        if hasattr(written, "reconfigure"):  # names that are not UTF-8 must not end a scan
+            written.reconfigure(errors="backslashreplace")
+
+
+def _close_streams() -> None:
+    """Flush what is left; where that fails, Python must not try again and say so its own way."""
+    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)

@@ -9,6 +9,7 @@ import click
 
 from mesoscope.cli import options
 from mesoscope.cli.bars import bar
+from mesoscope.cli.echo import echo
 from mesoscope.cli.main import DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.errors import OptionError
 
@@ -188,7 +189,7 @@ def _run(root: Path, out: Path, chosen: PrepareOptions, plan: Plan, jobs: int) -
         with progress:
             prepared = prepare(root, out, options=chosen, jobs=jobs, plan=plan, watch=watch)
     except KeyboardInterrupt:
-        click.echo(
+        echo(
             f"mesoscope: interrupted: {done or 0:,} of {len(plan.jobs):,} items are done: the same "
             "command goes on",
             err=True,
@@ -208,15 +209,15 @@ def _say_found(plan: Plan) -> None:
     ]
     name = f"{reading.title} in {reading.root}"
     if len(counts) <= _ON_ONE_LINE:
-        click.echo(printable(f"{name}: {', '.join(map(' '.join, counts))}"))
+        echo(printable(f"{name}: {', '.join(map(' '.join, counts))}"))
     else:
         wide = max(len(count) for count, _ in counts)
-        click.echo(printable(f"{name}:"))
+        echo(printable(f"{name}:"))
         for count, what in counts:
-            click.echo(printable(f"  {count:>{wide}}  {what}"))
-    click.echo(f"terms: {plan.terms}")
+            echo(printable(f"  {count:>{wide}}  {what}"))
+    echo(f"terms: {plan.terms}")
     for note in (*reading.notes, *plan.notes):
-        click.echo(printable(f"note: {note}"))
+        echo(printable(f"note: {note}"))
 
 
 def _say_planned(plan: Plan, out: Path) -> None:
@@ -227,7 +228,7 @@ def _say_planned(plan: Plan, out: Path) -> None:
         )
     ]
     _table(("split", "class", "method", "items"), rows)
-    click.echo(
+    echo(
         f"{len(plan.jobs):,} items, {plan.at_most:,} faces at most, about "
         f"{_megabytes(plan.bytes_about)} in {out}: nothing is written, as --dry-run was given"
     )
@@ -239,12 +240,12 @@ def _say_result(prepared: Prepared) -> None:
     census = prepared.census
     _table(("split", "class", "method", "items", "faces"), census.rows())
     for line in census.left_out_lines():
-        click.echo(f"left out: {line}")
+        echo(f"left out: {line}")
     for warning in census.warnings():
-        click.echo(printable(f"warning: {warning}"))
+        echo(printable(f"warning: {warning}"))
     faces = "1 face" if census.total == 1 else f"{census.total:,} faces"
     listed = ", left_out.csv says what is not" if census.left_out.total() else ""
-    click.echo(f"{faces} in {prepared.folder}: manifest.csv lists them{listed}")
+    echo(f"{faces} in {prepared.folder}: manifest.csv lists them{listed}")
 
 
 def _order(split: str) -> int:
@@ -263,7 +264,7 @@ def _table(head: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
             cell.rjust(width) if head[n] in ("items", "faces") else cell.ljust(width)
             for n, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
-        click.echo("  ".join(cells).rstrip())
+        echo("  ".join(cells).rstrip())
 
 
 def _megabytes(count: int) -> str:

@@ -9,6 +9,7 @@ import click
 
 from mesoscope.cli import options
 from mesoscope.cli.bars import bar
+from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import train_extra
 
 if TYPE_CHECKING:
@@ -74,8 +75,8 @@ def command(
         allow_loss=allow_loss,
         count=_count,
     )
-    click.echo("\n".join(table(found)))
-    click.echo(f"{out}: {model_id(out)}")
+    echo("\n".join(table(found)))
+    echo(f"{out}: {model_id(out)}")
 
 
 def table(found: Comparison) -> list[str]:

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from mesoscope.cli import judging, options, report_file
 from mesoscope.cli.bars import bar
+from mesoscope.cli.echo import echo
 from mesoscope.cli.job import ledger as ledger_option
 from mesoscope.cli.main import DONE, INPUT_FAILED
 from mesoscope.errors import OptionError
@@ -143,7 +144,7 @@ def _report_job(asked: Wanted, job: Path, url: str | None, model: str) -> int:
         left = kept.open_count()
         report_file.report_of_job(asked, kept, model=find_model(model))
     if left:
-        click.echo(f"{left:,} files of the job are not judged yet: they are not in it", err=True)
+        echo(f"{left:,} files of the job are not judged yet: they are not in it", err=True)
     return DONE
 
 
@@ -227,29 +228,29 @@ def _tell(
 
     seal = found.seal
     state = "as it was made" if seal.intact else "ALTERED: its bytes do not fit its hash"
-    click.echo(f"{report}")
-    click.echo(f"  report     {state} ({shown(found.made)}, mesoscope {shown(found.version)})")
-    click.echo(f"  digest     {seal.content_sha256}")
-    click.echo(f"  signature  {_SIGNATURES[found.signature]}")
+    echo(f"{report}")
+    echo(f"  report     {state} ({shown(found.made)}, mesoscope {shown(found.version)})")
+    echo(f"  digest     {seal.content_sha256}")
+    echo(f"  signature  {_SIGNATURES[found.signature]}")
     if seal.signed:
-        click.echo(f"  key        {seal.key_fingerprint}")
+        echo(f"  key        {seal.key_fingerprint}")
     settings = {None: "not recorded", True: "fit their hash", False: "do NOT fit their hash"}
-    click.echo(f"  settings   {settings[found.settings_match]}")
+    echo(f"  settings   {settings[found.settings_match]}")
     for name, model_state in found.models.items():
         said = {"missing": "its file is not at hand", "unknown": "its hash is not recorded"}
-        click.echo(f"  model      {shown(name)}: {said.get(model_state, model_state)}")
+        echo(f"  model      {shown(name)}: {said.get(model_state, model_state)}")
     if report_only:
         return
     parts = [f"{found.files[state]:,} {state}" for state in ("unchanged", "changed", "missing")]
     unknown = found.files["unknown"]
     if unknown:
         parts.append(f"{unknown:,} not to be read")
-    click.echo(f"  files      {', '.join(parts)}")
+    echo(f"  files      {', '.join(parts)}")
     for file_state, source in odd:
-        click.echo(f"    {file_state:<9}  {shown(source)}")
+        echo(f"    {file_state:<9}  {shown(source)}")
     rest = sum(found.files.values()) - found.files["unchanged"] - len(odd)
     if rest:
-        click.echo(f"    and {rest:,} more")
+        echo(f"    and {rest:,} more")
 
 
 @command.command("keygen")
@@ -268,7 +269,7 @@ def keygen(key: Path, passphrase: bool) -> int:
 
     secret = report_file.passphrase(key, new=True) if passphrase else None
     public, digits = make_keys(key, passphrase=secret)
-    click.echo(f"{key}: signs, keep it secret")
-    click.echo(f"{public}: give this one to those who check your reports")
-    click.echo(f"fingerprint  {digits}")
+    echo(f"{key}: signs, keep it secret")
+    echo(f"{public}: give this one to those who check your reports")
+    echo(f"fingerprint  {digits}")
     return DONE

@@ -13,6 +13,7 @@ import click
 
 from mesoscope import __version__
 from mesoscope.cli.bars import bar
+from mesoscope.cli.echo import echo
 from mesoscope.errors import OptionError
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def write_report(
         )  # fmt: skip
     digest = (write_pdf if paper else write_page)(contents, asked.out, key=asked.key)
     noun = "file" if len(items) == 1 else "files"
-    click.echo(
+    echo(
         f"{asked.out}: {len(items):,} {noun}, {len(contents.evidence)} with evidence"
         f"{', signed' if asked.key else ''}; its digest is {digest}",
         err=True,
@@ -208,6 +209,7 @@ def report_of_job(asked: Wanted, ledger: LedgerReader, *, model: Path | None) ->
     """Write the report of a job folder, by the settings that the job was begun with."""
     from mesoscope.report.case.facts import model_path, settings_of
     from mesoscope.report.case.items import Spool
+    from mesoscope.scan.export import parsed
     from mesoscope.types import DetectOptions, Verdict
 
     facts = ledger.facts()
@@ -221,6 +223,7 @@ def report_of_job(asked: Wanted, ledger: LedgerReader, *, model: Path | None) ->
     thresholds = None if judge is None else judge.thresholds
     with Spool() as items:
         for row in ledger.results():
+            parsed(row)
             judged = None if row.sha256 is None else row.sha256.hex()
             items.add(Verdict.from_json(row.verdict), judged_sha256=judged)
         write_report(

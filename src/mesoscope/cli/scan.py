@@ -12,7 +12,8 @@ import click
 
 from mesoscope.cli import judging, options, report_file
 from mesoscope.cli.bars import bar
-from mesoscope.cli.job import job_folder, scan_job, skipped_text
+from mesoscope.cli.echo import echo
+from mesoscope.cli.job import again_text, job_folder, scan_job, skipped_text
 from mesoscope.cli.job import ledger as ledger_option
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.cli.rows import HEADER, row
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     metavar="FILE|FOLDER/",
-    help="Write verdicts to FILE.jsonl or FILE.csv, or keep a job that can be resumed in FOLDER/.",
+    help="Write verdicts to FILE.jsonl or FILE.csv, or keep a job that can be resumed in FOLDER/; "
+    "- prints JSON lines.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the job in --out.")
 @ledger_option
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     default=None,
     help="Print a table; otherwise JSON lines where there is no --out.  [default: on a terminal]",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines, on a terminal, too.")
 @click.option(
     "--report", metavar="FILE", type=click.Path(path_type=Path),
     help="Write a report with evidence, too: .html, or .pdf for a few files.",
@@ -64,6 +67,7 @@ def command(
     resume: bool,
     ledger: str | None,
     table: bool | None,
+    as_json: bool,
     report: Path | None,
     sign: Path | None,
     jobs: int,
@@ -79,6 +83,7 @@ def command(
     from mesoscope.heap import keep_heap
 
     keep_heap(options.KEPT_BYTES)
+    out, table = _to_print(out, table, as_json=as_json)
     folder = job_folder(out)
     if folder is None and (resume or ledger):
         raise OptionError("--resume and --ledger belong to jobs: name a folder, as in --out job/")
@@ -90,7 +95,8 @@ def command(
     if folder is not None:
         code = scan_job(
             detector, paths, folder,
-            url=ledger, resume=resume, table=bool(table), fail_on=fail_on,
+            url=ledger, resume=resume, fail_on=fail_on,
+            lines="json" if as_json else "table" if table else None,
         )  # fmt: skip
         if asked is not None and code != INTERRUPTED:
             _report_job(asked, folder, ledger, judging.asked().model)
@@ -98,17 +104,26 @@ def command(
     file = Path(out) if out else None
     with contextlib.ExitStack() as kept:
         spool = None if asked is None else kept.enter_context(report_file.new_spool())
-        summary, whole = _run(detector, paths, file, table, spool)
-        click.echo(_closing(summary, file), err=True)
+        summary, whole = _run(detector, paths, file, table, spool, as_json=as_json)
+        echo(_closing(summary, file), err=True)
         if asked is not None and spool is not None and whole:
             report_file.report_of_detector(asked, spool, judging.asked().model, detector)
         elif asked is not None:
-            click.echo(f"interrupted, so {asked.out} was not written", err=True)
+            echo(f"interrupted, so {asked.out} was not written", err=True)
     if not whole:
         return INTERRUPTED
     if fail_on and summary.labels[fail_on]:
         return ALARM
     return INPUT_FAILED if summary.failed else DONE
+
+
+def _to_print(
+    out: str | None, table: bool | None, *, as_json: bool
+) -> tuple[str | None, bool | None]:
+    """``--out`` without ``-``, which is standard output, and whether a table goes there."""
+    if as_json and table:
+        raise OptionError("--json and --table: give one of them")
+    return (None if out == "-" else out), (False if as_json or out == "-" else table)
 
 
 def _run(
@@ -117,6 +132,8 @@ def _run(
     out: Path | None,
     table: bool | None,
     spool: Spool | None,
+    *,
+    as_json: bool,
 ) -> tuple[Summary, bool]:
     """Scan into the sinks; ``False`` beside the summary where it was interrupted."""
     from mesoscope.scan.local import Summary, scan
@@ -131,10 +148,10 @@ def _run(
             stack.enter_context(sinks[0])
         if spool is not None:
             sinks.append(spool)
-        if not show and not out:
+        if as_json or not (show or out):
             sinks.append(stack.enter_context(JsonLines(sys.stdout.fileno())))
         if show:
-            click.echo(HEADER)
+            echo(HEADER)
         progress = stack.enter_context(_bar(paths))
 
         def watch(verdict: Verdict, summary: Summary) -> None:
@@ -143,7 +160,7 @@ def _run(
             progress.update()
             if show:
                 with progress.external_write_mode():
-                    click.echo(row(verdict))
+                    echo(row(verdict))
 
         try:
             return scan(detector, paths, sinks, watch=watch), True
@@ -179,11 +196,16 @@ def _closing(summary: Summary, out: Path | None) -> str:
     rate = summary.total / summary.elapsed_s if summary.elapsed_s else 0.0
     took = f"{summary.elapsed_s:.1f} s ({rate:,.{0 if rate >= 10 else 1}f}/s)"
     noun = "file" if summary.total == 1 else "files"
+    if not summary.total:
+        others = f", only {skipped_text(summary.skipped)}" if summary.skipped else ""
+        return f"no picture or clip was found{others}: check the path"
     parts = [f"{summary.total} {noun} in {took}: {counts or 'none'}"]
     if summary.failed:
         parts.append(f"{summary.failed} could not be read")
     if summary.skipped:
         parts.append(skipped_text(summary.skipped))
+    if summary.again:
+        parts.append(again_text(summary.again))
     if out:
         parts.append(f"written to {out}")
     return "; ".join(parts)

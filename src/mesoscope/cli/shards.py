@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli.bars import bar
+from mesoscope.cli.echo import echo
 from mesoscope.cli.main import DONE, INPUT_FAILED
 from mesoscope.errors import DatasetError, MesoscopeError
 
@@ -67,7 +68,7 @@ def write(dataset: Path, *, out: Path, size_mb: float, seed: int, parquet: bool)
             dataset, out, size_bytes=int(size_mb * MEGABYTE), seed=seed, parquet=parquet,
             watch=watch,
         )  # fmt: skip
-    click.echo(
+    echo(
         f"{out}: {written.pictures:,} pictures in {len(written.shards):,} shards, "
         f"{written.size_bytes / MEGABYTE:,.1f} MB"
     )
@@ -94,7 +95,7 @@ def list_shards(dataset: Path, *, check: bool) -> int:
     if not shards and not check:
         raise DatasetError(f"{dataset}: its pictures lie in no shards: mesoscope shards write")
     if shards:
-        click.echo("\n".join(_table(shards, dataset)))
+        echo("\n".join(_table(shards, dataset)))
     return _checked(samples) if check else DONE
 
 
@@ -110,7 +111,7 @@ def index(dataset: Path, *, parquet: bool) -> None:
     from mesoscope.data.shards.writing import write_index
 
     path, count = write_index(dataset, parquet=parquet)
-    click.echo(f"{path}: {count:,} pictures")
+    echo(f"{path}: {count:,} pictures")
 
 
 def _table(shards: dict[str, list[Sample]], root: Path) -> list[str]:
@@ -153,8 +154,8 @@ def _checked(samples: list[Sample]) -> int:
     for error in bar(ahead(check, samples, threads=cores()), total=len(samples)):
         if isinstance(error, MesoscopeError):
             wrong += 1
-            click.echo(f"mesoscope: {error}", err=True)
+            echo(f"mesoscope: {error}", err=True)
     unknown = sum(not sample.sha256 for sample in samples)
     told = f"; of {unknown:,} no SHA-256 is known" if unknown else ""
-    click.echo(f"{len(samples) - wrong:,} of {len(samples):,} pictures are well{told}")
+    echo(f"{len(samples) - wrong:,} of {len(samples):,} pictures are well{told}")
     return INPUT_FAILED if wrong else DONE

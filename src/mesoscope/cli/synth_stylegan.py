@@ -10,6 +10,7 @@ import click
 
 from mesoscope.cli import forging
 from mesoscope.cli.bars import bar
+from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import train_extra
 from mesoscope.cli.main import DONE, INPUT_FAILED
 
@@ -154,10 +155,10 @@ def command(
             settings=settings, size_px=size_px, reals=found, validation=validation,
             batch=batch or (16 if place.type == "cuda" else 1), watch=progress.update,
         )  # fmt: skip
-    click.echo(_closing(summary, out, time.monotonic() - started), err=True)
+    echo(_closing(summary, out, time.monotonic() - started), err=True)
     if sheet is not None:
         write_picture(sheet, sheet_of(out))
-        click.echo(f"contact sheet: {sheet}", err=True)
+        echo(f"contact sheet: {sheet}", err=True)
     return INPUT_FAILED if summary.left_out else DONE
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mesoscope.cli.bars import bar
+from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import train_extra
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def command(
         kimg=kimg, snapshot_kimg=snapshot_kimg, device=place, resume=resume,
         distance_pictures=distance_pictures,
     )  # fmt: skip
-    click.echo(f"generator: {out / 'generator.safetensors'}", err=True)
+    echo(f"generator: {out / 'generator.safetensors'}", err=True)
 
 
 class Bars:
@@ -158,4 +159,4 @@ class Bars:
 
     def say(self, text: str) -> None:
         """One line."""
-        click.echo(text, err=True)
+        echo(text, err=True)

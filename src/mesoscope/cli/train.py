@@ -9,6 +9,7 @@ import click
 
 from mesoscope.cli import options
 from mesoscope.cli.bars import bar
+from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import train_extra
 
 if TYPE_CHECKING:
@@ -107,4 +108,4 @@ class Bars:
 
     def say(self, text: str) -> None:
         """One line."""
-        click.echo(text, err=True)
+        echo(text, err=True)

@@ -10,6 +10,7 @@ from time import perf_counter
 import click
 
 from mesoscope.cli import judging, options
+from mesoscope.cli.echo import echo
 from mesoscope.cli.job import Screen, by_label, stopped_by_signals
 from mesoscope.cli.job import ledger as ledger_option
 from mesoscope.cli.main import DONE
@@ -68,12 +69,12 @@ def command(
     show = sys.stdout.isatty() if table is None else table
     screen = Screen("table" if show else "json")
     with contextlib.closing(kept), stopped_by_signals():
-        click.echo(f"watching {', '.join(folders)}; Ctrl-C ends it", err=True)
+        echo(f"watching {', '.join(folders)}; Ctrl-C ends it", err=True)
         with contextlib.suppress(KeyboardInterrupt), Worker(kept, out) as worker:
             job = Job(detector, kept, worker, out, told=screen.told)
             watch(job, outermost(folders), settle_s=settle, every_s=pause)
         counts = kept.counts()
-    click.echo(
+    echo(
         f"{screen.judged} judged in {perf_counter() - started:.0f} s; "
         f"{out} holds {counts.labels.total()}: {by_label(counts.labels) or 'none judged'}",
         err=True,

@@ -51,8 +51,32 @@ class _Folder(NamedTuple):
     way: tuple[tuple[int, int], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """What folders share while they are walked through."""
+
+    visited: set[tuple[int, int]]
+    skipped: Callable[[str], None] | None
+    again: Callable[[str], None] | None
+
+    def enters(self, path: str, identity: tuple[int, int]) -> bool:
+        """Whether a folder is to be walked into: it was not visited by another way."""
+        if not identity[1]:  # a file system that does not number its folders
+            return True
+        if identity in self.visited:
+            if self.again is not None:
+                self.again(path)
+            return False
+        self.visited.add(identity)
+        return True
+
+
 def walk(
-    paths: Iterable[str], *, skipped: Callable[[str], None] | None = None
+    paths: Iterable[str],
+    *,
+    skipped: Callable[[str], None] | None = None,
+    visited: set[tuple[int, int]] | None = None,
+    again: Callable[[str], None] | None = None,
 ) -> Iterator[str | Unreadable]:
     """List pictures and clips.
 
@@ -60,27 +84,35 @@ def walk(
     the suffix of a picture or clip or, where it says nothing, by their first bytes; others are
     skipped. Within each folder the order is that of the paths' bytes, files and folders together.
     Links to folders are followed, and a link back into a folder on its own way is reported once
-    instead.
+    instead. A folder is visited once, under the path that comes first, whatever links lead to it
+    and however often it is named; files count by their paths.
 
     Args:
         paths: Files and folders.
         skipped: Called with each file that is neither.
+        visited: Folders of walks before, which are not visited again; those of this one are added.
+        again: Called with each further path of a folder that was visited.
 
     Yields:
         Paths, and :class:`Unreadable` for missing or unreadable places and link loops.
     """
-    for found in walk_files(paths, skipped=skipped):
+    for found in walk_files(paths, skipped=skipped, visited=visited, again=again):
         yield found.path if isinstance(found, Listed) else found
 
 
 def walk_files(
-    paths: Iterable[str], *, skipped: Callable[[str], None] | None = None
+    paths: Iterable[str],
+    *,
+    skipped: Callable[[str], None] | None = None,
+    visited: set[tuple[int, int]] | None = None,
+    again: Callable[[str], None] | None = None,
 ) -> Iterator[Listed | Unreadable]:
     """As :func:`walk`, with the size and the time of each file.
 
     Below one folder, paths come in the order of their bytes, where an unreadable folder counts
     with a slash behind it: a ledger in that order can be compared without holding either.
     """
+    here = _Walk(set() if visited is None else visited, skipped, again)
     for path in paths:
         try:
             info = os.stat(path)  # noqa: PTH116 - names that are not UTF-8 stay strings
@@ -88,28 +120,28 @@ def walk_files(
             yield Unreadable(path, _why(path, error))
             continue
         if stat.S_ISDIR(info.st_mode):
-            yield from _below(_Folder(path, ((info.st_dev, info.st_ino),)), skipped)
+            identity = (info.st_dev, info.st_ino)
+            if here.enters(path, identity):
+                yield from _below(_Folder(path, (identity,)), here)
         else:
             yield Listed(os.fsencode(path), info.st_size, info.st_mtime_ns)
 
 
-def _below(folder: _Folder, skipped: Callable[[str], None] | None) -> Iterator[Listed | Unreadable]:
+def _below(folder: _Folder, walk: _Walk) -> Iterator[Listed | Unreadable]:
     # A stack of our own: folders may lie deeper in each other than Python lets functions.
-    open_ones = [_entries(folder, skipped)]
+    open_ones = [_entries(folder, walk)]
     while open_ones:
         found = next(open_ones[-1], None)
         if found is None:
             open_ones.pop()
         elif isinstance(found, _Folder):
-            open_ones.append(_entries(found, skipped))
+            open_ones.append(_entries(found, walk))
         else:
             yield found
 
 
-def _entries(
-    within: _Folder, skipped: Callable[[str], None] | None
-) -> Iterator[Listed | Unreadable | _Folder]:
-    folder, way = within
+def _entries(within: _Folder, walk: _Walk) -> Iterator[Listed | Unreadable | _Folder]:
+    (folder, way), skipped = within, walk.skipped
     # An archive has millions of files, so what is done a file stays in bytes and is little.
     try:
         with os.scandir(os.fsencode(folder)) as entries:
@@ -136,14 +168,19 @@ def _entries(
             continue
         path = os.fsdecode(raw.rstrip(b"/"))
         if stat.S_ISDIR(info.st_mode):
-            identity = (info.st_dev, info.st_ino)
-            if identity in way:
-                why = SourceError(f"{path}: a link loop, it leads back to a folder above it")
-                yield Unreadable(path, why, folder=True)
-            else:
-                yield _Folder(path, (*way, identity))
+            yield from _enter(path, way, (info.st_dev, info.st_ino), walk)
         elif skipped is not None:
             skipped(path)
+
+
+def _enter(
+    path: str, way: tuple[tuple[int, int], ...], identity: tuple[int, int], walk: _Walk
+) -> Iterator[Unreadable | _Folder]:
+    if identity in way:
+        why = SourceError(f"{path}: a link loop, it leads back to a folder above it")
+        yield Unreadable(path, why, folder=True)
+    elif walk.enters(path, identity):
+        yield _Folder(path, (*way, identity))
 
 
 def _is_folder(entry: os.DirEntry[bytes]) -> bool:

@@ -31,7 +31,6 @@ is ``null`` there too, and where all items stand in one group.
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from dataclasses import dataclass, field
@@ -40,6 +39,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mesoscope.csv_rows import csv_row
 from mesoscope.errors import OutputError
 from mesoscope.metrics import CUT
 
@@ -270,9 +270,8 @@ def write_predictions(evaluation: Evaluation, path: Path) -> None:
     """
     try:
         with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            rows = csv.writer(file, lineterminator="\n")
-            rows.writerow(COLUMNS)
-            rows.writerows(_row(prediction) for prediction in evaluation.predictions)
+            file.write(csv_row(COLUMNS) + "\n")
+            file.writelines(csv_row(_row(one)) + "\n" for one in evaluation.predictions)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import os
 from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from mesoscope.errors import MissingExtra, OutputError
+from mesoscope.csv_rows import csv_row
+from mesoscope.errors import JobError, MissingExtra, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,6 +60,17 @@ def export(ledger: LedgerReader, path: Path) -> int:
     return count
 
 
+def json_lines(ledger: LedgerReader) -> Iterator[str]:
+    """The verdicts as lines of JSON, as :func:`export` writes them.
+
+    Raises:
+        JobError: The ledger is damaged.
+    """
+    for result in ledger.results():
+        parsed(result)
+        yield " ".join(result.verdict.splitlines())
+
+
 def _writer(path: Path) -> Callable[[Iterator[Result], Path], int]:
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
@@ -77,7 +88,8 @@ def _write_json_lines(results: Iterator[Result], path: Path) -> int:
     count = 0
     with path.open("w", encoding="ascii") as file:
         for result in results:
-            file.write(f"{result.verdict}\n")
+            parsed(result)
+            file.write(f"{' '.join(result.verdict.splitlines())}\n")
             count += 1
     return count
 
@@ -86,10 +98,9 @@ def _write_csv(results: Iterator[Result], path: Path) -> int:
     count = 0
     # Names are written in the bytes they have on disk, as everywhere in CSV.
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        rows = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        rows.writeheader()
+        file.write(",".join(COLUMNS) + "\n")
         for result in results:
-            rows.writerow(record(result))
+            file.write(csv_row(record(result).values()) + "\n")
             count += 1
     return count
 
@@ -118,10 +129,10 @@ def _write_parquet(results: Iterator[Result], path: Path) -> int:
 
 def record(result: Result) -> dict[str, Any]:
     """A result as one row of :data:`COLUMNS`; ``None`` where there is nothing to say."""
-    verdict = json.loads(result.verdict)
-    error = verdict["error"] or {}
+    verdict = parsed(result)
+    error = verdict.get("error") or {}
     same = ("source", "kind", "label", "p_fake", "reason", "frames_read", "finder", "model")
-    return {
+    found = {
         **{name: verdict.get(name) for name in (*same, "duration_s")},
         **{name: len(verdict.get(name, ())) for name in ("faces", "persons", "skipped")},
         "error_code": error.get("code"),
@@ -131,6 +142,32 @@ def record(result: Result) -> dict[str, Any]:
         "sha256": None if result.sha256 is None else result.sha256.hex(),
         "duplicate_of": None if result.duplicate_of is None else os.fsdecode(result.duplicate_of),
     }
+    return {name: found[name] for name in COLUMNS}
+
+
+def parsed(result: Result) -> dict[str, Any]:
+    """The verdict of a result.
+
+    Raises:
+        JobError: It is none, as the ledger is damaged.
+    """
+    try:
+        verdict = json.loads(result.verdict)
+        lists = [verdict.get(name, ()) for name in ("faces", "persons", "skipped")]
+        whole = isinstance(verdict["source"], str) and all(
+            isinstance(v, list | tuple) for v in lists
+        )
+        whole = whole and isinstance(verdict.get("error"), dict | None)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
+        name = os.fsdecode(result.path)
+        raise JobError(
+            f"{name}: its verdict in the ledger is damaged: change the file's time with touch and "
+            "scan with --resume, which judges it anew"
+        )
+    found: dict[str, Any] = verdict
+    return found
 
 
 def _in_unicode(row: dict[str, Any]) -> dict[str, Any]:

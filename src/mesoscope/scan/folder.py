@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from mesoscope.errors import JobError, OutputError
 from mesoscope.scan.ledger import Ledger
@@ -15,7 +18,6 @@ from mesoscope.types import DetectOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from mesoscope.detector import Detector
     from mesoscope.types import Json
@@ -26,7 +28,9 @@ _NOT_ANSWERS = ("jobs", "batch_size", "heat")  # options that change no verdict
 
 
 def open_ledger(folder: Path, url: str | None = None) -> Ledger:
-    """Open the ledger of a job that was begun before.
+    """Open the ledger of a job that was begun before, to read it.
+
+    A folder where nothing can be written is read as it is.
 
     Args:
         folder: The job folder.
@@ -41,7 +45,8 @@ def open_ledger(folder: Path, url: str | None = None) -> Ledger:
             f"{folder}: no job folder, it holds no ledger: begin one with mesoscope scan … --out "
             f"{folder}/"
         )
-    ledger = Ledger(open_engine(_url(folder, url)))
+    place = _url(folder, url)
+    ledger = Ledger(open_engine(place, read_only=_cannot_write(place)))
     if not ledger.facts():
         raise JobError(f"{ledger.name}: holds no job: begin one with mesoscope scan")
     return ledger
@@ -103,14 +108,46 @@ def _stands(folder: Path) -> bool:
 
 
 def _url(folder: Path, url: str | None) -> str | URL:
+    """Where the ledger is: where one is told to look, else in the folder, and nowhere else.
+
+    The folder may be somebody else's: what it says does not have us connect anywhere.
+    """
     if url is not None:
         return url
     try:
-        return (folder / LEDGER_URL).read_text("utf-8").strip()
+        kept = (folder / LEDGER_URL).read_text("utf-8", "backslashreplace").strip()
     except FileNotFoundError:
-        return URL.create("sqlite", database=str(folder / LEDGER))
+        kept = ""
     except OSError as error:
         raise JobError(f"{folder / LEDGER_URL}: cannot be read: {error.strerror}") from error
+    own = folder / LEDGER
+    if not kept and own.is_symlink():
+        kept = f"sqlite:///{own.resolve()}"
+    if kept:
+        raise JobError(
+            f"{folder}: says that its ledger is elsewhere, at {_without_password(kept)}: if you "
+            "trust it, give that URL with --ledger"
+        )
+    return URL.create("sqlite", database=str(own))
+
+
+def _without_password(url: str) -> str:
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except (ArgumentError, ValueError):
+        return "what is no URL"
+
+
+def _cannot_write(place: str | URL) -> bool:
+    """Whether an SQLite file, or the folder that its journal is written into, is read-only."""
+    try:
+        parsed = make_url(place)
+    except ArgumentError:  # opening it will say so
+        return False
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return False
+    own = Path(parsed.database)
+    return own.exists() and not (os.access(own, os.W_OK) and os.access(own.parent, os.W_OK))
 
 
 def _keep_url(folder: Path, url: str | None) -> None:
@@ -142,7 +179,7 @@ def _check_same(name: str, facts: Mapping[str, Json], detector: Detector) -> Non
     before = settings(DetectOptions()) | (begun if isinstance(begun, dict) else {})
     now = settings(detector.options)
     for option in now:
-        if before[option] != now[option]:
+        if before.get(option) != now[option]:
             how = "give the same options"
             if option == "finder_model" and before[option] is None:  # `auto` takes one that is kept
                 how = (

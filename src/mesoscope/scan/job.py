@@ -6,13 +6,16 @@ import dataclasses
 import os
 import time
 from collections import OrderedDict, deque
+from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from mesoscope.ahead import ahead
+from mesoscope.errors import JobError, MesoscopeError, SourceNoMemory
 from mesoscope.scan.plan import Planner
-from mesoscope.scan.reading import Content, read
+from mesoscope.scan.reading import Content, has_moved, read
 from mesoscope.scan.rows import DONE, FAILED, REMOVED, Known, Outcome
+from mesoscope.scan.tables import damaged
 from mesoscope.types import Verdict
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from mesoscope.media.walk import Listed, Unreadable
     from mesoscope.scan.ledger import Ledger
     from mesoscope.scan.plan import Planned
+    from mesoscope.scan.rows import Claim
     from mesoscope.scan.workers import Worker
 
 CLAIM = 64  # files taken at a time
@@ -35,6 +39,7 @@ HELD = 256  # copies that wait for the verdict on their first
 RECENT = 256  # contents remembered besides, and twice a batch where that is more: more than are
 # judged between a look-up and its use
 WAIT_S = 0.5
+IDLE_ROUNDS = 3  # of that length, in which this process alone is at a job and gets nothing
 
 
 class Job:
@@ -58,6 +63,9 @@ class Job:
         told: Callable[[Verdict], None] | None = None,
     ) -> None:
         self.repeated = 0  # duplicates met by this process
+        self._done = 0
+        self._first: bytes | None = None  # of the latest claims, and how often the same
+        self._same = 0
         self._detector = detector
         self._ledger = ledger
         self._worker = worker
@@ -111,10 +119,18 @@ class Job:
         Raises:
             OutputError: The ledger cannot be written; what was committed stays.
         """
+        idle = 0
         while True:
+            done = self._done
             self._scan_claimed()
             if not wait or not self._ledger.open_count():
                 return
+            alone = not self._ledger.seen().keys() - {self._worker.owner, ""}
+            idle = idle + 1 if alone and done == self._done else 0
+            if idle > IDLE_ROUNDS:  # a damaged index: they would be waited for for ever
+                raise JobError(
+                    damaged(self._ledger.name, "files in it can be neither claimed nor freed")
+                )
             if waits is not None:
                 waits()
             time.sleep(WAIT_S)
@@ -139,10 +155,20 @@ class Job:
     def _groups(self) -> Iterator[list[Content]]:
         """Claimed files, read ahead, some at a time."""
         owner = self._worker.owner
-        claims = chain.from_iterable(iter(lambda: self._ledger.claim(owner, CLAIM), []))
+        claims = chain.from_iterable(iter(partial(self._claim, owner), []))
         contents = ahead(read, claims, threads=READERS, depth=2 * READERS)
         while group := list(islice(contents, LOOKED_UP)):
             yield group
+
+    def _claim(self, owner: str) -> list[Claim]:
+        """Some more files; a damaged ledger may give out the same again and again."""
+        claims = self._ledger.claim(owner, CLAIM)
+        first = claims[0].path if claims else None
+        self._same = self._same + 1 if claims and first == self._first else 0
+        self._first = first
+        if self._same > IDLE_ROUNDS:
+            raise JobError(damaged(self._ledger.name, "its indexes do not fit its rows"))
+        return claims
 
     def _sources(self, groups: Iterator[list[Content]]) -> Iterator[str | FileBytes]:
         """What the detector is to judge; it reads this in our thread.
@@ -155,7 +181,9 @@ class Job:
             known = self._ledger.known(digests) if digests else {}
             for content in group:
                 digest = content.sha256
-                first = None if digest is None else self._recent.get(digest) or known.get(digest)
+                first = None
+                if digest is not None:
+                    first = self._recent.get(digest) or whole(known.get(digest))
                 if content.gone:
                     self._write(Outcome(content.claim.path, REMOVED))
                 elif digest is not None and digest in self._copies:
@@ -173,15 +201,21 @@ class Job:
         self._dry = True
 
     def _judged(self, content: Content, verdict: Verdict) -> None:
+        digest = content.sha256
+        content, verdict = still_same(content, verdict)
         known = Known(content.claim.path, self._finish(content, verdict, None))
-        if content.sha256 is None:
+        if digest is None:
             return
-        self._recent[content.sha256] = known
-        if len(self._recent) > self._remembered:
-            self._recent.popitem(last=False)
-        for copy in self._copies.pop(content.sha256):
+        if content.sha256 is not None:
+            self._recent[digest] = known
+            if len(self._recent) > self._remembered:
+                self._recent.popitem(last=False)
+        for copy in self._copies.pop(digest):
             self._held -= 1
-            self._repeat(copy, known)
+            if content.sha256 is not None:
+                self._repeat(copy, known)
+            else:  # its first was not judged as it was: the next run sees to both
+                self._repeat(copy._replace(sha256=None), known)
 
     def _repeat(self, content: Content, known: Known) -> None:
         """Give a file the verdict that its content has already."""
@@ -211,6 +245,7 @@ class Job:
         return text
 
     def _write(self, outcome: Outcome) -> None:
+        self._done += 1
         self._finished.append(outcome)
         late = time.monotonic() - self._committed_at >= COMMIT_S
         if len(self._finished) >= COMMIT_ROWS or late:
@@ -233,6 +268,35 @@ class Job:
         for verdict in verdicts:
             if self._told is not None:
                 self._told(verdict)
+
+
+def still_same(content: Content, verdict: Verdict) -> tuple[Content, Verdict]:
+    """What is written of a judged file; without its hash where that is not to be relied on.
+
+    A file that changed or vanished while it was read says so in its row, and so does one that
+    memory ran short for; the next run takes all of these again.
+    """
+    if verdict.error is not None and verdict.error["code"] == SourceNoMemory.code:
+        return content._replace(sha256=None), verdict
+    if not has_moved(content):
+        return content, verdict
+    said = "the file changed or vanished while it was read; the next run scans it again"
+    error = verdict.error
+    if error is not None:
+        error = {**error, "message": f"{error['message']}; {said}"}
+    told = dataclasses.replace(verdict, error=error, notes=(*verdict.notes, said))
+    return content._replace(sha256=None), told
+
+
+def whole(known: Known | None) -> Known | None:
+    """A verdict of the ledger, if it can be read: else its content is judged anew."""
+    if known is None:
+        return None
+    try:
+        Verdict.from_json(known.verdict)
+    except (MesoscopeError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return known
 
 
 def renamed(verdict: Verdict, path: str) -> Verdict:

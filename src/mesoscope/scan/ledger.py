@@ -6,7 +6,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, bindparam, delete, insert, select, update
+from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
 
 from mesoscope.errors import JobError
 from mesoscope.scan import tables
@@ -17,7 +17,7 @@ from mesoscope.scan.tables import files, told, upsert, verdicts
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Engine
 
     from mesoscope.types import Json
 
@@ -35,6 +35,10 @@ class Ledger(LedgerReader):
         OutputError: From any method: the disk is full, or the database is gone.
         JobError: From any method: not a ledger, or a damaged one.
     """
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._entered: set[str] = set()  # processes, by this object
 
     @contextmanager
     def _writes(self) -> Iterator[Connection]:
@@ -114,7 +118,12 @@ class Ledger(LedgerReader):
                 )
 
     def claim(self, owner: str, count: int) -> list[Claim]:
-        """Take up to so many files that nobody scans yet."""
+        """Take up to so many files that nobody scans yet.
+
+        The process is entered where it was not, as claims of one that is in no table would be
+        nobody's. One that was entered and is no more has lost its lease, and gets nothing until
+        it has said with :meth:`beat` that it is there again.
+        """
         query = (
             select(files.c.path, files.c.sha256)
             .where(tables.is_in(PENDING))
@@ -122,14 +131,23 @@ class Ledger(LedgerReader):
             .limit(count)
             .with_for_update(skip_locked=True)
         )
+        me = tables.workers.c.owner == owner
+        seen_at = self.now()
         with self._writes() as connection:
+            entered = select(tables.workers.c.owner).where(me).with_for_update()
+            if connection.execute(entered).first() is None:
+                if owner in self._entered:
+                    return []
+                self._enter(connection, owner, seen_at)
             claims = [Claim._make(row) for row in connection.execute(query)]
             if claims:
-                connection.execute(
+                taken = connection.execute(
                     update(files)
                     .where(files.c.path.in_([claim.path for claim in claims]))
                     .values(state=CLAIMED, owner=owner)
                 )
+                if taken.rowcount != len(claims):  # else the same would be claimed for ever
+                    raise JobError(tables.damaged(self.name, "its indexes do not fit its rows"))
         return claims
 
     def finish(self, owner: str, outcomes: Sequence[Outcome]) -> int:
@@ -182,17 +200,27 @@ class Ledger(LedgerReader):
         """Say that a process is alive."""
         seen_at = self.now()
         with self._writes() as connection:
-            row = upsert(connection, tables.workers).values(owner=owner, seen_at=seen_at)
-            connection.execute(
-                row.on_conflict_do_update(index_elements=["owner"], set_={"seen_at": seen_at})
-            )
+            self._enter(connection, owner, seen_at)
+
+    def _enter(self, connection: Connection, owner: str, seen_at: float) -> None:
+        row = upsert(connection, tables.workers).values(owner=owner, seen_at=seen_at)
+        connection.execute(
+            row.on_conflict_do_update(index_elements=["owner"], set_={"seen_at": seen_at})
+        )
+        self._entered.add(owner)
 
     def release(self, owner: str) -> None:
-        """Forget a process: what it had claimed and not finished is free again."""
+        """Forget a process: what it had claimed and not finished is free again.
+
+        Args:
+            owner: One of :meth:`seen`; an empty name frees all that belong to none of them.
+        """
+        its = files.c.owner == owner
+        if not owner:
+            entered = select(tables.workers.c.owner)
+            its = or_(files.c.owner.is_(None), files.c.owner.not_in(entered))
         with self._writes() as connection:
             connection.execute(
-                update(files)
-                .where(tables.is_in(CLAIMED), files.c.owner == owner)
-                .values(state=PENDING, owner=None)
+                update(files).where(tables.is_in(CLAIMED), its).values(state=PENDING, owner=None)
             )
             connection.execute(delete(tables.workers).where(tables.workers.c.owner == owner))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import contextmanager
+from operator import ge
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, case, extract, func, inspect, literal_column, select
@@ -61,10 +61,13 @@ class LedgerReader:
             if not inspect(connection).has_table(tables.job.name):
                 return {}
             found = {
-                name: json.loads(value) for name, value in connection.execute(select(tables.job))
+                str(name): tables.from_json(value, self.name, f"the fact {name!r}")
+                for name, value in connection.execute(select(tables.job))
             }
-        version = found.get("version", 0)
-        if isinstance(version, int) and version > tables.VERSION:
+        version = found.get("version") if found else tables.VERSION
+        if not isinstance(version, int) or version < 1:
+            raise JobError(tables.damaged(self.name, f"it has the version {version!r}"))
+        if version > tables.VERSION:
             raise JobError(
                 f"{self.name}: a ledger of version {version}, and this version of mesoscope reads "
                 f"up to {tables.VERSION}: update mesoscope"
@@ -98,10 +101,21 @@ class LedgerReader:
         while True:
             with self._reads() as connection:
                 page = connection.execute(query, {"first": first, "end": end}).all()
+            self._check(page, first)
             yield from map(Row._make, page)
             if len(page) < PAGE:
                 return
             first = page[-1][0] + b"\0"  # the next path there can be
+
+    def _check(self, page: Sequence[Any], first: bytes) -> None:
+        """A damaged page may hold values of any type, in any order: reading on would never end."""
+        kinds = (bytes, int, int, str, int)
+        for column, kind in zip(zip(*page, strict=True), kinds, strict=False):
+            if not set(map(type, column)) <= {kind, bool}:
+                raise JobError(tables.damaged(self.name, "a row has values of another type"))
+        paths = [row[0] for row in page]
+        if paths and (paths[0] < first or any(map(ge, paths, paths[1:]))):
+            raise JobError(tables.damaged(self.name, "its rows are not in order"))
 
     def known(self, digests: Sequence[bytes]) -> dict[bytes, Known]:
         """What was judged of some contents, by SHA-256; the first path of each."""
@@ -119,9 +133,18 @@ class LedgerReader:
         return found
 
     def seen(self) -> dict[str, float]:
-        """When each process was last heard of, by the clock of :meth:`now`."""
+        """When each process was last heard of, by the clock of :meth:`now`.
+
+        0 for one that holds claims and is in no table, whose name is empty where there is none.
+        """
+        owners = select(files.c.owner).where(tables.is_in(CLAIMED)).distinct()
         with self._reads() as connection:
-            return {row.owner: row.seen_at for row in connection.execute(select(tables.workers))}
+            rows = connection.execute(select(tables.workers)).all()
+            found = {_name(owner): 0.0 for owner in connection.scalars(owners)}
+        # A time that is none was never written by a process that lives.
+        return found | {
+            _name(o): float(at) if isinstance(at, int | float) else 0.0 for o, at in rows
+        }
 
     def counts(self) -> Counts:
         """Count files by state and label."""
@@ -154,7 +177,7 @@ class LedgerReader:
                 files.c.path, files.c.size_bytes, files.c.mtime_ns, files.c.sha256,
                 files.c.duplicate_of, verdicts.c.verdict,
             )
-            .join(verdicts, verdicts.c.path == files.c.path)
+            .outerjoin(verdicts, verdicts.c.path == files.c.path)
             .where(files.c.path > bindparam("after"), files.c.state.in_((DONE, FAILED)))
             .order_by(files.c.path)
             .limit(RESULTS_PAGE)
@@ -163,7 +186,33 @@ class LedgerReader:
         while True:
             with self._reads() as connection:
                 page = connection.execute(query, {"after": after}).all()
-            yield from map(Result._make, page)
             if not page:
                 return
-            after = page[-1][0]
+            for row in page:
+                result = Result._make(row)
+                self._check_result(result, after)
+                yield result
+                after = result.path
+
+    def _check_result(self, result: Result, after: bytes) -> None:
+        """Whether a row is what is written of a judged file.
+
+        Raises:
+            JobError: It is damaged.
+        """
+        whole = (
+            isinstance(result.path, bytes)
+            and result.path > after
+            and isinstance(result.size_bytes, int)
+            and isinstance(result.mtime_ns, int)
+            and isinstance(result.sha256, bytes | None)
+            and isinstance(result.duplicate_of, bytes | None)
+        )
+        if not whole:
+            raise JobError(tables.damaged(self.name, f"the row of {result.path!r}"))
+        if not isinstance(result.verdict, str):
+            raise JobError(tables.damaged(self.name, f"{result.path!r} has no verdict"))
+
+
+def _name(owner: object) -> str:
+    return owner if isinstance(owner, str) else ""

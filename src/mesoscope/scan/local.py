@@ -25,12 +25,14 @@ class Summary:
         labels: Verdicts by label; ``none`` where nothing could be judged.
         failed: Sources that could not be read.
         skipped: Files in folders that are not pictures.
+        again: Further ways to folders that were scanned, such as links.
         elapsed_s: Since the start.
     """
 
     labels: Counter[str] = field(default_factory=Counter)
     failed: int = 0
     skipped: int = 0
+    again: int = 0
     elapsed_s: float = 0.0
 
     @property
@@ -68,7 +70,11 @@ def scan(
     def count_skipped(_path: str) -> None:
         summary.skipped += 1
 
-    for verdict in detector.check_many(walk(paths, skipped=count_skipped), keep_going=True):
+    def count_again(_path: str) -> None:
+        summary.again += 1
+
+    found = walk(paths, skipped=count_skipped, again=count_again)
+    for verdict in detector.check_many(found, keep_going=True):
         for sink in sinks:
             sink.write(verdict)
         summary.labels[verdict.label or "none"] += 1

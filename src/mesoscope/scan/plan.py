@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from mesoscope.errors import SourceMissing
 from mesoscope.media.walk import Listed, Unreadable, walk_files
-from mesoscope.scan.rows import CLAIMED, DONE, FAILED, PENDING, REMOVED
+from mesoscope.scan.rows import CLAIMED, DONE, FAILED, PENDING, REMOVED, STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from mesoscope.scan.ledger import Ledger
     from mesoscope.scan.rows import Row
@@ -29,6 +29,7 @@ class Planned:
         changed: To be scanned again.
         removed: In the ledger and no longer there.
         skipped: Files of other kinds.
+        again: Further ways to folders that were walked, such as links.
     """
 
     listed: int = 0
@@ -36,6 +37,7 @@ class Planned:
     changed: int = 0
     removed: int = 0
     skipped: int = 0
+    again: int = 0
 
 
 class Planner:
@@ -70,6 +72,7 @@ class Planner:
         self._ready = ready
         self._retry = retry
         self._listed = listed
+        self._visited: set[tuple[int, int]] = set()
         self._new: list[Listed] = []
         self._changed: list[Row] = []
         self._removed: list[bytes] = []
@@ -104,7 +107,7 @@ class Planner:
         rows = self._ledger.rows(below, end) if folder else self._ledger.rows(key, key + b"\0")
         kept: bytes | None = None  # under a folder that cannot be read
         row = next(rows, None)
-        for found in walk_files([path], skipped=self._skip):
+        for found in self._walk(path):
             if isinstance(found, Listed):
                 here = found.raw
                 if row is not None and row == (*found, DONE, True):  # as nearly all are
@@ -155,6 +158,8 @@ class Planner:
 
     def _is_due(self, row: Row, found: Listed) -> bool:
         changed = (row.size_bytes, row.mtime_ns) != (found.size_bytes, found.mtime_ns)
+        if row.state not in STATES:
+            return True  # of no version of mesoscope, or damaged
         if row.opened and not changed:
             return row.state == REMOVED
         if not row.opened and row.state == FAILED and not changed:
@@ -167,6 +172,13 @@ class Planner:
             self._removed.append(row.path)
             if len(self._removed) >= BATCH:
                 self._flush()
+
+    def _walk(self, path: str) -> Iterator[Listed | Unreadable]:
+        return walk_files([path], skipped=self._skip, visited=self._visited, again=self._again)
+
+    def _again(self, path: str) -> None:
+        if self._leave_out is None or not os.fsencode(path).startswith(self._leave_out):
+            self.planned.again += 1
 
     def _skip(self, path: str) -> None:
         if self._leave_out is None or not os.fsencode(path).startswith(self._leave_out):

@@ -67,6 +67,17 @@ def read(claim: Claim) -> Content:
         return Content(claim, path)
 
 
+def has_moved(content: Content) -> bool:
+    """Whether a file is no longer as it was when it was read; asked of those with a hash."""
+    if content.sha256 is None:
+        return False
+    try:
+        now = os.stat(content.claim.path)  # noqa: PTH116 - as bytes
+    except OSError:
+        return True
+    return (now.st_size, now.st_mtime_ns) != (content.size_bytes, content.mtime_ns)
+
+
 def _open_without_waiting(path: str, flags: int) -> int:
     # A named pipe would block here until somebody writes into it.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

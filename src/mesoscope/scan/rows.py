@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 PENDING, CLAIMED, DONE, FAILED, REMOVED = "pending", "claimed", "done", "failed", "removed"
+STATES = frozenset((PENDING, CLAIMED, DONE, FAILED, REMOVED))
 
 
 class Row(NamedTuple):

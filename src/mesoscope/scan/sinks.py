@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import os
 from typing import TYPE_CHECKING, Protocol
 
+from mesoscope.csv_rows import csv_row
 from mesoscope.errors import OutputError
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ class JsonLines(Lines):
 
 
 class Csv(Lines):
-    """One row a source, with a header; names are written in the bytes they have on disk."""
+    """One row a source, with a header; names in the bytes they have on disk, but no formulas."""
 
     def __init__(self, target: Path | int) -> None:
         super().__init__(target)
@@ -122,21 +121,21 @@ class Csv(Lines):
     def write(self, verdict: Verdict) -> None:
         """Append one verdict."""
         error = verdict.error or {}
-        row = io.StringIO()
-        csv.writer(row, lineterminator="").writerow(
-            [
-                verdict.source,
-                verdict.kind,
-                verdict.label or "",
-                "" if verdict.p_fake is None else f"{verdict.p_fake:.6f}",
-                verdict.reason or "",
-                len(verdict.faces),
-                verdict.model,
-                error.get("code", ""),
-                error.get("message", ""),
-            ]
+        self.write_line(
+            csv_row(
+                [
+                    verdict.source,
+                    verdict.kind,
+                    verdict.label or "",
+                    "" if verdict.p_fake is None else f"{verdict.p_fake:.6f}",
+                    verdict.reason or "",
+                    len(verdict.faces),
+                    verdict.model,
+                    error.get("code", ""),
+                    error.get("message", ""),
+                ]
+            )
         )
-        self.write_line(row.getvalue())
 
 
 def open_sink(path: Path) -> JsonLines | Csv:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sqlite3
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from sqlalchemy import (
     BigInteger,
@@ -27,7 +31,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
-from mesoscope.errors import JobError, MissingExtra, OutputError
+from mesoscope.errors import JobError, MesoscopeError, MissingExtra, OutputError
 from mesoscope.scan.rows import CLAIMED, PENDING
 
 if TYPE_CHECKING:
@@ -35,6 +39,9 @@ if TYPE_CHECKING:
 
 VERSION = 1  # of these tables; a ledger with a higher one is refused
 BUSY_S = 60.0  # so long another process may hold SQLite's one writing lock
+# What SQLite says where the ledger is whole and its surroundings are in the way.
+_PASSING = ("locked", "busy", "disk is full", "readonly", "read-only", "unable to open", "disk I/O",
+            "interrupted")  # fmt: skip
 READS = "mesoscope_reads"  # option of a connection that will not write
 
 metadata = MetaData()
@@ -103,11 +110,12 @@ def upsert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.I
     return postgresql.insert(table)
 
 
-def open_engine(url: str | URL) -> Engine:
+def open_engine(url: str | URL, *, read_only: bool = False) -> Engine:
     """Make an engine; nothing is connected yet.
 
     Args:
         url: An SQLAlchemy URL of an SQLite file or a PostgreSQL database.
+        read_only: Write nothing, so that a ledger where nothing can be written can be read.
 
     Raises:
         JobError: Not a URL, or of another database.
@@ -124,6 +132,8 @@ def open_engine(url: str | URL) -> Engine:
     if backend == "sqlite":
         if not parsed.database or parsed.database == ":memory:":
             raise JobError(f"{url}: a ledger must outlive its process: name a file")
+        if read_only:
+            return create_engine(parsed, creator=partial(_open_read_only, parsed.database))
         engine = create_engine(parsed, connect_args={"timeout": BUSY_S})
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -139,6 +149,31 @@ def open_engine(url: str | URL) -> Engine:
         return create_engine(parsed, pool_pre_ping=True)
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "psycopg", extra="postgres") from error
+
+
+def _open_read_only(database: str) -> sqlite3.Connection:
+    """Open an SQLite file that cannot be written, or whose folder cannot.
+
+    Raises:
+        sqlite3.Error: It cannot be opened.
+        JobError: A scan was killed, and its last changes lie in a file that only a writer can take.
+    """
+    raw = os.path.abspath(database)  # noqa: PTH100
+    place = "file:" + quote(os.fsencode(raw))
+    try:
+        connection = sqlite3.connect(f"{place}?mode=ro", uri=True, timeout=BUSY_S)
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
+    except sqlite3.OperationalError:
+        log = raw + "-wal"
+        if os.path.exists(log) and os.path.getsize(log):  # noqa: PTH110, PTH202
+            raise JobError(
+                f"{database}: a scan ended in mid-work, and its last changes in {log} cannot be "
+                "taken over where nothing can be written: copy the job folder, and use the copy"
+            ) from None
+        # Without a journal, and where nobody writes, it may be read as it lies there.
+        connection = sqlite3.connect(f"{place}?immutable=1", uri=True, timeout=BUSY_S)
+    connection.isolation_level = None
+    return connection
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
@@ -168,16 +203,50 @@ def told(name: str) -> Iterator[None]:
     """
     try:
         yield
+    except MesoscopeError:
+        raise
     except (OperationalError, sqlite3.OperationalError) as error:
+        cause = _cause(error)
+        if _is_damage(error, cause):
+            raise JobError(damaged(name, cause)) from error
+        if "locked" in cause:
+            cause += " by another program"
         raise OutputError(
-            f"{name}: {_cause(error)}: what was written before is safe; see to it, then go on with "
-            "--resume"
+            f"{name}: {cause}: what was written before is safe; see to it, then go on with --resume"
         ) from error
     except (SQLAlchemyError, sqlite3.Error) as error:
-        raise JobError(f"{name}: not a ledger, or a damaged one: {_cause(error)}") from error
+        raise JobError(damaged(name, _cause(error))) from error
+    except (ValueError, TypeError, OverflowError, KeyError, AttributeError) as error:
+        raise JobError(damaged(name, f"it holds a value that is none: {error}")) from error
+
+
+def damaged(name: str, cause: str) -> str:
+    """The one line of a ledger that cannot be used."""
+    return (
+        f"{name}: not a ledger, or a damaged one: {cause}: bring back a copy of the job folder, or "
+        "begin a new job"
+    )
+
+
+def _is_damage(error: Exception, cause: str) -> bool:
+    """Whether SQLite says "operational" of what no waiting and no free space will mend."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(original, sqlite3.Error) and not any(words in cause for words in _PASSING)
 
 
 def _cause(error: Exception) -> str:
     original: Any = error.orig if isinstance(error, DBAPIError) else error
     lines = str(original).strip().splitlines()
     return lines[0] if lines else type(original).__name__
+
+
+def from_json(text: object, name: str, what: str) -> Any:  # noqa: ANN401 - whatever stands there
+    """A value of the ledger that is JSON.
+
+    Raises:
+        JobError: It is none.
+    """
+    try:
+        return json.loads(text)  # type: ignore[arg-type]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise JobError(damaged(name, f"{what} is no JSON")) from error

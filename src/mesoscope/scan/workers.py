@@ -7,13 +7,13 @@ import os
 import secrets
 import socket
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from mesoscope.errors import MesoscopeError, OutputError
+from mesoscope.errors import JobError, MesoscopeError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
     from types import TracebackType
 
     from typing_extensions import Self
@@ -30,7 +30,7 @@ class Roster(Protocol):
         ...
 
     def seen(self) -> Mapping[str, float]:
-        """When each was last heard of."""
+        """When each was last heard of; 0 for one that has claims and was never entered."""
         ...
 
     def now(self) -> float:
@@ -64,6 +64,8 @@ class Worker:
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> Self:
+        if self._folder.is_symlink():  # of somebody else's job: it would have us write elsewhere
+            raise JobError(f"{self._folder}: a link: take it away, a folder is made in its place")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self._path(self.owner), os.O_RDWR | os.O_CREAT, 0o666)
@@ -91,7 +93,9 @@ class Worker:
             os.close(self._lock)
 
     def reap(self) -> list[str]:
-        """Free the claims of processes that are no more.
+        """Free the claims of processes that are no more, or were never entered.
+
+        This process is entered anew where others took it for dead: it was stopped for a while.
 
         Returns:
             Their names.
@@ -104,15 +108,16 @@ class Worker:
         ]
         for owner in dead:
             self._ledger.release(owner)
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
                 self._path(owner).unlink()
+        self._ledger.beat(self.owner)
         return dead
 
     def _has_died(self, owner: str) -> bool:
         """Whether its lock is free; ``False`` where that cannot be told."""
         try:
             lock = os.open(self._path(owner), os.O_RDWR)
-        except OSError:  # of another machine
+        except (OSError, ValueError):  # of another machine
             return False
         try:
             return _try_lock(lock)
@@ -120,6 +125,8 @@ class Worker:
             os.close(lock)
 
     def _path(self, owner: str) -> Path:
+        if Path(owner).name != owner:  # nobody's name leads out of the folder
+            raise ValueError(owner)
         return self._folder / f"{owner}.lock"
 
     def _beat(self) -> None:

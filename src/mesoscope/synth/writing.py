@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mesoscope.ahead import ahead, cores
-from mesoscope.errors import SourceError, SourceUnsuitable
+from mesoscope.errors import OutputError, SourceError, SourceUnsuitable
+from mesoscope.failures import failure
 from mesoscope.media.image import decode, read_bytes
 from mesoscope.synth.files import write_whole
 from mesoscope.synth.folder import LEFT_OUT, Parent, rng_for
@@ -90,8 +91,13 @@ def write_forgeries(
             forgery = make(face, rng_for(folder.seed, key))
             parent = Parent(key, real.group, real.split, real.source, str(real.path), digest)
             return folder.save(forgery, parent)
-        except SourceError as error:
-            return error
+        except OutputError:
+            raise
+        except Exception as error:
+            failed = failure(str(real.path), error)
+            if not isinstance(failed, SourceError):
+                raise failed from error
+            return failed
 
     every = [(real, key_of(real, number)) for real in reals for number in range(per_picture)]
     tasks = [(real, key) for real, key in every if not folder.has(key)]

@@ -132,3 +132,30 @@ def test_folders_deeper_in_each_other_than_functions_may_be(tmp_path):
     finally:
         for folder in reversed(folders):  # what removes folders recurses, too
             os.rmdir(folder)  # noqa: PTH106
+
+
+def test_links_that_fan_out_lead_to_each_folder_once(tmp_path):
+    """26 folders with two links each to the next: 2^26 paths lead to the one picture."""
+    for n in range(26):
+        (tmp_path / f"{n:02d}").mkdir()
+        for way in "ab":
+            (tmp_path / f"{n:02d}" / way).symlink_to(tmp_path / f"{n + 1:02d}")
+    picture(tmp_path / "26/x.png")
+    again = []
+    found = list(walk([str(tmp_path / "00")], again=again.append))
+    assert found == [str(tmp_path / "00") + "/a" * 26 + "/x.png"]
+    assert len(again) == 26
+    everything = list(walk([str(tmp_path)]))
+    assert len(everything) == 1
+
+
+def test_a_folder_named_twice_or_by_a_link_counts_once_and_hard_links_by_path(tmp_path):
+    one = picture(tmp_path / "d/x.png")
+    os.link(one, tmp_path / "d/y.png")
+    (tmp_path / "z").symlink_to(tmp_path / "d")
+    again, visited = [], set()
+    paths = [str(tmp_path / "d"), str(tmp_path / "d"), str(tmp_path / "z"), str(tmp_path)]
+    found = list(walk(paths, again=again.append, visited=visited))
+    assert names(found, tmp_path) == ["d/x.png", "d/y.png"]
+    assert names(again, tmp_path) == ["d", "z", "d", "z"]
+    assert list(walk(paths[:1], visited=visited)) == []

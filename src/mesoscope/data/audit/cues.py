@@ -190,6 +190,8 @@ def _values(facts: Facts, name: str, rows: NDArray[np.int64], codes: Codes) -> t
     found = []
     for number in range(max(1, len(edges) - 1)):
         of = within == number
+        if not of.any():  # as where most have one value, or one that is no number
+            continue
         low, high = numbers[of].min(), numbers[of].max()
         text = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
         fakes = int(labels[of].sum())

@@ -17,7 +17,7 @@ from mesoscope.data.audit.look import LEAST_PX, THUMBNAIL_PX, Look, look_at
 from mesoscope.data.audit.naming import read_name
 from mesoscope.data.audit.options import AuditOptions, Watch, unwatched
 from mesoscope.data.picture import sample_bytes
-from mesoscope.errors import MesoscopeError
+from mesoscope.failures import failure
 from mesoscope.media.image import decode, source_name
 
 if TYPE_CHECKING:
@@ -196,8 +196,8 @@ def _read(sample: Sample, name: str, *, max_pixels: int) -> _Read:
         numbers |= _date(path)
     try:
         data = sample_bytes(sample, max_pixels=max_pixels)
-    except MesoscopeError as error:
-        return _Read(words, numbers, b"", None, str(error))
+    except Exception as error:  # noqa: BLE001 - one file never ends an audit
+        return _Read(words, numbers, b"", None, str(failure(name, error)))
     suffix = Path(name).suffix
     header = read_header(data, suffix)
     words |= header.words
@@ -206,8 +206,8 @@ def _read(sample: Sample, name: str, *, max_pixels: int) -> _Read:
     digest = hashlib.sha256(data).digest()
     try:
         pixels = decode(data, name, max_pixels=max_pixels, least_px=LEAST_PX)
-    except MesoscopeError as error:
-        return _Read(words, numbers, digest, None, str(error))
+    except Exception as error:  # noqa: BLE001
+        return _Read(words, numbers, digest, None, str(failure(name, error)))
     width, height = header.size or pixels.shape[1::-1]
     words["size"] = f"{width}×{height}"
     numbers |= {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 import shutil
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.ahead import ahead, cores
+from mesoscope.csv_rows import csv_row
 from mesoscope.data.audit.fix_pixels import encode_anew, keep_pixels
 from mesoscope.data.audit.fix_plan import FixOptions, plan
 from mesoscope.data.audit.options import unwatched
@@ -205,16 +205,15 @@ def _entry(facts: Facts, one: _Done) -> dict[str, object]:
 
 def _record(facts: Facts, done: list[_Done], path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_COLUMNS)
+        file.write(csv_row(_COLUMNS) + "\n")
         for one in sorted(done, key=lambda one: one.step.row):
             sample = facts.samples[one.step.row]
-            writer.writerow(
-                (
+            file.write(
+                csv_row((
                     facts.names[one.step.row], one.to, one.action, one.reason,
                     CLASSES[sample.label], sample.source, sample.group, sample.split,
                     one.step.split,
-                )
+                )) + "\n"
             )  # fmt: skip
 
 

@@ -87,21 +87,23 @@ def file_named(folder: Path, name: str) -> Path | None:
 def below(folder: Path) -> Iterator[tuple[str, Listing]]:
     """All folders below, the folder itself first, each with its path from there.
 
-    A link back into a folder on its own way is passed over.
+    A folder is visited once, by the way that comes first; further links to it are passed over.
 
     Yields:
         Paths with ``/`` between, empty for the folder itself, and what lies there.
     """
-    stack: list[tuple[str, tuple[str, ...]]] = [("", (os.path.realpath(folder),))]
+    visited: set[str] = set()
+    stack = [""]
     while stack:
-        relative, way = stack.pop()
+        relative = stack.pop()
+        real = os.path.realpath(folder / relative)
+        if real in visited:
+            continue
+        visited.add(real)
         listing = listed(folder / relative)
         yield relative, listing
-        for name in reversed(listing.folders):
-            path = f"{relative}/{name}" if relative else name
-            real = os.path.realpath(folder / path)
-            if real not in way:
-                stack.append((path, (*way, real)))
+        before = f"{relative}/" if relative else ""
+        stack.extend(before + name for name in reversed(listing.folders))
 
 
 def places(

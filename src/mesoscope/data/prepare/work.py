@@ -12,12 +12,13 @@ from mesoscope.data.prepare.answer import Answer, LeftOut, Written
 from mesoscope.data.prepare.choice import Candidate, choose, shrunk
 from mesoscope.errors import MesoscopeError, OutputError
 from mesoscope.faces.crop import crop
+from mesoscope.failures import failure
 from mesoscope.media.image import open_image
 from mesoscope.media.video import open_clip
 from mesoscope.persons import scene_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mesoscope.data.layouts.item import Item
@@ -105,10 +106,24 @@ class Workshop:
         """
         gathered = {job.item.name: Gathered(job, stamp_of(job.item)) for job in jobs}
         for group in _groups(look for of in gathered.values() for look in self._looks(of)):
-            answers = self._finder.find([look.frame for look in group])
-            for look, found in zip(group, answers, strict=True):
+            for look, found in self._found(group, gathered):
                 self._gather(gathered[look.job.item.name], look, found)
         return [self._finish(one) for one in gathered.values()]
+
+    def _found(
+        self, group: Sequence[Look], gathered: Mapping[str, Gathered]
+    ) -> list[tuple[Look, Found]]:
+        """The finder's answers; a frame that it fails at is left out, and no other."""
+        try:
+            answers = self._finder.find([look.frame for look in group])
+            return list(zip(group, answers, strict=True))
+        except Exception as error:  # noqa: BLE001
+            if len(group) > 1:
+                return [pair for look in group for pair in self._found([look], gathered)]
+            (look,) = group
+            left_out = self._unreadable(look.path, failure(str(look.path), error))
+            gathered[look.job.item.name].left_out.append(left_out)
+            return []
 
     def _looks(self, of: Gathered) -> Iterator[Look]:
         """An item's frames; what cannot be read is noted."""
@@ -121,16 +136,16 @@ class Workshop:
                     for place, frame in enumerate(clip.frames()):
                         yield Look(of.job, place, (frame.time_s or 0) / length_s, path, frame)
                     of.notes += (f"clip read with a remark: {note}" for note in clip.notes)
-            except MesoscopeError as error:
-                of.left_out.append(self._unreadable(path, error))
+            except Exception as error:  # noqa: BLE001 - one file never ends the work
+                of.left_out.append(self._unreadable(path, failure(str(path), error)))
             return
         count = len(item.paths)
         for place, number in enumerate(spread(count, options.frames)):
             path = item.paths[number]
             try:
                 frame = open_image(path, max_pixels=options.max_pixels)
-            except MesoscopeError as error:
-                of.left_out.append(self._unreadable(path, error))
+            except Exception as error:  # noqa: BLE001
+                of.left_out.append(self._unreadable(path, failure(str(path), error)))
                 continue
             yield Look(of.job, place, (number + 0.5) / count, path, _numbered(frame, number))
 

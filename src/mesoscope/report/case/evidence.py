@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image
 
 from mesoscope.draw import Terms, clock, draw_faces, draw_heat, most_suspicious, square_of
-from mesoscope.errors import MesoscopeError, SourceError
+from mesoscope.errors import SourceError
 from mesoscope.faces.crop import crop
+from mesoscope.failures import failure
 from mesoscope.media.image import open_image
 from mesoscope.media.provenance import Finding, read_provenance
 from mesoscope.media.video import frames_at
@@ -141,7 +142,8 @@ def gather(item: Item, judge: Judge | None) -> Evidence:
             _show_clip(found, source, terms)
         else:
             _show_picture(found, source, terms, judge)
-    except MesoscopeError as error:
+    except Exception as error:  # noqa: BLE001 - one file never ends a report
+        error = failure(found.verdict.source, error)
         found.notes.append(f"Its picture could not be made: {error}.")
     _read_provenance(found, source)
     shows = found.picture or found.strip or found.findings
@@ -168,7 +170,8 @@ def _changed(item: Item) -> Evidence:
 def _read_provenance(found: Evidence, source: str) -> None:
     try:
         said = read_provenance(source)
-    except MesoscopeError as error:
+    except Exception as error:  # noqa: BLE001
+        error = failure(source, error)
         found.notes.append(f"Its provenance could not be read: {error}.")
         return
     found.findings = said.findings
@@ -181,7 +184,8 @@ def _judge_again(found: Evidence, judge: Judge) -> None:
     old = found.verdict
     try:
         new = judge.check(old.source)
-    except MesoscopeError as error:
+    except Exception as error:  # noqa: BLE001
+        error = failure(old.source, error)
         found.notes.append(f"Without evidence maps, as judging it once more failed: {error}.")
         return
     same = len(new.faces) == len(old.faces) and all(

@@ -1,0 +1,39 @@
+"""Rows of CSV stay one record, and act nowhere."""
+
+import csv
+
+import pytest
+
+from mesoscope.csv_rows import csv_row, defused
+from mesoscope.scan.sinks import Csv
+from mesoscope.types import Verdict
+
+NAMES = [
+    "plain.jpg",
+    "a\rb.jpg",
+    "a\nb.jpg",
+    "a\r\nb.jpg",
+    'quo"te,.jpg',
+    " = .jpg",
+    "naïve 你.jpg",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_row_is_one_record_that_comes_back(name):
+    assert next(csv.reader([csv_row([name, 1, None])], strict=True)) == [name, "1", ""]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@a", "\tx", "\rx", '=HYPERLINK("x","y")'])
+def test_formulas_are_defused_and_numbers_are_not(name):
+    assert next(csv.reader([csv_row([name])])) == [f"'{name}"]
+    assert [defused(-1.5), defused(None), defused("a=1")] == [-1.5, None, "a=1"]
+
+
+def test_the_sink_round_trips(tmp_path):
+    with Csv(tmp_path / "x.csv") as sink:
+        for name in NAMES:
+            sink.write(Verdict(source=name, kind="image", label=None, p_fake=None, model="m@1",
+                               reason="no_face", frames_read=1))  # fmt: skip
+    with (tmp_path / "x.csv").open(newline="") as file:
+        assert [row[0] for row in csv.reader(file, strict=True)][1:] == NAMES
