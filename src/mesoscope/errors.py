@@ -7,6 +7,8 @@
     │   ├── SourceMissing          source.missing       nothing lies at that path
     │   ├── SourceUnsupported      source.unsupported   a kind of file that is not read
     │   ├── SourceTooLarge         source.too_large     more pixels than the limit allows
+    │   ├── SourceNoMemory         source.no_memory     memory ran short: worth another try
+    │   ├── SourceFailed           source.failed        a fault while it was read or judged
     │   └── SourceUnsuitable       source.unsuitable    a picture that no forgery can be made from
     ├── ModelError                 model.invalid        not a model file, or a damaged one
     │   ├── ModelMissing           model.missing        no model of that name, no file at that path
@@ -41,7 +43,9 @@ __all__ = [
     "ReportError",
     "RunError",
     "SourceError",
+    "SourceFailed",
     "SourceMissing",
+    "SourceNoMemory",
     "SourceTooLarge",
     "SourceUnsuitable",
     "SourceUnsupported",
@@ -77,6 +81,18 @@ class SourceTooLarge(SourceError):  # noqa: N818
     """The picture holds more pixels than the limit; nothing was decoded."""
 
     code = "source.too_large"
+
+
+class SourceNoMemory(SourceError):  # noqa: N818
+    """Memory ran short while the file was read or judged; it may well be whole."""
+
+    code = "source.no_memory"
+
+
+class SourceFailed(SourceError):  # noqa: N818
+    """Reading or judging the file met a fault that nobody foresaw, in mesoscope or a library."""
+
+    code = "source.failed"
 
 
 class SourceUnsuitable(SourceError):  # noqa: N818
