@@ -50,6 +50,8 @@ def test_codes_that_others_match_on_do_not_change():
         "SourceMissing": "source.missing",
         "SourceUnsupported": "source.unsupported",
         "SourceTooLarge": "source.too_large",
+        "SourceNoMemory": "source.no_memory",
+        "SourceFailed": "source.failed",
         "SourceUnsuitable": "source.unsuitable",
         "ModelError": "model.invalid",
         "ModelMissing": "model.missing",

@@ -7,8 +7,6 @@ open file: nothing in a file makes it open another one or a network address.
 from __future__ import annotations
 
 import contextlib
-import math
-from array import array
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -16,15 +14,15 @@ import av
 import numpy as np
 from av.codec.context import ThreadType
 from av.error import FFmpegError
-from av.stream import Discard, Disposition
 
 from mesoscope.errors import (
     MesoscopeError,
     SourceError,
     SourceNoMemory,
     SourceTooLarge,
-    SourceUnsupported,
 )
+from mesoscope.media.streams import shown_stream
+from mesoscope.media.timetable import Timetable, stamp_of
 from mesoscope.media.upright import rgb_of
 
 if TYPE_CHECKING:
@@ -45,14 +43,12 @@ _PIXELS_BESIDE = 20_000_000_000  # that are decoded of one clip whatever is aske
 _PIXELS_EACH = 3_000_000_000  # and for each picture asked for: 1,500 in full HD, a minute's
 _TRANSFERS = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
 _WHOLE = (0, 1, 5, 7)  # types of pictures that hang on no other, or of which none is told
-_BESIDE = Disposition.attached_pic | Disposition.timed_thumbnails  # covers, pictures of chapters
 
 
 class Container:
     """An open video file.
 
-    The packets are read through once, undecoded, since headers lie and only packets know how long
-    the clip is and when each picture begins. Then pictures are decoded from the key picture before
+    The packets are read through once, undecoded, as headers lie. Then pictures are decoded from the key picture before
     each one that is wanted; key pictures in between are jumped to, and pictures that nothing hangs
     on are not decoded.
 
@@ -88,15 +84,11 @@ class Container:
         try:
             self._open()
             self._read_packets()
-        except MesoscopeError:
+        except BaseException as error:
             self.close()
-            raise
-        except Exception as error:
-            self.close()
+            if isinstance(error, MesoscopeError) or not isinstance(error, Exception):
+                raise
             raise _unreadable(name, error) from error
-        except BaseException:
-            self.close()
-            raise
 
     def close(self) -> None:
         """Let go of the decoder's memory."""
@@ -113,100 +105,35 @@ class Container:
                     metadata_errors="replace",
                 )
             )
+        except MemoryError:
+            raise
         except Exception as error:
-            if isinstance(error, MemoryError):
-                raise
             raise SourceError(
                 f"{self._name}: not a whole clip, its index cannot be read ({_why(error)}): the "
                 "recording was not finished, or the file is cut off or damaged"
             ) from error
-        self._stream: VideoStream = self._choose()
-        for other in self._container.streams:
-            if other.index != self._stream.index:
-                # Whatever else is in the file is left there; where it cannot be, it is read over.
-                with contextlib.suppress(Exception):
-                    other.discard = Discard.all
+        self._stream: VideoStream = shown_stream(self._container, self._name, self.remarks)
         decoder = self._stream.codec_context
         self._check_size(decoder.width, decoder.height)
+        decoder.options = {"max_pixels": str(self._max_pixels)}  # it may change within a clip
         decoder.thread_count = self._threads
         decoder.thread_type = ThreadType.NONE if self._threads == 1 else ThreadType.AUTO
 
-    def _choose(self) -> VideoStream:
-        """The stream that a player shows: marked as the default, else of the largest pictures."""
-        streams = [s for s in self._container.streams.video if not s.disposition & _BESIDE]
-        if not streams:
-            raise SourceUnsupported(f"{self._name}: a clip without pictures, only sound or text")
-        known = [s for s in streams if s.codec_context is not None]
-        if not known:
-            raise SourceUnsupported(
-                f"{self._name}: its pictures are in a codec that is not read: convert it to H.264"
-            )
-
-        def rank(stream: VideoStream) -> tuple[bool, int, int]:
-            context = stream.codec_context
-            default = bool(stream.disposition & Disposition.default)
-            return default, context.width * context.height, -stream.index
-
-        best = max(known, key=rank)
-        if len(streams) > 1:
-            place = streams.index(best) + 1
-            self.remarks[
-                f"it holds {len(streams)} streams of pictures: number {place} was judged, of "
-                f"{best.codec_context.width}×{best.codec_context.height}"
-            ] = None
-        return best
-
     def _read_packets(self) -> None:
         """Times, key pictures and sizes of all packets."""
-        stamps, starts = array("q"), array("q")
-        keys, kept, sizes = bytearray(), bytearray(), array("q")
-        last_s, missing, before, shift = 0.0, 0, None, 0
         unit = float(self._stream.time_base or 0)
-        for packet in self._packets():
-            stamp = _stamp(packet)
-            missing += packet.pts is None
-            if stamp is None:
-                stamp = stamps[-1] + 1 if stamps else 0
-            if before is not None and packet.dts is not None and packet.dts < before:
-                # The clock was set back, as where two recordings were joined: time goes on.
-                shift += before - packet.dts + (packet.duration or 1)
-            before = packet.dts if packet.dts is not None else before
-            stamps.append(stamp)
-            starts.append(stamp + shift)
-            keys.append(packet.is_keyframe)
-            sizes.append(packet.size)
-            kept.append(not packet.is_discard)  # cut away by an edit list, but others hang on it
-            last_s = float(packet.duration or 0) * unit
-        if not any(kept):
+        self._table = table = Timetable(self._packets(), unit)
+        if not len(table.order):
             raise SourceError(f"{self._name}: a clip without a single picture: fetch it again")
-        self._stamps = np.array(stamps, np.int64)  # (n,) in the order of the file
-        begins = np.array(starts, np.int64)
-        self._keys = np.frombuffer(keys, np.uint8).astype(bool)
-        self._ends = np.cumsum(sizes)
-        whole = np.frombuffer(kept, np.uint8).astype(bool)
-        order = np.argsort(begins, kind="stable")
-        shown = whole[order]
-        self._order = order[shown]  # (m,) shown → file
-        # File → number; of what an edit list cuts away, numbers below 0 and beyond all others.
-        self._shown = np.empty(len(order), np.int64)
-        self._shown[order] = np.where(shown, np.cumsum(shown) - 1, 0)
-        cut = order[~shown]
-        first = begins[self._order[0]]
-        self._shown[cut] = np.where(
-            begins[cut] < first,
-            np.arange(len(cut)) - len(cut),
-            len(self._order) + np.arange(len(cut)),
-        )
-        self.times_s: Times = (begins[self._order] - first) * unit
-        step = float(np.median(np.diff(self.times_s))) if len(self._order) > 1 else 0.0
-        self.length_s = float(self.times_s[-1]) + (last_s or step)
+        self.times_s: Times = table.times_s
+        self.length_s = table.length_s
         declared, length = self._stream.duration, self._container.duration
         self.declared_s = (
             float(declared) * unit if declared else length / av.time_base if length else None
         )
         # AVI keeps no times of pictures, only of packets, and raw streams none: those that come
         # out are counted.
-        untimed = self._demuxer == "avi" or 2 * missing > len(stamps)
+        untimed = self._demuxer == "avi" or table.untimed
         self._counted = untimed and bool(self._stream.codec_context.has_b_frames)
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
@@ -245,12 +172,12 @@ class Container:
             raise _unreadable(self._name, error) from error
 
     def _by_seeking(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
-        places = [int(self._order[number]) for number in numbers]
-        at = len(self._stamps)  # the reading of the packets has gone to the end
-        runs = self._runs(places)
+        places = [int(self._table.order[number]) for number in numbers]
+        at = len(self._table.stamps)  # the reading of the packets has gone to the end
+        runs = self._table.runs(places)
         while runs:
             first, last = runs.pop(0)
-            wanted = {int(self._shown[p]) for p in places if first <= p <= last}
+            wanted = {int(self._table.shown[p]) for p in places if first <= p <= last}
             packets = self._packets_from(first, at)
             at = last + 1
             started = False
@@ -260,7 +187,7 @@ class Container:
                     continue
                 if not started and first > 0 and self._astray(frame, number, min(wanted)):
                     # What is marked as a key picture is none: only decoding through is right.
-                    runs, at = [(0, max(places))], len(self._stamps)
+                    runs, at = [(0, max(places))], len(self._table.stamps)
                     places = [p for p in places if p >= first]
                     break
                 started = True
@@ -276,34 +203,16 @@ class Container:
         """Whether the first frame that came after a jump shows that the jump went wrong."""
         return not self.damaged and (number > wanted or frame.pict_type not in _WHOLE)
 
-    def _runs(self, places: Sequence[int]) -> list[tuple[int, int]]:
-        """Stretches of packets to decode: each from a key picture to the last one wanted in it."""
-        keys = np.flatnonzero(self._keys)
-        stretches = []
-        for place in places:
-            # The key picture must be shown before it, too: leading pictures hang on the one before.
-            at = int(np.searchsorted(keys, place, side="right")) - 1
-            while at >= 0 and self._shown[keys[at]] > self._shown[place]:
-                at -= 1
-            stretches.append((int(keys[at]) if at >= 0 else 0, place))
-        runs: list[tuple[int, int]] = []
-        for first, place in sorted(stretches):
-            if runs and first <= runs[-1][1] + 1:
-                runs[-1] = (runs[-1][0], max(place, runs[-1][1]))
-            else:
-                runs.append((first, place))
-        return runs
-
     def _packets_from(self, first: int, at: int) -> Placed:
         """Packets from a place on, when the reading stands at another one."""
         behind = at > first
-        if behind or self._ends[first] - self._ends[max(at - 1, 0)] > _FAR_BYTES:
-            stamp = int(self._stamps[first])
+        if behind or self._table.ends[first] - self._table.ends[max(at - 1, 0)] > _FAR_BYTES:
+            stamp = int(self._table.stamps[first])
             with contextlib.suppress(FFmpegError, OSError, ValueError, OverflowError):
                 self._container.seek(stamp, stream=self._stream, backward=True)
                 packets = self._packets()
                 for packet in packets:
-                    found = np.flatnonzero(self._stamps == _stamp(packet))
+                    found = np.flatnonzero(self._table.stamps == stamp_of(packet))
                     if len(found) != 1 or found[0] > first:
                         break  # the file's own index leads astray
                     if found[0] == first:
@@ -322,10 +231,12 @@ class Container:
         decoder = self._stream.codec_context
         spoilt: list[tuple[int, float]] = []  # from which picture on, up to which
         for place, packet in chain(_up_to(packets, last), [(last, None)]):
-            shown = int(self._shown[place])
+            shown = int(self._table.shown[place])
             if packet is not None:
                 # A picture that no other hangs on is decoded only if it is asked for.
-                decoder.skip_frame = "DEFAULT" if shown in wanted else "NONREF"
+                # AV1 shows such pictures later, and their decoder would leave them out for good.
+                whole = shown in wanted or decoder.name in ("av1", "libdav1d")
+                decoder.skip_frame = "DEFAULT" if whole else "NONREF"
                 # A frame is known by its number: times of bad clocks repeat, or are missing.
                 packet.pts, packet.dts = shown, place
             try:
@@ -334,13 +245,13 @@ class Container:
                 raise
             except Exception as error:  # noqa: BLE001 - as above
                 self.damaged.append(_why(error))
-                spoilt.append(self._spoilt(shown))
+                spoilt.append(self._table.spoilt(shown))
                 continue
             for frame in frames:
                 number = _shown(frame)
                 if frame.is_corrupt and number is not None:
                     self.damaged.append("damaged data")
-                    spoilt.append(self._spoilt(number))
+                    spoilt.append(self._table.spoilt(number))
                 if number is not None and not any(a <= number < b for a, b in spoilt):
                     yield frame
                 if self._spent(frame):
@@ -356,11 +267,6 @@ class Container:
                 "ended at its budget, and what was read was judged"
             ] = None
         return self._budget_px < 0
-
-    def _spoilt(self, number: int) -> tuple[int, float]:
-        """Which pictures a damaged one takes along: all up to the next key picture."""
-        later = self._shown[self._keys & (self._shown > number)]
-        return number, float(later.min()) if len(later) else math.inf
 
     def _by_counting(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
         """Every picture decoded and counted, up to the last one wanted or to the first damage."""
@@ -413,10 +319,6 @@ def _up_to(packets: Placed, last: int) -> Placed:
         yield place, packet
         if place >= last:
             return
-
-
-def _stamp(packet: Packet[VideoStream]) -> int | None:
-    return packet.dts if packet.pts is None else packet.pts
 
 
 def _shown(frame: VideoFrame) -> int | None:

@@ -96,10 +96,10 @@ def _square(pixels: Pixels, ratio: float, check_size: Callable[[int, int], None]
 
 def _upright(pixels: Pixels, frame: VideoFrame) -> Pixels:
     """Turned and mirrored as the display matrix asks (ISO/IEC 14496-12, 8.3.2), in quarters."""
-    matrix = next((d for d in frame.side_data if d.type.name == "DISPLAYMATRIX"), None)
-    if matrix is None:
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
         return pixels
-    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].astype(float)
+    a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].astype(float)
     if abs(b) + abs(c) > abs(a) + abs(d):  # columns become rows
         pixels, a, d = np.swapaxes(pixels, 0, 1), c, b
     if a < 0:
