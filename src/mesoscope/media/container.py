@@ -48,9 +48,9 @@ _WHOLE = (0, 1, 5, 7)  # types of pictures that hang on no other, or of which no
 class Container:
     """An open video file.
 
-    The packets are read through once, undecoded, as headers lie. Then pictures are decoded from the key picture before
-    each one that is wanted; key pictures in between are jumped to, and pictures that nothing hangs
-    on are not decoded.
+    The packets are read through once, undecoded, as headers lie. Then pictures are decoded from the
+    key picture before each one that is wanted; key pictures in between are jumped to, and pictures
+    that nothing hangs on are not decoded.
 
     Args:
         file: Open file; the container does not close it.
@@ -180,28 +180,26 @@ class Container:
             wanted = {int(self._table.shown[p]) for p in places if first <= p <= last}
             packets = self._packets_from(first, at)
             at = last + 1
-            started = False
+            begun = first == 0 or bool(self.damaged)
+            leading = int(self._table.shown[first]) if first else -1
             for frame in self._decoded(packets, last, wanted):
-                number = _shown(frame)
-                if number is None:
+                number = _shown(frame) or 0
+                if number < leading:  # shown before the key picture, and hangs on one before it
                     continue
-                if not started and first > 0 and self._astray(frame, number, min(wanted)):
-                    # What is marked as a key picture is none: only decoding through is right.
-                    runs, at = [(0, max(places))], len(self._table.stamps)
-                    places = [p for p in places if p >= first]
+                # What is marked as a key picture may be none: it shows by what comes first.
+                if not begun and (number > min(wanted) or frame.pict_type not in _WHOLE):
                     break
-                started = True
+                begun = True
                 if number in wanted:
                     wanted.discard(number)
                     if (pixels := self._rgb(frame)) is not None:
                         yield number, pixels
-            self._stream.codec_context.flush_buffers()
             if self._budget_px < 0:
                 return
-
-    def _astray(self, frame: VideoFrame, number: int, wanted: int) -> bool:
-        """Whether the first frame that came after a jump shows that the jump went wrong."""
-        return not self.damaged and (number > wanted or frame.pict_type not in _WHOLE)
+            if not begun:
+                # Only decoding through is right, from the begin to the last one wanted.
+                places = [place for place in places if place >= first]
+                runs, at = [(0, max(places))], len(self._table.stamps)
 
     def _packets_from(self, first: int, at: int) -> Placed:
         """Packets from a place on, when the reading stands at another one."""
