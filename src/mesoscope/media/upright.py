@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -96,7 +96,7 @@ def _square(pixels: Pixels, ratio: float, check_size: Callable[[int, int], None]
 
 def _upright(pixels: Pixels, frame: VideoFrame) -> Pixels:
     """Turned and mirrored as the display matrix asks (ISO/IEC 14496-12, 8.3.2), in quarters."""
-    data = frame.side_data.get("DISPLAYMATRIX")
+    data: Any = frame.side_data.get("DISPLAYMATRIX")  # PyAV's stubs take it for text
     if data is None:
         return pixels
     a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].astype(float)
