@@ -21,7 +21,7 @@ from mesoscope.errors import (
     SourceNoMemory,
     SourceTooLarge,
 )
-from mesoscope.media.streams import shown_stream
+from mesoscope.media.streams import Reader, shown_stream
 from mesoscope.media.timetable import Timetable, stamp_of
 from mesoscope.media.upright import rgb_of
 
@@ -76,7 +76,7 @@ class Container:
         self, file: BinaryIO, demuxer: str, name: str, *, max_pixels: int, threads: int = 1
     ) -> None:
         self._name, self._max_pixels, self._threads = name, max_pixels, threads
-        self._file, self._demuxer = file, demuxer
+        self._file, self._demuxer = Reader(file), demuxer
         self._close = contextlib.ExitStack()
         self.damaged: list[str] = []
         self.remarks: dict[str, None] = {}  # in their order, each once
@@ -96,6 +96,7 @@ class Container:
 
     def _open(self) -> None:
         self._file.seek(0)
+        self._file.fruitless = -(1 << 28)  # what FFmpeg looks through to know the streams
         try:
             self._container: InputContainer = self._close.enter_context(
                 av.open(
@@ -112,6 +113,7 @@ class Container:
                 f"{self._name}: not a whole clip, its index cannot be read ({_why(error)}): the "
                 "recording was not finished, or the file is cut off or damaged"
             ) from error
+        self._file.fruitless = 0
         self._stream: VideoStream = shown_stream(self._container, self._name, self.remarks)
         decoder = self._stream.codec_context
         self._check_size(decoder.width, decoder.height)
@@ -120,7 +122,6 @@ class Container:
         decoder.thread_type = ThreadType.NONE if self._threads == 1 else ThreadType.AUTO
 
     def _read_packets(self) -> None:
-        """Times, key pictures and sizes of all packets."""
         unit = float(self._stream.time_base or 0)
         self._table = table = Timetable(self._packets(), unit)
         if not len(table.order):
@@ -149,6 +150,7 @@ class Container:
                 return
             if packet is None:
                 return
+            self._file.fruitless = 0
             if packet.size:
                 yield packet
 

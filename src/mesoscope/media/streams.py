@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from av.stream import Discard, Disposition
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
+_FRUITLESS_BYTES = 128 << 20
 _BESIDE = Disposition.attached_pic | Disposition.timed_thumbnails  # covers, pictures of chapters
 
 
@@ -56,3 +57,34 @@ def _rank(stream: VideoStream) -> tuple[bool, int, int]:
     decoder = stream.codec_context
     default = bool(stream.disposition & Disposition.default)
     return default, decoder.width * decoder.height, -stream.index
+
+
+class Reader:
+    """An open file that seems to end where many bytes hold no picture, as in a sparse file.
+
+    Args:
+        file: Left open.
+
+    Attributes:
+        fruitless: Bytes read since the last picture; whoever reads pictures puts it to 0.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.fruitless = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """As of a file."""
+        if self.fruitless > _FRUITLESS_BYTES:
+            return b""
+        data = self._file.read(size)
+        self.fruitless += len(data)
+        return data
+
+    def seek(self, to: int, whence: int = 0) -> int:
+        """As of a file."""
+        return self._file.seek(to, whence)
+
+    def tell(self) -> int:
+        """As of a file."""
+        return self._file.tell()
