@@ -122,6 +122,33 @@ def odd(collins: Picture, hopper: Picture) -> dict[str, bytes]:
     }
 
 
+def spoken(face: Picture, seconds: float = 2.0, rate: int = 44100) -> bytes:
+    """An MP4 of one person with a sound track, a tone that swells."""
+    file, fps = io.BytesIO(), 25
+    samples = np.arange(round(seconds * rate)) / rate
+    tone = np.float32(0.2 * np.sin(2 * np.pi * 220 * samples) * np.sin(np.pi * samples / seconds))
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=fps, options={"crf": "26", "threads": "1"})
+        stream.width, stream.height, stream.pix_fmt = 320, 320, "yuv420p"
+        sound = container.add_stream("aac", rate=rate, layout="mono", bit_rate=32_000)
+        for number in range(round(seconds * fps)):
+            pixels = np.full((320, 320, 3), 100, np.uint8)
+            x = round(32 + 12 * np.sin(number / 8))
+            pixels[32:288, x : x + 256] = face
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, fps)
+            container.mux(stream.encode(frame))
+        for start in range(0, len(tone), 1024):
+            heard = av.AudioFrame.from_ndarray(
+                tone[None, start : start + 1024], format="fltp", layout="mono"
+            )
+            heard.sample_rate, heard.pts, heard.time_base = rate, start, Fraction(1, rate)
+            container.mux(sound.encode(heard))
+        container.mux(stream.encode())
+        container.mux(sound.encode())
+    return file.getvalue()
+
+
 def clip(collins: Picture, forged: Picture, seconds: float = 4.0) -> bytes:
     """An MP4 of two people who move a little, at an uneven rate; the one on the right is forged."""
     file, unit, time_s = io.BytesIO(), Fraction(1, 1000), 0.0
@@ -160,7 +187,7 @@ def make(folder: Path) -> None:
     fakes = forged(collins, hopper)
     with Image.open(io.BytesIO(fakes["mouth_swapped.jpg"])) as image:
         swapped = np.asarray(image)
-    clips = {"two_people.mp4": clip(collins, swapped)}
+    clips = {"two_people.mp4": clip(collins, swapped), "with_sound.mp4": spoken(hopper)}
     kinds = {"real": real, "forged": fakes, "odd": odd(collins, hopper), "clips": clips}
     for kind, files in kinds.items():
         (folder / kind).mkdir(parents=True, exist_ok=True)

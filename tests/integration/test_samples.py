@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image, UnidentifiedImageError
@@ -35,7 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_script_makes_these_files_and_no_others(made: Path) -> None:
     assert sorted(p.relative_to(made).as_posix() for p in made.glob("*/*.*")) == FILES
-    assert len(FILES) == 14
+    assert len(FILES) == 15
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith((".jpg", ".png"))])
@@ -68,6 +69,15 @@ def test_clip_is_what_the_script_makes(made: Path) -> None:
     for old, new in zip(committed[::20], frames[::20], strict=True):
         difference = np.abs(old.pixels.astype(int) - new.pixels).mean()
         assert difference < GREY_LEVELS_MAX
+
+
+def test_one_clip_has_a_sound_track_which_is_passed_over(made: Path) -> None:
+    for path in (SAMPLES / "clips/with_sound.mp4", made / "clips/with_sound.mp4"):
+        with av.open(str(path)) as file:
+            assert sorted(stream.type for stream in file.streams) == ["audio", "video"]
+        with open_clip(path, frames=1000) as clip:
+            assert len(list(clip.frames())) == 50
+            assert clip.notes == ()
 
 
 def test_odd_ones_are_odd() -> None:

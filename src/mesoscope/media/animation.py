@@ -36,6 +36,7 @@ class Animation:
         length_s: Of all together, once through.
         declared_s: ``None``: these headers tell no length.
         damaged: Why pictures could not be decoded.
+        remarks: What a user should know of the pictures, beside damage.
     """
 
     declared_s: float | None = None
@@ -48,6 +49,7 @@ class Animation:
         self.times_s: Times = np.concatenate([[0.0], ends[:-1]])
         self.length_s = float(ends[-1])
         self.damaged: list[str] = []
+        self.remarks: dict[str, None] = {}
 
     def close(self) -> None:
         """Nothing is kept open."""

@@ -7,18 +7,23 @@ open file: nothing in a file makes it open another one or a network address.
 from __future__ import annotations
 
 import contextlib
-import math
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
 import av
-import cv2
 import numpy as np
 from av.codec.context import ThreadType
 from av.error import FFmpegError
-from av.stream import Disposition
 
-from mesoscope.errors import SourceError, SourceTooLarge, SourceUnsupported
+from mesoscope.errors import (
+    MesoscopeError,
+    SourceError,
+    SourceNoMemory,
+    SourceTooLarge,
+)
+from mesoscope.media.streams import Reader, shown_stream
+from mesoscope.media.timetable import Timetable, stamp_of
+from mesoscope.media.upright import rgb_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,17 +39,18 @@ if TYPE_CHECKING:
 
 _BUFFER_BYTES = 1 << 18
 _FAR_BYTES = 4 << 20  # nearer pictures are reached by reading on, without a seek
-_NEARLY = 0.02
-_TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+_PIXELS_BESIDE = 20_000_000_000  # that are decoded of one clip whatever is asked of it,
+_PIXELS_EACH = 3_000_000_000  # and for each picture asked for: 1,500 in full HD, a minute's
+_TRANSFERS = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
+_WHOLE = (0, 1, 5, 7)  # types of pictures that hang on no other, or of which none is told
 
 
 class Container:
     """An open video file.
 
-    The packets are read through once, undecoded, since headers lie and only packets know how long
-    the clip is and when each picture begins. Then pictures are decoded from the key picture before
-    each one that is wanted; key pictures in between are jumped to, and pictures that nothing hangs
-    on are not decoded.
+    The packets are read through once, undecoded, as headers lie. Then pictures are decoded from the
+    key picture before each one that is wanted; key pictures in between are jumped to, and pictures
+    that nothing hangs on are not decoded.
 
     Args:
         file: Open file; the container does not close it.
@@ -58,6 +64,7 @@ class Container:
         length_s: Until when the last picture stands.
         declared_s: How long the header says it is; ``None`` where it does not.
         damaged: Why pictures could not be decoded, one reason each time.
+        remarks: What a user should know of the pictures, beside damage.
 
     Raises:
         SourceUnsupported: No pictures in it, or a codec that is not read.
@@ -69,15 +76,19 @@ class Container:
         self, file: BinaryIO, demuxer: str, name: str, *, max_pixels: int, threads: int = 1
     ) -> None:
         self._name, self._max_pixels, self._threads = name, max_pixels, threads
-        self._file, self._demuxer = file, demuxer
+        self._file, self._demuxer = Reader(file), demuxer
         self._close = contextlib.ExitStack()
         self.damaged: list[str] = []
-        self._open()
+        self.remarks: dict[str, None] = {}  # in their order, each once
+        self._budget_px = 0
         try:
+            self._open()
             self._read_packets()
-        except BaseException:
+        except BaseException as error:
             self.close()
-            raise
+            if isinstance(error, MesoscopeError) or not isinstance(error, Exception):
+                raise
+            raise _unreadable(name, error) from error
 
     def close(self) -> None:
         """Let go of the decoder's memory."""
@@ -85,6 +96,7 @@ class Container:
 
     def _open(self) -> None:
         self._file.seek(0)
+        self._file.fruitless = -(1 << 28)  # what FFmpeg looks through to know the streams
         try:
             self._container: InputContainer = self._close.enter_context(
                 av.open(
@@ -94,61 +106,36 @@ class Container:
                     metadata_errors="replace",
                 )
             )
-        except (FFmpegError, ValueError, OSError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:
             raise SourceError(
                 f"{self._name}: not a whole clip, its index cannot be read ({_why(error)}): the "
                 "recording was not finished, or the file is cut off or damaged"
             ) from error
-        streams = [
-            s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic
-        ]
-        if not streams:
-            raise SourceUnsupported(f"{self._name}: a clip without pictures, only sound or text")
-        self._stream: VideoStream = streams[0]
-        if self._stream.codec_context is None:
-            raise SourceUnsupported(
-                f"{self._name}: its pictures are in a codec that is not read: convert it to H.264"
-            )
-        for other in self._container.streams:
-            if other.index != self._stream.index:
-                other.discard = "all"
+        self._file.fruitless = 0
+        self._stream: VideoStream = shown_stream(self._container, self._name, self.remarks)
         decoder = self._stream.codec_context
         self._check_size(decoder.width, decoder.height)
+        decoder.options = {"max_pixels": str(self._max_pixels)}  # it may change within a clip
         decoder.thread_count = self._threads
         decoder.thread_type = ThreadType.NONE if self._threads == 1 else ThreadType.AUTO
 
     def _read_packets(self) -> None:
-        """Times, key pictures and sizes of all packets."""
-        stamps: list[int] = []
-        keys, sizes, kept, last_s = [], [], [], 0.0
         unit = float(self._stream.time_base or 0)
-        for packet in self._packets():
-            stamp = _stamp(packet)
-            if stamp is None:
-                stamp = stamps[-1] + 1 if stamps else 0
-            stamps.append(stamp)
-            keys.append(packet.is_keyframe)
-            sizes.append(packet.size)
-            kept.append(not packet.is_discard)  # cut away by an edit list, but others hang on it
-            last_s = float(packet.duration or 0) * unit
-        if not any(kept):
+        self._table = table = Timetable(self._packets(), unit)
+        if not len(table.order):
             raise SourceError(f"{self._name}: a clip without a single picture: fetch it again")
-        self._stamps = np.array(stamps, np.int64)  # (n,) in the order of the file
-        self._keys = np.array(keys, bool)
-        self._ends = np.cumsum(sizes)
-        places = np.flatnonzero(kept)
-        # Shown → file. Of several at one moment, which bad clocks give, the first stands for all:
-        # a moment is what pictures are known by once they are decoded.
-        self._order = places[np.unique(self._stamps[places], return_index=True)[1]]
-        self.times_s: Times = (self._stamps[self._order] - self._stamps[self._order[0]]) * unit
-        step = float(np.median(np.diff(self.times_s))) if len(self._order) > 1 else 0.0
-        self.length_s = float(self.times_s[-1]) + (last_s or step)
-        declared, whole = self._stream.duration, self._container.duration
+        self.times_s: Times = table.times_s
+        self.length_s = table.length_s
+        declared, length = self._stream.duration, self._container.duration
         self.declared_s = (
-            float(declared) * unit if declared else whole / av.time_base if whole else None
+            float(declared) * unit if declared else length / av.time_base if length else None
         )
-        # AVI keeps no times of pictures, only of packets: those that come out are counted.
-        self._counted = self._demuxer == "avi" and bool(self._stream.codec_context.has_b_frames)
+        # AVI keeps no times of pictures, only of packets, and raw streams none: those that come
+        # out are counted.
+        untimed = self._demuxer == "avi" or table.untimed
+        self._counted = untimed and bool(self._stream.codec_context.has_b_frames)
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         """Those of the stream from here on, in the order of the file, up to where it breaks off."""
@@ -156,11 +143,14 @@ class Container:
         while True:
             try:
                 packet = next(packets, None)
-            except (FFmpegError, OSError, ValueError) as error:
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a damaged file makes PyAV raise any of a dozen
                 self.damaged.append(_why(error))
                 return
             if packet is None:
                 return
+            self._file.fruitless = 0
             if packet.size:
                 yield packet
 
@@ -174,46 +164,55 @@ class Container:
             Number and ``(H, W, 3) uint8`` RGB, turned upright and of square pixels. A picture that
             cannot be decoded, or hangs on one that cannot, is left out, and :attr:`damaged` grows.
         """
-        if self._counted:
-            yield from self._by_counting(numbers)
-            return
-        places = [int(self._order[number]) for number in numbers]
-        wanted = {int(self._stamps[p]): n for p, n in zip(places, numbers, strict=True)}
-        at = len(self._stamps)  # the reading of the packets has gone to the end
-        for first, last in self._runs(places):
+        self._budget_px = _PIXELS_BESIDE + _PIXELS_EACH * len(numbers)
+        chosen = self._by_counting(numbers) if self._counted else self._by_seeking(numbers)
+        try:
+            yield from chosen
+        except MesoscopeError:
+            raise
+        except Exception as error:
+            raise _unreadable(self._name, error) from error
+
+    def _by_seeking(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
+        places = [int(self._table.order[number]) for number in numbers]
+        at = len(self._table.stamps)  # the reading of the packets has gone to the end
+        runs = self._table.runs(places)
+        while runs:
+            first, last = runs.pop(0)
+            wanted = {int(self._table.shown[p]) for p in places if first <= p <= last}
             packets = self._packets_from(first, at)
             at = last + 1
+            begun = first == 0 or bool(self.damaged)
+            leading = int(self._table.shown[first]) if first else -1
             for frame in self._decoded(packets, last, wanted):
-                number = wanted.pop(_shown(frame) or 0, None)
-                if number is not None and (pixels := self._rgb(frame)) is not None:
-                    yield number, pixels
-
-    def _runs(self, places: Sequence[int]) -> list[tuple[int, int]]:
-        """Stretches of packets to decode: each from a key picture to the last one wanted in it."""
-        keys = np.flatnonzero(self._keys)
-        stretches = []
-        for place in places:
-            # The key picture must be shown before it, too: leading pictures hang on the one before.
-            before = keys[(keys <= place) & (self._stamps[keys] <= self._stamps[place])]
-            stretches.append((int(before[-1]) if len(before) else 0, place))
-        runs: list[tuple[int, int]] = []
-        for first, place in sorted(stretches):
-            if runs and first <= runs[-1][1] + 1:
-                runs[-1] = (runs[-1][0], max(place, runs[-1][1]))
-            else:
-                runs.append((first, place))
-        return runs
+                number = _shown(frame) or 0
+                if number < leading:  # shown before the key picture, and hangs on one before it
+                    continue
+                # What is marked as a key picture may be none: it shows by what comes first.
+                if not begun and (number > min(wanted) or frame.pict_type not in _WHOLE):
+                    break
+                begun = True
+                if number in wanted:
+                    wanted.discard(number)
+                    if (pixels := self._rgb(frame)) is not None:
+                        yield number, pixels
+            if self._budget_px < 0:
+                return
+            if not begun:
+                # Only decoding through is right, from the begin to the last one wanted.
+                places = [place for place in places if place >= first]
+                runs, at = [(0, max(places))], len(self._table.stamps)
 
     def _packets_from(self, first: int, at: int) -> Placed:
         """Packets from a place on, when the reading stands at another one."""
         behind = at > first
-        if behind or self._ends[first] - self._ends[max(at - 1, 0)] > _FAR_BYTES:
-            stamp = int(self._stamps[first])
-            with contextlib.suppress(FFmpegError, OSError, ValueError):
+        if behind or self._table.ends[first] - self._table.ends[max(at - 1, 0)] > _FAR_BYTES:
+            stamp = int(self._table.stamps[first])
+            with contextlib.suppress(FFmpegError, OSError, ValueError, OverflowError):
                 self._container.seek(stamp, stream=self._stream, backward=True)
                 packets = self._packets()
                 for packet in packets:
-                    found = np.flatnonzero(self._stamps == _stamp(packet))
+                    found = np.flatnonzero(self._table.stamps == stamp_of(packet))
                     if len(found) != 1 or found[0] > first:
                         break  # the file's own index leads astray
                     if found[0] == first:
@@ -227,34 +226,47 @@ class Container:
             if place >= first:
                 yield place, packet
 
-    def _decoded(self, packets: Placed, last: int, wanted: dict[int, int]) -> Iterator[VideoFrame]:
+    def _decoded(self, packets: Placed, last: int, wanted: set[int]) -> Iterator[VideoFrame]:
         """Whole frames of one run; those that hang on a damaged one are left out."""
         decoder = self._stream.codec_context
-        spoilt: list[tuple[float, float]] = []  # from which stamp on, up to which
+        spoilt: list[tuple[int, float]] = []  # from which picture on, up to which
         for place, packet in chain(_up_to(packets, last), [(last, None)]):
+            shown = int(self._table.shown[place])
             if packet is not None:
                 # A picture that no other hangs on is decoded only if it is asked for.
-                asked = int(self._stamps[place]) in wanted
-                decoder.skip_frame = "DEFAULT" if asked else "NONREF"
+                # AV1 shows such pictures later, and their decoder would leave them out for good.
+                whole = shown in wanted or decoder.name in ("av1", "libdav1d")
+                decoder.skip_frame = "DEFAULT" if whole else "NONREF"
+                # A frame is known by its number: times of bad clocks repeat, or are missing.
+                packet.pts, packet.dts = shown, place
             try:
                 frames = decoder.decode(packet)
-            except (FFmpegError, ValueError) as error:
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - as above
                 self.damaged.append(_why(error))
-                spoilt.append(self._spoilt(int(self._stamps[place])))
+                spoilt.append(self._table.spoilt(shown))
                 continue
             for frame in frames:
-                shown = _shown(frame)
-                if frame.is_corrupt and shown is not None:
+                number = _shown(frame)
+                if frame.is_corrupt and number is not None:
                     self.damaged.append("damaged data")
-                    spoilt.append(self._spoilt(shown))
-                if shown is not None and not any(a <= shown < b for a, b in spoilt):
+                    spoilt.append(self._table.spoilt(number))
+                if number is not None and not any(a <= number < b for a, b in spoilt):
                     yield frame
+                if self._spent(frame):
+                    return
         decoder.flush_buffers()
 
-    def _spoilt(self, stamp: int) -> tuple[float, float]:
-        """Which pictures a damaged one takes along: all up to the next key picture."""
-        later = self._stamps[self._keys & (self._stamps > stamp)]
-        return stamp, float(later.min()) if len(later) else math.inf
+    def _spent(self, frame: VideoFrame) -> bool:
+        """Whether the budget of decoded pixels is at its end with this frame."""
+        self._budget_px -= frame.width * frame.height
+        if self._budget_px < 0:
+            self.remarks[
+                "its pictures take too long to reach, as key pictures are too far apart: decoding "
+                "ended at its budget, and what was read was judged"
+            ] = None
+        return self._budget_px < 0
 
     def _by_counting(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
         """Every picture decoded and counted, up to the last one wanted or to the first damage."""
@@ -264,39 +276,34 @@ class Container:
         for packet in chain(self._packets(), [None]):
             try:
                 frames = decoder.decode(packet)
-            except (FFmpegError, ValueError) as error:
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - as above
                 self.damaged.append(_why(error))
                 return
             for frame in frames:
                 if shown in wanted and (pixels := self._rgb(frame)) is not None:
                     yield shown, pixels
                 shown += 1
-                if shown > numbers[-1]:
+                if shown > numbers[-1] or self._spent(frame):
                     return
 
     def _rgb(self, frame: VideoFrame) -> Pixels | None:
         """``(H, W, 3) uint8`` RGB, upright, of square pixels; ``None`` for one over the limit."""
+        if frame.interlaced_frame:
+            self.remarks["its pictures are interlaced: what moves has combed edges"] = None
+        if (name := _TRANSFERS.get(int(frame.color_trc))) is not None:
+            how = "brought to the range of ordinary ones" if name == "PQ" else "shown as stored"
+            self.remarks[f"its pictures are of high dynamic range ({name}), {how}"] = None
         try:
             self._check_size(frame.width, frame.height)  # it may change within a clip
-            pixels = self._square(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
-        except (SourceTooLarge, FFmpegError, ValueError) as error:
+            ratio = float(self._stream.sample_aspect_ratio or 1)
+            return rgb_of(frame, ratio, self._check_size)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
             self.damaged.append(_why(error))
             return None
-        turn = _TURNS.get(round(frame.rotation) % 360)
-        return np.asarray(pixels if turn is None else cv2.rotate(pixels, turn), np.uint8)
-
-    def _square(self, pixels: Pixels) -> Pixels:
-        """Pictures of DVDs, tapes and some cameras have pixels that are wider or narrower."""
-        ratio = float(self._stream.sample_aspect_ratio or 1)
-        if abs(ratio - 1) < _NEARLY or not 0.2 < ratio < 5:  # rounding, or a header of nonsense
-            return pixels
-        height, width = pixels.shape[:2]
-        if ratio > 1:
-            width = round(width * ratio)
-        else:
-            height = round(height / ratio)
-        self._check_size(width, height)
-        return np.asarray(cv2.resize(pixels, (width, height)), np.uint8)
 
     def _check_size(self, width: int, height: int) -> None:
         if width * height > self._max_pixels:
@@ -314,10 +321,6 @@ def _up_to(packets: Placed, last: int) -> Placed:
             return
 
 
-def _stamp(packet: Packet[VideoStream]) -> int | None:
-    return packet.dts if packet.pts is None else packet.pts
-
-
 def _shown(frame: VideoFrame) -> int | None:
     return frame.dts if frame.pts is None else frame.pts
 
@@ -325,3 +328,12 @@ def _shown(frame: VideoFrame) -> int | None:
 def _why(error: Exception) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(text.split())
+
+
+def _unreadable(name: str, error: Exception) -> SourceError:
+    """One line for whatever PyAV or FFmpeg raised; too little memory is no damage."""
+    if isinstance(error, MemoryError):
+        return SourceNoMemory(
+            f"{name}: not enough memory to decode it: try again with fewer --jobs"
+        )
+    return SourceError(f"{name}: damaged, it cannot be decoded: {_why(error)}")

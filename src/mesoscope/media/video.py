@@ -34,6 +34,7 @@ class Reel(Protocol):
     length_s: float
     declared_s: float | None
     damaged: list[str]
+    remarks: dict[str, None]
 
     def pictures(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
         """Decode some pictures; those that cannot be are left out."""
@@ -104,7 +105,7 @@ class Clip:
                 f"{len(self._lost)} of {len(self.numbers)} pictures could not be decoded, between "
                 f"{min(self._lost):.1f} and {max(self._lost):.1f} s: the file is damaged there"
             )
-        return tuple(notes)
+        return (*notes, *self._reel.remarks)
 
     def close(self) -> None:
         """Close the file."""

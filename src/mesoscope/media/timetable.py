@@ -1,0 +1,117 @@
+"""When each picture of a clip is shown, told by its packets alone."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from av import Packet
+    from av.video.stream import VideoStream
+
+    from mesoscope.media.sampling import Times
+
+
+class Timetable:
+    """Packets in the order of the file, pictures in the order in which they are shown.
+
+    Args:
+        packets: All of the stream, undecoded.
+        unit: Of their stamps, in seconds.
+
+    Attributes:
+        stamps: As the file has them, ``(n,) int64``, in the order of the file, as are the next.
+        keys: Whether decoding can begin with it, ``(n,) bool``.
+        ends: Bytes of all packets up to here, ``(n,) int64``.
+        shown: Number of the packet's picture, ``(n,) int64``; below 0 or beyond all numbers for
+            what an edit list cuts away, which others hang on.
+        order: Of each picture shown, the packet's place in the file, ``(m,) int64``.
+        times_s: When each picture begins, ``(m,) float64``, in seconds from the first.
+        length_s: Until when the last one stands.
+        untimed: Most packets have no time of their own.
+    """
+
+    def __init__(self, packets: Iterable[Packet[VideoStream]], unit: float) -> None:
+        stamps, begins = array("q"), array("q")
+        keys, kept, sizes = bytearray(), bytearray(), array("q")
+        last, missing, before, shift = 0, 0, None, 0
+        for packet in packets:
+            stamp = stamp_of(packet)
+            missing += packet.pts is None
+            if stamp is None:
+                stamp = stamps[-1] + 1 if stamps else 0
+            last = packet.duration or 0
+            if packet.dts is not None:
+                if before is not None and packet.dts < before:
+                    # The clock was set back, as where two recordings were joined: time goes on.
+                    shift += before - packet.dts + (last or 1)
+                before = packet.dts
+            stamps.append(stamp)
+            begins.append(stamp + shift)
+            keys.append(packet.is_keyframe)
+            sizes.append(packet.size)
+            kept.append(not packet.is_discard)
+        self.stamps = np.array(stamps, np.int64)
+        self.keys = np.array(keys, bool)
+        self.ends = np.cumsum(np.array(sizes, np.int64))
+        self.untimed = 2 * missing > len(stamps)
+        self._number(np.array(begins, np.int64), np.array(kept, bool))
+        self.times_s: Times = np.zeros(0)
+        self.length_s = 0.0
+        if len(self.order):
+            ticks = np.array(begins, np.int64)[self.order]
+            self.times_s = (ticks - ticks[0]) * unit
+            step = float(np.median(np.diff(self.times_s))) if len(ticks) > 1 else 0.0
+            self.length_s = float(self.times_s[-1]) + (last * unit or step)
+
+    def _number(self, begins: np.ndarray, kept: np.ndarray) -> None:
+        order = np.argsort(begins, kind="stable")
+        shown = kept[order]
+        self.order = order[shown]
+        self.shown = np.empty(len(order), np.int64)
+        self.shown[order] = np.where(shown, np.cumsum(shown) - 1, 0)
+        if len(self.order):
+            cut = order[~shown]
+            count = np.arange(len(cut))
+            early = begins[cut] < begins[self.order[0]]
+            self.shown[cut] = np.where(early, count - len(cut), len(self.order) + count)
+
+    def runs(self, places: Sequence[int]) -> list[tuple[int, int]]:
+        """Stretches of packets to decode: each from a key picture to the last one wanted in it.
+
+        Args:
+            places: Of packets whose pictures are wanted.
+
+        Returns:
+            First and last place of each, rising.
+        """
+        keys = np.flatnonzero(self.keys)
+        stretches = []
+        for place in places:
+            # The key picture must be shown before it, too: leading pictures hang on the one before.
+            at = int(np.searchsorted(keys, place, side="right")) - 1
+            while at >= 0 and self.shown[keys[at]] > self.shown[place]:
+                at -= 1
+            stretches.append((int(keys[at]) if at >= 0 else 0, place))
+        runs: list[tuple[int, int]] = []
+        for first, place in sorted(stretches):
+            if runs and first <= runs[-1][1] + 1:
+                runs[-1] = (runs[-1][0], max(place, runs[-1][1]))
+            else:
+                runs.append((first, place))
+        return runs
+
+    def spoilt(self, number: int) -> tuple[int, float]:
+        """Which pictures a damaged one takes along: all up to the next key picture."""
+        later = self.shown[self.keys & (self.shown > number)]
+        return number, float(later.min()) if len(later) else math.inf
+
+
+def stamp_of(packet: Packet[VideoStream]) -> int | None:
+    """When it is shown or, where that is not told, decoded."""
+    return packet.dts if packet.pts is None else packet.pts
