@@ -54,11 +54,11 @@ _REASONS = {
     "between_thresholds": "The score lies between the model's two thresholds: it cannot tell.",
     "face_not_seen": "No face was found. The score is of the whole picture, were it a face crop.",
     "unfamiliar": "A face is unlike those that the model was trained on, so its score says little.",
-    "background_face": "Whom it shows looks genuine; a small face in the background does not.",
+    "background_face": "The person shown looks genuine; a small face in the background does not.",
 }
 _LABELS = {
     "fake": "A face looks forged to the model.",
-    "real": "The model found no trace of a forgery, which is less than proof that a face is real.",
+    "real": "No sign of a forgery known to this model: less than a proof that a face is real.",
 }
 _CAVEAT = (
     "p_fake is this model's estimate that a face is forged, and no proof: it errs, most of all on "

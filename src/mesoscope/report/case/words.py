@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.report.case.tally import standing
-from mesoscope.report.case.texts import REASONS, WORDS
+from mesoscope.report.case.texts import NO_SIGN, REASONS, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,14 +43,15 @@ def sentence(verdict: Verdict, thresholds: Thresholds | None) -> str:
     value = f"p_fake is {score(verdict.p_fake)}"
     if label == "inconclusive":
         return f"Inconclusive: {value}, and {reason}."
+    said = "Called fake" if label == "fake" else NO_SIGN[0].upper() + NO_SIGN[1:]
     if thresholds is None:
-        return f"Called {label}: {value}."
+        return f"{said}: {value}."
     where = (
         f"at or above the threshold {thresholds.fake_above:.3g}"
         if label == "fake"
         else f"below the threshold {thresholds.real_below:.3g}"
     )
-    return f"Called {label}: {value}, {where}."
+    return f"{said}: {value}, {where}."
 
 
 def summary(tally: Tally) -> str:

@@ -24,9 +24,11 @@ def test_answers_in_sentences(verdict_of, unreadable):
         "Called fake: p_fake is 0.930, at or above the threshold 0.7."
     )
     assert sentence(verdict_of("a", 0.1), CUT) == (
-        "Called real: p_fake is 0.100, below the threshold 0.3."
+        "No sign of a forgery known to this model: p_fake is 0.100, below the threshold 0.3."
     )
-    assert sentence(verdict_of("a", 0.1), None) == "Called real: p_fake is 0.100."
+    assert sentence(verdict_of("a", 0.1), None) == (
+        "No sign of a forgery known to this model: p_fake is 0.100."
+    )
     assert sentence(verdict_of("a", 0.5), CUT) == (
         "Inconclusive: p_fake is 0.500, and the score lies between the model's two thresholds."
     )
