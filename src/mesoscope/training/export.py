@@ -126,9 +126,10 @@ def export(
         with writing(out):
             fresh.write_bytes(with_card(model, card))
         scorer = OnnxScorer(fresh)
-        for crops in (check_crops, check_pictures()):
+        pictures = check_pictures(card.input_px)
+        for crops in (check_crops, pictures):
             _compare(judging, scorer, crops, out)
-        answers = scorer.score(check_pictures()).p_fake
+        answers = scorer.score(pictures).p_fake
         card = dataclasses.replace(card, self_check=tuple(round(float(p), 7) for p in answers))
         put(fresh, out, with_card(model, card))
     return card
