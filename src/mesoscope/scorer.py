@@ -156,7 +156,7 @@ class OnnxScorer:
 
     def _try(self) -> None:
         """Let the model answer the first check picture, in bounded time."""
-        picture = check_pictures(self.card.input_px)[:1]
+        picture = check_pictures(self.card.input_px, 1)
         options = onnxruntime.RunOptions()
         options.log_severity_level = 4
         late = threading.Event()
@@ -271,7 +271,7 @@ def _share_arena() -> None:
         _arena_made = True
 
 
-def check_pictures(side_px: int = 256) -> Pixels:
+def check_pictures(side_px: int = 256, count: int = 4) -> Pixels:
     """Four pictures made by a formula, whose answers a model's card holds.
 
     Picture ``n``, row ``i``, column ``j``, channel ``c``:
@@ -279,11 +279,12 @@ def check_pictures(side_px: int = 256) -> Pixels:
 
     Args:
         side_px: Rows and columns.
+        count: How many, from the first on.
 
     Returns:
-        ``(4, side_px, side_px, 3) uint8``.
+        ``(count, side_px, side_px, 3) uint8``.
     """
-    n, i, j, c = np.ogrid[:4, :side_px, :side_px, :3]
+    n, i, j, c = np.ogrid[:count, :side_px, :side_px, :3]
     wave = np.sin((n + 1) * (0.031 * i + 0.017 * j * (c + 1)) + c)
     return np.asarray(np.rint(255 * (0.5 + 0.5 * wave)), np.uint8)
 

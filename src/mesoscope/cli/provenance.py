@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mesoscope.media.provenance import Finding, Provenance
 
 _WIDEST = 100
+_LONGEST = 4096  # characters of a path or of an error
 _MARKS = {"strong": "!", "hint": "?", "note": " "}
 _LEGEND = (
     "! the file says so itself, or a signature was checked; ? worth a look, and may be harmless. "
@@ -91,9 +92,13 @@ class Page:
 
     def show(self, told: Provenance) -> str:
         """What one file says, or why it could not be read."""
+        from mesoscope.media.provenance.finding import plain  # only where a page is shown
+
         if told.error is not None:
-            return told.error["message"]
-        return "\n".join([f"{told.source} ({told.kind})", *map(self._entry, told.findings)])
+            return plain(told.error["message"], _LONGEST)
+        return "\n".join(
+            [f"{plain(told.source, _LONGEST)} ({told.kind})", *map(self._entry, told.findings)]
+        )
 
     def _entry(self, finding: Finding) -> str:
         mark = _MARKS[finding.weight]
