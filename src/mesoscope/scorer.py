@@ -25,7 +25,7 @@ CHECK_TOLERANCE = 1e-3  # other processors round differently; another network di
 _TRIAL_S = (
     60.0  # that one crop may take when a model is opened; the largest networks take one or two
 )
-_MOST_MEMORY = 8 << 30  # bytes that all models together may take, or half of the machine's
+_MOST_MEMORY = 4 << 30  # bytes that all models together may take, or half of the machine's
 _MOST_HEAT = 1024  # rows or columns of an evidence map
 _GRID = 8  # places along a side that are covered, where a model makes no evidence map of its own
 _AGREE = 1e-3  # p_fake against the logistic of the logit
@@ -119,7 +119,7 @@ class OnnxScorer:
         self, names: list[str], crops: Pixels, options: onnxruntime.RunOptions | None = None
     ) -> dict[str, NDArray[np.float32]]:
         try:
-            values = self._session.run(names, {"crops": crops}, options)
+            values = self._batches(names, crops, options)
         except Exception as error:  # ONNX Runtime's own are not derived from one of theirs
             reason = " ".join(str(error).split())[:300]
             raise ModelError(
@@ -130,6 +130,21 @@ class OnnxScorer:
         if fault:
             raise ModelError(f"{self.model_id}: {fault}: the model is damaged or no detector")
         return answer
+
+    def _batches(
+        self, names: list[str], crops: Pixels, options: onnxruntime.RunOptions | None
+    ) -> list[NDArray[np.float32]]:
+        """All crops at once, or as many as the graph takes: some are exported for one."""
+        size = self._session.get_inputs()[0].shape[0]
+        if not isinstance(size, int) or size == len(crops):
+            return list(self._session.run(names, {"crops": crops}, options))
+        parts = []
+        for at in range(0, max(len(crops), 1), size):
+            part = crops[at : at + size]
+            filler = np.zeros((size - len(part), *crops.shape[1:]), np.uint8)
+            found = self._session.run(names, {"crops": np.concatenate([part, filler])}, options)
+            parts.append([value[: len(part)] for value in found])
+        return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
     def _check_declared(self, outputs: dict[str, str]) -> None:
         inputs = self._session.get_inputs()

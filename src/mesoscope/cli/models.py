@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli import finder_models
+from mesoscope.cli import finder_models, kept_models
 from mesoscope.cli.main import DONE, MODEL
 from mesoscope.errors import ModelError, ModelMismatch
 from mesoscope.models import DEFAULT_MODEL
@@ -30,7 +30,7 @@ FIGURES = ("accuracy", "auc", "eer", "ece")
 
 @click.group("models")
 def command() -> None:
-    """Show and check model files; keep a face finder's model."""
+    """Show and check model files; keep a detector of others or a face finder's model."""
 
 
 command.add_command(finder_models.add)
@@ -41,14 +41,14 @@ command.add_command(finder_models.remove)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of cards.")
 @click.option("--speed", is_flag=True, help="Measure faces/s, one core of this machine, now.")
 def list_models(*, as_json: bool, speed: bool) -> None:
-    """List the shipped models, one a line: accuracy, size and what scoring costs.
+    """List the shipped and the added models, one a line: accuracy, size and what scoring costs.
 
     Accuracy and AUC are means over the sources of the validation split. Multiply-adds are millions
     a face; --speed measures how quick the models really are.
     """
     from mesoscope.model_file import shipped
 
-    models = shipped()
+    models = shipped() | kept_models.kept_models()
     rates = _rates(list(models.values())) if speed else [None] * len(models)
     if as_json:
         cards = [
@@ -111,7 +111,7 @@ def show(model: str, *, as_json: bool) -> None:
     """Show a model's card; without an argument that of meso4."""
     from mesoscope.model_file import find_model
 
-    path = find_model(model)
+    path = find_model(kept_models.by_name(model))
     if as_json:
         click.echo(json.dumps(_as_dict(path), indent=2))
         return
@@ -138,7 +138,7 @@ def verify(models: tuple[str, ...]) -> int:
     code = DONE
     for model in asked:
         try:
-            click.echo(_verified(find_model(model)))
+            click.echo(_verified(find_model(kept_models.by_name(model))))
         except ModelError as error:  # the others are checked all the same
             click.echo(f"mesoscope: {error}", err=True)
             code = MODEL
