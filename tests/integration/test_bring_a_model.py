@@ -58,7 +58,7 @@ def network(
         helper.make_node("Relu", ["maps"], ["bright"]),
         helper.make_node("GlobalAveragePool", ["bright"], ["mean"]),
         helper.make_node("Flatten", ["mean"], ["row"]),
-        helper.make_node("Gemm", ["row", "dense"], ["scores"]),
+        helper.make_node("MatMul", ["row", "dense"], ["scores"]),
     ]
     at = "scores"
     for op, attributes in last:
@@ -341,7 +341,7 @@ def test_added_calibrated_listed_used_and_removed(home, tmp_path, labelled):
     done = run("models", "add", file, "--card", card, "--calibrate", labelled)
     assert done.exit_code == 0, done.output
     assert "use it with --model bright" in done.output
-    kept = home / "models/bright.onnx"
+    kept = home / "mesoscope/models/bright.onnx"
     made = read_card(kept)
     assert made.calibration.method == "Platt scaling"
     assert 0 < made.thresholds.real_below <= made.thresholds.fake_above < 1

@@ -97,9 +97,11 @@ def _refuse_digest(file: Path, digest: str, wanted: str | None) -> None:
 
 def _add_finder(finder: str, file: Path, sha256: str | None) -> None:
     from mesoscope.faces.yunet import YunetFinder
+    from mesoscope.model_graph import check_graph
 
     digest = _sha256(file)
     _refuse_digest(file, digest, sha256)
+    check_graph(file.read_bytes(), file)  # no loops, nothing that lies in other files
     YunetFinder(file)
     folder = data_folder() / "finders"
     target = folder / f"{finder}-{digest}.onnx"
