@@ -1,6 +1,7 @@
 """``mesoscope models add FILE.onnx --card CARD.toml``: detectors of others, in their layouts."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -273,6 +274,12 @@ def test_cards_that_cannot_be_are_refused(tmp_path, text, says):
     with pytest.raises(RecipeError, match=says) as caught:
         read_foreign_card(tmp_path / "c.toml")
     assert "\n" not in str(caught.value)
+
+
+def test_card_of_the_page_is_the_defaults(tmp_path):
+    page = Path(__file__).parents[2] / "docs/how-to/bring-your-own-model.md"
+    (tmp_path / "c.toml").write_text(page.read_text("utf-8").split("```toml\n")[1].split("```")[0])
+    assert read_foreign_card(tmp_path / "c.toml") == ForeignCard(name="swin-forgery")
 
 
 # --- as a user runs it

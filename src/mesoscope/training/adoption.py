@@ -21,6 +21,7 @@ from mesoscope.scorer import check_pictures, open_session
 from mesoscope.training.foreign_card import RANGES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -101,9 +102,9 @@ def adopt(path: Path, card: ForeignCard) -> Adopted:
     _prepare(_Steps(graph, "pre"), takes[0], card)
     graph.node.extend(nodes)
     post = _Steps(graph, "flat")
-    flat = post.add("Flatten", gives.name, axis=1)
+    flat = post.add("Flatten", gives.name, having={"axis": 1})
     if gives.type.tensor_type.elem_type != TensorProto.FLOAT:
-        flat = post.add("Cast", flat, to=TensorProto.FLOAT)
+        flat = post.add("Cast", flat, having={"to": TensorProto.FLOAT})
     graph.output.append(helper.make_tensor_value_info(flat, TensorProto.FLOAT, None))
     inner.ir_version = max(min(inner.ir_version, 10), 4)
     answers = _answers(inner, flat, card, path, batch)
@@ -173,9 +174,11 @@ class _Steps:
         self._made += 1
         return f"{self._name}/{self._made}"
 
-    def add(self, op: str, *inputs: str, out: str = "", **attributes: Any) -> str:  # noqa: ANN401 - as onnx takes them
+    def add(
+        self, op: str, *inputs: str, out: str = "", having: Mapping[str, Any] | None = None
+    ) -> str:
         out = out or self._new()
-        self._graph.node.append(helper.make_node(op, inputs, [out], **attributes))
+        self._graph.node.append(helper.make_node(op, inputs, [out], **(having or {})))
         return out
 
     def weight(self, values: NDArray[Any] | np.generic) -> str:
@@ -193,15 +196,17 @@ def _prepare(steps: _Steps, takes: onnx.ValueInfoProto, card: ForeignCard) -> No
     shift = (low - np.array(i.mean or (0.0, 0.0, 0.0))) / deviation
     value = "crops"
     if i.colours == "bgr":
-        value = steps.add("Gather", value, steps.weight(np.array([2, 1, 0], np.int64)), axis=3)
+        value = steps.add(
+            "Gather", value, steps.weight(np.array([2, 1, 0], np.int64)), having={"axis": 3}
+        )
     if kind != TensorProto.UINT8 or (scale != 1).any() or shift.any():
-        value = steps.add("Cast", value, to=TensorProto.FLOAT)
+        value = steps.add("Cast", value, having={"to": TensorProto.FLOAT})
         value = steps.add("Mul", value, steps.weight(scale.astype(np.float32)))
         value = steps.add("Add", value, steps.weight(shift.astype(np.float32)))
         if kind != TensorProto.FLOAT:
-            value = steps.add("Cast", value, to=kind)
+            value = steps.add("Cast", value, having={"to": kind})
     if i.layout == "nchw":
-        value = steps.add("Transpose", value, perm=[0, 3, 1, 2])
+        value = steps.add("Transpose", value, having={"perm": [0, 3, 1, 2]})
     steps.add("Identity", value, out=takes.name)
 
 
@@ -215,7 +220,7 @@ def _log_odds(steps: _Steps, flat: str, classes: int, output: OutputKeys) -> str
     if classes == 2 and output.gives == "logit":
         signs = np.where(fake, 1, -1).astype(np.float32)[:, None]
         return steps.add("MatMul", flat, steps.weight(signs))
-    value = steps.add("Softmax", flat, axis=1) if output.gives == "logit" else flat
+    value = steps.add("Softmax", flat, having={"axis": 1}) if output.gives == "logit" else flat
     both = np.stack([fake, ~fake], axis=1).astype(np.float32)
     return _logit_of(steps, steps.add("MatMul", value, steps.weight(both[:, :1])))
 
