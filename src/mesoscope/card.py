@@ -26,6 +26,8 @@ __all__ = [
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 
+LEAST_PX, MOST_PX = 8, 2048  # of a crop's side
+WIDEST_MARGIN = 10.0  # the face is then a hundredth of its crop
 MOST_MARGINS = 8  # of further crops a face: each costs as much as the first
 
 
@@ -208,16 +210,21 @@ class ModelCard:
     aggregation: Aggregation = field(default_factory=Aggregation)
 
     def __post_init__(self) -> None:
-        sizes = (self.input_px, self.crop_margin, self.face_margin)
-        if not all(1 <= size < math.inf for size in sizes):
+        if not LEAST_PX <= self.input_px <= MOST_PX:
             raise ModelError(
-                "a card needs input_px, crop_margin and face_margin of at least 1, got "
-                "{}, {} and {}".format(*sizes)
+                f"a card's input_px must lie in {LEAST_PX}..{MOST_PX}, got {self.input_px}"
             )
+        for margin in (self.crop_margin, self.face_margin):
+            if not 1 <= margin <= WIDEST_MARGIN:
+                raise ModelError(
+                    f"a card's crop_margin and face_margin must lie in 1..{WIDEST_MARGIN:g}, got "
+                    f"{margin}"
+                )
         further = self.further_margins
-        if len(further) > MOST_MARGINS or not all(1 <= margin < math.inf for margin in further):
+        if len(further) > MOST_MARGINS or not all(1 <= m <= WIDEST_MARGIN for m in further):
             raise ModelError(
-                f"a card's further_margins must be at most {MOST_MARGINS} numbers from 1 on, got "
+                f"a card's further_margins must be at most {MOST_MARGINS} numbers from 1 to "
+                f"{WIDEST_MARGIN:g}, got "
                 f"{', '.join(map(str, further[: MOST_MARGINS + 1]))}"
             )
 
@@ -263,7 +270,7 @@ class ModelCard:
             ModelError: Not a card, or of a newer version.
         """
         try:
-            data = json.loads(text)
+            data = json.loads(text, parse_constant=_refuse)
             version = data.get("card_version")
             if version != 1:
                 raise ModelError(
@@ -282,6 +289,11 @@ class ModelCard:
             return cls(**data)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ModelError(f"its card cannot be read: {error}") from error
+
+
+def _refuse(constant: str) -> None:
+    """``NaN`` and ``Infinity``, which Python reads and JSON does not have."""
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _with_tuples(point: Mapping[str, Json]) -> dict[str, Any]:

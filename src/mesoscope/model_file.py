@@ -1,9 +1,7 @@
 """A model is one file that explains itself: find it, read its card, check its bytes.
 
 Only the outermost layer of the ONNX format is read, and by hand, so that asking a file for its
-card needs neither onnx nor ONNX Runtime and costs less than a millisecond. A field of a protobuf
-message is a tag (number × 8 + wire type, as a varint) and a value; see
-https://protobuf.dev/programming-guides/encoding and ``onnx.proto`` for ``ModelProto``.
+card needs neither onnx nor ONNX Runtime and costs less than a millisecond.
 """
 
 from __future__ import annotations
@@ -12,34 +10,36 @@ import dataclasses
 import hashlib
 import io
 import os
+import unicodedata
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from mesoscope.errors import ModelError, ModelMismatch, ModelMissing, OutputError
+from mesoscope.onnx_wire import BYTES, VARINT, Field, MalformedError, fields, length_delimited
 from mesoscope.types import ModelCard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mesoscope.card import Aggregation
     from mesoscope.types import Calibration, Guard, OperatingPoint, Thresholds
 
     _Part = ModelCard | Calibration | Thresholds | Aggregation | OperatingPoint | Guard
 
 __all__ = [
-    *("CARD_KEY", "file_sha256", "find_model", "graph_sha256", "model_id", "read_card"),
-    *("shipped", "verify_bytes", "write_sums"),
+    *("CARD_KEY", "OpenedModel", "file_sha256", "find_model", "graph_sha256", "model_id"),
+    *("open_model", "read_card", "sealed", "shipped", "verify_bytes", "write_sums"),
 ]
 
 CARD_KEY = "mesoscope.card"
+SEAL_KEY = "mesoscope.sha256"  # of all bytes before that entry, which is the file's last
+LARGEST = (1 << 31) - 1  # bytes; Protocol Buffers know no longer message
 SUMS = "SHA256SUMS"
 
 _FOLDER = Path(__file__).parent / "models"
 _IR_VERSION, _GRAPH, _METADATA = 1, 7, 14  # of ModelProto
 _KEY, _VALUE = 1, 2  # of StringStringEntryProto
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
 _CARD_MAX_BYTES = 4 << 20  # a card is a few kilobytes; more is damage
+_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # turn writing round
 _FIELDS_MAX = 1000  # a model has a dozen; a large file that is none must not fill the memory
 
 
@@ -75,12 +75,60 @@ def read_card(path: Path) -> ModelCard:
         ModelError: Not ONNX, truncated, without a card, or with one that cannot be read.
     """
     with _opened(path) as file:
-        for field in _outline(file, path):
-            if field.number != _METADATA:
-                continue
-            key, value = _entry(file, field, path)
-            if key == CARD_KEY.encode():
-                return _card(value, path)
+        return _card_in(file, path)
+
+
+class OpenedModel(NamedTuple):
+    """A model file that was read once and checked.
+
+    Attributes:
+        data: Its bytes.
+        card: Its card.
+        model_id: As :func:`model_id`.
+    """
+
+    data: bytes
+    card: ModelCard
+    model_id: str
+
+
+def open_model(path: Path) -> OpenedModel:
+    """Read a model file whole, and check it as :func:`verify_bytes`: what is checked is what runs.
+
+    A card that was written by hand and says no digest is let through; ``models verify`` says so.
+
+    Raises:
+        ModelMismatch: Its bytes are not those that were written.
+        ModelError: As :func:`read_card`.
+    """
+    with _opened(path) as file:
+        card = _card_in(file, path)  # refuses what is too large, before it is read
+        try:
+            file.seek(0)
+            data = file.read(LARGEST + 1)
+        except OSError as error:
+            raise ModelError(f"{path}: cannot be read: {error}") from error
+    whole = _verify(io.BytesIO(data), path, unsigned=True)
+    return OpenedModel(data, card, f"{card.name}@{whole[:8]}")
+
+
+def sealed(data: bytes) -> bytes:
+    """A model file's bytes with their own SHA-256 behind them, as the last metadata entry.
+
+    The digest in the card covers the graph; this one covers the card as well.
+    """
+    digest = hashlib.sha256(data).hexdigest().encode()
+    entry = length_delimited(_KEY, SEAL_KEY.encode()) + length_delimited(_VALUE, digest)
+    return data + length_delimited(_METADATA, entry)
+
+
+def _card_in(file: IO[bytes], path: Path) -> ModelCard:
+    for field in _outline(file, path):
+        if field.number != _METADATA:
+            continue
+        key, value = _entry(file, field, path)
+        if key == CARD_KEY.encode():
+            return _card(value, path)
     raise ModelError(
         f"{path}: an ONNX file without a mesoscope card: make one with mesoscope train or "
         "mesoscope import-keras"
@@ -126,25 +174,44 @@ def verify_bytes(path: Path) -> None:
         ModelMismatch: One of the two differs; the message says which.
         ModelError: As :func:`read_card`.
     """
-    card = read_card(path)
     with _opened(path) as file:
-        found = _graph_digest(file, path)
-    if found != card.graph_sha256:
+        _verify(file, path, unsigned=False)
+
+
+def _verify(file: IO[bytes], path: Path, *, unsigned: bool) -> str:
+    """Check a file's bytes; returns the SHA-256 of all of them."""
+    card, found = _card_in(file, path), _graph_digest(file, path)
+    if found != card.graph_sha256 and (card.graph_sha256 or not unsigned):
         raise ModelMismatch(
             f"{path}: graph check: the card says SHA-256 {card.graph_sha256[:16] or 'nothing'}… "
             f"and the graph has {found[:16]}…: the file was changed, get it again"
         )
+    file.seek(0)
+    data = file.read()
+    whole = hashlib.sha256(data).hexdigest()
+    for field in _outline(file, path):
+        if field.number != _METADATA:
+            continue
+        key, value = _entry(file, field, path)
+        if key == SEAL_KEY.encode() and (
+            value.decode("latin-1") != hashlib.sha256(data[: field.tag_at]).hexdigest()
+            or field.start + field.length != len(data)
+        ):
+            raise ModelMismatch(
+                f"{path}: file check: its bytes are not those that its last entry was made of: "
+                "the file was changed, get it again"
+            )
     if path.resolve().parent != _FOLDER.resolve():
-        return
+        return whole
     listed = _sums(path.parent).get(path.name)
     if listed is None:
         raise ModelMismatch(f"{path}: file check: {SUMS} does not list it: install mesoscope again")
-    whole = file_sha256(path)
     if whole != listed:
         raise ModelMismatch(
             f"{path}: file check: {SUMS} says {listed[:16]}… and the file has {whole[:16]}…: "
             "install mesoscope again"
         )
+    return whole
 
 
 def write_sums(folder: Path = _FOLDER) -> Path:
@@ -171,17 +238,6 @@ def write_sums(folder: Path = _FOLDER) -> Path:
     return target
 
 
-class _Field(NamedTuple):
-    number: int
-    wire: int
-    start: int  # of the value, in bytes from the beginning
-    length: int
-
-
-class _Malformed(Exception):  # noqa: N818 - a signal within this module
-    """The bytes are no protobuf message, or only the beginning of one."""
-
-
 def _opened(path: Path) -> IO[bytes]:
     try:
         return path.open("rb")
@@ -191,65 +247,37 @@ def _opened(path: Path) -> IO[bytes]:
         raise ModelError(f"{path}: cannot be read: {error}") from error
 
 
-def _outline(file: IO[bytes], where: Path | str) -> list[_Field]:
+def _outline(file: IO[bytes], where: Path | str) -> list[Field]:
     """The outermost fields of a model, which must hold one graph."""
-    fields: list[_Field] = []
+    found: list[Field] = []
     try:
         size = file.seek(0, os.SEEK_END)
-        fields.extend(islice(_fields(file, 0, size), _FIELDS_MAX))
-    except _Malformed as error:
-        begun = fields and fields[0].number == _IR_VERSION
+        if size > LARGEST:
+            raise ModelError(f"{where}: {size:,} bytes, and an ONNX model has at most 2 GB")
+        found.extend(islice(fields(file, 0, size), _FIELDS_MAX))
+    except MalformedError as error:
+        begun = found and found[0].number == _IR_VERSION and found[0].wire == VARINT
         what = "a truncated or damaged model: get it again" if begun else "not an ONNX model"
         raise ModelError(f"{where}: {what}") from error
     except OSError as error:
         raise ModelError(f"{where}: cannot be read: {error}") from error
-    graphs = [field for field in fields if field.number == _GRAPH and field.wire == _BYTES]
+    graphs = [field for field in found if field.number == _GRAPH and field.wire == BYTES]
     if len(graphs) != 1:
         raise ModelError(f"{where}: not an ONNX model, or a damaged one: {len(graphs)} graphs")
-    return fields
+    return found
 
 
-def _fields(file: IO[bytes], start: int, end: int) -> Iterator[_Field]:
-    at = start
-    while at < end:
-        tag, at = _varint(file, at, end)
-        number, wire = tag >> 3, tag & 7
-        if wire == _VARINT:
-            _, after = _varint(file, at, end)
-            length = after - at
-        elif wire == _BYTES:
-            length, at = _varint(file, at, end)
-        elif wire in (_FIXED64, _FIXED32):
-            length = 8 if wire == _FIXED64 else 4
-        else:
-            raise _Malformed
-        if not 0 < number < 1 << 29 or length > end - at:
-            raise _Malformed
-        yield _Field(number, wire, at, length)
-        at += length
-
-
-def _varint(file: IO[bytes], at: int, end: int) -> tuple[int, int]:
-    file.seek(at)
-    value = 0
-    for i, byte in enumerate(file.read(min(10, end - at))):
-        value |= (byte & 127) << (7 * i)
-        if byte < 128:
-            return value, at + i + 1
-    raise _Malformed  # no varint is longer than ten bytes
-
-
-def _entry(file: IO[bytes], field: _Field, path: Path) -> tuple[bytes, bytes]:
+def _entry(file: IO[bytes], field: Field, path: Path) -> tuple[bytes, bytes]:
     """Key and value of a metadata entry."""
-    if field.wire != _BYTES or field.length > _CARD_MAX_BYTES:
+    if field.wire != BYTES or field.length > _CARD_MAX_BYTES:
         raise ModelError(f"{path}: its metadata is damaged: copy or download it again")
     parts = {_KEY: b"", _VALUE: b""}
     try:
-        for part in _fields(file, field.start, field.start + field.length):
-            if part.number in parts and part.wire == _BYTES:
+        for part in fields(file, field.start, field.start + field.length):
+            if part.number in parts and part.wire == BYTES:
                 file.seek(part.start)
                 parts[part.number] = file.read(part.length)
-    except (_Malformed, OSError) as error:
+    except (MalformedError, OSError) as error:
         raise ModelError(f"{path}: its metadata is damaged: copy or download it again") from error
     return parts[_KEY], parts[_VALUE]
 
@@ -277,6 +305,19 @@ def _validate(card: ModelCard) -> None:
                 field.name in ("name", "input_px") and not value
             ):
                 raise ModelError(f"its card cannot be read: {field.name} has a wrong type or value")
+            if isinstance(value, str) and not _shows(value, name=field.name == "name"):
+                raise ModelError(
+                    f"its card cannot be read: {field.name} is too long or holds control characters"
+                )
+
+
+def _shows(text: str, *, name: bool) -> bool:
+    """Whether a text of strangers may go to terminals and tables; lines may end in texts alone."""
+    plain = text if name else text.replace("\n", " ").replace("\r", " ").replace("\t", " ")
+    longest = 120 if name else 1 << 20
+    return len(text) <= longest and not any(
+        unicodedata.category(c) in ("Cc", "Cs") or c in _TURNS for c in plain
+    )
 
 
 def _fits(value: object, kind: str, most: float = 1.0) -> bool:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["fill", "parse_value", "read_toml", "to_toml"]
 
 _Recipe = TypeVar("_Recipe")
+_LARGEST = 1 << 20  # bytes
 _KINDS = {int: "whole numbers", float: "numbers", str: "strings"}
 
 
@@ -39,21 +40,30 @@ def read_toml(path: Path, *, missing: str) -> dict[str, Any]:
         RecipeError: No such file, one that cannot be read, or not TOML.
     """
     try:
-        found: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        found: dict[str, Any] = tomllib.loads(_text(path))
     except FileNotFoundError as error:
         raise RecipeError(f"{path}: {missing}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path}: not TOML: {error}") from error
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        # ValueError: a whole number of thousands of digits
+        raise RecipeError(f"{path}: not TOML: {' '.join(str(error).split())[:200]}") from error
     return found
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        data = file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise RecipeError(f"{path}: larger than 1 MB: that is no recipe")
+    return data.decode("utf-8-sig").replace("\r\n", "\n")
 
 
 def parse_value(text: str) -> Any:  # noqa: ANN401 - any value of TOML
     """A value of TOML; a bare word is a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError, KeyError):
         return text.strip()
 
 
@@ -76,11 +86,11 @@ def fill(
     for key, value in data.items():
         name = prefix + key
         if key not in hints:
-            raise RecipeError(f"unknown key {name!r}{hint(name)}")
+            raise RecipeError(f"unknown key {_shown(name)}{hint(name[:200])}")
         wanted = hints[key]
         if dataclasses.is_dataclass(wanted):
             if not isinstance(value, dict):
-                raise RecipeError(f"{name} must be a section, got {value!r}")
+                raise RecipeError(f"{name} must be a section, got {_shown(value)}")
             section = typing.cast("type[Any]", wanted)
             values[key] = fill(section, value, hint=hint, prefix=f"{name}.")
         else:
@@ -89,22 +99,30 @@ def fill(
 
 
 def _value(value: object, wanted: Any, name: str) -> object:  # noqa: ANN401 - a type or generic
+    if type(value) is int and abs(value) >= 1 << 63:
+        raise RecipeError(f"{name} must be a number of at most 64 bits")
     if wanted is float and type(value) is int:
         return float(value)
     container, of = typing.get_origin(wanted), typing.get_args(wanted)
     if container is dict:
         if not isinstance(value, dict) or any(type(one) is not of[1] for one in value.values()):
-            raise RecipeError(f"{name} must be a table of {_KINDS[of[1]]}, got {value!r}")
+            raise RecipeError(f"{name} must be a table of {_KINDS[of[1]]}, got {_shown(value)}")
     elif container is tuple:
         if of[0] is float and isinstance(value, list):
             value = [float(one) if type(one) is int else one for one in value]
         if not isinstance(value, list) or any(type(one) is not of[0] for one in value):
-            raise RecipeError(f"{name} must be a list of {_KINDS[of[0]]}, got {value!r}")
+            raise RecipeError(f"{name} must be a list of {_KINDS[of[0]]}, got {_shown(value)}")
         return tuple(value)
     elif type(value) is not wanted:
-        got = f"{type(value).__name__} {value!r}"
+        got = f"{type(value).__name__} {_shown(value)}"
         raise RecipeError(f"{name} must be {wanted.__name__}, got {got}")
     return value
+
+
+def _shown(value: object) -> str:
+    """A value in a message: on one line, and not a book."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def to_toml(values: Mapping[str, Any]) -> str:

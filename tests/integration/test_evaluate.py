@@ -38,8 +38,11 @@ def model(tmp_path_factory):
         [
             helper.make_node("Cast", ["crops"], ["float"], to=number),
             helper.make_node("Div", ["float", "white"], ["share"]),
-            helper.make_node("ReduceMean", ["share", "within"], ["p_fake"], keepdims=0),
-            helper.make_node("Identity", ["p_fake"], ["logit"]),
+            helper.make_node("ReduceMean", ["share", "within"], ["mean"], keepdims=0),
+            helper.make_node("Clip", ["mean", "least", "most"], ["p_fake"]),
+            helper.make_node("Sub", ["one", "p_fake"], ["rest"]),
+            helper.make_node("Div", ["p_fake", "rest"], ["odds"]),
+            helper.make_node("Log", ["odds"], ["logit"]),
             helper.make_node("ReduceMean", ["share", "colour"], ["heat"], keepdims=0),
         ],
         "brightness",
@@ -51,6 +54,9 @@ def model(tmp_path_factory):
         ],
         [
             helper.make_tensor("white", number, [], [255.0]),
+            helper.make_tensor("one", number, [], [1.0]),
+            helper.make_tensor("least", number, [], [1e-6]),
+            helper.make_tensor("most", number, [], [1 - 1e-6]),
             helper.make_tensor("within", TensorProto.INT64, [3], [1, 2, 3]),
             helper.make_tensor("colour", TensorProto.INT64, [1], [3]),
         ],

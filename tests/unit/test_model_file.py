@@ -16,7 +16,9 @@ from mesoscope.model_file import (
     find_model,
     graph_sha256,
     model_id,
+    open_model,
     read_card,
+    sealed,
     shipped,
     verify_bytes,
     write_sums,
@@ -168,7 +170,18 @@ def wrong_cards():
         ("parameters", "28,000"),
         ("input_px", 0),
         ("input_px", True),
-        ("crop_margin", float("nan")),
+        ("input_px", 1),
+        ("input_px", 100_000),
+        ("crop_margin", 0),
+        ("face_margin", 1e9),
+        ("further_margins", [1e9]),
+        ("further_margins", [1.5] * 9),
+        ("name", "red\x1b[31m"),
+        ("name", "two\nlines"),
+        ("name", "n" * 121),
+        ("licence", "\x1b]0;title\x07"),
+        ("source", "tx\u202etxe"),
+        ("architecture", ["meso4"]),
         ("self_check", ["a"]),
         ("self_check", [2.0]),
         ("metrics", [1]),
@@ -176,9 +189,13 @@ def wrong_cards():
         ("licence", None),
     ]:
         yield json.dumps({**good, key: value}).encode(), key
+    yield json.dumps({**good, "crop_margin": float("nan")}).encode(), "NaN is no JSON"
+    yield json.dumps({**good, "metrics": {"auc": float("inf")}}).encode(), "Infinity is no JSON"
     calibration = {**good["calibration"], "scale": 10**400}
     yield json.dumps({**good, "calibration": calibration}).encode(), "scale"
     thresholds = {**good["thresholds"], "real_below": 0.9, "fake_above": 0.1}
+    yield json.dumps({**good, "thresholds": thresholds}).encode(), "thresholds"
+    thresholds = {**good["thresholds"], "fake_above": 1.5}
     yield json.dumps({**good, "thresholds": thresholds}).encode(), "thresholds"
 
 
@@ -207,6 +224,48 @@ def test_mutated_bytes_raise_nothing_but_model_error(tmp_path_factory, data):
         return
     assert isinstance(found, ModelCard)
     assert found.graph_sha256 == graph_sha256(bytes(mutated))
+
+
+def test_sealed_bytes_stand_for_the_card_too(written, card):
+    whole = sealed(model_bytes(card))
+    opened = open_model(written(whole))
+    assert opened.card == card
+    assert opened.data == whole
+    assert opened.model_id == model_id(written(whole))
+    renamed = whole.replace(b"tiny", b"tony")
+    assert len(renamed) == len(whole)
+    with pytest.raises(ModelMismatch, match="its bytes are not those"):
+        open_model(written(renamed))
+    with pytest.raises(ModelMismatch, match="its bytes are not those"):
+        verify_bytes(written(whole + metadata(b"more", b"behind")))
+
+
+@pytest.mark.parametrize("place", range(0, 700, 7))
+def test_no_bit_of_a_sealed_file_can_turn_unseen(written, card, place):
+    whole = bytearray(sealed(model_bytes(card)))
+    place %= len(whole)
+    whole[place] ^= 1 << place % 8
+    try:
+        opened = open_model(written(bytes(whole)))
+    except ModelError:
+        return
+    assert (opened.card, opened.data[: len(GRAPH)]) == (card, bytes(whole[: len(GRAPH)]))
+
+
+def test_file_of_forty_gigabytes_is_refused_by_its_size(tmp_path):
+    path = tmp_path / "huge.onnx"
+    with path.open("wb") as file:
+        file.truncate(40 << 30)
+    with pytest.raises(ModelError, match="at most 2 GB"):
+        open_model(path)
+
+
+def test_a_million_entries_of_metadata_end_early(written, card):
+    whole = model_bytes(card) + metadata(b"k", b"v") * 1_000_000
+    assert open_model(written(whole)).card == card
+    crowded = metadata(b"k", b"v") * 1_000_000 + model_bytes(card)
+    with pytest.raises(ModelError, match="0 graphs"):
+        open_model(written(crowded))
 
 
 @given(st.binary(max_size=200))

@@ -28,7 +28,7 @@ cards = st.builds(
     ModelCard,
     name=texts,
     architecture=texts,
-    input_px=st.integers(1, 4096),
+    input_px=st.integers(8, 2048),
     crop_margin=st.floats(1, 9),
     calibration=st.builds(Calibration, finite, finite, texts, texts),
     thresholds=st.tuples(shares, shares).map(lambda t: Thresholds(min(t), max(t), "x")),

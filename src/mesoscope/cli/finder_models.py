@@ -1,4 +1,4 @@
-"""Face finders' models that the user brings once: ``mesoscope models add`` and ``remove``."""
+"""Models that the user brings once: ``mesoscope models add`` and ``remove``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 
+from mesoscope.cli import kept_models
 from mesoscope.cli.echo import echo
-from mesoscope.errors import ModelMismatch, ModelMissing, OptionError, OutputError
+from mesoscope.errors import ModelError, ModelMismatch, ModelMissing, OptionError, OutputError
 
 FINDERS = ("yunet",)  # that take a model of the user's
 
@@ -43,20 +44,65 @@ def kept(finder: str = "yunet") -> Path | None:
 
 
 @click.command("add")
-@click.argument("finder", type=click.Choice(FINDERS))
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("what", metavar="yunet|FILE.onnx")
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--sha256", metavar="HEX", help="Refuse FILE where its SHA-256 is another.")
-def add(finder: str, file: Path, sha256: str | None) -> None:
-    """Keep a face finder's model for good; --faces auto uses it from then on.
+@click.option(
+    "--card", type=click.Path(path_type=Path, dir_okay=False), metavar="CARD.toml",
+    help="What a detector of others takes and answers; FILE.onnx is then wrapped and kept.",
+)  # fmt: skip
+@click.option(
+    "--calibrate", multiple=True, type=click.Path(path_type=Path, file_okay=False), metavar="DATA",
+    help="Labelled faces that its score and thresholds are fitted on; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Write the wrapped model there.  [default: your data folder, under its card's name]",
+)  # fmt: skip
+def add(
+    what: str,
+    file: Path | None,
+    sha256: str | None,
+    card: Path | None,
+    calibrate: tuple[Path, ...],
+    out: Path | None,
+) -> None:
+    """Keep a face finder's model, or a detector of others.
 
+    `models add yunet FILE` keeps a face finder's model for good; --faces auto uses it from then on.
     FILE is tried and copied into the user's data folder, under its SHA-256, which is checked each
     time it is used.
+
+    `models add FILE.onnx --card CARD.toml` wraps a face classifier of others into a model file that
+    all commands take with --model NAME.
     """
+    if what in FINDERS:
+        if file is None or card or calibrate or out:
+            raise OptionError(f"give the model's file alone: mesoscope models add {what} FILE")
+        _add_finder(what, file, sha256)
+        return
+    if file is not None or card is None:
+        near = "" if file is None else f": {what!r} is no face finder, known is {FINDERS[0]}"
+        raise OptionError(
+            f"give a finder and its file, or a detector's file and --card CARD.toml{near}"
+        )
+    path = Path(what)
+    _refuse_digest(path, _sha256(path), sha256)
+    kept_models.add(path, card, calibrate, out)
+
+
+def _refuse_digest(file: Path, digest: str, wanted: str | None) -> None:
+    if wanted is not None and wanted.strip().lower() != digest:
+        raise ModelMismatch(f"{file}: its SHA-256 is {digest}, not {wanted.strip().lower()}")
+
+
+def _add_finder(finder: str, file: Path, sha256: str | None) -> None:
     from mesoscope.faces.yunet import YunetFinder
+    from mesoscope.model_graph import check_graph
 
     digest = _sha256(file)
-    if sha256 is not None and sha256.strip().lower() != digest:
-        raise ModelMismatch(f"{file}: its SHA-256 is {digest}, not {sha256.strip().lower()}")
+    _refuse_digest(file, digest, sha256)
+    check_graph(file.read_bytes(), file)  # no loops, nothing that lies in other files
     YunetFinder(file)
     folder = data_folder() / "finders"
     target = folder / f"{finder}-{digest}.onnx"
@@ -76,9 +122,16 @@ def add(finder: str, file: Path, sha256: str | None) -> None:
 
 
 @click.command("remove")
-@click.argument("finder", type=click.Choice(FINDERS))
-def remove(finder: str) -> None:
-    """Take a kept face finder's model away again."""
+@click.argument("name", metavar="yunet|NAME")
+def remove(name: str) -> None:
+    """Take a kept face finder's model, or an added detector, away again."""
+    if name in FINDERS:
+        _remove_finder(name)
+    else:
+        kept_models.remove(name)
+
+
+def _remove_finder(finder: str) -> None:
     files = _files(finder)
     if not files:
         raise OptionError(f"no model of {finder} is kept: there is nothing to remove")
@@ -95,7 +148,13 @@ def _files(finder: str) -> list[Path]:
 
 
 def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > 2 << 30:
+                raise ModelError(f"{path}: an ONNX model has at most 2 GB")
+            while block := file.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
     except OSError as error:
         raise ModelMissing(f"{path}: cannot be read: {error.strerror}") from error

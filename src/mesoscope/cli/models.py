@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli import finder_models
+from mesoscope.cli import finder_models, kept_models
+from mesoscope.cli.echo import echo
 from mesoscope.cli.main import DONE, MODEL
 from mesoscope.errors import ModelError, ModelMismatch
 from mesoscope.models import DEFAULT_MODEL
@@ -30,7 +31,7 @@ FIGURES = ("accuracy", "auc", "eer", "ece")
 
 @click.group("models")
 def command() -> None:
-    """Show and check model files; keep a face finder's model."""
+    """Show and check model files; keep a detector of others or a face finder's model."""
 
 
 command.add_command(finder_models.add)
@@ -41,14 +42,14 @@ command.add_command(finder_models.remove)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of cards.")
 @click.option("--speed", is_flag=True, help="Measure faces/s, one core of this machine, now.")
 def list_models(*, as_json: bool, speed: bool) -> None:
-    """List the shipped models, one a line: accuracy, size and what scoring costs.
+    """List the shipped and the added models, one a line: accuracy, size and what scoring costs.
 
     Accuracy and AUC are means over the sources of the validation split. Multiply-adds are millions
     a face; --speed measures how quick the models really are.
     """
     from mesoscope.model_file import shipped
 
-    models = shipped()
+    models = shipped() | kept_models.kept_models()
     rates = _rates(list(models.values())) if speed else [None] * len(models)
     if as_json:
         cards = [
@@ -58,7 +59,7 @@ def list_models(*, as_json: bool, speed: bool) -> None:
         click.echo(json.dumps(cards, indent=2))
         return
     if not models:
-        click.echo("no model is shipped with this build: train one, or give a file")
+        echo("no model is shipped with this build: train one, or give a file")
         return
     rows: list[tuple[str, ...]] = [(*LISTED, "faces/s") if speed else LISTED]
     for (name, path), rate in zip(models.items(), rates, strict=True):
@@ -69,7 +70,7 @@ def list_models(*, as_json: bool, speed: bool) -> None:
             cell.ljust(width) if number < WORDS else cell.rjust(width)
             for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        click.echo("  ".join(cells).rstrip())
+        echo("  ".join(cells).rstrip())
 
 
 def _row(path: Path) -> tuple[str, ...]:
@@ -111,7 +112,7 @@ def show(model: str, *, as_json: bool) -> None:
     """Show a model's card; without an argument that of meso4."""
     from mesoscope.model_file import find_model
 
-    path = find_model(model)
+    path = find_model(kept_models.by_name(model))
     if as_json:
         click.echo(json.dumps(_as_dict(path), indent=2))
         return
@@ -120,7 +121,7 @@ def show(model: str, *, as_json: bool) -> None:
         if len(value) > WIDTH - COLUMN:  # a short one keeps the columns of its table
             folded = textwrap.wrap(value, WIDTH - COLUMN, break_on_hyphens=False)
         for i, line in enumerate(folded):
-            click.echo(f"{'' if i else name:<{COLUMN}}{line}".rstrip())
+            echo(f"{'' if i else name:<{COLUMN}}{line}".rstrip())
 
 
 @command.command("verify")
@@ -134,13 +135,13 @@ def verify(models: tuple[str, ...]) -> int:
 
     asked = models or tuple(shipped())
     if not asked:
-        click.echo("no model is shipped with this build: give a file")
+        echo("no model is shipped with this build: give a file")
     code = DONE
     for model in asked:
         try:
-            click.echo(_verified(find_model(model)))
+            echo(_verified(find_model(kept_models.by_name(model))))
         except ModelError as error:  # the others are checked all the same
-            click.echo(f"mesoscope: {error}", err=True)
+            echo(f"mesoscope: {error}", err=True)
             code = MODEL
     return code
 

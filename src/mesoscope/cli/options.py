@@ -13,9 +13,20 @@ from mesoscope.verdict import FINDERS
 MEGAPIXEL = 1_000_000
 KEPT_BYTES = 128 << 20  # of freed memory, see mesoscope.heap
 
+
+def _named_model(_context: click.Context, _: click.Parameter, value: str | None) -> str | None:
+    """The file of a model that ``mesoscope models add`` kept under that name."""
+    if value is None or value == DEFAULT_MODEL:
+        return value
+    from mesoscope.cli.kept_models import by_name
+
+    return by_name(value)
+
+
 model = click.option(
-    "--model", default=DEFAULT_MODEL, show_default=True, help="A shipped model or a file."
-)
+    "--model", default=DEFAULT_MODEL, show_default=True, callback=_named_model,
+    help="A shipped model, one that was added, or a file.",
+)  # fmt: skip
 _FACES_HELP = (
     "auto finds faces, by yunet where it has its model, else by mtcnn, and takes face crops as "
     "they are; whole takes each picture as a face."

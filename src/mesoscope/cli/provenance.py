@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mesoscope.cli.echo import echo
 from mesoscope.cli.main import DONE, INPUT_FAILED
 from mesoscope.errors import OptionError, SourceError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mesoscope.media.provenance import Finding, Provenance
 
 _WIDEST = 100
+_LONGEST = 4096  # characters of a path or of an error
 _MARKS = {"strong": "!", "hint": "?", "note": " "}
 _LEGEND = (
     "! the file says so itself, or a signature was checked; ? worth a look, and may be harmless. "
@@ -51,9 +53,12 @@ def command(files: tuple[str, ...], as_json: bool, place: bool, trust: Path | No
         except SourceError as error:
             failed = True
             told = Provenance(file, None, error={"code": error.code, "message": str(error)})
-        click.echo(told.to_json() if as_json else ("\n" if number else "") + page.show(told))
+        if as_json:
+            click.echo(told.to_json())
+        else:
+            echo(("\n" if number else "") + page.show(told))
     if not as_json:
-        click.echo("\n" + page.wrap(_LEGEND, ""), err=True)
+        echo("\n" + page.wrap(_LEGEND, ""), err=True)
     return INPUT_FAILED if failed else DONE
 
 
@@ -91,9 +96,13 @@ class Page:
 
     def show(self, told: Provenance) -> str:
         """What one file says, or why it could not be read."""
+        from mesoscope.media.provenance.finding import plain  # only where a page is shown
+
         if told.error is not None:
-            return told.error["message"]
-        return "\n".join([f"{told.source} ({told.kind})", *map(self._entry, told.findings)])
+            return plain(told.error["message"], _LONGEST)
+        return "\n".join(
+            [f"{plain(told.source, _LONGEST)} ({told.kind})", *map(self._entry, told.findings)]
+        )
 
     def _entry(self, finding: Finding) -> str:
         mark = _MARKS[finding.weight]

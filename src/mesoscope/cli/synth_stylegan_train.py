@@ -10,6 +10,7 @@ import click
 from mesoscope.cli.bars import bar
 from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import train_extra
+from mesoscope.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,6 +113,9 @@ def command(
         from mesoscope.synth.stylegan.fit import fit
         from mesoscope.synth.stylegan.training_step import TrainSettings
 
+    for name, value in (("--kimg", kimg), ("--snapshot", snapshot_kimg)):
+        if not value < 1e9:  # nor nan
+            raise OptionError(f"{name} {value}: must be a number below a thousand million")
     settings = TrainSettings(
         architecture=architecture, size=size, style_dim=style_dim, mapping_layers=mapping_layers,
         channel_multiplier=channel_multiplier, channels_max=channels_max, batch=batch,

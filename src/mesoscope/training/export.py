@@ -19,7 +19,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from mesoscope.errors import ModelMismatch
+from mesoscope.errors import ModelError, ModelMismatch
 from mesoscope.model_file import graph_sha256, read_card
 from mesoscope.scorer import GUARD_OUTPUT, OnnxScorer, Scores, check_pictures
 from mesoscope.training import graph
@@ -125,10 +125,16 @@ def export(
     with beside(out) as fresh:
         with writing(out):
             fresh.write_bytes(with_card(model, card))
-        scorer = OnnxScorer(fresh)
-        for crops in (check_crops, check_pictures()):
+        try:
+            scorer = OnnxScorer(fresh)
+        except ModelError as error:
+            raise ModelMismatch(
+                f"{out}: not written: its answers are none: are all weights finite? {error}"
+            ) from error
+        pictures = check_pictures(card.input_px)
+        for crops in (check_crops, pictures):
             _compare(judging, scorer, crops, out)
-        answers = scorer.score(check_pictures()).p_fake
+        answers = scorer.score(pictures).p_fake
         card = dataclasses.replace(card, self_check=tuple(round(float(p), 7) for p in answers))
         put(fresh, out, with_card(model, card))
     return card

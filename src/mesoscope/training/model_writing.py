@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import OutputError
-from mesoscope.model_file import CARD_KEY
+from mesoscope.model_file import CARD_KEY, sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,10 +21,10 @@ __all__ = ["beside", "put", "with_card", "writing"]
 
 
 def with_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
-    """The bytes of a model file: the graph, and the card as the only metadata."""
+    """The bytes of a model file: the graph, the card, and a digest of both as the only metadata."""
     del model.metadata_props[:]
     model.metadata_props.add(key=CARD_KEY, value=card.to_json())
-    return bytes(model.SerializeToString())
+    return sealed(model.SerializeToString())
 
 
 @contextlib.contextmanager

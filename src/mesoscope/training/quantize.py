@@ -123,7 +123,7 @@ def quantize(
             fresh.write_bytes(with_card(integer, card))
         found, pairs = compare(model, fresh, validation, count=count)
         _refuse_loss(out, found, max_loss, allow_loss=allow_loss)
-        answers = OnnxScorer(fresh).score(check_pictures()).p_fake
+        answers = OnnxScorer(fresh).score(check_pictures(card.input_px)).p_fake
         points, false_alarms = operating_points(pairs[1])  # rounding moves scores, so their own
         card = dataclasses.replace(
             card,

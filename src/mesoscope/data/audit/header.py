@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import struct
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -67,7 +68,7 @@ def read_header(data: bytes, suffix: str) -> Header:
         if parts.jpeg is not None:
             _jpeg(parts.jpeg, words, numbers)
     elif kind == "png":
-        read_png(data, parts)
+        read_png(io.BytesIO(data), parts)
         _png(data, words)
     elif kind == "webp":
         parts.size = webp_size(data)

@@ -21,6 +21,12 @@ _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _SINCE_1904_S = 2_082_844_800
 _OPENED = frozenset((b"moov", b"udta", b"ilst", b"trak", b"mdia"))
+_AUXILIARY = {
+    b"aux:hdrgainmap": "a gain map (HDR)",
+    b"auxid:2": "a depth map",
+    b"aux:portraiteffectsmatte": "a portrait matte",
+    b"auxid:1": "an alpha plane",
+}
 _TAGS = {
     b"\xa9too": "Encoder", b"\xa9swr": "Software", b"\xa9mak": "Make", b"\xa9mod": "Model",
     b"\xa9cmt": "Comment", b"\xa9des": "Description", b"\xa9xyz": "Place",
@@ -66,6 +72,7 @@ class _Walk:
         while at + 8 <= end:
             self.left -= 1
             if self.left < 0:
+                self.parts.left_out(self.where, f"more than {_MOST_BOXES:,} boxes")
                 return
             head = self.bytes_of(at, at + 16)
             if len(head) < 8:
@@ -99,7 +106,7 @@ class _Walk:
         if box.name == b"uuid":
             self.uuid(box)
         elif box.name in (b"XMP_", b"xml "):
-            parts.xmp.append(self.bytes_of(box.body, box.end))
+            parts.add_block(parts.xmp, self.bytes_of(box.body, box.end))
         elif box.name == b"Exif":  # JPEG XL: an offset, then the TIFF structure
             self.exif(self.bytes_of(box.body, box.end))
         elif box.name == b"jumb" and b"c2pa" in self.bytes_of(box.body, box.body + 64):
@@ -119,7 +126,7 @@ class _Walk:
         if kind == _C2PA:
             self.parts.c2pa = f"{self.where} uuid"
         elif kind == _XMP:
-            self.parts.xmp.append(self.bytes_of(box.body + 16, box.end))
+            self.parts.add_block(self.parts.xmp, self.bytes_of(box.body + 16, box.end))
 
     def tag(self, key: str, box: _Box) -> None:
         """A text, as iTunes' ``data`` box or as QuickTime's length, language and text."""
@@ -143,7 +150,7 @@ class _Walk:
 
     def exif(self, body: bytes) -> None:
         start = 4 + int.from_bytes(body[:4], "big")
-        self.parts.exif.append(body[start:].removeprefix(b"Exif\0\0"))
+        self.parts.add_block(self.parts.exif, body[start:].removeprefix(b"Exif\0\0"))
 
     def meta(self, box: _Box, depth: int) -> None:
         """Of a clip: keys and values; of a picture: items and where they lie."""
@@ -153,6 +160,11 @@ class _Walk:
         by_name = {b.name: b for b in inner}
         if b"keys" in by_name:
             self.keys = _names(self.bytes_of(by_name[b"keys"].body, by_name[b"keys"].end))
+        if b"iprp" in by_name:
+            properties = self.bytes_of(by_name[b"iprp"].body, by_name[b"iprp"].end, 1 << 20)
+            for mark, what in _AUXILIARY.items():
+                if mark in properties:
+                    self.parts.further.append((self.where, what))
         if b"iinf" in by_name and b"iloc" in by_name:
             self.items(by_name)
         for part in inner:
@@ -191,7 +203,7 @@ class _Walk:
             if kind == b"Exif":
                 self.exif(bytes(raw))
             elif raw:
-                self.parts.xmp.append(bytes(raw))
+                self.parts.add_block(self.parts.xmp, bytes(raw))
 
 
 def _names(body: bytes) -> list[str]:

@@ -15,36 +15,49 @@ if TYPE_CHECKING:
 _XMP_KEY = "XML:com.adobe.xmp"
 _LARGEST_CHUNK = 16 << 20
 _MOST_CHUNKS = 20_000  # of one list of a RIFF file
+_MOST_PNG_CHUNKS = 300_000  # a large picture has as many of 8 kB
+_MOST_BLOCKS = 2_000_000  # of a GIF, of up to 255 bytes
 _GIF_XMP = b"XMP DataXMP"
 _AVI_INFO = {b"ISFT": "Software", b"ICRD": "Creation date", b"ICMT": "Comment"}
 
 
-def read_png(data: bytes, parts: Parts) -> None:
-    """Walk a PNG's chunks (PNG specification, third edition, 5.3) into ``parts``."""
-    at = 8
-    while at + 12 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
-        body = data[at + 8 : at + 8 + length]
-        if len(body) != length or at + 12 + length > len(data):
-            parts.damaged("PNG", "chunks", "the file ends before the picture does")
-            return
+def read_png(file: BinaryIO, parts: Parts) -> None:
+    """Walk a PNG's chunks (PNG specification, third edition, 5.3) into ``parts``, by seeking."""
+    size, at, others = file.seek(0, 2), 8, 0
+    for _ in range(_MOST_PNG_CHUNKS):
+        if at + 12 > size:
+            break
+        file.seek(at)
+        length, name = struct.unpack(">I4s", file.read(8))
+        if at + 12 + length > size or not name.isalpha():
+            break
         if name == b"IHDR" and length >= 8:
-            width, height = struct.unpack_from(">II", body)
+            width, height = struct.unpack(">II", file.read(8))
             parts.size = (width, height)
         elif name not in (b"IDAT", b"fdAT"):  # the decoder checks those itself
-            _png_chunk(name, body, parts)
-            (crc,) = struct.unpack_from(">I", data, at + 8 + length)
-            if zlib.crc32(body, zlib.crc32(name)) != crc:
-                parts.damaged("PNG", decode_text(name), "its checksum is wrong")
+            others += 1
+            if others > _MOST_CHUNKS:
+                parts.left_out("PNG", f"more than {_MOST_CHUNKS:,} chunks beside the picture's")
+                return
+            if length > _LARGEST_CHUNK:
+                parts.left_out(f"PNG {decode_text(name)}", "more than 16 MB in one chunk")
+            else:
+                body = file.read(length)
+                _png_chunk(name, body, parts)
+                if zlib.crc32(body, zlib.crc32(name)) != int.from_bytes(file.read(4), "big"):
+                    parts.damaged("PNG", decode_text(name), "its checksum is wrong")
         at += 12 + length
         if name == b"IEND":
             return
+    else:
+        parts.left_out("PNG", f"more than {_MOST_PNG_CHUNKS:,} chunks")
+        return
     parts.damaged("PNG", "chunks", "the file ends before the picture does")
 
 
 def _png_chunk(name: bytes, body: bytes, parts: Parts) -> None:
     if name == b"eXIf":
-        parts.exif.append(body)
+        parts.add_block(parts.exif, body)
     elif name == b"caBX":
         parts.c2pa = "PNG caBX"
     elif name in (b"tEXt", b"zTXt", b"iTXt"):
@@ -54,7 +67,7 @@ def _png_chunk(name: bytes, body: bytes, parts: Parts) -> None:
             parts.damaged("PNG", decode_text(name), "its text cannot be unpacked")
             return
         if key == _XMP_KEY:
-            parts.xmp.append(value)
+            parts.add_block(parts.xmp, value)
         elif key.startswith("Raw profile type "):
             _raw_profile(key, value, parts)
         else:
@@ -95,11 +108,11 @@ def _raw_profile(key: str, value: bytes, parts: Parts) -> None:
         return
     form = key.rsplit(" ", 1)[-1].lower()
     if form in ("exif", "app1") and raw.startswith(b"Exif\0\0"):
-        parts.exif.append(raw[6:])
+        parts.add_block(parts.exif, raw[6:])
     elif form == "xmp":
-        parts.xmp.append(raw)
+        parts.add_block(parts.xmp, raw)
     elif form in ("iptc", "8bim"):
-        (parts.resources if raw.startswith(b"8BIM") else parts.iptc).append(raw)
+        parts.add_block(parts.resources if raw.startswith(b"8BIM") else parts.iptc, raw)
 
 
 def read_riff(file: BinaryIO, parts: Parts) -> None:
@@ -125,14 +138,15 @@ def _riff(file: BinaryIO, at: int, end: int, parts: Parts, depth: int = 0) -> No
         elif name in (b"EXIF", b"XMP ", b"C2PA", *_AVI_INFO):
             body = file.read(min(body_end - at - 8, _LARGEST_CHUNK))
             if name == b"EXIF":
-                parts.exif.append(body.removeprefix(b"Exif\0\0"))
+                parts.add_block(parts.exif, body.removeprefix(b"Exif\0\0"))
             elif name == b"XMP ":
-                parts.xmp.append(body)
+                parts.add_block(parts.xmp, body)
             elif name == b"C2PA":
                 parts.c2pa = "RIFF C2PA"
             else:
                 parts.add_text("AVI", _AVI_INFO[name], decode_text(body))
         at += 8 + length + (length & 1)
+    parts.left_out("RIFF", f"more than {_MOST_CHUNKS:,} chunks in one list")
 
 
 def read_gif(data: bytes, parts: Parts) -> None:
@@ -141,7 +155,9 @@ def read_gif(data: bytes, parts: Parts) -> None:
         flags = data[10]
         parts.size = struct.unpack_from("<HH", data, 6) if len(data) >= 10 else None
         at = 13 + _colours(flags)
-        while data[at] != 0x3B:
+        for _ in range(_MOST_CHUNKS):
+            if data[at] == 0x3B:
+                return
             if data[at] == 0x2C:  # a picture: its own colours, then its pixels
                 at = _skip(data, at + 11 + _colours(data[at + 9]))
             elif data[at] == 0x21:
@@ -149,6 +165,7 @@ def read_gif(data: bytes, parts: Parts) -> None:
             else:
                 break
         else:
+            parts.left_out("GIF", f"more than {_MOST_CHUNKS:,} pictures and extensions")
             return
     parts.damaged("GIF", "blocks", "the file ends before the picture does")
 
@@ -158,9 +175,11 @@ def _colours(flags: int) -> int:
 
 
 def _skip(data: bytes, at: int) -> int:
-    while data[at]:
+    for _ in range(_MOST_BLOCKS):
+        if not data[at]:
+            return at + 1
         at += 1 + data[at]
-    return at + 1
+    raise IndexError("a picture of more blocks than are read")
 
 
 def _extension(data: bytes, at: int, parts: Parts) -> int:
@@ -171,7 +190,9 @@ def _extension(data: bytes, at: int, parts: Parts) -> int:
         parts.add_text("GIF", "Comment", decode_text(_blocks(data, first)))
     elif label == 0xFF and application == _GIF_XMP:
         packet = data[first + 12 : end]
-        parts.xmp.append(packet[: packet.rfind(b">") + 1])  # behind it stand 258 magic bytes
+        parts.add_block(
+            parts.xmp, packet[: packet.rfind(b">") + 1]
+        )  # behind it stand 258 magic bytes
     elif label == 0xFF and application.startswith(b"C2PA_GIF"):
         parts.c2pa = "GIF C2PA"
     return end

@@ -51,6 +51,8 @@ class _Walk:
                 return
             at = end if unknown else body + told
             yield number, body, min(at, end)
+        if self.left <= 0:
+            self.parts.left_out(_WHERE, f"more than {_MOST_ELEMENTS:,} elements")
 
     def fault(self) -> None:
         if not any(f.where == _WHERE for f in self.parts.findings):

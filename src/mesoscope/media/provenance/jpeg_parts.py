@@ -11,6 +11,7 @@ from mesoscope.media.provenance.parts import JpegFacts, decode_text
 if TYPE_CHECKING:
     from mesoscope.media.provenance.parts import Parts
 
+_FILL = re.compile(rb"\xff+")
 _END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # restart markers belong to the scan
 # Markers without a length: for restarts, begin and end.
 _ALONE = frozenset((0x01, *range(0xD0, 0xDA)))
@@ -20,6 +21,8 @@ _EXIF = b"Exif\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_MORE = b"http://ns.adobe.com/xmp/extension/\0"
 _RESOURCES = b"Photoshop 3.0\0"
+_MOST_SEGMENTS = 50_000
+_TOLD = 1 << 16  # bytes behind the picture that are looked at
 _MOST_PIECES = 300  # of up to 64 kB each
 _NAMES = (
     (0xE0, b"JFIF\0", "JFIF"),
@@ -42,7 +45,7 @@ def read_jpeg(data: bytes, parts: Parts) -> None:
     resources = bytearray()
     more: dict[bytes, dict[int, bytes]] = {}
     at = 2
-    while True:
+    for _ in range(_MOST_SEGMENTS):
         at = _next_marker(data, at)
         if at < 0 or at + 2 > len(data):
             parts.damaged("JPEG", "segments", "the file ends before the picture does")
@@ -50,6 +53,7 @@ def read_jpeg(data: bytes, parts: Parts) -> None:
         marker = data[at + 1]
         if marker == 0xD9:
             facts.trailing = len(data[at + 2 :].rstrip(b"\0"))
+            facts.appended = data[at + 2 : at + 2 + _TOLD]
             break
         if marker in _ALONE:
             at += 2
@@ -69,8 +73,10 @@ def read_jpeg(data: bytes, parts: Parts) -> None:
         if marker == 0xDA:
             found = _END_OF_SCAN.search(data, at)
             at = found.start() if found else -1
+    else:
+        parts.left_out("JPEG", f"more than {_MOST_SEGMENTS:,} segments")
     if resources:
-        parts.resources.append(bytes(resources))
+        parts.add_block(parts.resources, bytes(resources))
     _join_xmp(more, parts)
     parts.size = (facts.width, facts.height) if facts.width else None
 
@@ -94,9 +100,7 @@ def _next_marker(data: bytes, at: int) -> int:
     """Skip fill bytes; -1 where there is no marker."""
     if at < 0 or data[at : at + 1] != b"\xff":
         return -1
-    while data[at + 1 : at + 2] == b"\xff":
-        at += 1
-    return at
+    return _FILL.match(data, at).end() - 1  # type: ignore[union-attr]
 
 
 def _segment(
@@ -112,7 +116,8 @@ def _segment(
     elif marker == 0xDB:
         _tables(body, facts)
     elif marker == 0xFE:
-        facts.comments.append(decode_text(body))
+        if len(facts.comments) < 100:
+            facts.comments.append(decode_text(body))
     elif 0xE0 <= marker <= 0xEF:
         name = _name(marker, body)
         if name not in facts.order[-1:]:  # long parts go over several segments
@@ -128,9 +133,9 @@ def _application(
     more: dict[bytes, dict[int, bytes]],
 ) -> None:
     if name == "Exif":
-        parts.exif.append(body[6:])
+        parts.add_block(parts.exif, body[6:])
     elif name == "XMP":
-        parts.xmp.append(body[len(_XMP) :])
+        parts.add_block(parts.xmp, body[len(_XMP) :])
     elif name == "extended XMP":
         rest = body[len(_XMP_MORE) :]
         _full, offset = struct.unpack(">II", rest[32:40])
@@ -181,4 +186,4 @@ def _join_xmp(more: dict[bytes, dict[int, bytes]], parts: Parts) -> None:
                 break
             whole += pieces[offset]
         else:
-            parts.xmp.append(bytes(whole))
+            parts.add_block(parts.xmp, bytes(whole))

@@ -10,12 +10,14 @@ from mesoscope.errors import OptionError, SourceError, SourceUnsupported
 from mesoscope.media.image import open_file
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.media.provenance import exif, history, photoshop, times
+from mesoscope.media.provenance.bounded import Bounded, SpentError, Window
 from mesoscope.media.provenance.box_parts import read_boxes
 from mesoscope.media.provenance.chunk_parts import read_gif, read_png, read_riff
 from mesoscope.media.provenance.credentials import credentials
 from mesoscope.media.provenance.ebml_parts import read_ebml
 from mesoscope.media.provenance.encoding import encoding
 from mesoscope.media.provenance.finding import WEIGHTS, Finding, Provenance
+from mesoscope.media.provenance.further import further
 from mesoscope.media.provenance.generators import generators
 from mesoscope.media.provenance.jpeg_parts import read_jpeg
 from mesoscope.media.provenance.parts import Parts, Text, damaged
@@ -25,6 +27,8 @@ from mesoscope.media.provenance.xmp import read_xmp
 _XMP_TAG, _IPTC_TAG, _RESOURCES_TAG, _C2PA_TAG = 0x02BC, 0x83BB, 0x8649, 0xCD41  # of a TIFF file
 _BOXES = {"avif": "AVIF", "heif": "HEIF", "video": "MP4"}
 _NOT_OF_ORIGIN = ("encoding", "damaged")
+MOST_AT_ONCE = 64 << 20  # bytes of a JPEG or a GIF; photographs have up to 40 million
+_MOST_SIGNED = 1 << 30  # bytes of a file whose signature is checked: all of it has to be hashed
 _MOST_PREVIEWS = 4  # each is compared with the whole picture
 _EBML = b"\x1aE\xdf\xa3"
 _JPEG_XL = b"\0\0\0\x0cJXL "
@@ -62,8 +66,13 @@ def read_provenance(
         parts, data = _take_apart(file, name)
         findings = _findings(parts, data, place=place)
         if parts.c2pa is not None:
+            large = file.seek(0, io.SEEK_END) > _MOST_SIGNED
             file.seek(0)
-            findings += credentials(file, parts.kind, parts.c2pa, trust_anchors=trust_anchors)
+            findings += (
+                [_too_large(parts.c2pa)]
+                if large
+                else credentials(file, parts.kind, parts.c2pa, trust_anchors=trust_anchors)
+            )
     if all(finding.kind in _NOT_OF_ORIGIN for finding in findings):
         findings.append(_nothing(parts))
     # The same said in several fields of one place is said once.
@@ -91,8 +100,16 @@ def _kind(head: bytes, name: str) -> str:
 def _take_apart(file: BinaryIO, name: str) -> tuple[Parts, bytes]:
     """The parts, and a picture's bytes; of what is read by seeking none."""
     head = file.read(SNIFF_BYTES)
-    kind = _kind(head, name)
-    parts = Parts(kind)
+    parts = Parts(_kind(head, name))
+    try:
+        return _walk(Bounded(file), head, parts)  # type: ignore[arg-type]
+    except SpentError as error:
+        parts.left_out("file", str(error))
+        return parts, b""
+
+
+def _walk(file: BinaryIO, head: bytes, parts: Parts) -> tuple[Parts, bytes]:
+    kind = parts.kind
     if kind in ("avif", "heif", "jxl") or (kind == "video" and _has_boxes(head)):
         where = "MOV" if head[8:12] == b"qt  " else _BOXES.get(kind, "JPEG XL")
         read_boxes(file, parts, where)
@@ -106,15 +123,19 @@ def _take_apart(file: BinaryIO, name: str) -> tuple[Parts, bytes]:
     if kind == "video":
         parts.findings.append(_OTHER_CLIP)
         return parts, b""
-    data = head + file.read()
+    if kind == "png":
+        read_png(file, parts)
+        return parts, b""
+    if kind == "tiff":
+        _tiff_file(Window(file), parts)  # type: ignore[arg-type]
+        return parts, b""
+    data = head + file.read(MOST_AT_ONCE - len(head))
     if kind == "jpeg":
         read_jpeg(data, parts)
-    elif kind == "png":
-        read_png(data, parts)
     elif kind == "gif":
         read_gif(data, parts)
-    elif kind == "tiff":
-        _tiff_file(data, parts)
+    if file.read(1):
+        parts.left_out(kind.upper(), f"only its first {MOST_AT_ONCE >> 20} MB")
     return parts, data
 
 
@@ -132,7 +153,7 @@ def _tiff_file(data: bytes, parts: Parts) -> None:
         (_RESOURCES_TAG, parts.resources),
     ):
         if tiff.raw(tag):
-            into.append(tiff.raw(tag))
+            parts.add_block(into, tiff.raw(tag))
     if _C2PA_TAG in tiff.main:
         parts.c2pa = "TIFF tag"
 
@@ -146,14 +167,19 @@ def _findings(parts: Parts, data: bytes, *, place: bool) -> list[Finding]:
     moments = times.container_moments(parts.times, _BOXES.get(parts.kind, "file"))
     blocks: list[Tiff] = []
     for raw in parts.exif:
-        tiff = read_tiff(raw)
+        try:
+            tiff = read_tiff(raw)
+        except SpentError as error:
+            parts.left_out("TIFF", str(error))
+            continue
         blocks.append(tiff)
         size = parts.size if parts.kind != "tiff" else None
         found += exif.exif(tiff, size=size, place=place)
         moments += times.exif_moments(tiff)
         texts += exif.texts(tiff)
-    for raw in parts.xmp:
-        packet = read_xmp(raw)
+    packets = [read_xmp(raw) for raw in parts.xmp]
+    found += further(parts, packets)
+    for packet in packets:
         found += history.xmp(packet)
         if packet.text("exif:GPSLatitude"):
             spot = f"{packet.text('exif:GPSLatitude')}, {packet.text('exif:GPSLongitude')}"
@@ -218,6 +244,15 @@ def _previews(parts: Parts, blocks: list[Tiff], data: bytes) -> list[Finding]:
         for where, jpeg in previews[:_MOST_PREVIEWS]
         for finding in thumbnail(jpeg, data, parts.size, where)
     ]
+
+
+def _too_large(place: str) -> Finding:
+    return Finding(
+        "credentials", "manifest", "present, not checked: the file is larger than 1 GB", place,
+        "The file carries Content Credentials: a signed statement of how it was made. To check "
+        "them, all of the file has to be hashed: use a program of its own for that, as c2patool.",
+        "hint",
+    )  # fmt: skip
 
 
 def _nothing(parts: Parts) -> Finding:

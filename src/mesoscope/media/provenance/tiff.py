@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass, field
+from typing import Any
 
 from mesoscope.media.provenance.parts import decode_text
 
@@ -14,8 +15,8 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _FORMS = {3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"}
 _MOST_ENTRIES = 1000
 _MOST_NUMBERS = 64  # the strips of a large picture are no concern here
-_LARGEST = 16 << 20  # bytes of one value
-_MOST_BYTES = 64 << 20  # of all values of a directory
+_LARGEST = 8 << 20  # bytes of one value
+_MOST_BYTES = 16 << 20  # of all values of a directory
 _BYTES = frozenset((1, 2, 7, 129))  # types that are kept as they stand
 _EXIF, _GPS, _PREVIEW_AT, _PREVIEW_LENGTH = 0x8769, 0x8825, 0x0201, 0x0202
 
@@ -66,10 +67,10 @@ def read_tiff(data: bytes) -> Tiff:
     """
     tiff = Tiff()
     order = {b"II": "<", b"MM": ">"}.get(bytes(data[:2]))
-    if order is None or len(data) < 8 or struct.unpack_from(order + "H", data, 2)[0] != 42:
+    if order is None or len(data) < 8 or _unpack(order + "H", data, 2)[0] != 42:
         tiff.faults.append("it does not begin as EXIF does")
         return tiff
-    (at,) = struct.unpack_from(order + "I", data, 4)
+    (at,) = _unpack(order + "I", data, 4)
     tiff.main, after = _directory(data, at, order, tiff.faults)
     for tag, place in ((_EXIF, "exif"), (_GPS, "gps")):
         if tag in tiff.main:
@@ -85,6 +86,11 @@ def read_tiff(data: bytes) -> Tiff:
     return tiff
 
 
+def _unpack(form: str, data: bytes, at: int) -> tuple[Any, ...]:
+    """As ``struct.unpack_from``, also of a file's bytes that are read by slices."""
+    return struct.unpack(form, data[at : at + struct.calcsize(form)])
+
+
 def _directory(data: bytes, at: int, order: str, faults: list[str]) -> tuple[dict[int, Value], int]:
     """One directory, and where the next one begins (0: nowhere)."""
     found: dict[int, Value] = {}
@@ -92,17 +98,17 @@ def _directory(data: bytes, at: int, order: str, faults: list[str]) -> tuple[dic
     if at < 0 or at + 2 > len(data):
         faults.append("a directory lies beyond its end")
         return found, 0
-    (count,) = struct.unpack_from(order + "H", data, at)
+    (count,) = _unpack(order + "H", data, at)
     end = at + 2 + 12 * count
     if count > _MOST_ENTRIES or end > len(data):
         faults.append("a directory is longer than what is there")
         return found, 0
     for entry in range(at + 2, end, 12):
-        tag, kind, number = struct.unpack_from(order + "HHI", data, entry)
+        tag, kind, number = _unpack(order + "HHI", data, entry)
         size = _SIZES.get(kind, 0) * number
         if size == 0:
             continue
-        start = entry + 8 if size <= 4 else struct.unpack_from(order + "I", data, entry + 8)[0]
+        start = entry + 8 if size <= 4 else _unpack(order + "I", data, entry + 8)[0]
         if start + size > len(data):
             faults.append(f"the value of tag {tag:#06x} lies beyond its end")
             continue
@@ -114,7 +120,7 @@ def _directory(data: bytes, at: int, order: str, faults: list[str]) -> tuple[dic
         size = min(size, _LARGEST)
         found[tag] = _value(data, start, kind, number, size, order)
         left -= size if kind in _BYTES else 0
-    following = struct.unpack_from(order + "I", data, end)[0] if end + 4 <= len(data) else 0
+    following = _unpack(order + "I", data, end)[0] if end + 4 <= len(data) else 0
     return found, following
 
 
@@ -125,8 +131,8 @@ def _value(data: bytes, at: int, kind: int, count: int, size: int, order: str) -
         return bytes(data[at : at + size])
     count = min(count, _MOST_NUMBERS)
     if kind in (5, 10):
-        pairs = struct.unpack_from(f"{order}{2 * count}{'I' if kind == 5 else 'i'}", data, at)
+        pairs = _unpack(f"{order}{2 * count}{'I' if kind == 5 else 'i'}", data, at)
         halves = zip(pairs[::2], pairs[1::2], strict=True)
         return tuple(a / b if b else 0.0 for a, b in halves)
-    numbers = struct.unpack_from(f"{order}{count}{_FORMS[kind]}", data, at)
+    numbers = _unpack(f"{order}{count}{_FORMS[kind]}", data, at)
     return tuple(number if math.isfinite(number) else 0.0 for number in numbers)

@@ -23,6 +23,13 @@ _PREFIXES = {
     "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/": "Iptc4xmpCore",
     "http://purl.org/dc/elements/1.1/": "dc",
     "http://purl.org/dc/terms/": "dcterms",
+    "http://ns.google.com/photos/1.0/camera/": "GCamera",
+    "http://ns.google.com/photos/1.0/depthmap/": "GDepth",
+    "http://ns.google.com/photos/1.0/container/": "Container",
+    "http://ns.google.com/photos/1.0/container/item/": "Item",
+    "http://ns.google.com/photos/dd/1.0/device/": "Device",
+    "http://ns.adobe.com/hdr-gain-map/1.0/": "hdrgm",
+    "http://ns.apple.com/HDRGainMap/1.0/": "HDRGainMap",
 }
 _LARGEST = 16 << 20
 _MOST_NODES = 50_000
@@ -63,7 +70,12 @@ class _Node:
     name: str
     attributes: dict[str, str]
     children: list[_Node] = field(default_factory=list)
-    text: str = ""
+    pieces: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """All its text, between its children, too."""
+        return "".join(self.pieces)
 
 
 class _RefusedError(Exception):
@@ -115,7 +127,7 @@ def _parse(data: bytes, top: _Node) -> None:
         open_nodes.pop()
 
     def text(content: str) -> None:
-        open_nodes[-1].text += content
+        open_nodes[-1].pieces.append(content)
 
     parser.StartDoctypeDeclHandler = refuse
     parser.EntityDeclHandler = refuse

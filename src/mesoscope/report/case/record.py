@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 _READ = {"made", "mesoscope", "settings", "settings_sha256"}  # by those who check a report
+_LONGEST = 64 << 20  # bytes of one line; a verdict on a long clip has a few million
 _START = b'{"mesoscope_report":'
 _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
@@ -124,10 +125,17 @@ def opened(path: Path) -> Iterator[tuple[dict[str, Any], Iterator[SourceRecord]]
             if start < 0:
                 raise ReportError(f"{path}: holds no record: it is not a mesoscope report")
             data.seek(start)
-            yield _first(data.readline(), path), _items(data, path)
+            yield _first(_line(data, path), path), _items(data, path)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is empty"
         raise ReportError(f"{path}: cannot be read: {why}: check the path") from error
+
+
+def _line(data: mmap.mmap, path: Path) -> bytes:
+    at = data.tell()
+    if len(data) - at > _LONGEST and data.find(b"\n", at, at + _LONGEST) < 0:
+        raise ReportError(f"{path}: its record is damaged: ask for the report again")
+    return data.readline()
 
 
 def _first(line: bytes, path: Path) -> dict[str, Any]:
@@ -135,6 +143,8 @@ def _first(line: bytes, path: Path) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(line.rstrip() + b"]}")
     except (ValueError, RecursionError) as error:
         raise ReportError(f"{path}: its record is damaged: ask for the report again") from error
+    if not isinstance(found, dict) or "mesoscope_report" not in found:
+        raise ReportError(f"{path}: its record is damaged: ask for the report again")
     if found["mesoscope_report"] != SCHEMA:
         raise ReportError(
             f"{path}: its record has version {found['mesoscope_report']}, and this mesoscope reads "
@@ -150,7 +160,7 @@ def _first(line: bytes, path: Path) -> dict[str, Any]:
 
 
 def _items(data: mmap.mmap, path: Path) -> Iterator[SourceRecord]:
-    while line := data.readline():
+    while line := _line(data, path):
         if line.startswith(b"]}"):
             return
         if line.isspace():  # a report about nothing

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Seal", "Sealing", "blank_seal", "message", "read_seal", "seal", "sealed"]
 
+_LARGEST = 8 << 30  # bytes; a million files with close-ups have two
 _SEAL = re.compile(
     rb'\{"mesoscope_seal":1,"content_sha256":"([0-9a-f]{64})",'
     rb'"signature":"((?:[0-9a-f]{128})?)","public_key":"((?:[0-9a-f]{64})?)"\}'
@@ -138,6 +139,9 @@ def read_seal(path: Path) -> Seal:
         ReportError: Not a report, or one with no seal or several.
     """
     try:
+        size = path.stat().st_size
+        if size > _LARGEST:
+            raise ReportError(f"{path}: {size:,} bytes: larger than any report of mesoscope")
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             found = _find(data)
             if found is None:

@@ -138,8 +138,8 @@ def _broken_rule(recipe: EditRecipe) -> str | None:
     if not 0 <= recipe.strength_min <= recipe.strength_max <= 1:
         ends = f"{recipe.strength_min:g} and {recipe.strength_max:g}"
         return f"strength_min and strength_max must lie in 0..1 and in order, got {ends}"
-    if recipe.edits_most < 1:
-        return f"edits_most must be at least 1, got {recipe.edits_most}"
+    if not 1 <= recipe.edits_most <= len(EDITS):
+        return f"edits_most must lie in 1..{len(EDITS)}, got {recipe.edits_most}"
     if not 0 <= recipe.least_change <= 20:
         return f"least_change must lie in 0..20, got {recipe.least_change:g}"
     for section in EDITS:

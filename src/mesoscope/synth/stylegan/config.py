@@ -50,6 +50,8 @@ class GeneratorConfig:
         for name in ("style_dim", "mapping_layers", "channels_max"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} {getattr(self, name)}: must be at least 1")
+            if getattr(self, name) > 16_384:
+                raise OptionError(f"{name} {getattr(self, name)}: must be at most 16,384")
         if not 0 < self.channel_multiplier <= 64:
             raise OptionError(
                 f"channel_multiplier {self.channel_multiplier}: must be above 0 and at most 64"

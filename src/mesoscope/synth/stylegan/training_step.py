@@ -81,6 +81,10 @@ class TrainSettings:
             raise OptionError(f"size {self.size}: a generator is trained from 8 pixels on")
         if self.batch < 2:
             raise OptionError(f"batch {self.batch}: at least 2, as deviations are measured in it")
+        if self.batch > 65_536:
+            raise OptionError(f"batch {self.batch}: at most 65,536")
+        if not 0 <= self.seed < 1 << 31:
+            raise OptionError(f"seed {self.seed}: must lie in 0..{(1 << 31) - 1}")
         for name in ("learning_rate", "ema_kimg"):
             if not 0 < getattr(self, name) < math.inf:
                 raise OptionError(f"{name} {getattr(self, name)}: must be above 0")

@@ -62,7 +62,7 @@ def test_tags_that_all_hold_the_same_bytes():
     tiff = read_tiff(data)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert len(tiff.main) == 4
+    assert len(tiff.main) == 2
     assert peak < 100 * MIB
     assert any("more than is read" in fault for fault in tiff.faults)
 
@@ -121,7 +121,7 @@ def test_a_file_of_nothing_but_damage(made):
 
     wrong = struct.pack(">I4sI", 0, b"tEXt", 1)
     parts = Parts("png")
-    read_png(made.with_chunks(made.encode("PNG"), wrong * 10_000), parts)
+    read_png(io.BytesIO(made.with_chunks(made.encode("PNG"), wrong * 10_000)), parts)
     assert 0 < len(parts.findings) < 100
 
 

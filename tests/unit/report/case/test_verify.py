@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from mesoscope.errors import ReportError
 from mesoscope.model_file import model_id, shipped
 from mesoscope.report.case.keys import make_keys, read_private, read_public
 from mesoscope.report.case.page import write_page
@@ -87,3 +88,66 @@ def test_models_and_settings(report, verdict_of, tmp_path):
     found = verify(path)
     assert found.settings_match is False
     assert not dataclasses.replace(found, seal=dataclasses.replace(found.seal, intact=True)).trusted
+
+
+# --- files that somebody else made
+
+ROW = '{"mesoscope_report":1'
+SEAL = '{"mesoscope_seal":1,"content_sha256":"' + "0" * 64 + '","signature":"","public_key":""}'
+REST = ',"made":"","mesoscope":"","settings":null,"settings_sha256":null,"models":[],"items":[\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "hello",
+        SEAL,
+        SEAL + SEAL,
+        SEAL + ROW,
+        SEAL + ROW + REST,
+        SEAL + ROW + ',"items":[\n]}',
+        SEAL + ROW.replace("1", '{"a":') + "1" * 10,
+        SEAL + ROW + REST + "[" * 100_000 + "\n]}",
+        SEAL + ROW + REST + '{"source":7,"sha256":null}\n]}',
+        SEAL + ROW + REST + '{"source":"a","sha256":[]}\n]}',
+        SEAL + ROW + REST + "7\n]}",
+        SEAL + ROW + REST.replace('"models":[]', '"models":[7]') + "]}",
+        SEAL + ROW.replace("1", "99") + REST + "]}",
+    ],
+)
+def test_what_is_no_report_is_said_in_one_line(tmp_path, text):
+    path = tmp_path / "r.html"
+    path.write_text(text)
+    with pytest.raises(ReportError) as caught:
+        verify(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "source", ["nul\\u0000byte", "/dev/zero", "/dev/stdin", "/", "\\ud800", "a" * 5000]
+)
+def test_sources_that_are_no_files_are_missing_or_unknown(tmp_path, source):
+    path = tmp_path / "r.html"
+    row = f'{{"source":"{source}","sha256":"{"0" * 64}"}}'
+    path.write_text(SEAL + ROW + REST + row + "\n]}")
+    assert sum(verify(path).files.values()) == 1
+    assert not verify(path).files["unchanged"]
+
+
+def test_report_of_forty_gigabytes_is_refused_by_its_size(tmp_path):
+    path = tmp_path / "r.html"
+    with path.open("w") as file:
+        file.write(SEAL + ROW)
+        file.truncate(40 << 30)
+    with pytest.raises(ReportError, match="larger than any report"):
+        verify(path)
+
+
+def test_line_of_a_gigabyte_is_damage(tmp_path):
+    path = tmp_path / "r.html"
+    with path.open("w") as file:
+        file.write(SEAL + ROW + REST)
+        file.truncate(1 << 30)
+    with pytest.raises(ReportError, match="damaged"):
+        verify(path)

@@ -57,7 +57,7 @@ def test_whole_numbers_do_where_fractions_are_wanted(read):
         ("[splice]\nparts = []", "splice.parts must name at least one part"),
         ("[splice]\nparts = 'nose'", "splice.parts must be a list of strings, got 'nose'"),
         ("strength_min = 0.8\nstrength_max = 0.2", "in order, got 0.8 and 0.2"),
-        ("edits_most = 0", "edits_most must be at least 1, got 0"),
+        ("edits_most = 0", "edits_most must lie in 1..7, got 0"),
         ("least_change = -1", "least_change must lie in 0..20, got -1"),
         ("[liquify", "not TOML"),
     ],
@@ -115,3 +115,29 @@ def test_a_span_draws_from_its_stretch():
     drawn = [Span(0.25, 0.5).draw(rng, 10, 20) for _ in range(200)]
     assert 12.5 <= min(drawn) < 12.8
     assert 14.7 < max(drawn) <= 15
+
+
+KEYS = [
+    f"{top}.{name}" if name else top
+    for top, value in dataclasses.asdict(EditRecipe()).items()
+    for name in (value if isinstance(value, dict) else [""])
+]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_no_value_of_any_key_ends_in_anything_but_a_recipe_or_one_line(tmp_path, key):
+    path = tmp_path / "edits.toml"
+    section, _, name = key.rpartition(".")
+    odd = ["-1", "0", "1e9", "1000000000", "9" * 30, "nan", "inf", "-inf", "-0.5", "1.5", "''"]
+    for value in [*odd, "'x'", "true", "[]", "['a']", "[1]", "{}"]:
+        path.write_text(f"{f'[{section}]' if section else ''}\n{name} = {value}\n", "utf-8")
+        try:
+            recipe = read_edit_recipe(path)
+        except RecipeError:
+            with pytest.raises(RecipeError, match=rf"\A[^\n]*{name.rpartition('_')[0]}[^\n]*\Z"):
+                read_edit_recipe(path)
+            continue
+        assert type(recipe) is EditRecipe
+        kept = dataclasses.asdict(recipe)
+        number = kept[section][name] if section else kept[name]
+        assert isinstance(number, tuple) or 0 <= number <= 50
