@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from mesoscope.errors import OptionError
 from mesoscope.faces.auto import AutoFinder
 from mesoscope.faces.mtcnn import MtcnnFinder
+from mesoscope.faces.narrow import WideEnough
 from mesoscope.faces.whole import WholeFinder
 from mesoscope.faces.yunet import YunetFinder
 
@@ -42,7 +43,7 @@ def finder_for(options: DetectOptions) -> FaceFinder:
     if model is not None and faces in ("mtcnn", "whole"):
         raise OptionError(f"a finder model is for the finder yunet, and faces is {faces!r}")
     if faces == "whole":
-        return WholeFinder()
+        return WideEnough(WholeFinder(), options.min_face_px)
     if model is not None:
         finder: FaceFinder = YunetFinder(model, options.min_face_px)
     elif faces == "yunet":
@@ -52,4 +53,5 @@ def finder_for(options: DetectOptions) -> FaceFinder:
         )
     else:
         finder = MtcnnFinder(options.min_face_px)
+    finder = WideEnough(finder, options.min_face_px)
     return AutoFinder(finder) if faces == "auto" else finder

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mesoscope.errors import MesoscopeError
-from mesoscope.media.image import open_image, quiet_pillow
+from mesoscope.media.image import open_image
+from mesoscope.media.pixels import quiet_pillow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from mesoscope.media.sampling import Times
     from mesoscope.types import Pixels
 
+# Each picture is built upon all before it, so a file of some kilobytes may ask for hours.
+BUDGET_PIXELS, BUDGET_S = 4_000_000_000, 20.0
 _SHORTEST_S = 0.011  # what claims to stand for less stands for a tenth, as in every browser
 _INSTEAD_S = 0.1
 
@@ -37,6 +41,7 @@ class Animation:
         declared_s: ``None``: these headers tell no length.
         damaged: Why pictures could not be decoded.
         remarks: What a user should know of the pictures, beside damage.
+        spent: The budget of decoding has ended the reading.
     """
 
     declared_s: float | None = None
@@ -50,6 +55,7 @@ class Animation:
         self.length_s = float(ends[-1])
         self.damaged: list[str] = []
         self.remarks: dict[str, None] = {}
+        self.spent = False
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -62,7 +68,8 @@ class Animation:
 
         Yields:
             Number and ``(H, W, 3) uint8`` RGB, over white. At the first that cannot be decoded it
-            ends, and :attr:`damaged` says why.
+            ends, and :attr:`damaged` says why. It also ends where the budget of decoded pixels or
+            of time is spent, and :attr:`remarks` says so.
         """
         from PIL import Image
 
@@ -74,8 +81,17 @@ class Animation:
             with image:
                 # A PNG may show a picture of its own where animations are not known.
                 before = 1 if image.info.get("default_image") else 0
+                canvas, taken_s = image.width * image.height, 0.0
                 for number in numbers:
-                    image.seek(number + before)
+                    started = monotonic()
+                    for at in range(image.tell() + 1, number + before + 1):
+                        spent_s = taken_s + monotonic() - started
+                        if canvas * at > BUDGET_PIXELS or spent_s > BUDGET_S:
+                            self._end_early(number)
+                            return
+                        image.seek(at)
+                        image.load()
+                    taken_s += monotonic() - started
                     # A copy: turning it to RGB in place would spoil what the next is built upon.
                     yield number, open_image(image.copy(), max_pixels=self._max_pixels).pixels
         except GeneratorExit:
@@ -84,6 +100,13 @@ class Animation:
             self.damaged.append(str(error).removeprefix(f"{self._name}: "))
         except Exception as error:  # noqa: BLE001 - a damaged file makes Pillow raise any of a dozen
             self.damaged.append(" ".join(str(error).split()) or type(error).__name__)
+
+    def _end_early(self, number: int) -> None:
+        self.spent = True
+        self.remarks[
+            f"it was read up to {self.times_s[number]:.1f} of {self.length_s:.1f} s: decoding it "
+            "ended at its budget, and what was read was judged"
+        ] = None
 
 
 def pictures_stand(data: bytes, kind: Kind) -> list[float]:

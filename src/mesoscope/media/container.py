@@ -65,6 +65,7 @@ class Container:
         declared_s: How long the header says it is; ``None`` where it does not.
         damaged: Why pictures could not be decoded, one reason each time.
         remarks: What a user should know of the pictures, beside damage.
+        spent: The budget of decoding has ended the reading.
 
     Raises:
         SourceUnsupported: No pictures in it, or a codec that is not read.
@@ -80,6 +81,7 @@ class Container:
         self._close = contextlib.ExitStack()
         self.damaged: list[str] = []
         self.remarks: dict[str, None] = {}  # in their order, each once
+        self.spent = False
         self._budget_px = 0
         try:
             self._open()
@@ -262,6 +264,7 @@ class Container:
         """Whether the budget of decoded pixels is at its end with this frame."""
         self._budget_px -= frame.width * frame.height
         if self._budget_px < 0:
+            self.spent = True
             self.remarks[
                 "its pictures take too long to reach, as key pictures are too far apart: decoding "
                 "ended at its budget, and what was read was judged"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import threading
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Union
 
@@ -21,8 +19,13 @@ from mesoscope.errors import (
     SourceTooLarge,
     SourceUnsupported,
 )
-from mesoscope.media.kinds import SNIFF_BYTES, jpeg_frame, sniff, webp_size
+from mesoscope.failures import ran_short
+from mesoscope.media.budget import decoding
+from mesoscope.media.colour import is_srgb, jpeg_profile, turn_pixels
+from mesoscope.media.heif import decode_heif
+from mesoscope.media.kinds import SNIFF_BYTES, jpeg_frame, png_without_text, sniff, webp_size
 from mesoscope.media.part import FilePart
+from mesoscope.media.pixels import RAISE_LIMIT, check_size, quiet_pillow, upright_rgb
 from mesoscope.types import DEFAULT_MAX_PIXELS, Frame, Pixels
 
 if TYPE_CHECKING:
@@ -30,13 +33,12 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-    from mesoscope.media.kinds import Kind
+    from mesoscope.failures import ran_short
+from mesoscope.media.kinds import Kind
 
 # What can be asked about: a path, a file's bytes, part of a file, a PIL image, an RGB or grey array
 Source = Union[str, "os.PathLike[str]", bytes, FilePart, "Image", "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"]  # fmt: skip  # noqa: E501
 
-_PILLOW_SETTINGS = threading.Lock()
-_RAISE_LIMIT = "raise it with --max-pixels if you trust the file"
 # A picture file with more than its pixels take at 16 bits a channel, and this beside them, is none.
 _BYTES_A_PIXEL, _BYTES_BESIDE = 8, 64 << 20
 _REDUCED = (
@@ -44,17 +46,16 @@ _REDUCED = (
     (4, cv2.IMREAD_REDUCED_COLOR_4),
     (2, cv2.IMREAD_REDUCED_COLOR_2),
 )
+_DNG_VERSION, _SUB_IFDS, _SUBFILE_TYPE, _PREVIEW = 50706, 330, 254, 1  # TIFF 6.0, DNG 1.6
+_TEXT_BYTES = 16 << 10
 _CMYK = 4  # colour components of a JPEG
 _NOT_READ = {
     "video": "a clip, and a picture is wanted here: take pictures out of it",
-    "heif": "an HEIF picture, which is not read: convert it to JPEG or PNG",
     "other": "a kind of picture that is not read: convert it to JPEG or PNG",
+    "raw": "a camera's raw file, which holds no finished picture: develop it to JPEG or TIFF first",
 }
-_ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4
-_TURNS = {
-    2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE",
-    6: "ROTATE_270", 7: "TRANSVERSE", 8: "ROTATE_90",
-}  # fmt: skip
+# Bytes a pixel while a picture is decoded: the decoder's own, and the RGB that comes out.
+_OPENCV_BYTES, _PILLOW_BYTES = 6, 8
 
 
 class FileBytes(bytes):
@@ -114,10 +115,11 @@ def open_image(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Frame
             decode(read_bytes(source, max_pixels=max_pixels), name, max_pixels=max_pixels), name
         )
     if hasattr(source, "convert") and hasattr(source, "size"):
-        _check_size(*source.size, name, max_pixels)
+        check_size(*source.size, name, max_pixels)
         try:
-            return Frame(_upright_rgb(source, name), name)
-        except MesoscopeError:
+            with decoding.taken(source.width * source.height * _PILLOW_BYTES):
+                return Frame(upright_rgb(source, name), name)
+        except (MesoscopeError, MemoryError):
             raise
         except Exception as error:  # opened but not read yet: see _decode_pillow
             raise SourceError(f"{name}: damaged or truncated: {_one_line(error)}") from error
@@ -173,7 +175,7 @@ def _check_bytes(size: int, name: str, max_pixels: int) -> None:
     if size > _BYTES_A_PIXEL * max_pixels + _BYTES_BESIDE:
         raise SourceTooLarge(
             f"{name}: {size / 1e6:,.0f} megabytes are more than a picture of "
-            f"{max_pixels / 1e6:.0f} megapixels can have: {_RAISE_LIMIT}"
+            f"{max_pixels / 1e6:.0f} megapixels can have: {RAISE_LIMIT}"
         )
 
 
@@ -217,14 +219,18 @@ def decode(
     kind = _kind(data[:SNIFF_BYTES], name)
     if kind == "jpeg" and (frame := jpeg_frame(data)) is not None:
         width, height, components, scan_at = frame
-        _check_size(width, height, name, max_pixels)
+        check_size(width, height, name, max_pixels)
         # libjpeg paints what is missing grey and says nothing, so the end marker is asked for.
         if not data.endswith(b"\xff\xd9") and data.rfind(b"\xff\xd9") < scan_at:
             raise SourceError(f"{name}: the JPEG is truncated: fetch it again")
         if components != _CMYK:
-            return _decode_opencv(data, name, min(width, height) // least_px if least_px else 1)
+            smaller = min(width, height) // least_px if least_px else 1
+            with decoding.taken(width * height * _OPENCV_BYTES):
+                pixels = _decode_opencv(data, name, smaller)
+            profile = jpeg_profile(data, scan_at)
+            return pixels if profile is None or is_srgb(profile) else turn_pixels(pixels, profile)
     if kind == "webp" and (size := webp_size(data)) is not None:
-        _check_size(*size, name, max_pixels)  # its decoder takes the memory when it is opened
+        check_size(*size, name, max_pixels)  # its decoder takes the memory when it is opened
     return _decode_pillow(data, kind, name, max_pixels)
 
 
@@ -246,6 +252,8 @@ def _decode_opencv(data: bytes, name: str, smaller: int) -> Pixels:
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), how)
     except cv2.error as error:
+        if ran_short(error):
+            raise MemoryError(str(error)) from error
         raise SourceError(f"{name}: cannot be decoded: {error.err or error}") from error
     if pixels is None:
         raise SourceError(f"{name}: damaged, it cannot be decoded: fetch it again")
@@ -257,23 +265,29 @@ def _decode_pillow(data: bytes, kind: Kind, name: str, max_pixels: int) -> Pixel
 
     from PIL import Image, UnidentifiedImageError
 
+    if kind == "heif":
+        return decode_heif(data, name, max_pixels)
+    if kind == "png" and len(data) > _TEXT_BYTES:  # Pillow refuses a PNG with much text
+        data = png_without_text(data)
     try:
         # These two take memory while they are opened or loaded, before they tell the size.
         limit = max_pixels if kind in ("gif", "tiff") else None
         with quiet_pillow(limit):
             # One plugin is asked, not all of Pillow's forty; no pixel is decoded yet.
             image = Image.open(io.BytesIO(data), formats=[kind])
-            _check_size(*image.size, name, max_pixels)
+            check_size(*image.size, name, max_pixels)
+        with image, decoding.taken(image.width * image.height * _PILLOW_BYTES):
             if kind == "tiff":  # reads tags, and warns of odd ones, while it loads
-                image.load()
-        with image:
-            return _upright_rgb(image, name)
-    except MesoscopeError:
+                _refuse_raw(image, name)
+                with quiet_pillow(limit):
+                    image.load()
+            return upright_rgb(image, name)
+    except (MesoscopeError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
         raise SourceTooLarge(
             f"{name}: more than {2 * max_pixels / 1e6:.0f} megapixels, and the limit is "
-            f"{max_pixels / 1e6:.0f}: {_RAISE_LIMIT}"
+            f"{max_pixels / 1e6:.0f}: {RAISE_LIMIT}"
         ) from error
     except (UnidentifiedImageError, KeyError) as error:  # KeyError: a Pillow without this codec
         raise SourceError(
@@ -283,55 +297,11 @@ def _decode_pillow(data: bytes, kind: Kind, name: str, max_pixels: int) -> Pixel
         raise SourceError(f"{name}: damaged or truncated: {_one_line(error)}") from error
 
 
-@contextlib.contextmanager
-def quiet_pillow(max_pixels: int | None = None) -> Iterator[None]:
-    """No warnings of Pillow about odd tags, and our pixel limit in place of its own, for a moment.
-
-    Both are settings of the whole process, so the lock keeps our own threads from putting back
-    each other's; decoding itself stays outside and runs side by side.
-    """
-    from PIL import Image
-
-    with _PILLOW_SETTINGS, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        before = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = max_pixels  # it stops at twice that
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
-
-
-def _upright_rgb(image: Image, name: str) -> Pixels:
-    """Load a PIL image, turn it by its EXIF orientation, lay it over white."""
-    from PIL import Image as Pillow
-
-    image.load()
-    if image.mode in ("I", "F", "LAB"):
-        raise SourceUnsupported(
-            f"{name}: pixels of mode {image.mode}, whose range is not told: convert it to 8 bits"
-        )
-    with quiet_pillow():
-        orientation = image.getexif().get(_ORIENTATION, 1)
-    if orientation in _TURNS:
-        image = image.transpose(Pillow.Transpose[_TURNS[orientation]])
-    if image.mode.startswith("I;16"):
-        return _high_byte(image)
-    if image.has_transparency_data:
-        over = image.convert("RGBA")
-        white = Pillow.new("RGBA", over.size, (255, 255, 255, 255))
-        image = Pillow.alpha_composite(white, over)
-    return np.array(image.convert("RGB"), np.uint8)
-
-
-def _high_byte(image: Image) -> Pixels:
-    # Pillow's own conversion clips 16-bit grey at 255 instead of scaling it.
-    deep = np.asarray(image)  # (H, W) uint16
-    grey = (deep >> 8).astype(np.uint8)
-    transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        grey[deep == transparent] = 255
-    return np.repeat(grey[:, :, None], 3, axis=2)
+def _refuse_raw(image: Image, name: str) -> None:
+    """Refuse a TIFF that is a camera's raw file: its first picture is a small preview."""
+    tags = getattr(image, "tag_v2", {})
+    if _DNG_VERSION in tags or (_SUB_IFDS in tags and tags.get(_SUBFILE_TYPE) == _PREVIEW):
+        raise SourceUnsupported(f"{name}: {_NOT_READ['raw']}")
 
 
 def _one_line(error: Exception) -> str:
@@ -347,15 +317,5 @@ def _from_array(array: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], name: st
         )
     if array.size == 0:
         raise SourceError(f"{name}: the array is empty")
-    _check_size(array.shape[1], array.shape[0], name, limit)
+    check_size(array.shape[1], array.shape[0], name, limit)
     return np.repeat(array[:, :, None], 3, axis=2) if grey else array
-
-
-def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise SourceTooLarge(
-            f"{name}: {width}×{height} is {width * height / 1e6:.0f} megapixels, and the limit is "
-            f"{max_pixels / 1e6:.0f}: {_RAISE_LIMIT}"
-        )
-    if width < 1 or height < 1:
-        raise SourceError(f"{name}: its header says {width}×{height} pixels: it is damaged")

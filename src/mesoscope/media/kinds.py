@@ -5,12 +5,14 @@ from __future__ import annotations
 import struct
 from typing import Literal
 
-Kind = Literal["jpeg", "png", "gif", "webp", "bmp", "tiff", "avif", "heif", "other", "video"]
+Kind = Literal[
+    "jpeg", "png", "gif", "webp", "bmp", "tiff", "avif", "heif", "raw", "other", "video"
+]  # fmt: skip
 
 SNIFF_BYTES = 400  # MPEG transport streams are known by three packets
 PICTURE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp", ".dib", ".tif", ".tiff",
-     ".avif")
+     ".avif", ".heic", ".heif", ".hif")
 )  # fmt: skip
 
 # Without .ts and .mts, which are programs more often: those are told by their first bytes.
@@ -41,6 +43,12 @@ _OTHER = (
     b"\0\0\x01\0",  # icon
     b"\x76\x2f\x31\x01",  # OpenEXR
 )
+_RAW = (
+    b"IIRO", b"IIRS", b"MMOR",  # Olympus
+    b"IIU\0",  # Panasonic
+    b"FUJIFILMCCD-RAW",
+    b"FOVb",  # Sigma
+)  # fmt: skip
 
 
 def sniff(head: bytes) -> Kind | None:
@@ -62,6 +70,8 @@ def sniff(head: bytes) -> Kind | None:
         return "webp" if head[8:12] == b"WEBP" else "video" if head[8:12] == b"AVI " else None
     if head.startswith(b"BM"):
         return "bmp"
+    if head.startswith(_RAW) or (head[:2] in (b"II", b"MM") and head[8:10] == b"CR"):
+        return "raw"
     if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         return "tiff"
     if head[4:8] == b"ftyp":
@@ -99,7 +109,7 @@ def _brand(head: bytes) -> Kind:
     brands = [head[8:12], *(head[at : at + 4] for at in range(16, len(head) - 3, 4))]
     if brands[0] in _HEIF_BRANDS or brands[0] in _AVIF_BRANDS:
         return "avif" if any(brand in _AVIF_BRANDS for brand in brands) else "heif"
-    return "video"
+    return "raw" if brands[0] == b"crx " else "video"
 
 
 def jpeg_frame(data: bytes) -> tuple[int, int, int, int] | None:
@@ -151,3 +161,14 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
         width, height = struct.unpack("<HH", data[26:30])
         return width & 0x3FFF, height & 0x3FFF
     return None
+
+
+def png_without_text(data: bytes) -> bytes:
+    """A PNG without its text, of which some programs write megabytes (PNG 3rd ed., 11.3.3)."""
+    kept, at = [data[:8]], 8
+    while at + 8 <= len(data):
+        size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if name not in (b"tEXt", b"zTXt", b"iTXt"):
+            kept.append(data[at : at + size + 12])
+        at += size + 12
+    return b"".join(kept)

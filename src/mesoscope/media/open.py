@@ -60,6 +60,6 @@ def _read(source: str | os.PathLike[str] | bytes, max_pixels: int) -> tuple[byte
     with open_file(source) as file:
         head = file.read(SNIFF_BYTES)
         kind = sniff(head)
-        if kind in (None, "video", "heif", "other"):
+        if kind in (None, "video", "raw", "other"):
             return head, kind
         return head + read_on(file, source_name(source), max_pixels), kind

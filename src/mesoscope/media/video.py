@@ -35,6 +35,7 @@ class Reel(Protocol):
     declared_s: float | None
     damaged: list[str]
     remarks: dict[str, None]
+    spent: bool
 
     def pictures(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
         """Decode some pictures; those that cannot be are left out."""
@@ -83,9 +84,12 @@ class Clip:
             SourceError: Not one of them could be decoded.
         """
         left = dict(zip(self.numbers.tolist(), self.times_s.tolist(), strict=True))
+        last_s = 0.0
         for number, pixels in self._reel.pictures(self.numbers.tolist()):
-            yield Frame(pixels, self.name, number, left.pop(number))
-        self._lost = list(left.values())
+            last_s = left.pop(number)
+            yield Frame(pixels, self.name, number, last_s)
+        # What lies behind the end of the budget was not tried.
+        self._lost = [t for t in left.values() if t < last_s or not self._reel.spent]
         if len(left) == len(self.numbers):
             why = self._reel.damaged[0] if self._reel.damaged else "damaged or truncated"
             raise SourceError(f"{self.name}: none of its pictures can be decoded: {why}")

@@ -100,7 +100,9 @@ def test_clips_and_other_kinds_are_unsupported_and_not_read_whole(tmp_path):
         file.write(b"\0\0\0\x18ftypisom\0\0\0\0isommp42")
         file.truncate(1 << 40)  # sparse: a terabyte that nobody should try to read
     assert "a clip" in refused(path, SourceUnsupported)
-    assert "HEIF" in refused(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", SourceUnsupported)
+    assert "raw" in refused(b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", SourceUnsupported)
+    assert "raw" in refused(b"II*\0\x10\0\0\0CR\2\0" + bytes(40), SourceUnsupported)
+    assert "HEIF" in refused(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", SourceError)
     assert "convert" in refused(b"8BPS\0\1" + bytes(40), SourceUnsupported)
 
 

@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 
 from mesoscope.errors import SourceError
-from mesoscope.media.image import decode, quiet_pillow
+from mesoscope.media.image import decode
 from mesoscope.media.kinds import SNIFF_BYTES, jpeg_frame, sniff
+from mesoscope.media.pixels import quiet_pillow
 from mesoscope.media.provenance.jpeg_parts import without_metadata
 
 if TYPE_CHECKING:

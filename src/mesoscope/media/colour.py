@@ -1,0 +1,88 @@
+"""Colours as the network knows them: pictures with a profile of their own are turned to sRGB."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageCms import ImageCmsTransform
+
+    from mesoscope.types import Pixels
+
+STRIP_PIXELS = 1 << 21  # turned at a time, so that no second picture stands beside the first
+_SRGB = (b"sRGB", "sRGB".encode("utf-16-be"))
+_PROFILE_BYTES = 4 << 20  # of a profile; those of printers have half a megabyte
+_MODES = ("RGB", "L", "CMYK")
+
+
+def jpeg_profile(data: bytes, scan_at: int) -> bytes | None:
+    """Read the ICC profile of a JPEG (ICC.1:2022, annex B.4); ``None`` where it has none.
+
+    Args:
+        data: The whole file.
+        scan_at: Where its first scan begins.
+    """
+    if data.find(b"ICC_PROFILE\0", 0, scan_at) < 0:
+        return None
+    parts: dict[int, bytes] = {}
+    at = 2
+    while at + 4 <= scan_at and data[at] == 0xFF:
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        if data[at + 1] == 0xE2 and data[at + 4 : at + 16] == b"ICC_PROFILE\0" and length > 16:
+            parts.setdefault(data[at + 16], data[at + 18 : at + 2 + length])
+        at += 2 + length
+    return b"".join(parts[number] for number in sorted(parts)) or None
+
+
+def is_srgb(profile: bytes | None) -> bool:
+    """Whether colours need no turning: no profile, or one that is named sRGB."""
+    return not profile or len(profile) > _PROFILE_BYTES or any(n in profile for n in _SRGB)
+
+
+def turned(image: Image, profile: bytes) -> Image:
+    """A picture in sRGB; as it is where its profile is damaged or of another kind of picture."""
+    turn = _turn(profile, image.mode)
+    if turn is None:
+        return image
+    from PIL import ImageCms
+
+    return ImageCms.applyTransform(image, turn) or image
+
+
+def turn_pixels(pixels: Pixels, profile: bytes) -> Pixels:
+    """Turn ``(H, W, 3) uint8`` to sRGB in place, strip by strip; gives it back."""
+    from PIL import Image, ImageCms
+
+    turn = _turn(profile, "RGB")
+    if turn is None:
+        return pixels
+    rows = max(1, STRIP_PIXELS // max(1, pixels.shape[1]))
+    for top in range(0, len(pixels), rows):
+        strip = ImageCms.applyTransform(Image.fromarray(pixels[top : top + rows]), turn)
+        pixels[top : top + rows] = np.asarray(strip)
+    return pixels
+
+
+@lru_cache(maxsize=16)
+def _turn(profile: bytes, mode: str) -> ImageCmsTransform | None:
+    """From a profile to sRGB; telephones and cameras have a few, in thousands of pictures."""
+    import io
+
+    from PIL import ImageCms
+
+    if mode not in _MODES:
+        return None
+    try:
+        return ImageCms.buildTransform(
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+            ImageCms.createProfile("sRGB"),
+            mode,
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None  # damaged, or of another kind of picture: colours are taken as they are

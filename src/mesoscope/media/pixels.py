@@ -1,0 +1,138 @@
+"""Pillow's images as pixels: upright, in sRGB, over white, and without a second copy in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mesoscope.errors import SourceError, SourceTooLarge, SourceUnsupported
+from mesoscope.media.colour import STRIP_PIXELS, is_srgb, turned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from PIL.Image import Image
+
+    from mesoscope.types import Pixels
+
+RAISE_LIMIT = "raise it with --max-pixels if you trust the file"
+_PILLOW_SETTINGS = threading.Lock()
+_ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4
+_TURNS: dict[int, Callable[[Pixels], Pixels]] = {
+    2: lambda x: x[:, ::-1],
+    3: lambda x: x[::-1, ::-1],
+    4: lambda x: x[::-1],
+    5: lambda x: x.transpose(1, 0, 2),
+    6: lambda x: np.rot90(x, -1),
+    7: lambda x: x[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda x: np.rot90(x),
+}
+
+
+@contextlib.contextmanager
+def quiet_pillow(max_pixels: int | None = None) -> Iterator[None]:
+    """No warnings of Pillow about odd tags, and our pixel limit in place of its own, for a moment.
+
+    Both are settings of the whole process, so the lock keeps our own threads from putting back
+    each other's; decoding itself stays outside and runs side by side.
+    """
+    from PIL import Image
+
+    with _PILLOW_SETTINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = max_pixels  # it stops at twice that
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def upright_rgb(image: Image, name: str) -> Pixels:
+    """Load a PIL image, turn it by its EXIF orientation, lay it over white.
+
+    Args:
+        image: Opened; its pixels may not be decoded yet.
+        name: As shown to the user.
+
+    Returns:
+        ``(H, W, 3) uint8`` sRGB.
+
+    Raises:
+        SourceUnsupported: Pixels whose range is not told.
+    """
+    image.load()
+    if image.mode in ("I", "F", "LAB"):
+        raise SourceUnsupported(
+            f"{name}: pixels of mode {image.mode}, whose range is not told: convert it to 8 bits"
+        )
+    with quiet_pillow():
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    if image.mode.startswith("I;16"):
+        return upright(_high_byte(image), orientation)
+    return upright(rgb(image), orientation)
+
+
+def rgb(image: Image) -> Pixels:
+    """A loaded PIL image as ``(H, W, 3) uint8`` sRGB, laid over white, strip by strip.
+
+    Beside the image stands no second one: a picture of 120 megapixels takes 840 megabytes, not
+    three gigabytes.
+    """
+    from PIL import Image as Pillow
+
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    profile = image.info.get("icc_profile")
+    own = profile if isinstance(profile, bytes) and not is_srgb(profile) else None
+    transparent = image.has_transparency_data
+    rows = max(1, STRIP_PIXELS // max(1, width))
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        strip.info = image.info  # the transparent colour of a palette among it
+        if transparent:
+            over = strip.convert("RGBA")
+            white = Pillow.new("RGBA", over.size, (255, 255, 255, 255))
+            strip = Pillow.alpha_composite(white, over).convert("RGB")
+        elif own and strip.mode not in ("RGB", "L", "CMYK"):
+            strip = strip.convert("RGB")
+        if own:
+            strip = turned(strip, own)
+        pixels[top : top + strip.height] = np.asarray(strip.convert("RGB"))
+    return pixels
+
+
+def upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Turn pixels by an EXIF orientation; what it says beside 2 to 8 is nothing."""
+    turn = _TURNS.get(orientation)
+    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
+
+
+def _high_byte(image: Image) -> Pixels:
+    # Pillow's own conversion clips 16-bit grey at 255 instead of scaling it.
+    deep = np.asarray(image)  # (H, W) uint16
+    grey = (deep >> 8).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey[deep == transparent] = 255
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
+    """Refuse a size before anything is decoded.
+
+    Raises:
+        SourceTooLarge: More pixels than ``max_pixels``.
+        SourceError: Not a single pixel.
+    """
+    if width * height > max_pixels:
+        raise SourceTooLarge(
+            f"{name}: {width}×{height} is {width * height / 1e6:.0f} megapixels, and the limit is "
+            f"{max_pixels / 1e6:.0f}: {RAISE_LIMIT}"
+        )
+    if width < 1 or height < 1:
+        raise SourceError(f"{name}: its header says {width}×{height} pixels: it is damaged")
