@@ -1,10 +1,12 @@
 # What a person runs and what CI runs: the same targets. All may be run twice and in any order.
 #   make PYTHON=python3.12 run      builds .venv with that Python
 #   make test TESTS=tests/unit      runs a part of the tests
+#   make test JOBS=0                runs the tests one after another, in one process
 #   make bench BENCH=name           runs one benchmark
 
 PYTHON ?= python3
 TESTS ?= tests
+JOBS ?= auto
 BENCH ?= all
 
 VENV := .venv
@@ -32,9 +34,9 @@ run: $(BASE) ## Scan samples/: a table of verdicts, and build/scan.jsonl (no tor
 	@$(BIN)/mesoscope scan samples --table --out build/scan.jsonl || [ $$? -eq 1 ]
 	@echo "The verdicts as JSON lines: build/scan.jsonl"
 
-test: $(FULL) ## Install everything and run the tests
+test: $(FULL) ## Install everything and run the tests, one process a core
 	@echo "Running the tests in $(TESTS)"
-	@$(BIN)/python -m pytest $(TESTS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS) -n $(JOBS) --maxprocesses 8 --dist worksteal
 
 check: $(FULL) ## Lint, format, types, and who may import whom
 	@echo "ruff: lint"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -27,12 +28,19 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def postgresql_program(name):
+    """Path of a program of the server: Debian keeps them out of PATH, in a folder a version."""
+    newest_last = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    return shutil.which(name) or (str(newest_last[-1]) if newest_last else None)
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """URL of a PostgreSQL server made for these tests, on loopback."""
     pytest.importorskip("psycopg", reason="psycopg is not installed: the extra postgres")
-    if shutil.which("initdb") is None or shutil.which("postgres") is None:
-        pytest.skip("PostgreSQL's initdb and postgres are not in PATH: no server to test with")
+    initdb, postgres = postgresql_program("initdb"), postgresql_program("postgres")
+    if initdb is None or postgres is None:
+        pytest.skip("PostgreSQL's initdb and postgres are not installed: no server to test with")
     folder = tmp_path_factory.mktemp("postgres")
     user = {}
     if os.geteuid() == 0:  # the server refuses to run as root
@@ -40,12 +48,14 @@ def server(tmp_path_factory):
             shutil.chown(folder, "postgres")
         except LookupError:
             pytest.skip("tests run as root and there is no user postgres to run a server as")
-        for above in (folder.parent, folder.parent.parent):
+        # Under pytest-xdist a worker's folder lies one deeper: its user must reach all of them.
+        of_pytest = tmp_path_factory.getbasetemp().parents
+        for above in (folder.parent, *(p for p in of_pytest if p.name.startswith("pytest-"))):
             above.chmod(0o755)
         user = {"user": "postgres", "group": "postgres", "extra_groups": []}
     quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, **user}
     made = subprocess.run(
-        ["initdb", "-D", folder / "data", "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync"],
+        [initdb, "-D", folder / "data", "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync"],
         check=False, **quiet,
     )  # fmt: skip
     if made.returncode:
@@ -54,7 +64,7 @@ def server(tmp_path_factory):
         port = free_port()
         options = ("-h", "127.0.0.1", "-p", str(port), "-k", "", "-F")
         running = subprocess.Popen(
-            ["postgres", "-D", folder / "data", *options], **{**quiet, "stderr": subprocess.DEVNULL}
+            [postgres, "-D", folder / "data", *options], **{**quiet, "stderr": subprocess.DEVNULL}
         )
         url = f"postgresql+psycopg://tester@127.0.0.1:{port}/postgres"
         if has_begun(url, running):
