@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from mesoscope.scan.rows import Claim
     from mesoscope.scan.workers import Worker
 
-CLAIM = 256  # files taken at a time
-COMMIT_ROWS = 256  # verdicts written at a time,
+CLAIM = 64  # files taken at a time
+COMMIT_ROWS = 64  # verdicts written at a time,
 COMMIT_S = 1.0  # or those of so long
 READERS = 4  # threads that read and hash ahead
 LOOKED_UP = 64  # hashes asked about at a time
