@@ -25,7 +25,10 @@ def broken_rule(recipe: Recipe) -> str | None:
     a, o, d, n = recipe.augment, recipe.optimise, recipe.data, recipe.network
     made = recipe.synth
     blocks = sum(BLOCKS[: len(n.widths)])
-    chances = ("flip", "colour", "rescale", "blur", "noise", "jpeg", "self_blend", "reframe")
+    chances = (
+        "flip", "colour", "rescale", "blur", "noise", "jpeg", "self_blend", "reframe", "native",
+        "sharpen", "smooth", "gamma", "webp", "video",
+    )  # fmt: skip
     rules = [(f"augment.{k} must lie in 0..1", 0 <= getattr(a, k) <= 1) for k in chances]
     rules += [(f"{k} must be finite", math.isfinite(v)) for k, v in _floats(recipe.to_dict())]
     rules += [
@@ -49,6 +52,15 @@ def broken_rule(recipe: Recipe) -> str | None:
             n.initial != "teacher" or bool(recipe.distil.teacher),
         ),
         ("network.stem must be at least 1", n.stem >= 1),
+        ("network.stem_stride must be 2 or 4", n.stem_stride in (2, 4)),
+        (
+            "augment.window_px must be 0, or 32 to 256 in steps of 32",
+            a.window_px == 0 or (32 <= a.window_px <= 256 and a.window_px % 32 == 0),
+        ),
+        (
+            "augment.window_px is for the architecture meso4_ira",
+            a.window_px == 0 or n.architecture == "meso4_ira",
+        ),
         ("network.stem_residuals must not be negative", n.stem_residuals >= 0),
         (
             f"network.widths must be {FEWEST_STAGES} to {len(BLOCKS)} numbers from 1 on",
