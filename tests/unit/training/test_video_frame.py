@@ -6,7 +6,8 @@ from mesoscope.training.video_frame import h264
 
 def test_a_picture_comes_back_a_little_changed(astronaut_face):
     fine, coarse = h264(astronaut_face, crf=18), h264(astronaut_face, crf=35)
-    assert fine.shape == astronaut_face.shape and fine.dtype == np.uint8
+    assert fine.shape == astronaut_face.shape
+    assert fine.dtype == np.uint8
 
     def error(y):
         return float(np.abs(y.astype(int) - astronaut_face).mean())
