@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/strangers.py ../shared/data
     .venv/bin/python benchmarks/strangers.py ../shared/data --recipes native --kinds photoshop
-    .venv/bin/python benchmarks/strangers.py --decide src/mesoscope/models/mesoscope.onnx
+    .venv/bin/python benchmarks/strangers.py ../shared/data --decide mesoscope.onnx
 
 A kind is all sources whose forgeries are made alike. For each recipe and kind, a network is trained
 in a short run on the other kinds, and calibrated on them. It then judges the validation pictures of
@@ -32,7 +32,14 @@ import numpy as np
 
 from measure import ROOT
 from mesoscope import metrics
-from mesoscope.training.strangers import GENUINE_FAKE, Score, decide_file, shares, thresholds
+from mesoscope.training.strangers import (
+    GENUINE_FAKE,
+    Score,
+    decide_file,
+    shares,
+    spread_of,
+    thresholds,
+)
 
 KINDS = {
     "video swaps": ("dfdc", "ffpp"),
@@ -48,7 +55,7 @@ RECIPES = {
     "native": ("recipes/native.toml", {}),
 }
 SCORES, FIGURES = ROOT / "results/strangers_scores.csv", ROOT / "results/strangers.csv"
-SCORE_COLUMNS = ("recipe", "kind", "source", "group", "label", "p_fake", "images", "seed")
+SCORE_COLUMNS = ("recipe", "kind", "source", "group", "label", "p_fake", "spread", "images", "seed")
 COLUMNS = (
     "date", "recipe", "images", "seed", "kind", "source", "n_real", "n_fake", "auc", "auc_low",
     "auc_high", "fake_above", "real_below", "real_told_fake", "real_told_real",
@@ -75,12 +82,10 @@ def run(recipe: str, kind: str, arguments: argparse.Namespace) -> list[dict[str,
         for key, value in given.items():
             command += ["--set", f"{key}={json.dumps(value)}"]
         quietly(command)
-        command = [sys.executable, "-m", "mesoscope", "evaluate", str(arguments.dataset)]
-        command += ["--split", "validation", "--faces", "whole", "--no-guard"]
-        command += ["--model", str(out / "model.onnx"), "--out", str(found)]
-        quietly(command)
-        with (found / "predictions.csv").open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["source"] in KINDS[kind]]
+        every = evaluated(out / "model.onnx", arguments.dataset, found)
+    rows = [row for row in every if row["source"] in KINDS[kind]]
+    home = [float(row["p_fake"]) for row in every if row["source"] not in KINDS[kind]]
+    spread = round(spread_of(np.array(home)), 4)
     minutes = (time.perf_counter() - began) / 60
     print(f"{recipe}, without {kind}: {minutes:.1f} min, {len(rows)} scores", flush=True)
     fixed = {"recipe": recipe, "kind": kind, "images": arguments.images, "seed": arguments.seed}
@@ -92,10 +97,24 @@ def run(recipe: str, kind: str, arguments: argparse.Namespace) -> list[dict[str,
             "group": groups.setdefault((row["source"], row["group"]), len(groups)),
             "label": row["label"],
             "p_fake": row["p_fake"],
+            "spread": spread,
         }
         for row in rows
-        if row["p_fake"]
     ]
+
+
+def predictions(folder: Path) -> list[dict[str, str]]:
+    """The scored rows of an evaluation."""
+    with (folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        return [row for row in csv.DictReader(file) if row["p_fake"]]
+
+
+def evaluated(model: Path, dataset: Path, folder: Path) -> list[dict[str, str]]:
+    """Judge the validation split, each picture as one face."""
+    command = [sys.executable, "-m", "mesoscope", "evaluate", str(dataset)]
+    command += ["--split", "validation", "--faces", "whole", "--no-guard"]
+    quietly([*command, "--model", str(model), "--out", str(folder)])
+    return predictions(folder)
 
 
 def quietly(command: list[str]) -> None:
@@ -117,7 +136,13 @@ def read_scores() -> list[dict[str, str]]:
 def scores_of(recipe: str) -> list[Score]:
     """All scores of left-out pictures that a recipe's networks gave."""
     return [
-        Score(r["kind"], r["source"], int(r["label"] in ("fake", "1")), float(r["p_fake"]))
+        Score(
+            r["kind"],
+            r["source"],
+            int(r["label"] in ("fake", "1")),
+            float(r["p_fake"]),
+            float(r["spread"]),
+        )
         for r in read_scores()
         if r["recipe"] == recipe
     ]
@@ -194,24 +219,36 @@ def together(rows: list[dict[str, object]], how) -> dict[str, object]:
     return {name: round(float(how([row[name] for row in rows])), 4) for name in names}
 
 
+def decide(model: Path, arguments: argparse.Namespace) -> None:
+    """Write thresholds into a model file, and say what they are worth at home."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = evaluated(model, arguments.dataset, Path(folder) / "evaluation")
+    p = np.array([float(row["p_fake"]) for row in rows])
+    fake = np.array([row["label"] in ("fake", "1") for row in rows])
+    cuts = decide_file(model, scores_of(arguments.by), spread_of(p))
+    print(f"{model}: fake from {cuts.fake_above:.4f}, real below {cuts.real_below:.4f}")
+    for name, of in (("genuine", ~fake), ("forged", fake)):
+        told_fake, told_real = shares(p[of], cuts)
+        print(f"  at home, of the {name}: {told_fake:.1%} told fake, {told_real:.1%} real")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("dataset", type=Path, nargs="?")
+    parser.add_argument("dataset", type=Path)
     parser.add_argument("--images", type=int, default=8000, help="pictures a run")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--again", action="store_true", help="run what is there already")
     parser.add_argument("--decide", type=Path, nargs="+", help="write thresholds into model files")
-    parser.add_argument("--by", choices=RECIPES, help="--decide: by which recipe's scores")
+    parser.add_argument(
+        "--by", choices=RECIPES, default="pooled", help="--decide: by which recipe's scores"
+    )
     arguments = parser.parse_args()
     if arguments.decide:
         for model in arguments.decide:
-            cuts = decide_file(model, scores_of(arguments.by or "pooled"))
-            print(f"{model}: fake from {cuts.fake_above:.4f}, real below {cuts.real_below:.4f}")
+            decide(model, arguments)
         return
-    if arguments.dataset is None:
-        parser.error("name the data set: benchmarks/strangers.py ../shared/data")
     for recipe in arguments.recipes:
         for kind in arguments.kinds:
             rows: list[dict[str, object]] = list(read_scores())

@@ -6,6 +6,7 @@ thresholds come from scores of left-out kinds, which ``benchmarks/strangers.py``
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 GENUINE_FAKE = 0.02  # of the genuine pictures of each left-out source, told "fake"
 FORGED_REAL = 0.15  # of the forged pictures of each left-out kind, told "real"
+_EDGE = 1e-6
 _LEAST = 50  # fewer pictures of a source tell no share of two per cent
 
 
@@ -36,12 +38,38 @@ class Score(NamedTuple):
         source: Data set.
         label: 1 = fake, 0 = real.
         p_fake: Calibrated on the kinds that the network did see.
+        spread: Standard deviation of the logits of ``p_fake`` on validation pictures of those
+            kinds: how sure the network is at home.
     """
 
     kind: str
     source: str
     label: int
     p_fake: float
+    spread: float = 1.0
+
+
+def carried(scores: Sequence[Score], spread: float) -> list[Score]:
+    """What a network would say that is surer at home, or less sure, in the same proportion.
+
+    Left-out runs are short, and a longer training spreads the scores, of strangers too.
+
+    Args:
+        scores: Of left-out pictures.
+        spread: Of the logits of that network at home.
+    """
+    found = []
+    for score in scores:
+        p = min(max(score.p_fake, _EDGE), 1 - _EDGE)
+        logit = math.log(p / (1 - p)) * spread / score.spread
+        found.append(score._replace(p_fake=1 / (1 + math.exp(-logit)), spread=spread))
+    return found
+
+
+def spread_of(p_fake: Floats) -> float:
+    """The standard deviation of the logits of some scores."""
+    p = np.clip(p_fake, _EDGE, 1 - _EDGE)
+    return float(np.std(np.log(p / (1 - p))))
 
 
 def thresholds(
@@ -90,14 +118,15 @@ def shares(p_fake: Floats, cuts: Thresholds) -> tuple[float, float]:
     return float(fake.mean()), float((~fake & (p_fake < cuts.real_below)).mean())
 
 
-def decide_file(path: Path, scores: Sequence[Score]) -> Thresholds:
+def decide_file(path: Path, scores: Sequence[Score], spread: float) -> Thresholds:
     """Write thresholds that hold on strangers into the card of a model file.
 
     The graph stays as it is, byte for byte, and so do the scores.
 
     Args:
         path: The model file; it is replaced in one move.
-        scores: Of left-out pictures.
+        scores: Of left-out pictures, by short runs.
+        spread: Of the model's own scores at home, see :func:`spread_of`.
 
     Returns:
         The new thresholds.
@@ -112,7 +141,7 @@ def decide_file(path: Path, scores: Sequence[Score]) -> Thresholds:
     from mesoscope.training.model_writing import beside, put, with_card
 
     card = read_card(path)
-    cuts = thresholds(scores)
+    cuts = thresholds(carried(scores, spread))
     model = onnx.load(path)
     with beside(path) as fresh:
         put(fresh, path, with_card(model, replace(card, thresholds=cuts)))

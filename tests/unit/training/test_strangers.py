@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from mesoscope.errors import OptionError
-from mesoscope.training.strangers import Score, decide_file, shares, thresholds
+from mesoscope.training.strangers import (
+    Score,
+    carried,
+    decide_file,
+    shares,
+    spread_of,
+    thresholds,
+)
 
 
 def scores(kind, source, label, values):
@@ -58,7 +65,7 @@ def test_a_model_file_keeps_its_graph_and_its_scores(tmp_path):
         *scores("k", "s", 0, np.linspace(0, 0.9, 100)),
         *scores("k", "s", 1, np.linspace(0.1, 1, 100)),
     ]
-    cuts = decide_file(path, given)
+    cuts = decide_file(path, given, 1.0)
     card = read_card(path)
     assert card.thresholds == cuts
     assert card.graph_sha256 == before.card.graph_sha256
@@ -66,3 +73,15 @@ def test_a_model_file_keeps_its_graph_and_its_scores(tmp_path):
     after = OnnxScorer(path)
     pictures = check_pictures()
     np.testing.assert_array_equal(after.score(pictures).p_fake, before.score(pictures).p_fake)
+
+
+def test_scores_are_carried_to_a_surer_network_in_proportion():
+    found = carried([Score("k", "s", 0, 0.5, 2.0), Score("k", "s", 1, 0.8, 2.0)], 4.0)
+    assert found[0].p_fake == pytest.approx(0.5)
+    assert found[1].p_fake == pytest.approx(16 / 17)  # odds of 4, squared
+    assert {score.spread for score in found} == {4.0}
+    assert 0 < carried([Score("k", "s", 0, 0.0, 1.0)], 9.0)[0].p_fake < 1e-9
+
+
+def test_the_spread_is_that_of_logits():
+    assert spread_of(np.array([0.2, 0.8])) == pytest.approx(np.log(4))
