@@ -1,7 +1,8 @@
 """Random changes to training pictures, the same for both classes.
 
 Each stands for something that happens to pictures on their way and says nothing about forgery:
-reframing, mirroring, colour, resizing, focus, sensor noise, JPEG.
+reframing, mirroring, colour and tone, resizing, focus, sharpening, smoothing, sensor noise, JPEG,
+WebP and H.264.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ import cv2
 import numpy as np
 
 from mesoscope.faces.crop import crop
+from mesoscope.training.video_frame import h264
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from mesoscope.training.recipe_keys import AugmentKeys
     from mesoscope.types import Box, Pixels
 
@@ -42,14 +46,31 @@ def augment(
         face: Where the face is in it, if that is known.
 
     Returns:
-        ``(size_px, size_px, 3) uint8``.
+        ``(size_px, size_px, 3) uint8``, or of a side of ``window_px`` where that is asked for.
     """
     height, width = pixels.shape[:2]
     box = random_box(width, height, rng, keys.crop_scale_min, keys.crop_scale_max)
-    if keys.reframe and rng.random() < keys.reframe and face is not None:
+    if keys.native and rng.random() < keys.native:
+        box = (0.0, 0.0, float(width), float(height))
+    elif keys.reframe and rng.random() < keys.reframe and face is not None:
         box, margin = around(face, width, height, rng, keys), 1.0
     x = crop(pixels, box, margin=margin, size_px=size_px)
-    flip, colour, rescale, blur, noise, jpeg = rng.random(6)
+    chances = rng.random(6)
+    x = _taken(x, rng, keys, chances[:4])
+    if keys.sharpen or keys.smooth or keys.gamma:
+        x = _processed(x, rng, keys)
+    x = _saved(x, rng, keys, chances[4:])
+    if keys.window_px:
+        right, down = rng.integers(0, size_px - keys.window_px + 1, 2)
+        x = x[down : down + keys.window_px, right : right + keys.window_px]
+    return x
+
+
+def _taken(
+    x: Pixels, rng: np.random.Generator, keys: AugmentKeys, chances: NDArray[np.float64]
+) -> Pixels:
+    """How the picture was taken and shown: mirrored, coloured, resized, out of focus."""
+    flip, colour, rescale, blur = chances
     if flip < keys.flip:
         x = np.ascontiguousarray(x[:, ::-1])
     if colour < keys.colour:
@@ -57,11 +78,24 @@ def augment(
     if rescale < keys.rescale:
         x = _rescale(x, rng, keys.rescale_min)
     if blur < keys.blur:
-        x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.1, keys.blur_sigma_max_px))  # type: ignore[assignment]
+        sigma = rng.uniform(0.1, keys.blur_sigma_max_px)
+        x = np.asarray(cv2.GaussianBlur(x, (0, 0), sigma), np.uint8)
+    return x
+
+
+def _saved(
+    x: Pixels, rng: np.random.Generator, keys: AugmentKeys, chances: NDArray[np.float64]
+) -> Pixels:
+    """How the picture was saved: sensor noise, then H.264, then JPEG or WebP."""
+    noise, jpeg = chances
     if noise < keys.noise:
         x = _noise(x, rng, keys.noise_sigma_max)
+    if keys.video and rng.random() < keys.video:
+        x = h264(x, crf=int(rng.integers(18, 36)))
     if jpeg < keys.jpeg:
         x = _jpeg(x, rng, keys.jpeg_quality_min)
+    elif keys.webp and rng.random() < keys.webp:
+        x = _webp(x, rng, keys.jpeg_quality_min)
     return x
 
 
@@ -113,6 +147,24 @@ def _rescale(x: Pixels, rng: np.random.Generator, smallest: float) -> Pixels:
     return np.asarray(cv2.resize(x, (size, size), interpolation=_RESIZERS[up]), np.uint8)
 
 
+def _processed(x: Pixels, rng: np.random.Generator, keys: AugmentKeys) -> Pixels:
+    """What a telephone does to a picture before it saves it."""
+    sharpen, smooth, gamma = rng.random(3)
+    if smooth < keys.smooth:
+        if rng.random() < 0.5:
+            x = np.asarray(cv2.medianBlur(x, 3), np.uint8)
+        else:
+            x = np.asarray(cv2.bilateralFilter(x, 5, rng.uniform(10, 40), 3), np.uint8)
+    if sharpen < keys.sharpen:
+        soft = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.6, 2.0))
+        amount = rng.uniform(0.2, 1.2)
+        x = np.asarray(cv2.addWeighted(x, 1 + amount, soft, -amount, 0), np.uint8)
+    if gamma < keys.gamma:
+        curve = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.4, 0.4))
+        x = np.asarray(cv2.LUT(x, np.rint(255 * curve).astype(np.uint8)), np.uint8)
+    return x
+
+
 def _noise(x: Pixels, rng: np.random.Generator, sigma_max: float) -> Pixels:
     sigma = rng.uniform(0, sigma_max)
     noise = rng.standard_normal(x.shape, np.float32)
@@ -122,4 +174,10 @@ def _noise(x: Pixels, rng: np.random.Generator, sigma_max: float) -> Pixels:
 def _jpeg(x: Pixels, rng: np.random.Generator, quality_min: int) -> Pixels:
     quality = int(rng.integers(quality_min, 101))
     _, data = cv2.imencode(".jpg", x[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
+
+
+def _webp(x: Pixels, rng: np.random.Generator, quality_min: int) -> Pixels:
+    quality = int(rng.integers(quality_min, 101))
+    _, data = cv2.imencode(".webp", x[:, :, ::-1], [cv2.IMWRITE_WEBP_QUALITY, quality])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)

@@ -16,6 +16,8 @@ class NetworkKeys:
             run folder of a network of this very shape, whose best weights are trained on; relative
             to where the command runs.
         stem: Filters of the first convolution.
+        stem_stride: Of the first convolution: 4 (6×6 filters, which begin as a mean over 2×2
+            pixels) or 2 (3×3 filters on the pixels as they are, four times the work).
         stem_residuals: High-pass filters beside them.
         widths: Channels after each stage; four of them as in Meso-4, up to seven for a teacher.
         expanded: Channels within each inverted residual block after the first.
@@ -27,6 +29,7 @@ class NetworkKeys:
     dropout: float = 0.5
     initial: str = "random"
     stem: int = 32
+    stem_stride: int = 4
     stem_residuals: int = 0
     widths: tuple[int, ...] = (16, 24, 40, 80)
     expanded: tuple[int, ...] = (96, 144, 144, 240, 240, 480, 480)
@@ -92,6 +95,16 @@ class AugmentKeys:
         noise_sigma_max: Its largest standard deviation, in grey levels of 255.
         jpeg: Chance of a JPEG re-encoding.
         jpeg_quality_min: Lowest quality of it.
+        native: Chance of the whole crop, which is resized only where the picture is not of the
+            network's size, in place of a random resized one: traces of generators and of resampling
+            stay as they are.
+        window_px: Side of a random window of the crop that the network is trained on; 0 = the whole
+            crop. Inference sees the whole crop.
+        sharpen: Chance of an unsharp mask.
+        smooth: Chance of a median or bilateral filter, as telephones smooth skin.
+        gamma: Chance of a tone curve.
+        webp: Chance of a WebP re-encoding, of the JPEG's qualities.
+        video: Chance of an H.264 re-encoding as one frame of a clip.
         self_blend: Chance that a fake's place is taken by a forgery made of a real picture of the
             same source, see :mod:`mesoscope.training.self_blend`.
     """
@@ -112,6 +125,13 @@ class AugmentKeys:
     noise_sigma_max: float = 6.0
     jpeg: float = 0.3
     jpeg_quality_min: int = 50
+    native: float = 0.0
+    window_px: int = 0
+    sharpen: float = 0.0
+    smooth: float = 0.0
+    gamma: float = 0.0
+    webp: float = 0.0
+    video: float = 0.0
     self_blend: float = 0.0
 
 

@@ -47,6 +47,15 @@ def broken_rule(recipe: Recipe) -> str | None:
             "network.initial = 'teacher' needs distil.teacher",
             n.initial != "teacher" or bool(recipe.distil.teacher),
         ),
+        ("network.stem_stride must be 2 or 4", n.stem_stride in (2, 4)),
+        (
+            "augment.window_px must be 0, or 32 to 256 in steps of 32",
+            a.window_px == 0 or (32 <= a.window_px <= 256 and a.window_px % 32 == 0),
+        ),
+        (
+            "augment.window_px is for the architecture meso4_ira",
+            a.window_px == 0 or n.architecture == "meso4_ira",
+        ),
         (
             f"network.widths must be {FEWEST_STAGES} to {len(BLOCKS)} numbers from 1 on",
             FEWEST_STAGES <= len(n.widths) <= len(BLOCKS) and min(n.widths, default=0) > 0,

@@ -15,7 +15,10 @@ from mesoscope.training.dataset import INPUT_PX, training_crop
 from mesoscope.training.recipe import Recipe
 from mesoscope.training.recipe_keys import AugmentKeys
 
-OPERATIONS = ("flip", "colour", "rescale", "blur", "noise", "jpeg")
+OPERATIONS = (
+    "flip", "colour", "rescale", "blur", "noise", "jpeg", "sharpen", "smooth", "gamma", "webp",
+    "video",
+)  # fmt: skip
 NOTHING = AugmentKeys(crop_scale_min=1.0, **dict.fromkeys(OPERATIONS, 0.0))
 EVERYTHING = AugmentKeys(**dict.fromkeys(OPERATIONS, 1.0))
 
@@ -130,3 +133,25 @@ def test_both_labels_go_the_same_way(tmp_path, make_face):
         one, two = training_crop(real, recipe, key), training_crop(fake, recipe, key)
         assert np.array_equal(one, two)
         assert one.shape == (INPUT_PX, INPUT_PX, 3)
+
+
+def test_a_native_crop_is_never_resized(astronaut_face):
+    keys = dataclasses.replace(NOTHING, native=1.0, crop_scale_min=0.5)
+    assert np.array_equal(run(astronaut_face, keys, size_px=224), astronaut_face)
+
+
+def test_a_window_is_cut_out_of_the_crop_as_it_is(astronaut_face):
+    keys = dataclasses.replace(NOTHING, native=1.0, window_px=96)
+    corners = set()
+    for seed in range(20):
+        window = run(astronaut_face, keys, seed, size_px=224)
+        assert window.shape == (96, 96, 3)
+        places = np.argwhere((astronaut_face[:129, :129] == window[0, 0]).all(2))
+        found = [
+            (y, x)
+            for y, x in places.tolist()
+            if np.array_equal(astronaut_face[y : y + 96, x : x + 96], window)
+        ]
+        assert found
+        corners.add(found[0])
+    assert len(corners) > 10

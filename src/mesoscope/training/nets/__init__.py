@@ -66,7 +66,8 @@ def begin(network: Network, keys: NetworkKeys, teacher: Callable[[], Mapping[str
     if not isinstance(network, Meso4IRA):
         raise RecipeError(f"network.initial = {keys.initial!r} is for the architecture meso4_ira")
     own = keys.initial == "teacher"
-    imagenet.load(network, imagenet.renamed(teacher()) if own else imagenet.weights())
+    tensors = imagenet.renamed(teacher()) if own else imagenet.weights()
+    imagenet.load(network, tensors, scaled=not own)
 
 
 def require_beginning(keys: NetworkKeys) -> None:

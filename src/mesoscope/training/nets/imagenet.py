@@ -62,7 +62,7 @@ def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def load(net: Meso4IRA, tensors: Mapping[str, Tensor]) -> None:
+def load(net: Meso4IRA, tensors: Mapping[str, Tensor], *, scaled: bool = True) -> None:
     """Give a network the filters of the same place, as many as it has room for.
 
     Of a block's expanded channels those stay that its projection reads most strongly (their
@@ -72,6 +72,7 @@ def load(net: Meso4IRA, tensors: Mapping[str, Tensor]) -> None:
     Args:
         net: Changed in place.
         tensors: See :func:`weights` and :func:`renamed`.
+        scaled: They take pixels as EfficientNet-Lite0 does, and not in 0..1.
 
     Raises:
         RecipeError: The network is wider than the source.
@@ -83,7 +84,9 @@ def load(net: Meso4IRA, tensors: Mapping[str, Tensor]) -> None:
         _norm(net.stem_norm, tensors, "_bn0", kept)
         if weight.shape[2:] != net.stem.weight.shape[2:]:
             # A mean over 2×2 pixels, then 3×3 at stride 2, is 6×6 at stride 4.
-            weight = weight.repeat_interleave(2, 2).repeat_interleave(2, 3) / 4 * SCALE
+            weight = weight.repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
+        if scaled:
+            weight = weight * SCALE
             # (x − shift) · scale is folded in: what the shift adds is the same at every place.
             mean = net.stem_norm.get_buffer("running_mean")
             mean[:colour] += SHIFT * weight.sum((1, 2, 3))

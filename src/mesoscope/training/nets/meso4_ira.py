@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 # (blocks, kernel, stride of the first) of each stage
 STAGES = ((1, 3, 1), (2, 3, 2), (2, 5, 2), (3, 3, 2), (3, 5, 1), (4, 5, 2), (1, 3, 1))
-STEM_PX, STEM_STRIDE = 6, 4
+STEM_PX = {2: 3, 4: 6}  # side of the first filters, by their stride
 
 
 def plan(stages: int) -> list[tuple[int, int, int]]:
@@ -220,7 +220,8 @@ class Meso4IRA(Network):
         super().__init__()
         self.residuals = keys.stem_residuals
         before = keys.stem + keys.stem_residuals
-        self.stem = nn.Conv2d(3, before, STEM_PX, STEM_STRIDE, padding=2, bias=False)
+        stride, side = keys.stem_stride, STEM_PX[keys.stem_stride]
+        self.stem = nn.Conv2d(3, before, side, stride, padding=(side - 1) // 2, bias=False)
         self.stem_norm = norm(before)
         blocks = []
         for (stage, kernel, stride), expanded in zip(

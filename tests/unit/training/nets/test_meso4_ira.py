@@ -205,3 +205,32 @@ def test_heat_is_dark_where_all_evidence_speaks_for_real():
     assert a.max() > 0
     assert not net.heat(a).any()
     assert isinstance(net, nn.Module)
+
+
+def test_a_stem_of_stride_two_answers_as_imagenets_own(filters):
+    keys = dataclasses.replace(KEYS, stem_stride=2, attention="none")
+    net = build(keys).eval()
+    imagenet.load(net, filters)
+    torch.manual_seed(0)
+    x = torch.rand(1, 3, 64, 64)
+    parts = [filters[f"_bn0.{p}"] for p in ("running_mean", "running_var", "weight", "bias")]
+    y = F.conv2d((x * 255 - 127) / 128, filters["_conv_stem.weight"], stride=2, padding=1)
+    y = F.relu6(F.batch_norm(y, *parts, eps=1e-3))
+    with torch.no_grad():
+        found = F.relu6(net.stem_norm(net.stem(x)))
+    assert found.shape[-1] == 32
+    inside = slice(2, -2)
+    torch.testing.assert_close(
+        found[..., inside, inside], y[..., inside, inside], atol=1e-4, rtol=1e-4
+    )
+
+
+def test_a_student_of_stride_two_takes_its_teachers_stem_as_it_is():
+    torch.manual_seed(0)
+    teacher = build(dataclasses.replace(TEACHER, stem_stride=2)).eval()
+    keys = dataclasses.replace(KEYS, initial="teacher", attention="none", stem_stride=2)
+    student = build(keys).eval()
+    begin(student, keys, teacher.state_dict)
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(student.stem_norm(student.stem(x)), teacher.stem_norm(teacher.stem(x)))

@@ -1,0 +1,266 @@
+"""Strangers: each kind of forgery left out of training in turn, and what a user would be told.
+
+    .venv/bin/python benchmarks/strangers.py ../shared/data
+    .venv/bin/python benchmarks/strangers.py ../shared/data --recipes native --kinds photoshop
+    .venv/bin/python benchmarks/strangers.py ../shared/data --decide mesoscope.onnx
+
+A kind is all sources whose forgeries are made alike. For each recipe and kind, a network is trained
+in a short run on the other kinds, and calibrated on them. It then judges the validation pictures of
+the kind that it never saw, each as one face. ``results/strangers_scores.csv`` holds every score,
+``results/strangers.csv`` the figures, ``docs/explanation/strangers.png`` the picture.
+
+``--decide`` chooses the two thresholds of a model file from these scores, and writes them into its
+card: of the genuine pictures of each left-out source at most 2 % are told "fake", of the forged
+ones of each left-out kind at most 15 % "real". Its graph and its scores stay as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from measure import ROOT
+from mesoscope import metrics
+from mesoscope.training.strangers import (
+    GENUINE_FAKE,
+    Score,
+    decide_file,
+    shares,
+    spread_of,
+    thresholds,
+)
+
+KINDS = {
+    "video swaps": ("dfdc", "ffpp"),
+    "openforensics": ("openforensics",),
+    "StyleGAN family": ("stylegan", "stylegan2"),
+    "photoshop": ("photoshop",),
+}
+# What stands for a shipped model: its recipe, without the teacher, who has seen every kind.
+ALONE = {"network.initial": "imagenet", "distil.teacher": "", "distil.share": 0.0}
+SHORT = {"optimise.epochs": 1, "optimise.warmup_epochs": 0.05, "decide.guard": False}
+RECIPES = {
+    "pooled": ("recipes/mesoscope-framed.toml", ALONE),
+    "native": ("recipes/native.toml", {}),
+}
+SCORES, FIGURES = ROOT / "results/strangers_scores.csv", ROOT / "results/strangers.csv"
+SCORE_COLUMNS = ("recipe", "kind", "source", "group", "label", "p_fake", "spread", "images", "seed")
+COLUMNS = (
+    "date", "recipe", "images", "seed", "kind", "source", "n_real", "n_fake", "auc", "auc_low",
+    "auc_high", "fake_above", "real_below", "real_told_fake", "real_told_real",
+    "real_told_inconclusive", "fake_told_fake", "fake_told_real", "fake_told_inconclusive",
+    "command",
+)  # fmt: skip
+
+
+def run(recipe: str, kind: str, arguments: argparse.Namespace) -> list[dict[str, object]]:
+    """Train one network without a kind; its scores of that kind's validation pictures."""
+    path, overrides = RECIPES[recipe]
+    given = {
+        "seed": arguments.seed,
+        "data.images_per_epoch": arguments.images,
+        **SHORT,
+        **overrides,
+    }
+    given["data.leave_out"] = list(KINDS[kind])
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        out, found = Path(folder) / "run", Path(folder) / "evaluation"
+        command = [sys.executable, "-m", "mesoscope", "train", str(arguments.dataset)]
+        command += ["--recipe", str(ROOT / path), "--out", str(out), "--accelerator", "cpu"]
+        for key, value in given.items():
+            command += ["--set", f"{key}={json.dumps(value)}"]
+        quietly(command)
+        every = evaluated(out / "model.onnx", arguments.dataset, found)
+    rows = [row for row in every if row["source"] in KINDS[kind]]
+    home = [float(row["p_fake"]) for row in every if row["source"] not in KINDS[kind]]
+    spread = round(spread_of(np.array(home)), 4)
+    minutes = (time.perf_counter() - began) / 60
+    print(f"{recipe}, without {kind}: {minutes:.1f} min, {len(rows)} scores", flush=True)
+    fixed = {"recipe": recipe, "kind": kind, "images": arguments.images, "seed": arguments.seed}
+    groups: dict[tuple[str, str], int] = {}  # numbers for names, which belong to the data set
+    return [
+        fixed
+        | {
+            "source": row["source"],
+            "group": groups.setdefault((row["source"], row["group"]), len(groups)),
+            "label": row["label"],
+            "p_fake": row["p_fake"],
+            "spread": spread,
+        }
+        for row in rows
+    ]
+
+
+def predictions(folder: Path) -> list[dict[str, str]]:
+    """The scored rows of an evaluation."""
+    with (folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        return [row for row in csv.DictReader(file) if row["p_fake"]]
+
+
+def evaluated(model: Path, dataset: Path, folder: Path) -> list[dict[str, str]]:
+    """Judge the validation split, each picture as one face."""
+    command = [sys.executable, "-m", "mesoscope", "evaluate", str(dataset)]
+    command += ["--split", "validation", "--faces", "whole", "--no-guard"]
+    quietly([*command, "--model", str(model), "--out", str(folder)])
+    return predictions(folder)
+
+
+def quietly(command: list[str]) -> None:
+    """Run a command; show what it said if it fails."""
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ
+    )
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"{' '.join(command)}\n{done.stdout[-2000:]}")
+
+
+def read_scores() -> list[dict[str, str]]:
+    if not SCORES.exists():
+        return []
+    with SCORES.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def scores_of(recipe: str) -> list[Score]:
+    """All scores of left-out pictures that a recipe's networks gave."""
+    return [
+        Score(
+            r["kind"],
+            r["source"],
+            int(r["label"] in ("fake", "1")),
+            float(r["p_fake"]),
+            float(r["spread"]),
+        )
+        for r in read_scores()
+        if r["recipe"] == recipe
+    ]
+
+
+def write(path: Path, columns: tuple[str, ...], rows: list[dict[str, object]]) -> None:
+    fresh = path.with_suffix(".writing")
+    with fresh.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    fresh.replace(path)
+
+
+def figures() -> list[dict[str, object]]:
+    """One row a recipe and left-out source, and a mean and a worst one a recipe."""
+    held = read_scores()
+    rows: list[dict[str, object]] = []
+    for recipe in sorted({r["recipe"] for r in held}):
+        of = [r for r in held if r["recipe"] == recipe]
+        scores = scores_of(recipe)
+        cuts = thresholds(scores)
+        by_source: dict[tuple[str, str], list[tuple[Score, int]]] = defaultdict(list)
+        for score, row in zip(scores, of, strict=True):
+            by_source[score.kind, score.source].append((score, int(row["group"])))
+        fixed = {
+            "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
+            "recipe": recipe, "images": of[0]["images"], "seed": of[0]["seed"],
+            "fake_above": round(cuts.fake_above, 4), "real_below": round(cuts.real_below, 4),
+            "command": "python benchmarks/strangers.py ../shared/data",
+        }  # fmt: skip
+        mine = []
+        for (kind, source), pairs in sorted(by_source.items()):
+            those, groups = [score for score, _ in pairs], np.array([g for _, g in pairs])
+            labels = np.array([s.label for s in those])
+            p_fake = np.array([s.p_fake for s in those])
+            drawn = metrics.bootstrap_auc(labels, p_fake, groups, n=1000, seed=1)
+            interval = np.nanquantile(drawn, (0.025, 0.975))
+            mine.append(
+                {
+                    **fixed,
+                    "kind": kind,
+                    "source": source,
+                    "auc": round(float(metrics.roc_auc(labels, p_fake)), 4),
+                    "auc_low": round(float(interval[0]), 4),
+                    "auc_high": round(float(interval[1]), 4),
+                    **told(those, cuts),
+                }
+            )
+        rows += mine
+        rows.append(fixed | {"kind": "all", "source": "mean"} | together(mine, np.mean))
+        worst = fixed | {"kind": "all", "source": "worst"} | together(mine, np.max)
+        for good in ("auc", "real_told_real", "fake_told_fake"):
+            worst[good] = min(row[good] for row in mine)
+        rows.append(worst)
+    return rows
+
+
+def told(scores: list[Score], cuts) -> dict[str, object]:
+    """What a user would be told of these pictures, by class."""
+    found: dict[str, object] = {}
+    for label, name in ((0, "real"), (1, "fake")):
+        p = np.array([s.p_fake for s in scores if s.label == label])
+        fake, real = shares(p, cuts)
+        found[f"n_{name}"] = len(p)
+        found[f"{name}_told_fake"] = round(fake, 4)
+        found[f"{name}_told_real"] = round(real, 4)
+        found[f"{name}_told_inconclusive"] = round(1 - fake - real, 4)
+    return found
+
+
+def together(rows: list[dict[str, object]], how) -> dict[str, object]:
+    names = [name for name in COLUMNS if "_told_" in name or name == "auc"]
+    return {name: round(float(how([row[name] for row in rows])), 4) for name in names}
+
+
+def decide(model: Path, arguments: argparse.Namespace) -> None:
+    """Write thresholds into a model file, and say what they are worth at home."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = evaluated(model, arguments.dataset, Path(folder) / "evaluation")
+    p = np.array([float(row["p_fake"]) for row in rows])
+    fake = np.array([row["label"] in ("fake", "1") for row in rows])
+    cuts = decide_file(model, scores_of(arguments.by), spread_of(p))
+    print(f"{model}: fake from {cuts.fake_above:.4f}, real below {cuts.real_below:.4f}")
+    for name, of in (("genuine", ~fake), ("forged", fake)):
+        told_fake, told_real = shares(p[of], cuts)
+        print(f"  at home, of the {name}: {told_fake:.1%} told fake, {told_real:.1%} real")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--images", type=int, default=8000, help="pictures a run")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--again", action="store_true", help="run what is there already")
+    parser.add_argument("--decide", type=Path, nargs="+", help="write thresholds into model files")
+    parser.add_argument(
+        "--by", choices=RECIPES, default="pooled", help="--decide: by which recipe's scores"
+    )
+    arguments = parser.parse_args()
+    if arguments.decide:
+        for model in arguments.decide:
+            decide(model, arguments)
+        return
+    for recipe in arguments.recipes:
+        for kind in arguments.kinds:
+            rows: list[dict[str, object]] = list(read_scores())
+            mine = [r for r in rows if (r["recipe"], r["kind"]) == (recipe, kind)]
+            if mine and not arguments.again:
+                continue
+            rows = [r for r in rows if r not in mine] + run(recipe, kind, arguments)
+            rows.sort(key=lambda r: (str(r["recipe"]), str(r["kind"]), str(r["source"])))
+            write(SCORES, SCORE_COLUMNS, rows)
+    write(FIGURES, COLUMNS, figures())
+    print(f"wrote {FIGURES.relative_to(ROOT)}; at most {GENUINE_FAKE:.0%} of genuine told fake")
+
+
+if __name__ == "__main__":
+    main()
