@@ -22,7 +22,7 @@ from mesoscope.errors import (
     SourceTooLarge,
 )
 from mesoscope.media.streams import Reader, shown_stream
-from mesoscope.media.timetable import Timetable, stamp_of
+from mesoscope.media.timetable import Timetable, stamp_of, up_to
 from mesoscope.media.upright import rgb_of
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ class Container:
         """Whole frames of one run; those that hang on a damaged one are left out."""
         decoder = self._stream.codec_context
         spoilt: list[tuple[int, float]] = []  # from which picture on, up to which
-        for place, packet in chain(_up_to(packets, last), [(last, None)]):
+        for place, packet in chain(up_to(packets, last), [(last, None)]):
             shown = int(self._table.shown[place])
             if packet is not None:
                 # A picture that no other hangs on is decoded only if it is asked for.
@@ -315,13 +315,6 @@ class Container:
                 f"{self._max_pixels / 1e6:.0f} megapixels: raise it with --max-pixels if you trust "
                 "the file"
             )
-
-
-def _up_to(packets: Placed, last: int) -> Placed:
-    for place, packet in packets:
-        yield place, packet
-        if place >= last:
-            return
 
 
 def _shown(frame: VideoFrame) -> int | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from av import Packet
     from av.video.stream import VideoStream
@@ -115,3 +115,13 @@ class Timetable:
 def stamp_of(packet: Packet[VideoStream]) -> int | None:
     """When it is shown or, where that is not told, decoded."""
     return packet.dts if packet.pts is None else packet.pts
+
+
+def up_to(
+    packets: Iterator[tuple[int, Packet[VideoStream]]], last: int
+) -> Iterator[tuple[int, Packet[VideoStream]]]:
+    """Packets with their places up to one of them; what comes after it is not taken."""
+    for place, packet in packets:
+        yield place, packet
+        if place >= last:
+            return
