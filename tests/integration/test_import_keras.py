@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from mesoscope.model_file import read_card, shipped
+from mesoscope.model_file import read_card, sealed, shipped
 from mesoscope.scorer import OnnxScorer, check_pictures
 
 pytest.importorskip("torch", reason="import-keras needs the train extra")
@@ -162,22 +162,26 @@ def test_models_verify_accepts_the_whole_and_names_the_failed_check(imported, tm
     (tmp_path / "graph.onnx").write_bytes(graph)
     answer = f"{read_card(out).self_check[0]}".encode()
     assert data.count(answer) == 1
-    (tmp_path / "answer.onnx").write_bytes(data.replace(answer, b"0.9" + answer[3:]))
+    altered = data.replace(answer, b"0.9" + answer[3:])
+    (tmp_path / "altered.onnx").write_bytes(altered)
+    unsealed = altered[: -len(sealed(b""))]
+    (tmp_path / "answer.onnx").write_bytes(sealed(unsealed))  # by somebody who knows how
     (tmp_path / "text.onnx").write_text("hello")
 
     done = mesoscope("models", "verify", "whole.onnx", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("ok ")
 
-    names = ["graph.onnx", "whole.onnx", "answer.onnx", "text.onnx", "gone.onnx"]
+    names = [f"{n}.onnx" for n in ("graph", "whole", "altered", "answer", "text", "gone")]
     done = mesoscope("models", "verify", *names, cwd=tmp_path)
     assert done.returncode == 3
     failed = done.stderr.splitlines()
     assert [line.split(":")[1].strip() for line in failed] == [n for n in names if n[0] != "w"]
     assert "graph check" in failed[0]
-    assert "self check" in failed[1]
-    assert "not an ONNX model" in failed[2]
-    assert "no model file there" in failed[3]
+    assert "file check" in failed[1]
+    assert "self check" in failed[2]
+    assert "not an ONNX model" in failed[3]
+    assert "no model file there" in failed[4]
     assert done.stdout.count("ok ") == 1
 
 

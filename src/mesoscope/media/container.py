@@ -41,6 +41,7 @@ _BUFFER_BYTES = 1 << 18
 _FAR_BYTES = 4 << 20  # nearer pictures are reached by reading on, without a seek
 _PIXELS_BESIDE = 20_000_000_000  # that are decoded of one clip whatever is asked of it,
 _PIXELS_EACH = 3_000_000_000  # and for each picture asked for: 1,500 in full HD, a minute's
+_MOST_PIXELS = 2**31 - 1  # that FFmpeg takes as a limit
 _TRANSFERS = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
 _WHOLE = (0, 1, 5, 7)  # types of pictures that hang on no other, or of which none is told
 
@@ -119,7 +120,9 @@ class Container:
         self._stream: VideoStream = shown_stream(self._container, self._name, self.remarks)
         decoder = self._stream.codec_context
         self._check_size(decoder.width, decoder.height)
-        decoder.options = {"max_pixels": str(self._max_pixels)}  # it may change within a clip
+        decoder.options = {
+            "max_pixels": str(min(self._max_pixels, _MOST_PIXELS))
+        }  # it may change within a clip
         decoder.thread_count = self._threads
         decoder.thread_type = ThreadType.NONE if self._threads == 1 else ThreadType.AUTO
 
