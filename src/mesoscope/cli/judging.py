@@ -6,6 +6,7 @@ them from there.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mesoscope.detector import Detector
+    from mesoscope.types import DetectOptions
 
     Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -74,9 +76,20 @@ def detector(*, jobs: int = 0, batch_size: int = 1, heat: bool = False) -> Detec
     """
     from mesoscope.detector import Detector
 
+    wanted = detect_options(jobs=jobs, batch_size=batch_size, heat=heat)
+    return Detector(asked().model, **dataclasses.asdict(wanted))
+
+
+def detect_options(*, jobs: int = 0, batch_size: int = 1, heat: bool = False) -> DetectOptions:
+    """The options of that detector.
+
+    Raises:
+        OptionError: Options that do not go together.
+    """
+    from mesoscope.types import DetectOptions
+
     a = asked()
-    return Detector(
-        a.model,
+    return DetectOptions(
         faces=a.faces,
         finder_model=a.finder_model,
         frames=a.frames,

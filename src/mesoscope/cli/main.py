@@ -45,6 +45,9 @@ COMMANDS = {  # name → module, in the order of --help
     "quantize": "quantize",
     "import-keras": "import_keras",
     "models": "models",
+    "check": "check",
+    "serve": "serve",
+    "keys": "keys",
 }
 DONE, INPUT_FAILED, USAGE, MODEL, ALARM, INTERRUPTED = 0, 1, 2, 3, 10, 130
 

@@ -1,0 +1,118 @@
+"""A service on a socket: uvicorn, with a limit on slow heads and a stop that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from mesoscope.errors import OptionError
+from mesoscope.server.app import make_app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mesoscope.server.service import Service
+
+try:
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _Protocol
+except ImportError:  # httptools has no wheel for this platform: slower, and otherwise the same
+    _Protocol = H11Protocol  # type: ignore[misc,assignment]
+
+STOP_S = 60  # requests in progress have so long to end
+_BACKLOG = 2048
+
+
+class ImpatientProtocol(_Protocol):  # type: ignore[valid-type,misc]
+    """Lets go of connections whose request does not begin in time.
+
+    uvicorn waits for ever for a head that comes a byte at a time.
+    """
+
+    header_s = 15.0
+    _due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - asyncio's
+        """Begin to wait."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Stop waiting once a request has begun, and wait again for the next one."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop()
+        elif self._due is None:
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._due = self.loop.call_later(self.header_s, self._give_up)
+
+    def _stop(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+    def _give_up(self) -> None:
+        self._due = None
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+
+def serve(service: Service, ready: Callable[[str], None] | None = None) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests in progress end, jobs put themselves back.
+
+    Args:
+        service: Made, and not opened.
+        ready: Called with the address once connections are taken.
+
+    Raises:
+        OptionError: The address cannot be listened on.
+    """
+    settings = service.settings
+    protocol = type("Protocol", (ImpatientProtocol,), {"header_s": settings.limits.header_s})
+    config = uvicorn.Config(
+        make_app(service),
+        host=settings.host,
+        port=settings.port,
+        http=protocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=STOP_S,
+        backlog=_BACKLOG,
+    )
+    listening = _listen(settings.host, settings.port)
+    with listening:
+        if ready is not None:
+            ready(_address(listening))
+        uvicorn.Server(config).run([listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host.strip("[]"), port))
+    except OSError as error:
+        raise OptionError(
+            f"{host} port {port}: cannot be listened on: {error.strerror}: choose another --port"
+        ) from error
+    return listening
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
