@@ -80,5 +80,5 @@ $(BASE): pyproject.toml constraints.txt
 
 $(FULL): $(BASE)
 	@echo "Set-up: installing what training, reports and tests need (torch among it: some minutes)"
-	@$(PIP) -e '.[audit,c2pa,parquet,postgres,report,train,dev]'
+	@$(PIP) -e '.[audit,c2pa,client,parquet,postgres,report,serve,train,dev]'
 	@touch $@

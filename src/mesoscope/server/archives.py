@@ -71,13 +71,15 @@ class Member:
         if self.size > left:
             raise self._too_large()
         try:
-            with zipfile.ZipFile(self.archive) as archive:
-                with archive.open(archive.infolist()[self.index]) as file:
-                    while block := file.read(_BLOCK):
-                        left -= len(block)
-                        if left < 0:
-                            raise self._too_large()
-                        yield block
+            with (
+                zipfile.ZipFile(self.archive) as archive,
+                archive.open(archive.infolist()[self.index]) as file,
+            ):
+                while block := file.read(_BLOCK):
+                    left -= len(block)
+                    if left < 0:
+                        raise self._too_large()
+                    yield block
         except _BROKEN as error:
             raise SourceError(
                 f"{self.name}: the archive is damaged there: pack it again"

@@ -169,11 +169,10 @@ class MicroBatcher(Generic[T, R]):
             return
         done = 0
         try:
-            for answer in self._work([one.item for one in wanted]):
-                wanted[done].future.set_result(answer)
+            answers = self._work([one.item for one in wanted])
+            for one, answer in zip(wanted, answers, strict=True):
+                one.future.set_result(answer)
                 done += 1
-            if done < len(wanted):
-                raise RuntimeError("fewer answers than items")
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to an item
             left = wanted[done:]
             if len(left) == 1:

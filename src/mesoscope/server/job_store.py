@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select, update
 
-from mesoscope.server.store import FINISHED, OPEN, results
-from mesoscope.server.tables import jobs, keys
+from mesoscope.server.store import FINISHED, OPEN
+from mesoscope.server.tables import jobs, keys, results
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -208,10 +208,7 @@ class Jobs:
         with path.open("rb") as file:
             is_zip = file.read(4) in (b"PK\3\4", b"PK\5\6")
         files: Sequence[Member | Clip]
-        if is_zip:
-            files = members(path, self._limits)
-        else:
-            files = [Clip(path, job.name)]
+        files = members(path, self._limits) if is_zip else [Clip(path, job.name)]
         self._store.begin(job.id, len(files))
         done = self._judged(job.id)
         self._told("a job begins", {"job": job.id, "files": len(files), "done": len(done)})

@@ -39,7 +39,10 @@ _COVERS, _RISE = 0.85, 0.7  # as mesoscope.draw lays maps over pictures
 class Held(Protocol):
     """What can be judged: an upload, a member of an archive."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What its caller calls it."""
+        ...
 
     def source(self) -> FileBytes | Path:
         """Its bytes under its name, or where it lies.

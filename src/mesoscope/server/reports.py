@@ -36,7 +36,7 @@ async def make_report(
     form: str,
     *,
     case: str = "",
-    by: str = "",  # noqa: ANN401 - a row
+    by: str = "",
 ) -> bytes:
     """Make a report of one result.
 

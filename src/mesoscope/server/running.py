@@ -26,7 +26,7 @@ STOP_S = 60  # requests in progress have so long to end
 _BACKLOG = 2048
 
 
-class ImpatientProtocol(_Protocol):  # type: ignore[valid-type,misc]
+class ImpatientProtocol(_Protocol):
     """Lets go of connections whose request does not begin in time.
 
     uvicorn waits for ever for a head that comes a byte at a time.

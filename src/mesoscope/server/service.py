@@ -125,8 +125,7 @@ class Service:
         """Commit the answer of a check; ``None`` where results are not kept."""
         if not self.settings.keep_results_days:
             return None
-        (future,) = self.recorder.submit([self._row(question, answer, key)])
-        return future
+        return self.recorder.submit(self._row(question, answer, key))
 
     def count(self, answer: Answer) -> None:
         """Count a verdict."""
@@ -137,12 +136,11 @@ class Service:
         question: Question,
         answer: Answer,
         job: Any,
-        seq: int,  # noqa: ANN401 - a row
+        seq: int,
     ) -> Future[None]:
         self.count(answer)
         row = self._row(question, answer, job.key, job=job.id, seq=seq)
-        (future,) = self.recorder.submit([row])
-        return future
+        return self.recorder.submit(row)
 
     def _row(
         self,

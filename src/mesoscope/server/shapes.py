@@ -234,10 +234,11 @@ EXAMPLE_VERDICT = {
     "elapsed_s": {"read": 0.00291, "find": 0.0225, "score": 0.0025}, "error": None,
 }  # fmt: skip
 EXAMPLE_ID = "Y2F0c2xpa2VtYXRofQ"
+EXAMPLE_SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 EXAMPLE_CHECK = {
     "results": [
         {
-            "id": EXAMPLE_ID, "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "id": EXAMPLE_ID, "sha256": EXAMPLE_SHA256,
             "verdict": EXAMPLE_VERDICT, "evidence": None, "provenance": None,
         }
     ]
@@ -249,7 +250,7 @@ EXAMPLE_JOB = {
 }  # fmt: skip
 EXAMPLE_RESULT = {
     "id": EXAMPLE_ID, "job": None, "seq": None, "created": "2026-11-29T05:12:06.120Z",
-    "name": "holiday.jpg", "sha256": EXAMPLE_CHECK["results"][0]["sha256"], "picture": False,
+    "name": "holiday.jpg", "sha256": EXAMPLE_SHA256, "picture": False,
     "verdict": EXAMPLE_VERDICT, "provenance": None,
     "feedback": {"says": "real", "note": "my own photograph"},
 }  # fmt: skip

@@ -15,10 +15,12 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from mesoscope.errors import JobError, OutputError
 from mesoscope.scan.tables import READS, open_engine, upsert
 from mesoscope.server import tables
+from mesoscope.server.batching import MicroBatcher
 from mesoscope.server.tables import feedback, jobs, results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
 
     from sqlalchemy import Connection, Engine, Row, Select
     from sqlalchemy.engine import URL
@@ -28,7 +30,7 @@ FINISHED = ("done", "cancelled", "failed")
 _EXPIRED = 500  # rows taken away in one transaction
 
 
-class Unreachable(OutputError):
+class Unreachable(OutputError):  # noqa: N818 - as the errors of mesoscope.errors
     """The database does not answer; what was committed stays."""
 
     code = "ledger.unreachable"
@@ -272,16 +274,15 @@ class Recorder:
     """
 
     def __init__(self, store: Store) -> None:
-        from mesoscope.server.batching import MicroBatcher
-
         self._store = store
         self._batcher: MicroBatcher[Recorded, None] = MicroBatcher(
             self._write, threads=1, most=256, window_s=0.0, waiting=100_000
         )
 
-    def submit(self, rows: Sequence[Recorded]) -> list[Any]:
-        """Futures that are done when the rows are committed, or hold why they are not."""
-        return self._batcher.submit(rows)
+    def submit(self, row: Recorded) -> Future[None]:
+        """A future that is done when the row is committed, or holds why it is not."""
+        (future,) = self._batcher.submit([row])
+        return future
 
     def close(self) -> None:
         """Write what is left."""

@@ -74,11 +74,7 @@ async def receive(
             await _multipart(chunks, content_type, spool, bounds, uploads)
         else:
             await _raw(chunks, spool, bounds, name, uploads)
-        if not uploads or (len(uploads) == 1 and not uploads[0].size):
-            raise Problem(
-                "request.invalid",
-                "there is no file in the request: send its bytes, or multipart/form-data",
-            )
+        _refuse_empty(uploads)
         for upload in uploads:
             if on_disk or upload.path is not None:
                 await run_in_threadpool(upload.finish, on_disk=on_disk)
@@ -87,6 +83,14 @@ async def receive(
             upload.close()
         raise
     return uploads
+
+
+def _refuse_empty(uploads: list[Upload]) -> None:
+    if not uploads or (len(uploads) == 1 and not uploads[0].size):
+        raise Problem(
+            "request.invalid",
+            "there is no file in the request: send its bytes, or multipart/form-data",
+        )
 
 
 def refuse_long(request: Request, most_bytes: int) -> None:
@@ -110,7 +114,7 @@ async def _chunks(request: Request, bounds: Bounds) -> AsyncIterator[bytes]:
         left_s = min(bounds.idle_s, ends - loop.time())
         try:
             message = await asyncio.wait_for(request.receive(), left_s)
-        except (TimeoutError, asyncio.TimeoutError):
+        except asyncio.TimeoutError:
             raise Problem(
                 "request.timeout",
                 "the upload stood still or took too long: send it again",

@@ -57,7 +57,7 @@ def say(request: Request, said: FeedbackShape) -> Response:
     },
 )
 def data_set(request: Request) -> Response:
-    """A ZIP archive with `manifest.csv` and the pictures that were kept, for `train` and `evaluate`.
+    """A ZIP archive with `manifest.csv` and the pictures that were kept, to train and evaluate on.
 
     What people are unsure of is left out; labels of pictures that were not kept stand in
     `not_kept.csv`.
