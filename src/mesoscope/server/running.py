@@ -72,7 +72,20 @@ def serve(service: Service, ready: Callable[[str], None] | None = None) -> None:
 
     Args:
         service: Made, and not opened.
-        ready: Called with the address once connections are taken.
+        ready: Called with the address once it is listened on.
+
+    Raises:
+        OptionError: The address cannot be listened on.
+    """
+    server, listening = prepare(service)
+    with listening:
+        if ready is not None:
+            ready(address_of(listening))
+        server.run([listening])
+
+
+def prepare(service: Service) -> tuple[uvicorn.Server, socket.socket]:
+    """A server that has not begun, and the socket that it is to serve on.
 
     Raises:
         OptionError: The address cannot be listened on.
@@ -93,11 +106,7 @@ def serve(service: Service, ready: Callable[[str], None] | None = None) -> None:
         timeout_graceful_shutdown=STOP_S,
         backlog=_BACKLOG,
     )
-    listening = _listen(settings.host, settings.port)
-    with listening:
-        if ready is not None:
-            ready(_address(listening))
-        uvicorn.Server(config).run([listening])
+    return uvicorn.Server(config), _listen(settings.host, settings.port)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -113,6 +122,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _address(listening: socket.socket) -> str:
+def address_of(listening: socket.socket) -> str:
+    """Where a socket is listened on, as a URL."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
