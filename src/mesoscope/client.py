@@ -136,11 +136,14 @@ class Client:
         with ExitStack() as stack:
             file, is_clip = self._opened(source, stack)
             shown = PurePath(name).name
-            if not is_clip:
-                answer = self._send("POST", "/v1/check", {"name": shown}, file)
-                (result,) = self._json(answer)["results"]
-            else:
-                result = self._job(file, shown)
+            try:
+                if is_clip:
+                    result = self._job(file, shown)
+                else:
+                    answer = self._send("POST", "/v1/check", {"name": shown}, file)
+                    (result,) = self._json(answer)["results"]
+            except SourceError as error:  # the service knows no folders of this machine
+                raise type(error)(str(error).replace(shown, name, 1)) from error
         return _renamed(Verdict.from_json(json.dumps(result["verdict"])), name)
 
     def check_many(
