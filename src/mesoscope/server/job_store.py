@@ -86,6 +86,7 @@ class JobStore:
             row = connection.execute(
                 select(jobs).where(mine, jobs.c.state == "queued").order_by(at_work, jobs.c.n)
                 .limit(1)
+                .with_for_update(skip_locked=True, of=jobs)
             ).first()  # fmt: skip
             if row is not None:
                 connection.execute(update(jobs).where(jobs.c.id == row.id).values(state="running"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from mesoscope.errors import OptionError
 from mesoscope.server.app import make_app
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mesoscope.server.service import Service
 
@@ -81,7 +83,23 @@ def serve(service: Service, ready: Callable[[str], None] | None = None) -> None:
     with listening:
         if ready is not None:
             ready(address_of(listening))
-        server.run([listening])
+        with _ended_in_peace():
+            server.run([listening])
+
+
+@contextlib.contextmanager
+def _ended_in_peace() -> Iterator[None]:
+    """Within, a signal that has ended the service does not end the process once more.
+
+    uvicorn raises what it has caught again when it is done, so that the process would seem killed.
+    """
+    ends = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.SIG_IGN) for number in ends]
+    try:
+        yield
+    finally:
+        for number, handler in zip(ends, before, strict=True):
+            signal.signal(number, handler)
 
 
 def prepare(service: Service) -> tuple[uvicorn.Server, socket.socket]:

@@ -150,7 +150,7 @@ class Store:
                     plain.append(values)
                     continue
                 statement = upsert(connection, results).values(values).on_conflict_do_nothing()
-                if connection.execute(statement).rowcount:
+                if connection.execute(statement.returning(results.c.n)).first() is not None:
                     count = counts.setdefault(row.job, [0, 0, 0])
                     count[0] += 1
                     count[1] += row.failed
