@@ -24,5 +24,5 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
 # All addresses of the container; callers need a key, made with:
-#   docker compose exec mesoscope mesoscope keys add NAME --data /data --ledger "$LEDGER"
+#   docker compose exec mesoscope mesoscope keys add NAME --data /data
 ENTRYPOINT ["mesoscope", "serve", "--host", "0.0.0.0", "--data", "/data"]

@@ -33,7 +33,7 @@ run: $(BASE) ## Scan samples/: a table of verdicts, and build/scan.jsonl (no tor
 	@echo "The verdicts as JSON lines: build/scan.jsonl"
 
 serve: $(FULL) ## Run the service and its page on http://127.0.0.1:8000
-	@$(BIN)/mesoscope serve $(ARGS)
+	@$(BIN)/mesoscope serve
 
 test: $(FULL) ## Install everything and run the tests
 	@echo "Running the tests in $(TESTS)"

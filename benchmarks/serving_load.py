@@ -83,7 +83,7 @@ class Caller(asyncio.Protocol):
         else:
             self._send()
 
-    def connection_lost(self, exc) -> None:
+    def connection_lost(self, _) -> None:
         if self._waiting and self._tally.counting:
             self._tally.lost += 1
         if not self.closed.done():

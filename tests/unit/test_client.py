@@ -208,4 +208,5 @@ def test_one_bad_file_never_ends_the_others(run, jpeg, tmp_path):
         None, "source.unreadable", "source.missing", "source.missing", "source.unreadable", None,
     ]  # fmt: skip
     assert answers[1].error["message"].startswith(str(tmp_path / "cut.jpg"))
-    assert [verdict.source for verdict in answers[1:5]] == [str(s) if isinstance(s, str) else s.path for s in sources[1:5]]  # noqa: E501
+    places = [s if isinstance(s, str) else s.path for s in sources[1:5]]
+    assert [verdict.source for verdict in answers[1:5]] == places

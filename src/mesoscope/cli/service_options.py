@@ -17,8 +17,9 @@ data = click.option(
     help="The service's own folder.  [default: service/ in this user's data folder]",
 )  # fmt: skip
 ledger = click.option(
-    "--ledger", metavar="URL",
-    help="Its database, as postgresql+psycopg://user@host/name.  [default: a file in --data]",
+    "--ledger", metavar="URL", envvar="MESOSCOPE_LEDGER",
+    help="Its database, as postgresql+psycopg://user@host/name; else MESOSCOPE_LEDGER says it.  "
+    "[default: a file in --data]",
 )  # fmt: skip
 
 

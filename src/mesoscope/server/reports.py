@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
 
@@ -21,6 +21,9 @@ from mesoscope.server.spool import private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
+
+    from sqlalchemy import Row
 
     from mesoscope.server.service import Service
 
@@ -31,7 +34,7 @@ _MISSING_EXTRA = 3  # exit code of the command
 
 async def make_report(
     service: Service,
-    row: Any,
+    row: Row[Any],
     path: Path | None,
     form: str,
     *,
@@ -68,7 +71,7 @@ async def make_report(
         await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
 
 
-def _prepare(folder: Path, row: Any, path: Path | None) -> None:  # noqa: ANN401
+def _prepare(folder: Path, row: Row[Any], path: Path | None) -> None:
     (folder / "verdicts.jsonl").write_text(row.verdict + "\n", "ascii")
     if path is not None:
         # The verdict names the file by its own name, and the command runs in this folder.

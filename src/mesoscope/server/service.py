@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import URL
 
@@ -27,6 +27,9 @@ from mesoscope.server.telemetry import Log, Telemetry
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+    from typing import Any
+
+    from sqlalchemy import Row
 
     from mesoscope.server.settings import Settings
 
@@ -135,7 +138,7 @@ class Service:
         self,
         question: Question,
         answer: Answer,
-        job: Any,
+        job: Row[Any],
         seq: int,
     ) -> Future[None]:
         self.count(answer)

@@ -146,9 +146,7 @@ def test_closing_finishes_what_was_taken_and_takes_no_more(gate):
 )  # fmt: skip
 def test_every_item_has_its_own_answer(requests, threads, most):
     batcher = MicroBatcher(lambda items: [n + 1 for n in items], threads=threads, most=most)
-    futures = []
-    for items in requests:
-        futures.append((items, batcher.submit(items, patient=len(items) % 2 == 0)))
+    futures = [(items, batcher.submit(items, patient=len(items) % 2 == 0)) for items in requests]
     batcher.close()
     assert all([f.result(0) for f in of] == [n + 1 for n in items] for items, of in futures)
     assert batcher.items == sum(map(len, requests))

@@ -91,7 +91,8 @@ def test_what_is_no_picture_is_a_problem(run, data, status, code):
 
 
 def test_a_picture_of_500_megapixels_is_refused_by_its_header(run):
-    head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (25000).to_bytes(4, "big") + (20000).to_bytes(4, "big")
+    size = (25000).to_bytes(4, "big") + (20000).to_bytes(4, "big")
+    head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + size
     service = run()
     answer = service.check(head + b"\x08\x02\0\0\0" + b"\0" * 40, name="huge.png")
     assert answer.status_code in (413, 422)
@@ -154,7 +155,10 @@ def test_broken_utf8_in_a_multipart_name(run, jpeg):
         ("multipart/form-data", b"x"),
         ("multipart/form-data; boundary=b", b"no boundary here"),
         ("multipart/form-data; boundary=b", b"--b\r\nContent-Disposition: form-data; na"),
-        ("multipart/form-data; boundary=b", b"--b\r\nContent-Disposition: form-data; name=x\r\n\r\n1\r\n--b--\r\n"),
+        (
+            "multipart/form-data; boundary=b",
+            b"--b\r\nContent-Disposition: form-data; name=x\r\n\r\n1\r\n--b--\r\n",
+        ),
         ("multipart/form-data; boundary=b", b"--b\r\n" + b"A: b\r\n" * 5000 + b"\r\n\r\n--b--\r\n"),
         ("multipart/form-data; boundary=b", b"--b--\r\n"),
         ("multipart/form-data; boundary=" + "b" * 300, b"--b--\r\n"),
@@ -191,9 +195,7 @@ def test_large_bodies_are_refused(run, jpeg):
 
 def test_requests_that_arrive_together_share_batches(run, jpeg):
     service = run(window_s=0.05)
-    threads = [
-        threading.Thread(target=service.check, args=(jpeg(seed),)) for seed in range(24)
-    ]
+    threads = [threading.Thread(target=service.check, args=(jpeg(seed),)) for seed in range(24)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -206,7 +206,8 @@ def raw(url, data, *, wait=True):
 
 def head(url, length, rest=""):
     host = url.removeprefix("http://")
-    return f"POST /v1/check HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n{rest}\r\n".encode()
+    lines = ["POST /v1/check HTTP/1.1", f"Host: {host}", f"Content-Length: {length}"]
+    return ("\r\n".join(lines) + f"\r\n{rest}\r\n").encode()
 
 
 def test_a_body_shorter_than_its_length_is_given_up(run, jpeg):

@@ -67,7 +67,8 @@ def test_pages_hold_each_result_once(history):
     "query",
     [
         "label=true", "limit=0", "limit=201", "before=-1", "before=9999999999999999999999",
-        "since=yesterday", "q=%00", "job=a%27b", "sha256=abc", "q=" + "x" * 300, "since=9999999999999",
+        "since=yesterday", "q=%00", "job=a%27b", "sha256=abc", "q=" + "x" * 300,
+        "since=9999999999999",
         "since=0001-01-01T00:00:00%2B14:00", "until=-infinity",
     ],
 )  # fmt: skip
