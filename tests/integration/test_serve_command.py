@@ -136,6 +136,20 @@ def test_a_request_in_progress_is_answered_before_the_end(serve, make_face):
     assert process.returncode == 0
 
 
+def test_who_listens_to_a_job_does_not_hold_up_the_end(serve, archive):
+    process = serve()
+    ask(process.url, "/healthz")
+    answer = httpx.post(f"{process.url}/v1/jobs?name=a.zip", content=archive(800), timeout=60)
+    path = f"{process.url}/v1/jobs/{answer.json()['id']}/events"
+    with httpx.stream("GET", path, timeout=60) as events:
+        lines = events.iter_lines()
+        assert next(lines) == "event: progress"
+        process.terminate()
+        assert not [line for line in lines if line == "event: end"]
+    process.communicate(timeout=30)  # and not after the minute that requests have
+    assert process.returncode == 0
+
+
 def test_uploads_of_a_killed_process_go(serve, tmp_path):
     process = serve()
     ask(process.url, "/healthz")

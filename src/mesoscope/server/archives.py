@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import stat
 import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import SourceError, SourceTooLarge, SourceUnsupported
@@ -18,6 +21,7 @@ from mesoscope.server.spool import clean_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from mesoscope.server.settings import Limits
 
@@ -25,6 +29,7 @@ _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 _HIDDEN = ("__MACOSX/", ".DS_Store", "Thumbs.db")  # what systems put beside pictures
 _READ = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # bounded memory, whatever the archive says
 _MEBI = 1 << 20
+DIRECTORY_BYTES = 8 * _MEBI  # 20,000 files with names of 350 characters
 _BLOCK = 1 << 18
 _BROKEN = (
     zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError,
@@ -32,25 +37,48 @@ _BROKEN = (
 )  # fmt: skip
 
 
+class _Bounded(io.FileIO):
+    """A file of which nobody reads much at once.
+
+    ``zipfile`` reads the directory of an archive whole, however large that says it is, and makes an
+    object an entry: a directory of gigabytes would take all memory.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """So many bytes.
+
+        Raises:
+            BadZipFile: More than any directory needs.
+        """
+        if size is None or size < 0:  # what is left
+            size = os.fstat(self.fileno()).st_size - self.tell()
+        if size > DIRECTORY_BYTES:
+            raise zipfile.BadZipFile("its directory is too large")
+        return super().read(size) or b""
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """A file of an archive.
 
     Attributes:
-        archive: The archive's path.
-        index: Its place among the archive's entries.
+        archive: The open archive; several threads may read of it.
+        entry: What its directory says.
         name: Its path within the archive, cleaned; it is only ever shown.
-        size: What the archive says of its size in bytes.
         refused: Why it is not read; ``None`` where it may be.
         most_bytes: What it may have.
     """
 
-    archive: Path
-    index: int
+    archive: zipfile.ZipFile
+    entry: zipfile.ZipInfo
     name: str
-    size: int
     refused: str | None
     most_bytes: int
+
+    @property
+    def size(self) -> int:
+        """What the archive says of its size in bytes."""
+        return self.entry.file_size
 
     @property
     def is_clip(self) -> bool:
@@ -71,10 +99,7 @@ class Member:
         if self.size > left:
             raise self._too_large()
         try:
-            with (
-                zipfile.ZipFile(self.archive) as archive,
-                archive.open(archive.infolist()[self.index]) as file,
-            ):
+            with self.archive.open(self.entry) as file:
                 while block := file.read(_BLOCK):
                     left -= len(block)
                     if left < 0:
@@ -99,8 +124,9 @@ class Member:
         return FileBytes.of(self.name, b"".join(self.blocks()))
 
 
-def members(path: Path, limits: Limits) -> list[Member]:
-    """List an archive's files, in its order.
+@contextlib.contextmanager
+def members(path: Path, limits: Limits) -> Iterator[list[Member]]:
+    """Open an archive and list its files, in its order.
 
     Nothing is unpacked. Names are not used to open or write anything, so ``../`` and absolute
     names do no harm; they are shown without their folders' tricks.
@@ -109,23 +135,32 @@ def members(path: Path, limits: Limits) -> list[Member]:
         path: Of the archive.
         limits: Of files and bytes.
 
+    Yields:
+        Its files, which can be read until the end.
+
     Raises:
         Problem: Not a ZIP archive, damaged, empty, of too many files or too many bytes.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            if len(entries) > 2 * limits.files:  # folders are entries, too
-                raise _too_many(limits)
-            found = [
-                _member(path, index, entry, limits)
-                for index, entry in enumerate(entries)
-                if not entry.is_dir() and not _is_hidden(entry.filename)
-            ]
-    except _BROKEN as error:
-        raise Problem(
-            "archive.invalid", "the ZIP archive is damaged, it cannot be listed: pack it again"
-        ) from error
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(_Bounded(path))
+            archive = stack.enter_context(zipfile.ZipFile(file))
+            listed = _list(archive, limits)
+        except _BROKEN as error:
+            raise Problem(
+                "archive.invalid",
+                "the ZIP archive is damaged or of too many files, it cannot be listed: pack it "
+                "again",
+            ) from error
+        yield listed
+
+
+def _list(archive: zipfile.ZipFile, limits: Limits) -> list[Member]:
+    found = [
+        _member(archive, entry, limits)
+        for entry in archive.infolist()
+        if not entry.is_dir() and not _is_hidden(entry.filename)
+    ]
     if len(found) > limits.files:
         raise _too_many(limits)
     if not found:
@@ -149,7 +184,7 @@ def _too_many(limits: Limits) -> Problem:
     )
 
 
-def _member(path: Path, index: int, entry: zipfile.ZipInfo, limits: Limits) -> Member:
+def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limits: Limits) -> Member:
     parts = [clean_name(part) for part in entry.filename.replace("\\", "/").split("/")]
     name = "/".join(part for part in parts if part != "upload") or "upload"
     if len(name) > 400:
@@ -167,7 +202,7 @@ def _member(path: Path, index: int, entry: zipfile.ZipInfo, limits: Limits) -> M
     elif suffix in _ARCHIVES:
         refused = "an archive within an archive, which is not read: pack its files themselves"
     most = limits.clip_bytes if clip else limits.picture_bytes
-    return Member(path, index, name, entry.file_size, refused, most)
+    return Member(archive, entry, name, refused, most)
 
 
 def _is_hidden(name: str) -> bool:

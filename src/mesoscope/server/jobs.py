@@ -117,7 +117,8 @@ class Jobs:
         if upload.path is None:
             raise Problem("request.invalid", "there is no file in the request")
         if upload.is_zip:
-            members(upload.path, self._limits)
+            with members(upload.path, self._limits):
+                pass  # what cannot be listed is refused now
         elif upload.kind is None:
             raise Problem(
                 "source.unreadable",
@@ -207,8 +208,15 @@ class Jobs:
             raise Problem("storage.full", "the upload of this job is gone: send it again")
         with path.open("rb") as file:
             is_zip = file.read(4) in (b"PK\3\4", b"PK\5\6")
-        files: Sequence[Member | Clip]
-        files = members(path, self._limits) if is_zip else [Clip(path, job.name)]
+        with contextlib.ExitStack() as stack:
+            files: Sequence[Member | Clip] = (
+                stack.enter_context(members(path, self._limits))
+                if is_zip
+                else [Clip(path, job.name)]
+            )
+            self._judge(job, files)
+
+    def _judge(self, job: Row, files: Sequence[Member | Clip]) -> None:
         self._store.begin(job.id, len(files))
         done = self._judged(job.id)
         self._told("a job begins", {"job": job.id, "files": len(files), "done": len(done)})
@@ -241,15 +249,19 @@ class Jobs:
     def _judge_clip(self, job: Row, file: Member | Clip, seq: int) -> None:
         """Judge a clip; one at a time, so that other threads stay free for those who wait."""
         with self._clip_turn, contextlib.ExitStack() as stack:
-            clip = file if isinstance(file, Clip) else stack.enter_context(self._unpacked(file))
+            clip = (
+                file
+                if isinstance(file, Clip)
+                else stack.enter_context(self._unpacked(job, file, seq))
+            )
             question = self._question(clip)
             (future,) = self._batcher.submit([question], patient=True)
             self._record(question, future.result(), job, seq).result()
 
     @contextlib.contextmanager
-    def _unpacked(self, member: Member) -> Iterator[Member | Clip]:
+    def _unpacked(self, job: Row, member: Member, seq: int) -> Iterator[Member | Clip]:
         """A clip of an archive in a file of its own; as it is, where it cannot be unpacked."""
-        path = member.archive.with_name("member")
+        path = self._folder / job.id / f"member-{seq}"
         try:
             with path.open("wb") as file:
                 for block in member.blocks():

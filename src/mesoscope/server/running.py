@@ -16,6 +16,7 @@ from mesoscope.server.app import make_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
     from mesoscope.server.service import Service
 
@@ -124,7 +125,20 @@ def prepare(service: Service) -> tuple[uvicorn.Server, socket.socket]:
         timeout_graceful_shutdown=STOP_S,
         backlog=_BACKLOG,
     )
-    return uvicorn.Server(config), _listen(settings.host, settings.port)
+    server = _Server(config)
+    server.service = service
+    return server, _listen(settings.host, settings.port)
+
+
+class _Server(uvicorn.Server):
+    """Tells the service at once when it is asked to end: whoever listens to jobs is let go."""
+
+    service: Service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take SIGTERM or SIGINT."""
+        self.service.stopping = True
+        super().handle_exit(sig, frame)
 
 
 def _listen(host: str, port: int) -> socket.socket:

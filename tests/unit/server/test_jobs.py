@@ -208,6 +208,18 @@ def test_damaged_and_encrypted_members_end_nothing(run, jpeg, make_zip):
     }  # fmt: skip
 
 
+def test_a_directory_of_gigabytes_is_never_read(run, make_zip, jpeg):
+    """Its size is told in the last record, and nothing else of it needs to be there."""
+    data = bytearray(make_zip({"a.jpg": jpeg()}))
+    at = data.rfind(b"PK\5\6")
+    entries = b"PK\1\2" + b"\0" * 42
+    directory = entries * (9 * (1 << 20) // len(entries))
+    data[at + 12 : at + 20] = struct.pack("<II", len(directory), 0)
+    service = run()
+    answer = service.http.post("/v1/jobs", content=b"PK\3\4" + directory + bytes(data[at:]))
+    assert (answer.status_code, answer.json()["code"]) == (422, "archive.invalid")
+
+
 def test_an_archive_of_too_many_files_is_refused(run, make_zip):
     service = run(limits={"files": 10})
     answer = service.http.post("/v1/jobs", content=make_zip({f"{n}": b"x" for n in range(11)}))
