@@ -68,7 +68,10 @@ class MicroBatcher(Generic[T, R]):
         self._room = waiting
         self._urgent: deque[_Waiting[T, R]] = deque()
         self._patient: deque[_Waiting[T, R]] = deque()
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._arrived = threading.Condition(lock)  # idle threads sleep here,
+        self._filled = threading.Condition(lock)  # but for one, which watches the window
+        self._watched = False
         self._idle = 0
         self._closed = False
         self.batches = 0  # taken so far
@@ -108,21 +111,28 @@ class MicroBatcher(Generic[T, R]):
             _Waiting[T, R](item, 0 if weights is None else weights[n], since)
             for n, item in enumerate(items)
         ]
-        with self._changed:
+        with self._arrived:
             if self._closed:
                 raise QueueClosed
             # A request larger than the queue is taken when nobody else waits.
             if not patient and self._urgent and len(self._urgent) + len(made) > self._room:
                 raise QueueFull
-            (self._patient if patient else self._urgent).extend(made)
-            self._changed.notify(len(made))
+            queue = self._patient if patient else self._urgent
+            queue.extend(made)
+            # The thread that watches wakes by itself: waking it for each item would cost more
+            # than the batch saves.
+            if not self._watched:
+                self._arrived.notify()
+            elif len(queue) >= self._most * self._idle:
+                self._filled.notify()
         return [one.future for one in made]
 
     def close(self) -> None:
         """Take nothing more, finish what was taken, and come back when that is done."""
-        with self._changed:
+        with self._arrived:
             self._closed = True
-            self._changed.notify_all()
+            self._arrived.notify_all()
+            self._filled.notify_all()
         for thread in self._threads:
             thread.join()
 
@@ -132,7 +142,7 @@ class MicroBatcher(Generic[T, R]):
 
     def _take(self) -> list[_Waiting[T, R]]:
         """The next batch; empty when closed and nothing is left."""
-        with self._changed:
+        with self._arrived:
             self._idle += 1
             try:
                 while True:
@@ -140,12 +150,17 @@ class MicroBatcher(Generic[T, R]):
                     if not queue:
                         if self._closed:
                             return []
-                        self._changed.wait()
+                        self._arrived.wait()
                         continue
                     left_s = queue[0].since + self._window_s - time.monotonic()
                     if self._closed or left_s <= 0 or len(queue) >= self._most * self._idle:
                         return self._bite(queue)
-                    self._changed.wait(left_s)
+                    if self._watched:
+                        self._arrived.wait()
+                    else:
+                        self._watched = True
+                        self._filled.wait(left_s)
+                        self._watched = False
             finally:
                 self._idle -= 1
 
@@ -159,6 +174,8 @@ class MicroBatcher(Generic[T, R]):
             one = queue.popleft()
             weight += one.weight
             batch.append(one)
+        if queue or self._urgent or self._patient:
+            self._arrived.notify()  # for what is left
         self.batches += 1
         self.items += len(batch)
         return batch

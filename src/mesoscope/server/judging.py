@@ -78,6 +78,7 @@ class Answer:
 
     Attributes:
         verdict: Its source is the upload's name.
+        text: The verdict as JSON, made once for caller and database.
         sha256: Of the file, in hexadecimal.
         size: Of the file, in bytes.
         evidence: One a face: square and map; ``None`` where none was asked for.
@@ -86,21 +87,18 @@ class Answer:
     """
 
     verdict: Verdict
+    text: str
     sha256: str
     size: int
     evidence: list[Json] | None = None
     provenance: dict[str, Json] | None = None
     data: bytes | Path | None = field(default=None, repr=False)
 
-    def body(self, result_id: str | None) -> dict[str, Json]:
+    def body(self, result_id: str | None) -> bytes:
         """The JSON object that a caller gets."""
-        return {
-            "id": result_id,
-            "sha256": self.sha256,
-            "verdict": self.verdict.to_dict(),
-            "evidence": self.evidence,
-            "provenance": self.provenance,
-        }
+        beside: dict[str, Json] = {"evidence": self.evidence, "provenance": self.provenance}
+        head = compact({"id": result_id, "sha256": self.sha256})
+        return b'%s,"verdict":%s,%s' % (head[:-1], self.text.encode("ascii"), compact(beside)[1:])
 
 
 class Judges:
@@ -142,9 +140,9 @@ class Judges:
         name = question.file.name
         verdict = renamed(verdict, name)
         if isinstance(source, Unreadable):
-            return Answer(verdict, "", 0)
+            return Answer(verdict, verdict.to_json(), "", 0)
         digest, size = _identity(source)
-        answer = Answer(verdict, digest, size)
+        answer = Answer(verdict, verdict.to_json(), digest, size)
         if question.heat:
             answer.evidence = self.evidence(verdict)
         if question.provenance:

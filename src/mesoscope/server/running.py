@@ -147,6 +147,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host.strip("[]"), port))
+        listening.listen(_BACKLOG)  # who asks from now on is answered
     except OSError as error:
         raise OptionError(
             f"{host} port {port}: cannot be listened on: {error.strerror}: choose another --port"

@@ -163,7 +163,7 @@ class Service:
         return Recorded(
             id=question.id, key=key, name=verdict.source, kind=verdict.kind, label=verdict.label,
             p_fake=verdict.p_fake, model=verdict.model, sha256=answer.sha256, place=self.place,
-            verdict=verdict.to_json(), failed=verdict.error is not None, kept=kept, job=job,
+            verdict=answer.text, failed=verdict.error is not None, kept=kept, job=job,
             seq=seq, provenance=None if told is None else compact(told).decode(),
             created=time.time(),
         )  # fmt: skip

@@ -276,7 +276,7 @@ class Recorder:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._batcher: MicroBatcher[Recorded, None] = MicroBatcher(
-            self._write, threads=1, most=256, window_s=0.0, waiting=100_000
+            self._write, threads=1, most=256, window_s=0.002, waiting=100_000
         )
 
     def submit(self, row: Recorded) -> Future[None]:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from mesoscope.server.batching import QueueClosed, QueueFull
 from mesoscope.server.judging import Question
 from mesoscope.server.problems import Problem, of_code
-from mesoscope.server.routes.asked import answered, key_of, note, refusals, service_of
+from mesoscope.server.routes.asked import key_of, note, refusals, service_of
 from mesoscope.server.shapes import EXAMPLE_CHECK, CheckShape
 from mesoscope.server.store import new_id
 from mesoscope.server.uploads import Bounds, receive
@@ -95,7 +95,7 @@ async def check(
     if len(answers) == 1 and (error := answers[0].verdict.error) is not None:
         raise of_code(error["code"], error["message"])
     bodies = [answer.body(one) for answer, one in zip(answers, ids, strict=True)]
-    return answered({"results": list(bodies)})
+    return Response(b'{"results":[%s]}' % b",".join(bodies), media_type="application/json")
 
 
 def _spend(request: Request, service: Service, files: int) -> None:
