@@ -19,11 +19,13 @@ from mesoscope.server.guard import Guard
 from mesoscope.server.problems import MEDIA_TYPE, Problem, of_error, of_os_error
 from mesoscope.server.routes import check, feedback, jobs, results, state
 from mesoscope.server.routes.asked import answered
-from mesoscope.server.schema import openapi
+from mesoscope.server.schema import allowed, openapi
 from mesoscope.server.store import Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from starlette.types import Receive, Scope, Send
 
     from mesoscope.server.service import Service
 
@@ -61,7 +63,7 @@ def make_app(service: Service) -> FastAPI:
     for part in (check, jobs, results, feedback, state):
         app.include_router(part.router)
     app.add_api_route("/openapi.json", _openapi, include_in_schema=False)
-    app.mount("/", StaticFiles(directory=STATIC, html=True, check_dir=False), name="page")
+    app.router.default = _page  # what no route knows; a mount at / would answer for their paths
     app.add_middleware(Guard, service=service)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(Unreachable, _unreachable)
@@ -70,6 +72,16 @@ def make_app(service: Service) -> FastAPI:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     return app
+
+
+_static = StaticFiles(directory=STATIC, html=True, check_dir=False)
+
+
+async def _page(scope: Scope, receive: Receive, send: Send) -> None:
+    """The page and its files."""
+    if scope["type"] != "http" or scope["path"].startswith("/v1/"):
+        raise HTTPException(404)
+    await _static(scope, receive, send)
 
 
 async def _openapi(request: Request) -> Response:
@@ -121,6 +133,8 @@ async def _http(request: Request, error: Exception) -> Response:
     told = {404: "there is nothing at this address", 405: "use one of the methods in Allow"}
     detail = told.get(error.status_code, str(error.detail))
     problem = Problem(code, detail, status=error.status_code, headers=error.headers)
+    if error.status_code == 405:  # a route knows its own methods, and not those beside it
+        problem.headers["Allow"] = ", ".join(allowed(request.app, request.url.path))
     return _sent(request, problem)
 
 

@@ -88,6 +88,11 @@ class MicroBatcher(Generic[T, R]):
         """Items that no thread has taken yet."""
         return len(self._urgent) + len(self._patient)
 
+    @property
+    def full(self) -> bool:
+        """Whether the next item would be refused."""
+        return len(self._urgent) >= self._room
+
     def submit(
         self, items: Sequence[T], *, weights: Sequence[int] | None = None, patient: bool = False
     ) -> list[Future[R]]:

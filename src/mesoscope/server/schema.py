@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
@@ -37,6 +38,14 @@ def openapi(app: FastAPI) -> dict[str, Any]:
                         _only_problem(answer)
         app.openapi_schema = made
     return app.openapi_schema
+
+
+def allowed(app: FastAPI, path: str) -> list[str]:
+    """The methods that an address takes."""
+    for template, methods in openapi(app)["paths"].items():
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
+            return sorted(name.upper() for name in methods)
+    return ["GET", "HEAD"]  # the page and its files
 
 
 def _only_problem(answer: dict[str, Any]) -> None:

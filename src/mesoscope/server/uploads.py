@@ -218,8 +218,8 @@ class _Form:
             most = min(self._bounds.parts, self._bounds.files)
             raise Problem(
                 "request.too_large",
-                f"more than {most} files in one request: send them in several, or a zip of them "
-                "to /v1/jobs",
+                f"more than {most} {'file' if most == 1 else 'files'} in one request: send them "
+                "in several, or a ZIP archive of them to /v1/jobs",
                 headers={"Connection": "close"},
             )
         self._head = 0

@@ -66,6 +66,42 @@ def test_every_route_describes_its_answers(run):
                     assert list(answer["content"]) == ["application/problem+json"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/v1/jobs", "GET, POST"), ("OPTIONS", "/v1/check", "POST"),
+        ("POST", "/v1/results/x", "DELETE, GET"), ("DELETE", "/index.html", "GET, HEAD"),
+    ],
+)  # fmt: skip
+def test_other_methods_are_told_which_are_taken(run, method, path, allowed):
+    answer = run().http.request(method, path)
+    assert (answer.status_code, answer.json()["code"]) == (405, "request.method")
+    assert answer.headers["allow"] == allowed
+
+
+def test_the_page_is_what_no_route_knows(run, monkeypatch, tmp_path):
+    from starlette.staticfiles import StaticFiles
+
+    from mesoscope.server import app
+
+    (tmp_path / "index.html").write_text("<p>drop a picture")
+    (tmp_path / "outside").symlink_to("/etc")
+    monkeypatch.setattr(app, "_static", StaticFiles(directory=tmp_path, html=True))
+    http = run().http
+    answer = http.get("/")
+    assert (answer.status_code, answer.text) == (200, "<p>drop a picture")
+    assert answer.headers["content-type"].startswith("text/html")
+    for path in (
+        "/nothing.js",
+        "/v1/nothing",
+        "/outside/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/v1/",
+    ):
+        answer = http.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "request.not_found")
+
+
 def test_codes_of_problems_are_written_down():
     from pathlib import Path
 

@@ -75,6 +75,8 @@ async def check(
         limits.check_bytes, limits.picture_bytes, limits.pictures, limits.parts,
         limits.idle_s, limits.check_s,
     )  # fmt: skip
+    if service.batcher.full:  # told before the upload, which may be long
+        raise _busy()
     uploads = await receive(request, service.spool, bounds, name=name)
     try:
         facts: dict[str, object] = {"files": len(uploads), "bytes": sum(u.size for u in uploads)}
@@ -114,15 +116,17 @@ def _refuse_clips(uploads: Sequence[Upload]) -> None:
             )
 
 
+def _busy() -> Problem:
+    return Problem("queue.full", "as many files wait as may: try again", retry_after_s=1)
+
+
 async def _judged(
     request: Request, service: Service, questions: Sequence[Question], uploads: Sequence[Upload]
 ) -> list[Answer]:
     try:
         futures = service.batcher.submit(questions, weights=[upload.size for upload in uploads])
     except QueueFull:
-        raise Problem(
-            "queue.full", "as many files wait as may: try again", retry_after_s=1
-        ) from None
+        raise _busy() from None
     except QueueClosed:
         raise Problem(
             "service.stopping", "the service is about to stop: try again", retry_after_s=5

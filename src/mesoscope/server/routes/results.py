@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import FileResponse, Response
 
-from mesoscope.server.keeping import media_type
+from mesoscope.server.keeping import MEDIA_TYPES, media_type
 from mesoscope.server.problems import Problem
 from mesoscope.server.reports import make_report
 from mesoscope.server.routes.asked import (
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 router = APIRouter()
 ALONE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
+_FILES = {
+    kind: {"schema": {"type": "string", "format": "binary"}}
+    for kind in (*MEDIA_TYPES.values(), "application/octet-stream")
+}
 Moment = Annotated[datetime | None, Query(description="ISO 8601")]
 
 
@@ -121,17 +125,8 @@ def forget(request: Request, result_id: IdInPath) -> Response:
     response_class=FileResponse,
     responses={
         **refusals(404),
-        200: {
-            "content": {
-                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
-            }
-        },
-        206: {
-            "description": "A range of it",
-            "content": {
-                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
-            },
-        },
+        200: {"content": _FILES},
+        206: {"description": "A range of it", "content": _FILES},
     },
 )
 def picture(request: Request, result_id: IdInPath) -> Response:
