@@ -37,6 +37,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "key.invalid": (401, "Not a valid key"),
     "rate.limited": (429, "Too many requests"),
     "queue.full": (429, "The service is busy"),
+    "answer.timeout": (503, "The verdict took too long"),
     "job.missing": (404, "No such job"),
     "job.finished": (409, "The job is finished already"),
     "result.missing": (404, "No such result"),

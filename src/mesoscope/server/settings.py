@@ -40,6 +40,7 @@ class Limits:
         check_s: The whole upload of a check.
         job_s: The whole upload of a job.
         header_s: The head of a request.
+        answer_s: A check may wait for its verdicts.
         page: Results in one answer.
     """
 
@@ -61,6 +62,7 @@ class Limits:
     check_s: float = 60.0
     job_s: float = 3600.0
     header_s: float = 15.0
+    answer_s: float = 120.0
     page: int = 200
 
     def __post_init__(self) -> None:

@@ -4,8 +4,10 @@ import base64
 import hashlib
 import io
 import json
+import os
 import threading
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -265,6 +267,47 @@ def test_a_full_disk_is_told_and_passes(run, jpeg, monkeypatch):
     answer = service.check(big)
     assert (answer.status_code, answer.json()["code"]) == (507, "storage.full")
     assert answer.headers["retry-after"]
+    assert service.check(jpeg()).status_code == 200
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_disk_that_is_really_full(run, jpeg, make_zip, monkeypatch):
+    from mesoscope.server import spool
+
+    class Full:
+        def __getattr__(self, name):
+            return getattr(os, name)
+
+        def open(self, *_):
+            return os.open("/dev/full", os.O_WRONLY)
+
+    service = run()
+    monkeypatch.setattr(spool, "os", Full())
+    for path, data in (
+        ("/v1/check", jpeg() + b"\0" * (2 << 20)), ("/v1/jobs", make_zip({"a.jpg": jpeg()})),
+    ):  # fmt: skip
+        answer = service.http.post(path, content=data)
+        assert (answer.status_code, answer.json()["code"]) == (507, "storage.full")
+    assert service.check(jpeg()).status_code == 200  # small ones need no disk
+    monkeypatch.undo()
+    assert service.ended(service.job(make_zip({"a.jpg": jpeg()})))["state"] == "done"
+    assert service.service.spool._left == service.service.settings.limits.spool_bytes
+
+
+def test_a_verdict_that_takes_too_long_is_given_up(run, jpeg):
+    service = run(limits={"answer_s": 0.2})
+    go_on = threading.Event()
+    work = service.service.batcher._work
+
+    def slow(questions):
+        go_on.wait(60)
+        return work(questions)
+
+    service.service.batcher._work = slow
+    answer = service.check(jpeg())
+    assert (answer.status_code, answer.json()["code"]) == (503, "answer.timeout")
+    go_on.set()
+    service.service.batcher._work = work
     assert service.check(jpeg()).status_code == 200
 
 

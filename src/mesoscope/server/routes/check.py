@@ -131,18 +131,34 @@ async def _judged(
         raise Problem(
             "service.stopping", "the service is about to stop: try again", retry_after_s=5
         ) from None
-    answers = await _or_gone(request, futures)
+    answers = await _or_gone(request, futures, service.settings.limits.answer_s)
     for answer in answers:
         service.count(answer)
     return answers
 
 
-async def _or_gone(request: Request, futures: Sequence[Future[Answer]]) -> list[Answer]:
-    """Wait for answers; if the caller goes away, what has not begun is left out."""
+async def _or_gone(
+    request: Request, futures: Sequence[Future[Answer]], longest_s: float
+) -> list[Answer]:
+    """Wait for answers; if the caller goes away, what has not begun is left out.
+
+    Raises:
+        ClientDisconnect: The caller has gone.
+        Problem: It took too long.
+    """
     gone = asyncio.ensure_future(_disconnected(request))
     waiting = asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
     try:
-        await asyncio.wait((waiting, gone), return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(
+            (waiting, gone), timeout=longest_s, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not done:
+            waiting.cancel()
+            raise Problem(
+                "answer.timeout",
+                "the verdict took too long: send a smaller file, or send it to /v1/jobs",
+                retry_after_s=10,
+            )
         if not waiting.done():
             waiting.cancel()  # cancels the futures that no thread has taken yet
             # What a thread is at reads the uploads: they must not go before it is done.
