@@ -7,22 +7,31 @@ files from disk, which is what the service is measured by.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import cv2
 
+import peers
 import pictures
 import scenes
-from measure import Bound, Row, Spread, cores, parser, run, say, workplace
+from measure import Bound, Row, Spread, cores, parser, rounds, run, say, workplace
 
 HERE = Path(__file__).parent
 CONNECTIONS = 32
 OVER = 5  # times as many
+WAYS = {
+    "predict": "model.predict, as the authors' example has it",
+    "call": "the model called on a tensor",
+    "function": "the model compiled by tf.function",
+}
 
 
 def options():
@@ -32,6 +41,7 @@ def options():
     made.add_argument("--photos", type=int, default=24, help="photos of 1024×1024")
     made.add_argument("--seconds", type=float, default=10.0, help="a run")
     made.add_argument("--soak", type=float, default=60.0, help="seconds of too much load")
+    made.add_argument("--alone", action="store_true", help="without the peers' service")
     made.add_argument("--model", default="mesoscope", help="a shipped model or a file")
     return made
 
@@ -135,6 +145,8 @@ def bench(chosen, conditions) -> list[Row]:
         photos = {"n": chosen.photos, "data": "1024×1024 with one face each, made here, JPEG 90"}
         rows += side_by_side(chosen, work, "mtcnn", "1024×1024 photos", 0.8, photos)
         rows += overload(chosen, work, faces)
+        if not chosen.alone:
+            rows += beside_peers(chosen, work, faces)
     conditions.add({"mesoscope": __import__("mesoscope").__version__})
     return rows
 
@@ -171,6 +183,55 @@ def side_by_side(chosen, work, finder, what, share, common) -> list[Row]:
             asked=p99 if finder == "whole" else None, how=how, model=model, **common,
         ),
     ]  # fmt: skip
+
+
+class Theirs(Server):
+    """The peers' service: Meso-4 in Keras behind one FastAPI route."""
+
+    def __init__(self, python: Path, h5: Path, way: str):
+        self.process = subprocess.Popen(
+            [python, "-u", HERE / "theirs_serving.py", h5, way],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
+        )  # fmt: skip
+        line = self.process.stdout.readline()
+        if not line.startswith("http://"):
+            raise SystemExit("the peers' service did not begin: run theirs_serving.py by hand")
+        self.url = line.strip()
+        self._log = subprocess.Popen(["cat"], stdin=self.process.stdout, stdout=subprocess.DEVNULL)
+
+
+def beside_peers(chosen, work, common) -> list[Row]:
+    """Ours and theirs in alternating rounds, the same network; theirs by three ways to call it."""
+    python = peers.interpreter(chosen.peers)
+    h5, origin = peers.weights(work, python)
+    with contextlib.ExitStack() as stack:
+        sides = {"ours": stack.enter_context(Server(work, "meso4", "whole"))}
+        for way in WAYS:
+            sides[way] = stack.enter_context(Theirs(python, h5, way))
+        found = rounds(
+            {
+                name: partial(rate_of, side, work / "faces", chosen.seconds)
+                for name, side in sides.items()
+            },
+            chosen.rounds,
+            say,
+        )
+    return [
+        Row(
+            "serving", "256×256 face JPEGs, Meso-4, served", "pictures/s", found["ours"],
+            found[way], f"FastAPI route with Keras, {way}",
+            asked=Bound("ratio", "≥", 5) if way == "predict" else None,
+            how=f"{CONNECTIONS} connections over loopback; theirs: {says}",
+            model=f"meso4; theirs: {origin}", **common,
+        )
+        for way, says in WAYS.items()
+    ]  # fmt: skip
+
+
+def rate_of(side: Server, folder: Path, seconds: float) -> float:
+    """Answers a second."""
+    return side.load(folder, CONNECTIONS, seconds)["rate"]
 
 
 def refuse_failures(seen: dict) -> None:
