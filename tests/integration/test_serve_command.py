@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -164,6 +165,30 @@ def test_uploads_of_a_killed_process_go(serve, tmp_path):
     process.communicate(timeout=60)
     serve()
     assert list((tmp_path / "service/spool").iterdir()) == []
+
+
+def test_every_line_of_the_log_is_json(serve, make_face):
+    process = serve()
+    host, port = process.url.removeprefix("http://").split(":")
+    ask(process.url, "/healthz")
+    for garbage in (
+        b"\x16\x03\x01 hello",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\0" * 100,
+        b"\xff\xfe\r\n\r\n",
+    ):
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            connection.sendall(garbage)
+            with contextlib.suppress(OSError):
+                while connection.recv(1000):
+                    pass
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    assert httpx.get(process.url + "/v1/model", headers=upgrade).status_code == 200
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    events = [json.loads(line)["event"] for line in said.splitlines()]
+    assert "Invalid HTTP request received." in events
+    assert events[-1] == "stopped"
 
 
 def test_only_one_process_has_a_folder(serve, mesoscope, tmp_path):

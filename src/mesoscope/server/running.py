@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from mesoscope.server.service import Service
+    from mesoscope.server.telemetry import Log
 
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _Protocol
@@ -84,7 +86,7 @@ def serve(service: Service, ready: Callable[[str], None] | None = None) -> None:
     with listening:
         if ready is not None:
             ready(address_of(listening))
-        with _ended_in_peace():
+        with _ended_in_peace(), _told_in_json(service.log):
             server.run([listening])
 
 
@@ -101,6 +103,25 @@ def _ended_in_peace() -> Iterator[None]:
     finally:
         for number, handler in zip(ends, before, strict=True):
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _told_in_json(log: Log) -> Iterator[None]:
+    """Within, what uvicorn has to say becomes lines of our log."""
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            log.write(record.getMessage(), {"logger": record.name}, record.levelname.lower())
+
+    told, lines = logging.getLogger("uvicorn"), Lines(logging.WARNING)
+    before = told.propagate
+    told.addHandler(lines)
+    told.propagate = False
+    try:
+        yield
+    finally:
+        told.removeHandler(lines)
+        told.propagate = before
 
 
 def prepare(service: Service) -> tuple[uvicorn.Server, socket.socket]:
