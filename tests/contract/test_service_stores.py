@@ -100,6 +100,22 @@ def test_jobs_are_taken_once_and_put_back(store):
     assert [j.id for j in jobs.page("a", before=None, limit=9)] == ["j1", "j0"]
 
 
+def test_tries_count_what_brought_no_result(store):
+    jobs = JobStore(store, "here")
+    jobs.add("j", None, "x")
+    tries = []
+    for _ in range(3):
+        tries.append(jobs.take().tries)
+        jobs.put_all_back()  # as after a kill
+    assert tries == [0, 1, 2]
+    jobs.take()
+    jobs.put_back("j")  # as on a stop
+    assert jobs.take().tries == 3
+    store.record([replace(ROW, job="j", seq=0)])
+    jobs.put_all_back()
+    assert jobs.take().tries == 0
+
+
 def test_threads_take_each_job_once(store):
     jobs = JobStore(store, "here")
     for number in range(12):

@@ -196,11 +196,10 @@ class MicroBatcher(Generic[T, R]):
                 one.future.set_result(answer)
                 done += 1
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to an item
-            left = wanted[done:]
-            if len(left) == 1:
-                left[0].future.set_exception(error)
+            if len(wanted) == 1 and not done:
+                wanted[0].future.set_exception(error)
                 return
-            for one in left:
+            for one in wanted[done:]:
                 self._alone(one)
 
     def _alone(self, one: _Waiting[T, R]) -> None:

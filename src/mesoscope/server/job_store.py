@@ -36,7 +36,7 @@ class JobStore:
             connection.execute(
                 insert(jobs).values(
                     id=job_id, key=key, place=self._place, name=name, state="queued",
-                    done=0, failed=0, fake=0, created=time.time(),
+                    done=0, failed=0, fake=0, tries=0, created=time.time(),
                 )
             )  # fmt: skip
 
@@ -89,15 +89,19 @@ class JobStore:
                 .with_for_update(skip_locked=True, of=jobs)
             ).first()  # fmt: skip
             if row is not None:
-                connection.execute(update(jobs).where(jobs.c.id == row.id).values(state="running"))
+                connection.execute(
+                    update(jobs)
+                    .where(jobs.c.id == row.id)
+                    .values(state="running", tries=jobs.c.tries + 1)
+                )
         return row
 
     def put_back(self, job_id: str) -> None:
-        """Let a job wait again."""
+        """Let a job wait again; that it was begun in vain is not its fault."""
         with self._store.writes() as connection:
             connection.execute(
                 update(jobs).where(jobs.c.id == job_id, jobs.c.state == "running")
-                .values(state="queued")
+                .values(state="queued", tries=jobs.c.tries - 1)
             )  # fmt: skip
 
     def begin(self, job_id: str, total: int) -> None:

@@ -36,6 +36,7 @@ IN_FLIGHT = 8  # files of one job that wait to be judged
 LOOK_S = 1.0  # so often a job is asked whether it is still wanted
 AGAIN_S = 2.0  # after the database was away
 UPLOAD = "upload"
+TRIES = 5  # so often a job may be begun without a new result: then it is what ends the process
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
@@ -203,6 +204,12 @@ class Jobs:
                 shutil.rmtree(self._folder / job_id, ignore_errors=True)
 
     def _do(self, job: Row) -> None:
+        if job.tries >= TRIES:
+            raise Problem(
+                "service.failed",
+                "the service ended each time that it worked on this job, so it is left: tell its "
+                "makers, and send the files one by one",
+            )
         path = self._folder / job.id / UPLOAD
         if not path.is_file():
             raise Problem("storage.full", "the upload of this job is gone: send it again")

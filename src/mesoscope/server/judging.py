@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import json
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -22,14 +23,15 @@ from mesoscope.media.walk import Unreadable
 from mesoscope.model_file import find_model
 from mesoscope.scan.job import renamed
 from mesoscope.scorer import OnnxScorer
+from mesoscope.types import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from mesoscope.media.image import FileBytes
-    from mesoscope.types import DetectOptions, Json, Verdict
+    from mesoscope.types import DetectOptions, Json
 
 _BLOCK = 1 << 20
 MAP_PX = 128  # side of an evidence map that is sent
@@ -107,13 +109,20 @@ class Judges:
     Args:
         model: Name of a shipped model or path of a model file.
         options: By which is judged; each call takes one thread.
+        told: Called with each failure that no file should cause.
 
     Raises:
         ModelError: No such model, or not a model file.
         OptionError: Options that do not go together.
     """
 
-    def __init__(self, model: str, options: DetectOptions) -> None:
+    def __init__(
+        self,
+        model: str,
+        options: DetectOptions,
+        told: Callable[[str, dict[str, object]], None] | None = None,
+    ) -> None:
+        self._told = told
         self.model_path = find_model(model)
         scorer = OnnxScorer(self.model_path)
         values = {**dataclasses.asdict(options), "jobs": 1}
@@ -126,8 +135,30 @@ class Judges:
     def answer(self, questions: Sequence[Question]) -> Iterator[Answer]:
         """Judge some files together; one answer a question, in their order.
 
-        A file that cannot be read has a verdict that says so.
+        A file that cannot be read has a verdict that says so, whatever went wrong. Where it is not
+        known whose fault it is, this raises, and each file is to be tried by itself.
         """
+        try:
+            yield from self._together(questions)
+        except Exception as error:
+            if len(questions) > 1:
+                raise
+            yield self._failed(questions[0], error)
+
+    def _failed(self, question: Question, error: Exception) -> Answer:
+        if self._told is not None:
+            what = f"{type(error).__name__}: {error}"
+            self._told("a file failed", {"error": what, "trace": traceback.format_exc()})
+        name = question.file.name
+        message = f"{name}: cannot be judged, which is a fault of the service: its log says why"
+        verdict = Verdict(
+            source=name, kind="image", label=None, p_fake=None, model=self.plain.model_id,
+            reason="unreadable", frames_read=0,
+            error={"code": SourceError.code, "message": message},
+        )  # fmt: skip
+        return Answer(verdict, verdict.to_json(), "", 0)
+
+    def _together(self, questions: Sequence[Question]) -> Iterator[Answer]:
         sources = [_source(question.file) for question in questions]
         detector = self.mapping if any(q.heat for q in questions) else self.plain
         verdicts = detector.check_many(sources, keep_going=True)

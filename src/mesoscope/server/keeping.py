@@ -54,8 +54,7 @@ class Kept:
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(data)
             else:
-                shutil.copyfile(data, part)
-                part.chmod(0o600)
+                _link_or_copy(data, part)
             part.replace(target)
         except OSError:
             with contextlib.suppress(OSError):
@@ -74,6 +73,15 @@ class Kept:
         """Take a file away."""
         with contextlib.suppress(OSError):
             (self.folder / kept).unlink()
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name; where the disk knows no such thing, copy it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+    target.chmod(0o600)
 
 
 def media_type(path: Path) -> str | None:

@@ -74,7 +74,7 @@ class Service:
         data = private_folder(settings.data)
         self._lock = _lock_folder(data)
         self.place = _place(data)
-        self.judges = Judges(settings.model, settings.options)
+        self.judges = Judges(settings.model, settings.options, self._tell_failure)
         self.store = Store(ledger_url(data, settings.ledger))
         if settings.ledger is None:
             (data / LEDGER).chmod(0o600)
@@ -101,6 +101,9 @@ class Service:
         telemetry.watch("mesoscope_batches", "Batches judged", lambda: self.batcher.batches)
         telemetry.watch("mesoscope_batched", "Files in them", lambda: self.batcher.items)
         telemetry.in_progress.set_function(lambda: self.in_progress)
+
+    def _tell_failure(self, event: str, fields: dict[str, object]) -> None:
+        self.log.write(event, fields, "error")
 
     def open(self) -> None:
         """Begin: keys, jobs that were left, what is to be forgotten."""

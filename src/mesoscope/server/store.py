@@ -162,7 +162,7 @@ class Store:
                     update(jobs).where(jobs.c.id == job)
                     .values(
                         done=jobs.c.done + done, failed=jobs.c.failed + failed,
-                        fake=jobs.c.fake + fake,
+                        fake=jobs.c.fake + fake, tries=0,
                     )
                 )  # fmt: skip
 

@@ -52,6 +52,7 @@ jobs = Table(
     Column("done", Integer, nullable=False, default=0),
     Column("failed", Integer, nullable=False, default=0),
     Column("fake", Integer, nullable=False, default=0),
+    Column("tries", Integer, nullable=False, default=0),  # begun so often without a new result
     Column("error_code", String(40)),
     Column("error_message", Text),
     Column("created", Float, nullable=False),

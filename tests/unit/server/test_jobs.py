@@ -263,6 +263,47 @@ def test_a_stopped_service_goes_on_where_it_was(run, jpeg, make_zip):
     assert list(names_and_codes(service, job_id)) == list(files)
 
 
+def test_a_file_that_fails_in_an_unforeseen_way_ends_nothing(run, jpeg, make_zip, monkeypatch):
+    from mesoscope.server import judging
+
+    bad = jpeg(2)
+    read = judging.read_provenance
+
+    def broken(source):
+        if source == bad:
+            raise ZeroDivisionError("oh")
+        return read(source)
+
+    monkeypatch.setattr(judging, "read_provenance", broken)
+    service = run()
+    job_id = service.job(make_zip({"1.jpg": jpeg(1), "2.jpg": bad, "3.jpg": jpeg(3)}))
+    job = service.ended(job_id)
+    assert (job["state"], job["done"], job["failed"]) == ("done", 3, 1)
+    assert names_and_codes(service, job_id)["2.jpg"] == "source.unreadable"
+    files = [("f", ("a.jpg", jpeg(1))), ("f", ("b.jpg", bad))]
+    answer = service.http.post("/v1/check?provenance=true", files=files)
+    assert [r["verdict"]["error"] is None for r in answer.json()["results"]] == [True, False]
+    failed = next(line for line in service.lines() if line["event"] == "a file failed")
+    assert "ZeroDivisionError" in failed["trace"]
+
+
+def test_a_job_that_ends_the_process_each_time_is_left(run, jpeg, make_zip):
+    """As if it had been killed five times in the middle of the job, before any result."""
+    from sqlalchemy import update
+
+    from mesoscope.server.tables import jobs
+
+    with run.briefly() as service:
+        slowed(service)
+        service.service.jobs._stopping.set()  # nobody works on it
+        job_id = service.job(make_zip({"a.jpg": jpeg()}))
+        time.sleep(0.2)
+        with service.service.store.writes() as connection:
+            connection.execute(update(jobs).values(state="running", tries=5))
+    job = run().ended(job_id)
+    assert (job["state"], job["error"]["code"]) == ("failed", "service.failed")
+
+
 def test_a_key_revoked_during_a_job_ends_it(run, jpeg, make_zip, tmp_path):
     from mesoscope.server.keys import add_key, revoke_key
 
