@@ -6,9 +6,7 @@ import contextlib
 import io
 import os
 import stat
-import struct
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -31,10 +29,6 @@ _READ = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # bounded memory, whatever t
 _MEBI = 1 << 20
 DIRECTORY_BYTES = 8 * _MEBI  # 20,000 files with names of 350 characters
 _BLOCK = 1 << 18
-_BROKEN = (
-    zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError,
-    RuntimeError, struct.error, OverflowError,
-)  # fmt: skip
 
 
 class _Bounded(io.FileIO):
@@ -105,7 +99,9 @@ class Member:
                     if left < 0:
                         raise self._too_large()
                     yield block
-        except _BROKEN as error:
+        except SourceError:
+            raise
+        except Exception as error:  # a damaged archive makes zipfile raise any of a dozen
             raise SourceError(
                 f"{self.name}: the archive is damaged there: pack it again"
             ) from error
@@ -146,7 +142,9 @@ def members(path: Path, limits: Limits) -> Iterator[list[Member]]:
             file = stack.enter_context(_Bounded(path))
             archive = stack.enter_context(zipfile.ZipFile(file))
             listed = _list(archive, limits)
-        except _BROKEN as error:
+        except Problem:
+            raise
+        except Exception as error:  # as above
             raise Problem(
                 "archive.invalid",
                 "the ZIP archive is damaged or of too many files, it cannot be listed: pack it "
@@ -159,7 +157,8 @@ def _list(archive: zipfile.ZipFile, limits: Limits) -> list[Member]:
     found = [
         _member(archive, entry, limits)
         for entry in archive.infolist()
-        if not entry.is_dir() and not _is_hidden(entry.filename)
+        # And not entry.is_dir(), which fails on an entry without a name.
+        if not entry.filename.endswith("/") and not _is_hidden(entry.filename)
     ]
     if len(found) > limits.files:
         raise _too_many(limits)

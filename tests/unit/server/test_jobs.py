@@ -9,8 +9,17 @@ import time
 import zipfile
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from mesoscope.errors import SourceError
 from mesoscope.types import Verdict
+
+pytest.importorskip("fastapi", reason="the extra serve is not installed")
+
+from mesoscope.server.archives import members
+from mesoscope.server.problems import Problem
+from mesoscope.server.settings import Limits
 
 
 def names_and_codes(service, job_id):
@@ -218,6 +227,39 @@ def test_a_directory_of_gigabytes_is_never_read(run, make_zip, jpeg):
     service = run()
     answer = service.http.post("/v1/jobs", content=b"PK\3\4" + directory + bytes(data[at:]))
     assert (answer.status_code, answer.json()["code"]) == (422, "archive.invalid")
+
+
+def test_an_entry_without_a_name_is_a_file_like_others(run, make_zip, jpeg):
+    service = run()
+    data = make_zip({"x": jpeg()}).replace(b"\1\0\0\0x", b"\0\0\0\0x")
+    job_id = service.job(make_zip({"": jpeg(), "y.jpg": jpeg()}))
+    assert service.ended(job_id)["state"] == "done"
+    assert names_and_codes(service, job_id) == {"upload": None, "y.jpg": None}
+    answer = service.http.post("/v1/jobs", content=data)
+    assert answer.status_code in (202, 422)
+
+
+@settings(max_examples=80)
+@given(st.data())
+def test_damaged_archives_raise_problems_and_nothing_else(tmp_path_factory, data):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", data.draw(st.sampled_from([0, 8]))) as archive:
+        for name in ("a.jpg", "b/c.png", "x.mp4"):
+            archive.writestr(name, b"\xff\xd8\xff" + bytes(range(200)))
+    damaged = bytearray(file.getvalue())
+    for _ in range(data.draw(st.integers(1, 6))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.mktemp("zip") / "damaged.zip"
+    path.write_bytes(damaged)
+    try:
+        with members(path, Limits()) as found:
+            for member in found:
+                try:
+                    assert len(member.source()) <= Limits().picture_bytes
+                except SourceError:
+                    pass
+    except Problem as problem:
+        assert problem.code == "archive.invalid"
 
 
 def test_an_archive_of_too_many_files_is_refused(run, make_zip):
