@@ -90,14 +90,12 @@ class Member:
         if self.refused is not None:
             raise SourceUnsupported(f"{self.name}: {self.refused}")
         left = self.most_bytes
-        if self.size > left:
-            raise self._too_large()
+        self._refuse(self.size > left)
         try:
             with self.archive.open(self.entry) as file:
                 while block := file.read(_BLOCK):
                     left -= len(block)
-                    if left < 0:
-                        raise self._too_large()
+                    self._refuse(left < 0)
                     yield block
         except SourceError:
             raise
@@ -106,10 +104,12 @@ class Member:
                 f"{self.name}: the archive is damaged there: pack it again"
             ) from error
 
-    def _too_large(self) -> SourceTooLarge:
-        return SourceTooLarge(
-            f"{self.name}: more than the {self.most_bytes / _MEBI:,.0f} MiB that one file may have"
-        )
+    def _refuse(self, too_large: bool) -> None:
+        if too_large:
+            raise SourceTooLarge(
+                f"{self.name}: more than the {self.most_bytes / _MEBI:,.0f} MiB that one file may "
+                "have"
+            )
 
     def source(self) -> FileBytes:
         """All of it, under its name.
