@@ -22,7 +22,7 @@ FULL := $(VENV)/.installed-full-$(VERSION)
 resume = $$(test -f runs/$(1)/recipe.toml && echo --resume)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench docs default-model clean
+.PHONY: help run serve test check bench docs default-model clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -33,6 +33,9 @@ run: $(BASE) ## Scan samples/: a table of verdicts, and build/scan.jsonl (no tor
 	@echo "Scanning samples/ with the shipped model (samples/README.md says what is what)"
 	@$(BIN)/mesoscope scan samples --table --out build/scan.jsonl || [ $$? -eq 1 ]
 	@echo "The verdicts as JSON lines: build/scan.jsonl"
+
+serve: $(FULL) ## Run the service and its page on http://127.0.0.1:8000
+	@$(BIN)/mesoscope serve
 
 test: $(FULL) ## Install everything and run the tests, one process a core
 	@echo "Running the tests in $(TESTS)"
@@ -82,5 +85,5 @@ $(BASE): pyproject.toml constraints.txt
 
 $(FULL): $(BASE)
 	@echo "Set-up: installing what training, reports and tests need (torch among it: some minutes)"
-	@$(PIP) -e '.[audit,c2pa,parquet,postgres,report,train,dev]'
+	@$(PIP) -e '.[audit,c2pa,client,parquet,postgres,report,serve,train,dev]'
 	@touch $@

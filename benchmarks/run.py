@@ -21,6 +21,7 @@ NAMES = (
     "blends",
     "edits",
     "shards",
+    "serving",
     "install",
 )
 

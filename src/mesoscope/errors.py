@@ -19,6 +19,7 @@
     ├── JobError                   job.invalid          a job folder or ledger that cannot be used
     ├── WeightsError               weights.invalid      a Keras file of another network
     ├── ReportError                report.invalid       a file that is no report, or was altered
+    ├── ServiceError               service.failed       a service that refuses, or cannot be reached
     ├── OptionError                option.invalid       an option outside its range
     ├── OutputError                output.failed        a result could not be written
     └── MissingExtra               extra.missing        a part that is not installed
@@ -42,6 +43,7 @@ __all__ = [
     "RecipeError",
     "ReportError",
     "RunError",
+    "ServiceError",
     "SourceError",
     "SourceFailed",
     "SourceMissing",
@@ -153,6 +155,25 @@ class ReportError(MesoscopeError):
     """A file that is not a report of mesoscope, or is one no more."""
 
     code = "report.invalid"
+
+
+class ServiceError(MesoscopeError):
+    """A service that refuses a request, or that cannot be reached.
+
+    Attributes:
+        problem: The code that the service gave, such as ``key.invalid``; ``service.failed`` where
+            it gave none.
+        status: Of its answer; ``None`` where there was none.
+    """
+
+    code = "service.failed"
+
+    def __init__(
+        self, message: str, *, problem: str = "service.failed", status: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.problem = problem
+        self.status = status
 
 
 class OptionError(MesoscopeError):

@@ -61,6 +61,7 @@ def test_codes_that_others_match_on_do_not_change():
         "JobError": "job.invalid",
         "RunError": "run.invalid",
         "WeightsError": "weights.invalid",
+        "ServiceError": "service.failed",
         "OptionError": "option.invalid",
         "OutputError": "output.failed",
         "ReportError": "report.invalid",

@@ -12,16 +12,31 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def train_extra() -> Iterator[None]:
-    """Around imports of :mod:`mesoscope.training`: a missing package is named with its extra.
+def extra(name: str, package: str) -> Iterator[None]:
+    """Around imports of a room that needs an extra: a missing package is named with it.
+
+    Args:
+        name: Of the extra.
+        package: Named where the system does not say which is missing.
 
     Raises:
-        MissingExtra: A package of the ``train`` extra is not installed. A module of ours that is
-            missing stays the error it is.
+        MissingExtra: A package of that extra is not installed. A module of ours that is missing
+            stays the error it is.
     """
     try:
         yield
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "mesoscope":
             raise
-        raise MissingExtra(error.name or "torch", extra="train") from error
+        raise MissingExtra(error.name or package, extra=name) from error
+
+
+@contextmanager
+def train_extra() -> Iterator[None]:
+    """Around imports of :mod:`mesoscope.training`.
+
+    Raises:
+        MissingExtra: As :func:`extra`.
+    """
+    with extra("train", "torch"):
+        yield

@@ -7,6 +7,7 @@ them from there.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mesoscope.detector import Detector
+    from mesoscope.types import DetectOptions
 
     Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -76,17 +78,22 @@ def detector(*, jobs: int = 0, batch_size: int = 1, heat: bool = False) -> Detec
     """
     from mesoscope.detector import Detector
 
-    a = asked()
+    wanted = detect_options(jobs=jobs, batch_size=batch_size, heat=heat)
     # ONNX Runtime prints "EP Error …" where a device cannot be used: not among the results.
     with contextlib.redirect_stdout(sys.stderr):
-        return _detector(Detector, a, jobs=jobs, batch_size=batch_size, heat=heat)
+        return Detector(asked().model, **dataclasses.asdict(wanted))
 
 
-def _detector(
-    make: type[Detector], a: Asked, *, jobs: int, batch_size: int, heat: bool
-) -> Detector:
-    return make(
-        a.model,
+def detect_options(*, jobs: int = 0, batch_size: int = 1, heat: bool = False) -> DetectOptions:
+    """The options of that detector.
+
+    Raises:
+        OptionError: Options that do not go together.
+    """
+    from mesoscope.types import DetectOptions
+
+    a = asked()
+    return DetectOptions(
         faces=a.faces,
         finder_model=a.finder_model,
         frames=a.frames,

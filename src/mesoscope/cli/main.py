@@ -52,6 +52,9 @@ COMMANDS = {  # name → module, in the order of --help
     "quantize": "quantize",
     "import-keras": "import_keras",
     "models": "models",
+    "check": "check",
+    "serve": "serve",
+    "keys": "keys",
 }
 _OUTPUTS = frozenset({"-o", "--out", "--report", "--json", "--sheet"})
 DONE, INPUT_FAILED, USAGE, MODEL, ALARM, FAULT, INTERRUPTED = 0, 1, 2, 3, 10, 70, 130

@@ -1,0 +1,175 @@
+"""``mesoscope serve``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mesoscope.cli import judging, options, report_file
+from mesoscope.cli.extras import extra
+from mesoscope.cli.main import DONE
+from mesoscope.cli.service_options import data, data_of, ledger
+from mesoscope.errors import OptionError
+
+if TYPE_CHECKING:
+    from mesoscope.server.settings import Settings
+
+_MEBI = 1 << 20
+
+
+@click.command("serve")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True,
+    help="Address to listen on; 0.0.0.0 for all, which needs keys.",
+)  # fmt: skip
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True,
+    help="Port to listen on; 0 picks a free one.",
+)  # fmt: skip
+@judging.judging
+@data
+@ledger
+@click.option("--keys", is_flag=True, help="Ask callers for a key on loopback, too.")
+@click.option(
+    "--anyone-may-call", is_flag=True,
+    help="Ask no caller for a key, wherever it calls from.",
+)  # fmt: skip
+@click.option(
+    "--rate", type=click.IntRange(0), default=0, show_default=True, metavar="PER_MINUTE",
+    help="Files a minute of each key that has no rate of its own; 0 = no limit.",
+)  # fmt: skip
+@click.option(
+    "--keep", "keep_days", type=click.FloatRange(0), default=0.0, show_default=True,
+    metavar="DAYS", help="Keep judged files so long; 0 keeps none.",
+)  # fmt: skip
+@click.option(
+    "--keep-results", "keep_results_days", type=click.FloatRange(0), default=30.0,
+    show_default=True, metavar="DAYS",
+    help="Keep verdicts so long; 0 keeps none, but those of jobs for a day.",
+)  # fmt: skip
+@click.option(
+    "--allow-host", "names", multiple=True, metavar="NAME",
+    help="A host name that callers may use, beside the address; * for any.",
+)  # fmt: skip
+@click.option(
+    "--allow-origin", "origins", multiple=True, metavar="ORIGIN",
+    help="A site whose pages may call, as https://news.example.",
+)  # fmt: skip
+@click.option(
+    "--queue", "waiting", type=click.IntRange(1), default=64, show_default=True,
+    help="Pictures that may wait; beyond, callers are told to come back.",
+)  # fmt: skip
+@click.option(
+    "--max-upload", type=click.IntRange(1), default=64, show_default=True, metavar="MIB",
+    help="Refuse larger pictures.",
+)  # fmt: skip
+@click.option(
+    "--max-job", type=click.IntRange(1), default=2048, show_default=True, metavar="MIB",
+    help="Refuse larger clips and archives.",
+)  # fmt: skip
+@report_file.sign
+@click.option("--log-names", is_flag=True, help="Write names of uploaded files into the log.")
+@options.jobs
+def command(
+    host: str,
+    port: int,
+    data: Path | None,
+    ledger: str | None,
+    keys: bool,
+    anyone_may_call: bool,
+    rate: int,
+    keep_days: float,
+    keep_results_days: float,
+    names: tuple[str, ...],
+    origins: tuple[str, ...],
+    waiting: int,
+    max_upload: int,
+    max_job: int,
+    sign: Path | None,
+    log_names: bool,
+    jobs: int,
+) -> int:
+    """Answer over HTTP: the page at / and the API at /v1, until SIGTERM or Ctrl-C.
+
+    Log lines go to standard error as JSON. Exit codes: 0 stopped, 2 usage, 3 model or missing
+    extra.
+    """
+    with extra("serve", "fastapi"):
+        from mesoscope.server.running import serve
+        from mesoscope.server.service import Service
+        from mesoscope.server.settings import Limits, Settings, is_loopback
+        from mesoscope.server.telemetry import Log
+    from mesoscope.heap import keep_heap
+
+    if keys and anyone_may_call:
+        raise OptionError("--keys and --anyone-may-call say opposite things: give one of them")
+    picture = max_upload * _MEBI
+    settings = Settings(
+        data=data_of(data),
+        ledger=ledger,
+        host=host,
+        port=port,
+        model=judging.asked().model,
+        options=judging.detect_options(jobs=jobs),
+        keys=keys or not (anyone_may_call or is_loopback(host)),
+        names=names,
+        origins=origins,
+        rate=rate,
+        keep_days=keep_days,
+        keep_results_days=keep_results_days,
+        sign=sign,
+        log_names=log_names,
+        limits=Limits(
+            check_bytes=picture + _MEBI,
+            picture_bytes=picture,
+            clip_bytes=max_job * _MEBI,
+            job_bytes=max_job * _MEBI,
+            waiting=waiting,
+        ),
+    )
+    keep_heap(options.KEPT_BYTES)
+    environment = dict(os.environ)
+    if sign is not None:
+        environment |= _passphrase(sign)
+    service = Service(settings, Log(names=log_names), environment)
+    if settings.keys:
+        _warn_without_keys(service.store)
+    serve(service, lambda address: click.echo(_greeting(address, settings), err=True))
+    return DONE
+
+
+def _passphrase(sign: Path) -> dict[str, str]:
+    """Ask for the key's passphrase now, and not when the first report is made."""
+    from mesoscope.report.case.keys import read_private
+
+    given: list[str] = []
+
+    def ask() -> str:
+        given.append(report_file.passphrase(sign))
+        return given[-1]
+
+    read_private(sign, ask=ask)
+    return {report_file.VARIABLE: given[-1]} if given else {}
+
+
+def _warn_without_keys(store: object) -> None:
+    from mesoscope.server.keys import list_keys
+    from mesoscope.server.store import Store
+
+    assert isinstance(store, Store)  # noqa: S101
+    if not any(row.revoked is None for row in list_keys(store)):
+        click.echo(
+            "no key is in force, so nobody can call: make one with mesoscope keys add NAME",
+            err=True,
+        )
+
+
+def _greeting(address: str, settings: Settings) -> str:
+    kept = "keeps no picture"
+    if settings.keep_days:
+        kept = f"keeps pictures for {settings.keep_days:g} days"
+    asks = "callers need a key" if settings.keys else "callers need no key"
+    return f"mesoscope at {address}; {asks}; {kept}; Ctrl-C ends it"

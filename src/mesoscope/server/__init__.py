@@ -1,0 +1,1 @@
+"""The service: the one path over HTTP. The only room where FastAPI stands."""

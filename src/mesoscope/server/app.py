@@ -1,0 +1,145 @@
+"""The application: routes, refusals as problem JSON, the page, around one service."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+from mesoscope import __version__
+from mesoscope.errors import MesoscopeError
+from mesoscope.server.guard import Guard
+from mesoscope.server.problems import MEDIA_TYPE, Problem, of_error, of_os_error
+from mesoscope.server.routes import check, feedback, jobs, results, state
+from mesoscope.server.routes.asked import answered
+from mesoscope.server.schema import allowed, openapi
+from mesoscope.server.store import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.types import Receive, Scope, Send
+
+    from mesoscope.server.service import Service
+
+STATIC = Path(__file__).parent / "static"
+_OF_STATUS = {
+    400: "request.invalid", 404: "request.not_found", 405: "request.method",
+    413: "request.too_large", 415: "request.unsupported",
+}  # fmt: skip
+
+
+def make_app(service: Service) -> FastAPI:
+    """The application around a service, which it opens and closes.
+
+    Args:
+        service: Made, and not opened.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(service.open)
+        yield
+        await run_in_threadpool(service.close)
+
+    # Without FastAPI's own pages on the API: they load scripts from elsewhere.
+    app = FastAPI(
+        title="mesoscope",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    for part in (check, jobs, results, feedback, state):
+        app.include_router(part.router)
+    app.add_api_route("/openapi.json", _openapi, include_in_schema=False)
+    app.router.default = _page  # what no route knows; a mount at / would answer for their paths
+    app.add_middleware(Guard, service=service)
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(Unreachable, _unreachable)
+    app.add_exception_handler(MesoscopeError, _error)
+    app.add_exception_handler(OSError, _os_error)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    return app
+
+
+_static = StaticFiles(directory=STATIC, html=True, check_dir=False)
+
+
+async def _page(scope: Scope, receive: Receive, send: Send) -> None:
+    """The page and its files."""
+    if scope["type"] != "http" or scope["path"].startswith("/v1/"):
+        raise HTTPException(404)
+    await _static(scope, receive, send)
+
+
+async def _openapi(request: Request) -> Response:
+    return answered(openapi(request.app))
+
+
+def _sent(request: Request, problem: Problem) -> Response:
+    exchange = request.scope["state"]["exchange"]
+    if problem.code != "request.not_found":
+        request.app.state.service.telemetry.refused.labels(problem.code).inc()
+    body = problem.to_bytes(exchange.id)
+    return Response(body, problem.status, problem.headers, media_type=MEDIA_TYPE)
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101 - that is what the handler is for
+    return _sent(request, error)
+
+
+async def _unreachable(request: Request, error: Exception) -> Response:
+    _log(request, error)
+    told = "the database does not answer now: try again"
+    return _sent(request, Problem("ledger.unreachable", told, retry_after_s=5))
+
+
+async def _error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, MesoscopeError)  # noqa: S101
+    problem = of_error(error)
+    if problem.status >= 500:
+        _log(request, error)
+    return _sent(request, problem)
+
+
+async def _os_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OSError)  # noqa: S101
+    _log(request, error)
+    return _sent(request, of_os_error(error))
+
+
+def _log(request: Request, error: Exception) -> None:
+    exchange = request.scope["state"]["exchange"]
+    told = {"request": exchange.id, "error": f"{type(error).__name__}: {error}"}
+    request.app.state.service.log.write("a request failed", told, "error")
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    code = _OF_STATUS.get(error.status_code, "request.invalid")
+    told = {404: "there is nothing at this address", 405: "use one of the methods in Allow"}
+    detail = told.get(error.status_code, str(error.detail))
+    problem = Problem(code, detail, status=error.status_code, headers=error.headers)
+    if error.status_code == 405:  # a route knows its own methods, and not those beside it
+        problem.headers["Allow"] = ", ".join(allowed(request.app, request.url.path))
+    return _sent(request, problem)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return _sent(request, Problem("request.unprocessable", f"{where}: {first['msg']}"))

@@ -1,0 +1,225 @@
+"""Around every request: who may ask, how often, from where; headers, log line and metrics."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import traceback
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.requests import ClientDisconnect
+
+from mesoscope.server.problems import MEDIA_TYPE, Problem
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from mesoscope.server.keys import Key
+    from mesoscope.server.service import Service
+
+OPEN_PATHS = ("/healthz", "/readyz")
+UPLOADS = ("/v1/check", "/v1/jobs")
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "media-src 'self' blob:; connect-src 'self'; font-src 'self'; manifest-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"content-security-policy", CSP.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (
+        b"permissions-policy",
+        b"camera=(self), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()",
+    ),
+    (b"x-frame-options", b"DENY"),
+)
+
+
+class Guard:
+    """ASGI middleware: nothing reaches a route that is not allowed to.
+
+    Args:
+        app: The routes.
+        service: Whose settings, keys, counts and log.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self._service = service
+        self._hosts = frozenset(service.settings.allowed_hosts)
+        self._origins = frozenset(service.settings.origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send)
+        service = self._service
+        service.in_progress += 1
+        try:
+            self._admit(exchange)
+            await self._app(scope, exchange.receive, exchange.send)
+        except _Preflight:
+            await exchange.send({"type": "http.response.start", "status": 204, "headers": _CORS})
+            await exchange.send({"type": "http.response.body", "body": b""})
+        except Problem as problem:
+            await self._refuse(exchange, problem)
+        except ClientDisconnect:
+            exchange.status = 499  # as nginx calls it: nobody is there to be told
+        except Exception as error:  # noqa: BLE001 - whatever it is, the service goes on
+            service.log.write(
+                "a request failed",
+                {
+                    "request": exchange.id, "error": f"{type(error).__name__}: {error}",
+                    "trace": traceback.format_exc(),
+                },
+                "error",
+            )  # fmt: skip
+            await self._refuse(
+                exchange, Problem("service.failed", "the service failed: its log says why")
+            )
+        finally:
+            service.in_progress -= 1
+            self._tell(exchange)
+
+    def _admit(self, exchange: _Exchange) -> None:
+        scope, headers = exchange.scope, exchange.headers
+        service = self._service
+        host = _host_of(headers.get(b"host", b"").decode("latin-1"))
+        if self._hosts and host not in self._hosts:
+            raise Problem(
+                "request.forbidden",
+                "the service does not go by that host name: name it with --allow-host",
+            )
+        path: str = scope["path"]
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if origin and not self._is_own(origin, headers) and origin not in self._origins:
+            raise Problem("request.forbidden", "pages of other sites may not call this service")
+        if origin in self._origins:
+            exchange.cors = origin
+        if scope["method"] == "OPTIONS" and origin in self._origins:
+            raise _Preflight
+        limit = service.settings.limits.requests
+        if service.in_progress > limit and path not in OPEN_PATHS:
+            raise Problem(
+                "queue.full", "too many requests are in progress: try again", retry_after_s=1
+            )
+        key: Key | None = None
+        if path.startswith("/v1/") or path == "/metrics":
+            if service.keys is not None:
+                key = service.keys.find(_text(headers.get(b"authorization")))
+            rate = service.settings.rate if key is None or key.rate is None else key.rate
+            service.rates.spend("" if key is None else key.id, rate)
+        scope["state"] = {
+            **scope.get("state", {}), "key": None if key is None else key.id,
+            "rate": rate if path.startswith("/v1/") else 0, "exchange": exchange,
+        }  # fmt: skip
+        if path not in UPLOADS:
+            exchange.most_bytes = service.settings.limits.json_bytes
+
+    def _is_own(self, origin: str, headers: dict[bytes, bytes]) -> bool:
+        return (
+            urlsplit(origin).netloc.lower() == headers.get(b"host", b"").decode("latin-1").lower()
+        )
+
+    async def _refuse(self, exchange: _Exchange, problem: Problem) -> None:
+        if problem.code != "request.not_found":
+            self._service.telemetry.refused.labels(problem.code).inc()
+        if exchange.status:
+            return  # the answer had begun: it ends where it is
+        body = problem.to_bytes(exchange.id)
+        headers = [
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", str(len(body)).encode()),
+            *((k.lower().encode(), v.encode("latin-1")) for k, v in problem.headers.items()),
+        ]
+        await exchange.send(
+            {"type": "http.response.start", "status": problem.status, "headers": headers}
+        )
+        await exchange.send({"type": "http.response.body", "body": body})
+
+    def _tell(self, exchange: _Exchange) -> None:
+        service = self._service
+        took_s = time.perf_counter() - exchange.started
+        route = exchange.scope.get("route")
+        path = getattr(route, "path", None) or "other"
+        service.telemetry.requests.labels(path, str(exchange.status)).inc()
+        service.telemetry.seconds.labels(path).observe(took_s)
+        if path in OPEN_PATHS:
+            return
+        state = exchange.scope.get("state", {})
+        service.log.write(
+            "request",
+            {
+                "request": exchange.id, "method": exchange.scope["method"], "route": path,
+                "status": exchange.status, "ms": round(1000 * took_s, 2),
+                "key": state.get("key"), **exchange.facts,
+            },
+        )  # fmt: skip
+
+
+class _Preflight(Exception):  # noqa: N818 - not an error
+    """A browser asks whether a page of another site may ask."""
+
+
+_CORS = [
+    (b"access-control-allow-methods", b"GET, POST, DELETE"),
+    (b"access-control-allow-headers", b"authorization, content-type"),
+    (b"access-control-max-age", b"600"),
+]
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.id = secrets.token_hex(8)
+        self.started = time.perf_counter()
+        self.status = 0
+        self.cors = ""
+        self.most_bytes = 0
+        self.facts: dict[str, object] = {}  # for the log line
+        self._receive = receive
+        self._send = send
+        self._size = 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if self.most_bytes and message["type"] == "http.request":
+            self._size += len(message.get("body", b""))
+            if self._size > self.most_bytes:
+                raise Problem("request.too_large", "the body is too large: send less")
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            given = {name for name, _ in message.get("headers", ())}
+            headers = [*message.get("headers", ()), (b"x-request-id", self.id.encode())]
+            headers += [pair for pair in HEADERS if pair[0] not in given]
+            if b"cache-control" not in given and self.scope["path"].startswith("/v1/"):
+                headers.append((b"cache-control", b"no-store"))
+            if self.cors:
+                headers += [
+                    (b"access-control-allow-origin", self.cors.encode()), (b"vary", b"Origin"),
+                ]  # fmt: skip
+            message = {**message, "headers": headers}
+        await self._send(message)
+
+
+def _host_of(header: str) -> str:
+    """The name in a ``Host`` header, without its port."""
+    if header.startswith("["):
+        return header[1:].partition("]")[0].lower()
+    return header.partition(":")[0].lower()
+
+
+def _text(header: bytes | None) -> str | None:
+    return None if header is None else header.decode("latin-1")

@@ -1,0 +1,295 @@
+"""Jobs: clips and archives, worked on in the background, gone on with after whatever ends us."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from mesoscope.errors import MesoscopeError, SourceError
+from mesoscope.server.archives import members
+from mesoscope.server.clips import Clip
+from mesoscope.server.judging import Question
+from mesoscope.server.problems import Problem
+from mesoscope.server.spool import private_folder
+from mesoscope.server.store import Unreachable, new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from mesoscope.server.archives import Member
+    from mesoscope.server.batching import MicroBatcher
+    from mesoscope.server.job_store import JobStore
+    from mesoscope.server.judging import Answer
+    from mesoscope.server.settings import Limits
+    from mesoscope.server.spool import Upload
+
+    Row = Any
+    Record = Callable[[Question, Answer, Row, int], Future[None]]
+
+RUNNERS = 2  # jobs worked on side by side: a short one does not wait for a long one
+IN_FLIGHT = 8  # files of one job that wait to be judged
+LOOK_S = 1.0  # so often a job is asked whether it is still wanted
+AGAIN_S = 2.0  # after the database was away
+UPLOAD = "upload"
+TRIES = 5  # so often a job may be begun without a new result: then it is what ends the process
+
+
+class Stopped(Exception):  # noqa: N818 - not an error
+    """The service stops, or the job is no longer wanted."""
+
+
+class Jobs:
+    """Takes jobs on and works on them.
+
+    A job is accepted when its upload is on disk and its row is committed. A file's result is
+    committed before the job goes on, so after a restart only files without one are judged.
+
+    Args:
+        folder: Uploads of jobs lie here.
+        store: Their rows.
+        batcher: Judges pictures when nobody else waits.
+        record: Commits an answer.
+        judged: The places of a job's files that have results.
+        limits: Of archives and clips.
+        told: Called with each line for the log.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        store: JobStore,
+        batcher: MicroBatcher[Question, Answer],
+        *,
+        record: Record,
+        judged: Callable[[str], set[int]],
+        limits: Limits,
+        provenance: bool = True,
+        keep: bool = False,
+        told: Callable[[str, dict[str, object]], None],
+    ) -> None:
+        self._folder = private_folder(folder)
+        self._store = store
+        self._batcher = batcher
+        self._record = record
+        self._judged = judged
+        self._limits = limits
+        self._provenance = provenance
+        self._keep = keep
+        self._told = told
+        self._stopping = threading.Event()
+        self._arrived = threading.Condition()
+        self._clip_turn = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"job-{n}", daemon=True) for n in range(RUNNERS)
+        ]
+
+    def open(self) -> None:
+        """Put back what a killed process was at, take leftovers away, and begin."""
+        self._store.put_all_back()
+        wanted = self._store.open_ids()
+        for folder in self._folder.iterdir():
+            if folder.name not in wanted:
+                shutil.rmtree(folder, ignore_errors=True)
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Let running jobs put themselves back; each finishes the files it is at."""
+        self._stopping.set()
+        with self._arrived:
+            self._arrived.notify_all()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+
+    def add(self, upload: Upload, key: str | None) -> str:
+        """Take a job on; its upload is on disk and safe there.
+
+        Raises:
+            Problem: Neither a clip nor a ZIP archive of pictures, or an archive beyond the limits.
+            Unreachable: The database does not answer; nothing was taken on.
+            OSError: The upload cannot be put in its place.
+        """
+        if upload.path is None:
+            raise Problem("request.invalid", "there is no file in the request")
+        if upload.is_zip:
+            with members(upload.path, self._limits):
+                pass  # what cannot be listed is refused now
+        elif upload.kind is None:
+            raise Problem(
+                "source.unreadable",
+                f"{upload.name}: neither picture, clip nor ZIP archive, whatever its name says",
+                status=415,
+            )
+        job_id = new_id()
+        folder = private_folder(self._folder / job_id)
+        try:
+            upload.path.replace(folder / UPLOAD)
+            self._store.add(job_id, key, upload.name)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        with self._arrived:
+            self._arrived.notify()
+        return job_id
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                job = self._store.take()
+            except Unreachable as error:
+                self._told("the database is away", {"error": str(error)})
+                self._stopping.wait(AGAIN_S)
+                continue
+            if job is None:
+                with self._arrived:
+                    if not self._stopping.is_set():
+                        self._arrived.wait(LOOK_S)
+                continue
+            self._work(job)
+
+    def _work(self, job: Row) -> None:
+        state, code, message = "done", None, None
+        try:
+            self._do(job)
+        except Stopped:
+            with contextlib.suppress(Unreachable):
+                if self._store.is_revoked(job.id):
+                    state, code = "cancelled", "key.invalid"
+                    message = "the key that this job was sent with was revoked"
+                else:
+                    self._store.put_back(job.id)  # changes nothing for one that was cancelled
+                    state = ""
+            if state == "done":
+                return
+        except Unreachable as error:
+            self._told("the database is away", {"job": job.id, "error": str(error)})
+            self._put_back_later(job.id)
+            return
+        except Problem as problem:
+            state, code, message = "failed", problem.code, problem.detail
+        except Exception as error:  # noqa: BLE001 - one bad job ends no other
+            told = error.code if isinstance(error, MesoscopeError) else "service.failed"
+            state, code, message = "failed", told, "the job could not be worked on"
+            self._told("a job failed", {"job": job.id, "error": f"{type(error).__name__}: {error}"})
+        if state:
+            self._end(job.id, state, code, message)
+        self.sweep(job.id)
+
+    def _end(self, job_id: str, state: str, code: str | None, message: str | None) -> None:
+        while True:
+            try:
+                self._store.finish(job_id, state, code=code, message=message)
+            except Unreachable:
+                if self._stopping.wait(AGAIN_S):
+                    return  # it is put back by the next start, and ends at once
+            else:
+                return
+
+    def _put_back_later(self, job_id: str) -> None:
+        while not self._stopping.wait(AGAIN_S):
+            with contextlib.suppress(Unreachable):
+                self._store.put_back(job_id)
+                return
+
+    def sweep(self, job_id: str) -> None:
+        """Take the upload of a job away that has ended."""
+        with contextlib.suppress(Unreachable):
+            if job_id not in self._store.open_ids():
+                shutil.rmtree(self._folder / job_id, ignore_errors=True)
+
+    def _do(self, job: Row) -> None:
+        if job.tries >= TRIES:
+            raise Problem(
+                "service.failed",
+                "the service ended each time that it worked on this job, so it is left: tell its "
+                "makers, and send the files one by one",
+            )
+        path = self._folder / job.id / UPLOAD
+        if not path.is_file():
+            raise Problem("storage.full", "the upload of this job is gone: send it again")
+        with path.open("rb") as file:
+            is_zip = file.read(4) in (b"PK\3\4", b"PK\5\6")
+        with contextlib.ExitStack() as stack:
+            files: Sequence[Member | Clip] = (
+                stack.enter_context(members(path, self._limits))
+                if is_zip
+                else [Clip(path, job.name)]
+            )
+            self._judge(job, files)
+
+    def _judge(self, job: Row, files: Sequence[Member | Clip]) -> None:
+        self._store.begin(job.id, len(files))
+        done = self._judged(job.id)
+        self._told("a job begins", {"job": job.id, "files": len(files), "done": len(done)})
+        looked = 0.0
+        flight: list[tuple[Question, Future[Answer], int]] = []
+        written: list[Future[None]] = []
+        for seq, file in enumerate(files):
+            if seq in done:
+                continue
+            if time.monotonic() - looked > LOOK_S:
+                looked = time.monotonic()
+                if self._stopping.is_set() or not self._store.may_go_on(job.id):
+                    self._land(job, flight, written, 0)
+                    raise Stopped
+            if isinstance(file, Clip) or file.is_clip:
+                self._land(job, flight, written, 0)
+                self._judge_clip(job, file, seq)
+            else:
+                question = self._question(file)
+                (future,) = self._batcher.submit([question], weights=[file.size], patient=True)
+                flight.append((question, future, seq))
+            self._land(job, flight, written, IN_FLIGHT)
+        self._land(job, flight, written, 0)
+        if not self._store.may_go_on(job.id):
+            raise Stopped
+
+    def _question(self, file: Member | Clip) -> Question:
+        return Question(file, new_id(), provenance=self._provenance, whole=self._keep)
+
+    def _judge_clip(self, job: Row, file: Member | Clip, seq: int) -> None:
+        """Judge a clip; one at a time, so that other threads stay free for those who wait."""
+        with self._clip_turn, contextlib.ExitStack() as stack:
+            clip = (
+                file
+                if isinstance(file, Clip)
+                else stack.enter_context(self._unpacked(job, file, seq))
+            )
+            question = self._question(clip)
+            (future,) = self._batcher.submit([question], patient=True)
+            self._record(question, future.result(), job, seq).result()
+
+    @contextlib.contextmanager
+    def _unpacked(self, job: Row, member: Member, seq: int) -> Iterator[Member | Clip]:
+        """A clip of an archive in a file of its own; as it is, where it cannot be unpacked."""
+        path = self._folder / job.id / f"member-{seq}"
+        try:
+            with path.open("wb") as file:
+                for block in member.blocks():
+                    file.write(block)
+        except SourceError:
+            yield member
+        else:
+            yield Clip(path, member.name)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _land(
+        self,
+        job: Row,
+        flight: list[tuple[Question, Future[Answer], int]],
+        written: list[Future[None]],
+        most: int,
+    ) -> None:
+        """Record the answers of the first files, until at most so many are on their way."""
+        while len(flight) > most:
+            question, future, seq = flight.pop(0)
+            written.append(self._record(question, future.result(), job, seq))
+        while len(written) > most:
+            written.pop(0).result()

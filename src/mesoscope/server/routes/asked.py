@@ -1,0 +1,126 @@
+"""What routes share: the service behind a request, refusals for OpenAPI, rows as JSON."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+from fastapi import Path, Query, Request
+from starlette.responses import Response
+
+from mesoscope.server.judging import compact
+from mesoscope.server.problems import Problem
+from mesoscope.server.shapes import EXAMPLE_PROBLEM, ProblemShape
+
+if TYPE_CHECKING:
+    from mesoscope.server.service import Service
+    from mesoscope.types import Json
+
+IdInPath = Annotated[str, Path(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_-]+$")]
+Limit = Annotated[int, Query(ge=1, le=200, description="so many at most")]
+Place = Annotated[int | None, Query(ge=0, le=2**62, description="`next` of the page before")]
+
+_SAYS = {
+    400: "The request cannot be understood",
+    401: "A key is needed, or this one is not in force",
+    403: "Calls from there are not taken",
+    404: "There is no such thing, or it is another caller's",
+    408: "The upload took too long",
+    409: "It is finished already",
+    413: "Too many bytes, pixels or files",
+    415: "A file of a kind that is not read",
+    422: "A file that cannot be read, or a value outside its range",
+    429: "Too many requests; Retry-After says when to come back",
+    500: "The service failed",
+    501: "A part that is not installed",
+    503: "The database cannot be reached, or the service is about to stop",
+    507: "There is no room left",
+}
+ALWAYS = (400, 401, 403, 413, 422, 429, 500, 503)
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Descriptions of problem answers, for OpenAPI: those of every route and these."""
+    return {
+        status: {
+            "description": _SAYS[status],
+            "model": ProblemShape,
+            "content": {"application/problem+json": {"example": EXAMPLE_PROBLEM}},
+        }
+        for status in sorted({*ALWAYS, *statuses})
+    }
+
+
+def service_of(request: Request) -> Service:
+    """The service behind a request."""
+    return cast("Service", request.app.state.service)
+
+
+def key_of(request: Request) -> str | None:
+    """Id of the key that the caller has shown; ``None`` where no keys are asked for."""
+    return cast("str | None", request.scope["state"]["key"])
+
+
+def note(request: Request, facts: dict[str, object]) -> None:
+    """Add to the request's line in the log."""
+    request.scope["state"]["exchange"].facts.update(facts)
+
+
+def answered(value: Json | dict[str, Json], status: int = 200) -> Response:
+    """JSON as an answer, written as verdicts are everywhere."""
+    return Response(compact(value), status, media_type="application/json")
+
+
+def utc(seconds: float | None) -> str | None:
+    """A time in UTC, ISO 8601."""
+    if seconds is None:
+        return None
+    text = datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def result_json(row: Any) -> dict[str, Json]:  # noqa: ANN401 - a row
+    """A result of the history."""
+    return {
+        "id": row.id,
+        "job": row.job,
+        "seq": row.seq,
+        "created": utc(row.created),
+        "name": row.name,
+        "sha256": row.sha256,
+        "picture": row.kept is not None,
+        "verdict": json.loads(row.verdict),
+        "provenance": None if row.provenance is None else json.loads(row.provenance),
+        "feedback": None if row.says is None else {"says": row.says, "note": row.note},
+    }
+
+
+def job_json(row: Any) -> dict[str, Json]:  # noqa: ANN401 - a row
+    """A job."""
+    error = None
+    if row.error_code is not None:
+        error = {"code": row.error_code, "message": row.error_message or ""}
+    return {
+        "id": row.id,
+        "name": row.name,
+        "state": row.state,
+        "total": row.total,
+        "done": row.done,
+        "failed": row.failed,
+        "fake": row.fake,
+        "created": utc(row.created),
+        "finished": utc(row.finished),
+        "error": error,
+    }
+
+
+def found(row: Any, what: str) -> Any:  # noqa: ANN401 - a row
+    """A row that is there.
+
+    Raises:
+        Problem: It is not, or is another caller's.
+    """
+    if row is None:
+        raise Problem(f"{what}.missing", f"there is no such {what}, or it is another caller's")
+    return row

@@ -1,0 +1,197 @@
+"""``POST /v1/check``: pictures in, verdicts out, at once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from mesoscope.server.batching import QueueClosed, QueueFull
+from mesoscope.server.judging import Question
+from mesoscope.server.problems import Problem, of_code
+from mesoscope.server.routes.asked import key_of, note, refusals, service_of
+from mesoscope.server.shapes import EXAMPLE_CHECK, CheckShape
+from mesoscope.server.store import new_id
+from mesoscope.server.uploads import Bounds, receive
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Future
+
+    from mesoscope.server.judging import Answer
+    from mesoscope.server.service import Service
+    from mesoscope.server.spool import Upload
+
+router = APIRouter()
+BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "file": {"type": "array", "items": {"type": "string", "format": "binary"}}
+                    },
+                    "required": ["file"],
+                }
+            },
+        },
+    }
+}
+Name = Annotated[
+    str, Query(max_length=400, description="what a raw body is called; multipart brings names")
+]
+
+
+@router.post(
+    "/v1/check",
+    summary="Judge pictures",
+    response_model=CheckShape,
+    responses={
+        **refusals(408, 415, 507),
+        200: {"content": {"application/json": {"example": EXAMPLE_CHECK}}},
+    },
+    openapi_extra=BODY,
+)
+async def check(
+    request: Request,
+    heat: Annotated[bool, Query(description="send evidence maps")] = False,
+    provenance: Annotated[bool, Query(description="send what the file says of itself")] = False,
+    name: Name = "",
+) -> Response:
+    """Judge one picture, sent as raw bytes, or several, as multipart/form-data.
+
+    What a file is, its content says, whatever its name and media type. One file that cannot be
+    read is a problem; of several, each has its own answer.
+    """
+    service = service_of(request)
+    limits = service.settings.limits
+    bounds = Bounds(
+        limits.check_bytes, limits.picture_bytes, limits.pictures, limits.parts,
+        limits.idle_s, limits.check_s,
+    )  # fmt: skip
+    if service.batcher.full:  # told before the upload, which may be long
+        raise _busy()
+    uploads = await receive(request, service.spool, bounds, name=name)
+    try:
+        facts: dict[str, object] = {"files": len(uploads), "bytes": sum(u.size for u in uploads)}
+        if service.settings.log_names:
+            facts["names"] = [upload.name for upload in uploads]
+        note(request, facts)
+        _spend(request, service, len(uploads))
+        questions = [
+            Question(upload, new_id(), heat=heat, provenance=provenance, whole=service.kept.wanted)
+            for upload in uploads
+        ]
+        _refuse_clips(uploads)
+        answers = await _judged(request, service, questions, uploads)
+        ids = await _recorded(request, service, questions, answers)
+    finally:
+        for upload in uploads:
+            upload.close()
+    if len(answers) == 1 and (error := answers[0].verdict.error) is not None:
+        raise of_code(error["code"], error["message"])
+    bodies = [answer.body(one) for answer, one in zip(answers, ids, strict=True)]
+    return Response(b'{"results":[%s]}' % b",".join(bodies), media_type="application/json")
+
+
+def _spend(request: Request, service: Service, files: int) -> None:
+    if files > 1:  # the guard has counted one
+        rate = request.scope["state"]["rate"]
+        service.rates.spend(key_of(request) or "", rate, files - 1)
+
+
+def _refuse_clips(uploads: Sequence[Upload]) -> None:
+    for upload in uploads:
+        if upload.kind == "video" or upload.is_zip:
+            raise Problem(
+                "source.unsupported",
+                f"{upload.name}: clips and archives take longer: send it to /v1/jobs",
+                status=415,
+            )
+
+
+def _busy() -> Problem:
+    return Problem("queue.full", "as many files wait as may: try again", retry_after_s=1)
+
+
+async def _judged(
+    request: Request, service: Service, questions: Sequence[Question], uploads: Sequence[Upload]
+) -> list[Answer]:
+    try:
+        futures = service.batcher.submit(questions, weights=[upload.size for upload in uploads])
+    except QueueFull:
+        raise _busy() from None
+    except QueueClosed:
+        raise Problem(
+            "service.stopping", "the service is about to stop: try again", retry_after_s=5
+        ) from None
+    answers = await _or_gone(request, futures, service.settings.limits.answer_s)
+    for answer in answers:
+        service.count(answer)
+    return answers
+
+
+async def _or_gone(
+    request: Request, futures: Sequence[Future[Answer]], longest_s: float
+) -> list[Answer]:
+    """Wait for answers; if the caller goes away, what has not begun is left out.
+
+    Raises:
+        ClientDisconnect: The caller has gone.
+        Problem: It took too long.
+    """
+    gone = asyncio.ensure_future(_disconnected(request))
+    waiting = asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
+    try:
+        done, _ = await asyncio.wait(
+            (waiting, gone), timeout=longest_s, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not done:
+            waiting.cancel()
+            raise Problem(
+                "answer.timeout",
+                "the verdict took too long: send a smaller file, or send it to /v1/jobs",
+                retry_after_s=10,
+            )
+        if not waiting.done():
+            waiting.cancel()  # cancels the futures that no thread has taken yet
+            # What a thread is at reads the uploads: they must not go before it is done.
+            await asyncio.gather(
+                *(asyncio.wrap_future(f) for f in futures if not f.cancelled()),
+                return_exceptions=True,
+            )
+            raise ClientDisconnect
+        return list(waiting.result())
+    finally:
+        gone.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _recorded(
+    request: Request, service: Service, questions: Sequence[Question], answers: Sequence[Answer]
+) -> list[str | None]:
+    """Ids of the results, once they are committed; ``None`` where none are kept."""
+    key = key_of(request)
+    if service.kept.wanted:  # files are written, so not here
+        rows = [
+            await asyncio.to_thread(service.record, question, answer, key)
+            for question, answer in zip(questions, answers, strict=True)
+        ]
+    else:
+        rows = [service.record(q, a, key) for q, a in zip(questions, answers, strict=True)]
+    ids: list[str | None] = []
+    for question, row in zip(questions, rows, strict=True):
+        if row is not None:
+            await asyncio.wrap_future(row)
+        ids.append(None if row is None else question.id)
+    return ids

@@ -1,0 +1,84 @@
+"""``/v1/feedback``: what people say of results, and that as a labelled data set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Request
+from starlette.background import BackgroundTask
+from starlette.responses import FileResponse, Response
+
+from mesoscope.server.labels import write_data_set
+from mesoscope.server.problems import Problem
+from mesoscope.server.routes.asked import (
+    answered,
+    found,
+    key_of,
+    refusals,
+    result_json,
+    service_of,
+)
+from mesoscope.server.shapes import EXAMPLE_RESULT, FeedbackShape, ResultShape
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+router = APIRouter()
+
+
+@router.post(
+    "/v1/feedback",
+    summary="Say what a person thinks of a result",
+    response_model=ResultShape,
+    responses={
+        **refusals(404),
+        200: {"content": {"application/json": {"example": EXAMPLE_RESULT}}},
+    },
+)
+def say(request: Request, said: FeedbackShape) -> Response:
+    """A person's own verdict; a later one replaces an earlier one."""
+    if "\0" in said.note:
+        raise Problem("request.unprocessable", "note: a text without NUL characters is needed")
+    note = said.note.encode("utf-8", "replace").decode()
+    store = service_of(request).store
+    found(store.result(said.result, key_of(request)), "result")
+    store.say(said.result, said.says, note)
+    row = store.result(said.result, key_of(request))
+    return answered(result_json(found(row, "result")))
+
+
+@router.get(
+    "/v1/feedback/dataset",
+    summary="What people said, as a labelled data set",
+    response_class=FileResponse,
+    responses={
+        **refusals(404),
+        200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}},
+    },
+)
+def data_set(request: Request) -> Response:
+    """A ZIP archive with `manifest.csv` and the pictures that were kept, to train and evaluate on.
+
+    What people are unsure of is left out; labels of pictures that were not kept stand in
+    `not_kept.csv`.
+    """
+    service = service_of(request)
+    path = service.spool.new_path()
+    try:
+        count = write_data_set(path, service.store.said(key_of(request)), service.kept)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    if not count:
+        path.unlink(missing_ok=True)
+        raise Problem("result.missing", "nobody has called a result real or forged yet")
+    return FileResponse(
+        path,
+        media_type="application/zip",
+        filename="feedback.zip",
+        background=BackgroundTask(_remove, path),
+    )
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)

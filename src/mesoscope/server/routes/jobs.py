@@ -1,0 +1,192 @@
+"""``/v1/jobs``: clips and archives, worked on in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
+
+from mesoscope.server.problems import Problem
+from mesoscope.server.routes.asked import (
+    IdInPath,
+    Limit,
+    Place,
+    answered,
+    found,
+    job_json,
+    key_of,
+    note,
+    refusals,
+    result_json,
+    service_of,
+)
+from mesoscope.server.routes.check import BODY, Name
+from mesoscope.server.shapes import EXAMPLE_JOB, JobShape, JobsShape, ResultsShape
+from mesoscope.server.store import FINISHED, Unreachable
+from mesoscope.server.uploads import Bounds, receive
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from mesoscope.server.service import Service
+
+router = APIRouter()
+EVENTS_S = 0.3  # between two looks at a job that somebody watches
+QUIET_S = 15.0  # after so long a comment keeps the connection open
+_EXAMPLE = {"content": {"application/json": {"example": EXAMPLE_JOB}}}
+
+
+@router.post(
+    "/v1/jobs",
+    status_code=202,
+    summary="Judge a clip or an archive",
+    response_model=JobShape,
+    responses={**refusals(408, 415, 507), 202: _EXAMPLE},
+    openapi_extra=BODY,
+)
+async def begin(request: Request, name: Name = "") -> Response:
+    """Take on a clip, or a ZIP archive of pictures and clips; the answer is its id, at once.
+
+    An accepted job is finished whatever becomes of this process.
+    """
+    service = service_of(request)
+    limits = service.settings.limits
+    key = key_of(request)
+    if service.stopping:
+        raise Problem("service.stopping", "the service is about to stop", retry_after_s=5)
+    if await run_in_threadpool(service.job_store.count_open, key) >= limits.open_jobs:
+        raise Problem(
+            "queue.full",
+            f"{limits.open_jobs} jobs of this caller are not finished: wait for some",
+            retry_after_s=30,
+        )
+    bounds = Bounds(
+        limits.job_bytes, limits.job_bytes, 1, limits.parts, limits.idle_s, limits.job_s
+    )
+    (upload,) = await receive(request, service.spool, bounds, name=name, on_disk=True)
+    try:
+        facts: dict[str, object] = {"bytes": upload.size}
+        note(request, {**facts, "name": upload.name} if service.settings.log_names else facts)
+        job_id = await run_in_threadpool(service.jobs.add, upload, key)
+    finally:
+        await run_in_threadpool(upload.close)
+    row = await run_in_threadpool(service.job_store.get, job_id, key)
+    made = answered(job_json(found(row, "job")), 202)
+    made.headers["Location"] = f"/v1/jobs/{job_id}"
+    return made
+
+
+@router.get("/v1/jobs", summary="Jobs", response_model=JobsShape, responses=refusals())
+def list_jobs(request: Request, before: Place = None, limit: Limit = 50) -> Response:
+    """A caller's jobs, the latest first."""
+    rows = service_of(request).job_store.page(key_of(request), before=before, limit=limit)
+    more = rows[-1].n if len(rows) == limit else None
+    return answered({"jobs": [job_json(row) for row in rows], "next": more})
+
+
+@router.get(
+    "/v1/jobs/{job_id}",
+    summary="How far a job is",
+    response_model=JobShape,
+    responses={**refusals(404), 200: _EXAMPLE},
+)
+def get_job(request: Request, job_id: IdInPath) -> Response:
+    """State and counts of a job."""
+    row = service_of(request).job_store.get(job_id, key_of(request))
+    return answered(job_json(found(row, "job")))
+
+
+@router.get(
+    "/v1/jobs/{job_id}/results",
+    summary="Results of a job",
+    response_model=ResultsShape,
+    responses=refusals(404),
+)
+def results_of_job(
+    request: Request,
+    job_id: IdInPath,
+    after: Annotated[
+        int | None, Query(ge=-1, le=2**31 - 1, description="`next` of the page before")
+    ] = None,
+    limit: Limit = 50,
+) -> Response:
+    """Results in the order of the archive's files, as far as they are known.
+
+    `next` is null when a page holds the last that is known; while the job runs, more may follow.
+    """
+    service = service_of(request)
+    found(service.job_store.get(job_id, key_of(request)), "job")
+    rows = service.store.of_job(job_id, after=-1 if after is None else after, limit=limit)
+    more = rows[-1].seq if len(rows) == limit else None
+    return answered({"results": [result_json(row) for row in rows], "next": more})
+
+
+@router.delete(
+    "/v1/jobs/{job_id}",
+    summary="Cancel a job",
+    response_model=JobShape,
+    responses={**refusals(404, 409), 200: _EXAMPLE},
+)
+def cancel(request: Request, job_id: IdInPath) -> Response:
+    """Stop a job; what is judged of it stays, and its upload goes."""
+    service = service_of(request)
+    found(service.job_store.get(job_id, key_of(request)), "job")
+    if not service.job_store.finish(job_id, "cancelled"):
+        raise Problem("job.finished", "the job is finished already, so it cannot be cancelled")
+    return answered(job_json(found(service.job_store.get(job_id, key_of(request)), "job")))
+
+
+@router.get(
+    "/v1/jobs/{job_id}/events",
+    summary="A job's progress, as it happens",
+    response_class=StreamingResponse,
+    responses={
+        **refusals(404),
+        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    },
+)
+async def events(request: Request, job_id: IdInPath) -> StreamingResponse:
+    """Server-sent events: `progress` with the job's JSON at each change, then `end`."""
+    service = service_of(request)
+    key = key_of(request)
+    found(await run_in_threadpool(service.job_store.get, job_id, key), "job")
+    if service.listeners >= service.settings.limits.listeners:
+        raise Problem(
+            "queue.full", "too many listen to jobs: ask for the job now and then", retry_after_s=10
+        )
+    return StreamingResponse(
+        _told(service, job_id, key),
+        media_type="text/event-stream",
+        headers={"X-Accel-Buffering": "no"},
+    )
+
+
+async def _told(service: Service, job_id: str, key: str | None) -> AsyncIterator[bytes]:
+    loop = asyncio.get_running_loop()
+    last: dict[str, Any] = {}
+    spoke = loop.time()
+    service.listeners += 1
+    try:
+        while not service.stopping:
+            row = None
+            with contextlib.suppress(Unreachable):  # it may come back
+                row = await run_in_threadpool(service.job_store.get, job_id, key)
+                if row is None:
+                    return
+            if row is not None and (job := job_json(row)) != last:
+                last, spoke = job, loop.time()
+                event = "end" if row.state in FINISHED else "progress"
+                yield f"event: {event}\nid: {row.done}\ndata: {json.dumps(job)}\n\n".encode()
+                if event == "end":
+                    return
+            elif loop.time() - spoke > QUIET_S:
+                spoke = loop.time()
+                yield b": still there\n\n"
+            await asyncio.sleep(EVENTS_S)
+    finally:
+        service.listeners -= 1

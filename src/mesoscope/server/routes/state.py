@@ -1,0 +1,85 @@
+"""The model, whether the service is well, and its metrics."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from mesoscope import __version__
+from mesoscope.server.problems import Problem
+from mesoscope.server.routes.asked import answered, refusals, service_of
+from mesoscope.server.shapes import HealthShape, ModelShape
+
+if TYPE_CHECKING:
+    from mesoscope.types import Json
+
+router = APIRouter()
+_OF_THE_MACHINE = ("jobs", "batch_size", "heat", "finder_model")
+
+
+@router.get(
+    "/v1/model", summary="The model in force", response_model=ModelShape, responses=refusals()
+)
+async def model(request: Request) -> Response:
+    """The model's card, the thresholds in force, and the limits of this service."""
+    service = service_of(request)
+    settings = service.settings
+    detector = service.judges.plain
+    options: dict[str, Json] = {
+        k: v for k, v in dataclasses.asdict(settings.options).items() if k not in _OF_THE_MACHINE
+    }
+    return answered(
+        {
+            "id": detector.model_id,
+            "version": __version__,
+            "real_below": detector.thresholds.real_below,
+            "fake_above": detector.thresholds.fake_above,
+            "card": json.loads(detector.card.to_json()),
+            "options": options,
+            "keep_days": settings.keep_days,
+            "keep_results_days": settings.keep_results_days,
+            "limits": dict(dataclasses.asdict(settings.limits)),
+            "signs": settings.sign is not None,
+        }
+    )
+
+
+@router.get("/healthz", summary="Whether the process lives", response_model=HealthShape)
+async def healthz() -> Response:
+    """Answers as long as the process does."""
+    return answered({"status": "ok"})
+
+
+@router.get(
+    "/readyz",
+    summary="Whether requests can be answered",
+    response_model=HealthShape,
+    responses={503: refusals()[503]},
+)
+async def readyz(request: Request) -> Response:
+    """Asks the database; also says when the service is about to stop."""
+    service = service_of(request)
+    if service.stopping:
+        raise Problem("service.stopping", "the service is about to stop")
+    await run_in_threadpool(service.store.answers)
+    return answered({"status": "ready"})
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    response_class=Response,
+    responses={
+        **{status: refusals()[status] for status in (401, 403, 429)},
+        200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+    },
+)
+async def metrics(request: Request) -> Response:
+    """Counts since the process began; nothing of any file."""
+    text = service_of(request).telemetry.text()
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

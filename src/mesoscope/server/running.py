@@ -1,0 +1,182 @@
+"""A service on a socket: uvicorn, with a limit on slow heads and a stop that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from mesoscope.errors import OptionError
+from mesoscope.server.app import make_app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from mesoscope.server.service import Service
+    from mesoscope.server.telemetry import Log
+
+try:
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _Protocol
+except ImportError:  # httptools has no wheel for this platform: slower, and otherwise the same
+    _Protocol = H11Protocol  # type: ignore[misc,assignment]
+
+STOP_S = 60  # requests in progress have so long to end
+_BACKLOG = 2048
+
+
+class ImpatientProtocol(_Protocol):
+    """Lets go of connections whose request does not begin in time.
+
+    uvicorn waits for ever for a head that comes a byte at a time.
+    """
+
+    header_s = 15.0
+    _due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - asyncio's
+        """Begin to wait."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Stop waiting once a request has begun, and wait again for the next one."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop()
+        elif self._due is None:
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._due = self.loop.call_later(self.header_s, self._give_up)
+
+    def _stop(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+    def _give_up(self) -> None:
+        self._due = None
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+
+def serve(service: Service, ready: Callable[[str], None] | None = None) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests in progress end, jobs put themselves back.
+
+    Args:
+        service: Made, and not opened.
+        ready: Called with the address once it is listened on.
+
+    Raises:
+        OptionError: The address cannot be listened on.
+    """
+    server, listening = prepare(service)
+    with listening:
+        if ready is not None:
+            ready(address_of(listening))
+        with _ended_in_peace(), _told_in_json(service.log):
+            server.run([listening])
+
+
+@contextlib.contextmanager
+def _ended_in_peace() -> Iterator[None]:
+    """Within, a signal that has ended the service does not end the process once more.
+
+    uvicorn raises what it has caught again when it is done, so that the process would seem killed.
+    """
+    ends = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.SIG_IGN) for number in ends]
+    try:
+        yield
+    finally:
+        for number, handler in zip(ends, before, strict=True):
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _told_in_json(log: Log) -> Iterator[None]:
+    """Within, what uvicorn has to say becomes lines of our log."""
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            log.write(record.getMessage(), {"logger": record.name}, record.levelname.lower())
+
+    told, lines = logging.getLogger("uvicorn"), Lines(logging.WARNING)
+    before = told.propagate
+    told.addHandler(lines)
+    told.propagate = False
+    try:
+        yield
+    finally:
+        told.removeHandler(lines)
+        told.propagate = before
+
+
+def prepare(service: Service) -> tuple[uvicorn.Server, socket.socket]:
+    """A server that has not begun, and the socket that it is to serve on.
+
+    Raises:
+        OptionError: The address cannot be listened on.
+    """
+    settings = service.settings
+    protocol = type("Protocol", (ImpatientProtocol,), {"header_s": settings.limits.header_s})
+    config = uvicorn.Config(
+        make_app(service),
+        host=settings.host,
+        port=settings.port,
+        http=protocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=STOP_S,
+        backlog=_BACKLOG,
+    )
+    server = _Server(config)
+    server.service = service
+    return server, _listen(settings.host, settings.port)
+
+
+class _Server(uvicorn.Server):
+    """Tells the service at once when it is asked to end: whoever listens to jobs is let go."""
+
+    service: Service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take SIGTERM or SIGINT."""
+        self.service.stopping = True
+        super().handle_exit(sig, frame)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host.strip("[]"), port))
+        listening.listen(_BACKLOG)  # who asks from now on is answered
+    except OSError as error:
+        raise OptionError(
+            f"{host} port {port}: cannot be listened on: {error.strerror}: choose another --port"
+        ) from error
+    return listening
+
+
+def address_of(listening: socket.socket) -> str:
+    """Where a socket is listened on, as a URL."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,231 @@
+"""All parts of one running service, opened and closed in their order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from sqlalchemy.engine import URL
+
+from mesoscope.ahead import cores
+from mesoscope.errors import JobError, OutputError
+from mesoscope.server.batching import MicroBatcher
+from mesoscope.server.job_store import JobStore
+from mesoscope.server.jobs import Jobs
+from mesoscope.server.judging import Answer, Judges, Question, compact
+from mesoscope.server.keeping import Kept
+from mesoscope.server.keys import KeyRing, Rates
+from mesoscope.server.spool import Spool, private_folder
+from mesoscope.server.store import Recorded, Recorder, Store, Unreachable
+from mesoscope.server.telemetry import Log, Telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from sqlalchemy import Row
+
+    from mesoscope.server.settings import Settings
+
+LEDGER = "service.sqlite"
+SWEEP_S = 600.0
+DAY_S = 86_400.0
+
+
+def ledger_url(data: Path, url: str | None) -> str | URL:
+    """The database asked for, else a file in the data folder."""
+    return URL.create("sqlite", database=str(data / LEDGER)) if url is None else url
+
+
+class Service:
+    """What the routes ask.
+
+    Args:
+        settings: What it is asked to do.
+        log: Where lines go; standard error where none is given.
+        environment: Of the processes that make reports; ``None`` for that of this process.
+
+    Raises:
+        ModelError: No such model.
+        OutputError: The data folder cannot be made, or the database does not answer.
+        JobError: Another service uses the data folder, or not a database URL.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: Log | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.environment = environment
+        self.log = log or Log(names=settings.log_names)
+        self.telemetry = Telemetry()
+        self.in_progress = 0
+        self.listeners = 0
+        self.stopping = False
+        self.rates = Rates()
+        data = private_folder(settings.data)
+        self._lock = _lock_folder(data)
+        self.place = _place(data)
+        self.judges = Judges(settings.model, settings.options, self._tell_failure)
+        self.store = Store(ledger_url(data, settings.ledger))
+        if settings.ledger is None:
+            (data / LEDGER).chmod(0o600)
+        self.keys = KeyRing(self.store) if settings.keys else None
+        self.spool = Spool(data / "spool", settings.limits.spool_bytes)
+        self.kept = Kept(data / "kept", self.place, settings.keep_days)
+        self.recorder = Recorder(self.store)
+        self.batcher: MicroBatcher[Question, Answer] = MicroBatcher(
+            self.judges.answer,
+            threads=settings.options.jobs or cores(),
+            window_s=settings.window_s,
+            waiting=settings.limits.waiting,
+        )
+        self.job_store = JobStore(self.store, self.place)
+        self.jobs = Jobs(
+            data / "jobs", self.job_store, self.batcher,
+            record=self._record_of_job, judged=self.store.judged, limits=settings.limits,
+            keep=self.kept.wanted, told=self.log.write,
+        )  # fmt: skip
+        self._ended = threading.Event()
+        self._sweeper = threading.Thread(target=self._sweep_now_and_then, daemon=True)
+        telemetry = self.telemetry
+        telemetry.watch("mesoscope_waiting", "Files that wait", lambda: self.batcher.waiting)
+        telemetry.watch("mesoscope_batches", "Batches judged", lambda: self.batcher.batches)
+        telemetry.watch("mesoscope_batched", "Files in them", lambda: self.batcher.items)
+        telemetry.in_progress.set_function(lambda: self.in_progress)
+
+    def _tell_failure(self, event: str, fields: dict[str, object]) -> None:
+        self.log.write(event, fields, "error")
+
+    def open(self) -> None:
+        """Begin: keys, jobs that were left, what is to be forgotten."""
+        if self.keys is not None:
+            self.keys.open()
+        self.jobs.open()
+        self._sweeper.start()
+        self.log.write("ready", {"model": self.judges.plain.model_id, "ledger": self.store.name})
+
+    def close(self) -> None:
+        """Finish what was taken, put jobs back, and let go of everything."""
+        self.stopping = True
+        self._ended.set()
+        self.jobs.close()
+        self.batcher.close()
+        self.recorder.close()
+        if self.keys is not None:
+            self.keys.close()
+        self.store.close()
+        if self._lock is not None:
+            os.close(self._lock)
+        self.log.write("stopped", {})
+
+    def record(self, question: Question, answer: Answer, key: str | None) -> Future[None] | None:
+        """Commit the answer of a check; ``None`` where results are not kept."""
+        if not self.settings.keep_results_days:
+            return None
+        return self.recorder.submit(self._row(question, answer, key))
+
+    def count(self, answer: Answer) -> None:
+        """Count a verdict."""
+        self.telemetry.verdicts.labels(answer.verdict.label or "none").inc()
+
+    def _record_of_job(
+        self,
+        question: Question,
+        answer: Answer,
+        job: Row[Any],
+        seq: int,
+    ) -> Future[None]:
+        self.count(answer)
+        row = self._row(question, answer, job.key, job=job.id, seq=seq)
+        return self.recorder.submit(row)
+
+    def _row(
+        self,
+        question: Question,
+        answer: Answer,
+        key: str | None,
+        *,
+        job: str | None = None,
+        seq: int | None = None,
+    ) -> Recorded:
+        verdict = answer.verdict
+        kept = None
+        if answer.data is not None and verdict.error is None:
+            with contextlib.suppress(OSError):  # the verdict stands without it
+                kept = self.kept.add(question.id, answer.data)
+        told = answer.provenance
+        return Recorded(
+            id=question.id, key=key, name=verdict.source, kind=verdict.kind, label=verdict.label,
+            p_fake=verdict.p_fake, model=verdict.model, sha256=answer.sha256, place=self.place,
+            verdict=answer.text, failed=verdict.error is not None, kept=kept, job=job,
+            seq=seq, provenance=None if told is None else compact(told).decode(),
+            created=time.time(),
+        )  # fmt: skip
+
+    def _sweep_now_and_then(self) -> None:
+        while True:
+            with contextlib.suppress(Unreachable):
+                self.sweep()
+            if self._ended.wait(SWEEP_S):
+                return
+
+    def sweep(self) -> None:
+        """Forget what is older than it may grow."""
+        now = time.time()
+        days = self.settings.keep_results_days
+        whole = False
+        while not whole:
+            files, whole = self.store.expire(
+                self.place,
+                kept_before=now - DAY_S * self.settings.keep_days,
+                before=now - DAY_S * days,
+                # Results of jobs have to be fetched, so they stay for a day at least.
+                jobs_before=now - DAY_S * max(days, 1.0),
+            )
+            for kept in files:
+                self.kept.remove(kept)
+
+
+def _lock_folder(data: Path) -> int | None:
+    """Hold the data folder for this process; the system lets go of it however that ends.
+
+    Raises:
+        JobError: Another process holds it.
+        OutputError: It cannot be written.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows: nobody watches
+        return None
+    try:
+        lock = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise OutputError(f"{data}: cannot be written: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise JobError(
+            f"{data}: another service uses this folder: name another with --data"
+        ) from error
+    return lock
+
+
+def _place(data: Path) -> str:
+    """The name of a data folder, made once."""
+    path = data / "place"
+    try:
+        if not path.exists():
+            path.write_text(secrets.token_hex(16), "ascii")
+        return path.read_text("ascii").strip()
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error

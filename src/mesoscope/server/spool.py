@@ -1,0 +1,199 @@
+"""Where uploads lie on their way: a private folder with a budget, and what is in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import threading
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from mesoscope.errors import OutputError
+from mesoscope.media.image import FileBytes
+from mesoscope.media.kinds import SNIFF_BYTES, sniff
+from mesoscope.server.problems import Problem, of_os_error
+
+if TYPE_CHECKING:
+    from mesoscope.media.kinds import Kind
+
+IN_MEMORY_BYTES = 1 << 20  # of an upload; a larger one goes to disk
+LONGEST_NAME = 200
+NAMELESS = "upload"
+
+
+def clean_name(raw: bytes | str) -> str:
+    """What an upload is called: the last part of its path, without what steers a terminal or page.
+
+    Bytes that are not UTF-8 become U+FFFD, so that every database and JSON can hold the name.
+    """
+    text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+    text = text.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    text = "".join(
+        "\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") else c
+        for c in text
+    )
+    text = unicodedata.normalize("NFC", text).strip()
+    if len(text) > LONGEST_NAME:
+        stem, dot, suffix = text.rpartition(".")
+        suffix = dot + suffix if dot and len(suffix) <= 8 else ""
+        text = (stem if suffix else text)[: LONGEST_NAME - len(suffix)] + suffix
+    return NAMELESS if text in ("", ".", "..") else text
+
+
+def private_folder(path: Path) -> Path:
+    """A folder that only this user may look into; made where it is missing.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(0o700)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be made: {error.strerror}") from error
+    return path
+
+
+class Spool:
+    """The private folder of uploads; what a killed process has left in it goes when it opens.
+
+    Args:
+        folder: Made where it is missing.
+        budget_bytes: Of all uploads together.
+    """
+
+    def __init__(self, folder: Path, budget_bytes: int) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        self.folder = private_folder(folder)
+        self._left = budget_bytes
+        self._lock = threading.Lock()
+
+    def take(self, size_bytes: int) -> None:
+        """Count bytes before they are written.
+
+        Raises:
+            Problem: The budget is spent.
+        """
+        with self._lock:
+            if size_bytes > self._left:
+                raise Problem(
+                    "storage.full",
+                    "other uploads take all the room: try again later",
+                    retry_after_s=60,
+                )
+            self._left -= size_bytes
+
+    def give_back(self, size_bytes: int) -> None:
+        """Count bytes that are gone."""
+        with self._lock:
+            self._left += size_bytes
+
+    def new_path(self) -> Path:
+        """A name that nobody can guess, for a file that does not exist yet."""
+        return self.folder / secrets.token_hex(16)
+
+
+class Upload:
+    """One file that a caller sends: in memory while it is small, else in the spool.
+
+    Args:
+        spool: Where it goes when it grows.
+        name: As cleaned by :func:`clean_name`.
+    """
+
+    def __init__(self, spool: Spool, name: str) -> None:
+        self.name = name
+        self.size = 0
+        self.path: Path | None = None
+        self._spool = spool
+        self._parts: list[bytes] = []
+        self._held = 0
+        self._counted = 0
+        self._file: BinaryIO | None = None
+        self._head = b""
+
+    def add(self, data: bytes) -> None:
+        """Hold some bytes; :meth:`flush` writes them down."""
+        self._parts.append(data)
+        self._held += len(data)
+        self.size += len(data)
+        if len(self._head) < SNIFF_BYTES:
+            self._head += data[: SNIFF_BYTES - len(self._head)]
+
+    @property
+    def due(self) -> bool:
+        """Whether enough is held to be written down."""
+        return self._held >= IN_MEMORY_BYTES
+
+    def flush(self) -> None:
+        """Write what is held to disk.
+
+        Raises:
+            Problem: There is no room, or the disk fails.
+        """
+        self._spool.take(self._held)
+        self._counted += self._held
+        try:
+            if self._file is None:
+                self.path = self._spool.new_path()
+                descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                self._file = os.fdopen(descriptor, "wb", buffering=0)
+            for part in self._parts:
+                view = memoryview(part)
+                while view:
+                    view = view[self._file.write(view) :]
+        except OSError as error:
+            raise of_os_error(error) from error
+        self._parts.clear()
+        self._held = 0
+
+    def finish(self, *, on_disk: bool = False) -> None:
+        """Say that all of it is there.
+
+        Args:
+            on_disk: Have it on disk whatever its size, and safe there from a loss of power.
+
+        Raises:
+            Problem: There is no room, or the disk fails.
+        """
+        if on_disk or self._file is not None:
+            self.flush()
+        if self._file is not None:
+            try:
+                if on_disk:
+                    os.fsync(self._file.fileno())
+                self._file.close()
+            except OSError as error:
+                raise of_os_error(error) from error
+
+    @property
+    def kind(self) -> Kind | None:
+        """What it is by its first bytes; ``None`` for neither picture nor clip."""
+        return sniff(self._head)
+
+    @property
+    def is_zip(self) -> bool:
+        """Whether it begins as a ZIP archive does, an empty one too."""
+        return self._head.startswith((b"PK\3\4", b"PK\5\6"))
+
+    def source(self) -> FileBytes:
+        """All of it, under its name."""
+        if self.path is None:
+            if len(self._parts) > 1:
+                self._parts = [b"".join(self._parts)]
+            return FileBytes.of(self.name, self._parts[0] if self._parts else b"")
+        return FileBytes.of(self.name, self.path.read_bytes())
+
+    def close(self) -> None:
+        """Let go of it, and of its file unless that was moved elsewhere."""
+        self._parts.clear()
+        if self._file is not None:
+            self._file.close()
+        if self.path is not None:
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
+        self._spool.give_back(self._counted)
+        self._counted = 0
