@@ -35,6 +35,7 @@ from mesoscope import metrics
 from mesoscope.training.strangers import (
     GENUINE_FAKE,
     Score,
+    carried,
     decide_file,
     shares,
     spread_of,
@@ -55,6 +56,7 @@ RECIPES = {
     "native": ("recipes/native.toml", {}),
 }
 SCORES, FIGURES = ROOT / "results/strangers_scores.csv", ROOT / "results/strangers.csv"
+PICTURE = ROOT / "docs/explanation/strangers.png"
 SCORE_COLUMNS = ("recipe", "kind", "source", "group", "label", "p_fake", "spread", "images", "seed")
 COLUMNS = (
     "date", "recipe", "images", "seed", "kind", "source", "n_real", "n_fake", "auc", "auc_low",
@@ -201,6 +203,37 @@ def figures() -> list[dict[str, object]]:
     return rows
 
 
+def draw(rows: list[dict[str, object]]) -> None:
+    """What a user would be told of each left-out source, as bars."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    rows = [row for row in rows if row["source"] not in ("mean", "worst")]
+    recipes = sorted({str(row["recipe"]) for row in rows})
+    figure, axes = plt.subplots(
+        len(recipes), 2, figsize=(9, 0.9 + 2.2 * len(recipes)), sharex=True, squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    colours = {"fake": "#d55e00", "inconclusive": "#bbbbbb", "real": "#0072b2"}
+    for line, recipe in zip(axes, recipes, strict=True):
+        of = [row for row in rows if row["recipe"] == recipe][::-1]
+        names = [f"{row['source']}, AUC {row['auc']:.2f}" for row in of]
+        for axis, name, title in zip(line, ("real", "fake"), ("genuine", "forged"), strict=True):
+            left = np.zeros(len(of))
+            for answer, colour in colours.items():
+                share = np.array([float(row[f"{name}_told_{answer}"]) for row in of])
+                axis.barh(names, share, left=left, color=colour, label=answer)
+                left += share
+            axis.set_title(f"{recipe}: {title} pictures of left-out kinds", fontsize=9)
+            axis.tick_params(labelsize=8)
+            axis.set_xlim(0, 1)
+        line[1].set_yticklabels([])
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.savefig(PICTURE, dpi=110)
+
+
 def told(scores: list[Score], cuts) -> dict[str, object]:
     """What a user would be told of these pictures, by class."""
     found: dict[str, object] = {}
@@ -225,8 +258,19 @@ def decide(model: Path, arguments: argparse.Namespace) -> None:
         rows = evaluated(model, arguments.dataset, Path(folder) / "evaluation")
     p = np.array([float(row["p_fake"]) for row in rows])
     fake = np.array([row["label"] in ("fake", "1") for row in rows])
-    cuts = decide_file(model, scores_of(arguments.by), spread_of(p))
-    print(f"{model}: fake from {cuts.fake_above:.4f}, real below {cuts.real_below:.4f}")
+    scores = scores_of(arguments.by)
+    careful = thresholds(carried(scores, spread_of(p)))
+    tell(f"{model}, were strangers' scores spread as its own:", p, fake, careful)
+    home = [
+        Score("home", row["source"], int(y), float(q))
+        for row, y, q in zip(rows, fake, p, strict=True)
+    ]
+    tell(f"{model}, written:", p, fake, decide_file(model, scores, home))
+
+
+def tell(what: str, p, fake, cuts) -> None:
+    """Say what thresholds are worth at home."""
+    print(f"{what} fake from {cuts.fake_above:.4f}, real below {cuts.real_below:.4f}")
     for name, of in (("genuine", ~fake), ("forged", fake)):
         told_fake, told_real = shares(p[of], cuts)
         print(f"  at home, of the {name}: {told_fake:.1%} told fake, {told_real:.1%} real")
@@ -258,7 +302,9 @@ def main() -> None:
             rows = [r for r in rows if r not in mine] + run(recipe, kind, arguments)
             rows.sort(key=lambda r: (str(r["recipe"]), str(r["kind"]), str(r["source"])))
             write(SCORES, SCORE_COLUMNS, rows)
-    write(FIGURES, COLUMNS, figures())
+    rows = figures()
+    write(FIGURES, COLUMNS, rows)
+    draw(rows)
     print(f"wrote {FIGURES.relative_to(ROOT)}; at most {GENUINE_FAKE:.0%} of genuine told fake")
 
 

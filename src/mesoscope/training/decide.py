@@ -193,14 +193,14 @@ def _measure(faces: _Faces, rule: _Rule, recipe: Recipe) -> dict[str, Json]:
         },
         "decisions": {
             "rule": recipe.decide.rule,
-            **_decisions(faces.labels, fitted, called),
+            **decisions(faces.labels, fitted, called),
             "by_source": {
-                name: _decisions(faces.labels[of], fitted[of], called[of])
+                name: decisions(faces.labels[of], fitted[of], called[of])
                 for name, of in sources.items()
             },
             "cross_fitted": None
             if p_fake is None or label is None
-            else _decisions(faces.labels, p_fake, label),
+            else decisions(faces.labels, p_fake, label),
         },
     }
 
@@ -249,7 +249,8 @@ def _calibration(labels: Ints, p_fake: Floats, *, nll: bool) -> dict[str, Json]:
     return found
 
 
-def _decisions(labels: Ints, p_fake: Floats, called: Ints) -> dict[str, Json]:
+def decisions(labels: Ints, p_fake: Floats, called: Ints) -> dict[str, Json]:
+    """Shares decided and wrong; ``called`` is 1, 0, or -1 for undecided."""
     decided = called >= 0
     wrong = called[decided] != labels[decided]
     return {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mesoscope.types import ModelCard
+
     Floats = NDArray[np.float64]
 
 GENUINE_FAKE = 0.02  # of the genuine pictures of each left-out source, told "fake"
 FORGED_REAL = 0.15  # of the forged pictures of each left-out kind, told "real"
 _EDGE = 1e-6
+_MEASURED_COLUMNS = 9  # of the table of figures by source in a card for people
 _LEAST = 50  # fewer pictures of a source tell no share of two per cent
 
 
@@ -52,7 +55,8 @@ class Score(NamedTuple):
 def carried(scores: Sequence[Score], spread: float) -> list[Score]:
     """What a network would say that is surer at home, or less sure, in the same proportion.
 
-    Left-out runs are short, and a longer training spreads the scores, of strangers too.
+    Left-out runs are short, and a longer training may spread the scores of strangers, too. This is
+    the most careful reading of them; thresholds by it decide hardly anything.
 
     Args:
         scores: Of left-out pictures.
@@ -118,15 +122,17 @@ def shares(p_fake: Floats, cuts: Thresholds) -> tuple[float, float]:
     return float(fake.mean()), float((~fake & (p_fake < cuts.real_below)).mean())
 
 
-def decide_file(path: Path, scores: Sequence[Score], spread: float) -> Thresholds:
+def decide_file(path: Path, scores: Sequence[Score], home: Sequence[Score]) -> Thresholds:
     """Write thresholds that hold on strangers into the card of a model file.
 
     The graph stays as it is, byte for byte, and so do the scores.
 
     Args:
-        path: The model file; it is replaced in one move.
-        scores: Of left-out pictures, by short runs.
-        spread: Of the model's own scores at home, see :func:`spread_of`.
+        path: The model file; it is replaced in one move. A card for people beside it, of the same
+            name with ``.md``, is brought up to date.
+        scores: Of left-out pictures, calibrated as the model is.
+        home: The model's own, of the validation split of what it was trained on: what the
+            thresholds decide there goes into the card.
 
     Returns:
         The new thresholds.
@@ -134,18 +140,70 @@ def decide_file(path: Path, scores: Sequence[Score], spread: float) -> Threshold
     Raises:
         ModelError: Not a model file.
         OptionError: Too few scores.
-        OutputError: The file cannot be written.
+        OutputError: A file cannot be written.
     """
     import onnx
 
     from mesoscope.training.model_writing import beside, put, with_card
 
-    card = read_card(path)
-    cuts = thresholds(carried(scores, spread))
+    before = read_card(path)
+    cuts = thresholds(scores)
+    card = replace(
+        before, thresholds=cuts, metrics={**before.metrics, "decisions": _at_home(home, cuts)}
+    )
     model = onnx.load(path)
     with beside(path) as fresh:
-        put(fresh, path, with_card(model, replace(card, thresholds=cuts)))
+        put(fresh, path, with_card(model, card))
+    text = path.with_suffix(".md")
+    if text.exists():
+        with beside(text) as fresh:
+            put(fresh, text, _rewritten(text.read_text("utf-8"), before, card).encode())
     return cuts
+
+
+def _at_home(home: Sequence[Score], cuts: Thresholds) -> dict[str, Any]:
+    from mesoscope.training.decide import decisions
+
+    labels = np.array([score.label for score in home])
+    p_fake = np.array([score.p_fake for score in home])
+    sources = np.array([score.source for score in home])
+    called = np.where(p_fake >= cuts.fake_above, 1, np.where(p_fake < cuts.real_below, 0, -1))
+    return {
+        "rule": "strangers",
+        **decisions(labels, p_fake, called),
+        "by_source": {
+            str(name): decisions(labels[of], p_fake[of], called[of])
+            for name in np.unique(sources)
+            for of in (sources == name,)
+        },
+        "cross_fitted": None,
+    }
+
+
+def _rewritten(text: str, before: ModelCard, card: ModelCard) -> str:
+    """The card for people with other thresholds, and what they decide."""
+    from mesoscope.training.decisions_text import decisions_markdown
+
+    old, new = before.thresholds, card.thresholds
+    for a, b in (
+        (f"| fake | from p_fake {old.fake_above:.3f} on |",
+         f"| fake | from p_fake {new.fake_above:.3f} on |"),
+        (f"| real | below {old.real_below:.3f} |", f"| real | below {new.real_below:.3f} |"),
+        (f"| rule | {old.rule} |", f"| rule | {new.rule} |"),
+        (decisions_markdown(before), decisions_markdown(card)),
+    ):  # fmt: skip
+        text = text.replace(a, b)
+    found: Any = card.metrics["decisions"]
+    parts: dict[str, Any] = {**found["by_source"], "all": found}
+    lines = []
+    for line in text.split("\n"):
+        cells = line.split(" | ")
+        name = cells[0].removeprefix("| ")
+        if len(cells) == _MEASURED_COLUMNS and name in parts:
+            of = parts[name]
+            cells[-2:] = [f"{of['decided']:.1%}", f"{of['error_among_decided']:.1%} |"]
+        lines.append(" | ".join(cells))
+    return "\n".join(lines)
 
 
 def _parts(scores: Sequence[Score], label: int, name: Callable[[Score], str]) -> dict[str, Floats]:

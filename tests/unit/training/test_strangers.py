@@ -65,8 +65,18 @@ def test_a_model_file_keeps_its_graph_and_its_scores(tmp_path):
         *scores("k", "s", 0, np.linspace(0, 0.9, 100)),
         *scores("k", "s", 1, np.linspace(0.1, 1, 100)),
     ]
-    cuts = decide_file(path, given, 1.0)
+    text = tmp_path / "copy.md"
+    text.write_text(find_model("meso4").with_suffix(".md").read_text("utf-8"), "utf-8")
+    home = [*scores("home", "s", 0, [0.01, 0.5, 0.99]), *scores("home", "s", 1, [0.999] * 3)]
+    cuts = decide_file(path, given, home)
     card = read_card(path)
+    found = card.metrics["decisions"]
+    decided = [p for p in (0.01, 0.5, 0.99, *[0.999] * 3)
+               if p >= cuts.fake_above or p < cuts.real_below]  # fmt: skip
+    assert found["decided"] == round(len(decided) / 6, 4)
+    assert found["by_source"]["s"]["decided"] == found["decided"]
+    assert f"| fake | from p_fake {cuts.fake_above:.3f} on |" in text.read_text("utf-8")
+    assert before.card.thresholds.rule not in text.read_text("utf-8")
     assert card.thresholds == cuts
     assert card.graph_sha256 == before.card.graph_sha256
     verify_bytes(path)
