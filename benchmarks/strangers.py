@@ -52,7 +52,7 @@ KINDS = {
 ALONE = {"network.initial": "imagenet", "distil.teacher": "", "distil.share": 0.0}
 SHORT = {"optimise.epochs": 1, "optimise.warmup_epochs": 0.05, "decide.guard": False}
 RECIPES = {
-    "pooled": ("recipes/mesoscope-framed.toml", ALONE),
+    "shipped": ("recipes/mesoscope-framed.toml", ALONE),
     "native": ("recipes/native.toml", {}),
 }
 SCORES, FIGURES = ROOT / "results/strangers_scores.csv", ROOT / "results/strangers.csv"
@@ -286,7 +286,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="run what is there already")
     parser.add_argument("--decide", type=Path, nargs="+", help="write thresholds into model files")
     parser.add_argument(
-        "--by", choices=RECIPES, default="pooled", help="--decide: by which recipe's scores"
+        "--by", choices=RECIPES, default="shipped", help="--decide: by which recipe's scores"
     )
     arguments = parser.parse_args()
     if arguments.decide:

@@ -1,10 +1,13 @@
 """Rows of CSV stay one record, and act nowhere."""
 
 import csv
+import io
+from pathlib import Path
 
 import pytest
 
-from mesoscope.csv_rows import csv_row, defused
+import mesoscope
+from mesoscope.csv_rows import RowWriter, csv_row, defused
 from mesoscope.scan.sinks import Csv
 from mesoscope.types import Verdict
 
@@ -37,3 +40,30 @@ def test_the_sink_round_trips(tmp_path):
                                reason="no_face", frames_read=1))  # fmt: skip
     with (tmp_path / "x.csv").open(newline="") as file:
         assert [row[0] for row in csv.reader(file, strict=True)][1:] == NAMES
+
+
+AWKWARD = ["plain", "a,b", 'quo"te', "line\nfeed", "carriage\rreturn", "both\r\n", "\r", " x ", "é"]
+
+
+def test_rows_that_are_read_back_keep_every_cell():
+    file = io.StringIO()
+    writer = RowWriter(file, defuse=False)
+    rows = [AWKWARD, ["=1+1", "-x", "+y", "@z"], ["", "1", "0.5"]]
+    writer.writerows(rows)
+    assert list(csv.reader(io.StringIO(file.getvalue(), newline=""))) == rows
+
+
+def test_rows_for_people_hold_no_formula_and_stay_whole():
+    file = io.StringIO()
+    RowWriter(file, defuse=True).writerow([*AWKWARD, "=1+1", -3, None])
+    (row,) = csv.reader(io.StringIO(file.getvalue(), newline=""))
+    assert row == [
+        *("'" + cell if cell.startswith("\r") else cell for cell in AWKWARD), "'=1+1", "-3", ""
+    ]  # fmt: skip
+
+
+def test_no_table_is_written_without_it():
+    """csv.writer leaves a bare carriage return unquoted in some versions of Python."""
+    root = Path(mesoscope.__file__).parent
+    found = [p.name for p in root.rglob("*.py") if "csv.writer(" in p.read_text("utf-8")]
+    assert found == ["csv_rows.py"]

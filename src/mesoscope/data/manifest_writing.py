@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from mesoscope.csv_rows import RowWriter
 from mesoscope.data.sample import CLASSES, LABELS, SPLITS, Sample
 from mesoscope.errors import DatasetError, MissingExtra, OutputError
 
@@ -105,10 +105,10 @@ def _value(value: object, kind: type) -> object:
 def _write_csv(part: Path, rows: Iterator[dict[str, Any]], types: Mapping[str, type]) -> int:
     count = 0
     with part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(types), lineterminator="\n")
-        writer.writeheader()
+        writer = RowWriter(file, defuse=False)  # it is read back
+        writer.writerow(types)
         for row in rows:
-            writer.writerow(row)
+            writer.writerow([row.get(name) for name in types])
             count += 1
     return count
 

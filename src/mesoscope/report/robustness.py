@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mesoscope.csv_rows import RowWriter
 from mesoscope.errors import OutputError
 
 if TYPE_CHECKING:
@@ -132,9 +132,11 @@ def write_table(found: Robustness, path: Path) -> None:
     fixed = {name: str(found.conditions[name]) for name in CONDITIONS}
     try:
         with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            rows = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
-            rows.writeheader()
-            rows.writerows({**fixed, **row} for row in _rows(found))
+            table = RowWriter(file, defuse=True)
+            table.writerow(_COLUMNS)
+            for row in _rows(found):
+                whole = {**fixed, **row}
+                table.writerow([whole.get(name) for name in _COLUMNS])
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 

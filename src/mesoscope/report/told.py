@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from typing import TYPE_CHECKING, NamedTuple
 
+from mesoscope.csv_rows import RowWriter
 from mesoscope.errors import OutputError
 from mesoscope.metrics.proportion import effective_count, proportion_interval
 from mesoscope.report.record import ANSWERS, CLASSES
@@ -77,7 +77,7 @@ def write_told(rows: Sequence[Told], path: Path) -> None:
     """
     try:
         with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            writer = csv.writer(file, lineterminator="\n")
+            writer = RowWriter(file, defuse=True)
             writer.writerow(_COLUMNS)
             writer.writerows(_lines(rows))
     except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import tempfile
@@ -10,6 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mesoscope.csv_rows import RowWriter
 from mesoscope.data.manifest import write_manifest
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 
@@ -80,12 +80,7 @@ def _split(sha256: str) -> str:
 
 def _csv(rows: Iterable[Iterable[str]]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = RowWriter(text, defuse=True)
     writer.writerow(["name", "label", "sha256", "kind"])
-    # A name that begins like a formula must not become one when a spreadsheet opens this.
-    writer.writerows([[_plain(cell) for cell in row] for row in rows])
+    writer.writerows(rows)
     return text.getvalue()
-
-
-def _plain(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t")) else cell

@@ -15,7 +15,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mesoscope.csv_rows import RowWriter
 from mesoscope.errors import OptionError, OutputError, SourceUnsuitable
 from mesoscope.synth.encoding import Encoding, encode_mask
 from mesoscope.synth.files import PART, cut, locked, read_records, write_whole
@@ -206,7 +206,7 @@ class ForgeryFolder:
             OutputError: It cannot be written.
         """
         rows = io.StringIO()
-        table = csv.writer(rows, lineterminator="\n")
+        table = RowWriter(rows, defuse=False)  # it is read back
         table.writerow(COLUMNS)
         for _, record in read_records(self.root / RECORDS):
             table.writerows(_rows(record))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 from collections import Counter
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mesoscope.ahead import ahead, cores
+from mesoscope.csv_rows import RowWriter
 from mesoscope.errors import OutputError, SourceError, SourceUnsuitable
 from mesoscope.failures import failure
 from mesoscope.media.image import decode, read_bytes
@@ -127,7 +127,7 @@ def write_left_out(root: Path, summary: Summary) -> None:
         path.unlink(missing_ok=True)
         return
     rows = io.StringIO()
-    table = csv.writer(rows, lineterminator="\n")
+    table = RowWriter(rows, defuse=True)
     table.writerow(("path", "reason"))
     table.writerows(summary.left_out.items())
     write_whole(path, rows.getvalue().encode("utf-8", "surrogateescape"))

@@ -103,8 +103,13 @@ def thresholds(
             f"thresholds need a left-out source with {_LEAST} genuine pictures and a left-out kind "
             f"with {_LEAST} forged ones"
         )
-    fake_above = max(_above(p, genuine_fake) for p in genuine.values())
-    real_below = min(_below(p, forged_real) for p in forged.values())
+    # To four digits, each away from the middle, so that both promises are kept.
+    highest = max(_above(p, genuine_fake) for p in genuine.values())
+    lowest = min(_below(p, forged_real) for p in forged.values())
+    fake_above, real_below = (
+        min(math.ceil(1e4 * highest) / 1e4, 1.0),
+        math.floor(1e4 * lowest) / 1e4,
+    )
     return Thresholds(
         min(real_below, fake_above),
         fake_above,

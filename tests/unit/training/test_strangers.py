@@ -28,9 +28,11 @@ def test_thresholds_keep_both_promises_on_the_worst_source_and_kind():
     for (_, _, label), p in parts.items():
         fake, real = shares(p, cuts)
         assert (fake if label == 0 else real) <= (0.02 if label == 0 else 0.15)
-    # The worst of each is used to the full: one more picture would break the promise.
-    assert shares(parts["a", "two", 0], cuts)[0] == pytest.approx(0.02)
-    assert shares(parts["b", "three", 1], cuts)[1] == pytest.approx(0.15)
+    # The worst of each is used to the full, but for the rounding.
+    assert shares(parts["a", "two", 0], cuts)[0] >= 0.0175
+    assert shares(parts["b", "three", 1], cuts)[1] >= 0.1475
+    assert cuts.fake_above == round(cuts.fake_above, 4)
+    assert cuts.real_below == round(cuts.real_below, 4)
     assert "left out" in cuts.rule
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from typing import TYPE_CHECKING
 
+from mesoscope.csv_rows import RowWriter
 from mesoscope.data.manifest import write_manifest
 from mesoscope.data.prepare.census import Census
 from mesoscope.data.prepare.work import UNFINISHED
@@ -82,7 +82,7 @@ def _rows(answer: Answer, source: str, item: Item) -> Iterator[dict[str, object]
 def _write_left_out(path: Path, answers: Iterable[Answer], plan: Plan) -> None:
     part = path.parent / UNFINISHED / path.name
     with part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = RowWriter(file, defuse=True)
         writer.writerow(_LEFT_OUT_COLUMNS)
         for answer in answers:
             for one in answer.left_out:
