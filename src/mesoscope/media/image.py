@@ -62,7 +62,7 @@ _NOT_READ = {
     "raw": "a camera's raw file, which holds no finished picture: develop it to JPEG or TIFF first",
 }
 # Bytes a pixel while a picture is decoded: the decoder's own, and the RGB that comes out.
-_OPENCV_BYTES, _PILLOW_BYTES = 6, 8
+_OPENCV_BYTES, _PILLOW_BYTES, _AVIF_BYTES, _WEBP_BYTES = 6, 8, 12, 16
 
 
 class FileBytes(bytes):
@@ -242,8 +242,11 @@ def decode(
                 else turn_pixels(pixels, profile, grey=components == 1)
             )
     if kind == "webp" and (size := webp_size(data)) is not None:
-        check_size(*size, name, max_pixels)  # its decoder takes the memory when it is opened
-    return _decode_pillow(data, kind, name, max_pixels, _PILLOW_BYTES + held_bytes)
+        check_size(*size, name, max_pixels)
+        with decoding.taken(size[0] * size[1] * _WEBP_BYTES):  # much of it when it is opened
+            return _decode_pillow(data, kind, name, max_pixels, 0)
+    pixel_bytes = _AVIF_BYTES if kind == "avif" else _PILLOW_BYTES + held_bytes
+    return _decode_pillow(data, kind, name, max_pixels, pixel_bytes)
 
 
 def _kind(head: bytes, name: str) -> Kind:

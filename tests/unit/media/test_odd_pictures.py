@@ -1,5 +1,6 @@
 """Pictures of rarer kinds and codings: read right, or refused by name."""
 
+import contextlib
 import io
 import struct
 import zlib
@@ -212,3 +213,26 @@ def test_sixteen_bits_of_colour_are_turned_by_their_profile(tmp_path):
     deep = np.full((32, 32, 3), 88 * 257, np.uint16)
     data = cv2.imencode(".png", deep)[1].tobytes()
     assert (open_image(data).pixels == 88).all()
+
+
+@pytest.mark.parametrize(
+    ("form", "mode", "options", "least"),
+    [
+        ("WEBP", "RGBA", {"lossless": True}, 16),
+        ("AVIF", "RGB", {}, 12),
+        ("JPEG", "RGB", {}, 6),
+        ("JPEG", "RGB", {"progressive": True}, 12),
+        ("JPEG", "CMYK", {"progressive": True}, 15),
+    ],
+)
+def test_each_kind_asks_for_what_it_was_measured_to_take(form, mode, options, least, monkeypatch):
+    """In bytes a pixel; measured by ``benchmarks/decoding_memory.py``."""
+    asked = []
+
+    def taken(size_bytes):
+        asked.append(size_bytes)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr("mesoscope.media.image.decoding.taken", taken)
+    open_image(saved(Image.new(mode, (64, 64)), form, **options))
+    assert max(asked) >= least * 64 * 64
