@@ -297,7 +297,7 @@ def _decode_pillow(data: bytes, kind: Kind, name: str, max_pixels: int, pixel_by
             # One plugin is asked, not all of Pillow's forty; no pixel is decoded yet.
             image = Image.open(io.BytesIO(data), formats=[kind])
             check_size(*image.size, name, max_pixels)
-        with image, decoding.taken(image.width * image.height * pixel_bytes):
+        with decoding.taken(image.width * image.height * pixel_bytes), contextlib.closing(image):
             if kind == "tiff":  # reads tags, and warns of odd ones, while it loads
                 _refuse_raw(image, name)
                 with quiet_pillow(limit):

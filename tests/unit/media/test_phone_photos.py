@@ -353,3 +353,19 @@ def test_a_grid_that_lies_about_its_tiles_is_an_error():
         with pytest.raises(SourceError) as caught:
             open_image(bytes(lying))
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "raised"),
+    [
+        ("Memory allocation error: Unspecified", MemoryError),
+        ("Memory allocation error: Security limit exceeded: Image size", SourceError),
+    ],
+)
+def test_too_little_memory_for_heic_is_not_called_damage(said, raised, monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError(said)
+
+    monkeypatch.setattr("pi_heif.open_heif", fails)
+    with pytest.raises(raised):
+        open_image(heic(quarters()))
