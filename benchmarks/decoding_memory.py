@@ -79,7 +79,7 @@ def bench(chosen, conditions) -> list[Row]:
 
 def bound(side: int) -> float:
     """MiB that four threads may take: one decoding, at 16 bytes a pixel at most, three finished."""
-    return (max(GIB, 16 * side * side) + 3 * 3 * side * side) / (1 << 20)
+    return (1.05 * max(GIB, 16 * side * side) + 3 * 3 * side * side) / (1 << 20)
 
 
 def peak(path, threads: int) -> float:

@@ -48,8 +48,10 @@ def decode_heif(data: bytes, name: str, max_pixels: int) -> Pixels:
         raise
     except Exception as error:
         said = str(error).lower()
-        if ran_short(error) or ("memory allocation error" in said and "limit" not in said):
-            raise MemoryError(str(error)) from error  # limits are libheif's own, of odd headers
+        # libheif also calls it an error of memory where a header asks for too much, or nothing.
+        odd = "limit" in said or "invalid" in said
+        if ran_short(error) or ("memory allocation error" in said and not odd):
+            raise MemoryError(str(error)) from error
         why = " ".join(str(error).split()) or type(error).__name__
         raise SourceError(
             f"{name}: an HEIF picture that cannot be decoded: {why}: fetch it again, or convert "

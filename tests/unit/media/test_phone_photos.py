@@ -360,6 +360,7 @@ def test_a_grid_that_lies_about_its_tiles_is_an_error():
     [
         ("Memory allocation error: Unspecified", MemoryError),
         ("Memory allocation error: Security limit exceeded: Image size", SourceError),
+        ("Memory allocation error: Invalid image size: zero width or height", SourceError),
     ],
 )
 def test_too_little_memory_for_heic_is_not_called_damage(said, raised, monkeypatch):
