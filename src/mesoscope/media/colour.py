@@ -46,6 +46,8 @@ def is_srgb(profile: bytes | None) -> bool:
 def turned(image: Image, profile: bytes) -> Image:
     """A picture in sRGB; as it is where its profile is damaged or of another kind of picture."""
     turn = _turn(profile, image.mode)
+    if turn is None and image.mode == "L":  # of grey with a profile for colours
+        image, turn = image.convert("RGB"), _turn(profile, "RGB")
     if turn is None:
         return image
     from PIL import ImageCms
@@ -53,17 +55,25 @@ def turned(image: Image, profile: bytes) -> Image:
     return ImageCms.applyTransform(image, turn) or image
 
 
-def turn_pixels(pixels: Pixels, profile: bytes) -> Pixels:
-    """Turn ``(H, W, 3) uint8`` to sRGB in place, strip by strip; gives it back."""
-    from PIL import Image, ImageCms
+def turn_pixels(pixels: Pixels, profile: bytes, *, grey: bool = False) -> Pixels:
+    """Turn ``(H, W, 3) uint8`` to sRGB in place, strip by strip; gives it back.
 
-    turn = _turn(profile, "RGB")
-    if turn is None:
+    Args:
+        pixels: Those of a picture.
+        profile: Its ICC profile.
+        grey: The picture was grey: its profile may be one of a single channel.
+    """
+    from PIL import Image
+
+    if _turn(profile, "RGB") is None and not (grey and _turn(profile, "L")):
         return pixels
     rows = max(1, STRIP_PIXELS // max(1, pixels.shape[1]))
     for top in range(0, len(pixels), rows):
-        strip = ImageCms.applyTransform(Image.fromarray(pixels[top : top + rows]), turn)
-        pixels[top : top + rows] = np.asarray(strip)
+        given = pixels[top : top + rows]
+        strip = turned(
+            Image.fromarray(np.ascontiguousarray(given[:, :, 0]) if grey else given), profile
+        )
+        given[:] = np.asarray(strip)
     return pixels
 
 

@@ -22,7 +22,7 @@ from mesoscope.errors import (
     SourceTooLarge,
 )
 from mesoscope.media.streams import Reader, shown_stream
-from mesoscope.media.timetable import Timetable, stamp_of, up_to
+from mesoscope.media.timetable import Timetable, shown_of, stamp_of, up_to
 from mesoscope.media.upright import rgb_of
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Container:
             begun = first == 0 or bool(self.damaged)
             leading = int(self._table.shown[first]) if first else -1
             for frame in self._decoded(packets, last, wanted):
-                number = _shown(frame) or 0
+                number = shown_of(frame) or 0
                 if number < leading:  # shown before the key picture, and hangs on one before it
                     continue
                 # What is marked as a key picture may be none: it shows by what comes first.
@@ -253,7 +253,7 @@ class Container:
                 spoilt.append(self._table.spoilt(shown))
                 continue
             for frame in frames:
-                number = _shown(frame)
+                number = shown_of(frame)
                 if frame.is_corrupt and number is not None:
                     self.damaged.append("damaged data")
                     spoilt.append(self._table.spoilt(number))
@@ -318,10 +318,6 @@ class Container:
                 f"{self._max_pixels / 1e6:.0f} megapixels: raise it with --max-pixels if you trust "
                 "the file"
             )
-
-
-def _shown(frame: VideoFrame) -> int | None:
-    return frame.dts if frame.pts is None else frame.pts
 
 
 def _why(error: Exception) -> str:

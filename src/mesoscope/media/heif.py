@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import MesoscopeError, SourceError
+from mesoscope.failures import ran_short
 from mesoscope.media.budget import decoding
 from mesoscope.media.pixels import check_size, rgb
 
@@ -38,6 +39,7 @@ def decode_heif(data: bytes, name: str, max_pixels: int) -> Pixels:
 
     try:
         picture = pi_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=True)
+        _check_primary(picture.info, name)
         width, height = picture.size
         check_size(width, height, name, max_pixels)
         with decoding.taken(width * height * _BYTES_A_PIXEL):
@@ -45,8 +47,19 @@ def decode_heif(data: bytes, name: str, max_pixels: int) -> Pixels:
     except (MesoscopeError, MemoryError):
         raise
     except Exception as error:
+        said = str(error).lower()
+        # libheif also calls it an error of memory where a header asks for too much, or nothing.
+        odd = "limit" in said or "invalid" in said
+        if ran_short(error) or ("memory allocation error" in said and not odd):
+            raise MemoryError(str(error)) from error
         why = " ".join(str(error).split()) or type(error).__name__
         raise SourceError(
             f"{name}: an HEIF picture that cannot be decoded: {why}: fetch it again, or convert "
             "it to JPEG"
         ) from error
+
+
+def _check_primary(info: dict[str, object], name: str) -> None:
+    # Where the primary picture is broken, libheif lists a tile or a thumbnail in its place.
+    if not info.get("primary"):
+        raise SourceError(f"{name}: its primary picture is damaged: fetch it again")

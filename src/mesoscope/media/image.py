@@ -23,7 +23,16 @@ from mesoscope.failures import ran_short
 from mesoscope.media.budget import decoding
 from mesoscope.media.colour import is_srgb, jpeg_profile, turn_pixels
 from mesoscope.media.heif import decode_heif
-from mesoscope.media.kinds import SNIFF_BYTES, jpeg_frame, png_without_text, sniff, webp_size
+from mesoscope.media.kinds import (
+    SNIFF_BYTES,
+    jpeg_frame,
+    jpeg_held_bytes,
+    jpeg_rare,
+    png_without_text,
+    refused_as,
+    sniff,
+    webp_size,
+)
 from mesoscope.media.part import FilePart
 from mesoscope.media.pixels import RAISE_LIMIT, check_size, quiet_pillow, upright_rgb
 from mesoscope.types import DEFAULT_MAX_PIXELS, Frame, Pixels
@@ -33,8 +42,7 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-    from mesoscope.failures import ran_short
-from mesoscope.media.kinds import Kind
+    from mesoscope.media.kinds import Kind
 
 # What can be asked about: a path, a file's bytes, part of a file, a PIL image, an RGB or grey array
 Source = Union[str, "os.PathLike[str]", bytes, FilePart, "Image", "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"]  # fmt: skip  # noqa: E501
@@ -51,11 +59,10 @@ _TEXT_BYTES = 16 << 10
 _CMYK = 4  # colour components of a JPEG
 _NOT_READ = {
     "video": "a clip, and a picture is wanted here: take pictures out of it",
-    "other": "a kind of picture that is not read: convert it to JPEG or PNG",
     "raw": "a camera's raw file, which holds no finished picture: develop it to JPEG or TIFF first",
 }
 # Bytes a pixel while a picture is decoded: the decoder's own, and the RGB that comes out.
-_OPENCV_BYTES, _PILLOW_BYTES = 6, 8
+_OPENCV_BYTES, _PILLOW_BYTES, _AVIF_BYTES, _WEBP_BYTES = 6, 8, 12, 16
 
 
 class FileBytes(bytes):
@@ -216,29 +223,39 @@ def decode(
     Where ``least_px`` is given, a large JPEG is decoded at a half, a quarter or an eighth of its
     size, which is much quicker, as long as its shorter side keeps so many pixels.
     """
-    kind = _kind(data[:SNIFF_BYTES], name)
+    kind, held_bytes = _kind(data[:SNIFF_BYTES], name), 0
     if kind == "jpeg" and (frame := jpeg_frame(data)) is not None:
         width, height, components, scan_at = frame
         check_size(width, height, name, max_pixels)
         # libjpeg paints what is missing grey and says nothing, so the end marker is asked for.
         if not data.endswith(b"\xff\xd9") and data.rfind(b"\xff\xd9") < scan_at:
             raise SourceError(f"{name}: the JPEG is truncated: fetch it again")
+        held_bytes = jpeg_held_bytes(data, components, scan_at)
         if components != _CMYK:
             smaller = min(width, height) // least_px if least_px else 1
-            with decoding.taken(width * height * _OPENCV_BYTES):
+            with decoding.taken(width * height * (_OPENCV_BYTES + held_bytes)):
                 pixels = _decode_opencv(data, name, smaller)
             profile = jpeg_profile(data, scan_at)
-            return pixels if profile is None or is_srgb(profile) else turn_pixels(pixels, profile)
+            return (
+                pixels
+                if profile is None or is_srgb(profile)
+                else turn_pixels(pixels, profile, grey=components == 1)
+            )
     if kind == "webp" and (size := webp_size(data)) is not None:
-        check_size(*size, name, max_pixels)  # its decoder takes the memory when it is opened
-    return _decode_pillow(data, kind, name, max_pixels)
+        check_size(*size, name, max_pixels)
+        with decoding.taken(size[0] * size[1] * _WEBP_BYTES):  # much of it when it is opened
+            return _decode_pillow(data, kind, name, max_pixels, 0)
+    pixel_bytes = _AVIF_BYTES if kind == "avif" else _PILLOW_BYTES + held_bytes
+    return _decode_pillow(data, kind, name, max_pixels, pixel_bytes)
 
 
 def _kind(head: bytes, name: str) -> Kind:
     if not head:
         raise SourceError(f"{name}: the file is empty: fetch it again")
     kind = sniff(head)
-    if kind is None:
+    if kind is None or kind == "other":
+        if (words := refused_as(head)) is not None:
+            raise SourceUnsupported(f"{name}: {words}")
         raise SourceError(f"{name}: not a picture, whatever its name says")
     if kind in _NOT_READ:
         raise SourceUnsupported(f"{name}: {_NOT_READ[kind]}")
@@ -256,11 +273,15 @@ def _decode_opencv(data: bytes, name: str, smaller: int) -> Pixels:
             raise MemoryError(str(error)) from error
         raise SourceError(f"{name}: cannot be decoded: {error.err or error}") from error
     if pixels is None:
+        if (coding := jpeg_rare(data)) is not None:
+            raise SourceUnsupported(
+                f"{name}: a JPEG {coding}, which is not read, or a damaged one: convert it to PNG"
+            )
         raise SourceError(f"{name}: damaged, it cannot be decoded: fetch it again")
     return np.asarray(pixels if reduced is None else pixels[:, :, ::-1], np.uint8)
 
 
-def _decode_pillow(data: bytes, kind: Kind, name: str, max_pixels: int) -> Pixels:
+def _decode_pillow(data: bytes, kind: Kind, name: str, max_pixels: int, pixel_bytes: int) -> Pixels:
     import io  # with Pillow, only for the rarer kinds
 
     from PIL import Image, UnidentifiedImageError
@@ -276,7 +297,7 @@ def _decode_pillow(data: bytes, kind: Kind, name: str, max_pixels: int) -> Pixel
             # One plugin is asked, not all of Pillow's forty; no pixel is decoded yet.
             image = Image.open(io.BytesIO(data), formats=[kind])
             check_size(*image.size, name, max_pixels)
-        with image, decoding.taken(image.width * image.height * _PILLOW_BYTES):
+        with decoding.taken(image.width * image.height * pixel_bytes), contextlib.closing(image):
             if kind == "tiff":  # reads tags, and warns of odd ones, while it loads
                 _refuse_raw(image, name)
                 with quiet_pillow(limit):

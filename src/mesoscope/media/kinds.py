@@ -34,15 +34,35 @@ _DEMUXERS = (  # first bytes, FFmpeg's name
     (b"0&\xb2u", "asf"),  # and WMV
 )
 _MOV_ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip")  # QuickTime files without a brand
-_OTHER = (
-    b"\0\0\0\x0cjP  ",  # JPEG 2000
-    b"\xffO\xffQ",  # its bare code stream
-    b"\0\0\0\x0cJXL ",  # JPEG XL
-    b"\xff\n",  # its bare code stream
-    b"8BPS",  # Photoshop
-    b"\0\0\x01\0",  # icon
-    b"\x76\x2f\x31\x01",  # OpenEXR
-)
+_OTHER = {  # pictures, refused by their names
+    b"\0\0\0\x0cjP  ": "a JPEG 2000 picture",
+    b"\xffO\xffQ": "a JPEG 2000 picture",  # its bare code stream
+    b"\0\0\0\x0cJXL ": "a JPEG XL picture",
+    b"\xff\n": "a JPEG XL picture",  # its bare code stream
+    b"8BPS": "a Photoshop file",
+    b"\0\0\1\0": "an icon",
+    b"\x76\x2f\x31\x01": "an OpenEXR picture",
+}
+_NONE = {  # no photographs, though they are often named as such
+    b"%PDF-": "a PDF document: save its pictures as JPEG or PNG",
+    b"<svg": "an SVG drawing, which is no photograph",
+    b"<!doctype html": "a web page: fetch the picture itself",
+    b"<html": "a web page: fetch the picture itself",
+    b"%!PS": "a PostScript file: convert it to JPEG or PNG",
+    b"PK\3\4": "an archive or a document: unpack it",
+    b"Rar!": "an archive: unpack it",
+    b"7z\xbc\xaf": "an archive: unpack it",
+    b"\x1f\x8b": "a compressed file: unpack it",
+    b"#?RADIANCE": "a Radiance HDR picture, which is not read: convert it to JPEG or PNG",
+    b"DDS ": "a texture of DirectDraw, which is not read: convert it to JPEG or PNG",
+    b"icns": "an icon, which is not read: convert it to JPEG or PNG",
+    b"version https://git-lfs": "a pointer of Git LFS: fetch the file with git lfs pull",
+}
+_JPEG_RARE = {  # by the marker of the frame header: ITU T.81, table B.1
+    0xC3: "without loss", 0xC5: "in a hierarchy", 0xC6: "in a hierarchy", 0xC7: "in a hierarchy",
+    0xC9: "in arithmetic coding", 0xCA: "in arithmetic coding", 0xCB: "without loss",
+    0xCD: "in a hierarchy", 0xCE: "in a hierarchy", 0xCF: "in a hierarchy",
+}  # fmt: skip
 _RAW = (
     b"IIRO", b"IIRS", b"MMOR",  # Olympus
     b"IIU\0",  # Panasonic
@@ -76,9 +96,27 @@ def sniff(head: bytes) -> Kind | None:
         return "tiff"
     if head[4:8] == b"ftyp":
         return _brand(head)
-    if head.startswith(_OTHER):
+    if head.startswith(tuple(_OTHER)):
         return "other"
     return None if demuxer(head) is None else "video"
+
+
+def refused_as(head: bytes) -> str | None:
+    """What a file is that is not read, in words, and what to do; ``None`` where nobody can tell.
+
+    Args:
+        head: The first bytes.
+    """
+    for first, words in _OTHER.items():
+        if head.startswith(first):
+            return f"{words}, which is not read: convert it to JPEG or PNG"
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if text[:5] == b"<?xml" and b"<svg" in text:
+        return _NONE[b"<svg"]
+    low = text.lower()
+    return next(
+        (w for first, w in _NONE.items() if text.startswith(first) or low.startswith(first)), None
+    )
 
 
 def demuxer(head: bytes) -> str | None:
@@ -140,6 +178,39 @@ def jpeg_frame(data: bytes) -> tuple[int, int, int, int] | None:
             height, width, components = struct.unpack(">HHB", data[at + 5 : at + 10])
             frame = (width, height, components)
         at += 2 + length
+    return None
+
+
+def jpeg_held_bytes(data: bytes, components: int, scan_at: int) -> int:
+    """How many bytes a pixel a decoder holds beside its output, at most.
+
+    A progressive JPEG, and one whose colours come one after the other, is held whole as
+    coefficients of 16 bits until its last scan.
+
+    Args:
+        data: The whole file.
+        components: Of its frame.
+        scan_at: Where its first scan begins.
+    """
+    scanned = data[scan_at + 4 : scan_at + 5]
+    last = scan_at + 6 + 2 * scanned[0] if scanned else len(data)
+    at_once = scanned == bytes([components]) and data[last : last + 1] == b"\x3f"
+    return 0 if at_once else 2 * components
+
+
+def jpeg_rare(data: bytes) -> str | None:
+    """Name the coding of a JPEG that decoders of photographs do not read; ``None`` for others.
+
+    Args:
+        data: The whole file.
+    """
+    at = 2
+    while at + 5 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            bits = data[at + 4]
+            return f"of {bits} bits" if bits != 8 else _JPEG_RARE.get(marker)
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return None
 
 

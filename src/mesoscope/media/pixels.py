@@ -87,9 +87,9 @@ def rgb(image: Image) -> Pixels:
 
     width, height = image.size
     pixels = np.empty((height, width, 3), np.uint8)
-    profile = image.info.get("icc_profile")
-    own = profile if isinstance(profile, bytes) and not is_srgb(profile) else None
+    own = _own_profile(image)
     transparent = image.has_transparency_data
+    grey = image.mode in ("1", "L", "LA")  # its profile may be one of a single channel
     rows = max(1, STRIP_PIXELS // max(1, width))
     for top in range(0, height, rows):
         strip = image.crop((0, top, width, min(top + rows, height)))
@@ -97,9 +97,9 @@ def rgb(image: Image) -> Pixels:
         if transparent:
             over = strip.convert("RGBA")
             white = Pillow.new("RGBA", over.size, (255, 255, 255, 255))
-            strip = Pillow.alpha_composite(white, over).convert("RGB")
+            strip = Pillow.alpha_composite(white, over).convert("L" if grey else "RGB")
         elif own and strip.mode not in ("RGB", "L", "CMYK"):
-            strip = strip.convert("RGB")
+            strip = strip.convert("L" if grey else "RGB")
         if own:
             strip = turned(strip, own)
         pixels[top : top + strip.height] = np.asarray(strip.convert("RGB"))
@@ -114,12 +114,26 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
 
 def _high_byte(image: Image) -> Pixels:
     # Pillow's own conversion clips 16-bit grey at 255 instead of scaling it.
-    deep = np.asarray(image)  # (H, W) uint16
-    grey = (deep >> 8).astype(np.uint8)
-    transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        grey[deep == transparent] = 255
-    return np.repeat(grey[:, :, None], 3, axis=2)
+    from PIL import Image as Pillow
+
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    own, transparent = _own_profile(image), image.info.get("transparency")
+    rows = max(1, STRIP_PIXELS // max(1, width))
+    for top in range(0, height, rows):
+        deep = np.asarray(image.crop((0, top, width, min(top + rows, height))))  # uint16
+        strip = Pillow.fromarray((deep >> 8).astype(np.uint8))
+        strip = (turned(strip, own) if own else strip).convert("RGB")
+        into = pixels[top : top + len(deep)]
+        into[:] = np.asarray(strip)
+        if isinstance(transparent, int):
+            into[deep == transparent] = 255
+    return pixels
+
+
+def _own_profile(image: Image) -> bytes | None:
+    profile = image.info.get("icc_profile")
+    return profile if isinstance(profile, bytes) and not is_srgb(profile) else None
 
 
 def check_size(width: int, height: int, name: str, max_pixels: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from av import Packet
+    from av import Packet, VideoFrame
     from av.video.stream import VideoStream
 
     from mesoscope.media.sampling import Times
@@ -125,3 +125,8 @@ def up_to(
         yield place, packet
         if place >= last:
             return
+
+
+def shown_of(frame: VideoFrame) -> int | None:
+    """When a frame is shown, in the stream's unit; ``None`` where nothing tells it."""
+    return frame.dts if frame.pts is None else frame.pts

@@ -252,3 +252,121 @@ def test_pictures_and_their_smaller_decoding_have_the_same_colours(tmp_path):
     )
     found = cv2.resize(open_image(data).pixels, (160, 96), interpolation=cv2.INTER_AREA)
     near(found, open_image(small).pixels.astype(int))
+
+
+def boxed(name, *parts):
+    body = b"".join(parts)
+    return struct.pack(">I", 8 + len(body)) + name + body
+
+
+def boxes(data, at, end):
+    while at + 8 <= end:
+        size = int.from_bytes(data[at : at + 4], "big")
+        yield data[at + 4 : at + 8], at + 8, at + size
+        at += size
+
+
+def grid(tiles, columns, width, height):
+    """An HEIC file whose primary item puts others together (ISO/IEC 23008-12, 6.6.2.3)."""
+    streams, properties = [], b""
+    for tile in tiles:
+        data = heic(tile)
+        meta = next(x for x in boxes(data, 0, len(data)) if x[0] == b"meta")
+        inner = {name: (at, end) for name, at, end in boxes(data, meta[1] + 4, meta[2])}
+        at, end = next((a, e) for n, a, e in boxes(data, *inner[b"iprp"]) if n == b"ipco")
+        configured = next((a, e) for n, a, e in boxes(data, at, end) if n == b"hvcC")
+        properties = boxed(b"hvcC", data[slice(*configured)])
+        start, stop = next((a, e) for n, a, e in boxes(data, 0, len(data)) if n == b"mdat")
+        streams.append(data[start:stop])
+    n, rows = len(tiles), len(tiles) // columns
+    tile_h, tile_w = tiles[0].shape[:2]
+    head = bytes([0, 0, rows - 1, columns - 1]) + struct.pack(">HH", width, height)
+    items = range(1, n + 2)  # the grid is the last
+    infos = [
+        boxed(b"infe", b"\2\0\0\0", struct.pack(">HH", i, 0), b"grid" if i > n else b"hvc1", b"\0")
+        for i in items
+    ]
+    ipco = boxed(
+        b"ipco",
+        properties,
+        boxed(b"ispe", bytes(4), struct.pack(">II", tile_w, tile_h)),
+        boxed(b"ispe", bytes(4), struct.pack(">II", width, height)),
+    )
+    owns = b"".join(
+        struct.pack(">HB", i, 1) + b"\3" if i > n else struct.pack(">HB", i, 2) + b"\x81\2"
+        for i in items
+    )
+    ipma = boxed(b"ipma", bytes(4), struct.pack(">I", n + 1), owns)
+    iref = boxed(
+        b"iref",
+        bytes(4),
+        boxed(b"dimg", struct.pack(">HH", n + 1, n), struct.pack(f">{n}H", *range(1, n + 1))),
+    )
+
+    def meta(first):
+        places, at = b"", first
+        for i, body in zip(items, [*streams, head], strict=True):
+            places += struct.pack(">HHHII", i, 0, 1, at, len(body))
+            at += len(body)
+        return boxed(
+            b"meta",
+            bytes(4),
+            boxed(b"hdlr", bytes(8), b"pict", bytes(13)),
+            boxed(b"pitm", bytes(4), struct.pack(">H", n + 1)),
+            boxed(b"iloc", bytes(4), b"\x44\0", struct.pack(">H", n + 1), places),
+            boxed(b"iinf", bytes(4), struct.pack(">H", n + 1), *infos),
+            iref,
+            boxed(b"iprp", ipco, ipma),
+        )
+
+    brand = boxed(b"ftyp", b"heic", bytes(4), b"mif1heic")
+    first = len(brand) + len(meta(0)) + 8
+    return brand + meta(first) + boxed(b"mdat", *streams, head)
+
+
+def test_the_tiles_of_a_grid_are_put_together_and_cut_to_size():
+    """As telephones write them: the last column and row reach over the edge."""
+    whole = cv2.resize(quarters(), (384, 256), interpolation=cv2.INTER_NEAREST)
+    whole[100:140, 30:340] = (240, 200, 60)  # over the seams
+    tiles = [
+        whole[top : top + 128, left : left + 128] for top in (0, 128) for left in (0, 128, 256)
+    ]
+    data = grid(tiles, 3, 350, 240)
+    near(open_image(data).pixels, whole[:240, :350])
+    with pytest.raises(SourceTooLarge, match="350×240"):
+        open_image(data, max_pixels=80_000)
+
+
+def test_a_grid_that_lies_about_its_tiles_is_an_error():
+    tiles = [quarters(128, 128)] * 4
+    good = grid(tiles, 2, 256, 256)
+    near(open_image(good).pixels[:128, :128], quarters(128, 128))
+    at = good.rindex(struct.pack(">HH", 256, 256))
+    for rows, columns, width, height in (
+        (255, 255, 256, 256),
+        (0, 0, 256, 256),
+        (1, 1, 9000, 9000),
+    ):
+        lying = bytearray(good)
+        lying[at - 2 : at] = bytes([rows, columns])
+        lying[at : at + 4] = struct.pack(">HH", width, height)
+        with pytest.raises(SourceError) as caught:
+            open_image(bytes(lying))
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "raised"),
+    [
+        ("Memory allocation error: Unspecified", MemoryError),
+        ("Memory allocation error: Security limit exceeded: Image size", SourceError),
+        ("Memory allocation error: Invalid image size: zero width or height", SourceError),
+    ],
+)
+def test_too_little_memory_for_heic_is_not_called_damage(said, raised, monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError(said)
+
+    monkeypatch.setattr("pi_heif.open_heif", fails)
+    with pytest.raises(raised):
+        open_image(heic(quarters()))
