@@ -59,6 +59,10 @@ class PersonShape(Shape):
     first_s: float
     last_s: float
     reason: str | None
+    face_px: float | None = Field(
+        None, description="median of the faces' longest sides; results of before lack it"
+    )
+    background: bool = Field(False, description="stands behind somebody: does not decide the clip")
 
 
 class VerdictShape(Shape):

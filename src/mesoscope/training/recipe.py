@@ -39,6 +39,14 @@ _LATER: tuple[tuple[str, str, object, tuple[str, ...]], ...] = (
     ("data", "further_margins", (), ("further_margins",)),
     ("augment", "crop_scale_max", 1, ("crop_scale_max",)),
     ("augment", "reframe", 0, ("reframe", "reframe_margin_min", "reframe_margin_max")),
+    ("network", "stem_stride", 4, ("stem_stride",)),
+    ("augment", "native", 0, ("native",)),
+    ("augment", "window_px", 0, ("window_px",)),
+    ("augment", "sharpen", 0, ("sharpen",)),
+    ("augment", "smooth", 0, ("smooth",)),
+    ("augment", "gamma", 0, ("gamma",)),
+    ("augment", "webp", 0, ("webp",)),
+    ("augment", "video", 0, ("video",)),
 )
 
 

@@ -78,9 +78,10 @@ def test_provenance_stands_beside_the_verdict(run, make_face):
     ("data", "status", "code"),
     [
         (b"", 400, "request.invalid"),
-        (b"<svg onload=alert(1)>", 422, "source.unreadable"),
+        (b"<svg onload=alert(1)>", 415, "source.unsupported"),
         (b"\xff\xd8\xff\xe0 no picture", 422, "source.unreadable"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0heicmif1", 415, "source.unsupported"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0heicmif1", 422, "source.unreadable"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", 415, "source.unsupported"),
         (b"\0\0\0\x18ftypisom\0\0\0\0isommp42", 415, "source.unsupported"),
         (b"PK\3\4 a zip", 415, "source.unsupported"),
     ],
