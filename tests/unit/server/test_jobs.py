@@ -164,7 +164,7 @@ def test_hostile_archives_reach_no_file(run, jpeg, make_zip, tmp_path):
     codes = names_and_codes(service, job_id)
     assert not any(name.startswith(("/", "..")) or "/../" in name for name in codes)
     assert codes["link.jpg"] == codes["inner.zip"] == "source.unsupported"
-    assert codes["picture.svg"] == "source.unreadable"
+    assert codes["picture.svg"] == "source.unsupported"
     assert codes["up.jpg"] is codes["etc/abs.jpg"] is codes["C:/win.jpg"] is None
     assert {p for p in tmp_path.rglob("*") if "data" not in p.parts} == before
     assert "root:" not in service.http.get(f"/v1/jobs/{job_id}/results").text
