@@ -85,7 +85,7 @@ class SourceTooLarge(SourceError):  # noqa: N818
     code = "source.too_large"
 
 
-class SourceNoMemory(SourceError):  # noqa: N818
+class SourceNoMemory(SourceError, MemoryError):  # noqa: N818
     """Memory ran short while the file was read or judged; it may well be whole."""
 
     code = "source.no_memory"

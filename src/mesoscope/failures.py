@@ -25,7 +25,7 @@ def failure(name: str, error: Exception) -> MesoscopeError:
         return error
     if ran_short(error):
         made: MesoscopeError = SourceNoMemory(
-            f"{name}: memory ran short, also when it was tried alone: close other programs, or "
+            f"{name}: memory ran short: close other programs, or "
             "lower --max-pixels or --jobs, and scan it again"
         )
     else:

@@ -10,6 +10,7 @@ import numpy as np
 
 from mesoscope.errors import MesoscopeError
 from mesoscope.media.image import open_image
+from mesoscope.media.kinds import chunks
 from mesoscope.media.pixels import quiet_pillow
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Animation:
                     taken_s += monotonic() - started
                     # A copy: turning it to RGB in place would spoil what the next is built upon.
                     yield number, open_image(image.copy(), max_pixels=self._max_pixels).pixels
-        except GeneratorExit:
+        except MemoryError:  # which is no damage
             raise
         except MesoscopeError as error:
             self.damaged.append(str(error).removeprefix(f"{self._name}: "))
@@ -124,7 +125,7 @@ def pictures_stand(data: bytes, kind: Kind) -> list[float]:
     if kind == "webp" and data[12:16] == b"VP8X" and data[20:21] and data[20] & 0x02:
         return [
             int.from_bytes(data[at + 12 : at + 15], "little") / 1000
-            for name, at, size in _chunks(data, 12, "little")
+            for name, at, size in chunks(data, 12, "little")
             if name == b"ANMF" and at + size <= len(data)
         ]
     if kind == "png":
@@ -166,7 +167,7 @@ def _after(data: bytes, at: int) -> int:
 def _png(data: bytes) -> Iterator[float]:
     """APNG: ``acTL`` stands before the picture, ``fcTL`` before each of the animation's."""
     animated = False
-    for name, at, size in _chunks(data, 8, "big"):
+    for name, at, size in chunks(data, 8, "big"):
         if name == b"acTL":
             animated = True
         elif name == b"IDAT" and not animated:
@@ -174,16 +175,3 @@ def _png(data: bytes) -> Iterator[float]:
         elif name == b"fcTL" and at + size <= len(data):
             number, of = (int.from_bytes(data[at + i : at + i + 2], "big") for i in (20, 22))
             yield number / (of or 100)
-
-
-def _chunks(data: bytes, at: int, order: str) -> Iterator[tuple[bytes, int, int]]:
-    """Name, place and size of each chunk of a PNG (big) or RIFF (little) file."""
-    while at + 8 <= len(data):
-        if order == "big":
-            size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-            yield name, at + 8, size
-            at += size + 12
-        else:
-            name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
-            yield name, at + 8, size
-            at += 8 + size + size % 2

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mesoscope.media.kinds import jpeg_segments
+
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageCms import ImageCmsTransform
@@ -29,12 +31,9 @@ def jpeg_profile(data: bytes, scan_at: int) -> bytes | None:
     if data.find(b"ICC_PROFILE\0", 0, scan_at) < 0:
         return None
     parts: dict[int, bytes] = {}
-    at = 2
-    while at + 4 <= scan_at and data[at] == 0xFF:
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if data[at + 1] == 0xE2 and data[at + 4 : at + 16] == b"ICC_PROFILE\0" and length > 16:
+    for marker, at, length in jpeg_segments(data):
+        if marker == 0xE2 and data[at + 4 : at + 16] == b"ICC_PROFILE\0" and length > 16:
             parts.setdefault(data[at + 16], data[at + 18 : at + 2 + length])
-        at += 2 + length
     return b"".join(parts[number] for number in sorted(parts)) or None
 
 
@@ -52,7 +51,10 @@ def turned(image: Image, profile: bytes) -> Image:
         return image
     from PIL import ImageCms
 
-    return ImageCms.applyTransform(image, turn) or image
+    try:
+        return ImageCms.applyTransform(image, turn) or image
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
 
 
 def turn_pixels(pixels: Pixels, profile: bytes, *, grey: bool = False) -> Pixels:

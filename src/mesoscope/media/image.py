@@ -19,7 +19,7 @@ from mesoscope.errors import (
     SourceTooLarge,
     SourceUnsupported,
 )
-from mesoscope.failures import ran_short
+from mesoscope.failures import failure, ran_short
 from mesoscope.media.budget import decoding
 from mesoscope.media.colour import is_srgb, jpeg_profile, turn_pixels
 from mesoscope.media.heif import decode_heif
@@ -126,8 +126,10 @@ def open_image(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Frame
         try:
             with decoding.taken(source.width * source.height * _PILLOW_BYTES):
                 return Frame(upright_rgb(source, name), name)
-        except (MesoscopeError, MemoryError):
+        except MesoscopeError:
             raise
+        except MemoryError as error:
+            raise failure(name, error) from error
         except Exception as error:  # opened but not read yet: see _decode_pillow
             raise SourceError(f"{name}: damaged or truncated: {_one_line(error)}") from error
     raise OptionError(
@@ -222,7 +224,18 @@ def decode(
 
     Where ``least_px`` is given, a large JPEG is decoded at a half, a quarter or an eighth of its
     size, which is much quicker, as long as its shorter side keeps so many pixels.
+
+    Raises:
+        SourceNoMemory: Memory ran short; the file may well be whole.
+        SourceError: As :func:`open_image`.
     """
+    try:
+        return _decode(data, name, max_pixels, least_px)
+    except MemoryError as error:
+        raise failure(name, error) from error
+
+
+def _decode(data: bytes, name: str, max_pixels: int, least_px: int) -> Pixels:
     kind, held_bytes = _kind(data[:SNIFF_BYTES], name), 0
     if kind == "jpeg" and (frame := jpeg_frame(data)) is not None:
         width, height, components, scan_at = frame

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import struct
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Kind = Literal[
     "jpeg", "png", "gif", "webp", "bmp", "tiff", "avif", "heif", "raw", "other", "video"
@@ -150,6 +153,35 @@ def _brand(head: bytes) -> Kind:
     return "raw" if brands[0] == b"crx " else "video"
 
 
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Walk a JPEG's markers up to its first scan (ITU T.81, B.1.1).
+
+    Args:
+        data: The whole file.
+
+    Yields:
+        ``(marker, at, length)`` of each segment, the scan's the last; ``at`` is where its marker
+        begins, ``length`` what the segment says of itself.
+    """
+    at, end = 2, len(data)
+    while at + 4 <= end and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+        elif 0xD0 <= marker <= 0xD7 or marker == 0x01:  # without a length
+            at += 2
+        else:
+            length = int.from_bytes(data[at + 2 : at + 4], "big")
+            yield marker, at, length
+            if marker == 0xDA:
+                return
+            at += 2 + length
+
+
+def _is_frame(marker: int) -> bool:
+    return 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
+
+
 def jpeg_frame(data: bytes) -> tuple[int, int, int, int] | None:
     """Walk a JPEG's markers to its frame header (ITU T.81, B.2.2) and first scan.
 
@@ -160,24 +192,13 @@ def jpeg_frame(data: bytes) -> tuple[int, int, int, int] | None:
         ``(width, height, components, offset of the first scan)``, or ``None`` where the markers
         lead nowhere.
     """
-    at, frame, end = 2, None, len(data)
-    while at + 4 <= end:
-        if data[at] != 0xFF:
-            return None
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
-        if 0xD0 <= marker <= 0xD7 or marker == 0x01:
-            at += 2
-            continue
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
+    frame = None
+    for marker, at, _ in jpeg_segments(data):
         if marker == 0xDA:
             return None if frame is None else (*frame, at)
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and at + 10 <= end:
+        if _is_frame(marker) and at + 10 <= len(data):
             height, width, components = struct.unpack(">HHB", data[at + 5 : at + 10])
             frame = (width, height, components)
-        at += 2 + length
     return None
 
 
@@ -204,13 +225,10 @@ def jpeg_rare(data: bytes) -> str | None:
     Args:
         data: The whole file.
     """
-    at = 2
-    while at + 5 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
-        marker = data[at + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+    for marker, at, _ in jpeg_segments(data):
+        if _is_frame(marker) and at + 5 <= len(data):
             bits = data[at + 4]
             return f"of {bits} bits" if bits != 8 else _JPEG_RARE.get(marker)
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return None
 
 
@@ -234,12 +252,25 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
+def chunks(data: bytes, at: int, order: str) -> Iterator[tuple[bytes, int, int]]:
+    """Name, place and size of each chunk of a PNG (big) or RIFF (little) file."""
+    while at + 8 <= len(data):
+        if order == "big":
+            size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+            yield name, at + 8, size
+            at += size + 12
+        else:
+            name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+            yield name, at + 8, size
+            at += 8 + size + size % 2
+
+
 def png_without_text(data: bytes) -> bytes:
     """A PNG without its text, of which some programs write megabytes (PNG 3rd ed., 11.3.3)."""
-    kept, at = [data[:8]], 8
-    while at + 8 <= len(data):
-        size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        if name not in (b"tEXt", b"zTXt", b"iTXt"):
-            kept.append(data[at : at + size + 12])
-        at += size + 12
+    kept = [data[:8]]
+    kept += [
+        data[at - 8 : at + size + 4]
+        for name, at, size in chunks(data, 8, "big")
+        if name not in (b"tEXt", b"zTXt", b"iTXt")
+    ]
     return b"".join(kept)
