@@ -81,19 +81,7 @@ def score(crops: str, batch: int, callers: int, seconds: float):
     groups = [list(stock[i : i + batch]) for i in range(0, len(stock) - batch + 1, batch)]
     State.scorer.score(np.stack(groups[0]))
 
-    def work(offset: int) -> int:
-        done, at = 0, offset
-        while time.perf_counter() < end or not done:
-            group = groups[at % len(groups)]
-            State.scorer.score(np.stack(group))
-            done, at = done + len(group), at + callers
-        return done
-
-    started = time.perf_counter()
-    end = started + seconds
-    with ThreadPoolExecutor(callers) as pool:
-        done = sum(pool.map(work, range(callers)))
-    return done / (time.perf_counter() - started)
+    return _rate(lambda group: State.scorer.score(np.stack(group)), groups, callers, seconds)
 
 
 def decode_and_score(pictures: str, n: int, callers: int, seconds: float):
@@ -104,19 +92,29 @@ def decode_and_score(pictures: str, n: int, callers: int, seconds: float):
     from mesoscope.media.image import decode
     from mesoscope.media.walk import walk
 
-    files = [Path(path).read_bytes() for path in islice(walk([pictures]), n)]
+    files = [[Path(path).read_bytes()] for path in islice(walk([pictures]), n)]
 
-    def work(offset: int) -> int:
+    def work(group: list[bytes]) -> None:
+        State.scorer.score(decode(group[0], "memory")[None])
+
+    return _rate(work, files, callers, seconds)
+
+
+def _rate(work, groups: list[list], callers: int, seconds: float) -> float:
+    """Items a second, ``callers`` threads that each take every so-manieth group in turn."""
+
+    def call(offset: int) -> int:
         done, at = 0, offset
         while time.perf_counter() < end or not done:
-            State.scorer.score(decode(files[at % len(files)], "memory")[None])
-            done, at = done + 1, at + callers
+            group = groups[at % len(groups)]
+            work(group)
+            done, at = done + len(group), at + callers
         return done
 
     started = time.perf_counter()
     end = started + seconds
     with ThreadPoolExecutor(callers) as pool:
-        done = sum(pool.map(work, range(callers)))
+        done = sum(pool.map(call, range(callers)))
     return done / (time.perf_counter() - started)
 
 

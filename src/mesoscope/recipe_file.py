@@ -6,6 +6,7 @@ Which keys there are, and their types, is what the dataclasses say; sections are
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 import sys
 import typing
@@ -96,6 +97,29 @@ def fill(
         else:
             values[key] = _value(value, wanted, name)
     return kind(**values)
+
+
+def nearest(values: Mapping[str, Any], key: str) -> str:
+    """What to say behind an unknown key: the nearest right one, or those that there are.
+
+    Args:
+        values: A whole recipe, nested.
+        key: The unknown one, dotted.
+    """
+    known = [
+        f"{top}.{name}" if name else top
+        for top, value in values.items()
+        for name in (("", *value) if isinstance(value, dict) else ("",))
+    ]
+    section, _, last = key.rpartition(".")
+    here = [one for one in known if one.startswith(f"{section}.")] if section else known
+    by_last = {one.rpartition(".")[2]: one for one in [*known, *here]}
+    close = difflib.get_close_matches(key, known, 1, 0.6) or [
+        by_last[one] for one in difflib.get_close_matches(last, list(by_last), 1, 0.5)
+    ]
+    if close:
+        return f": did you mean {close[0]!r}?"
+    return f": known are {', '.join(here or known)}"
 
 
 def _value(value: object, wanted: Any, name: str) -> object:  # noqa: ANN401 - a type or generic

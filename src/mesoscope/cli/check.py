@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import extra
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED
 from mesoscope.errors import OptionError
@@ -54,12 +55,12 @@ def command(
     show = sys.stdout.isatty() if table is None else table
     failed = alarm = False
     if show:
-        click.echo(HEADER)
+        echo(HEADER)
     with Client(server, key=_key(key_file), jobs=jobs) as client:
         for verdict in client.check_many(walk(paths), keep_going=True):
             failed |= verdict.error is not None
             alarm |= verdict.label == fail_on
-            click.echo(row(verdict) if show else verdict.to_json())
+            echo(row(verdict) if show else verdict.to_json())
     if fail_on and alarm:
         return ALARM
     return INPUT_FAILED if failed else DONE

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from mesoscope.cli import options
 from mesoscope.cli.bars import bar
+from mesoscope.cli.echo import echo
 from mesoscope.cli.figures_table import columns, table
 from mesoscope.cli.main import DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.errors import DatasetError, OptionError, OutputError
@@ -171,12 +172,12 @@ def command(
     write_predictions(found, out / PREDICTIONS)
     write_told(found.told, out / TOLD)
     for note in notes(found):
-        click.echo(f"mesoscope: {note}", err=True)
-    click.echo("\n".join(table(found)))
-    click.echo("\n".join(["", *columns(told_rows(found.told))]))
+        echo(f"mesoscope: {note}", err=True)
+    echo("\n".join(table(found)))
+    echo("\n".join(["", *columns(told_rows(found.told))]))
     if fpr is not None or prevalences:
         rows, missing = alarm_rows(found.alarms)
-        click.echo("\n".join(["", *columns(rows), *missing]))
+        echo("\n".join(["", *columns(rows), *missing]))
     code = INPUT_FAILED if found.unreadable else DONE
     if robustness:
         chosen = choose(samples, limit=limit, seed=seed)
@@ -185,12 +186,12 @@ def command(
         )
         code = INTERRUPTED if interrupted else code
         for line in _after(changed, out):
-            click.echo(line)
+            echo(line)
         if changed is not None:
             found = dataclasses.replace(found, robustness=changed)
             write_metrics(found, out / METRICS)
     page = write_page(found, out, command=_line(context))
-    click.echo(f"page: {page}")
+    echo(f"page: {page}")
     return code
 
 
@@ -216,7 +217,7 @@ def _finder(
         return faces, finder_model
     from mesoscope.cli.finder_models import kept
 
-    click.echo(
+    echo(
         f"mesoscope: {clips:,} of the {len(samples):,} samples are clips: faces are found "
         "(--faces auto)",
         err=True,
@@ -238,7 +239,7 @@ def _after(changed: Robustness | None, out: Path) -> list[str]:
     from mesoscope.report.robustness import write_table
 
     for note in notes(changed):
-        click.echo(f"mesoscope: {note}", err=True)
+        echo(f"mesoscope: {note}", err=True)
     if changed is None:
         return []
     write_table(changed, out / ROBUSTNESS)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import extra
 from mesoscope.cli.main import DONE
 from mesoscope.cli.service_options import data, ledger, store_of
@@ -46,8 +47,8 @@ def add(name: str, rate: int | None, data: Path | None, ledger: str | None) -> i
         from mesoscope.server.keys import add_key
 
         key = add_key(store, name, rate)
-    click.echo(key)
-    click.echo("this is shown once: hand it over safely; it is in force in 2 seconds", err=True)
+    echo(key)
+    echo("this is shown once: hand it over safely; it is in force in 2 seconds", err=True)
     return DONE
 
 
@@ -62,7 +63,7 @@ def list_(data: Path | None, ledger: str | None) -> int:
         for row in list_keys(store):
             rate = "" if row.rate is None else f"{row.rate}/min"
             state = "in force" if row.revoked is None else f"revoked {_day(row.revoked)}"
-            click.echo(f"{row.id}  {_day(row.created)}  {state:<18}  {rate:>9}  {row.name}")
+            echo(f"{row.id}  {_day(row.created)}  {state:<18}  {rate:>9}  {row.name}")
     return DONE
 
 
@@ -76,7 +77,7 @@ def revoke(key_id: str, data: Path | None, ledger: str | None) -> int:
         from mesoscope.server.keys import revoke_key
 
         revoke_key(store, key_id)
-    click.echo(f"{key_id} is out of force in 2 seconds", err=True)
+    echo(f"{key_id} is out of force in 2 seconds", err=True)
     return DONE
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli import judging, options, report_file
+from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import extra
 from mesoscope.cli.main import DONE
 from mesoscope.cli.service_options import data, data_of, ledger
@@ -16,6 +17,7 @@ from mesoscope.errors import OptionError
 
 if TYPE_CHECKING:
     from mesoscope.server.settings import Settings
+    from mesoscope.server.store import Store
 
 _MEBI = 1 << 20
 
@@ -137,7 +139,7 @@ def command(
     service = Service(settings, Log(names=log_names), environment)
     if settings.keys:
         _warn_without_keys(service.store)
-    serve(service, lambda address: click.echo(_greeting(address, settings), err=True))
+    serve(service, lambda address: echo(_greeting(address, settings), err=True))
     return DONE
 
 
@@ -155,13 +157,11 @@ def _passphrase(sign: Path) -> dict[str, str]:
     return {report_file.VARIABLE: given[-1]} if given else {}
 
 
-def _warn_without_keys(store: object) -> None:
+def _warn_without_keys(store: Store) -> None:
     from mesoscope.server.keys import list_keys
-    from mesoscope.server.store import Store
 
-    assert isinstance(store, Store)  # noqa: S101
     if not any(row.revoked is None for row in list_keys(store)):
-        click.echo(
+        echo(
             "no key is in force, so nobody can call: make one with mesoscope keys add NAME",
             err=True,
         )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mesoscope.draw import Terms, contact_strip, draw_timeline, most_suspicious
 from mesoscope.media.video import frames_at
-from mesoscope.report.record import CLASSES
+from mesoscope.report.mistakes import Wrong
 
 if TYPE_CHECKING:
     from mesoscope.report.record import Evaluation, Prediction
@@ -23,27 +22,15 @@ _FRAMES = 6
 
 
 @dataclass(frozen=True, slots=True)
-class ClipMistake:
+class ClipMistake(Wrong):
     """A clip on the wrong side.
 
     Attributes:
-        prediction: The clip.
         strip: Frames with face boxes and scores, the scores over time below, ``(h, 1080, 3)
             uint8``; ``None`` where the file has gone since, or cannot be drawn.
     """
 
-    prediction: Prediction
     strip: Pixels | None
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return PurePath(self.prediction.path).name
-
-    @property
-    def truth(self) -> str:
-        """``real`` or ``fake``."""
-        return CLASSES[self.prediction.label]
 
     @property
     def says(self) -> str:

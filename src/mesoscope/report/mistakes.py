@@ -29,16 +29,14 @@ _COLUMNS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
-    """An item on the wrong side of .5.
+class Wrong:
+    """An item that was judged wrongly.
 
     Attributes:
         prediction: The item.
-        crop: What the network saw, ``(S, S, 3) uint8``; ``None`` where the file has gone since.
     """
 
     prediction: Prediction
-    crop: Pixels | None
 
     @property
     def name(self) -> str:
@@ -49,6 +47,17 @@ class Mistake:
     def truth(self) -> str:
         """``real`` or ``fake``."""
         return CLASSES[self.prediction.label]
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake(Wrong):
+    """A picture on the wrong side of .5.
+
+    Attributes:
+        crop: What the network saw, ``(S, S, 3) uint8``; ``None`` where the file has gone since.
+    """
+
+    crop: Pixels | None
 
 
 def worst(evaluation: Evaluation, *, most: int = MOST) -> tuple[list[Mistake], list[Mistake]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mesoscope import recipe_file
@@ -153,16 +153,10 @@ def read_foreign_card(path: Path) -> ForeignCard:
     """
     data = recipe_file.read_toml(path, missing="no such card: write one beside the model")
     try:
-        return recipe_file.fill(ForeignCard, data, hint=_nearest)
+        return recipe_file.fill(
+            ForeignCard,
+            data,
+            hint=partial(recipe_file.nearest, dataclasses.asdict(ForeignCard(name="x"))),
+        )
     except RecipeError as error:
         raise RecipeError(f"{path}: {error}") from error
-
-
-def _nearest(key: str) -> str:
-    known = [
-        f"{top}.{name}" if name else top
-        for top, value in dataclasses.asdict(ForeignCard(name="x")).items()
-        for name in (("", *value) if isinstance(value, dict) else ("",))
-    ]
-    close = difflib.get_close_matches(key, known, 1, 0.5)
-    return f": did you mean {close[0]!r}?" if close else f": known are {', '.join(known)}"

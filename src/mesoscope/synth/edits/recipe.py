@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mesoscope import recipe_file
@@ -110,27 +111,11 @@ def read_edit_recipe(path: Path) -> EditRecipe:
             type, a value out of range.
     """
     data = recipe_file.read_toml(path, missing="no such recipe of edits")
+    hint = partial(recipe_file.nearest, dataclasses.asdict(EditRecipe()))
     try:
-        return recipe_file.fill(EditRecipe, data, hint=_nearest)
+        return recipe_file.fill(EditRecipe, data, hint=hint)
     except RecipeError as error:
         raise RecipeError(f"{path}: {error}") from error
-
-
-def _nearest(key: str) -> str:
-    known = [
-        f"{top}.{name}" if name else top
-        for top, value in dataclasses.asdict(EditRecipe()).items()
-        for name in (("", *value) if isinstance(value, dict) else ("",))
-    ]
-    section, _, last = key.rpartition(".")
-    here = [one for one in known if one.startswith(f"{section}.")] if section else known
-    by_last = {one.rpartition(".")[2]: one for one in [*known, *here]}
-    close = difflib.get_close_matches(key, known, 1, 0.6) or [
-        by_last[one] for one in difflib.get_close_matches(last, list(by_last), 1, 0.5)
-    ]
-    if close:
-        return f": did you mean {close[0]!r}?"
-    return f": known are {', '.join(here or known)}"
 
 
 def _broken_rule(recipe: EditRecipe) -> str | None:
