@@ -34,9 +34,8 @@ def postgresql_program(name):
     return shutil.which(name) or (str(newest_last[-1]) if newest_last else None)
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """URL of a PostgreSQL server made for these tests, on loopback."""
+def made_database(tmp_path_factory):
+    """A PostgreSQL database in a temporary folder: its server's program, the folder, how to run."""
     pytest.importorskip("psycopg", reason="psycopg is not installed: the extra postgres")
     initdb, postgres = postgresql_program("initdb"), postgresql_program("postgres")
     if initdb is None or postgres is None:
@@ -60,6 +59,13 @@ def server(tmp_path_factory):
     )  # fmt: skip
     if made.returncode:
         pytest.skip(f"initdb cannot make a database here: {made.stderr.decode()[-200:]}")
+    return postgres, folder, quiet
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """URL of a PostgreSQL server made for these tests, on loopback."""
+    postgres, folder, quiet = made_database(tmp_path_factory)
     for _ in range(5):  # another program may take the port before the server does
         port = free_port()
         options = ("-h", "127.0.0.1", "-p", str(port), "-k", "", "-F")

@@ -2,8 +2,6 @@
 
 import importlib
 import io
-import os
-import shutil
 import subprocess
 import time
 import zipfile
@@ -26,8 +24,8 @@ with pytest.MonkeyPatch.context() as patch:
 class Database:
     """A PostgreSQL of these tests' own that can be stopped and begun again."""
 
-    def __init__(self, folder, quiet):
-        self.folder, self.quiet = folder, quiet
+    def __init__(self, program, folder, quiet):
+        self.program, self.folder, self.quiet = program, folder, quiet
         self.port = ledgers.free_port()
         self.url = f"postgresql+psycopg://tester@127.0.0.1:{self.port}/postgres"
         self.process = None
@@ -35,7 +33,7 @@ class Database:
     def begin(self):
         words = ["-h", "127.0.0.1", "-p", str(self.port), "-k", "", "-F"]
         self.process = subprocess.Popen(
-            ["postgres", "-D", self.folder / "data", *words],
+            [self.program, "-D", self.folder / "data", *words],
             **{**self.quiet, "stderr": subprocess.DEVNULL},
         )
         assert ledgers.has_begun(self.url, self.process)
@@ -47,27 +45,7 @@ class Database:
 
 @pytest.fixture
 def database(tmp_path_factory):
-    pytest.importorskip("psycopg", reason="psycopg is not installed: the extra postgres")
-    if shutil.which("initdb") is None or shutil.which("postgres") is None:
-        pytest.skip("PostgreSQL's initdb and postgres are not in PATH: no server to test with")
-    folder = tmp_path_factory.mktemp("postgres")
-    user = {}
-    if os.geteuid() == 0:  # the server refuses to run as root
-        try:
-            shutil.chown(folder, "postgres")
-        except LookupError:
-            pytest.skip("tests run as root and there is no user postgres to run a server as")
-        for above in (folder.parent, folder.parent.parent):
-            above.chmod(0o755)
-        user = {"user": "postgres", "group": "postgres", "extra_groups": []}
-    quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, **user}
-    made = subprocess.run(
-        ["initdb", "-D", folder / "data", "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync"],
-        check=False, **quiet,
-    )  # fmt: skip
-    if made.returncode:
-        pytest.skip(f"initdb cannot make a database here: {made.stderr.decode()[-200:]}")
-    running = Database(folder, quiet)
+    running = Database(*ledgers.made_database(tmp_path_factory))
     running.begin()
     yield running
     if running.process.poll() is None:

@@ -215,6 +215,22 @@ def test_the_committed_recipes(path, tmp_path):
     assert again.sha256() == recipe.sha256()
 
 
+@pytest.mark.parametrize(
+    ("recipe", "model"),
+    [
+        ("mesoscope-small", "mesoscope-small"),
+        ("meso4-framed", "meso4"),
+        ("mesoinception4-framed", "mesoinception4"),
+    ],
+)
+def test_keys_that_came_later_leave_digests_of_recipes_as_they_were(recipe, model):
+    """Else an unchanged recipe would be another one to ``--resume``."""
+    from mesoscope.model_file import find_model, read_card
+
+    path = next(p for p in RECIPES if p.stem == recipe)
+    assert read_recipe(path).sha256() == read_card(find_model(model)).recipe_sha256
+
+
 def test_the_networks_are_those_that_can_be_built():
     from mesoscope.training.nets import NETWORKS
 
