@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def csv_row(values: Iterable[object]) -> str:
@@ -53,7 +51,7 @@ class RowWriter:
 
 
 def defused(value: object) -> object:
-    """A cell that is no formula; a number, written out or not, is none."""
-    if isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value):
+    """A cell that is no formula."""
+    if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return value
