@@ -141,14 +141,22 @@ def write_table(found: Robustness, path: Path) -> None:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def _rows(found: Robustness) -> Iterator[dict[str, str]]:
+def _rows(found: Robustness) -> Iterator[dict[str, object]]:
     at = [("none", "", found.unchanged)]
     at += [(c.corruption.name, c.corruption.unit, one) for c in found.curves for one in c.levels]
     for name, unit, level in at:
-        shown = "" if level.level is None else f"{level.level:g}"
+        # A number, and no text: in tables for people a text that begins with a minus is defused.
+        shown = level.level
+        if shown is not None and shown == int(shown):
+            shown = int(shown)
         for source, figures in {**level.by_source, MEAN: level.mean_over_sources}.items():
-            row = {"corruption": name, "unit": unit, "level": shown, "source": source}
-            yield row | {k: str(n) for k, n in figures.counts.items()} | _cells(figures)
+            row: dict[str, object] = {"corruption": name, "unit": unit, "level": shown}
+            yield (
+                row
+                | {"source": source}
+                | {k: str(n) for k, n in figures.counts.items()}
+                | _cells(figures)
+            )
 
 
 def _cells(figures: Figures) -> dict[str, str]:
