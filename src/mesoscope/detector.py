@@ -23,6 +23,7 @@ from mesoscope.persons import scene_of
 from mesoscope.reading import CHUNK, chunks_of, groups_of
 from mesoscope.scorer import OnnxScorer, Scorer
 from mesoscope.types import DEFAULT_MAX_PIXELS, DetectOptions, SkippedFace, Thresholds
+from mesoscope.verdict import longest_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -246,11 +247,11 @@ class Detector:
 
     def _sort_out(self, frame: Frame, found: Found) -> tuple[list[Face], tuple[SkippedFace, ...]]:
         """Which faces are judged and which are too small."""
-        large = [face for face in found.faces if _side(face) >= self.options.min_face_px]
+        large = [face for face in found.faces if longest_side(face.box) >= self.options.min_face_px]
         small = tuple(
             SkippedFace(face.box, face.confidence, frame.index, frame.time_s)
             for face in found.faces
-            if _side(face) < self.options.min_face_px
+            if longest_side(face.box) < self.options.min_face_px
         )
         return large, small
 
@@ -290,11 +291,6 @@ def _together(crops: Sequence[tuple[float, _Answer]]) -> _Answer:
         strange = [far for _, (_, _, far) in crops if far is not None]
         unfamiliar = float(np.median(strange)) if strange else None
     return p_fake, heat, unfamiliar
-
-
-def _side(face: Face) -> float:
-    x1, y1, x2, y2 = face.box
-    return max(x2 - x1, y2 - y1)
 
 
 def _thresholds(card: ModelCard, options: DetectOptions) -> Thresholds:

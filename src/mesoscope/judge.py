@@ -7,6 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.types import Person
+from mesoscope.verdict import longest_side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,15 +133,15 @@ def in_background(faces: Mapping[int, Sequence[FaceScore]]) -> set[int]:
     Returns:
         Numbers; never all of them.
     """
-    sides = {number: median(map(_side, of)) for number, of in faces.items()}
+    sides = {number: median(longest_side(f.box) for f in of) for number, of in faces.items()}
     main = max(sides, key=lambda number: (sides[number] * len(faces[number]), -number))
     largest: dict[int, float] = {}
     for face in (one for of in faces.values() for one in of):
-        largest[face.frame_index] = max(largest.get(face.frame_index, 0.0), _side(face))
+        largest[face.frame_index] = max(largest.get(face.frame_index, 0.0), longest_side(face.box))
     found = set()
     for number, of in faces.items():
         small = sides[number] < min(BACKGROUND_PX, sides[main] / BACKGROUND_RATIO)
-        beside = sum(largest[f.frame_index] >= BACKGROUND_RATIO * _side(f) for f in of)
+        beside = sum(largest[f.frame_index] >= BACKGROUND_RATIO * longest_side(f.box) for f in of)
         if small and (2 * beside >= len(of) or len(of) < _SELDOM * len(faces[main])):
             found.add(number)
     return found
@@ -183,7 +184,7 @@ def person_of(
         first_s=min(times),
         last_s=max(times),
         reason=told.reason,
-        face_px=median(map(_side, faces)),
+        face_px=median(longest_side(f.box) for f in faces),
     )
 
 
@@ -191,11 +192,6 @@ def _trimmed_mean(values: Sequence[float], trim: float) -> float:
     cut = int(trim * len(values))
     kept = sorted(values)[cut : len(values) - cut]
     return min(max(sum(kept) / len(kept), 0.0), 1.0)  # a sum of ones may round to above one
-
-
-def _side(face: FaceScore) -> float:
-    x1, y1, x2, y2 = face.box
-    return max(x2 - x1, y2 - y1)
 
 
 def _score(person: Person) -> float:

@@ -28,6 +28,12 @@ FINDERS = ("auto", "mtcnn", "yunet", "whole")  # what may be asked for; whoever 
 READABLE_SCHEMAS = (1, 2)  # a verdict of schema 1 is a picture without persons
 
 
+def longest_side(box: Box) -> float:
+    """The longer side of a box, in pixels."""
+    x1, y1, x2, y2 = box
+    return max(x2 - x1, y2 - y1)
+
+
 @dataclass(frozen=True, slots=True)
 class FaceScore:
     """What the model says of one face.

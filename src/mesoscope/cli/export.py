@@ -33,7 +33,7 @@ def command(job: Path, out: Path, ledger: str | None) -> int:
     with contextlib.closing(open_ledger(job, ledger)) as kept:
         if str(out) == "-":
             with JsonLines(sys.stdout.fileno()) as printed:
-                for line in json_lines(kept):
+                for line in json_lines(kept.results()):
                     printed.write_line(line)
             return DONE
         count = export(kept, out)

@@ -13,7 +13,7 @@ from mesoscope.csv_rows import csv_row
 from mesoscope.errors import JobError, MissingExtra, OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from mesoscope.scan.ledger_reader import LedgerReader
@@ -60,13 +60,13 @@ def export(ledger: LedgerReader, path: Path) -> int:
     return count
 
 
-def json_lines(ledger: LedgerReader) -> Iterator[str]:
+def json_lines(results: Iterable[Result]) -> Iterator[str]:
     """The verdicts as lines of JSON, as :func:`export` writes them.
 
     Raises:
         JobError: The ledger is damaged.
     """
-    for result in ledger.results():
+    for result in results:
         parsed(result)
         yield " ".join(result.verdict.splitlines())
 
@@ -87,9 +87,8 @@ def _writer(path: Path) -> Callable[[Iterator[Result], Path], int]:
 def _write_json_lines(results: Iterator[Result], path: Path) -> int:
     count = 0
     with path.open("w", encoding="ascii") as file:
-        for result in results:
-            parsed(result)
-            file.write(f"{' '.join(result.verdict.splitlines())}\n")
+        for line in json_lines(results):
+            file.write(f"{line}\n")
             count += 1
     return count
 

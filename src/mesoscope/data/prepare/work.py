@@ -16,6 +16,7 @@ from mesoscope.failures import failure
 from mesoscope.media.image import open_image
 from mesoscope.media.video import open_clip
 from mesoscope.persons import scene_of
+from mesoscope.verdict import longest_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from mesoscope.data.layouts.item import Item
     from mesoscope.data.prepare.options import PrepareOptions
     from mesoscope.faces.finder import FaceFinder
-    from mesoscope.types import Face, Found, Frame, Pixels
+    from mesoscope.types import Found, Frame, Pixels
 
 CHUNK = 8  # pictures or frames that a finder gets at once, to fill its batches
 GROUP_PIXELS = 16_000_000  # of frames in memory at once by a thread; a larger frame is alone
@@ -157,7 +158,7 @@ class Workshop:
         """Keep the faces of a frame as crops, and let its pixels go."""
         options, frame = self._options, look.frame
         of.paths[look.place], of.times[look.place] = look.path, frame.time_s
-        faces = [face for face in found.faces if _side(face) >= options.min_face_px]
+        faces = [face for face in found.faces if longest_side(face.box) >= options.min_face_px]
         if found.faces and not faces:
             of.small.add(look.place)
         if not options.all_faces:
@@ -313,8 +314,3 @@ def _groups(looks: Iterable[Look]) -> Iterator[list[Look]]:
 
 def _numbered(frame: Frame, number: int) -> Frame:
     return type(frame)(frame.pixels, frame.source, number)
-
-
-def _side(face: Face) -> float:
-    x1, y1, x2, y2 = face.box
-    return max(x2 - x1, y2 - y1)
