@@ -18,9 +18,9 @@ from pathlib import Path
 
 from measure import ROOT, SHARED
 from mesoscope.data.manifest import read_datasets
-from mesoscope.detector import Detector
-from mesoscope.evaluation import evaluate
-from mesoscope.model_file import shipped
+from mesoscope.detection.detector import Detector
+from mesoscope.evaluation.evaluate import evaluate
+from mesoscope.models.file import shipped
 
 RESULTS = ROOT / "results/accuracy.csv"
 AUTHORS = {

@@ -17,9 +17,9 @@ import numpy as np
 import pictures
 from measure import Bound, Row, console_script, cores, parser, rounds, run, say, workplace
 from mesoscope import __version__
-from mesoscope.ahead import ahead
 from mesoscope.data.manifest import read_dataset
 from mesoscope.media.image import open_image
+from mesoscope.runtime.threads import ahead
 
 ASKED_S = 180
 HELD_OUT = 10  # one of so many is of validation

@@ -27,7 +27,7 @@ from mesoscope.data.audit.options import AuditOptions, unwatched
 from mesoscope.data.audit.repeats import LEAST_LIKE
 from mesoscope.data.manifest import read_dataset
 from mesoscope.data.picture import open_sample
-from mesoscope.robustness import choose
+from mesoscope.evaluation.robustness import choose
 
 RESULTS = ROOT / "results/audit_measured.csv"
 COLUMNS = (

@@ -29,13 +29,13 @@ from numpy.typing import NDArray
 
 from measure import ROOT
 from mesoscope.data.manifest import read_datasets
+from mesoscope.detection.scorer import OnnxScorer
 from mesoscope.faces.crop import crop
 from mesoscope.faces.finder import finder_for
 from mesoscope.media.image import open_image
 from mesoscope.metrics import roc_auc
 from mesoscope.metrics.resampling import bootstrap_auc, interval
-from mesoscope.model_file import find_model
-from mesoscope.scorer import OnnxScorer
+from mesoscope.models.file import find_model
 from mesoscope.types import DetectOptions
 
 if TYPE_CHECKING:

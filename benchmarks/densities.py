@@ -2,10 +2,10 @@
 
     .venv/bin/python benchmarks/densities.py runs/mesoscope ../shared/data
 
-The network of a finished run sums up crops as the guard does (mesoscope.training.familiarity). On
-these summaries, one density after the other is fitted to the same train crops and cut where at
-most 1 % of the validation faces lie beyond, each source and class alike; then all are asked how
-many of the pictures of ``strange.py`` they refuse.
+The network of a finished run sums up crops as the guard does
+(mesoscope.training.decide.familiarity). On these summaries, one density after the other is fitted
+to the same train crops and cut where at most 1 % of the validation faces lie beyond, each source
+and class alike; then all are asked how many of the pictures of ``strange.py`` they refuse.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import numpy as np
 import strange
 from measure import ROOT
 from mesoscope.data.manifest import read_datasets
-from mesoscope.training import checkpoint
-from mesoscope.training.dataset import Survey, plain_crop
-from mesoscope.training.familiarity import (
+from mesoscope.training.data.dataset import Survey, plain_crop
+from mesoscope.training.data.framing import BOXES
+from mesoscope.training.decide.familiarity import (
     REFUSED,
     alike,
     cut_at,
@@ -32,9 +32,9 @@ from mesoscope.training.familiarity import (
     summaries,
     train_crops,
 )
-from mesoscope.training.framing import BOXES
+from mesoscope.training.fit import checkpoint
 from mesoscope.training.nets import build
-from mesoscope.training.recipe import read_recipe
+from mesoscope.training.recipe.recipe import read_recipe
 from unfamiliar import some_of_each
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from mesoscope.data.manifest import Sample
     from mesoscope.training.nets.network import Network
-    from mesoscope.training.recipe import Recipe
+    from mesoscope.training.recipe.recipe import Recipe
 
     Floats = NDArray[np.float64]
     Density = Callable[[Floats], Floats]

@@ -40,12 +40,12 @@ import numpy as np
 from evidence_figures import draw_curves, write_tables
 from measure import ROOT, command_line, commit, say
 from mesoscope.data.manifest import read_datasets
+from mesoscope.detection.scorer import OnnxScorer
 from mesoscope.faces.crop import crop
 from mesoscope.media.image import open_image
 from mesoscope.metrics import bootstrap_share, interval
-from mesoscope.model_file import find_model
-from mesoscope.scorer import OnnxScorer
-from mesoscope.training.self_blend import self_blend_with_mask
+from mesoscope.models.file import find_model
+from mesoscope.training.data.self_blend import self_blend_with_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -159,9 +159,9 @@ def mean_rows(rows: list[dict]) -> list[dict]:
 
 def main(arguments=None) -> None:
     from mesoscope.data.manifest import read_datasets
-    from mesoscope.model_file import find_model
+    from mesoscope.detection.scorer import OnnxScorer
     from mesoscope.models import DEFAULT_MODEL
-    from mesoscope.scorer import OnnxScorer
+    from mesoscope.models.file import find_model
 
     asked = options().parse_args(arguments)
     scorer = OnnxScorer(find_model(asked.model or DEFAULT_MODEL))

@@ -33,7 +33,7 @@ import json, resource, sys, time
 from pathlib import Path
 from mesoscope.scan.folder import open_ledger
 from mesoscope.scan.plan import Planner, outermost
-from mesoscope.detector import Detector  # its memory is part of a scan's
+from mesoscope.detection.detector import Detector  # its memory is part of a scan's
 job, tree = Path(sys.argv[1]), sys.argv[2]
 started = time.perf_counter()
 ledger = open_ledger(job)

@@ -29,9 +29,9 @@ def start(model: str, threads: int = 1, batch: int = 0):
 
     import mesoscope
     from mesoscope.cli.options import KEPT_BYTES
-    from mesoscope.heap import keep_heap
-    from mesoscope.model_file import find_model
-    from mesoscope.scorer import OnnxScorer
+    from mesoscope.detection.scorer import OnnxScorer
+    from mesoscope.models.file import find_model
+    from mesoscope.runtime.allocator import keep_heap
 
     keep_heap(KEPT_BYTES)  # as the command line does
     State.scorer = OnnxScorer(find_model(model), threads=threads)
@@ -64,7 +64,7 @@ def crops(pictures: str, n: int, to: str):
 
 def check_pictures(to: str):
     """The four pictures of a formula that every model card answers."""
-    from mesoscope.scorer import check_pictures as made
+    from mesoscope.detection.scorer import check_pictures as made
 
     np.save(to, made())
     return 4
@@ -168,14 +168,14 @@ def train_versions():
 
 
 def _recipe(recipe: str, overrides: list[str]):
-    from mesoscope.training.recipe import read_recipe
+    from mesoscope.training.recipe.recipe import read_recipe
 
     return read_recipe(Path(recipe), overrides)
 
 
 def _survey(root: str):
     from mesoscope.data.manifest import read_datasets
-    from mesoscope.training.dataset import survey
+    from mesoscope.training.data.dataset import survey
 
     samples = read_datasets([Path(root)])
     return survey(samples, where="bench", skip_unreadable=False, watch=lambda items, _n: items)
@@ -185,7 +185,7 @@ def train(root: str, recipe: str, overrides: list[str], run: str, steps: int, wa
     """Pictures a second of the project's training loop, after ``warm`` steps."""
     from lightning_fabric import Fabric
 
-    from mesoscope.training.fit import fit
+    from mesoscope.training.fit.loop import fit
 
     wanted = [*overrides, f"data.images_per_epoch={(steps + 1) * 32}", "optimise.batch_size=32"]
     Path(run, "checkpoints").mkdir(parents=True, exist_ok=True)
@@ -201,10 +201,10 @@ def network(recipe: str, steps: int, warm: int):
     """Pictures a second of the training step alone: one batch over and over."""
     import torch
 
-    from mesoscope.heap import keep_heap
-    from mesoscope.training.fit import KEPT_BYTES, loss_of
+    from mesoscope.runtime.allocator import keep_heap
+    from mesoscope.training.fit.loop import KEPT_BYTES, loss_of
+    from mesoscope.training.fit.validation import to_input
     from mesoscope.training.nets import build
-    from mesoscope.training.validation import to_input
 
     keep_heap(KEPT_BYTES, large_blocks=True)  # as fit does
     keys = _recipe(recipe, []).optimise
@@ -226,8 +226,8 @@ def network(recipe: str, steps: int, warm: int):
 
 def read(root: str, recipe: str, overrides: list[str], n: int):
     """Pictures a second of the training loader with nobody behind it, on all cores."""
-    from mesoscope.ahead import ahead, cores
-    from mesoscope.training.dataset import batches, training_crop
+    from mesoscope.runtime.threads import ahead, cores
+    from mesoscope.training.data.dataset import batches, training_crop
 
     made, samples = _recipe(recipe, overrides), _survey(root).train
     load = lambda i: training_crop(samples[i % len(samples)], made, (1, 0, i))  # noqa: E731

@@ -71,8 +71,8 @@ def decode(clip: str, frames: int):
 
 def find():
     """Seconds of finding in the frames in memory, by all cores."""
-    from mesoscope.ahead import ahead, cores
-    from mesoscope.reading import CHUNK
+    from mesoscope.detection.reading import CHUNK
+    from mesoscope.runtime.threads import ahead, cores
 
     groups = [State.frames[at : at + CHUNK] for at in range(0, len(State.frames), CHUNK)]
     started = time.perf_counter()
@@ -82,7 +82,7 @@ def find():
 
 def score():
     """Seconds of scoring the crops in memory, by all cores."""
-    from mesoscope.ahead import ahead, cores
+    from mesoscope.runtime.threads import ahead, cores
 
     batch = State.detector.options.batch_size
     batches = [np.stack(State.crops[at : at + batch]) for at in range(0, len(State.crops), batch)]

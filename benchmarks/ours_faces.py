@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 
 from measure import cores
-from mesoscope.detector import Detector
+from mesoscope.detection.detector import Detector
 from mesoscope.faces.finder import FaceFinder, finder_for
-from mesoscope.heap import keep_heap
 from mesoscope.media.image import open_image
+from mesoscope.runtime.allocator import keep_heap
 from mesoscope.types import DetectOptions
 from workers import serve
 

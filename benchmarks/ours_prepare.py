@@ -25,7 +25,7 @@ def start(frames: int):
     from mesoscope.cli.options import KEPT_BYTES
     from mesoscope.data.prepare import PrepareOptions
     from mesoscope.faces.finder import finder_for
-    from mesoscope.heap import keep_heap
+    from mesoscope.runtime.allocator import keep_heap
 
     keep_heap(KEPT_BYTES)  # as the command line does
     State.options = PrepareOptions(frames=frames)
@@ -49,7 +49,7 @@ def whole(root: str, out: str):
 
 def parts(root: str):
     """Seconds of decoding the same frames, finding in them and cropping what is found."""
-    from mesoscope.ahead import ahead, cores
+    from mesoscope.runtime.threads import ahead, cores
 
     files = sorted(p for p in Path(root).rglob("*.*") if p.is_file() and "masks" not in p.parts)
     clips = [[p] for p in files if p.suffix == ".mp4"]

@@ -19,7 +19,7 @@ _SURVEYS: dict[str, object] = {}
 def look(root: str):
     """Read every picture once, as a run does before its first epoch; its seconds and pictures."""
     from mesoscope.data.manifest import read_datasets
-    from mesoscope.training.dataset import survey
+    from mesoscope.training.data.dataset import survey
 
     started = time.perf_counter()
     samples = read_datasets([Path(root)])
@@ -31,9 +31,9 @@ def look(root: str):
 
 def load(root: str, recipe: str, overrides: list[str], n: int):
     """Pictures a second of an epoch's loader with nobody behind it; and the highest memory, MiB."""
-    from mesoscope.ahead import ahead, cores
-    from mesoscope.training.dataset import batches, draw, training_crop
-    from mesoscope.training.turn import in_order
+    from mesoscope.runtime.threads import ahead, cores
+    from mesoscope.training.data.dataset import batches, draw, training_crop
+    from mesoscope.training.fit.turn import in_order
 
     if root not in _SURVEYS:
         look(root)

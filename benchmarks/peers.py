@@ -61,7 +61,7 @@ def imported(work: Path, h5: Path) -> Path:
 
 def shipped() -> list[str]:
     """The names of our shipped models."""
-    from mesoscope.model_file import shipped as found  # with the package, not before the options
+    from mesoscope.models.file import shipped as found  # with the package, not before the options
 
     return list(found())
 

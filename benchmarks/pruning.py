@@ -28,26 +28,26 @@ from pathlib import Path
 import numpy as np
 
 from measure import ROOT, command_line, commit, cores, cpu_name, say, workplace
-from mesoscope.detector import Detector
+from mesoscope.detection.detector import Detector
+from mesoscope.detection.scorer import OnnxScorer
 from mesoscope.errors import OptionError
-from mesoscope.evaluation import evaluate
+from mesoscope.evaluation.evaluate import evaluate
+from mesoscope.evaluation.throughput import faces_per_second
 from mesoscope.report.canvas import LIGHT, blank, dress, legend
-from mesoscope.scorer import OnnxScorer
-from mesoscope.speed import faces_per_second
-from mesoscope.training import checkpoint
-from mesoscope.training.dataset import plain_crop
-from mesoscope.training.decide import decide
-from mesoscope.training.export import export
-from mesoscope.training.framing import ready_to_reframe
+from mesoscope.training.compress.prune import fine_tuning, take_away
+from mesoscope.training.compress.prune_channels import multiply_adds
+from mesoscope.training.compress.prune_plan import BEST, Plan, refuse_other_plan
+from mesoscope.training.compress.prune_weights import sparsity_of
+from mesoscope.training.data.dataset import plain_crop
+from mesoscope.training.data.framing import ready_to_reframe
+from mesoscope.training.decide.thresholds import decide
+from mesoscope.training.export.onnx_export import export
+from mesoscope.training.fit import checkpoint
+from mesoscope.training.fit.validation import scores_of
+from mesoscope.training.fit.watcher import SilentWatcher
 from mesoscope.training.nets import build
-from mesoscope.training.prune import fine_tuning, take_away
-from mesoscope.training.prune_channels import multiply_adds
-from mesoscope.training.prune_plan import BEST, Plan, refuse_other_plan
-from mesoscope.training.prune_weights import sparsity_of
-from mesoscope.training.recipe import Recipe, read_recipe
+from mesoscope.training.recipe.recipe import Recipe, read_recipe
 from mesoscope.training.run import open_fabric, read_pictures
-from mesoscope.training.validation import scores_of
-from mesoscope.training.watcher import SilentWatcher
 from mesoscope.types import ModelCard
 
 RESULTS = ROOT / "results/pruning.csv"

@@ -31,14 +31,14 @@ from onnxruntime.quantization import (
 
 from measure import ROOT, command_line, commit, cores, cpu_name, say, workplace
 from mesoscope.data.manifest import read_datasets
-from mesoscope.model_file import graph_sha256, model_id, read_card, shipped
-from mesoscope.scorer import OnnxScorer
-from mesoscope.speed import faces_per_second
-from mesoscope.training.comparison import compare
-from mesoscope.training.dataset import draw, plain_crop
-from mesoscope.training.model_writing import with_card
-from mesoscope.training.quantize import quantize
-from mesoscope.training.recipe_keys import DataKeys
+from mesoscope.detection.scorer import OnnxScorer
+from mesoscope.evaluation.throughput import faces_per_second
+from mesoscope.models.file import graph_sha256, model_id, read_card, shipped
+from mesoscope.training.compress.quantize import quantize
+from mesoscope.training.data.dataset import draw, plain_crop
+from mesoscope.training.decide.comparison import compare
+from mesoscope.training.export.model_writing import with_card
+from mesoscope.training.recipe.keys import DataKeys
 
 RESULTS = ROOT / "results/quantization.csv"
 FACES = 256

@@ -93,7 +93,7 @@ class Offline:
         code = (
             "import sys, time, json, itertools\n"
             "from mesoscope.cli.options import KEPT_BYTES\n"
-            "from mesoscope.heap import keep_heap\n"
+            "from mesoscope.runtime.allocator import keep_heap\n"
             "from mesoscope import Detector\n"
             "from mesoscope.media.walk import walk\n"
             "keep_heap(KEPT_BYTES)\n"

@@ -32,7 +32,7 @@ import numpy as np
 
 from measure import ROOT
 from mesoscope import metrics
-from mesoscope.training.strangers import (
+from mesoscope.training.decide.strangers import (
     GENUINE_FAKE,
     Score,
     carried,

@@ -36,8 +36,8 @@ from typing import NamedTuple
 
 from measure import ROOT
 from mesoscope.data.manifest import read_datasets
-from mesoscope.model_file import read_card
-from mesoscope.training.recipe import read_recipe
+from mesoscope.models.file import read_card
+from mesoscope.training.recipe.recipe import read_recipe
 
 RECIPE = ROOT / "recipes/study.toml"
 COLUMNS = (

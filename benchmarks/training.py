@@ -1,8 +1,8 @@
 """Training Meso-4 at 256×256, pictures loaded from disk: our loop, and Keras' fit.
 
-Ours is ``mesoscope.training.fit`` as ``mesoscope train`` calls it: once with the project's recipe
-and its augmentation, once like the peers' without any and with their loss. Theirs is Adam and
-mean squared error, as the authors train, over the quicker of their image generator and tf.data,
+Ours is ``mesoscope.training.fit.loop`` as ``mesoscope train`` calls it: once with the project's
+recipe and its augmentation, once like the peers' without any and with their loss. Theirs is Adam
+and mean squared error, as the authors train, over the quicker of their image generator and tf.data,
 with or without XLA. What limits each side shows in the rows for the loader alone and for the
 network alone.
 """

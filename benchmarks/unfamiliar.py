@@ -27,12 +27,12 @@ import numpy as np
 import strange
 from measure import ROOT
 from mesoscope.data.manifest import read_datasets
-from mesoscope.detector import Detector
+from mesoscope.detection.detector import Detector
+from mesoscope.detection.judge import is_unfamiliar, judge
 from mesoscope.faces.crop import crop
-from mesoscope.judge import is_unfamiliar, judge
 from mesoscope.media.image import open_image
 from mesoscope.metrics import effective_count, proportion_interval, roc_auc
-from mesoscope.model_file import find_model
+from mesoscope.models.file import find_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -19,6 +19,28 @@ TRAIN_EXTRA = {"torch", "onnx", "onnxscript", "h5py", "safetensors", "lightning_
 HEAVY = {"numpy", "onnxruntime", "cv2", "PIL", "matplotlib", "jinja2", "tqdm"} | TRAIN_EXTRA
 
 
+# Where a library may be imported, lazily or not; a package stands for all files in it. Every
+# file of src/mesoscope is looked at, so a new package is held to it without being named.
+ONLY_IN: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("torch",): ("training", "synth/stylegan"),
+    ("onnx", "onnxscript", "h5py", "lightning_fabric"): ("training",),
+    ("safetensors",): ("training", "synth/stylegan"),
+    ("onnxruntime",): ("detection/scorer.py", "faces", "training/compress/quantize.py"),
+    ("matplotlib",): ("report", "training"),
+    ("jinja2", "reportlab"): ("report",),
+    ("sklearn", "threadpoolctl"): ("data/audit",),
+    ("av",): ("media", "training/data/video_frame.py"),
+    ("pi_heif",): ("media/heif.py",),
+    ("fastapi", "starlette", "uvicorn", "pydantic", "prometheus_client", "python_multipart"): (
+        "server",
+    ),
+    ("httpx",): ("client.py",),
+    ("click", "tqdm"): ("cli",),
+    ("sqlalchemy",): ("scan", "server"),
+    ("pyarrow",): ("data", "scan"),
+}
+
+
 def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120
@@ -61,9 +83,44 @@ def test_no_doors_for_anything(path: Path) -> None:
             assert node.type is not None, f"line {node.lineno}: say which exceptions"
 
 
+def imported_by(path: Path) -> set[str]:
+    """Top-level packages that a file names in an import, wherever in the file that stands."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize(("libraries", "places"), ONLY_IN.items(), ids=lambda v: v[0])
+def test_a_library_is_imported_in_its_places_alone(
+    libraries: tuple[str, ...], places: tuple[str, ...]
+) -> None:
+    users = {
+        path.relative_to(SOURCE).as_posix() for path in MODULES if imported_by(path) & {*libraries}
+    }
+    elsewhere = {u for u in users if not any(u == p or u.startswith(f"{p}/") for p in places)}
+    assert users
+    assert not elsewhere
+
+
+def test_the_environment_is_read_by_the_command_line_alone() -> None:
+    for path in MODULES:
+        if path.is_relative_to(SOURCE / "cli"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            named = isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
+            assert not named, f"{path.relative_to(SOURCE)}: take it as an argument"
+
+
 @pytest.mark.parametrize(
     ("others", "ours"),
-    [("sys", "mesoscope"), ("numpy, cv2, onnxruntime", "mesoscope.detector, mesoscope.scan.local")],
+    [
+        ("sys", "mesoscope"),
+        ("numpy, cv2, onnxruntime", "mesoscope.detection.detector, mesoscope.scan.local"),
+    ],
 )
 def test_importing_changes_and_prints_nothing(tmp_path: Path, others: str, ours: str) -> None:
     """NumPy and OpenCV set filters and variables of their own, so they are imported before."""

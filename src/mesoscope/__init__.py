@@ -18,7 +18,7 @@ from mesoscope.models import DEFAULT_MODEL
 if TYPE_CHECKING:
     import os
 
-    from mesoscope.detector import Detector
+    from mesoscope.detection.detector import Detector
     from mesoscope.errors import MesoscopeError
     from mesoscope.media.image import Source
     from mesoscope.media.provenance import Finding, Provenance, read_provenance
@@ -43,7 +43,7 @@ __all__ = [
 
 _HOMES = {
     "Calibration": "mesoscope.types",
-    "Detector": "mesoscope.detector",
+    "Detector": "mesoscope.detection.detector",
     "FaceScore": "mesoscope.types",
     "Finding": "mesoscope.media.provenance",
     "MesoscopeError": "mesoscope.errors",
@@ -98,7 +98,7 @@ def check(
         ModelError: No such model.
         OptionError: An option outside its range.
     """
-    from mesoscope.detector import Detector
+    from mesoscope.detection.detector import Detector
 
     detector = Detector(
         model,

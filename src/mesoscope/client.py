@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from mesoscope import errors
-from mesoscope.ahead import ahead
 from mesoscope.errors import MesoscopeError, ServiceError, SourceError
 from mesoscope.media.image import Source, open_file, open_image, source_name
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.media.walk import Unreadable
+from mesoscope.runtime.threads import ahead
 from mesoscope.types import ModelCard, Thresholds, Verdict
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from mesoscope.detection.scorer import OnnxScorer, check_pictures, self_check
 from mesoscope.errors import ModelError, ModelMismatch
-from mesoscope.model_file import shipped
-from mesoscope.scorer import OnnxScorer, check_pictures, self_check
+from mesoscope.models.file import shipped
 
 
 @pytest.fixture(params=sorted(shipped()), scope="module")

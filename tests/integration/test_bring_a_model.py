@@ -10,16 +10,16 @@ from PIL import Image
 
 from mesoscope import Detector
 from mesoscope.cli.main import mesoscope
+from mesoscope.detection.scorer import OnnxScorer, check_pictures, self_check
 from mesoscope.errors import ModelError, OptionError, RecipeError
-from mesoscope.model_file import read_card, shipped, verify_bytes
-from mesoscope.scorer import OnnxScorer, check_pictures, self_check
+from mesoscope.models.file import read_card, shipped, verify_bytes
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("torch", reason="the train extra is not installed")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402 - only where it is installed
 
-from mesoscope.training.bring import bring  # noqa: E402
-from mesoscope.training.foreign_card import (  # noqa: E402
+from mesoscope.training.adopt.bring import bring  # noqa: E402
+from mesoscope.training.adopt.foreign_card import (  # noqa: E402
     ForeignCard,
     InputKeys,
     OutputKeys,

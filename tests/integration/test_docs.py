@@ -20,7 +20,7 @@ import pytest
 import mesoscope
 from mesoscope import errors
 from mesoscope.cli.main import mesoscope as program
-from mesoscope.training.recipe import Recipe, read_recipe
+from mesoscope.training.recipe.recipe import Recipe, read_recipe
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from mesoscope.model_file import file_sha256
+from mesoscope.models.file import file_sha256
 from mesoscope.report.record import ANSWERS
 from mesoscope.types import ModelCard, OperatingPoint, Thresholds
 

@@ -8,10 +8,10 @@ import re
 import pytest
 from PIL import Image
 
-from mesoscope import robustness
 from mesoscope.cli import robustness as shown
 from mesoscope.cli.main import main
-from mesoscope.corruptions import CORRUPTIONS
+from mesoscope.evaluation import robustness
+from mesoscope.imaging.corruptions import CORRUPTIONS
 
 STEPS = 1 + sum(len(one.levels) for one in CORRUPTIONS)
 

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from mesoscope.model_file import read_card, sealed, shipped
-from mesoscope.scorer import OnnxScorer, check_pictures
+from mesoscope.detection.scorer import OnnxScorer, check_pictures
+from mesoscope.models.file import read_card, sealed, shipped
 
 pytest.importorskip("torch", reason="import-keras needs the train extra")
 

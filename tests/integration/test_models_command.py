@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from mesoscope import speed
 from mesoscope.cli.models import command
-from mesoscope.model_file import read_card, shipped
+from mesoscope.evaluation import throughput as speed
+from mesoscope.models.file import read_card, shipped
 from mesoscope.types import OperatingPoint
 
 SHIPPED = ["meso4", "mesoinception4", "mesoscope", "mesoscope-small"]

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("torch", reason="pruning needs mesoscope[train]")
 
-from mesoscope.model_file import read_card, verify_bytes
+from mesoscope.models.file import read_card, verify_bytes
 
 RECIPE = """
 name = "tiny"

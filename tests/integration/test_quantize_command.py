@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mesoscope import Detector
-from mesoscope.model_file import find_model, model_id, read_card
+from mesoscope.models.file import find_model, model_id, read_card
 
 
 def mesoscope(*arguments, cwd):

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mesoscope.data.manifest import read_dataset, row_of, write_manifest
-from mesoscope.detector import Detector
-from mesoscope.evaluation import evaluate
+from mesoscope.detection.detector import Detector
+from mesoscope.evaluation.evaluate import evaluate
 from mesoscope.report.mistakes import worst
 
 

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs mesoscope[train]")
 
-from mesoscope.model_file import read_card
+from mesoscope.models.file import read_card
 
 RECIPE = """
 name = "tiny"

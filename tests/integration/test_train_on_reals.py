@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("torch", reason="training needs mesoscope[train]")
 
 from mesoscope.data.manifest import read_dataset
-from mesoscope.model_file import read_card
+from mesoscope.models.file import read_card
 
 RECIPE = """
 name = "reals"

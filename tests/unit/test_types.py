@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesoscope.card import Aggregation
 from mesoscope.errors import ModelError, OptionError
 from mesoscope.types import (
     Calibration,
@@ -20,6 +19,7 @@ from mesoscope.types import (
     ModelCard,
     Thresholds,
 )
+from mesoscope.types.card import Aggregation
 
 shares = st.floats(0, 1).map(lambda v: round(v, 4))
 texts = st.text(max_size=20)

@@ -119,8 +119,8 @@ def command(
     from mesoscope.data.audit.fix_plan import FixOptions
     from mesoscope.data.audit.options import AuditOptions
     from mesoscope.data.manifest import read_dataset
-    from mesoscope.heap import keep_heap
-    from mesoscope.model_file import find_model
+    from mesoscope.models.file import find_model
+    from mesoscope.runtime.allocator import keep_heap
 
     if page is not None:
         from mesoscope import report
@@ -165,7 +165,7 @@ def command(
 
 def draw(samples: Sequence[Sample], limit: int, seed: int) -> list[Sample]:
     """So many pictures of each source, split and class, in their order."""
-    from mesoscope.robustness import choose
+    from mesoscope.evaluation.robustness import choose
 
     kept: set[int] = set()
     for split in {sample.split for sample in samples}:

@@ -124,15 +124,15 @@ def command(
     report.require()  # whatever may be missing is missed before the long work
     from mesoscope.cli.robustness import withstand
     from mesoscope.data.manifest import read_datasets
-    from mesoscope.detector import Detector
-    from mesoscope.evaluation import evaluate
-    from mesoscope.heap import keep_heap
-    from mesoscope.model_file import file_sha256, find_model
+    from mesoscope.detection.detector import Detector
+    from mesoscope.evaluation.evaluate import evaluate
+    from mesoscope.evaluation.robustness import choose
+    from mesoscope.models.file import file_sha256, find_model
     from mesoscope.report.alarms import alarm_rows
     from mesoscope.report.page import notes, write_page
     from mesoscope.report.record import write_metrics, write_predictions
     from mesoscope.report.told import told_rows, write_told
-    from mesoscope.robustness import choose
+    from mesoscope.runtime.allocator import keep_heap
 
     _limit_is_used(context)
     keep_heap(options.KEPT_BYTES)

@@ -13,12 +13,12 @@ from mesoscope.cli import judging
 from mesoscope.cli.echo import echo, visible
 from mesoscope.cli.main import DONE, INPUT_FAILED
 from mesoscope.errors import OptionError, SourceError
-from mesoscope.failures import failure
+from mesoscope.errors.failures import failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mesoscope.explain import Explanation
+    from mesoscope.evidence.explain import Explanation
 
 
 @click.command("explain")
@@ -47,7 +47,7 @@ def command(
         raise OptionError("say where the picture goes, as in -o out.png; or print with --json")
     targets = [None] * len(files) if out is None else _targets(files, out, force=force)
 
-    from mesoscope.explain import explain, save_picture
+    from mesoscope.evidence.explain import explain, save_picture
 
     detector = judging.detector(heat=True)
     failed = False
@@ -94,7 +94,7 @@ def _targets(files: Sequence[str], out: str, *, force: bool) -> list[Path | None
     Raises:
         OptionError: A source would be overwritten, a picture exists, or the name is of no format.
     """
-    from mesoscope.explain import format_of
+    from mesoscope.evidence.explain import format_of
 
     folder = len(files) > 1 or out.endswith(("/", os.sep)) or Path(out).is_dir()
     if not folder:

@@ -98,7 +98,7 @@ def _refuse_digest(file: Path, digest: str, wanted: str | None) -> None:
 
 def _add_finder(finder: str, file: Path, sha256: str | None) -> None:
     from mesoscope.faces.yunet import YunetFinder
-    from mesoscope.model_graph import check_graph
+    from mesoscope.models.graph import check_graph
 
     digest = _sha256(file)
     _refuse_digest(file, digest, sha256)

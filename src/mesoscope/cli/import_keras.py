@@ -42,9 +42,9 @@ def command(file: Path, arch: str, out: Path, name: str | None, *, force: bool) 
     options.refuse_model_out(out, force=force)
     called = options.name_of_model(name, out)
     with train_extra():
-        from mesoscope.training.export import export
+        from mesoscope.training.export.onnx_export import export
         from mesoscope.training.keras_weights import read_keras
-    from mesoscope.model_file import model_id
+    from mesoscope.models.file import model_id
     from mesoscope.types import Calibration, ModelCard, Thresholds
 
     net = read_keras(file, arch)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
-    from mesoscope.detector import Detector
+    from mesoscope.detection.detector import Detector
     from mesoscope.scan.ledger import Ledger
     from mesoscope.scan.rows import Counts
     from mesoscope.types import Verdict

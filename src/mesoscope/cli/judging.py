@@ -20,7 +20,7 @@ from mesoscope.models import DEFAULT_MODEL
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mesoscope.detector import Detector
+    from mesoscope.detection.detector import Detector
     from mesoscope.types import DetectOptions
 
     Command = TypeVar("Command", bound=Callable[..., object])
@@ -76,7 +76,7 @@ def detector(*, jobs: int = 0, batch_size: int = 1, heat: bool = False) -> Detec
         OptionError: Options that do not go together.
         ModelMissing: No such model, or one that needs a file.
     """
-    from mesoscope.detector import Detector
+    from mesoscope.detection.detector import Detector
 
     wanted = detect_options(jobs=jobs, batch_size=batch_size, heat=heat)
     # ONNX Runtime prints "EP Error …" where a device cannot be used: not among the results.

@@ -29,7 +29,7 @@ def by_name(model: str) -> str:
     """
     if not model or not all(c.isalnum() or c in "_-." for c in model) or Path(model).exists():
         return model
-    from mesoscope.model_file import shipped
+    from mesoscope.models.file import shipped
 
     found = None if model in shipped() else kept_models().get(model)
     return model if found is None else str(found)
@@ -38,10 +38,10 @@ def by_name(model: str) -> str:
 def add(file: Path, card: Path, data: tuple[Path, ...], out: Path | None) -> None:
     """Wrap a detector of others and keep it."""
     with train_extra():
-        from mesoscope.training.bring import bring
-        from mesoscope.training.foreign_card import read_foreign_card
+        from mesoscope.training.adopt.bring import bring
+        from mesoscope.training.adopt.foreign_card import read_foreign_card
     from mesoscope.cli.finder_models import FINDERS, data_folder
-    from mesoscope.model_file import model_id, shipped
+    from mesoscope.models.file import model_id, shipped
 
     foreign = read_foreign_card(card)
     name = foreign.name

@@ -30,7 +30,7 @@ from mesoscope.errors import (
     RecipeError,
     RunError,
 )
-from mesoscope.failures import told
+from mesoscope.errors.failures import told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

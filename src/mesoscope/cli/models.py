@@ -47,7 +47,7 @@ def list_models(*, as_json: bool, speed: bool) -> None:
     Accuracy and AUC are means over the sources of the validation split. Multiply-adds are millions
     a face; --speed measures how quick the models really are.
     """
-    from mesoscope.model_file import shipped
+    from mesoscope.models.file import shipped
 
     models = shipped() | kept_models.kept_models()
     rates = _rates(list(models.values())) if speed else [None] * len(models)
@@ -75,7 +75,7 @@ def list_models(*, as_json: bool, speed: bool) -> None:
 
 def _row(path: Path) -> tuple[str, ...]:
     """A model's line behind its name."""
-    from mesoscope.model_file import model_id, read_card
+    from mesoscope.models.file import model_id, read_card
 
     card = read_card(path)
     return (
@@ -99,8 +99,8 @@ def _mean_over_sources(metrics: Mapping[str, Json], name: str) -> float | None:
 
 
 def _rates(paths: list[Path]) -> list[float]:
-    from mesoscope.scorer import OnnxScorer  # only --speed waits for ONNX Runtime
-    from mesoscope.speed import faces_per_second
+    from mesoscope.detection.scorer import OnnxScorer  # only --speed waits for ONNX Runtime
+    from mesoscope.evaluation.throughput import faces_per_second
 
     return faces_per_second([OnnxScorer(path) for path in paths]) if paths else []
 
@@ -110,7 +110,7 @@ def _rates(paths: list[Path]) -> list[float]:
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
 def show(model: str, *, as_json: bool) -> None:
     """Show a model's card; without an argument that of meso4."""
-    from mesoscope.model_file import find_model
+    from mesoscope.models.file import find_model
 
     path = find_model(kept_models.by_name(model))
     if as_json:
@@ -131,7 +131,7 @@ def verify(models: tuple[str, ...]) -> int:
 
     Without an argument all shipped models are checked. Exit code 3 where a check fails.
     """
-    from mesoscope.model_file import find_model, shipped
+    from mesoscope.models.file import find_model, shipped
 
     asked = models or tuple(shipped())
     if not asked:
@@ -147,8 +147,8 @@ def verify(models: tuple[str, ...]) -> int:
 
 
 def _verified(path: Path) -> str:
-    from mesoscope.model_file import model_id, shipped, verify_bytes
-    from mesoscope.scorer import OnnxScorer, self_check
+    from mesoscope.detection.scorer import OnnxScorer, self_check
+    from mesoscope.models.file import model_id, shipped, verify_bytes
 
     verify_bytes(path)
     try:
@@ -163,7 +163,7 @@ def _verified(path: Path) -> str:
 
 
 def _as_dict(path: Path) -> dict[str, Json]:
-    from mesoscope.model_file import file_sha256, model_id, read_card
+    from mesoscope.models.file import file_sha256, model_id, read_card
 
     card: dict[str, Json] = json.loads(read_card(path).to_json())
     return {
@@ -177,7 +177,7 @@ def _as_dict(path: Path) -> dict[str, Json]:
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     """A card as names and values."""
-    from mesoscope.model_file import file_sha256, model_id, read_card
+    from mesoscope.models.file import file_sha256, model_id, read_card
 
     card = read_card(path)
     yield "model", model_id(path)

@@ -8,10 +8,10 @@ import click
 
 from mesoscope.errors import OptionError
 from mesoscope.models import DEFAULT_MODEL
-from mesoscope.verdict import FINDERS
+from mesoscope.types.verdict import FINDERS
 
 MEGAPIXEL = 1_000_000
-KEPT_BYTES = 128 << 20  # of freed memory, see mesoscope.heap
+KEPT_BYTES = 128 << 20  # of freed memory, see mesoscope.runtime.allocator
 
 
 def _named_model(_context: click.Context, _: click.Parameter, value: str | None) -> str | None:

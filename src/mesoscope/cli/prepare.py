@@ -119,7 +119,7 @@ def command(
     manifest.csv. The same command goes on where it was stopped.
     """
     from mesoscope.data.prepare import PrepareOptions, make_plan
-    from mesoscope.heap import keep_heap
+    from mesoscope.runtime.allocator import keep_heap
 
     keep_heap(options.KEPT_BYTES)
     layout, root = _set_and_root(places, named)

@@ -67,8 +67,8 @@ def command(
     if structured and schedule == "gradual":
         raise OptionError("--schedule gradual: channels leave all at once with --structured")
     with train_extra():
-        from mesoscope.training.prune import prune
-        from mesoscope.training.prune_plan import Plan
+        from mesoscope.training.compress.prune import prune
+        from mesoscope.training.compress.prune_plan import Plan
 
     plan = Plan(sparsity, "oneshot" if structured else schedule or "gradual", finetune, structured)
     watcher = Bars(finetune)

@@ -15,7 +15,7 @@ from mesoscope.cli.extras import train_extra
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mesoscope.training.comparison import Comparison
+    from mesoscope.training.decide.comparison import Comparison
 
 
 @click.command("quantize")
@@ -61,8 +61,8 @@ def command(
     options.refuse_model_out(out, force=force)
     called = options.name_of_model(name, out)
     with train_extra():
-        from mesoscope.training.quantize import quantize
-    from mesoscope.model_file import find_model, model_id
+        from mesoscope.training.compress.quantize import quantize
+    from mesoscope.models.file import find_model, model_id
 
     found = quantize(
         find_model(model),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mesoscope.cli.report_file import Wanted
-    from mesoscope.detector import Detector
+    from mesoscope.detection.detector import Detector
     from mesoscope.report.case.items import Spool
     from mesoscope.report.case.verify import Check, State
 
@@ -137,7 +137,7 @@ def _job_among(sources: Sequence[str]) -> Path | None:
 
 
 def _report_job(asked: Wanted, job: Path, url: str | None, model: str) -> int:
-    from mesoscope.model_file import find_model
+    from mesoscope.models.file import find_model
     from mesoscope.scan.folder import open_ledger
 
     with contextlib.closing(open_ledger(job, url)) as kept:
@@ -170,7 +170,7 @@ def _report_verdicts(asked: Wanted, items: Spool, model: str, detector: Detector
     """Report verdicts that were given before: by which settings is not known."""
     from collections import Counter
 
-    from mesoscope.model_file import find_model
+    from mesoscope.models.file import find_model
     from mesoscope.report.case.facts import model_path
 
     models = Counter(item.verdict.model for item in items).most_common(1)
@@ -202,7 +202,7 @@ def verify(
 
     Exit codes: 0 all is as it was, 1 the report or a file is not, or a file is missing.
     """
-    from mesoscope.model_file import find_model
+    from mesoscope.models.file import find_model
     from mesoscope.report.case.keys import read_public
     from mesoscope.report.case.verify import verify as check
 

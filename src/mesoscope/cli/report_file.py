@@ -19,7 +19,7 @@ from mesoscope.errors import OptionError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from mesoscope.detector import Detector
+    from mesoscope.detection.detector import Detector
     from mesoscope.report.case.evidence import Judge
     from mesoscope.report.case.facts import Settings
     from mesoscope.report.case.items import Spool
@@ -186,14 +186,14 @@ def _title(items: Spool) -> str:
 
 def detector_with_heat(model: str | Path, options: DetectOptions) -> Detector:
     """A detector by the same options that keeps evidence maps."""
-    from mesoscope.detector import Detector
+    from mesoscope.detection.detector import Detector
 
     return Detector(model, **{**dataclasses.asdict(options), "heat": True})
 
 
 def report_of_detector(asked: Wanted, items: Spool, model: str, detector: Detector) -> None:
     """Write the report of what a detector has judged."""
-    from mesoscope.model_file import find_model
+    from mesoscope.models.file import find_model
     from mesoscope.report.case.facts import settings_of
 
     write_report(

@@ -6,13 +6,13 @@ import math
 from typing import TYPE_CHECKING
 
 from mesoscope.cli.bars import bar
-from mesoscope.robustness import judge_changed, measure
+from mesoscope.evaluation.robustness import judge_changed, measure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mesoscope.data.manifest import Sample
-    from mesoscope.detector import Detector
+    from mesoscope.detection.detector import Detector
     from mesoscope.report.record import Figures
     from mesoscope.report.robustness import Curve, Robustness
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from mesoscope.cli.report_file import Wanted
-    from mesoscope.detector import Detector
+    from mesoscope.detection.detector import Detector
     from mesoscope.report.case.items import Spool
     from mesoscope.scan.local import Summary
     from mesoscope.scan.sinks import Sink
@@ -80,7 +80,7 @@ def command(
     face is forged: higher = more fake. Exit codes: 0 done, 1 some input failed, 2 usage, 3 model,
     10 with --fail-on.
     """
-    from mesoscope.heap import keep_heap
+    from mesoscope.runtime.allocator import keep_heap
 
     keep_heap(options.KEPT_BYTES)
     out, table = _to_print(out, table, as_json=as_json)
@@ -169,7 +169,7 @@ def _run(
 
 
 def _report_job(asked: Wanted, folder: Path, url: str | None, model: str) -> None:
-    from mesoscope.model_file import find_model
+    from mesoscope.models.file import find_model
     from mesoscope.scan.folder import open_ledger
 
     with contextlib.closing(open_ledger(folder, url)) as kept:

@@ -104,7 +104,7 @@ def command(
         from mesoscope.server.service import Service
         from mesoscope.server.settings import Limits, Settings, is_loopback
         from mesoscope.server.telemetry import Log
-    from mesoscope.heap import keep_heap
+    from mesoscope.runtime.allocator import keep_heap
 
     if keys and anyone_may_call:
         raise OptionError("--keys and --anyone-may-call say opposite things: give one of them")

@@ -140,8 +140,8 @@ def _table(shards: dict[str, list[Sample]], root: Path) -> list[str]:
 
 def _checked(samples: list[Sample]) -> int:
     """Read all pictures, name the wrong ones, say how many there were of each kind."""
-    from mesoscope.ahead import ahead, cores
     from mesoscope.data.picture import checked_sha256, sample_bytes
+    from mesoscope.runtime.threads import ahead, cores
 
     def check(sample: Sample) -> MesoscopeError | None:
         try:

@@ -121,7 +121,7 @@ def command(
         from mesoscope.synth.stylegan.grid import refuse_suffix, write_picture
         from mesoscope.synth.stylegan.loading import load_generator
         from mesoscope.synth.stylegan.making import Settings, refuse
-    from mesoscope.model_file import file_sha256
+    from mesoscope.models.file import file_sha256
     from mesoscope.synth.encoding import Encoding
     from mesoscope.synth.folder import ForgeryFolder
     from mesoscope.synth.reals import read_reals

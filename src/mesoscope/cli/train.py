@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
-    from mesoscope.training.checkpoint import State
+    from mesoscope.training.fit.checkpoint import State
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ def command(
     an unbroken one would.
     """
     with train_extra():
-        from mesoscope.training.recipe import read_recipe
+        from mesoscope.training.recipe.recipe import read_recipe
         from mesoscope.training.run import train
 
     resolved = read_recipe(recipe, overrides)

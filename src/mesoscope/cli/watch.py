@@ -53,7 +53,7 @@ def command(
     A file is scanned when it is written to the end, and again when it changes. What the job folder
     holds already is not scanned again. Ctrl-C or SIGTERM ends it with exit code 0.
     """
-    from mesoscope.heap import keep_heap
+    from mesoscope.runtime.allocator import keep_heap
     from mesoscope.scan.folder import begin_or_resume
     from mesoscope.scan.job import Job
     from mesoscope.scan.plan import outermost

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mesoscope.judge import is_unfamiliar, is_unseen
+from mesoscope.detection.judge import is_unfamiliar, is_unseen
 from mesoscope.types import Thresholds
 
 if TYPE_CHECKING:

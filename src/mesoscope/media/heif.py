@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import MesoscopeError, SourceError
-from mesoscope.failures import ran_short
+from mesoscope.errors.failures import ran_short
 from mesoscope.media.budget import decoding
 from mesoscope.media.pixels import check_size, rgb
 

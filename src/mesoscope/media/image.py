@@ -19,7 +19,7 @@ from mesoscope.errors import (
     SourceTooLarge,
     SourceUnsupported,
 )
-from mesoscope.failures import failure, ran_short
+from mesoscope.errors.failures import failure, ran_short
 from mesoscope.media.budget import decoding
 from mesoscope.media.colour import is_srgb, jpeg_profile, turn_pixels
 from mesoscope.media.heif import decode_heif

@@ -39,8 +39,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mesoscope.csv_rows import csv_row
 from mesoscope.errors import OutputError
+from mesoscope.files.csv_rows import csv_row
 from mesoscope.metrics import CUT
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mesoscope.csv_rows import RowWriter
 from mesoscope.errors import OutputError
+from mesoscope.files.csv_rows import RowWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from mesoscope.corruptions import Corruption
+    from mesoscope.imaging.corruptions import Corruption
     from mesoscope.report.record import Figures
     from mesoscope.types import Json
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from mesoscope.csv_rows import RowWriter
 from mesoscope.errors import OutputError
+from mesoscope.files.csv_rows import RowWriter
 from mesoscope.metrics.proportion import effective_count, proportion_interval
 from mesoscope.report.record import ANSWERS, CLASSES
 

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from mesoscope.csv_rows import csv_row
 from mesoscope.errors import JobError, MissingExtra, OutputError
+from mesoscope.files.csv_rows import csv_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

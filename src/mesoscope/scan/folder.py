@@ -19,7 +19,7 @@ from mesoscope.types import DetectOptions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mesoscope.detector import Detector
+    from mesoscope.detection.detector import Detector
     from mesoscope.types import Json
 
 LEDGER = "ledger.sqlite"

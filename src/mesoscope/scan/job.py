@@ -10,8 +10,8 @@ from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from mesoscope.ahead import ahead
 from mesoscope.errors import JobError, MesoscopeError, SourceNoMemory
+from mesoscope.runtime.threads import ahead
 from mesoscope.scan.plan import Planner
 from mesoscope.scan.reading import Content, has_moved, read
 from mesoscope.scan.rows import DONE, FAILED, REMOVED, Known, Outcome
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from mesoscope.detector import Detector
+    from mesoscope.detection.detector import Detector
     from mesoscope.media.image import FileBytes
     from mesoscope.media.walk import Listed, Unreadable
     from mesoscope.scan.ledger import Ledger

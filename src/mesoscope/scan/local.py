@@ -12,7 +12,7 @@ from mesoscope.media.walk import walk
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from mesoscope.detector import Detector
+    from mesoscope.detection.detector import Detector
     from mesoscope.scan.sinks import Sink
     from mesoscope.types import Verdict
 

@@ -6,8 +6,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Protocol
 
-from mesoscope.csv_rows import csv_row
 from mesoscope.errors import OutputError
+from mesoscope.files.csv_rows import csv_row
 
 if TYPE_CHECKING:
     from pathlib import Path

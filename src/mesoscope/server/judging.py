@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Protocol
 import cv2
 import numpy as np
 
-from mesoscope.detector import Detector
+from mesoscope.detection.detector import Detector
+from mesoscope.detection.scorer import OnnxScorer
 from mesoscope.draw import Terms, square_of
 from mesoscope.draw.heat import FULL, colours, log_odds
 from mesoscope.errors import MesoscopeError, SourceError
 from mesoscope.media.provenance import Provenance, read_provenance
 from mesoscope.media.walk import Unreadable
-from mesoscope.model_file import find_model
+from mesoscope.models.file import find_model
 from mesoscope.scan.job import renamed
-from mesoscope.scorer import OnnxScorer
 from mesoscope.types import Verdict
 
 if TYPE_CHECKING:

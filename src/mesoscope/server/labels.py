@@ -9,8 +9,8 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mesoscope.csv_rows import RowWriter
 from mesoscope.data.manifest import write_manifest
+from mesoscope.files.csv_rows import RowWriter
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 
 if TYPE_CHECKING:

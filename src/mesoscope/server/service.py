@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import URL
 
-from mesoscope.ahead import cores
 from mesoscope.errors import JobError, OutputError
+from mesoscope.runtime.threads import cores
 from mesoscope.server.batching import MicroBatcher
 from mesoscope.server.job_store import JobStore
 from mesoscope.server.jobs import Jobs

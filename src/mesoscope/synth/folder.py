@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mesoscope.csv_rows import RowWriter
 from mesoscope.errors import OptionError, OutputError, SourceUnsuitable
+from mesoscope.files.csv_rows import RowWriter
 from mesoscope.synth.encoding import Encoding, encode_mask
 from mesoscope.synth.files import PART, cut, locked, read_records, write_whole
 

@@ -12,10 +12,10 @@ from zipfile import BadZipFile
 import cv2
 import numpy as np
 
-from mesoscope.ahead import ahead, cores
 from mesoscope.errors import DatasetError, OutputError, SourceError
 from mesoscope.faces.mtcnn import MtcnnFinder
 from mesoscope.media.image import open_image
+from mesoscope.runtime.threads import ahead, cores
 from mesoscope.types import Frame
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mesoscope.ahead import ahead, cores
-from mesoscope.csv_rows import RowWriter
 from mesoscope.errors import OutputError, SourceError, SourceUnsuitable
-from mesoscope.failures import failure
+from mesoscope.errors.failures import failure
+from mesoscope.files.csv_rows import RowWriter
 from mesoscope.media.image import decode, read_bytes
+from mesoscope.runtime.threads import ahead, cores
 from mesoscope.synth.files import write_whole
 from mesoscope.synth.folder import LEFT_OUT, Parent, rng_for
 from mesoscope.synth.reals import Real, RealFace

@@ -12,22 +12,22 @@ from lightning_fabric import Fabric
 from mesoscope.data.manifest import read_datasets
 from mesoscope.data.shards.stream import require_shards
 from mesoscope.errors import DatasetError, OutputError, RunError
-from mesoscope.training.curves import draw_curves
-from mesoscope.training.dataset import survey
-from mesoscope.training.finish import finish
-from mesoscope.training.fit import fit
-from mesoscope.training.framing import ready_to_reframe
+from mesoscope.training.data.dataset import survey
+from mesoscope.training.data.framing import ready_to_reframe
+from mesoscope.training.data.reals import ready_to_forge
+from mesoscope.training.export.finish import finish
+from mesoscope.training.fit.curves import draw_curves
+from mesoscope.training.fit.loop import fit
+from mesoscope.training.fit.watcher import LogWatcher, SilentWatcher, write_log
 from mesoscope.training.nets import require_beginning
-from mesoscope.training.reals import ready_to_forge
-from mesoscope.training.watcher import LogWatcher, SilentWatcher, write_log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mesoscope.training.dataset import Survey
-    from mesoscope.training.recipe import Recipe
-    from mesoscope.training.watcher import RunWatcher
+    from mesoscope.training.data.dataset import Survey
+    from mesoscope.training.fit.watcher import RunWatcher
+    from mesoscope.training.recipe.recipe import Recipe
 
 PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 
@@ -64,7 +64,7 @@ def train(
     Raises:
         RecipeError: A run to begin with that is none, or holds a network of another shape.
         RunError: A folder that holds another run, or none where ``resume`` is asked for.
-        DatasetError: See :func:`mesoscope.training.dataset.survey`.
+        DatasetError: See :func:`mesoscope.training.data.dataset.survey`.
         ModelMismatch: The exported file does not answer as torch does.
         OutputError: The run folder cannot be written.
     """
@@ -140,7 +140,7 @@ def read_pictures(
     """Read every picture of the data sets once, and say what was found.
 
     Raises:
-        DatasetError: See :func:`mesoscope.training.dataset.survey`.
+        DatasetError: See :func:`mesoscope.training.data.dataset.survey`.
     """
     samples, where = read_datasets(roots), ", ".join(str(root) for root in roots)
     leave_out, sources = recipe.data.leave_out, sorted({s.source for s in samples})

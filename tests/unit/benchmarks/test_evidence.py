@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mesoscope.data.manifest import Sample
-from mesoscope.scorer import Scores
+from mesoscope.detection.scorer import Scores
 from mesoscope.types import ModelCard
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from mesoscope.data.manifest import read_dataset
-from mesoscope.model_file import shipped
+from mesoscope.models.file import shipped
 from mesoscope.training.nets import build
-from mesoscope.training.recipe import read_recipe
+from mesoscope.training.recipe.recipe import read_recipe
 
 ROOT = Path(__file__).parents[3]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mesoscope.data.manifest import Sample
-from mesoscope.detector import Detector
-from mesoscope.scorer import Scores
+from mesoscope.detection.detector import Detector
+from mesoscope.detection.scorer import Scores
 from mesoscope.types import Guard, ModelCard, Thresholds
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))

@@ -22,16 +22,16 @@ def test_lines_of_ours_stay_lines(capsys):
 
 
 def test_what_a_library_prints_while_a_model_opens_is_not_among_the_results(capsys, monkeypatch):
-    import mesoscope.detector
+    import mesoscope.detection.detector
     from mesoscope.cli.main import main
 
-    made = mesoscope.detector.Detector
+    made = mesoscope.detection.detector.Detector
 
     def prints(*words, **more):
         print("EP Error: a device is not there")
         return made(*words, **more)
 
-    monkeypatch.setattr(mesoscope.detector, "Detector", prints)
+    monkeypatch.setattr(mesoscope.detection.detector, "Detector", prints)
     with pytest.raises(SystemExit):
         main(["scan", "nowhere.png", "--table"])
     told = capsys.readouterr()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mesoscope.card import Guard, Thresholds
 from mesoscope.draw import Terms
 from mesoscope.types import FaceScore, Person, Verdict
+from mesoscope.types.card import Guard, Thresholds
 
 
 @pytest.fixture

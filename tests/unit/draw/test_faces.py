@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesoscope.card import Guard, Thresholds
 from mesoscope.draw import Terms, draw_faces, score_text, square_of
 from mesoscope.draw import faces as drawing
 from mesoscope.draw.palette import FAKE, INCONCLUSIVE, INK, REAL, SCORED, UNFAMILIAR, style_of
 from mesoscope.types import FaceScore, SkippedFace, Verdict
+from mesoscope.types.card import Guard, Thresholds
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from mesoscope.corruptions import CORRUPTIONS
 from mesoscope.data.manifest import Sample
+from mesoscope.evaluation.robustness import Answer, Judged, measure
+from mesoscope.imaging.corruptions import CORRUPTIONS
 from mesoscope.report.canvas import DARK, LIGHT, png
 from mesoscope.report.robustness_plots import curve_plot, sheet
-from mesoscope.robustness import Answer, Judged, measure
 
 STEPS = 1 + sum(len(one.levels) for one in CORRUPTIONS)
 

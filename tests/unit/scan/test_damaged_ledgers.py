@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mesoscope.detector import Detector
+from mesoscope.detection.detector import Detector
+from mesoscope.detection.scorer import Scores
 from mesoscope.errors import JobError, MesoscopeError, OutputError
 from mesoscope.scan import tables
 from mesoscope.scan.export import export
@@ -21,7 +22,6 @@ from mesoscope.scan.folder import begin_or_resume, open_ledger
 from mesoscope.scan.job import Job
 from mesoscope.scan.plan import outermost
 from mesoscope.scan.workers import Worker
-from mesoscope.scorer import Scores
 from mesoscope.types import ModelCard, Thresholds
 
 

@@ -5,9 +5,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from mesoscope.model_file import graph_sha256
-from mesoscope.scorer import OnnxScorer, check_pictures
-from mesoscope.training.model_writing import with_card
+from mesoscope.detection.scorer import OnnxScorer, check_pictures
+from mesoscope.models.file import graph_sha256
+from mesoscope.training.export.model_writing import with_card
 from mesoscope.types import ModelCard
 
 FILTERS = 16

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mesoscope.ahead import ahead, cores
 from mesoscope.data.audit.header import belongs, read_header
 from mesoscope.data.audit.look import LEAST_PX, THUMBNAIL_PX, Look, look_at
 from mesoscope.data.audit.naming import read_name
 from mesoscope.data.audit.options import AuditOptions, Watch, unwatched
 from mesoscope.data.picture import sample_bytes
-from mesoscope.failures import failure
+from mesoscope.errors.failures import failure
 from mesoscope.media.image import decode, source_name
+from mesoscope.runtime.threads import ahead, cores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from mesoscope.ahead import ahead, cores
-from mesoscope.csv_rows import csv_row
 from mesoscope.data.audit.fix_pixels import encode_anew, keep_pixels
 from mesoscope.data.audit.fix_plan import FixOptions, plan
 from mesoscope.data.audit.options import unwatched
@@ -21,6 +19,8 @@ from mesoscope.data.manifest_writing import write_manifest
 from mesoscope.data.picture import sample_bytes
 from mesoscope.data.sample import CLASSES
 from mesoscope.errors import OptionError, OutputError, SourceError
+from mesoscope.files.csv_rows import csv_row
+from mesoscope.runtime.threads import ahead, cores
 
 if TYPE_CHECKING:
     from mesoscope.data.audit.facts import Facts

@@ -129,10 +129,10 @@ def _listed(facts: Facts, scores: Floats, found: Ints, p_label: Floats) -> list[
 
 def of_faces(facts: Facts, options: AuditOptions, watch: Watch) -> list[Finding]:
     """Pictures in which no face is found, among some of each source and class."""
-    from mesoscope.ahead import ahead, cores
     from mesoscope.data.picture import open_sample
     from mesoscope.errors import SourceError
     from mesoscope.faces.finder import finder_for
+    from mesoscope.runtime.threads import ahead, cores
     from mesoscope.types import DetectOptions, Frame
 
     finder = finder_for(DetectOptions(faces="auto"))
@@ -166,7 +166,7 @@ def of_faces(facts: Facts, options: AuditOptions, watch: Watch) -> list[Finding]
 
 def score_labels(facts: Facts, options: AuditOptions, watch: Watch) -> Floats:
     """The model's p_fake of each picture, ``(n,)``; ``nan`` where it cannot be read."""
-    from mesoscope.detector import Detector
+    from mesoscope.detection.detector import Detector
     from mesoscope.models import DEFAULT_MODEL
 
     detector = Detector(

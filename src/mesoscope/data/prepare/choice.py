@@ -1,9 +1,9 @@
 """Which faces of an item are kept: one person, told by the mask of the forgery or by size.
 
-Of a clip, faces are joined to persons over its frames (:mod:`mesoscope.persons`), and one person is
-kept. Where there is a mask of the forged region, it is the one whose boxes hold most of it. Where
-there is none, but the forged clip and its original are at hand, it is the one whose boxes differ
-most between the two. Elsewhere it is the one that takes most of the picture, summed over the
+Of a clip, faces are joined to persons over its frames (:mod:`mesoscope.detection.persons`), and one
+person is kept. Where there is a mask of the forged region, it is the one whose boxes hold most of
+it. Where there is none, but the forged clip and its original are at hand, it is the one whose boxes
+differ most between the two. Elsewhere it is the one that takes most of the picture, summed over the
 frames, so that somebody who stays and somebody who is near are both worth more than a passer-by.
 Frames in which that person was not seen give nothing. Of a picture, one face is kept alike.
 
@@ -23,11 +23,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mesoscope.detection.persons import Sighting, join
 from mesoscope.errors import SourceError
 from mesoscope.media.image import open_image
 from mesoscope.media.kinds import CLIP_SUFFIXES
 from mesoscope.media.video import frames_at, open_clip
-from mesoscope.persons import Sighting, join
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +58,7 @@ class Candidate:
         face: Where it is.
         width_px: Of the frame.
         height_px: Of the frame.
-        scene: Of the frame, see :func:`mesoscope.persons.scene_of`.
+        scene: Of the frame, see :func:`mesoscope.detection.persons.scene_of`.
         finder: Who found it.
         crop: ``(S, S, 3) uint8``.
         small: The whole frame, see :func:`shrunk`, where it may be compared with another clip's.

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from mesoscope.ahead import ahead, cores
 from mesoscope.data.prepare.ledger import Ledger
 from mesoscope.data.prepare.options import PrepareOptions
 from mesoscope.data.prepare.plan import AUTO, Plan, make_plan
@@ -16,6 +15,7 @@ from mesoscope.data.prepare.writing import write_up
 from mesoscope.data.sample import CLASSES, SPLITS
 from mesoscope.errors import DatasetError, OutputError
 from mesoscope.faces.finder import finder_for
+from mesoscope.runtime.threads import ahead, cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

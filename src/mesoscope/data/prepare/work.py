@@ -10,13 +10,13 @@ import cv2
 
 from mesoscope.data.prepare.answer import Answer, LeftOut, Written
 from mesoscope.data.prepare.choice import Candidate, choose, shrunk
+from mesoscope.detection.persons import scene_of
 from mesoscope.errors import MesoscopeError, OutputError
+from mesoscope.errors.failures import failure
 from mesoscope.faces.crop import crop
-from mesoscope.failures import failure
 from mesoscope.media.image import open_image
 from mesoscope.media.video import open_clip
-from mesoscope.persons import scene_of
-from mesoscope.verdict import longest_side
+from mesoscope.types.verdict import longest_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

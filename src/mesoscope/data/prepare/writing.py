@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from mesoscope.csv_rows import RowWriter
 from mesoscope.data.manifest import write_manifest
 from mesoscope.data.prepare.census import Census
 from mesoscope.data.prepare.work import UNFINISHED
 from mesoscope.data.sample import CLASSES, SPLITS
 from mesoscope.errors import OutputError
+from mesoscope.files.csv_rows import RowWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

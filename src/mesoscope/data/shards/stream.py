@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mesoscope.ahead import ahead
 from mesoscope.errors import DatasetError, OptionError, SourceError
+from mesoscope.runtime.threads import ahead
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence

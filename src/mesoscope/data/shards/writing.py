@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mesoscope.ahead import ahead, cores
 from mesoscope.data.manifest import MANIFESTS, read_dataset, row_of, write_manifest
 from mesoscope.data.picture import checked_sha256, sample_bytes
 from mesoscope.data.sample import SPLITS
 from mesoscope.errors import DatasetError, MissingExtra, OutputError
+from mesoscope.runtime.threads import ahead, cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
-from mesoscope.card import Json
 from mesoscope.errors import OptionError
+from mesoscope.types.card import Json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,8 +14,8 @@ from PIL import Image
 
 from mesoscope.draw import Terms, clock, draw_faces, draw_heat, most_suspicious, square_of
 from mesoscope.errors import SourceError
+from mesoscope.errors.failures import failure
 from mesoscope.faces.crop import crop
-from mesoscope.failures import failure
 from mesoscope.media.image import open_image
 from mesoscope.media.provenance import Finding, read_provenance
 from mesoscope.media.video import frames_at

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import ModelError
-from mesoscope.model_file import file_sha256, find_model, read_card, shipped
+from mesoscope.models.file import file_sha256, find_model, read_card, shipped
 from mesoscope.types import DetectOptions, ModelCard
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mesoscope import recipe_file
 from mesoscope.errors import OptionError, RecipeError
+from mesoscope.files import recipe_file
 from mesoscope.synth.edits.keys import (
     EDITS,
     PARTS,

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mesoscope.errors import MissingExtra
-from mesoscope.lite0 import lite0_file
+from mesoscope.models.imagenet import lite0_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

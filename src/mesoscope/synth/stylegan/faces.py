@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mesoscope.ahead import ahead, cores
 from mesoscope.errors import OptionError, SourceError, SourceUnsuitable
 from mesoscope.faces.crop import crop
 from mesoscope.media.image import decode, open_image, read_bytes
+from mesoscope.runtime.threads import ahead, cores
 from mesoscope.synth.folder import RECORDS, Parent, read_records, rng_for
 from mesoscope.synth.forgery import Forgery
 from mesoscope.synth.stylegan.grid import grid

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
-from mesoscope.ahead import ahead, cores
 from mesoscope.errors import DatasetError, OutputError, RunError, SourceError, SourceUnsuitable
 from mesoscope.media.image import open_image
+from mesoscope.runtime.threads import ahead, cores
 from mesoscope.synth.reals import read_reals
 from mesoscope.synth.stylegan.faces import middle_square
 

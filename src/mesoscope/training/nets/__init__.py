@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import RecipeError, RunError
-from mesoscope.training import checkpoint
+from mesoscope.training.fit import checkpoint
 from mesoscope.training.nets import imagenet
 from mesoscope.training.nets.channels import narrow
 from mesoscope.training.nets.meso4 import Meso4
 from mesoscope.training.nets.meso4_ira import Meso4IRA
 from mesoscope.training.nets.mesoinception4 import MesoInception4
 from mesoscope.training.nets.network import Network
-from mesoscope.training.recipe_keys import NetworkKeys
+from mesoscope.training.recipe.keys import NetworkKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mesoscope.errors import ModelError, RecipeError
-from mesoscope.lite0 import lite0_file
+from mesoscope.models.imagenet import lite0_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

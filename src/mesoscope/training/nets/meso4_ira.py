@@ -33,7 +33,7 @@ from mesoscope.training.nets.network import Network
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mesoscope.training.recipe_keys import NetworkKeys
+    from mesoscope.training.recipe.keys import NetworkKeys
 
 # (blocks, kernel, stride of the first) of each stage
 STAGES = ((1, 3, 1), (2, 3, 2), (2, 5, 2), (3, 3, 2), (3, 5, 1), (4, 5, 2), (1, 3, 1))

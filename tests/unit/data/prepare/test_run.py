@@ -275,7 +275,7 @@ def test_a_folder_that_may_not_be_written_is_told(tmp_path, make_ffpp):
 def test_the_dataset_can_be_trained_on(tmp_path, make_ffpp):
     """Training reads every picture once and refuses what it cannot take."""
     pytest.importorskip("torch", reason="training needs mesoscope[train]")
-    from mesoscope.training.dataset import survey
+    from mesoscope.training.data.dataset import survey
 
     out = tmp_path / "out"
     prepare(make_ffpp(), out, options=QUICK)

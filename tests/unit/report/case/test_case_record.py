@@ -85,7 +85,7 @@ def test_damaged_records(tmp_path, verdict_of, change, says):
 def test_models_are_named_as_far_as_they_are_at_hand():
     known = next(iter(model_facts([])), None)
     assert known is None
-    from mesoscope.model_file import model_id, shipped
+    from mesoscope.models.file import model_id, shipped
 
     path = shipped()["meso4"]
     name = model_id(path)

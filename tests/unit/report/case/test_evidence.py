@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mesoscope.detector import Detector
+from mesoscope.detection.detector import Detector
 from mesoscope.report.case.evidence import FACES, OF_A_PERSON, PICTURE_PX, gather
 from mesoscope.report.case.items import Item, hash_source
 from mesoscope.types import FaceScore

@@ -5,7 +5,7 @@ import numpy as np
 import pypdf
 import pytest
 
-from mesoscope.detector import Detector
+from mesoscope.detection.detector import Detector
 from mesoscope.errors import OptionError, OutputError
 from mesoscope.report.case.keys import make_keys, read_private
 from mesoscope.report.case.pdf import PDF_MOST, write_pdf

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from mesoscope.errors import ReportError
-from mesoscope.model_file import model_id, shipped
+from mesoscope.models.file import model_id, shipped
 from mesoscope.report.case.keys import make_keys, read_private, read_public
 from mesoscope.report.case.page import write_page
 from mesoscope.report.case.verify import verify

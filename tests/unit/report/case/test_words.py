@@ -1,6 +1,6 @@
 import pytest
 
-from mesoscope.model_file import read_card, shipped
+from mesoscope.models.file import read_card, shipped
 from mesoscope.report.case.items import Item
 from mesoscope.report.case.tally import tally
 from mesoscope.report.case.texts import MEANINGS, REASONS, WORDS

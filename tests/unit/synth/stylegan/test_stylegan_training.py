@@ -406,10 +406,10 @@ def test_weight_of_the_penalty_follows_size_and_batch():
 
 
 def test_missing_features_are_named(monkeypatch):
-    monkeypatch.setattr("mesoscope.lite0.PACKAGE", "no_such_package_of_filters")
+    monkeypatch.setattr("mesoscope.models.imagenet.PACKAGE", "no_such_package_of_filters")
     with pytest.raises(Exception, match="mesoscope\\[train\\]"):
         Features(CPU)
     monkeypatch.undo()
-    monkeypatch.setattr("mesoscope.lite0.SHA256", "0" * 64)
+    monkeypatch.setattr("mesoscope.models.imagenet.SHA256", "0" * 64)
     with pytest.raises(ModelError, match="not the file that is known"):
         Features(CPU)

@@ -9,7 +9,7 @@ from torch import nn
 from mesoscope.errors import RecipeError
 from mesoscope.training.nets import NETWORKS, build, parameter_count
 from mesoscope.training.nets.channels import select
-from mesoscope.training.recipe_keys import NetworkKeys
+from mesoscope.training.recipe.keys import NetworkKeys
 
 
 def lively(architecture, **keys):

@@ -7,13 +7,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mesoscope import lite0
 from mesoscope.errors import RecipeError
-from mesoscope.training import checkpoint
-from mesoscope.training.checkpoint import State
+from mesoscope.models import imagenet as lite0
+from mesoscope.training.fit import checkpoint
+from mesoscope.training.fit.checkpoint import State
 from mesoscope.training.nets import begin, build, imagenet, parameter_count
 from mesoscope.training.nets.meso4_ira import ATTENTION, InvertedResidual, plan
-from mesoscope.training.recipe_keys import NetworkKeys
+from mesoscope.training.recipe.keys import NetworkKeys
 
 KEYS = NetworkKeys(architecture="meso4_ira")
 TEACHER = dataclasses.replace(

@@ -1,0 +1,1 @@
+"""Reading, finding, cropping, scoring, deciding: from a source to its verdict."""

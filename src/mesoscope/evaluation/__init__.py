@@ -1,0 +1,1 @@
+"""A model measured on labelled data: accuracy, robustness, speed."""

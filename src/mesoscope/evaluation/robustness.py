@@ -1,0 +1,285 @@
+"""Changed pictures through the one path: how far each corruption moves the figures."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from mesoscope import metrics
+from mesoscope.data.picture import open_sample
+from mesoscope.errors import SourceError
+from mesoscope.imaging.corruptions import CORRUPTIONS, corrupt, moderate
+from mesoscope.media.walk import Unreadable
+from mesoscope.metrics.figures import FIGURES as METRICS
+from mesoscope.metrics.figures import Counts, Ranked, ratio
+from mesoscope.report.record import Figures
+from mesoscope.report.robustness import FIGURES, Curve, Level, Robustness
+from mesoscope.runtime.threads import ahead, cores
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from mesoscope.data.manifest import Sample
+    from mesoscope.detection.detector import Detector
+    from mesoscope.imaging.corruptions import Corruption
+    from mesoscope.types import Pixels, Verdict
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Step = tuple[Corruption, float] | None  # None: the picture as it is
+
+LIMIT = 100  # pictures of a source and class: a few minutes on two cores for six sources
+COMPARED = ("auc", "accuracy")  # told as a change against the unchanged pictures, too
+_STEPS: tuple[Step, ...] = (
+    None,
+    *((corruption, level) for corruption in CORRUPTIONS for level in corruption.levels),
+)
+_AHEAD = 4  # pictures decoded ahead of their use
+_NOTHING = (math.nan, math.nan)
+
+
+class Answer(NamedTuple):
+    """What of a verdict is measured here."""
+
+    p_fake: float | None
+    verdict: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One picture in all its changes.
+
+    Attributes:
+        sample: The picture.
+        answers: The unchanged one's first, then each level's of each corruption; empty where the
+            picture could not be read.
+    """
+
+    sample: Sample
+    answers: tuple[Answer, ...]
+
+
+def choose(samples: Sequence[Sample], *, limit: int = LIMIT, seed: int = 0) -> list[Sample]:
+    """Draw at most ``limit`` pictures of each source and class.
+
+    Every group (a video, a person) is drawn from once before any is drawn from twice. The result
+    is in an order that mixes sources and classes evenly, so that its beginning stands for the
+    whole when the work is interrupted.
+
+    Args:
+        samples: Labelled pictures.
+        limit: Pictures of a source and class; 0 = all.
+        seed: The same seed draws the same pictures.
+    """
+    strata: dict[tuple[str, int], list[Sample]] = defaultdict(list)
+    for sample in samples:
+        strata[sample.source, sample.label].append(sample)
+    placed = []
+    for number, (_, members) in enumerate(sorted(strata.items(), key=lambda item: item[0])):
+        rng = np.random.default_rng((seed, number))
+        shuffled = [members[i] for i in rng.permutation(len(members))]
+        seen: Counter[str] = Counter()
+        rounds = []
+        for sample in shuffled:
+            rounds.append(seen[sample.group])
+            seen[sample.group] += 1
+        order = np.argsort(rounds, kind="stable")[: limit or None]
+        placed += [((k + 0.5) / len(order), number, shuffled[i]) for k, i in enumerate(order)]
+    return [sample for _, _, sample in sorted(placed, key=lambda one: one[:2])]
+
+
+def judge_changed(
+    samples: Iterable[Sample], detector: Detector, *, seed: int = 0
+) -> Iterator[Judged]:
+    """Judge each picture as it is and at every level of every corruption.
+
+    A picture is decoded once; those whose longest side is over
+    :data:`mesoscope.imaging.corruptions.LONGEST_PX` are brought to it first, so memory stays
+        bounded.
+
+    Args:
+        samples: What to judge; read only as far ahead as needed.
+        detector: Judges.
+        seed: Of what the corruptions leave to chance.
+
+    Yields:
+        One a sample, in their order. Whoever stops in between keeps whole pictures.
+    """
+    max_pixels = detector.options.max_pixels
+
+    def read(sample: Sample) -> Pixels | Unreadable:
+        try:
+            return moderate(open_sample(sample, max_pixels=max_pixels))
+        except SourceError as error:
+            return Unreadable(sample.file, error)
+
+    def change(work: tuple[Pixels | Unreadable, int]) -> Pixels | Unreadable:
+        picture, number = work
+        step = _STEPS[number]
+        if step is None or isinstance(picture, Unreadable):
+            return picture
+        return corrupt(picture, *step, seed=seed)
+
+    chosen = list(samples)
+    threads = detector.options.jobs or cores()
+    pictures = ahead(read, chosen, threads=threads, depth=_AHEAD)
+    work = (
+        (picture, number)
+        for picture in pictures
+        for number in range(1 if isinstance(picture, Unreadable) else len(_STEPS))
+    )
+    changed = ahead(change, work, threads=threads, depth=4 * threads)
+    verdicts = detector.check_many(changed, keep_going=True)
+    for sample in chosen:
+        first = next(verdicts)
+        rest = () if first.error else islice(verdicts, len(_STEPS) - 1)
+        yield Judged(sample, () if first.error else tuple(map(_answer, (first, *rest))))
+
+
+def _answer(verdict: Verdict) -> Answer:
+    return Answer(verdict.p_fake, verdict.label, verdict.reason)
+
+
+def measure(
+    judged: Sequence[Judged],
+    *,
+    n_planned: int,
+    model: str,
+    split: str,
+    limit: int = LIMIT,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> Robustness:
+    """Figures of each level, by source and as means over sources, with intervals.
+
+    A change of accuracy or AUC is measured on the same pictures in the same resamples, so its
+    interval is narrower than the two figures' own.
+
+    Args:
+        judged: From :func:`judge_changed`, all or as far as it came.
+        n_planned: Pictures that were chosen.
+        model: The detector's model, for the record.
+        split: Where the pictures stand, for the record.
+        limit: Pictures of a source and class, for the record.
+        seed: Of the resamples.
+        resamples: How many; 0 leaves the intervals out.
+    """
+    done = [one for one in judged if one.answers]
+    by_source: dict[str, list[_Measured]] = {}
+    for number, source in enumerate(sorted({one.sample.source for one in done}), start=1):
+        of_it = [one for one in done if one.sample.source == source]
+        by_source[source] = _measure_source(of_it, [seed, number], resamples)
+    levels = [_level(number, step, by_source) for number, step in enumerate(_STEPS)]
+    curves, at = [], 1
+    for corruption in CORRUPTIONS:
+        curves.append(Curve(corruption, tuple(levels[at : at + len(corruption.levels)])))
+        at += len(corruption.levels)
+    return Robustness(
+        unchanged=levels[0],
+        curves=tuple(curves),
+        n_planned=n_planned,
+        n_done=len(done),
+        n_unreadable=len(judged) - len(done),
+        conditions={
+            "model": model,
+            "split": split,
+            "limit": limit,
+            "seed": seed,
+            "resamples": resamples,
+        },
+    )
+
+
+class _Measured(NamedTuple):
+    """One source at one step."""
+
+    figures: Figures
+    drawn: dict[str, Floats]  # name → (resamples,)
+
+
+class _Column:
+    """One source's answers at one step, and their figures under any weights."""
+
+    def __init__(self, labels: Ints, answers: Sequence[Answer]) -> None:
+        self.scored = np.array([a.p_fake is not None for a in answers])
+        verdicts = np.array([a.verdict for a in answers], object)
+        reasons = np.array([a.reason for a in answers], object)
+        clear = (verdicts == "fake") | (verdicts == "real")
+        wrong = clear & ((verdicts == "fake") != (labels == 1))
+        p_fake = np.array([a.p_fake for a in answers if a.p_fake is not None], np.float64)
+        self.ranked = Ranked(labels[self.scored], p_fake)
+        self.shares = {
+            "coverage": (self.scored, np.ones(len(answers))),
+            "decided": (clear, self.scored),
+            "inconclusive": (verdicts == "inconclusive", self.scored),
+            "unfamiliar": (reasons == "unfamiliar", self.scored),
+            "error_among_decided": (wrong, clear),
+        }
+
+    def figures(self, weights: Floats) -> dict[str, Floats]:
+        """Figures ``(b,)`` each, for weights ``(b, n)``."""
+        counts = Counts(self.ranked, weights[:, self.scored][:, self.ranked.order])
+        found = {name: METRICS[name](counts) for name in COMPARED}
+        for name, (part, whole) in self.shares.items():
+            found[name] = ratio(weights @ part, weights @ whole)
+        return found
+
+
+def _measure_source(
+    judged: Sequence[Judged], seed: Sequence[int], resamples: int
+) -> list[_Measured]:
+    """One source at every step, all in the same resamples."""
+    labels = np.array([one.sample.label for one in judged], np.int64)
+    groups = np.unique([one.sample.group for one in judged], return_inverse=True)[1]
+    columns = [_Column(labels, [one.answers[k] for one in judged]) for k in range(len(_STEPS))]
+    parts: list[list[dict[str, Floats]]] = [[] for _ in columns]
+    ones = np.ones((1, len(judged)))  # the first row: the figures themselves
+    for weights in chain([ones], metrics.resample(groups, n=resamples, seed=seed)):
+        for column, part in zip(columns, parts, strict=True):
+            part.append(column.figures(weights))
+    rows = [{k: np.concatenate([p[k] for p in part]) for k in part[0]} for part in parts]
+    alone = len(set(groups)) == 1  # one group drawn again and again is only itself
+    n, n_fake = len(labels), int(labels.sum())
+    found = []
+    for column, row in zip(columns, rows, strict=True):
+        same = np.array_equal(column.scored, columns[0].scored)
+        for name in COMPARED:  # told only where the same pictures were scored
+            row[f"{name}_change"] = row[name] - (rows[0][name] if same else math.nan)
+        counts = {"n": n, "n_real": n - n_fake, "n_fake": n_fake}
+        counts["n_scored"] = int(column.scored.sum())
+        drawn = {name: row[name][1:] for name in FIGURES}
+        intervals = {k: _NOTHING if alone else metrics.interval(v) for k, v in drawn.items()}
+        values = {name: float(row[name][0]) for name in FIGURES}
+        found.append(_Measured(Figures(counts, values, intervals), drawn))
+    return found
+
+
+def _level(number: int, step: Step, by_source: Mapping[str, Sequence[_Measured]]) -> Level:
+    """One step of all sources, and means over those that have the figure unchanged."""
+    values, intervals = {}, {}
+    for name in FIGURES:
+        have = [
+            steps[number]
+            for steps in by_source.values()
+            if not math.isnan(steps[0].figures.values[name])
+        ]
+        values[name] = math.nan
+        intervals[name] = _NOTHING
+        if have:
+            values[name] = sum(one.figures.values[name] for one in have) / len(have)
+        spans = [one.figures.intervals[name][0] for one in have]
+        if not math.isnan(values[name]) and not any(map(math.isnan, spans)):
+            intervals[name] = metrics.interval(np.mean([one.drawn[name] for one in have], axis=0))
+    return Level(
+        level=None if step is None else step[1],
+        by_source={source: steps[number].figures for source, steps in by_source.items()},
+        mean_over_sources=Figures({}, values, intervals),
+    )

@@ -1,0 +1,1 @@
+"""Text files that mesoscope reads and writes: CSV and TOML."""

@@ -1,0 +1,1 @@
+"""Operations on pixels, each defined once."""

@@ -1,0 +1,198 @@
+"""What happens to pictures on their way: each a function of a strength, the same for both classes.
+
+Nothing here says that a face is forged or real, so nothing here should change a verdict. How far
+it does is measured by :mod:`mesoscope.evaluation.robustness`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+
+from mesoscope.types import Pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Apply = Callable[[Pixels, float, np.random.Generator], Pixels]
+
+FACE_PX = 256  # widths of blur are in pixels of a face of this size
+LONGEST_PX = 1024  # larger pictures are brought to this first
+
+
+@dataclass(frozen=True, slots=True)
+class Corruption:
+    """One kind of change and the strengths at which it is tried.
+
+    Attributes:
+        name: Short, as in ``robustness.csv``.
+        title: As in a plot.
+        unit: Of the levels, as under a plot's axis.
+        says: How a level is told in words, with ``{}`` for its number.
+        levels: From mild to hard; from negative to positive where it goes both ways.
+        nothing: The level that changes nothing; ``None`` where there is none.
+        apply: ``(pixels, level, rng)`` → pixels; ``(H, W, 3) uint8`` RGB both, sizes may differ.
+    """
+
+    name: str
+    title: str
+    unit: str
+    says: str
+    levels: tuple[float, ...]
+    nothing: float | None
+    apply: Apply
+
+    @property
+    def both_ways(self) -> bool:
+        """Do levels lie on either side of the unchanged picture."""
+        return min(self.levels) < 0 < max(self.levels)
+
+    def shown(self, level: float) -> str:
+        """A level as it is written: with its sign where the corruption goes both ways."""
+        return f"{level:+g}" if self.both_ways else f"{level:g}"
+
+    def told(self, level: float) -> str:
+        """A level in words."""
+        return self.says.format(self.shown(level))
+
+
+def corrupt(pixels: Pixels, corruption: Corruption, level: float, *, seed: int = 0) -> Pixels:
+    """Change a picture.
+
+    Chance, where there is any, is drawn from the seed, the corruption and the picture itself. So
+    all levels of a corruption share it, say the noise and not its strength, and a picture is
+    changed alike wherever its file lies.
+
+    Args:
+        pixels: RGB, ``(H, W, 3) uint8``.
+        corruption: One of :data:`CORRUPTIONS`.
+        level: How strongly, in the corruption's unit.
+        seed: Of what is left to chance.
+
+    Returns:
+        ``(H, W, 3) uint8``, of another size where that is the corruption.
+    """
+    picture = zlib.crc32(pixels.tobytes())
+    rng = np.random.default_rng((seed, zlib.crc32(corruption.name.encode()), picture))
+    return corruption.apply(pixels, level, rng)
+
+
+def moderate(pixels: Pixels) -> Pixels:
+    """Bring a picture larger than :data:`LONGEST_PX` to that size, so that memory stays bounded."""
+    longest = max(pixels.shape[:2])
+    return pixels if longest <= LONGEST_PX else _resized(pixels, LONGEST_PX / longest)
+
+
+def _resized(pixels: Pixels, factor: float) -> Pixels:
+    height, width = pixels.shape[:2]
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
+
+
+def _jpeg(pixels: Pixels, quality: float, _rng: np.random.Generator) -> Pixels:
+    options = [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
+    _, data = cv2.imencode(".jpg", pixels[:, :, ::-1], options)
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
+
+
+def _resize(pixels: Pixels, percent: float, _rng: np.random.Generator) -> Pixels:
+    height, width = pixels.shape[:2]
+    small = _resized(pixels, percent / 100)
+    if small.shape == pixels.shape:
+        return pixels
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def _shrink(pixels: Pixels, longest_px: float, _rng: np.random.Generator) -> Pixels:
+    longest = max(pixels.shape[:2])
+    return pixels if longest <= longest_px else _resized(pixels, longest_px / longest)
+
+
+def _blur(pixels: Pixels, sigma: float, _rng: np.random.Generator) -> Pixels:
+    wide = sigma * max(pixels.shape[:2]) / FACE_PX
+    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), wide), np.uint8) if wide > 0 else pixels
+
+
+def _noise(pixels: Pixels, sigma: float, rng: np.random.Generator) -> Pixels:
+    grains = rng.standard_normal(pixels.shape, np.float32)
+    return np.clip(np.rint(pixels + sigma * grains), 0, 255).astype(np.uint8)
+
+
+def _brightness(pixels: Pixels, percent: float, _rng: np.random.Generator) -> Pixels:
+    return _graded(pixels, np.arange(256) + 255 * percent / 100)
+
+
+def _contrast(pixels: Pixels, percent: float, _rng: np.random.Generator) -> Pixels:
+    middle = pixels.mean()
+    return _graded(pixels, middle + (np.arange(256) - middle) * (1 + percent / 100))
+
+
+def _graded(pixels: Pixels, curve: np.ndarray) -> Pixels:
+    table = np.clip(np.rint(curve), 0, 255).astype(np.uint8)  # (256,)
+    return np.asarray(cv2.LUT(pixels, table), np.uint8)
+
+
+class _Screenshot(NamedTuple):
+    """How a picture is shown and taken again; PNG keeps all, so only JPEG stands here."""
+
+    shown_at: float
+    gamma: float
+    sharpened: float
+    quality: int | None
+
+
+_SCREENSHOTS = (
+    _Screenshot(shown_at=1.37, gamma=1.05, sharpened=0.3, quality=None),
+    _Screenshot(shown_at=0.73, gamma=0.92, sharpened=0.5, quality=85),
+    _Screenshot(shown_at=0.61, gamma=1.12, sharpened=0.8, quality=70),
+)
+
+
+def _screenshot(pixels: Pixels, level: float, rng: np.random.Generator) -> Pixels:
+    if not level:
+        return pixels
+    how = _SCREENSHOTS[int(level) - 1]
+    x = _resized(pixels, how.shown_at)
+    x = _graded(x, 255 * (np.arange(256) / 255) ** how.gamma)
+    soft = cv2.GaussianBlur(x, (0, 0), 1.0)
+    x = np.asarray(cv2.addWeighted(x, 1 + how.sharpened, soft, -how.sharpened, 0), np.uint8)
+    return x if how.quality is None else _jpeg(x, how.quality, rng)
+
+
+def _crop(pixels: Pixels, percent: float, rng: np.random.Generator) -> Pixels:
+    """Show less of the face, or more than there is: the rest is mirrored, as the crop does it."""
+    height, width = pixels.shape[:2]
+    down, right = rng.random(2)
+    high, wide = (round(abs(percent) / 100 * side) for side in (height, width))
+    top, left = round(down * high), round(right * wide)
+    if percent > 0:
+        edges = (top, high - top, left, wide - left)
+        return np.asarray(cv2.copyMakeBorder(pixels, *edges, cv2.BORDER_REFLECT_101), np.uint8)
+    return np.ascontiguousarray(pixels[top : height - high + top, left : width - wide + left])
+
+
+CORRUPTIONS = (
+    Corruption("jpeg", "JPEG", "quality", "quality {}",
+               (95, 90, 80, 70, 60, 50, 40, 30), None, _jpeg),
+    Corruption("resize", "Resized and back", "% of the size", "{} % of the size",
+               (75, 50, 33, 25), 100, _resize),
+    Corruption("shrink", "Shrunk", "longest side, px", "longest side {} px",
+               (128, 96, 64, 48), None, _shrink),
+    Corruption("blur", "Gaussian blur", f"σ, px of a face of {FACE_PX}", "σ {} px",
+               (0.5, 1, 1.5, 2, 3), 0, _blur),
+    Corruption("noise", "Gaussian noise", "σ, grey levels", "σ {} grey levels",
+               (2, 4, 8, 12, 16), 0, _noise),
+    Corruption("brightness", "Brightness", "% of white", "{} % of white",
+               (-30, -20, -10, 10, 20, 30), 0, _brightness),
+    Corruption("contrast", "Contrast", "% of the contrast", "{} %",
+               (-50, -30, 30, 60), 0, _contrast),
+    Corruption("screenshot", "Screenshot", "step", "step {}",
+               (1, 2, 3), 0, _screenshot),
+    Corruption("crop", "Crop", "% of the side", "{} % of the side",
+               (-15, -10, -5, 5, 10, 15), 0, _crop),
+)  # fmt: skip

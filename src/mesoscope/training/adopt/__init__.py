@@ -1,0 +1,1 @@
+"""Classifiers of others as model files of ours."""

@@ -1,0 +1,293 @@
+"""A face classifier of others, wrapped into a graph that takes and gives what ours do.
+
+It takes ``crops uint8 [n, S, S, 3]`` RGB. What the other network wants is done by operations before
+it: order of colours and axes, range, mean and deviation. Behind it stand the log-odds of "fake",
+Platt's scale and shift, and the logistic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, compose, helper, numpy_helper
+
+from mesoscope.detection.scorer import check_pictures, open_session
+from mesoscope.errors import ModelError
+from mesoscope.models.file import LARGEST
+from mesoscope.models.graph import check_graph
+from mesoscope.training.adopt.foreign_card import RANGES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from mesoscope.training.adopt.foreign_card import ForeignCard, OutputKeys
+    from mesoscope.types import Calibration
+
+__all__ = ["Adopted", "adopt"]
+
+LEAST_OPSET = 9
+_SURE = 1e-7  # probabilities are held so far from 0 and 1: their log-odds are finite
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A network of others between the operations that make a model of it.
+
+    Attributes:
+        body: What comes before it and the network, up to its answers ``[n, k]``.
+        flat: Name of those answers.
+        classes: How many there are a picture, ``k``.
+        card: What its own card says.
+        parameters: Numbers among its weights.
+    """
+
+    body: onnx.ModelProto
+    flat: str
+    classes: int
+    card: ForeignCard
+    parameters: int
+
+    def model(self, calibration: Calibration) -> onnx.ModelProto:
+        """The whole graph, with ``logit = scale · its own + shift``."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self.body)
+        del model.graph.output[:]
+        post = _Steps(model.graph, "post")
+        logit = _log_odds(post, self.flat, self.classes, self.card.output)
+        logit = post.add("Reshape", logit, post.weight(np.array([-1], np.int64)))
+        logit = post.add("Mul", logit, post.weight(np.float32(calibration.scale)))
+        logit = post.add("Add", logit, post.weight(np.float32(calibration.shift)), out="logit")
+        post.add("Sigmoid", logit, out="p_fake")
+        for name in ("p_fake", "logit"):
+            model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+        return model
+
+
+def adopt(path: Path, card: ForeignCard) -> Adopted:
+    """Wrap a network, and let it answer the check pictures.
+
+    Args:
+        path: Its ``.onnx`` file, with its weights inside.
+        card: What it takes and answers.
+
+    Raises:
+        ModelError: Not such a file, or not a network as its card says.
+    """
+    inner = _load(path)
+    opset = max((o.version for o in inner.opset_import if o.domain in ("", "ai.onnx")), default=0)
+    if opset < LEAST_OPSET:
+        raise ModelError(f"{path}: opset {opset}: export it with opset {LEAST_OPSET} or later")
+    inner = compose.add_prefix(inner, "net/")
+    graph = inner.graph
+    weights = {one.name for one in graph.initializer}
+    takes = [one for one in graph.input if one.name not in weights]  # old files list them as inputs
+    if len(takes) != 1:
+        raise ModelError(f"{path}: it takes {len(takes)} inputs, and a classifier of faces one")
+    batch = _check_input(takes[0], card, path)
+    gives = _output(graph, card, path)
+    del graph.input[:]
+    del graph.output[:]
+    del graph.value_info[:]  # of a batch of one, perhaps
+    side = card.input.size
+    dims = [batch or "n", side, side, 3]
+    graph.input.append(helper.make_tensor_value_info("crops", TensorProto.UINT8, dims))
+    nodes = list(graph.node)
+    del graph.node[:]
+    _prepare(_Steps(graph, "pre"), takes[0], card)
+    graph.node.extend(nodes)
+    post = _Steps(graph, "flat")
+    flat = post.add("Flatten", gives.name, having={"axis": 1})
+    if gives.type.tensor_type.elem_type != TensorProto.FLOAT:
+        flat = post.add("Cast", flat, having={"to": TensorProto.FLOAT})
+    graph.output.append(helper.make_tensor_value_info(flat, TensorProto.FLOAT, None))
+    inner.ir_version = max(min(inner.ir_version, 10), 4)
+    answers = _answers(inner, flat, card, path, batch)
+    if batch is None and not _takes_many(inner, flat, card, path, answers):
+        graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    parameters = sum(int(np.prod(one.dims)) for one in graph.initializer)
+    _check_answers(answers, card, path)
+    return Adopted(inner, flat, answers.shape[1], card, parameters)
+
+
+def _load(path: Path) -> onnx.ModelProto:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ModelError(f"{path}: an ONNX model has at most 2 GB")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+    check_graph(data, path)
+    try:
+        model = onnx.load_model_from_string(data)
+    except Exception as error:  # protobuf's own
+        raise ModelError(f"{path}: not an ONNX model: {' '.join(str(error).split())}") from error
+    if not model.graph.node:
+        raise ModelError(f"{path}: not an ONNX model, or an empty one")
+    del model.metadata_props[:]
+    return model
+
+
+def _check_input(takes: onnx.ValueInfoProto, card: ForeignCard, path: Path) -> int | None:
+    """The size of a batch, where it is fixed."""
+    tensor = takes.type.tensor_type
+    side = card.input.size
+    wanted = (3, side, side) if card.input.layout == "nchw" else (side, side, 3)
+    told = [d.dim_value if d.HasField("dim_value") else 0 for d in tensor.shape.dim]
+    fits = len(told) in (0, 4) and all(
+        there in (0, want) for there, want in zip(told[1:], wanted, strict=False)
+    )
+    if not fits:
+        raise ModelError(
+            f"{path}: its graph takes {told} (0: any), and its card says {card.input.layout} of "
+            f"{side} px, [n, {', '.join(map(str, wanted))}]: correct input.size or input.layout"
+        )
+    if tensor.elem_type not in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.UINT8):
+        kind = TensorProto.DataType.Name(tensor.elem_type)
+        raise ModelError(f"{path}: it takes {kind}, and FLOAT, FLOAT16 or UINT8 are known")
+    return told[0] or None if told else None
+
+
+def _output(graph: onnx.GraphProto, card: ForeignCard, path: Path) -> onnx.ValueInfoProto:
+    names = [one.name.removeprefix("net/") for one in graph.output]
+    asked = card.output.name or (names[0] if len(names) == 1 else "")
+    if asked not in names:
+        raise ModelError(
+            f"{path}: its outputs are {', '.join(names)}, and output.name says {asked or 'none'}: "
+            "name the one that counts"
+        )
+    return graph.output[names.index(asked)]
+
+
+class _Steps:
+    """Operations that are put behind one another in a graph."""
+
+    def __init__(self, graph: onnx.GraphProto, name: str) -> None:
+        self._graph, self._name, self._made = graph, name, 0
+
+    def _new(self) -> str:
+        self._made += 1
+        return f"{self._name}/{self._made}"
+
+    def add(
+        self, op: str, *inputs: str, out: str = "", having: Mapping[str, Any] | None = None
+    ) -> str:
+        out = out or self._new()
+        self._graph.node.append(helper.make_node(op, inputs, [out], **(having or {})))
+        return out
+
+    def weight(self, values: NDArray[Any] | np.generic) -> str:
+        name = self._new()
+        self._graph.initializer.append(numpy_helper.from_array(np.asarray(values), name))
+        return name
+
+
+def _prepare(steps: _Steps, takes: onnx.ValueInfoProto, card: ForeignCard) -> None:
+    """From crops to what the network takes, under the name that it takes it by."""
+    i, kind = card.input, takes.type.tensor_type.elem_type
+    low, high = RANGES[i.range]
+    deviation = np.array(i.deviation or (1.0, 1.0, 1.0))
+    scale = (high - low) / 255 / deviation
+    shift = (low - np.array(i.mean or (0.0, 0.0, 0.0))) / deviation
+    value = "crops"
+    if i.colours == "bgr":
+        value = steps.add(
+            "Gather", value, steps.weight(np.array([2, 1, 0], np.int64)), having={"axis": 3}
+        )
+    if kind != TensorProto.UINT8 or (scale != 1).any() or shift.any():
+        value = steps.add("Cast", value, having={"to": TensorProto.FLOAT})
+        value = steps.add("Mul", value, steps.weight(scale.astype(np.float32)))
+        value = steps.add("Add", value, steps.weight(shift.astype(np.float32)))
+        if kind != TensorProto.FLOAT:
+            value = steps.add("Cast", value, having={"to": kind})
+    if i.layout == "nchw":
+        value = steps.add("Transpose", value, having={"perm": [0, 3, 1, 2]})
+    steps.add("Identity", value, out=takes.name)
+
+
+def _log_odds(steps: _Steps, flat: str, classes: int, output: OutputKeys) -> str:
+    """From answers ``[n, k]`` to log-odds of fake."""
+    if classes == 1:
+        sign = np.float32(1 if output.fake_is == "high" else -1)
+        logit = flat if output.gives == "logit" else _logit_of(steps, flat)
+        return steps.add("Mul", logit, steps.weight(sign))
+    fake = np.isin(np.arange(classes), output.fake_classes)
+    if classes == 2 and output.gives == "logit":
+        signs = np.where(fake, 1, -1).astype(np.float32)[:, None]
+        return steps.add("MatMul", flat, steps.weight(signs))
+    value = steps.add("Softmax", flat, having={"axis": 1}) if output.gives == "logit" else flat
+    both = np.stack([fake, ~fake], axis=1).astype(np.float32)
+    return _logit_of(steps, steps.add("MatMul", value, steps.weight(both[:, :1])))
+
+
+def _logit_of(steps: _Steps, p: str) -> str:
+    """``log(p / (1 - p))``, finite."""
+    least = steps.weight(np.float32(_SURE))
+    rest = steps.add("Sub", steps.weight(np.float32(1)), p)
+    ends = [steps.add("Log", steps.add("Max", one, least)) for one in (p, rest)]
+    return steps.add("Sub", *ends)
+
+
+def _answers(
+    model: onnx.ModelProto, flat: str, card: ForeignCard, path: Path, batch: int | None
+) -> NDArray[np.float32]:
+    """What the network says of the check pictures, ``[4, k]``."""
+    session = open_session(model.SerializeToString(), path, threads=1)
+    pictures = check_pictures(card.input.size)
+    found = []
+    try:
+        for one in pictures:
+            run = session.run([flat], {"crops": np.repeat(one[None], batch or 1, axis=0)})
+            found.append(np.asarray(run[0])[:1])
+        answers = np.concatenate(found)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(
+            f"{path}: it does not run as its card says (input.size, input.layout?): {reason}"
+        ) from error
+    if answers.ndim != 2 or len(answers) != len(pictures):
+        raise ModelError(f"{path}: of {len(pictures)} pictures it gives {answers.shape}")
+    return answers
+
+
+def _takes_many(
+    model: onnx.ModelProto, flat: str, card: ForeignCard, path: Path, alone: NDArray[np.float32]
+) -> bool:
+    """Whether it answers several pictures at once as it does each alone."""
+    session = open_session(model.SerializeToString(), path, threads=1)
+    try:
+        (together,) = session.run([flat], {"crops": check_pictures(card.input.size)})
+    except Exception:  # noqa: BLE001 - ONNX Runtime's; it then judges one at a time
+        return False
+    together = np.asarray(together)
+    return together.shape == alone.shape and bool(np.allclose(together, alone, 1e-2, 1e-3))
+
+
+def _check_answers(answers: NDArray[np.float32], card: ForeignCard, path: Path) -> None:
+    classes, output = answers.shape[1], card.output
+    if not np.isfinite(answers).all():
+        raise ModelError(f"{path}: its answers are not finite")
+    if classes > 1000 or classes < 1:
+        raise ModelError(f"{path}: it gives {classes} numbers a picture: no classifier of faces")
+    if classes > 1 and (max(output.fake_classes) >= classes or len(output.fake_classes) >= classes):
+        raise ModelError(
+            f"{path}: it has {classes} classes, 0 to {classes - 1}, and output.fake_classes says "
+            f"{list(output.fake_classes)}"
+        )
+    within = ((answers >= -1e-4) & (answers <= 1 + 1e-4)).all()
+    summed = classes > 1 and np.allclose(answers.sum(axis=1), 1, atol=1e-3)
+    if output.gives == "probability" and not (within and (classes == 1 or summed)):
+        raise ModelError(
+            f"{path}: its answers are no probabilities ({answers.min():.3g} to "
+            f"{answers.max():.3g}): say output.gives = 'logit'"
+        )
+    if output.gives == "logit" and within and summed:
+        raise ModelError(
+            f"{path}: its answers add up to 1, so they are probabilities: say output.gives = "
+            "'probability'"
+        )

@@ -1,0 +1,139 @@
+"""From a face classifier of others to a calibrated model file of ours."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mesoscope.data.manifest import read_datasets, require_both_classes
+from mesoscope.detection.detector import Detector
+from mesoscope.detection.scorer import OnnxScorer, check_pictures
+from mesoscope.errors import ModelError
+from mesoscope.evaluation.evaluate import evaluate
+from mesoscope.models.file import graph_sha256
+from mesoscope.training.adopt.adopt import adopt
+from mesoscope.training.decide.thresholds import decide, operating_points
+from mesoscope.training.export.card import figures_for_card
+from mesoscope.training.export.model_writing import beside, put, with_card, writing
+from mesoscope.training.recipe.recipe import Recipe
+from mesoscope.types.card import Calibration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from mesoscope.data.manifest import Sample
+    from mesoscope.training.adopt.adopt import Adopted
+    from mesoscope.training.adopt.foreign_card import ForeignCard
+    from mesoscope.types import Json
+    from mesoscope.types.card import ModelCard, Thresholds
+
+    Count = Callable[[Iterable[object], int, str], Iterable[object]]
+
+__all__ = ["bring"]
+
+_LEAST_P = 1e-6  # log-odds of a score beyond are those of this: float32 ends there
+
+
+def bring(
+    path: Path,
+    foreign: ForeignCard,
+    out: Path,
+    roots: Sequence[Path] = (),
+    *,
+    count: Count = lambda items, _total, _what: items,
+) -> ModelCard:
+    """Wrap a network of others into a model file, and calibrate it on labelled faces.
+
+    Args:
+        path: Its ``.onnx`` file.
+        foreign: What it takes and answers.
+        out: The model file to write; replaced whole or not at all.
+        roots: Data sets of faces to calibrate on: their validation split, or all of them where
+            there is none. Without any, its own answers and thresholds stand.
+        count: Wraps work for a progress bar: ``(items, total, what) → items``.
+
+    Returns:
+        The card as it stands in the file.
+
+    Raises:
+        ModelError: Not a network as its card says.
+        DatasetError: No data set, or one without reals or fakes.
+        OutputError: The file cannot be written.
+    """
+    samples = _samples(roots)
+    adopted = adopt(path, foreign)
+    calibration, thresholds = Calibration(), foreign.card().thresholds
+    measured: dict[str, Json] = {}
+    with beside(out) as fresh:
+        card = _write(adopted, calibration, thresholds, fresh, out)
+        scorer = OnnxScorer(fresh)
+        if samples:
+            logits = _logits(scorer, samples, count)
+            kept = [s for s, logit in zip(samples, logits, strict=True) if logit is not None]
+            require_both_classes(kept, kept[0].split if kept else "train", "what could be read")
+            found = [logit for logit in logits if logit is not None]
+            decision = decide(Recipe(), kept, np.array(found))
+            calibration = dataclasses.replace(
+                decision.calibration, fitted_on=f"{len(kept)} faces, each source and class alike"
+            )
+            card = _write(adopted, calibration, decision.thresholds, fresh, out)
+            scorer = OnnxScorer(fresh)
+            result = evaluate(kept, Detector(scorer, faces="whole"), resamples=200)
+            points, _ = operating_points(result)
+            measured = {
+                **figures_for_card(result.to_dict()),
+                **decision.measured,
+                "conditions": "faces that it was calibrated on, which also chose the thresholds",
+            }
+            card = dataclasses.replace(card, operating_points=points, metrics=measured)
+        answers = scorer.score(check_pictures(card.input_px)).p_fake
+        card = dataclasses.replace(card, self_check=tuple(round(float(p), 7) for p in answers))
+        put(fresh, out, with_card(adopted.model(calibration), card))
+    return card
+
+
+def _samples(roots: Sequence[Path]) -> list[Sample]:
+    """What to calibrate on."""
+    if not roots:
+        return []
+    everything = read_datasets(roots)
+    held = [s for s in everything if s.split == "validation"]
+    samples = held or everything
+    require_both_classes(samples, samples[0].split, ", ".join(str(root) for root in roots))
+    return samples
+
+
+def _write(
+    adopted: Adopted, calibration: Calibration, thresholds: Thresholds, fresh: Path, out: Path
+) -> ModelCard:
+    model = adopted.model(calibration)
+    card = dataclasses.replace(
+        adopted.card.card(),
+        calibration=calibration,
+        thresholds=thresholds,
+        parameters=adopted.parameters,
+        graph_sha256=graph_sha256(model.SerializeToString()),
+    )
+    with writing(out):
+        fresh.write_bytes(with_card(model, card))
+    return card
+
+
+def _logits(scorer: OnnxScorer, samples: Sequence[Sample], count: Count) -> list[float | None]:
+    """The network's own log-odds of each face; ``None`` where it cannot be read."""
+    detector = Detector(scorer, faces="whole")
+    verdicts = detector.check_many([s.picture for s in samples])
+    found: list[float | None] = []
+    for verdict in count(verdicts, len(samples), "calibrating"):
+        p = getattr(verdict, "p_fake", None)
+        if p is None:
+            found.append(None)
+            continue
+        held = min(max(float(p), _LEAST_P), 1 - _LEAST_P)
+        found.append(float(np.log(held / (1 - held))))
+    if not any(one is not None for one in found):
+        raise ModelError(f"{scorer.model_id}: no face of the data set could be judged")
+    return found

@@ -1,0 +1,280 @@
+"""A pruning run: from the run folder of a trained network to that of a sparser or narrower one."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import onnx
+from onnx import numpy_helper
+
+from mesoscope.errors import ModelMismatch, OptionError, RunError
+from mesoscope.models.file import read_card
+from mesoscope.training.compress.prune_channels import choose, importance, multiply_adds
+from mesoscope.training.compress.prune_plan import BEST, refuse_other_plan, write_plan
+from mesoscope.training.compress.prune_weights import WeightPruning, sparsity_of
+from mesoscope.training.data.framing import ready_to_reframe
+from mesoscope.training.data.reals import ready_to_forge
+from mesoscope.training.export.finish import finish
+from mesoscope.training.fit import checkpoint
+from mesoscope.training.fit.checkpoint import State
+from mesoscope.training.fit.curves import draw_curves
+from mesoscope.training.fit.loop import fit
+from mesoscope.training.fit.watcher import LogWatcher, SilentWatcher, write_log
+from mesoscope.training.nets import build
+from mesoscope.training.nets.channels import select
+from mesoscope.training.recipe.recipe import read_recipe
+from mesoscope.training.run import open_fabric, open_run, read_pictures, refuse_run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lightning_fabric import Fabric
+
+    from mesoscope.training.compress.prune_plan import Plan
+    from mesoscope.training.data.dataset import Survey
+    from mesoscope.training.fit.watcher import RunWatcher
+    from mesoscope.training.recipe.recipe import Recipe
+    from mesoscope.types import Json
+
+START = "checkpoints/start.safetensors"
+LEARNING_RATE = 0.2  # of the fine-tuning, as a share of the training's highest
+WARMUP_EPOCHS = 0.1  # while the optimiser learns the scale of the gradients again
+
+
+def prune(
+    parent: Path,
+    roots: Sequence[Path],
+    plan: Plan,
+    run: Path,
+    watcher: RunWatcher,
+    *,
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    skip_unreadable: bool = False,
+    accelerator: str = "auto",
+    devices: int | str = "auto",
+    nodes: int = 1,
+) -> Path:
+    """Prune, fine-tune, calibrate, export and evaluate.
+
+    Args:
+        parent: The run folder of the trained network: its ``recipe.toml`` and best weights.
+        roots: Data sets to fine-tune and calibrate on.
+        plan: What to prune.
+        run: The new run folder, with the same files as a training run and ``pruning.json``. Its
+            recipe is the parent's but for the fine-tuning.
+        watcher: Shown the progress.
+        overrides: ``key=value`` for the fine-tuning, as for a training run.
+        resume: Go on with the run that the folder holds.
+        skip_unreadable: Leave unreadable pictures out, and count them in the card.
+        accelerator: ``auto``, ``cpu`` or ``gpu`` (Lightning Fabric).
+        devices: How many of them a machine.
+        nodes: Machines; start each with torchrun.
+
+    Returns:
+        The exported model file.
+
+    Raises:
+        RunError: No trained network in ``parent``; a folder that holds another run, or none where
+            ``resume`` is asked for.
+        RecipeError: An override that a recipe does not take.
+        OptionError: More multiply-adds asked for than channels can take away; an override of the
+            network.
+        DatasetError: See :func:`mesoscope.training.data.dataset.survey`.
+        ModelMismatch: The exported file does not answer as torch does.
+        OutputError: The run folder cannot be written.
+    """
+    trained = _recipe_in(parent, "give the folder that mesoscope train wrote")
+    recipe = fine_tuning(parent, trained, plan, overrides)
+    fabric = open_fabric(accelerator, devices, nodes, recipe.precision)
+    refuse_run(run, resume=resume)
+    refuse_other_plan(run, plan, parent)
+    if not fabric.is_global_zero:
+        watcher = SilentWatcher()
+    data = read_pictures(roots, recipe, watcher, skip_unreadable=skip_unreadable)
+    data = ready_to_forge(data, recipe, run, fabric, watcher)
+    data = ready_to_reframe(data, recipe, run, fabric, watcher)
+    recipe, state = take_away(parent, data, plan, run, fabric, watcher, recipe, resume=resume)
+    if not fabric.is_global_zero:
+        return run / "model.onnx"
+    sparsity = _measured(run, recipe, trained, plan)
+    source = _source(trained, parent, data)
+    model = finish(recipe, data, run, state, watcher, source=source, sparsity=sparsity)
+    _refuse_lost_zeros(model, sparsity)
+    return model
+
+
+def take_away(
+    parent: Path,
+    data: Survey,
+    plan: Plan,
+    run: Path,
+    fabric: Fabric,
+    watcher: RunWatcher,
+    recipe: Recipe,
+    *,
+    resume: bool,
+) -> tuple[Recipe, State]:
+    """Prune and fine-tune, up to the best weights in the run folder.
+
+    Args:
+        parent: The run folder of the trained network.
+        data: To fine-tune on.
+        plan: What to prune.
+        run: The new run folder.
+        fabric: Devices and precision.
+        watcher: Shown the progress.
+        recipe: Of the fine-tuning; its channels are those of the trained network.
+        resume: Go on with the run that the folder holds.
+
+    Returns:
+        The recipe with the channels that are left, and where the run ended.
+
+    Raises:
+        RunError: No weights in ``parent``, or the run was begun with another recipe.
+        OptionError: More multiply-adds asked for than channels can take away.
+        OutputError: The run folder cannot be written.
+    """
+    if fabric.is_global_zero and not (run / START).exists():
+        _begin(run, recipe, plan, parent, data, watcher)
+    fabric.barrier()
+    recipe = _as_begun(run, recipe)
+    start = checkpoint.unpack("mean", checkpoint.load(run / START)[0])
+    hold = WeightPruning(start, 0.0 if plan.structured else plan.sparsity, plan.ramp_epochs())
+    if plan.finetune:
+        log = LogWatcher(run, watcher)
+        state = fit(recipe, data, run, fabric, log, resume=resume, hold=hold)
+        if fabric.is_global_zero:
+            write_log(run, state)
+            draw_curves(state.history, run / "curves.png")
+            watcher.say(
+                f"best epoch: {state.best_epoch}, mean AUC of the sources {state.best_auc:.4f}"
+            )
+        return recipe, state
+    state = State(recipe_sha256=recipe.sha256(), data_sha256=data.digests)
+    if fabric.is_global_zero:
+        net = build(recipe.network)
+        hold.put_in(net)
+        checkpoint.save(run / BEST, checkpoint.pack("mean", checkpoint.plain(net)), state)
+    return recipe, state
+
+
+def _recipe_in(run: Path, hint: str) -> Recipe:
+    if not (run / "recipe.toml").is_file():
+        raise RunError(f"{run}: holds no recipe.toml of a run: {hint}")
+    return read_recipe(run / "recipe.toml")
+
+
+def fine_tuning(parent: Path, trained: Recipe, plan: Plan, overrides: Sequence[str]) -> Recipe:
+    """The trained network's recipe with a lower learning rate, the plan's epochs, the overrides.
+
+    Raises:
+        OptionError: An override of the network or of the epochs.
+        RecipeError: One that a recipe does not take.
+    """
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        if key.startswith("network.") or key == "optimise.epochs":
+            said = "--finetune says it" if key == "optimise.epochs" else f"it is that of {parent}"
+            raise OptionError(f"--set {key}: cannot be set for a pruning run: {said}")
+    changes = [
+        f"optimise.epochs={max(plan.finetune, 1)}",
+        f"optimise.learning_rate={LEARNING_RATE * trained.optimise.learning_rate!r}",
+        f"optimise.warmup_epochs={WARMUP_EPOCHS}",
+        "optimise.patience=0",
+        "network.initial=random",  # the weights come from the parent
+    ]
+    return read_recipe(parent / "recipe.toml", [*changes, *overrides])
+
+
+def _begin(
+    run: Path,
+    recipe: Recipe,
+    plan: Plan,
+    parent: Path,
+    data: Survey,
+    watcher: RunWatcher,
+) -> None:
+    """Make the run folder, with all that decides the run and the weights it starts from."""
+    weights = checkpoint.unpack("mean", checkpoint.load(parent / BEST)[0])
+    if plan.structured:
+        net = build(recipe.network)
+        net.load_state_dict(weights)
+        watcher.say("measuring what each channel is worth")
+        stay, full, left = choose(net, importance(net, recipe, data.train), plan.sparsity)
+        select(net, stay)
+        weights = checkpoint.plain(net)
+        now = {group.name: group.size for group in net.channel_groups()}
+        fewer = {name: now[name] for name, kept in stay.items() if not bool(kept.all())}
+        channels = {**recipe.network.channels, **fewer}
+        recipe = dataclasses.replace(
+            recipe, network=dataclasses.replace(recipe.network, channels=channels)
+        )
+        watcher.say(
+            f"multiply-adds a crop: {full / 1e6:.1f} million before, {left / 1e6:.1f} after"
+        )
+    if run.is_dir():
+        (run / "recipe.toml").unlink(missing_ok=True)  # of a run killed before it began
+    open_run(run, recipe)
+    write_plan(run, plan, parent)
+    checkpoint.save(run / START, checkpoint.pack("mean", weights), State())
+
+
+def _as_begun(run: Path, asked: Recipe) -> Recipe:
+    """The recipe in the run folder, which must be the one asked for, but for its channels."""
+    begun = _recipe_in(run, "start a new run folder")
+    channels = begun.network.channels
+    same = dataclasses.replace(asked, network=dataclasses.replace(asked.network, channels=channels))
+    if begun != same:
+        raise RunError(
+            f"{run}: was begun with another recipe ({run}/recipe.toml): resume with the same "
+            "--set, or start a new run folder"
+        )
+    return begun
+
+
+def _measured(run: Path, recipe: Recipe, trained: Recipe, plan: Plan) -> dict[str, Json]:
+    """What was pruned, for the card: counted in the weights that are exported."""
+    net = build(recipe.network)
+    net.load_state_dict(checkpoint.unpack("mean", checkpoint.load(run / BEST)[0]))
+    found: dict[str, Json] = {"method": plan.method(), **sparsity_of(net)}
+    whole = {group.name: group.size for group in build(trained.network).channel_groups()}
+    fewer: dict[str, Json] = {
+        group.name: f"{group.size} of {whole[group.name]}"
+        for group in net.channel_groups()
+        if group.size < whole[group.name]
+    }
+    if fewer:
+        found["channels"] = fewer
+        left = multiply_adds(net) / multiply_adds(build(trained.network))
+        found["multiply_adds_left"] = round(left, 4)
+    return found
+
+
+def _source(trained: Recipe, parent: Path, data: Survey) -> str:
+    before = checkpoint.load(parent / BEST)[1]
+    text = (
+        f"pruned with mesoscope from {trained.name} (recipe {trained.sha256()[:16]}, "
+        f"epoch {before.best_epoch})"
+    )
+    if before.data_sha256 == data.digests:
+        return text
+    model = parent / "model.onnx"
+    known = read_card(model).training_data if model.exists() else "pictures that are not recorded"
+    return f"{text}, which was trained on: {known}"
+
+
+def _refuse_lost_zeros(model: Path, sparsity: dict[str, Json]) -> None:
+    """The exporter rewrites the graph; hold the file against the network."""
+    graph = onnx.load(model).graph
+    layers = [node for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
+    names = {name for node in layers for name in node.input[:2]}
+    arrays = (numpy_helper.to_array(t) for t in graph.initializer if t.name in names)
+    zeros = sum(int((array == 0).sum()) for array in arrays)
+    if zeros < int(str(sparsity["zeros"])):
+        raise ModelMismatch(
+            f"{model}: holds {zeros:,} zeros and the network {sparsity['zeros']:,}: the exporter "
+            "changed the weights; report it"
+        )

@@ -1,0 +1,268 @@
+"""From a model file in floats to one that computes in 8-bit integers, measured beside it.
+
+Static quantisation (Jacob et al., *Quantization and training of neural networks for efficient
+integer-arithmetic-only inference*, CVPR 2018): each weight and each value between two layers is
+kept in 8 bits. Ranges of weights are their own, one a filter; ranges of values are those that real
+faces of the train split take. The file holds standard ONNX operations (QuantizeLinear and
+DequantizeLinear around each layer), which ONNX Runtime fuses into integer kernels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+
+from mesoscope.data.manifest import read_datasets, require_both_classes
+from mesoscope.detection.detector import Detector
+from mesoscope.detection.scorer import OnnxScorer, Scores, check_pictures
+from mesoscope.errors import ModelError, ModelMismatch
+from mesoscope.models.file import graph_sha256, model_id, read_card
+from mesoscope.training.compress import int8 as integers
+from mesoscope.training.compress.cost import multiply_adds
+from mesoscope.training.data.dataset import draw
+from mesoscope.training.decide.comparison import Comparison, compare
+from mesoscope.training.decide.thresholds import operating_points
+from mesoscope.training.export.card import figures_for_card
+from mesoscope.training.export.graph import strip
+from mesoscope.training.export.model_writing import beside, put, with_card, writing
+from mesoscope.training.recipe.keys import DataKeys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from mesoscope.data.manifest import Sample
+    from mesoscope.training.decide.comparison import Count
+    from mesoscope.types import Json, ModelCard, Pixels
+
+
+__all__ = ["in_integers", "quantize"]
+
+
+def quantize(
+    model: Path,
+    roots: Sequence[Path],
+    out: Path,
+    *,
+    name: str,
+    faces: int = 256,
+    seed: int = 0,
+    max_loss: float = 0.01,
+    allow_loss: bool = False,
+    count: Count = lambda items, _total, _what: items,
+) -> Comparison:
+    """Write a quantised copy of a model, unless it judges worse.
+
+    Args:
+        model: A model file in floats.
+        roots: Data sets: ranges are read off their train split, the copy is judged on their
+            validation split.
+        out: The ``.onnx`` file to write; replaced whole or not at all.
+        name: Of the copy, for its card.
+        faces: Crops of the train split that set the ranges, each source and class alike.
+        seed: Of their choice.
+        max_loss: What accuracy or AUC, means over sources, may lose.
+        allow_loss: Write the copy even where it loses more.
+        count: Wraps work for a progress bar: ``(items, total, what) → items``.
+
+    Returns:
+        Both sides, measured through the one path.
+
+    Raises:
+        ModelError: Not a model file, quantised already, or nothing in it is worth quantising.
+        ModelMismatch: It loses more than ``max_loss``. Nothing is written.
+        DatasetError: No train or validation split, or one without reals or fakes.
+        SourceError: A picture chosen for the ranges cannot be read.
+        OutputError: The disk is full, or the folder cannot be written.
+    """
+    card = read_card(model)
+    if card.quantisation:
+        raise ModelError(f"{model}: is quantised already: give the model that it was made from")
+    where = ", ".join(str(root) for root in roots)
+    samples = read_datasets(roots)
+    for split in ("train", "validation"):
+        require_both_classes(samples, split, where)
+    validation = [s for s in samples if s.split == "validation"]
+    crops = _gather(card, [s for s in samples if s.split == "train"], faces, seed, count)
+    graph = onnx.load(model)
+    integer, layers = in_integers(graph, crops)
+    if not layers:
+        raise ModelError(f"{model}: no layer of it is wide enough to be quicker in integers")
+    card = dataclasses.replace(
+        card,
+        name=name,
+        source=f"{model_id(model)}, quantised; {card.source}",
+        multiply_adds=multiply_adds(graph),
+        graph_sha256=graph_sha256(integer.SerializeToString()),
+        self_check=(),
+        metrics={},
+        quantisation={
+            **layers,
+            "calibrated_on": f"{len(crops)} faces of the train split, each source and class alike",
+            "seed": seed,
+            "original": model_id(model),
+            "original_graph_sha256": card.graph_sha256,
+        },
+    )
+    with beside(out) as fresh:
+        with writing(out):
+            fresh.write_bytes(with_card(integer, card))
+        found, pairs = compare(model, fresh, validation, count=count)
+        _refuse_loss(out, found, max_loss, allow_loss=allow_loss)
+        answers = OnnxScorer(fresh).score(check_pictures(card.input_px)).p_fake
+        points, false_alarms = operating_points(pairs[1])  # rounding moves scores, so their own
+        card = dataclasses.replace(
+            card,
+            self_check=tuple(round(float(p), 7) for p in answers),
+            metrics={**figures_for_card(pairs[1].to_dict()), "false_positive_rates": false_alarms},
+            operating_points=points,
+        )
+        put(fresh, out, with_card(integer, card))
+    # Measured before its figures stood in its card; nothing but the card has changed.
+    whole = found.quantised._replace(size_bytes=out.stat().st_size)
+    return found._replace(quantised=whole)
+
+
+def in_integers(model: onnx.ModelProto, crops: Pixels) -> tuple[onnx.ModelProto, dict[str, Json]]:
+    """Quantise a graph.
+
+    Args:
+        model: In floats; not changed.
+        crops: ``(n, S, S, 3) uint8``: their values set the ranges.
+
+    Returns:
+        The graph, and which layers compute in what, for the card; empty where none does.
+    """
+    work = onnx.ModelProto.FromString(model.SerializeToString())
+    for number, node in enumerate(work.graph.node):
+        node.name = f"{node.op_type}_{number}"
+    integers.pool_globally(work)
+    integers.widen_first(work)
+    strip(work)
+    nodes = integers.chosen(work)
+    convolutions = [node for node in work.graph.node if node.op_type == "Conv"]
+    chosen = [node for node in convolutions if node.name in nodes]
+    if not chosen:
+        return model, {}
+    bytes_in: dict[str, list[dict[str, NDArray[np.generic]]]] = {}
+    if any(node.input[0] == integers.SEEN for node in chosen):  # grey levels are bytes already
+        bytes_in[integers.SEEN] = [
+            {"scale": np.ones(1, np.float32), "zero_point": np.zeros(1, np.uint8)}
+        ]
+    with TemporaryDirectory() as folder, _quiet():
+        target = Path(folder) / "integers.onnx"
+        quantize_static(
+            work,
+            target,
+            _Faces(crops),
+            quant_format=QuantFormat.QDQ,
+            nodes_to_quantize=nodes,
+            per_channel=True,
+            # Seven bits would spare processors without VNNI an overflow, and cost the networks with
+            # linear bottlenecks half their precision; `models verify` tells where it matters.
+            reduce_range=False,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            extra_options={
+                "ActivationSymmetric": False,
+                "WeightSymmetric": True,
+                "TensorQuantOverrides": bytes_in,
+            },
+        )
+        done = onnx.load(target)
+    integers.feed_bytes(done)
+    dense = integers.shrink_dense(done)
+    strip(done)
+    onnx.checker.check_model(done, full_check=True)
+    return done, {
+        "format": "static, 8-bit integers, QDQ",
+        "activations": "uint8, one range a layer",
+        "weights": "int8, one range a filter",
+        "convolutions": len(chosen),
+        "convolutions_in_floats": len(convolutions) - len(chosen),
+        "dense_weights_in_int8": len(dense),
+    }
+
+
+def _refuse_loss(out: Path, found: Comparison, max_loss: float, *, allow_loss: bool) -> None:
+    for what in ("accuracy", "auc"):
+        before, after = getattr(found.original, what), getattr(found.quantised, what)
+        if before - after > max_loss and not allow_loss:
+            raise ModelMismatch(
+                f"{out}: not written: {what} falls from {before:.4f} to {after:.4f} on validation, "
+                f"and {max_loss:g} is allowed (--max-loss): calibrate on more faces (--faces), or "
+                "take it as it is with --allow-loss"
+            )
+
+
+class _Recorder:
+    """A scorer that keeps the crops it is given: those are what the one path makes of pictures."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self.card, self.model_id = card, f"{card.name}@crops"
+        self.crops: list[Pixels] = []
+
+    def score(self, crops: Pixels, *, heat: bool = False) -> Scores:  # noqa: ARG002 - a Scorer's
+        """Keep them and answer nothing in particular."""
+        self.crops.extend(crops)
+        half = np.full(len(crops), 0.5, np.float32)
+        return Scores(half, np.zeros_like(half), None)
+
+
+class _Faces(CalibrationDataReader):  # type: ignore[misc]
+    """Hands crops to ONNX Runtime's calibration, one a call."""
+
+    def __init__(self, crops: Pixels) -> None:
+        self._left = iter(crops)
+
+    def get_next(self) -> dict[str, Pixels] | None:
+        """The next crop as a batch of one; ``None`` at the end."""
+        crop = next(self._left, None)
+        return None if crop is None else {"crops": crop[None]}
+
+
+def _gather(
+    card: ModelCard, train: Sequence[Sample], faces: int, seed: int, count: Count
+) -> Pixels:
+    """Crops of train pictures, each source and class alike: ``(n, S, S, 3) uint8``."""
+    keys = DataKeys(images_per_epoch=min(faces, len(train)), source_power=0.0)
+    picks = dict.fromkeys(draw(train, keys, np.random.default_rng(seed)).tolist())
+    recorder = _Recorder(card)
+    sources = [train[i].picture for i in picks]
+    verdicts = Detector(recorder, faces="whole", jobs=1).check_many(sources)
+    for _ in count(verdicts, len(sources), "reading faces"):
+        pass
+    if not recorder.crops:
+        raise ModelError(
+            f"{card.name}: no face of the train split could be cropped to calibrate on"
+        )
+    return np.stack(recorder.crops)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the quantiser's advice from the user, and put the root logger back after.
+
+    It recommends a preparation that the exporter has done, and installs a handler to say so.
+    """
+    before, handlers = logging.root.manager.disable, logging.root.handlers[:]
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+        logging.root.handlers[:] = handlers

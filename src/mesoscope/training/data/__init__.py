@@ -1,0 +1,1 @@
+"""Training pictures: read, framed, augmented, paired and mixed."""

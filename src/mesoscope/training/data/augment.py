@@ -1,0 +1,183 @@
+"""Random changes to training pictures, the same for both classes.
+
+Each stands for something that happens to pictures on their way and says nothing about forgery:
+reframing, mirroring, colour and tone, resizing, focus, sharpening, smoothing, sensor noise, JPEG,
+WebP and H.264.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from mesoscope.faces.crop import crop
+from mesoscope.training.data.video_frame import h264
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mesoscope.training.recipe.keys import AugmentKeys
+    from mesoscope.types import Box, Pixels
+
+_OFF = 0.06  # of the face's longest side
+_GREY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R BT.601
+_RESIZERS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
+
+
+def augment(
+    pixels: Pixels,
+    rng: np.random.Generator,
+    keys: AugmentKeys,
+    *,
+    margin: float,
+    size_px: int,
+    face: Box | None = None,
+) -> Pixels:
+    """Cut a face crop at random and change it at random.
+
+    Args:
+        pixels: The whole picture, ``(H, W, 3) uint8``; it is the face.
+        rng: Decides everything; the same state gives the same result.
+        keys: Chances and strengths.
+        margin: Of the crop.
+        size_px: Side of the result.
+        face: Where the face is in it, if that is known.
+
+    Returns:
+        ``(size_px, size_px, 3) uint8``, or of a side of ``window_px`` where that is asked for.
+    """
+    height, width = pixels.shape[:2]
+    box = random_box(width, height, rng, keys.crop_scale_min, keys.crop_scale_max)
+    if keys.native and rng.random() < keys.native:
+        box = (0.0, 0.0, float(width), float(height))
+    elif keys.reframe and rng.random() < keys.reframe and face is not None:
+        box, margin = around(face, width, height, rng, keys), 1.0
+    x = crop(pixels, box, margin=margin, size_px=size_px)
+    chances = rng.random(6)
+    x = _taken(x, rng, keys, chances[:4])
+    if keys.sharpen or keys.smooth or keys.gamma:
+        x = _processed(x, rng, keys)
+    x = _saved(x, rng, keys, chances[4:])
+    if keys.window_px:
+        right, down = rng.integers(0, size_px - keys.window_px + 1, 2)
+        x = x[down : down + keys.window_px, right : right + keys.window_px]
+    return x
+
+
+def _taken(
+    x: Pixels, rng: np.random.Generator, keys: AugmentKeys, chances: NDArray[np.float64]
+) -> Pixels:
+    """How the picture was taken and shown: mirrored, coloured, resized, out of focus."""
+    flip, colour, rescale, blur = chances
+    if flip < keys.flip:
+        x = np.ascontiguousarray(x[:, ::-1])
+    if colour < keys.colour:
+        x = _colour(x, rng, keys.colour_strength)
+    if rescale < keys.rescale:
+        x = _rescale(x, rng, keys.rescale_min)
+    if blur < keys.blur:
+        sigma = rng.uniform(0.1, keys.blur_sigma_max_px)
+        x = np.asarray(cv2.GaussianBlur(x, (0, 0), sigma), np.uint8)
+    return x
+
+
+def _saved(
+    x: Pixels, rng: np.random.Generator, keys: AugmentKeys, chances: NDArray[np.float64]
+) -> Pixels:
+    """How the picture was saved: sensor noise, then H.264, then JPEG or WebP."""
+    noise, jpeg = chances
+    if noise < keys.noise:
+        x = _noise(x, rng, keys.noise_sigma_max)
+    if keys.video and rng.random() < keys.video:
+        x = h264(x, crf=int(rng.integers(18, 36)))
+    if jpeg < keys.jpeg:
+        x = _jpeg(x, rng, keys.jpeg_quality_min)
+    elif keys.webp and rng.random() < keys.webp:
+        x = _webp(x, rng, keys.jpeg_quality_min)
+    return x
+
+
+def random_box(
+    width: int, height: int, rng: np.random.Generator, scale_min: float, scale_max: float = 1
+) -> Box:
+    """A box of the picture's own shape, each side ``scale_min`` to ``scale_max`` of it.
+
+    A smaller one lies within the picture; in a larger one lies the picture.
+    """
+    scale, right, down = rng.uniform(scale_min, scale_max), rng.random(), rng.random()
+    x, y = (1 - scale) * width * right, (1 - scale) * height * down
+    return x, y, x + scale * width, y + scale * height
+
+
+def around(face: Box, width: int, height: int, rng: np.random.Generator, keys: AugmentKeys) -> Box:
+    """A square around a face, as loose as drawn, and a little off its middle, as finders are.
+
+    What is drawn does not depend on the face or the picture, so that a pair stays alike.
+    """
+    x1, y1, x2, y2 = face
+    drawn = rng.uniform(keys.reframe_margin_min, keys.reframe_margin_max)
+    right, down = rng.uniform(-_OFF, _OFF, 2)
+    longest = max(x2 - x1, y2 - y1)
+    half = min(drawn * longest, keys.crop_scale_max * min(width, height)) / 2
+    x, y = (x1 + x2) / 2 + right * longest, (y1 + y2) / 2 + down * longest
+    # In a pair the box is that of the real picture, which may be larger than its forgery.
+    x, y = min(max(x, 0), width), min(max(y, 0), height)
+    return x - half, y - half, x + half, y + half
+
+
+def _colour(x: Pixels, rng: np.random.Generator, strength: float) -> Pixels:
+    brightness, contrast, saturation, *tint = rng.uniform(-strength, strength, 6)
+    levels = np.arange(256, dtype=np.float32)
+    gain = (1 + contrast) * (1 + np.asarray(tint, np.float32) / 3)  # one a channel
+    table = (levels[:, None] - 128) * gain + 128 + 128 * brightness
+    table = np.clip(np.rint(table), 0, 255).astype(np.uint8)[None]  # (1, 256, 3)
+    x = np.asarray(cv2.LUT(x, table), np.uint8)
+    grey = cv2.transform(x, np.asarray([_GREY_WEIGHTS] * 3, np.float32))
+    return np.asarray(cv2.addWeighted(x, 1 + saturation, grey, -saturation, 0), np.uint8)
+
+
+def _rescale(x: Pixels, rng: np.random.Generator, smallest: float) -> Pixels:
+    size = x.shape[0]
+    small = max(1, round(size * rng.uniform(smallest, 1)))
+    down, up = rng.integers(len(_RESIZERS), size=2)
+    x = np.asarray(cv2.resize(x, (small, small), interpolation=_RESIZERS[down]), np.uint8)
+    up = max(int(up), 1)  # area enlarges by repeating pixels, which no camera or site does
+    return np.asarray(cv2.resize(x, (size, size), interpolation=_RESIZERS[up]), np.uint8)
+
+
+def _processed(x: Pixels, rng: np.random.Generator, keys: AugmentKeys) -> Pixels:
+    """What a telephone does to a picture before it saves it."""
+    sharpen, smooth, gamma = rng.random(3)
+    if smooth < keys.smooth:
+        if rng.random() < 0.5:
+            x = np.asarray(cv2.medianBlur(x, 3), np.uint8)
+        else:
+            x = np.asarray(cv2.bilateralFilter(x, 5, rng.uniform(10, 40), 3), np.uint8)
+    if sharpen < keys.sharpen:
+        soft = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.6, 2.0))
+        amount = rng.uniform(0.2, 1.2)
+        x = np.asarray(cv2.addWeighted(x, 1 + amount, soft, -amount, 0), np.uint8)
+    if gamma < keys.gamma:
+        curve = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.4, 0.4))
+        x = np.asarray(cv2.LUT(x, np.rint(255 * curve).astype(np.uint8)), np.uint8)
+    return x
+
+
+def _noise(x: Pixels, rng: np.random.Generator, sigma_max: float) -> Pixels:
+    sigma = rng.uniform(0, sigma_max)
+    noise = rng.standard_normal(x.shape, np.float32)
+    return np.clip(x + sigma * noise + 0.5, 0, 255).astype(np.uint8)
+
+
+def _jpeg(x: Pixels, rng: np.random.Generator, quality_min: int) -> Pixels:
+    quality = int(rng.integers(quality_min, 101))
+    _, data = cv2.imencode(".jpg", x[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
+
+
+def _webp(x: Pixels, rng: np.random.Generator, quality_min: int) -> Pixels:
+    quality = int(rng.integers(quality_min, 101))
+    _, data = cv2.imencode(".webp", x[:, :, ::-1], [cv2.IMWRITE_WEBP_QUALITY, quality])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)

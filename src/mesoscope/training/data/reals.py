@@ -1,0 +1,172 @@
+"""What a run needs to forge real pictures: their landmarks, and forgeries to validate by.
+
+Landmarks are found once and kept in the run folder. Where the validation split has no fakes at
+all, one forgery of each of its reals is made and kept there, too, with the real picture as it must
+stand beside it; calibration and figures are then those of made forgeries, and the card says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from mesoscope.data.picture import open_sample
+from mesoscope.data.sample import Sample
+from mesoscope.errors import DatasetError, OutputError
+from mesoscope.runtime.threads import ahead, cores
+from mesoscope.synth.landmarks import find_landmarks
+from mesoscope.training.data.forging import Forge
+from mesoscope.types import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lightning_fabric import Fabric
+    from numpy.typing import NDArray
+
+    from mesoscope.training.data.dataset import Survey
+    from mesoscope.training.fit.watcher import RunWatcher
+    from mesoscope.training.recipe.recipe import Recipe
+
+BATCH = 8  # pictures that the finder looks at together
+LANDMARKS, FORGED = "landmarks.npz", "forged"
+_VALIDATION = 1 << 30  # in a key's place of the epoch
+
+
+def ready_to_forge(
+    data: Survey, recipe: Recipe, run: Path, fabric: Fabric, watcher: RunWatcher
+) -> Survey:
+    """Find landmarks, and make forgeries to validate by where the split has no fakes.
+
+    Args:
+        data: What was found.
+        recipe: Without forgeries in it, nothing is done.
+        run: The run folder; both are kept there, and read again by a resumed run.
+        fabric: The first process works, the others wait and read.
+        watcher: Shown the progress.
+
+    Returns:
+        The survey with both.
+
+    Raises:
+        DatasetError: No landmarks in any real picture that is to be forged.
+        OutputError: The run folder cannot be written.
+    """
+    keys = recipe.synth
+    if not (keys.blend or keys.edit):
+        return data
+    made = all(s.label == 0 for s in data.validation)
+    if fabric.is_global_zero:
+        _keep_landmarks(data, run, watcher)
+    fabric.barrier()
+    points = _landmarks(run)
+    train, validation = points[: len(data.train)], points[len(data.train) :]
+    _refuse_blind(data.train, train, "train")
+    if made:
+        _refuse_blind(data.validation, validation, "validation")
+        forge = Forge(keys, data.validation, validation)
+        pairs = _pairs(forge, data.validation)
+        if fabric.is_global_zero:
+            _keep_forgeries(forge, pairs, recipe.seed, run, watcher)
+        fabric.barrier()
+        data = dataclasses.replace(data, validation=tuple(_kept(run, pairs)), forged=True)
+    return dataclasses.replace(data, points=train)
+
+
+def _keep_landmarks(data: Survey, run: Path, watcher: RunWatcher) -> None:
+    kept, samples = run / LANDMARKS, (*data.train, *data.validation)
+    if kept.exists() and len(_landmarks(run)) == len(samples):
+        return
+    chunks = [samples[at : at + BATCH] for at in range(0, len(samples), BATCH)]
+    found = ahead(_of_chunk, chunks, threads=cores())
+    points = np.concatenate(
+        [*watcher.count(found, len(chunks), "finding landmarks of the real pictures")]
+    )
+    fresh = kept.with_suffix(".writing")
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        with fresh.open("wb") as file:
+            np.savez_compressed(file, landmarks=points)
+        fresh.replace(kept)
+    except OSError as error:
+        raise OutputError(f"{kept}: cannot be written: {error.strerror}") from error
+    reals = np.array([s.label == 0 for s in samples])
+    seen = np.asarray(np.isfinite(points).all((1, 2)))[reals]
+    watcher.say(f"landmarks found in {seen.sum()} of {reals.sum()} real pictures")
+
+
+def _of_chunk(samples: Sequence[Sample]) -> NDArray[np.float32]:
+    """``(n, 5, 2)``, not a number for fakes and where no face is seen."""
+    points = np.full((len(samples), 5, 2), np.nan, np.float32)
+    reals = [i for i, sample in enumerate(samples) if sample.label == 0]
+    frames = [Frame(open_sample(samples[i]), samples[i].file) for i in reals]
+    for i, its in zip(reals, find_landmarks(frames), strict=True):
+        if its is not None:
+            points[i] = its
+    return points
+
+
+def _landmarks(run: Path) -> NDArray[np.float32]:
+    with np.load(run / LANDMARKS, allow_pickle=False) as kept:
+        return np.asarray(kept["landmarks"], np.float32)
+
+
+def _refuse_blind(samples: Sequence[Sample], points: NDArray[np.float32], split: str) -> None:
+    reals = np.array([s.label == 0 for s in samples])
+    if not np.asarray(np.isfinite(points).all((1, 2)))[reals].any():
+        raise DatasetError(
+            f"{split}: no face was found in any of {reals.sum()} real pictures, so none can be "
+            "forged: give pictures of faces, or a recipe without [synth]"
+        )
+
+
+def _pairs(forge: Forge, validation: Sequence[Sample]) -> list[tuple[Sample, Sample]]:
+    """Each real picture that can be forged, and its forgery yet to be made."""
+    by_file = {s.file: s for s in validation}
+    return [(by_file[s.file], s) for s in forge.samples if s.label == 1]
+
+
+def _keep_forgeries(
+    forge: Forge,
+    pairs: Sequence[tuple[Sample, Sample]],
+    seed: int,
+    run: Path,
+    watcher: RunWatcher,
+) -> None:
+    def make(place: int) -> None:
+        for sample, path in zip(pairs[place], _paths(run, place), strict=True):
+            if path.exists():
+                continue
+            made = forge.picture(sample, (seed, _VALIDATION, place))
+            pixels = open_sample(sample) if made is None else made
+            _, data = cv2.imencode(".png", pixels[:, :, ::-1])
+            fresh = path.with_suffix(".writing")
+            fresh.write_bytes(data.tobytes())
+            fresh.replace(path)
+
+    try:
+        for path in _paths(run, 0):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        work = ahead(make, range(len(pairs)), threads=cores())
+        for _ in watcher.count(work, len(pairs), "making forgeries to validate by"):
+            pass
+    except OSError as error:
+        raise OutputError(f"{run / FORGED}: cannot be written: {error.strerror}") from error
+
+
+def _paths(run: Path, place: int) -> tuple[Path, Path]:
+    """Of a pair: the real picture and its forgery."""
+    name = f"{place:06d}.png"
+    return run / FORGED / "real" / name, run / FORGED / "fake" / name
+
+
+def _kept(run: Path, pairs: Sequence[tuple[Sample, Sample]]) -> list[Sample]:
+    return [
+        Sample(path, sample.label, sample.source, sample.group, "validation")
+        for place, pair in enumerate(pairs)
+        for sample, path in zip(pair, _paths(run, place), strict=True)
+    ]

@@ -1,0 +1,230 @@
+"""Thresholds that hold on strangers: chosen on kinds of forgery that a network never saw.
+
+On the validation split of its own kinds a network looks better than it is elsewhere. Here both
+thresholds come from scores of left-out kinds, which ``benchmarks/strangers.py`` collects.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from mesoscope.errors import OptionError
+from mesoscope.models.file import read_card
+from mesoscope.types import Thresholds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from mesoscope.types import ModelCard
+
+    Floats = NDArray[np.float64]
+
+GENUINE_FAKE = 0.02  # of the genuine pictures of each left-out source, told "fake"
+FORGED_REAL = 0.15  # of the forged pictures of each left-out kind, told "real"
+_EDGE = 1e-6
+_MEASURED_COLUMNS = 9  # of the table of figures by source in a card for people
+_LEAST = 50  # fewer pictures of a source tell no share of two per cent
+
+
+class Score(NamedTuple):
+    """A picture of a kind that the network which scored it never saw.
+
+    Attributes:
+        kind: How it was forged, or what it stands beside.
+        source: Data set.
+        label: 1 = fake, 0 = real.
+        p_fake: Calibrated on the kinds that the network did see.
+        spread: Standard deviation of the logits of ``p_fake`` on validation pictures of those
+            kinds: how sure the network is at home.
+    """
+
+    kind: str
+    source: str
+    label: int
+    p_fake: float
+    spread: float = 1.0
+
+
+def carried(scores: Sequence[Score], spread: float) -> list[Score]:
+    """What a network would say that is surer at home, or less sure, in the same proportion.
+
+    Left-out runs are short, and a longer training may spread the scores of strangers, too. This is
+    the most careful reading of them; thresholds by it decide hardly anything.
+
+    Args:
+        scores: Of left-out pictures.
+        spread: Of the logits of that network at home.
+    """
+    found = []
+    for score in scores:
+        p = min(max(score.p_fake, _EDGE), 1 - _EDGE)
+        logit = math.log(p / (1 - p)) * spread / score.spread
+        found.append(score._replace(p_fake=1 / (1 + math.exp(-logit)), spread=spread))
+    return found
+
+
+def spread_of(p_fake: Floats) -> float:
+    """The standard deviation of the logits of some scores."""
+    p = np.clip(p_fake, _EDGE, 1 - _EDGE)
+    return float(np.std(np.log(p / (1 - p))))
+
+
+def thresholds(
+    scores: Sequence[Score],
+    *,
+    genuine_fake: float = GENUINE_FAKE,
+    forged_real: float = FORGED_REAL,
+) -> Thresholds:
+    """The widest use of "fake" and "real" that keeps both promises on every left-out kind.
+
+    Args:
+        scores: Of left-out pictures, of both classes.
+        genuine_fake: Most of the genuine pictures of a source that may be told "fake".
+        forged_real: Most of the forged pictures of a kind that may be told "real".
+
+    Returns:
+        The thresholds; where both promises leave no room between them, one cut for both that
+        keeps both.
+
+    Raises:
+        OptionError: No source with enough genuine pictures, or no kind with enough forged ones.
+    """
+    genuine = _parts(scores, 0, lambda score: score.source)
+    forged = _parts(scores, 1, lambda score: score.kind)
+    if not genuine or not forged:
+        raise OptionError(
+            f"thresholds need a left-out source with {_LEAST} genuine pictures and a left-out kind "
+            f"with {_LEAST} forged ones"
+        )
+    # To four digits, each away from the middle, so that both promises are kept.
+    highest = max(_above(p, genuine_fake) for p in genuine.values())
+    lowest = min(_below(p, forged_real) for p in forged.values())
+    fake_above, real_below = (
+        min(math.ceil(1e4 * highest) / 1e4, 1.0),
+        math.floor(1e4 * lowest) / 1e4,
+    )
+    return Thresholds(
+        min(real_below, fake_above),
+        fake_above,
+        f"chosen on kinds that were left out of training: of the genuine pictures of each of "
+        f"{len(genuine)} sources at most {genuine_fake:.0%} told fake, of the forged ones of each "
+        f"of {len(forged)} kinds at most {forged_real:.0%} told real",
+    )
+
+
+def shares(p_fake: Floats, cuts: Thresholds) -> tuple[float, float]:
+    """Which shares of some scores are told "fake" and "real"; nan where there are none."""
+    if not len(p_fake):
+        return float("nan"), float("nan")
+    fake = p_fake >= cuts.fake_above
+    return float(fake.mean()), float((~fake & (p_fake < cuts.real_below)).mean())
+
+
+def decide_file(path: Path, scores: Sequence[Score], home: Sequence[Score]) -> Thresholds:
+    """Write thresholds that hold on strangers into the card of a model file.
+
+    The graph stays as it is, byte for byte, and so do the scores.
+
+    Args:
+        path: The model file; it is replaced in one move. A card for people beside it, of the same
+            name with ``.md``, is brought up to date.
+        scores: Of left-out pictures, calibrated as the model is.
+        home: The model's own, of the validation split of what it was trained on: what the
+            thresholds decide there goes into the card.
+
+    Returns:
+        The new thresholds.
+
+    Raises:
+        ModelError: Not a model file.
+        OptionError: Too few scores.
+        OutputError: A file cannot be written.
+    """
+    import onnx
+
+    from mesoscope.training.export.model_writing import beside, put, with_card
+
+    before = read_card(path)
+    cuts = thresholds(scores)
+    card = replace(
+        before, thresholds=cuts, metrics={**before.metrics, "decisions": _at_home(home, cuts)}
+    )
+    model = onnx.load(path)
+    with beside(path) as fresh:
+        put(fresh, path, with_card(model, card))
+    text = path.with_suffix(".md")
+    if text.exists():
+        with beside(text) as fresh:
+            put(fresh, text, _rewritten(text.read_text("utf-8"), before, card).encode())
+    return cuts
+
+
+def _at_home(home: Sequence[Score], cuts: Thresholds) -> dict[str, Any]:
+    from mesoscope.training.decide.thresholds import decisions
+
+    labels = np.array([score.label for score in home])
+    p_fake = np.array([score.p_fake for score in home])
+    sources = np.array([score.source for score in home])
+    called = np.where(p_fake >= cuts.fake_above, 1, np.where(p_fake < cuts.real_below, 0, -1))
+    return {
+        "rule": "strangers",
+        **decisions(labels, p_fake, called),
+        "by_source": {
+            str(name): decisions(labels[of], p_fake[of], called[of])
+            for name in np.unique(sources)
+            for of in (sources == name,)
+        },
+        "cross_fitted": None,
+    }
+
+
+def _rewritten(text: str, before: ModelCard, card: ModelCard) -> str:
+    """The card for people with other thresholds, and what they decide."""
+    from mesoscope.training.decide.wording import decisions_markdown
+
+    old, new = before.thresholds, card.thresholds
+    for a, b in (
+        (f"| fake | from p_fake {old.fake_above:.3f} on |",
+         f"| fake | from p_fake {new.fake_above:.3f} on |"),
+        (f"| real | below {old.real_below:.3f} |", f"| real | below {new.real_below:.3f} |"),
+        (f"| rule | {old.rule} |", f"| rule | {new.rule} |"),
+        (decisions_markdown(before), decisions_markdown(card)),
+    ):  # fmt: skip
+        text = text.replace(a, b)
+    found: Any = card.metrics["decisions"]
+    parts: dict[str, Any] = {**found["by_source"], "all": found}
+    lines = []
+    for line in text.split("\n"):
+        cells = line.split(" | ")
+        name = cells[0].removeprefix("| ")
+        if len(cells) == _MEASURED_COLUMNS and name in parts:
+            of = parts[name]
+            cells[-2:] = [f"{of['decided']:.1%}", f"{of['error_among_decided']:.1%} |"]
+        lines.append(" | ".join(cells))
+    return "\n".join(lines)
+
+
+def _parts(scores: Sequence[Score], label: int, name: Callable[[Score], str]) -> dict[str, Floats]:
+    found: dict[str, list[float]] = {}
+    for score in scores:
+        if score.label == label:
+            found.setdefault(name(score), []).append(score.p_fake)
+    return {key: np.sort(np.array(p)) for key, p in found.items() if len(p) >= _LEAST}
+
+
+def _above(p: Floats, share: float) -> float:
+    """The lowest cut that at most this share of the scores reaches."""
+    most = int(share * len(p) + 1e-9)
+    return min(float(np.nextafter(p[len(p) - most - 1], 2)), 1.0)
+
+
+def _below(p: Floats, share: float) -> float:
+    """The highest cut that at most this share of the scores lies below."""
+    return float(p[int(share * len(p) + 1e-9)])

@@ -1,0 +1,169 @@
+"""The model card for people, written from what was measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mesoscope.training.decide.wording import decisions_markdown
+
+if TYPE_CHECKING:
+    from mesoscope.training.data.dataset import Survey
+    from mesoscope.training.fit.checkpoint import State
+    from mesoscope.training.recipe.recipe import Recipe
+    from mesoscope.types import ModelCard
+
+
+def model_card_markdown(
+    card: ModelCard, metrics: dict[str, Any], recipe: Recipe, data: Survey, state: State
+) -> str:
+    """Write ``MODEL_CARD.md``.
+
+    Args:
+        card: The card in the model file.
+        metrics: Evaluation of the exported file on the validation split.
+        recipe: What was done.
+        data: On what.
+        state: Where the run ended.
+
+    Returns:
+        Markdown.
+    """
+    seconds = sum(record["elapsed_s"] for record in state.history)
+    return f"""# {card.name}
+
+{card.architecture}, {card.parameters:,} trainable parameters, square crops of {card.input_px} px.
+`p_fake`: higher = more fake (fake = 1, real = 0).
+
+| decision | |
+|---|---|
+| fake | from p_fake {card.thresholds.fake_above:.3f} on |
+| real | below {card.thresholds.real_below:.3f} |
+| inconclusive | between the two |
+| found faces | {_framings(card)} |
+| rule | {card.thresholds.rule} |
+| unfamiliar | {_guard(card)} |
+| calibration | {card.calibration.method}: {card.calibration.scale:.4f} × logit \
+{card.calibration.shift:+.4f}, fitted on {card.calibration.fitted_on} |
+
+## Trained on
+
+{card.training_data}
+
+{state.epoch} epochs of the recipe in `recipe.toml` (digest `{card.recipe_sha256[:16]}`), seed \
+{recipe.seed}, {seconds / 60:.0f} minutes; the best by mean validation AUC of the sources was \
+epoch {state.best_epoch}. Validation: {len(data.validation)} pictures.
+Left out: {len(data.unreadable)} unreadable, {len(data.repeated)} that validation holds too.
+{_pruned(card)}
+## Measured
+
+The exported file on the validation split, each picture taken as one face. The same split chose the
+epoch, fitted the calibration and set the thresholds, so these figures are a little kind; brackets
+are 95 % intervals by bootstrap over groups.
+
+| source | n | accuracy at .5 | AUC | EER | ECE | ECE by chance | decided | wrong among decided |
+|---|---|---|---|---|---|---|---|---|
+{_rows(metrics)}
+
+"ECE by chance" is what true probabilities would show on so few faces: the mean, and in brackets the
+value that 95 % stay below. "Decided" means not inconclusive.
+{decisions_markdown(card)}
+
+## Limits
+
+A small network that knows the kinds of forgery named above, on pictures like those. On other
+generators, cameras and compressions its score means little: evaluate it on your own media first. A
+verdict is a hint, not proof.
+
+Licence of the weights: {card.licence or "none given"}.
+"""
+
+
+def _framings(card: ModelCard) -> str:
+    sides = [f"{margin:g}" for margin in (card.face_margin, *card.further_margins)]
+    if len(sides) == 1:
+        return f"cut out with {sides[0]} times the longest side of the finder's box"
+    return (
+        f"cut out {len(sides)} times, with {', '.join(sides[:-1])} and {sides[-1]} times the "
+        "longest side of the finder's box; the score is that of the mean logit"
+    )
+
+
+def figures_for_card(metrics: dict[str, Any]) -> dict[str, Any]:
+    """What of an evaluation on the validation split the model file itself carries.
+
+    Args:
+        metrics: :meth:`mesoscope.report.record.Evaluation.to_dict` of the exported file.
+    """
+    keys = (
+        "n", "accuracy", "auc", "eer", "ece", "ece_by_chance", "ece_by_chance_high", "decided",
+        "error_among_decided",
+    )  # fmt: skip
+
+    def short(entry: dict[str, Any]) -> dict[str, Any]:
+        kept = {key: entry[key] for key in keys}
+        kept["intervals"] = {k: entry["intervals"][k] for k in ("accuracy", "auc")}
+        return kept
+
+    return {
+        "conditions": "validation split, which also chose the epoch, the calibration and the "
+        "thresholds",
+        **short(metrics),
+        "by_source": {name: short(entry) for name, entry in metrics["by_source"].items()},
+    }
+
+
+def _guard(card: ModelCard) -> str:
+    if card.guard is None:
+        return "not known: the file has no guard"
+    return (
+        f"inconclusive, too, where a face is unlike the training: {card.guard.rule}; it refuses "
+        f"{card.guard.false_refusals:.1%} of the validation faces. Fitted on {card.guard.fitted_on}"
+    )
+
+
+def _pruned(card: ModelCard) -> str:
+    """What pruning took away; nothing where there was none."""
+    found: dict[str, Any] = dict(card.sparsity)
+    if not found:
+        return ""
+    text = f"\n## Pruned\n\n{card.source}. Taken away: {found['method']}.\n"
+    if "channels" in found:
+        listing = ", ".join(f"{name} {left}" for name, left in found["channels"].items())
+        share = _percent(found["multiply_adds_left"])
+        text += f"\nChannels left: {listing}; {share} of the multiply-adds.\n"
+    if found["zeros"]:
+        rows = "\n".join(f"| {layer} | {_percent(z)} |" for layer, z in found["by_layer"].items())
+        text += f"""
+{_percent(found["overall"])} of the weights of convolutions and dense layers are zero, \
+{found["zeros"]:,} of {found["weights"]:,}. Zeros make the file smaller once it is compressed; no \
+model computes quicker for them.
+
+| layer | zeros |
+|---|---|
+{rows}
+"""
+    return text
+
+
+def _rows(metrics: dict[str, Any]) -> str:
+    entries = {"all": metrics, **metrics["by_source"]}
+    return "\n".join(
+        f"| {name} | {e['n']} | {_interval(e, 'accuracy')} | {_interval(e, 'auc')} | "
+        f"{_number(e['eer'])} | {_number(e['ece'])} | {_number(e['ece_by_chance'])} "
+        f"[{_number(e['ece_by_chance_high'])}] | {_percent(e['decided'])} | "
+        f"{_percent(e['error_among_decided'])} |"
+        for name, e in entries.items()
+    )
+
+
+def _interval(entry: dict[str, Any], key: str) -> str:
+    low, high = entry["intervals"].get(key) or (None, None)
+    return f"{_number(entry[key])} [{_number(low)}, {_number(high)}]"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}".replace("0.", ".", 1)
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.0%}"

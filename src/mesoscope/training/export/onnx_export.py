@@ -1,0 +1,233 @@
+"""From a trained network to a model file: one graph, its card inside, its answers compared.
+
+The file takes ``crops uint8 [N, S, S, 3]`` and answers ``p_fake [N]``, ``logit [N]``,
+``heat [N, h, w]`` and, with a guard, ``unfamiliar [N]``; scaling, calibration, the evidence map
+and the guard are operations of the graph.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import logging
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from mesoscope.detection.scorer import GUARD_OUTPUT, OnnxScorer, Scores, check_pictures
+from mesoscope.errors import ModelError, ModelMismatch
+from mesoscope.models.file import graph_sha256, read_card
+from mesoscope.training.compress.cost import multiply_adds
+from mesoscope.training.export import graph
+from mesoscope.training.export.model_writing import beside, put, with_card, writing
+from mesoscope.training.nets import parameter_count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mesoscope.training.decide.familiarity import Familiarity
+    from mesoscope.training.nets import Network
+    from mesoscope.types import Calibration, ModelCard, Pixels
+
+__all__ = ["TOLERANCE", "Judging", "export", "stamp"]
+
+TOLERANCE = 1e-4
+OPSET = 20  # read by ONNX Runtime 1.17 and later
+BATCHES = (1, 3)  # what the comparison runs, the last one as the rest falls
+
+
+class Judging(nn.Module):
+    """What the model file computes: the network with scaling, calibration, evidence map, guard.
+
+    The map is scaled like the logit. It is a gradient of the logit times activations, so the scaled
+    map is the exact Grad-CAM of the *calibrated* logit, and maps of two models speak in the same
+    unit: log-odds. A calibration's scale is positive, so nothing dark becomes bright.
+
+    Args:
+        net: The network; copied, in evaluation mode, on the CPU.
+        calibration: Scale and shift of its logit.
+        guard: How far a crop is from the training; ``None`` leaves that answer out.
+    """
+
+    def __init__(
+        self, net: Network, calibration: Calibration, guard: Familiarity | None = None
+    ) -> None:
+        super().__init__()
+        self.net = copy.deepcopy(net).eval().cpu().float()
+        self.scale, self.shift = calibration.scale, calibration.shift
+        self.guard = None if guard is None else copy.deepcopy(guard).eval().cpu()
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        """``[N, S, S, 3] uint8`` → p_fake ``[N]``, logit ``[N]``, heat ``[N, h, w]``.
+
+        With a guard also unfamiliar ``[N]``.
+        """
+        x = crops.permute(0, 3, 1, 2).float() / 255  # [N, 3, S, S]
+        a = self.net.features(x)
+        logit = self.scale * self.net.judge(a) + self.shift
+        answers = torch.sigmoid(logit), logit, self.scale * self.net.heat(a)
+        return answers if self.guard is None else (*answers, self.guard(x, a))
+
+
+def export(
+    net: Network,
+    out: Path,
+    card: ModelCard,
+    calibration: Calibration,
+    *,
+    check_crops: Pixels,
+    guard: Familiarity | None = None,
+) -> ModelCard:
+    """Write a model file, unless ONNX Runtime's answers differ from torch's.
+
+    Compared on ``check_crops`` and on :func:`mesoscope.detection.scorer.check_pictures`, in batches
+    of one and of three: ``p_fake`` within 1e-4, ``logit``, ``heat`` and ``unfamiliar`` within 1e-4
+    of their largest magnitude or of 1.
+
+    Args:
+        net: The network; neither it nor its mode is changed.
+        out: The ``.onnx`` file; written under another name and renamed, so a file that stands
+            there is replaced whole or not at all.
+        card: What is known of the model. ``calibration``, ``guard``, ``self_check``,
+            ``graph_sha256``, ``parameters`` and ``multiply_adds`` are set here.
+        calibration: Of the logit; its scale must be positive.
+        check_crops: Faces to compare on, ``(n, S, S, 3) uint8``.
+        guard: How far a crop is from the training, see
+            :mod:`mesoscope.training.decide.familiarity`; ``None`` writes a file that takes every
+                face as familiar.
+
+    Returns:
+        The card as it stands in the file.
+
+    Raises:
+        ModelMismatch: The answers differ, or the calibration's scale is not positive. Nothing is
+            written.
+        OutputError: The disk is full, or the folder cannot be written.
+    """
+    if not calibration.scale > 0:
+        raise ModelMismatch(f"{out}: the calibration's scale must be positive: {calibration.scale}")
+    judging = Judging(net, calibration, guard).eval()
+    model = _to_onnx(judging, card.input_px)
+    card = dataclasses.replace(
+        card,
+        calibration=calibration,
+        guard=None if guard is None else guard.record,
+        parameters=parameter_count(net),
+        multiply_adds=multiply_adds(model),
+        graph_sha256=graph_sha256(model.SerializeToString()),
+        self_check=(),
+    )
+    with beside(out) as fresh:
+        with writing(out):
+            fresh.write_bytes(with_card(model, card))
+        try:
+            scorer = OnnxScorer(fresh)
+        except ModelError as error:
+            raise ModelMismatch(
+                f"{out}: not written: its answers are none: are all weights finite? {error}"
+            ) from error
+        pictures = check_pictures(card.input_px)
+        for crops in (check_crops, pictures):
+            _compare(judging, scorer, crops, out)
+        answers = scorer.score(pictures).p_fake
+        card = dataclasses.replace(card, self_check=tuple(round(float(p), 7) for p in answers))
+        put(fresh, out, with_card(model, card))
+    return card
+
+
+def stamp(path: Path, card: ModelCard) -> ModelCard:
+    """Put another card into a model file; its graph stays byte for byte.
+
+    Args:
+        path: A file that :func:`export` wrote.
+        card: What it should say; the fields that export sets are kept from the file.
+
+    Returns:
+        The card as it stands in the file.
+
+    Raises:
+        ModelError: Not a model file.
+        OutputError: It cannot be written.
+    """
+    old = read_card(path)
+    measured = ("calibration", "guard", "self_check", "graph_sha256", "parameters")
+    card = dataclasses.replace(card, **{name: getattr(old, name) for name in measured})
+    model = onnx.load(path)
+    counted = old.multiply_adds or multiply_adds(model)
+    card = dataclasses.replace(card, multiply_adds=counted)
+    with beside(path) as fresh:
+        put(fresh, path, with_card(model, card))
+    return card
+
+
+def _to_onnx(judging: Judging, side_px: int) -> onnx.ModelProto:
+    example = torch.zeros((2, side_px, side_px, 3), dtype=torch.uint8)
+    with _quiet():
+        program = torch.onnx.export(
+            judging,
+            (example,),
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=["crops"],
+            output_names=["p_fake", "logit", "heat", GUARD_OUTPUT][: len(judging(example))],
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+        )
+    if program is None:
+        raise ModelMismatch("torch.onnx.export gave no graph: this torch cannot export the network")
+    model = program.model_proto
+    graph.optimise(model)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _compare(judging: Judging, scorer: OnnxScorer, crops: Pixels, out: Path) -> None:
+    """Refuse where torch and ONNX Runtime differ on these crops."""
+    for size in BATCHES:
+        for start in range(0, len(crops), size):
+            batch = crops[start : start + size]
+            with torch.no_grad():
+                wanted = Scores(*(part.numpy() for part in judging(torch.from_numpy(batch))))
+            found = scorer.score(batch, heat=True)
+            for name in Scores._fields:
+                a, b = getattr(wanted, name), getattr(found, name)
+                if a is None and b is None:
+                    continue  # without a guard
+                if a.shape != b.shape:
+                    raise ModelMismatch(
+                        f"{out}: not written: {name} is {b.shape} in ONNX Runtime and {a.shape} "
+                        "in torch"
+                    )
+                largest = 1.0 if name == "p_fake" else max(1.0, float(np.abs(a).max()))
+                difference = float(np.abs(a - b).max()) / largest
+                if not difference <= TOLERANCE:  # nan is refused too
+                    raise ModelMismatch(
+                        f"{out}: not written: {name} in ONNX Runtime differs from torch by "
+                        f"{difference:.2g}, and {TOLERANCE} is allowed; are all weights finite?"
+                    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's remarks on itself from the user, and put everything back after.
+
+    It warns of optional packages and of its own deprecated calls; neither is anything that a user
+    could act on. Errors come as exceptions.
+    """
+    names = ("torch.onnx", "onnxscript", "onnx_ir")
+    before = {name: logging.getLogger(name).level for name in names}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for name in names:
+                logging.getLogger(name).setLevel(logging.ERROR)
+            yield
+        finally:
+            for name, level in before.items():
+                logging.getLogger(name).setLevel(level)

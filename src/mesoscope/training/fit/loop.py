@@ -1,0 +1,335 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mesoscope.errors import RunError
+from mesoscope.runtime.allocator import keep_heap
+from mesoscope.runtime.threads import ahead, cores
+from mesoscope.training.data.dataset import (
+    batches,
+    draw,
+    reals_by_source,
+    training_crop,
+)
+from mesoscope.training.data.forging import Forge
+from mesoscope.training.data.mixing import mix
+from mesoscope.training.data.pairs import behind_their_real, pair
+from mesoscope.training.fit import checkpoint
+from mesoscope.training.fit.checkpoint import State
+from mesoscope.training.fit.distil import open_teacher, teachers_weights
+from mesoscope.training.fit.schedule import learning_rate_share, parameter_groups
+from mesoscope.training.fit.turn import in_order
+from mesoscope.training.fit.validation import auc_by_source, scores_of, to_input
+from mesoscope.training.nets import begin, build
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lightning_fabric import Fabric
+
+    from mesoscope.data.sample import Sample
+    from mesoscope.training.data.dataset import Survey
+    from mesoscope.training.recipe.keys import OptimiseKeys
+    from mesoscope.training.recipe.recipe import Recipe
+    from mesoscope.types import Box, Pixels
+
+SCORE_BATCH = 16
+KEPT_BYTES = 2 << 30  # about what a step of 32 pictures frees
+
+
+class Watcher(Protocol):
+    """Shown what happens while it happens; the command line draws bars from it."""
+
+    def step(self, *, done: int, total: int, loss: float, images_per_s: float) -> None:
+        """Called after every step of an epoch."""
+        ...
+
+    def epoch(self, record: dict[str, Any], state: State) -> None:
+        """Called after every validated epoch."""
+        ...
+
+
+class Hold(Protocol):
+    """Keeps a network to a form while it is trained; pruning is one."""
+
+    def begin(self, at: Position) -> None:
+        """Give a fresh position its first weights."""
+        ...
+
+    def step(self, at: Position, epochs: float) -> None:
+        """Called after every step, so many epochs from the start."""
+        ...
+
+    def reached(self, epochs: int) -> bool:
+        """Whether the form is reached after so many epochs: only then may weights be the best."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a resumed run needs of it."""
+        ...
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Put back what :meth:`tensors` gave."""
+        ...
+
+
+def fit(
+    recipe: Recipe,
+    data: Survey,
+    run: Path,
+    fabric: Fabric,
+    watcher: Watcher,
+    *,
+    resume: bool,
+    hold: Hold | None = None,
+) -> State:
+    """Train until the recipe's last epoch or until patience runs out.
+
+    Every random choice is seeded by (seed, epoch, place), and the checkpoint holds weights, their
+    running mean and the optimiser's state, so a run that was killed goes on from its last finished
+    epoch and ends as an unbroken one would.
+
+    Args:
+        recipe: What to do.
+        data: On what.
+        run: The run folder; ``checkpoints/last.safetensors`` and ``best.safetensors`` go there.
+        fabric: Devices and precision (Lightning Fabric).
+        watcher: Shown the progress.
+        resume: Go on from the last checkpoint; without one yet, from the start.
+        hold: Gives the first weights and keeps the network to a form.
+
+    Returns:
+        Where the run ended.
+
+    Raises:
+        RunError: The checkpoint is of another recipe or other data, training diverged, or there
+            are more devices than pictures an epoch.
+        OutputError: A checkpoint could not be written.
+    """
+    keep_heap(KEPT_BYTES, large_blocks=True)
+    last, best = run / "checkpoints/last.safetensors", run / "checkpoints/best.safetensors"
+    resumed = resume and last.exists()
+    at = Position(recipe, fabric, hold, fresh=not resumed)
+    forge = None if data.points is None else Forge(recipe.synth, data.train, data.points)
+    state = State(recipe_sha256=recipe.sha256(), data_sha256=data.digests)
+    if resumed:
+        tensors, before = checkpoint.load(last)
+        _refuse_other(before, state, run)
+        at.restore(tensors)
+        state = before
+
+    while state.epoch < recipe.optimise.epochs and not _out_of_patience(state, recipe):
+        started = time.perf_counter()
+        loss, images_per_s = train_epoch(
+            at, recipe, data, fabric, watcher, epoch=state.epoch, forge=forge
+        )
+        scores = scores_of(at.mean, data.validation, recipe.data.crop_margin, fabric)
+        if not np.isfinite(scores).all():
+            raise RunError(
+                f"{run}: training diverged in epoch {state.epoch + 1}: start again with a lower "
+                "optimise.learning_rate"
+            )
+        by_source = auc_by_source(data.validation, scores)
+        auc = float(np.mean(list(by_source.values())))
+        record = {
+            "epoch": state.epoch + 1,
+            "loss": round(loss, 5),
+            "auc": round(auc, 5),
+            "auc_by_source": {k: round(v, 5) for k, v in by_source.items()},
+            "learning_rate": at.optimiser.param_groups[0]["lr"],
+            "images_per_s": round(images_per_s, 1),
+            "elapsed_s": round(time.perf_counter() - started, 1),
+        }
+        improved = auc > state.best_auc and (hold is None or hold.reached(state.epoch + 1))
+        state = dataclasses.replace(
+            state,
+            epoch=state.epoch + 1,
+            best_epoch=state.epoch + 1 if improved else state.best_epoch,
+            best_auc=auc if improved else state.best_auc,
+            history=[*state.history, record],
+        )
+        if fabric.is_global_zero:
+            if improved:
+                mean = checkpoint.pack("mean", checkpoint.plain(at.mean))
+                checkpoint.save(best, mean, state)
+            checkpoint.save(last, at.tensors(), state)
+            watcher.epoch(record, state)
+        fabric.barrier()
+    return state
+
+
+class Position:
+    """Everything that a step changes: weights, their running mean, the optimiser's memory."""
+
+    def __init__(
+        self, recipe: Recipe, fabric: Fabric, hold: Hold | None = None, *, fresh: bool = True
+    ) -> None:
+        o = recipe.optimise
+        torch.manual_seed(recipe.seed)
+        net = build(recipe.network)
+        if fresh:  # a run that goes on needs nothing of what it began with
+            begin(net, recipe.network, lambda: teachers_weights(recipe.distil))
+        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.mean = fabric.to_device(copy.deepcopy(self.net).eval())
+        self.norms = [n for n in self.net.modules() if isinstance(n, nn.BatchNorm2d)]
+        self.momentum = [n.momentum or 0.0 for n in self.norms]
+        self.wrapped, self.optimiser = fabric.setup(
+            self.net, torch.optim.AdamW(parameter_groups(self.net, o), lr=o.learning_rate)
+        )
+        self.teacher = open_teacher(recipe.distil)
+        self.hold = hold
+        if hold is not None:
+            hold.begin(self)
+
+    def settle(self, steps: float, *, mixed: bool = False) -> None:
+        """Let the norms' statistics be plain means at first, so that short runs know them, too.
+
+        At the published momentum of .01 they would still hold a third of their start after a
+        hundred steps. Batches of mixed pictures are left out: none is like what will be judged.
+        """
+        for norm, momentum in zip(self.norms, self.momentum, strict=True):
+            norm.momentum = 0.0 if mixed else max(momentum, 1 / (1 + steps))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, by name."""
+        optimiser = checkpoint.optimiser_tensors(self.optimiser.optimizer)
+        return (
+            checkpoint.pack("net", checkpoint.plain(self.net))
+            | checkpoint.pack("mean", checkpoint.plain(self.mean))
+            | checkpoint.pack("optimiser", optimiser)
+            | checkpoint.pack("hold", {} if self.hold is None else self.hold.tensors())
+        )
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Put back what :meth:`tensors` gave."""
+        self.net.load_state_dict(checkpoint.unpack("net", tensors))
+        self.mean.load_state_dict(checkpoint.unpack("mean", tensors))
+        checkpoint.restore_optimiser(
+            self.optimiser.optimizer, checkpoint.unpack("optimiser", tensors)
+        )
+        if self.hold is not None:
+            self.hold.restore(checkpoint.unpack("hold", tensors))
+
+
+def train_epoch(
+    at: Position,
+    recipe: Recipe,
+    data: Survey,
+    fabric: Fabric,
+    watcher: Watcher,
+    *,
+    epoch: int,
+    forge: Forge | None = None,
+) -> tuple[float, float]:
+    """One epoch; returns its mean loss and the pictures a second."""
+    started, o = time.perf_counter(), recipe.optimise
+    torch.manual_seed(recipe.seed * 1_000_003 + epoch * 1009 + fabric.global_rank)
+    chance = np.random.default_rng((recipe.seed, epoch))
+    samples = data.train if forge is None else forge.samples
+    order = draw(samples, recipe.data, chance)
+    if recipe.data.pairs:
+        order = pair(order, samples, chance)
+    rank, world = fabric.global_rank, fabric.world_size
+    order, shown = in_order(order, samples, recipe.data, chance, device=rank, devices=world)
+    twins = behind_their_real(order, samples) & recipe.data.pairs
+    if len(order) < world:  # a device without a picture would be waited for
+        raise RunError(f"{world} devices for {len(order)} pictures an epoch: take fewer devices")
+    steps = len(order) // o.batch_size or 1
+    mine = order[rank::world]  # a share of each step's pictures
+    share = max(1, o.batch_size // world)
+    labels = np.array([samples[i].label for i in mine], np.float32)
+    reals = reals_by_source(data.train)
+    places_of = {} if data.boxes is None else {s: i for i, s in enumerate(data.train)}
+    # Not the generator of the draws, or shares of one step would mix alike on every device.
+    mixing = np.random.default_rng((recipe.seed, epoch, rank, 1))
+
+    def prepare(one: tuple[int, Sample]) -> Pixels:
+        # Its place in the epoch, and not in this device's share: devices must not draw alike.
+        place, sample = one
+        turn = place * world + rank
+        twin = bool(twins[turn])
+        those = [samples[order[turn - 1]]] if twin else reals.get(sample.source, ())
+        face = data.box(order[turn - twin])
+        key = (recipe.seed, epoch, turn - twin)
+        return training_crop(sample, recipe, key, those, forge, face, face_of)
+
+    def face_of(real: Sample) -> Box | None:
+        return data.box(places_of[real]) if real in places_of else None
+
+    places = range(min(steps * share, len(mine)))
+    crops = ahead(prepare, zip(places, shown, strict=False), threads=cores(), depth=4 * share)
+    at.wrapped.train()
+    loss_sum, images_per_s = 0.0, 0.0
+    for step, pixels in enumerate(batches(crops, share)):
+        now = epoch + step / steps
+        for group in at.optimiser.param_groups:
+            group["lr"] = o.learning_rate * learning_rate_share(now, o)
+        wanted = labels[step * share : step * share + len(pixels)]
+        plain = pixels
+        pixels, wanted = mix(plain, wanted, recipe.mix, mixing)
+        at.settle(now * steps, mixed=pixels is not plain)
+        if at.teacher is not None:
+            wanted = at.teacher.teach(pixels, wanted)
+        x = to_input(fabric.to_device(torch.from_numpy(pixels)))  # [share, 3, 256, 256]
+        y = fabric.to_device(torch.from_numpy(wanted))  # [share]
+        loss = loss_of(at.wrapped(x).float(), y, o)
+        at.optimiser.zero_grad()
+        fabric.backward(loss)
+        at.optimiser.step()
+        average(at.mean, at.net, min(o.ema_decay, (1 + now * steps) / (10 + now * steps)))
+        if at.hold is not None:
+            at.hold.step(at, epoch + (step + 1) / steps)
+        loss_sum += loss.item()
+        done = min((step + 1) * share * world, len(order))
+        images_per_s = done / (time.perf_counter() - started)
+        watcher.step(
+            done=done,
+            total=min(steps * o.batch_size, len(order)),
+            loss=loss_sum / (step + 1),
+            images_per_s=images_per_s,
+        )
+    return loss_sum / steps, images_per_s
+
+
+def loss_of(logits: Tensor, labels: Tensor, keys: OptimiseKeys) -> Tensor:
+    """Mean loss of a batch; labels ``[N]``, fake = 1."""
+    soft = labels * (1 - keys.label_smoothing) + keys.label_smoothing / 2
+    if keys.loss == "mse":
+        return F.mse_loss(torch.sigmoid(logits), soft)
+    return F.binary_cross_entropy_with_logits(logits, soft)
+
+
+@torch.no_grad()
+def average(mean: nn.Module, net: nn.Module, decay: float) -> None:
+    """Draw the running mean of the weights towards the network; statistics are copied over."""
+    for kept, new in zip(mean.parameters(), net.parameters(), strict=True):
+        kept.lerp_(new, 1 - decay)
+    for held, fresh in zip(mean.buffers(), net.buffers(), strict=True):
+        held.copy_(fresh)
+
+
+def _refuse_other(before: State, now: State, run: Path) -> None:
+    if before.recipe_sha256 != now.recipe_sha256:
+        raise RunError(
+            f"{run}: was begun with another recipe ({run}/recipe.toml): resume with that one, or "
+            "start a new run folder"
+        )
+    if before.data_sha256 != now.data_sha256:
+        raise RunError(
+            f"{run}: was begun on other pictures: bring them back, or start a new run folder"
+        )
+
+
+def _out_of_patience(state: State, recipe: Recipe) -> bool:
+    patience = recipe.optimise.patience
+    return bool(patience) and state.epoch - state.best_epoch >= patience

@@ -1,0 +1,1 @@
+"""A training run as data: its keys, their ranges and rules."""

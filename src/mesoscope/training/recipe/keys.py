@@ -1,0 +1,224 @@
+"""The sections of a recipe, key by key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkKeys:
+    """``[network]``; all from ``stem`` to ``attention`` are of ``meso4_ira`` alone.
+
+    Attributes:
+        architecture: ``meso4``, ``mesoinception4`` or ``meso4_ira``.
+        dropout: Share of values dropped before each dense layer.
+        initial: ``random``, ``imagenet`` for filters learnt there, ``teacher`` for its own, or the
+            run folder of a network of this very shape, whose best weights are trained on; relative
+            to where the command runs.
+        stem: Filters of the first convolution.
+        stem_stride: Of the first convolution: 4 (6×6 filters, which begin as a mean over 2×2
+            pixels) or 2 (3×3 filters on the pixels as they are, four times the work).
+        stem_residuals: High-pass filters beside them.
+        widths: Channels after each stage; four of them as in Meso-4, up to seven for a teacher.
+        expanded: Channels within each inverted residual block after the first.
+        attention: ``none``, ``se``, ``eca`` or ``cbam``.
+        channels: How many channels structured pruning left in a group, by its name; any network.
+    """
+
+    architecture: str = "meso4"
+    dropout: float = 0.5
+    initial: str = "random"
+    stem: int = 32
+    stem_stride: int = 4
+    stem_residuals: int = 0
+    widths: tuple[int, ...] = (16, 24, 40, 80)
+    expanded: tuple[int, ...] = (96, 144, 144, 240, 240, 480, 480)
+    attention: str = "se"
+    channels: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DataKeys:
+    """``[data]``.
+
+    Attributes:
+        images_per_epoch: Pictures drawn an epoch; 0 = as many as the train split holds.
+        balance_classes: Draw as many real as fake pictures of each source.
+        source_power: A source is drawn in proportion to its size to this power: 1 = as they
+            come, 0 = all sources alike.
+        crop_margin: Of the crop, see :mod:`mesoscope.faces.crop`; 1 for pictures that are faces.
+        face_margin: Goes into the card: the longest side of a found face's box times this is the
+            side of the crops that the model is to judge; how tightly these pictures were cut.
+        further_margins: The same of further crops of each found face, whose scores are averaged
+            with that one's; for models that were trained on many framings.
+        pairs: Bring a real and a forged picture of one group into the same step, changed alike, see
+            :mod:`mesoscope.training.data.pairs`.
+        leave_out: Sources that are neither trained on nor validated on, to test on them later.
+        read: ``random`` reads pictures as they are drawn, from folders or shards; ``stream`` reads
+            shards front to back, see :mod:`mesoscope.data.shards.stream`.
+        buffer: Of a stream: so many pictures are held and mixed.
+    """
+
+    images_per_epoch: int = 0
+    balance_classes: bool = True
+    source_power: float = 0.5
+    crop_margin: float = 1.0
+    face_margin: float = 1.3
+    further_margins: tuple[float, ...] = ()
+    pairs: bool = False
+    leave_out: tuple[str, ...] = ()
+    read: str = "random"
+    buffer: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentKeys:
+    """``[augment]``: chances (0 to 1) and strengths, the same for both classes.
+
+    Attributes:
+        crop_scale_min: Random resized crop: smallest side, as a share of the picture's.
+        crop_scale_max: Its largest side; above 1 it leaves the picture, whose border is mirrored.
+        reframe: Chance of a crop around the face instead, as a finder's: see
+            :mod:`mesoscope.training.data.framing`.
+        reframe_margin_min: Of such a crop: its smallest side over the longest side of the face's
+            box.
+        reframe_margin_max: The largest; no crop is larger than ``crop_scale_max`` times the
+            picture's shorter side.
+        flip: Chance of mirroring left and right.
+        colour: Chance of a random brightness, contrast, saturation and tint.
+        colour_strength: Their largest relative change.
+        rescale: Chance of going down and up again in size.
+        rescale_min: Smallest size on the way, as a share.
+        blur: Chance of a Gaussian blur.
+        blur_sigma_max_px: Its largest standard deviation.
+        noise: Chance of Gaussian noise.
+        noise_sigma_max: Its largest standard deviation, in grey levels of 255.
+        jpeg: Chance of a JPEG re-encoding.
+        jpeg_quality_min: Lowest quality of it.
+        native: Chance of the whole crop, which is resized only where the picture is not of the
+            network's size, in place of a random resized one: traces of generators and of resampling
+            stay as they are.
+        window_px: Side of a random window of the crop that the network is trained on; 0 = the whole
+            crop. Inference sees the whole crop.
+        sharpen: Chance of an unsharp mask.
+        smooth: Chance of a median or bilateral filter, as telephones smooth skin.
+        gamma: Chance of a tone curve.
+        webp: Chance of a WebP re-encoding, of the JPEG's qualities.
+        video: Chance of an H.264 re-encoding as one frame of a clip.
+        self_blend: Chance that a fake's place is taken by a forgery made of a real picture of the
+            same source, see :mod:`mesoscope.training.data.self_blend`.
+    """
+
+    crop_scale_min: float = 0.8
+    crop_scale_max: float = 1.0
+    reframe: float = 0.0
+    reframe_margin_min: float = 1.0
+    reframe_margin_max: float = 2.0
+    flip: float = 0.5
+    colour: float = 0.3
+    colour_strength: float = 0.2
+    rescale: float = 0.2
+    rescale_min: float = 0.5
+    blur: float = 0.1
+    blur_sigma_max_px: float = 1.5
+    noise: float = 0.1
+    noise_sigma_max: float = 6.0
+    jpeg: float = 0.3
+    jpeg_quality_min: int = 50
+    native: float = 0.0
+    window_px: int = 0
+    sharpen: float = 0.0
+    smooth: float = 0.0
+    gamma: float = 0.0
+    webp: float = 0.0
+    video: float = 0.0
+    self_blend: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SynthKeys:
+    """``[synth]``: forgeries made of real pictures, see :mod:`mesoscope.training.data.forging`.
+
+    Shares of all pictures that an epoch shows. Made forgeries take the places of the source's own;
+    a source without any shows half of its pictures forged, in these proportions.
+
+    Attributes:
+        blend: Self-blended images, see :mod:`mesoscope.synth.blend`.
+        edit: What is done in picture editors, see :mod:`mesoscope.synth.edits`.
+    """
+
+    blend: float = 0.0
+    edit: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MixKeys:
+    """``[mix]``: chances for a batch, see :mod:`mesoscope.training.data.mixing`.
+
+    Attributes:
+        mixup: Of a weighted mean of two pictures.
+        cutmix: Of a rectangle of one picture in the other.
+    """
+
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DistilKeys:
+    """``[distil]``, see :mod:`mesoscope.training.fit.distil`.
+
+    Attributes:
+        teacher: A model file; relative to where the command runs.
+        share: Of its ``p_fake`` in the label; 0 = no teacher.
+    """
+
+    teacher: str = ""
+    share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OptimiseKeys:
+    """``[optimise]``.
+
+    Attributes:
+        epochs: At most.
+        batch_size: Pictures a step, over all devices.
+        learning_rate: The highest, of AdamW (Loshchilov & Hutter 2019).
+        weight_decay: On weights, not on biases and norms.
+        warmup_epochs: Linear rise of the learning rate; a cosine to nothing follows.
+        loss: ``bce`` (cross-entropy) or ``mse`` (mean squared error of the probability, as the
+            MesoNet authors train).
+        label_smoothing: Labels are drawn in by half of this.
+        ema_decay: Of the running mean of weights that is validated and exported; 0 = none.
+        patience: Stop after so many epochs without a better validation AUC; 0 = never.
+    """
+
+    epochs: int = 15
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    warmup_epochs: float = 0.5
+    loss: str = "bce"
+    label_smoothing: float = 0.02
+    ema_decay: float = 0.998
+    patience: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DecideKeys:
+    """``[decide]``: how labels are read off the calibrated score, on validation data.
+
+    Attributes:
+        calibration: ``platt`` (scale and shift of the logit) or ``temperature`` (scale alone).
+        rule: ``target_error``, or ``half_error``: half the error of deciding every face.
+        target_error: Of that rule: wanted share of wrong ones among the decided, on each side.
+        least_decided: Of the rule ``half_error``: share of faces that must stay decided.
+        guard: Fit the guard against unfamiliar faces.
+    """
+
+    calibration: str = "platt"
+    rule: str = "target_error"
+    target_error: float = 0.15
+    least_decided: float = 0.7
+    guard: bool = True

@@ -1,0 +1,82 @@
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesoscope.data.manifest import Sample
+from mesoscope.training.data.dataset import training_crop
+from mesoscope.training.data.pairs import behind_their_real, pair
+from mesoscope.training.recipe.keys import AugmentKeys
+from mesoscope.training.recipe.recipe import Recipe
+
+
+def sample(label, group, source="a", name=""):
+    return Sample(Path(f"{source}{group}{label}{name}"), label, source, group, "train")
+
+
+def paired(order, samples):
+    return pair(np.asarray(order), samples, np.random.default_rng(0)).tolist()
+
+
+def test_a_forgery_comes_right_behind_its_real_and_nowhere_else():
+    samples = [sample(1, "x"), sample(0, "y"), sample(0, "x"), sample(1, "alone"), sample(1, "y")]
+    assert paired([0, 1, 2, 3, 4], samples) == [1, 4, 2, 0, 3]
+
+
+def test_groups_of_two_sources_are_two_groups():
+    samples = [sample(0, "x"), sample(1, "x", source="b")]
+    assert paired([0, 1], samples) == [0, 1]
+    assert behind_their_real(np.array([0, 1]), samples).tolist() == [False, False]
+
+
+def test_one_of_several_forgeries_is_chosen_by_chance():
+    samples = [sample(0, "x"), *(sample(1, "x", name=str(i)) for i in range(3))]
+    found = {
+        pair(np.array([0, 0]), samples, np.random.default_rng(seed)).tolist()[1]
+        for seed in range(30)
+    }
+    assert found == {1, 2, 3}
+
+
+samples_strategy = st.lists(
+    st.tuples(st.integers(0, 1), st.sampled_from("xyz"), st.sampled_from("ab")), min_size=1
+)
+
+
+@given(samples_strategy, st.data())
+def test_any_order(rows, data):
+    samples = [sample(label, group, source) for label, group, source in rows]
+    order = data.draw(st.lists(st.integers(0, len(samples) - 1)))
+    result = pair(np.asarray(order, np.int64), samples, np.random.default_rng(1))
+    assert len(result) <= len(order)
+    twins = behind_their_real(result, samples)
+    with_real = {(s.source, s.group) for s in samples if s.label == 0}
+    for place, index in enumerate(result):
+        one = samples[index]
+        if one.label == 1 and (one.source, one.group) in with_real:
+            assert twins[place]
+    for place in np.flatnonzero(twins):
+        real, fake = samples[result[place - 1]], samples[result[place]]
+        assert (real.label, fake.label, real.group) == (0, 1, fake.group)
+
+
+def test_a_pair_is_changed_alike_and_its_self_blend_is_made_of_its_own_real(tmp_path):
+    rng = np.random.default_rng(0)
+    picture = cv2.GaussianBlur(rng.integers(0, 256, (256, 256, 3), np.uint8), (0, 0), 3)
+    real, fake = (Sample(tmp_path / f"{i}.png", i, "a", "x", "train") for i in (0, 1))
+    for one in (real, fake):
+        cv2.imwrite(str(one.path), picture)
+    everything = AugmentKeys(
+        colour=1.0, rescale=1.0, blur=1.0, noise=1.0, jpeg=1.0, crop_scale_max=1.2
+    )
+    recipe = replace(Recipe(), augment=everything)
+    key = (1, 2, 3)
+    crop = training_crop(real, recipe, key)
+    assert np.array_equal(crop, training_crop(fake, recipe, key, [real]))
+    cv2.imwrite(str(fake.path), np.zeros_like(picture))
+    always = replace(recipe, augment=replace(everything, self_blend=1.0))
+    assert np.array_equal(crop, training_crop(real, always, key))
+    assert training_crop(fake, always, key, [real]).mean() > 50  # and not the black fake

@@ -1,0 +1,48 @@
+"""A teacher's opinion in the labels."""
+
+import numpy as np
+import pytest
+import torch
+
+from mesoscope.detection.scorer import OnnxScorer, check_pictures
+from mesoscope.errors import RecipeError
+from mesoscope.models.file import shipped
+from mesoscope.training.fit import checkpoint
+from mesoscope.training.fit.checkpoint import State
+from mesoscope.training.fit.distil import Teacher, open_teacher, teachers_weights
+from mesoscope.training.recipe.keys import DistilKeys
+
+MODEL = shipped()["meso4"]
+
+
+def test_labels_move_towards_the_teacher_by_its_share():
+    crops = np.concatenate([check_pictures(), check_pictures()[:1]])
+    labels = np.array([0, 1, 0, 1, 0], np.float32)
+    wanted = OnnxScorer(MODEL).score(crops).p_fake
+    for share in (0.25, 1.0):
+        taught = Teacher(DistilKeys(str(MODEL), share)).teach(crops, labels)
+        np.testing.assert_allclose(taught, (1 - share) * labels + share * wanted, atol=1e-5)
+        assert taught.dtype == np.float32
+
+
+def test_without_a_share_no_file_is_opened():
+    assert open_teacher(DistilKeys("nowhere.onnx", 0.0)) is None
+
+
+def test_a_missing_teacher_says_what_to_do():
+    with pytest.raises(RecipeError, match=r"distil.teacher: nowhere.onnx: .*teacher.toml"):
+        open_teacher(DistilKeys("nowhere.onnx", 0.5))
+
+
+def test_a_teachers_weights_are_the_best_of_its_run(tmp_path):
+    best = {"mean.a.weight": torch.ones(2)}
+    (tmp_path / "checkpoints").mkdir()
+    checkpoint.save(tmp_path / "checkpoints/best.safetensors", best, State())
+    found = teachers_weights(DistilKeys(str(tmp_path / "model.onnx"), 0.5))
+    assert list(found) == ["a.weight"]
+    assert torch.equal(found["a.weight"], torch.ones(2))
+
+
+def test_a_teacher_outside_of_a_run_has_no_weights_to_give(tmp_path):
+    with pytest.raises(RecipeError, match=r"network\.initial = 'teacher' needs the run folder"):
+        teachers_weights(DistilKeys(str(tmp_path / "model.onnx"), 0.5))

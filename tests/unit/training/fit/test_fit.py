@@ -1,0 +1,145 @@
+"""The parts of the training loop that can be seen alone; the whole runs in tests/integration."""
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from mesoscope.data.manifest import Sample
+from mesoscope.errors import RunError
+from mesoscope.training.data.dataset import Survey
+from mesoscope.training.fit.loop import (
+    Position,
+    average,
+    loss_of,
+    train_epoch,
+)
+from mesoscope.training.fit.validation import auc_by_source, to_input
+from mesoscope.training.recipe.keys import OptimiseKeys
+from mesoscope.training.recipe.recipe import Recipe
+
+
+@pytest.fixture(scope="module")
+def fabric():
+    return Fabric(accelerator="cpu", devices=1)
+
+
+def test_norms_know_their_statistics_after_one_step_and_keep_the_momentum_later(fabric):
+    at = Position(Recipe(), fabric)
+    norm = at.net.block1.norm
+    x = torch.rand(4, 3, 256, 256)
+    at.net.train()
+    at.settle(0)
+    a = at.net.block1.activation(x)
+    at.net(x)
+    torch.testing.assert_close(norm.running_mean, a.mean((0, 2, 3)))
+    at.settle(50)
+    assert norm.momentum == pytest.approx(1 / 51)
+    at.settle(10_000)
+    assert norm.momentum == 0.01
+
+
+def test_norms_learn_no_statistics_of_mixed_pictures(fabric):
+    at = Position(Recipe(), fabric)
+    norm = at.net.block1.norm
+    before = norm.running_mean.clone()
+    at.net.train()
+    at.settle(0, mixed=True)
+    at.net(torch.rand(4, 3, 256, 256))
+    assert torch.equal(norm.running_mean, before)
+
+
+def test_a_position_comes_back_whole(fabric):
+    recipe = Recipe()
+    one, other = Position(recipe, fabric), Position(recipe, fabric)
+    one.net.train()
+    one.net(torch.rand(2, 3, 256, 256)).sum().backward()
+    one.optimiser.step()
+    average(one.mean, one.net, 0.5)
+    other.restore(one.tensors())
+    for key, value in one.tensors().items():
+        assert torch.equal(value, other.tensors()[key]), key
+
+
+def test_the_mean_of_weights_moves_by_its_decay(fabric):
+    at = Position(Recipe(), fabric)
+    before = at.mean.dense2.weight.clone()
+    with torch.no_grad():
+        at.net.dense2.weight += 1
+    average(at.mean, at.net, 0.9)
+    torch.testing.assert_close(at.mean.dense2.weight, before + 0.1)
+
+
+def test_pictures_become_rgb_in_0_to_1():
+    pixels = torch.zeros(1, 4, 4, 3, dtype=torch.uint8)
+    pixels[0, 1, 2] = torch.tensor([255, 51, 0], dtype=torch.uint8)
+    x = to_input(pixels)
+    assert x.shape == (1, 3, 4, 4)
+    torch.testing.assert_close(x[0, :, 1, 2], torch.tensor([1.0, 0.2, 0.0]))
+
+
+def test_losses_are_those_of_the_smoothed_labels():
+    logits, labels = torch.tensor([2.0, -1.0]), torch.tensor([1.0, 0.0])
+    p = torch.sigmoid(logits)
+    soft = torch.tensor([0.95, 0.05])
+    keys = OptimiseKeys(label_smoothing=0.1)
+    expected = -(soft * p.log() + (1 - soft) * (1 - p).log()).mean()
+    torch.testing.assert_close(loss_of(logits, labels, keys), expected)
+    squared = OptimiseKeys(loss="mse", label_smoothing=0.0)
+    torch.testing.assert_close(loss_of(logits, labels, squared), ((p - labels) ** 2).mean())
+
+
+def test_auc_by_source_leaves_out_what_lacks_a_class(tmp_path):
+    samples = [
+        Sample(tmp_path, label, source, "g", "validation")
+        for source, label in (("a", 0), ("a", 1), ("b", 1), ("b", 1))
+    ]
+    assert auc_by_source(samples, np.array([0.1, 0.2, 0.3, 0.4])) == {"a": 1.0}
+
+
+class Devices:
+    """As much of Fabric as an epoch asks for, of one device among several; nothing is exchanged."""
+
+    def __init__(self, rank, world):
+        self.global_rank, self.world_size = rank, world
+
+    def to_device(self, x):
+        return x
+
+    def backward(self, loss):
+        loss.backward()
+
+
+class Quiet:
+    def step(self, **_what):
+        pass
+
+
+def keys_of_crops(monkeypatch, fabric, rank, world):
+    """The seeds of all crops that one device of several makes in an epoch."""
+    seen = []
+
+    def crop(sample, _recipe, key, *_):
+        seen.append((sample.path, key))
+        return np.zeros((256, 256, 3), np.uint8)
+
+    monkeypatch.setattr("mesoscope.training.fit.loop.training_crop", crop)
+    recipe = Recipe(optimise=OptimiseKeys(batch_size=2 * world))
+    samples = tuple(Sample(f"{i}.png", i % 2, "a", str(i), "train") for i in range(8))
+    data = Survey(train=samples, validation=())
+    at = Position(recipe, fabric)
+    train_epoch(at, recipe, data, Devices(rank, world), Quiet(), epoch=0)
+    return seen
+
+
+def test_devices_do_not_draw_the_same_changes(monkeypatch, fabric):
+    alone = dict(keys_of_crops(monkeypatch, fabric, 0, 1))
+    halves = [dict(keys_of_crops(monkeypatch, fabric, rank, 2)) for rank in (0, 1)]
+    assert len(halves[0]) == len(halves[1]) == 4
+    assert halves[0] | halves[1] == alone, "several devices train on what one would"
+    assert len(set(alone.values())) == 8
+
+
+def test_more_devices_than_pictures_are_refused(monkeypatch, fabric):
+    with pytest.raises(RunError, match="9 devices for 8 pictures"):
+        keys_of_crops(monkeypatch, fabric, 0, 9)
