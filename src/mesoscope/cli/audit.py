@@ -14,7 +14,7 @@ from mesoscope.cli import options
 from mesoscope.cli.bars import bar
 from mesoscope.cli.echo import echo
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED
-from mesoscope.errors import OptionError, OutputError
+from mesoscope.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -263,11 +263,9 @@ def _try_file(path: Path | None, dataset: Path) -> None:
 
 
 def _write_json(found: Audit, path: Path) -> None:
-    text = json.dumps(found.to_dict(), indent=1) + "\n"
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    from mesoscope.files.whole import write_text
+
+    write_text(path, json.dumps(found.to_dict(), indent=1) + "\n")
 
 
 def _write_page(found: Audit, path: Path, context: click.Context, *, pictures: bool) -> None:

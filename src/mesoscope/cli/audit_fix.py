@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mesoscope.cli.audit import watch
 from mesoscope.cli.echo import echo
-from mesoscope.errors import OutputError
+from mesoscope.files.whole import write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,11 +36,7 @@ def mend(found: Audit, out: Path, options: FixOptions, asked: AuditOptions) -> A
     for line in done(mended):
         echo(shown(line))
     after = audit(read_dataset(out), root=out, options=asked, watch=watch)
-    path = out / AFTER
-    try:
-        path.write_text(json.dumps(after.to_dict(), indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    write_text(out / AFTER, json.dumps(after.to_dict(), indent=1) + "\n")
     echo("")
     for line in before_and_after(found.to_dict(), after.to_dict()):
         echo(shown(line))

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from mesoscope.cli import options
 from mesoscope.cli.bars import bar
-from mesoscope.cli.echo import echo
+from mesoscope.cli.echo import echo, visible
 from mesoscope.cli.figures_table import columns, table
 from mesoscope.cli.main import DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.errors import DatasetError, OptionError, OutputError
@@ -172,7 +172,7 @@ def command(
     write_predictions(found, out / PREDICTIONS)
     write_told(found.told, out / TOLD)
     for note in notes(found):
-        echo(f"mesoscope: {note}", err=True)
+        echo(f"mesoscope: {visible(note)}", err=True)
     echo("\n".join(table(found)))
     echo("\n".join(["", *columns(told_rows(found.told))]))
     if fpr is not None or prevalences:
@@ -184,6 +184,8 @@ def command(
         changed, interrupted = withstand(
             chosen, detector, split=split, limit=limit, seed=seed, resamples=resamples
         )
+        if changed is None or changed.n_unreadable:
+            code = INPUT_FAILED
         code = INTERRUPTED if interrupted else code
         for line in _after(changed, out):
             echo(line)
@@ -239,7 +241,7 @@ def _after(changed: Robustness | None, out: Path) -> list[str]:
     from mesoscope.report.robustness import write_table
 
     for note in notes(changed):
-        echo(f"mesoscope: {note}", err=True)
+        echo(f"mesoscope: {visible(note)}", err=True)
     if changed is None:
         return []
     write_table(changed, out / ROBUSTNESS)

@@ -16,6 +16,7 @@ from mesoscope.cli.main import DONE, INPUT_FAILED
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from mesoscope.errors import SourceError
     from mesoscope.synth.encoding import Encoding
     from mesoscope.synth.forgery import Landmarks
     from mesoscope.synth.framing import Framing
@@ -154,14 +155,15 @@ def run(
         "landmarks": None if job.landmarks is None else str(job.landmarks.resolve()),
     }
     with ForgeryFolder(job.out, options=marks, encoding=job.encoding, seed=job.seed) as folder:
-        known = _landmarks(job, found)
+        failed: dict[str, SourceError] = {}
+        known = _landmarks(job, found, failed)
         make = maker_for(found, known)
         with bar(total=len(found) * job.per_picture, what="forging") as progress:
             progress.update(len(folder))
             summary = write_forgeries(
                 folder, found, make,
-                framing=job.framing, landmarks=known, per_picture=job.per_picture, jobs=job.jobs,
-                watch=lambda _: progress.update(),
+                framing=job.framing, landmarks=known, failed=failed,
+                per_picture=job.per_picture, jobs=job.jobs, watch=lambda _: progress.update(),
             )  # fmt: skip
         write_left_out(folder.root, summary)
         there = len(folder)
@@ -172,7 +174,9 @@ def run(
     return INPUT_FAILED if summary.unreadable or not there else DONE
 
 
-def _landmarks(job: Job, found: Sequence[Real]) -> dict[str, Landmarks]:
+def _landmarks(
+    job: Job, found: Sequence[Real], failed: dict[str, SourceError]
+) -> dict[str, Landmarks]:
     from mesoscope.synth.folder import LANDMARKS
     from mesoscope.synth.landmarks import landmarks_of, read_landmarks
 
@@ -180,7 +184,9 @@ def _landmarks(job: Job, found: Sequence[Real]) -> dict[str, Landmarks]:
         root = job.reals if job.reals.is_dir() else job.reals.parent
         return read_landmarks(job.landmarks, root)
     with bar(total=len(found), what="finding faces") as progress:
-        return landmarks_of(found, kept=job.out / LANDMARKS, jobs=job.jobs, watch=progress.update)
+        return landmarks_of(
+            found, kept=job.out / LANDMARKS, jobs=job.jobs, watch=progress.update, failed=failed
+        )
 
 
 def closing(summary: Summary, out: Path, elapsed_s: float) -> str:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli import finder_models, kept_models
-from mesoscope.cli.echo import echo
+from mesoscope.cli.echo import echo, visible
 from mesoscope.cli.main import DONE, MODEL
-from mesoscope.errors import ModelError, ModelMismatch
+from mesoscope.errors import MesoscopeError, ModelMismatch
+from mesoscope.errors.failures import told
 from mesoscope.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -140,8 +141,9 @@ def verify(models: tuple[str, ...]) -> int:
     for model in asked:
         try:
             echo(_verified(find_model(kept_models.by_name(model))))
-        except ModelError as error:  # the others are checked all the same
-            echo(f"mesoscope: {error}", err=True)
+        except Exception as error:  # noqa: BLE001 - the others are checked all the same
+            said = str(error) if isinstance(error, MesoscopeError) else f"{model}: {told(error)}"
+            echo(f"mesoscope: {visible(said)}", err=True)
             code = MODEL
     return code
 

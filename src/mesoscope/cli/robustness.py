@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from mesoscope.cli.bars import bar
+from mesoscope.cli.echo import echo, visible
 from mesoscope.evaluation.robustness import judge_changed, measure
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from mesoscope.detection.detector import Detector
     from mesoscope.report.record import Figures
     from mesoscope.report.robustness import Curve, Robustness
+
+_NAMED = 3  # pictures that failed
 
 
 def withstand(
@@ -35,6 +38,11 @@ def withstand(
                 shown.update()
         except KeyboardInterrupt:
             interrupted = True
+    told = [one.error for one in judged if one.error is not None]
+    for said in told[:_NAMED]:
+        echo(f"mesoscope: robustness: {visible(said)}", err=True)
+    if len(told) > _NAMED:
+        echo(f"mesoscope: robustness: and {len(told) - _NAMED:,} more pictures failed", err=True)
     if not any(one.answers for one in judged):
         return None, interrupted
     found = measure(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli.bars import bar
-from mesoscope.cli.echo import echo
+from mesoscope.cli.echo import echo, visible
 from mesoscope.cli.main import DONE, INPUT_FAILED
 from mesoscope.errors import DatasetError, MesoscopeError
 
@@ -141,20 +141,21 @@ def _table(shards: dict[str, list[Sample]], root: Path) -> list[str]:
 def _checked(samples: list[Sample]) -> int:
     """Read all pictures, name the wrong ones, say how many there were of each kind."""
     from mesoscope.data.picture import checked_sha256, sample_bytes
+    from mesoscope.errors.failures import failure
     from mesoscope.runtime.threads import ahead, cores
 
     def check(sample: Sample) -> MesoscopeError | None:
         try:
             checked_sha256(sample, sample_bytes(sample))
-        except MesoscopeError as error:
-            return error
+        except Exception as error:  # noqa: BLE001 - one picture never ends the rest
+            return failure(sample.file, error)
         return None
 
     wrong = 0
     for error in bar(ahead(check, samples, threads=cores()), total=len(samples)):
         if isinstance(error, MesoscopeError):
             wrong += 1
-            echo(f"mesoscope: {error}", err=True)
+            echo(f"mesoscope: {visible(str(error))}", err=True)
     unknown = sum(not sample.sha256 for sample in samples)
     told = f"; of {unknown:,} no SHA-256 is known" if unknown else ""
     echo(f"{len(samples) - wrong:,} of {len(samples):,} pictures are well{told}")

@@ -11,10 +11,12 @@ import click
 
 from mesoscope.cli import forging, options
 from mesoscope.cli.bars import bar
+from mesoscope.cli.echo import echo, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mesoscope.errors import SourceError
     from mesoscope.synth.edits.recipe import EditRecipe
     from mesoscope.synth.forgery import Landmarks
     from mesoscope.synth.reals import Real
@@ -131,7 +133,12 @@ def _flat(recipe: EditRecipe) -> dict[str, Json]:
 def _landmarks_of(givers: Sequence[Real], out: Path, jobs: int) -> dict[str, Landmarks]:
     from mesoscope.synth.landmarks import landmarks_of
 
+    failed: dict[str, SourceError] = {}
     with bar(total=len(givers), what="finding donors' faces") as progress:
-        return landmarks_of(
-            givers, kept=out / "landmarks_of_donors.jsonl", jobs=jobs, watch=progress.update
-        )
+        found = landmarks_of(
+            givers, kept=out / "landmarks_of_donors.jsonl", jobs=jobs, watch=progress.update,
+            failed=failed,
+        )  # fmt: skip
+    for error in failed.values():
+        echo(f"mesoscope: donor left out: {visible(str(error))}", err=True)
+    return found

@@ -10,7 +10,7 @@ import click
 
 from mesoscope.cli import forging
 from mesoscope.cli.bars import bar
-from mesoscope.cli.echo import echo
+from mesoscope.cli.echo import echo, visible
 from mesoscope.cli.extras import train_extra
 from mesoscope.cli.main import DONE, INPUT_FAILED
 
@@ -171,6 +171,6 @@ def _closing(summary: Summary, out: Path, elapsed_s: float) -> str:
     if summary.alone:
         parts.append(f"{summary.alone:,} have no real one beside them, as there are fewer reals")
     if summary.left_out:
-        first = next(iter(summary.left_out.values()))
+        first = visible(next(iter(summary.left_out.values())))
         parts.append(f"{len(summary.left_out):,} reals could not be used (first: {first})")
     return "; ".join(parts)

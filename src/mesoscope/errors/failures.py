@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mesoscope.errors import MesoscopeError, SourceFailed, SourceNoMemory
+from mesoscope.errors import MesoscopeError, SourceError, SourceFailed, SourceNoMemory
 
 _LONGEST = 200  # characters of a library's own words
 # OpenCV, ONNX Runtime and libav have classes of their own for what Python calls MemoryError.
@@ -33,6 +33,16 @@ def failure(name: str, error: Exception) -> MesoscopeError:
             f"{name}: could not be judged, {told(error)}: the file may be odd or damaged; please "
             "report it"
         )
+    made.__cause__ = error
+    return made
+
+
+def source_failure(name: str, error: Exception) -> SourceError:
+    """As :func:`failure`, where whatever was raised is the file's own error and ends nothing."""
+    found = failure(name, error)
+    if isinstance(found, SourceError):
+        return found
+    made = SourceFailed(f"{name}: could not be judged: {found}")
     made.__cause__ = error
     return made
 

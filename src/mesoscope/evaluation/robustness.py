@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,7 +12,7 @@ import numpy as np
 
 from mesoscope import metrics
 from mesoscope.data.picture import open_sample
-from mesoscope.errors import SourceError
+from mesoscope.errors.failures import source_failure
 from mesoscope.imaging.corruptions import CORRUPTIONS, corrupt, moderate
 from mesoscope.media.walk import Unreadable
 from mesoscope.metrics.figures import FIGURES as METRICS
@@ -60,11 +60,13 @@ class Judged:
     Attributes:
         sample: The picture.
         answers: The unchanged one's first, then each level's of each corruption; empty where the
-            picture could not be read.
+            picture could not be read, changed or judged.
+        error: What failed, in a line.
     """
 
     sample: Sample
     answers: tuple[Answer, ...]
+    error: str | None = None
 
 
 def choose(samples: Sequence[Sample], *, limit: int = LIMIT, seed: int = 0) -> list[Sample]:
@@ -118,30 +120,44 @@ def judge_changed(
     def read(sample: Sample) -> Pixels | Unreadable:
         try:
             return moderate(open_sample(sample, max_pixels=max_pixels))
-        except SourceError as error:
-            return Unreadable(sample.file, error)
+        except Exception as error:  # noqa: BLE001 - one picture never ends the rest
+            return Unreadable(sample.file, source_failure(sample.file, error))
 
-    def change(work: tuple[Pixels | Unreadable, int]) -> Pixels | Unreadable:
-        picture, number = work
+    def change(work: tuple[str, Pixels | Unreadable, int]) -> Pixels | Unreadable:
+        name, picture, number = work
         step = _STEPS[number]
         if step is None or isinstance(picture, Unreadable):
             return picture
-        return corrupt(picture, *step, seed=seed)
+        try:
+            return corrupt(picture, *step, seed=seed)
+        except Exception as error:  # noqa: BLE001
+            return Unreadable(name, source_failure(name, error))
 
     chosen = list(samples)
     threads = detector.options.jobs or cores()
     pictures = ahead(read, chosen, threads=threads, depth=_AHEAD)
-    work = (
-        (picture, number)
-        for picture in pictures
-        for number in range(1 if isinstance(picture, Unreadable) else len(_STEPS))
-    )
-    changed = ahead(change, work, threads=threads, depth=4 * threads)
+    counts: deque[int] = deque()  # of each picture's verdicts that are under way
+
+    def steps() -> Iterator[tuple[str, Pixels | Unreadable, int]]:
+        for sample, picture in zip(chosen, pictures, strict=True):
+            counts.append(1 if isinstance(picture, Unreadable) else len(_STEPS))
+            for number in range(counts[-1]):
+                yield sample.file, picture, number
+
+    changed = ahead(change, steps(), threads=threads, depth=4 * threads)
     verdicts = detector.check_many(changed, keep_going=True)
     for sample in chosen:
         first = next(verdicts)
-        rest = () if first.error else islice(verdicts, len(_STEPS) - 1)
-        yield Judged(sample, () if first.error else tuple(map(_answer, (first, *rest))))
+        yield _judged(sample, [first, *islice(verdicts, counts.popleft() - 1)])
+
+
+def _judged(sample: Sample, verdicts: Sequence[Verdict]) -> Judged:
+    """A picture's answers, or what failed at one of them."""
+    for verdict in verdicts:
+        if verdict.error is not None:
+            said = verdict.error["message"]
+            return Judged(sample, (), f"{sample.file}: {said.removeprefix(f'{verdict.source}: ')}")
+    return Judged(sample, tuple(map(_answer, verdicts)))
 
 
 def _answer(verdict: Verdict) -> Answer:

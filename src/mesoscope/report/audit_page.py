@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jinja2
 from PIL import Image
 
-from mesoscope.errors import SourceError
+from mesoscope.files.whole import write_text
 from mesoscope.media.image import open_image
 from mesoscope.report import audit_words as words
-from mesoscope.report.record import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -172,11 +171,11 @@ def _shown(example: Mapping[str, Any], pictures: Mapping[str, Source] | None) ->
 
 def _thumbnail(source: Source) -> str:
     """A small picture without any metadata; empty where the file cannot be read."""
+    file = io.BytesIO()
     try:
         image = Image.fromarray(open_image(source).pixels)
-    except SourceError:
+        image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
+        image.save(file, "JPEG", quality=80)
+    except Exception:  # noqa: BLE001 - a picture that cannot be shown costs no page, whatever it is
         return ""
-    image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from mesoscope.errors import MesoscopeError
 from mesoscope.faces.crop import crop
 from mesoscope.media.image import open_image
 from mesoscope.metrics import CUT
@@ -131,7 +130,7 @@ def _cut(item: Prediction, card: ModelCard) -> Mistake:
             size_px=card.input_px,
             resize=card.resize,
         )
-    except MesoscopeError:
+    except Exception:  # noqa: BLE001 - a crop that cannot be shown costs no page, whatever it is
         return Mistake(item, None)
     return Mistake(item, seen)
 

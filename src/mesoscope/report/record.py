@@ -39,8 +39,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mesoscope.errors import OutputError
 from mesoscope.files.csv_rows import csv_row
+from mesoscope.files.whole import whole, write_text
 from mesoscope.metrics import CUT
 
 if TYPE_CHECKING:
@@ -268,24 +268,12 @@ def write_predictions(evaluation: Evaluation, path: Path) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    try:
-        with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(csv_row(COLUMNS) + "\n")
-            file.writelines(csv_row(_row(one)) + "\n" for one in evaluation.predictions)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file; a name in it that is not UTF-8 is written as an escape.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    try:
-        path.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    with (
+        whole(path) as part,
+        part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        file.write(csv_row(COLUMNS) + "\n")
+        file.writelines(csv_row(_row(one)) + "\n" for one in evaluation.predictions)
 
 
 def _row(one: Prediction) -> tuple[object, ...]:

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mesoscope.errors import OutputError
 from mesoscope.files.csv_rows import RowWriter
+from mesoscope.files.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -130,15 +130,15 @@ def write_table(found: Robustness, path: Path) -> None:
         OutputError: It cannot be written.
     """
     fixed = {name: str(found.conditions[name]) for name in CONDITIONS}
-    try:
-        with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            table = RowWriter(file, defuse=True)
-            table.writerow(_COLUMNS)
-            for row in _rows(found):
-                whole = {**fixed, **row}
-                table.writerow([whole.get(name) for name in _COLUMNS])
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    with (
+        whole(path) as part,
+        part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        table = RowWriter(file, defuse=True)
+        table.writerow(_COLUMNS)
+        for row in _rows(found):
+            every = {**fixed, **row}
+            table.writerow([every.get(name) for name in _COLUMNS])
 
 
 def _rows(found: Robustness) -> Iterator[dict[str, object]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from mesoscope.errors import OutputError
 from mesoscope.files.csv_rows import RowWriter
+from mesoscope.files.whole import whole
 from mesoscope.metrics.proportion import effective_count, proportion_interval
 from mesoscope.report.record import ANSWERS, CLASSES
 
@@ -75,13 +75,13 @@ def write_told(rows: Sequence[Told], path: Path) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    try:
-        with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            writer = RowWriter(file, defuse=True)
-            writer.writerow(_COLUMNS)
-            writer.writerows(_lines(rows))
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    with (
+        whole(path) as part,
+        part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = RowWriter(file, defuse=True)
+        writer.writerow(_COLUMNS)
+        writer.writerows(_lines(rows))
 
 
 def _told(items: Sequence[Prediction], label: str, source: str) -> Told:

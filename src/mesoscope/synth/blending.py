@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mesoscope.errors import OptionError, SourceUnsuitable
+from mesoscope.errors import OptionError, SourceError, SourceNoMemory, SourceUnsuitable
 from mesoscope.synth.blend import self_blend
 from mesoscope.synth.donors import DonorIndex
 from mesoscope.synth.swap import swap_blend
@@ -104,7 +104,9 @@ class _Swap:
         for _ in range(_TRIES):
             try:
                 return self._once(face.pixels, face.landmarks, face.real, rng)
-            except SourceUnsuitable as error:
+            except SourceNoMemory:  # another donor would make this forgery hang on chance
+                raise
+            except SourceError as error:  # of the donor; another one may do
                 why = str(error)
         raise SourceUnsuitable(f"{path}: {why}")
 

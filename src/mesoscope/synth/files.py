@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import threading
 from typing import TYPE_CHECKING, Any
 
 from mesoscope.errors import OptionError, OutputError
+from mesoscope.files import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PART = ".part"  # ends the names of files that are not whole yet
+PART = whole.PART
+AGAIN = "what was written before is whole; run the same command again to go on"
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -23,17 +24,30 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{PART}")
+    whole.write_whole(path, data, then=AGAIN)
+
+
+def append(path: Path, data: bytes) -> None:
+    """Append whole lines in one system call, or nothing: half a line is cut off again.
+
+    Raises:
+        OutputError: The disk is full, or the file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
+        with path.open("ab", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            left = memoryview(data)
+            try:
+                while left:  # a disk that is nearly full takes a part, and says no to the rest
+                    left = left[file.write(left) :]
+            except OSError:
+                with contextlib.suppress(OSError):
+                    file.truncate(end)
+                raise
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
         raise OutputError(
-            f"{path}: cannot be written: {error.strerror}: what was written before is whole; "
-            "run the same command again to go on"
+            f"{path}: cannot be written: {error.strerror or error}: {AGAIN}"
         ) from error
 
 

@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mesoscope.errors import OptionError, OutputError, SourceUnsuitable
+from mesoscope.errors import OptionError, SourceUnsuitable
 from mesoscope.files.csv_rows import RowWriter
 from mesoscope.synth.encoding import Encoding, encode_mask
-from mesoscope.synth.files import PART, cut, locked, read_records, write_whole
+from mesoscope.synth.files import PART, append, cut, locked, read_records, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -191,12 +191,7 @@ class ForgeryFolder:
             OutputError: The disk is full, or the folder cannot be written.
         """
         line = json.dumps(record, allow_nan=False).encode() + b"\n"
-        path = self.root / RECORDS
-        try:
-            with path.open("ab", buffering=0) as file:
-                file.write(line)
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+        append(self.root / RECORDS, line)
         self._made.add(str(record["key"]))
 
     def finish(self) -> None:

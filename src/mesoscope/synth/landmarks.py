@@ -13,9 +13,11 @@ import cv2
 import numpy as np
 
 from mesoscope.errors import DatasetError, OutputError, SourceError
+from mesoscope.errors.failures import source_failure
 from mesoscope.faces.mtcnn import MtcnnFinder
 from mesoscope.media.image import open_image
 from mesoscope.runtime.threads import ahead, cores
+from mesoscope.synth.files import append
 from mesoscope.types import Frame
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ def landmarks_of(
     kept: Path | None = None,
     jobs: int = 0,
     watch: Callable[[int], None] | None = None,
+    failed: dict[str, SourceError] | None = None,
 ) -> dict[str, Landmarks]:
     """Find the landmarks of many pictures on disk.
 
@@ -86,6 +89,8 @@ def landmarks_of(
         kept: A file of JSON lines that keeps what was found; what stands there is not looked for.
         jobs: Threads; 0 = one a core.
         watch: Called after each batch with its number of pictures.
+        failed: Takes, by name, what could not be read or looked at, whatever was raised. Such a
+            picture is not kept as one without a face: the next run looks at it again.
 
     Returns:
         Landmarks by :attr:`Real.name`, of those where a face was found.
@@ -103,9 +108,15 @@ def landmarks_of(
     for chunk, found in zip(
         chunks, ahead(_of_chunk, chunks, threads=jobs or cores(), depth=16), strict=True
     ):
-        known.update(zip((real.name for real in chunk), found, strict=True))
+        seen: dict[str, Landmarks | None] = {}
+        for real, its in zip(chunk, found, strict=True):
+            if not isinstance(its, SourceError):
+                seen[real.name] = its
+            elif failed is not None:
+                failed[real.name] = its
+        known.update(seen)
         if kept is not None:
-            _append(kept, {real.name: known[real.name] for real in chunk})
+            _append(kept, seen)
         if watch is not None:
             watch(len(chunk))
     wanted = {real.name for real in reals}
@@ -180,13 +191,14 @@ def _padded(frame: Frame) -> tuple[Frame, tuple[int, int]]:
     return Frame(np.asarray(wider, np.uint8), frame.source), (x, y)
 
 
-def _of_chunk(reals: Sequence[Real]) -> list[Landmarks | None]:
-    found: list[Landmarks | None] = [None] * len(reals)
+def _of_chunk(reals: Sequence[Real]) -> list[Landmarks | SourceError | None]:
+    found: list[Landmarks | SourceError | None] = [None] * len(reals)
     frames: dict[int, Frame] = {}
     for i, real in enumerate(reals):
         try:
             frames[i] = open_image(real.picture)
-        except SourceError:  # the reason is given when the picture is to be forged
+        except Exception as error:  # noqa: BLE001 - one picture never ends the rest
+            found[i] = source_failure(str(real.path), error)
             continue
         if sum(frame.pixels.size for frame in frames.values()) > _BATCH_BYTES:
             _look(frames, found)
@@ -194,11 +206,18 @@ def _of_chunk(reals: Sequence[Real]) -> list[Landmarks | None]:
     return found
 
 
-def _look(frames: dict[int, Frame], found: list[Landmarks | None]) -> None:
-    """Find the landmarks of some pictures, and let go of them."""
-    for i, landmarks in zip(frames, find_landmarks(list(frames.values())), strict=True):
-        # As the file keeps them, so that a run that goes on makes what a whole one makes.
-        found[i] = None if landmarks is None else landmarks.round(2)
+def _look(frames: dict[int, Frame], found: list[Landmarks | SourceError | None]) -> None:
+    """Find the landmarks of some pictures, and let go of them; what fails is one's own error."""
+    try:
+        for i, landmarks in zip(frames, find_landmarks(list(frames.values())), strict=True):
+            # As the file keeps them, so that a run that goes on makes what a whole one makes.
+            found[i] = None if landmarks is None else landmarks.round(2)
+    except Exception as error:  # noqa: BLE001
+        for i, frame in frames.items():
+            if len(frames) == 1:
+                found[i] = source_failure(frame.source, error)
+            else:
+                _look({i: frame}, found)
     frames.clear()
 
 
@@ -210,12 +229,7 @@ def _append(path: Path, found: dict[str, Landmarks | None]) -> None:
     lines = "".join(
         json.dumps({"path": name, "landmarks": its}) + "\n" for name, its in kept.items()
     )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab", buffering=0) as file:
-            file.write(lines.encode())
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    append(path, lines.encode())
 
 
 def _cut_torn(path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import OutputError, SourceError, SourceUnsuitable
-from mesoscope.errors.failures import failure
+from mesoscope.errors.failures import failure, source_failure
 from mesoscope.files.csv_rows import RowWriter
 from mesoscope.media.image import decode, read_bytes
 from mesoscope.runtime.threads import ahead, cores
@@ -59,6 +59,7 @@ def write_forgeries(
     *,
     framing: Framing,
     landmarks: Mapping[str, Landmarks] | None = None,
+    failed: Mapping[str, SourceError] | None = None,
     per_picture: int = 1,
     jobs: int = 0,
     watch: Callable[[dict[str, Json] | None], None] | None = None,
@@ -75,6 +76,7 @@ def write_forgeries(
         framing: What is cut out of each picture before it is forged.
         landmarks: Of each real by its name, in pixels of the whole picture; reals without are left
             out. ``None`` where the maker needs none.
+        failed: By name, reals whose landmarks could not be looked for: they are left out for that.
         per_picture: Forgeries of each real, each with its own random numbers.
         jobs: Threads; 0 = one a core.
         watch: Called after each try of this run, with the forgery's record or ``None``.
@@ -86,6 +88,8 @@ def write_forgeries(
 
     def work(task: tuple[Real, str]) -> dict[str, Json] | SourceError:
         real, key = task
+        if failed is not None and real.name in failed:
+            return failed[real.name]
         try:
             face, digest = read_face(real, framing, landmarks)
             forgery = make(face, rng_for(folder.seed, key))
@@ -94,10 +98,10 @@ def write_forgeries(
         except OutputError:
             raise
         except Exception as error:
-            failed = failure(str(real.path), error)
-            if not isinstance(failed, SourceError):
-                raise failed from error
-            return failed
+            found = failure(str(real.path), error)
+            if not isinstance(found, SourceError):
+                raise found from error
+            return found
 
     every = [(real, key_of(real, number)) for real in reals for number in range(per_picture)]
     tasks = [(real, key) for real, key in every if not folder.has(key)]
@@ -144,12 +148,16 @@ def read_face(
     """Read and frame a real, and hash its file.
 
     Raises:
-        SourceError: It cannot be read, has no landmarks, or is too small.
+        SourceError: It cannot be read, has no landmarks, or is too small; or whatever else failed
+            at it.
     """
-    data = read_bytes(real.picture)
-    pixels = decode(data, str(real.path))
-    digest = hashlib.sha256(data).hexdigest()
-    if landmarks is None:
-        return RealFace(framing.plain(pixels, str(real.path)), None, real), digest
-    pixels, points = framing.face(pixels, landmarks.get(real.name), str(real.path))
+    try:
+        data = read_bytes(real.picture)
+        pixels = decode(data, str(real.path))
+        digest = hashlib.sha256(data).hexdigest()
+        if landmarks is None:
+            return RealFace(framing.plain(pixels, str(real.path)), None, real), digest
+        pixels, points = framing.face(pixels, landmarks.get(real.name), str(real.path))
+    except Exception as error:
+        raise source_failure(str(real.path), error) from error
     return RealFace(pixels, points, real), digest

@@ -77,7 +77,9 @@ def audit(
         not_done.append("Wrong labels: too few groups of a class to judge them by.")
     if options.faces:
         with _timed("faces", seconds):
-            findings += suspects.of_faces(facts, options, watch)
+            faceless, missed = suspects.of_faces(facts, options, watch)
+        findings += faceless
+        not_done += missed
     else:
         not_done.append("Whether pictures show a face: not asked for (--check-faces).")
     return Audit(

@@ -194,20 +194,26 @@ def _read(sample: Sample, name: str, *, max_pixels: int) -> _Read:
     path = sample.path
     if isinstance(path, Path):
         numbers |= _date(path)
+    digest = b""
     try:
         data = sample_bytes(sample, max_pixels=max_pixels)
+        digest = hashlib.sha256(data).digest()
+        look = _look(data, name, words, numbers, max_pixels=max_pixels)
     except Exception as error:  # noqa: BLE001 - one file never ends an audit
-        return _Read(words, numbers, b"", None, str(failure(name, error)))
+        return _Read(words, numbers, digest, None, str(failure(name, error)))
+    return _Read(words, numbers, digest, look, "")
+
+
+def _look(
+    data: bytes, name: str, words: dict[str, str], numbers: dict[str, float], *, max_pixels: int
+) -> Look:
+    """What a file's header and its pixels say; facts go into words and numbers."""
     suffix = Path(name).suffix
     header = read_header(data, suffix)
     words |= header.words
     numbers |= header.numbers
     words["suffix_fits"] = "yes" if belongs(header.kind, suffix) else f"no: holds {header.kind}"
-    digest = hashlib.sha256(data).digest()
-    try:
-        pixels = decode(data, name, max_pixels=max_pixels, least_px=LEAST_PX)
-    except Exception as error:  # noqa: BLE001
-        return _Read(words, numbers, digest, None, str(failure(name, error)))
+    pixels = decode(data, name, max_pixels=max_pixels, least_px=LEAST_PX)
     width, height = header.size or pixels.shape[1::-1]
     words["size"] = f"{width}×{height}"
     numbers |= {
@@ -222,7 +228,7 @@ def _read(sample: Sample, name: str, *, max_pixels: int) -> _Read:
         "spread": look.spread,
         "sharpness": look.sharpness,
     }
-    return _Read(words, numbers, digest, look, "")
+    return look
 
 
 def _date(path: Path) -> dict[str, float]:

@@ -18,7 +18,8 @@ from mesoscope.data.audit.options import unwatched
 from mesoscope.data.manifest_writing import write_manifest
 from mesoscope.data.picture import sample_bytes
 from mesoscope.data.sample import CLASSES
-from mesoscope.errors import OptionError, OutputError, SourceError
+from mesoscope.errors import OptionError, OutputError
+from mesoscope.errors.failures import failure
 from mesoscope.files.csv_rows import csv_row
 from mesoscope.runtime.threads import ahead, cores
 
@@ -177,8 +178,8 @@ def _do(facts: Facts, step: Step, part: Path, options: FixOptions, stamp: float)
         else:
             data, suffix = keep_pixels(data, name, options.max_pixels)
             action = COPIED
-    except SourceError as error:  # it was readable when it was audited
-        return _Done(step, "", LEFT_OUT, f"{error.code}", "")
+    except Exception as error:  # noqa: BLE001 - it was readable when it was audited
+        return _Done(step, "", LEFT_OUT, failure(name, error).code, "")
     to = step.name + suffix
     path = part / to
     path.write_bytes(data)

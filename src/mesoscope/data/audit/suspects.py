@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 LEAST_AUC = 0.8  # of the model in a source, for its doubts to mean something there
 CONFIDENT = 0.05  # a label that is less probable than this is suspected
 _LEAST = 1e-6  # of a probability, for its log-odds
+_NAMED = 3  # pictures that could not be looked at
 _LISTED = 0.02  # share of the pictures from which on it is a warning
 
 
@@ -127,10 +128,15 @@ def _listed(facts: Facts, scores: Floats, found: Ints, p_label: Floats) -> list[
     ]
 
 
-def of_faces(facts: Facts, options: AuditOptions, watch: Watch) -> list[Finding]:
-    """Pictures in which no face is found, among some of each source and class."""
+def of_faces(facts: Facts, options: AuditOptions, watch: Watch) -> tuple[list[Finding], list[str]]:
+    """Pictures in which no face is found, among some of each source and class.
+
+    Returns:
+        Findings, and what could not be looked at: pictures that something fails at are named, and
+        cost the others nothing.
+    """
     from mesoscope.data.picture import open_sample
-    from mesoscope.errors import SourceError
+    from mesoscope.errors.failures import failure
     from mesoscope.faces.finder import finder_for
     from mesoscope.runtime.threads import ahead, cores
     from mesoscope.types import DetectOptions, Frame
@@ -138,30 +144,35 @@ def of_faces(facts: Facts, options: AuditOptions, watch: Watch) -> list[Finding]
     finder = finder_for(DetectOptions(faces="auto"))
     rows = _some(facts, options)
 
-    def without(row: int) -> bool:
+    def without(row: int) -> bool | str:
         try:
             pixels = open_sample(facts.samples[row], max_pixels=options.max_pixels)
-        except SourceError:
-            return False
-        found = finder.find([Frame(pixels, facts.names[row])])[0]
+            found = finder.find([Frame(pixels, facts.names[row])])[0]
+        except Exception as error:  # noqa: BLE001 - one file never ends an audit
+            return str(failure(facts.names[row], error))
         return not found.faces or any(face.confidence == 0 for face in found.faces)
 
     work = ahead(without, map(int, rows), threads=options.threads or cores())
-    lacking = rows[np.array(list(watch("Finding faces", work, len(rows))), bool)]
+    answers = list(watch("Finding faces", work, len(rows)))
+    failed = [answer for answer in answers if isinstance(answer, str)]
+    missed = [f"Whether a picture shows a face: {said}" for said in failed[:_NAMED]]
+    if len(failed) > _NAMED:
+        missed.append(f"Whether {_many(len(failed) - _NAMED)} more show a face: as above.")
+    lacking = rows[np.array([answer is True for answer in answers], bool)]
     if not len(lacking):
-        return []
-    share = len(lacking) / len(rows)
+        return [], missed
+    share = len(lacking) / (len(rows) - len(failed))
     return [
         Finding(
             kind="pictures.faceless",
             severity="warning" if share >= 0.05 else "note",
-            title=f"In {len(lacking):,} of {len(rows):,} pictures no face is found",
+            title=f"In {len(lacking):,} of {len(rows) - len(failed):,} pictures no face is found",
             detail="Finders miss tight crops and profiles, too: look at the examples.",
             fix="Leave out what shows no face.",
             count=len(lacking),
             examples=of_rows(facts, lacking, lambda _: "no face found"),
         )
-    ]
+    ], missed
 
 
 def score_labels(facts: Facts, options: AuditOptions, watch: Watch) -> Floats:

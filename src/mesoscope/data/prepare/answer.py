@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from mesoscope.errors import SourceNoMemory
+
 if TYPE_CHECKING:
     from mesoscope.types import Box
 
@@ -109,3 +111,9 @@ class Answer:
     def failed(self) -> bool:
         """Something of it could not be read."""
         return any(one.reason == "unreadable" for one in self.left_out)
+
+    @property
+    def ran_short(self) -> bool:
+        """Memory ran short at something of it: it may well be whole, and another try go through."""
+        code = SourceNoMemory.code
+        return any(one.detail.startswith(f"{code}: ") for one in self.left_out)

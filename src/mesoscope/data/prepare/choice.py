@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesoscope.detection.persons import Sighting, join
-from mesoscope.errors import SourceError
+from mesoscope.errors.failures import ran_short
 from mesoscope.media.image import open_image
 from mesoscope.media.kinds import CLIP_SUFFIXES
 from mesoscope.media.video import frames_at, open_clip
@@ -196,7 +196,9 @@ def _held(
     some = _spread(sorted(by_frame), 1 if len(persons) == 1 else _LOOKS)
     try:
         regions = _regions(mask, [by_frame[place][0][1].share for place in some])
-    except SourceError:
+    except Exception as error:
+        if ran_short(error):  # another try may well go through
+            raise
         return {}, (f"mask not used as it cannot be read: {mask.name}",)
     held = dict.fromkeys(persons, 0.0)
     shown = 0
@@ -232,7 +234,9 @@ def _differing(persons: dict[int, list[Candidate]], other: Path) -> dict[int, fl
         _, first = by_frame[place][0]
         try:
             (frame,) = _frames(other, [first.share])
-        except SourceError:
+        except Exception as error:
+            if ran_short(error):
+                raise
             break
         if frame is None or first.small is None:
             continue

@@ -55,7 +55,8 @@ def prepare(
     """Make a data set of faces from a public set.
 
     Run again after whatever ended it, it goes on: items that are done are not done again, but for
-    those that could not be read and have changed since, and those whose files have gone.
+    those that could not be read and have changed since, those that memory ran short at, and those
+    whose files have gone.
 
     Args:
         root: The set's folder.
@@ -116,7 +117,8 @@ def _left(plan: Plan, ledger: Ledger, out: Path) -> list[Job]:
                 f"{out}: the set has changed since it was begun: {answer.name} {what}: put it "
                 "back, or choose another --out"
             )
-        again = answer.failed and answer.stamp != stamp_of(job.item)
+        changed = answer.failed and answer.stamp != stamp_of(job.item)
+        again = changed or answer.ran_short
         if not again and all(_stands(out / w.path, w.size_bytes) for w in answer.written):
             whole.add(answer.name)
     return [job for job in plan.jobs if job.item.name not in whole]

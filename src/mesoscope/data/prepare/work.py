@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import cv2
 
 from mesoscope.data.prepare.answer import Answer, LeftOut, Written
-from mesoscope.data.prepare.choice import Candidate, choose, shrunk
+from mesoscope.data.prepare.choice import Candidate, Choice, choose, shrunk
 from mesoscope.detection.persons import scene_of
-from mesoscope.errors import MesoscopeError, OutputError
+from mesoscope.errors import OutputError
 from mesoscope.errors.failures import failure
 from mesoscope.faces.crop import crop
 from mesoscope.media.image import open_image
@@ -82,6 +82,12 @@ class Gathered:
     left_out: list[LeftOut] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def leave_out(self, place: int, why: LeftOut) -> None:
+        """Something failed at a frame: nothing of it is kept, and the rest is as it was."""
+        self.paths.pop(place, None)
+        self.candidates = [one for one in self.candidates if one.place != place]
+        self.left_out.append(why)
+
 
 class Workshop:
     """Prepares items; one object is shared by all threads.
@@ -108,7 +114,11 @@ class Workshop:
         gathered = {job.item.name: Gathered(job, stamp_of(job.item)) for job in jobs}
         for group in _groups(look for of in gathered.values() for look in self._looks(of)):
             for look, found in self._found(group, gathered):
-                self._gather(gathered[look.job.item.name], look, found)
+                of = gathered[look.job.item.name]
+                try:
+                    self._gather(of, look, found)
+                except Exception as error:  # noqa: BLE001 - one frame never ends the work
+                    of.leave_out(look.place, self._unreadable(look.path, error))
         return [self._finish(one) for one in gathered.values()]
 
     def _found(
@@ -122,7 +132,7 @@ class Workshop:
             if len(group) > 1:
                 return [pair for look in group for pair in self._found([look], gathered)]
             (look,) = group
-            left_out = self._unreadable(look.path, failure(str(look.path), error))
+            left_out = self._unreadable(look.path, error)
             gathered[look.job.item.name].left_out.append(left_out)
             return []
 
@@ -138,7 +148,7 @@ class Workshop:
                         yield Look(of.job, place, (frame.time_s or 0) / length_s, path, frame)
                     of.notes += (f"clip read with a remark: {note}" for note in clip.notes)
             except Exception as error:  # noqa: BLE001 - one file never ends the work
-                of.left_out.append(self._unreadable(path, failure(str(path), error)))
+                of.left_out.append(self._unreadable(path, error))
             return
         count = len(item.paths)
         for place, number in enumerate(spread(count, options.frames)):
@@ -146,13 +156,14 @@ class Workshop:
             try:
                 frame = open_image(path, max_pixels=options.max_pixels)
             except Exception as error:  # noqa: BLE001
-                of.left_out.append(self._unreadable(path, failure(str(path), error)))
+                of.left_out.append(self._unreadable(path, error))
                 continue
             yield Look(of.job, place, (number + 0.5) / count, path, _numbered(frame, number))
 
-    def _unreadable(self, path: Path, error: MesoscopeError) -> LeftOut:
-        detail = str(error).removeprefix(f"{path}: ")  # no machine's paths in the data set
-        return LeftOut(self._told(path), "unreadable", None, f"{error.code}: {detail}")
+    def _unreadable(self, path: Path, error: Exception) -> LeftOut:
+        said = failure(str(path), error)
+        detail = str(said).removeprefix(f"{path}: ")  # no machine's paths in the data set
+        return LeftOut(self._told(path), "unreadable", None, f"{said.code}: {detail}")
 
     def _gather(self, of: Gathered, look: Look, found: Found) -> None:
         """Keep the faces of a frame as crops, and let its pixels go."""
@@ -180,19 +191,29 @@ class Workshop:
     def _finish(self, of: Gathered) -> Answer:
         """Choose, write, and say what became of the rest."""
         job, item = of.job, of.job.item
-        choice = choose(
-            of.candidates,
-            fake=item.label == 1,
-            mask=job.mask,
-            other=job.other,
-            all_faces=self._options.all_faces,
-        )
+        try:
+            choice = choose(
+                of.candidates,
+                fake=item.label == 1,
+                mask=job.mask,
+                other=job.other,
+                all_faces=self._options.all_faces,
+            )
+        except Exception as error:  # noqa: BLE001 - one item never ends the work
+            of.paths.clear()
+            of.left_out.append(self._unreadable(item.paths[0], error))
+            choice = Choice(())
         numbers: dict[int, int] = {}  # faces kept of each frame so far
         written = []
         for candidate in choice.kept:
             number = numbers.get(candidate.place, 0)
             numbers[candidate.place] = number + 1
-            written.append(self._write(of, candidate, number))
+            try:
+                data = encode(candidate.crop, self._options)
+            except Exception as error:  # noqa: BLE001
+                of.left_out.append(self._unreadable(of.paths[candidate.place], error))
+                continue
+            written.append(self._write(of, candidate, number, data))
         with_faces = {candidate.place for candidate in of.candidates}
         left_out = list(of.left_out)
         for place in sorted(of.paths):
@@ -206,9 +227,8 @@ class Workshop:
             tuple(written), tuple(left_out), (*of.notes, *choice.notes),
         )  # fmt: skip
 
-    def _write(self, of: Gathered, candidate: Candidate, number: int) -> Written:
+    def _write(self, of: Gathered, candidate: Candidate, number: int, data: bytes) -> Written:
         job, options = of.job, self._options
-        data = encode(candidate.crop, options)
         path = place_of(job, candidate.place, number, options)
         _put(data, self._out / UNFINISHED, self._out / path)
         frames = job.item.is_clip or len(job.item.paths) > 1
@@ -282,7 +302,9 @@ def encode(pixels: Pixels, options: PrepareOptions) -> bytes:
             cv2.IMWRITE_JPEG_QUALITY, options.jpeg_quality,
             cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
         ]  # fmt: skip
-    _, data = cv2.imencode(f".{options.format}", pixels[:, :, ::-1], flags)
+    done, data = cv2.imencode(f".{options.format}", pixels[:, :, ::-1], flags)
+    if not done:
+        raise ValueError(f"OpenCV cannot encode a crop as {options.format}")
     return data.tobytes()
 
 

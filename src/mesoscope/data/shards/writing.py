@@ -23,6 +23,7 @@ from mesoscope.data.manifest import MANIFESTS, read_dataset, row_of, write_manif
 from mesoscope.data.picture import checked_sha256, sample_bytes
 from mesoscope.data.sample import SPLITS
 from mesoscope.errors import DatasetError, MissingExtra, OutputError
+from mesoscope.errors.failures import failure
 from mesoscope.runtime.threads import ahead, cores
 
 if TYPE_CHECKING:
@@ -160,8 +161,11 @@ def _write(
 
 
 def _read(sample: Sample, row: int) -> tuple[int, bytes, str]:
-    data = sample_bytes(sample)
-    return row, data, checked_sha256(sample, data)
+    try:
+        data = sample_bytes(sample)
+        return row, data, checked_sha256(sample, data)
+    except Exception as error:
+        raise failure(sample.file, error) from error
 
 
 def _suffix(sample: Sample) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mesoscope.errors import SourceError, SourceUnsuitable
+from mesoscope.errors import SourceError, SourceNoMemory, SourceUnsuitable
 from mesoscope.synth.donors import DonorIndex
 from mesoscope.synth.edits.alike import most_alike
 from mesoscope.synth.edits.forge import edit
@@ -73,6 +73,8 @@ class DonorBook:
                     if other.landmarks is not None:
                         name = str(giver.path)
                         found[giver.name] = Donor(other.pixels, other.landmarks, name)
+            except SourceNoMemory:  # another one would make the forgery hang on chance
+                raise
             except SourceError:  # another one may do
                 continue
         return most_alike(face.pixels, face.landmarks, found.values())

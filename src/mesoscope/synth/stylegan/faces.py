@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mesoscope.errors import OptionError, SourceError, SourceUnsuitable
+from mesoscope.errors import OptionError, SourceUnsuitable
+from mesoscope.errors.failures import failure
 from mesoscope.faces.crop import crop
 from mesoscope.media.image import decode, open_image, read_bytes
 from mesoscope.runtime.threads import ahead, cores
@@ -114,8 +115,8 @@ def write_faces(
         if real is not None:
             try:
                 twin, digest = _read(real, own, size_px or own)
-            except SourceError as error:
-                said = str(error)
+            except Exception as error:  # noqa: BLE001 - one real never ends the rest
+                said = str(failure(str(real.path), error))
         pixels = _resized(made.pixels, size_px)
         forgery = Forgery(
             pixels,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope.data.picture import open_sample
-from mesoscope.errors import OutputError
+from mesoscope.files.whole import whole
 from mesoscope.runtime.threads import ahead, cores
 from mesoscope.synth.landmarks import find_main_faces
 from mesoscope.types import Frame
@@ -70,14 +70,8 @@ def _keep_boxes(data: Survey, run: Path, watcher: RunWatcher) -> None:
     boxes = np.concatenate(
         [*watcher.count(found, len(chunks), "finding the face in each train picture")]
     )
-    fresh = kept.with_suffix(".writing")
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        with fresh.open("wb") as file:
-            np.savez_compressed(file, boxes=boxes, digests=np.array(data.digests))
-        fresh.replace(kept)
-    except OSError as error:
-        raise OutputError(f"{kept}: cannot be written: {error.strerror}") from error
+    with whole(kept) as part, part.open("wb") as file:
+        np.savez_compressed(file, boxes=boxes, digests=np.array(data.digests))
     seen = int(np.isfinite(boxes).all(1).sum())
     watcher.say(f"faces found in {seen} of {len(samples)} train pictures")
 

@@ -16,6 +16,7 @@ import numpy as np
 from mesoscope.data.picture import open_sample
 from mesoscope.data.sample import Sample
 from mesoscope.errors import DatasetError, OutputError
+from mesoscope.files.whole import whole, write_whole
 from mesoscope.runtime.threads import ahead, cores
 from mesoscope.synth.landmarks import find_landmarks
 from mesoscope.training.data.forging import Forge
@@ -86,14 +87,8 @@ def _keep_landmarks(data: Survey, run: Path, watcher: RunWatcher) -> None:
     points = np.concatenate(
         [*watcher.count(found, len(chunks), "finding landmarks of the real pictures")]
     )
-    fresh = kept.with_suffix(".writing")
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        with fresh.open("wb") as file:
-            np.savez_compressed(file, landmarks=points)
-        fresh.replace(kept)
-    except OSError as error:
-        raise OutputError(f"{kept}: cannot be written: {error.strerror}") from error
+    with whole(kept) as part, part.open("wb") as file:
+        np.savez_compressed(file, landmarks=points)
     reals = np.array([s.label == 0 for s in samples])
     seen = np.asarray(np.isfinite(points).all((1, 2)))[reals]
     watcher.say(f"landmarks found in {seen.sum()} of {reals.sum()} real pictures")
@@ -144,9 +139,7 @@ def _keep_forgeries(
             made = forge.picture(sample, (seed, _VALIDATION, place))
             pixels = open_sample(sample) if made is None else made
             _, data = cv2.imencode(".png", pixels[:, :, ::-1])
-            fresh = path.with_suffix(".writing")
-            fresh.write_bytes(data.tobytes())
-            fresh.replace(path)
+            write_whole(path, data.tobytes())
 
     try:
         for path in _paths(run, 0):
@@ -155,7 +148,9 @@ def _keep_forgeries(
         for _ in watcher.count(work, len(pairs), "making forgeries to validate by"):
             pass
     except OSError as error:
-        raise OutputError(f"{run / FORGED}: cannot be written: {error.strerror}") from error
+        raise OutputError(
+            f"{run / FORGED}: cannot be written: {error.strerror or error}"
+        ) from error
 
 
 def _paths(run: Path, place: int) -> tuple[Path, Path]:

@@ -12,8 +12,9 @@ from lightning_fabric import Fabric
 
 from mesoscope.detection.detector import Detector
 from mesoscope.evaluation.evaluate import evaluate
+from mesoscope.files.whole import write_text
 from mesoscope.models.file import model_id
-from mesoscope.report.record import write_metrics, write_text
+from mesoscope.report.record import write_metrics
 from mesoscope.training.data.dataset import plain_crop
 from mesoscope.training.decide import familiarity
 from mesoscope.training.decide.thresholds import decide, operating_points
