@@ -436,3 +436,84 @@ def test_an_interrupt_ends_them_all_the_same(run, spoil, people, dataset, tmp_pa
     with contextlib.chdir(tmp_path) if hasattr(contextlib, "chdir") else contextlib.nullcontext():
         code, *_ = run(*command, *arguments)
     assert code == 130
+
+
+HOSTILE = "a\x1b[31m\rmesoscope: ok\nfake\u202egnp.png"
+
+
+def test_names_act_on_no_terminal_and_pass_for_no_line(run, people, tmp_path):
+    """ESC, CR, LF and bidi marks of names, in lines of errors and of verdicts alike."""
+    good, bad = tmp_path / HOSTILE, tmp_path / f"bad{HOSTILE}"
+    good.write_bytes((people / "a.png").read_bytes())
+    bad.write_bytes(b"no picture")
+    code, out, err = run("explain", good, bad, "-o", tmp_path / "out")
+    assert code == 1
+    assert (len(out.splitlines()), len(err.splitlines())) == (1, 1)
+    root = tmp_path / "set"
+    for label in ("real", "fake"):
+        (root / "train" / label).mkdir(parents=True)
+        (root / "train" / label / HOSTILE).write_bytes(b"no picture")
+    code, listed, wrong = run("shards", "list", root, "--check")
+    assert code == 1
+    assert len(wrong.splitlines()) == 2
+    code, _, model = run("models", "verify", tmp_path / f"{HOSTILE}.onnx")
+    assert (code, len(model.splitlines())) == (3, 1)
+    for said in (out, err, listed, wrong, model):
+        assert not set(said) & {"\x1b", "\r", "\u202e"}
+        assert "\nfake" not in said
+
+
+def test_what_vanishes_after_it_was_listed_is_a_row(run, spoil, people, tmp_path, monkeypatch):
+    """A file that is gone once it is to be read: scan and report go on, and say that it is."""
+    from mesoscope.media import walk as module
+
+    walk = module.walk
+
+    def vanishing(paths, **more):
+        for found in walk(paths, **more):
+            if isinstance(found, str) and Path(found).stem == BAD:
+                Path(found).unlink()
+            yield found
+
+    monkeypatch.setattr("mesoscope.scan.local.walk", vanishing)
+    whole = (people / f"{BAD}.png").read_bytes()
+    code, *_ = run("scan", people, "--no-table", "--out", tmp_path / "rows.jsonl")
+    told = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert code == 1
+    assert [one["error"]["code"] for one in told if one["error"]] == ["source.missing"]
+    (people / f"{BAD}.png").write_bytes(whole)
+    code, _, err = run("report", people, "-o", tmp_path / "case.html")
+    assert code == 1
+    assert "3 files" in err
+
+
+def test_prepare_and_synth_say_what_vanished(run, people, tmp_path, monkeypatch):
+    from mesoscope.data.prepare import run as preparing
+
+    root = two_classes(people, tmp_path / "set")
+    make_folders = preparing._make_folders
+
+    def then_vanish(out):
+        make_folders(out)
+        (root / f"real/{BAD}.png").unlink()
+
+    monkeypatch.setattr(preparing, "_make_folders", then_vanish)
+    out = tmp_path / "out"
+    assert run("prepare", "plain", root, "--out", out)[0] == 1
+    (left,) = rows(out / "left_out.csv")
+    assert left["path"] == f"real/{BAD}.png"
+    assert left["detail"].startswith("source.missing: ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+def test_a_full_disk_is_one_line_that_names_the_file(run, dataset, tmp_path):
+    link = tmp_path / "full.json"
+    link.symlink_to("/dev/full")
+    code, _, err = run("audit", dataset, "--json", link, "--fail-on", "never")
+    assert code == 1
+    assert err.splitlines()[-1].startswith(f"mesoscope: {link}: cannot be written: No space left")
+    page = tmp_path / "case.html"
+    page.write_text("earlier")
+    code, _, err = run("audit", dataset, "--report", "/dev/full", "--fail-on", "never")
+    assert code == 1
+    assert err.splitlines()[-1].startswith("mesoscope: /dev/full: cannot be written: No space left")

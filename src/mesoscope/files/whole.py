@@ -40,7 +40,7 @@ def whole(path: Path, *, then: str = "") -> Iterator[Path]:
         target = path.resolve()
         if target.exists() and not target.is_file():
             if target.is_dir():
-                raise OutputError(f"{path}: a folder stands there: choose another name")
+                raise OutputError(f"{path}: cannot be written: a folder stands there: name a file")
             yield path
             return
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -72,7 +72,7 @@ def test_what_was_found_is_kept_and_not_looked_for_again(faces, tmp_path, monkey
     assert sum(counted) == 3
     rows = [json.loads(line) for line in kept.read_text().splitlines()]
     assert {row["path"]: row["landmarks"] is None for row in rows} == {
-        "a.png": False, "blank.png": True, "broken.jpg": True,
+        "a.png": False, "blank.png": True,
     }  # fmt: skip
 
     def never(frames):
@@ -80,9 +80,20 @@ def test_what_was_found_is_kept_and_not_looked_for_again(faces, tmp_path, monkey
 
     monkeypatch.setattr(module, "find_landmarks", never)
     again = landmarks_of(faces, kept=kept, jobs=1, watch=counted.append)
-    assert sum(counted) == 3
+    assert sum(counted) == 4  # what could not be read is tried again
     assert again["a.png"] == pytest.approx(found["a.png"], abs=0.01)
     assert landmarks_of(faces[1:], kept=kept) == {}
+
+
+def test_what_cannot_be_read_is_named_and_looked_at_again_once_it_is_mended(faces, tmp_path):
+    kept, failed = tmp_path / "landmarks.jsonl", {}
+    assert list(landmarks_of(faces, kept=kept, failed=failed)) == ["a.png"]
+    assert list(failed) == ["broken.jpg"]
+    assert str(failed["broken.jpg"]).startswith(f"{faces[2].path}: ")
+    faces[2].path.write_bytes(faces[0].path.read_bytes())
+    failed.clear()
+    assert list(landmarks_of(faces, kept=kept, failed=failed)) == ["a.png", "broken.jpg"]
+    assert failed == {}
 
 
 def test_large_photos_are_looked_at_a_few_at_a_time(faces, monkeypatch):
