@@ -1,5 +1,6 @@
 """Clips as people have them through scan, prepare, explain and report: every one opens."""
 
+import csv
 import importlib.util
 import json
 from pathlib import Path
@@ -89,6 +90,8 @@ def test_prepare_reads_all(clips, tmp_path):
         "--shares", "1,0,0", "--out", tmp_path / "out",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    for at, path in enumerate(files_of(clips)):
-        where = tmp_path / "out" / "train" / ("real", "fake")[at % 2]
-        assert [p for p in where.rglob("*.png") if path.stem in p.as_posix()], path
+    with (tmp_path / "out/manifest.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    wanted = [f"{('real', 'fake')[at % 2]}/{p.name}" for at, p in enumerate(files_of(clips))]
+    assert sorted({row["parent"] for row in rows}) == sorted(wanted)
+    assert all((tmp_path / "out" / row["path"]).is_file() for row in rows)
