@@ -21,7 +21,7 @@ from mesoscope.faces.finder import finder_for
 from mesoscope.media.image import Source
 from mesoscope.models import DEFAULT_MODEL
 from mesoscope.models.file import find_model
-from mesoscope.runtime.threads import SharedLock, ahead, cores
+from mesoscope.runtime.threads import SharedLock, cores, map_ordered
 from mesoscope.types import DEFAULT_MAX_PIXELS, DetectOptions, SkippedFace, Thresholds
 from mesoscope.types.verdict import longest_side
 
@@ -159,7 +159,7 @@ class Detector:
         if self._jobs == 1 or alone:  # one picture needs no threads, and one clip is shared out
             answers: Iterator[list[Answer]] = map(work, rest)
         else:
-            answers = ahead(work, rest, threads=self._jobs, depth=2 * self._jobs)
+            answers = map_ordered(work, rest, threads=self._jobs, depth=2 * self._jobs)
         for verdicts in answers:
             for verdict, error in verdicts:
                 if error is not None and not keep_going:
@@ -184,7 +184,7 @@ class Detector:
         threads = self._jobs if alone else 1
         groups = groups_of(sources, items, self.options, clips=clips, threads=threads)
         if alone and self._jobs > 1:
-            looked = ahead(self._look, groups, threads=self._jobs, depth=self._jobs)
+            looked = map_ordered(self._look, groups, threads=self._jobs, depth=self._jobs)
         else:
             looked = map(self._look, groups)
         for seen in looked:
