@@ -1,40 +1,48 @@
-"""The one path: source → frame → faces → crops → scores → verdict."""
+"""The one path: source → frames → faces → crops → scores → verdict."""
 
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from functools import partial
 from itertools import chain, islice
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mesoscope.detection.persons import scene_of
-from mesoscope.detection.reading import CHUNK, chunks_of, groups_of
-from mesoscope.detection.record import FrameSeen, Gathered, Scored, Terms
+from mesoscope.detection.reading import CHUNK, chunks_of, media_opener, read_frames
+from mesoscope.detection.record import (
+    DecisionRules,
+    FrameRecord,
+    InspectedBatch,
+    decide,
+    source_records,
+)
 from mesoscope.detection.scorer import OnnxScorer, Scorer
+from mesoscope.detection.stages import (
+    CropRules,
+    apart_on_failure,
+    crop_faces,
+    find_faces,
+    score_faces,
+)
 from mesoscope.errors import SourceNoMemory
-from mesoscope.errors.failures import failure
-from mesoscope.faces.crop import crop
 from mesoscope.faces.finder import finder_for
 from mesoscope.media.image import Source
 from mesoscope.models import DEFAULT_MODEL
 from mesoscope.models.file import find_model
 from mesoscope.runtime.threads import SharedLock, cores, map_ordered
-from mesoscope.types import DEFAULT_MAX_PIXELS, DetectOptions, SkippedFace, Thresholds
-from mesoscope.types.verdict import longest_side
+from mesoscope.types import DEFAULT_MAX_PIXELS, DetectOptions, Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from mesoscope.detection.reading import Group
+    from mesoscope.detection.reading import FrameBatch, SourceFrame
     from mesoscope.errors import MesoscopeError
     from mesoscope.media.walk import Unreadable
-    from mesoscope.types import Face, Found, Frame, ModelCard, Pixels, Verdict
+    from mesoscope.types import ModelCard, Verdict
 
     Answer = tuple[Verdict, MesoscopeError | None]
-    _Answer = tuple[float, np.ndarray | None, float | None]  # p_fake, heat, unfamiliar
 
 
 class Detector:
@@ -152,9 +160,9 @@ class Detector:
         """
         batch = self.options.batch_size
         chunks = chunks_of(sources, max(CHUNK, batch), least=batch, threads=self._jobs)
-        ahead_of = list(islice(chunks, 2))
-        rest = chain(ahead_of, chunks)
-        alone = len(ahead_of) == 1 and len(ahead_of[0]) == 1
+        first = list(islice(chunks, 2))
+        rest = chain(first, chunks)
+        alone = len(first) == 1 and len(first[0]) == 1
         work = partial(self._check_chunk, clips=clips, alone=alone)
         if self._jobs == 1 or alone:  # one picture needs no threads, and one clip is shared out
             answers: Iterator[list[Answer]] = map(work, rest)
@@ -170,127 +178,71 @@ class Detector:
         self, sources: Sequence[Source | Unreadable], *, clips: bool, alone: bool
     ) -> list[Answer]:
         with self._memory.shared():
-            answers = self._attempt(sources, clips=clips, alone=alone)
+            answers = self._attempt(sources, clips=clips, threads=self._jobs if alone else 1)
         for at, (_, error) in enumerate(answers):
             if isinstance(error, SourceNoMemory):
                 with self._memory.alone():  # while no other thread holds pictures
-                    answers[at] = self._attempt(sources[at : at + 1], clips=clips, alone=False)[0]
+                    answers[at] = self._attempt(sources[at : at + 1], clips=clips, threads=1)[0]
         return answers
 
     def _attempt(
-        self, sources: Sequence[Source | Unreadable], *, clips: bool, alone: bool
+        self, sources: Sequence[Source | Unreadable], *, clips: bool, threads: int
     ) -> list[Answer]:
-        items: list[Gathered] = []
-        threads = self._jobs if alone else 1
-        groups = groups_of(sources, items, self.options, clips=clips, threads=threads)
-        if alone and self._jobs > 1:
-            looked = map_ordered(self._look, groups, threads=self._jobs, depth=self._jobs)
-        else:
-            looked = map(self._look, groups)
-        for seen in looked:
-            for item, frame in seen:
-                item.seen.append(frame)
-        guard = self.card.guard if self.options.guard else None
-        terms = Terms(self.model_id, self.thresholds, self.card.aggregation, guard)
-        return [(item.verdict(terms), item.error) for item in items]
-
-    def _look(self, group: Group) -> list[tuple[Gathered, FrameSeen]]:
-        """Look at some frames; what fails is the error of its own source, and of no other."""
-        group = [(item, frame) for item, frame in group if item.error is None]
-        try:
-            return self._look_at(group) if group else []
-        except Exception as error:  # noqa: BLE001 - of finder, crop or scorer, whatever they are
-            if len(group) == 1:
-                item = group[0][0]
-                item.error = failure(item.name, error)
-                return []
-        return [seen for one in group for seen in self._look([one])]
-
-    def _look_at(self, group: Group) -> list[tuple[Gathered, FrameSeen]]:
-        """Find, crop and score the faces of some frames."""
-        started = perf_counter()
-        answers = self._finder.find([frame for _, frame in group])
-        sorted_out = [
-            self._sort_out(frame, found) for (_, frame), found in zip(group, answers, strict=True)
-        ]
-        framings = [
-            self._crops(frame, face, whole=found.whole)
-            for (_, frame), found, (faces, _) in zip(group, answers, sorted_out, strict=True)
-            for face in faces
-        ]
-        scenes = [scene_of(frame.pixels) if item.kind == "clip" else None for item, frame in group]
-        find_s = (perf_counter() - started) / len(group)
-        scores, score_s = self._score(framings)
-        left = iter(scores)
-        seen = []
-        for (item, frame), found, (faces, skipped), scene in zip(
-            group, answers, sorted_out, scenes, strict=True
-        ):
-            scored = tuple(Scored(face, *next(left)) for face in faces)
-            seen.append(
-                (
-                    item,
-                    FrameSeen(
-                        frame.index,
-                        frame.time_s,
-                        frame.pixels.shape[1],
-                        scene,
-                        found,
-                        scored,
-                        skipped,
-                        find_s,
-                        score_s * len(scored),
-                    ),
-                )
+        """The one path: read, inspect, put together, decide."""
+        opener = media_opener(self.options, clips=clips, threads=threads)
+        with closing(read_frames(sources, opener, batch_size=self.options.batch_size)) as batches:
+            inspected: Iterator[InspectedBatch] = (
+                map_ordered(self._inspect, batches, threads=threads, depth=threads)
+                if threads > 1
+                else map(self._inspect, batches)
             )
-        return seen
+            done = []
+            for batch in inspected:
+                done.append(batch)
+                if len(sources) == 1 and batch.failed:
+                    batches.close()  # the rest of it would be read for nothing
+        return decide(source_records(done), self._rules)
 
-    def _sort_out(self, frame: Frame, found: Found) -> tuple[list[Face], tuple[SkippedFace, ...]]:
-        """Which faces are judged and which are too small."""
-        large = [face for face in found.faces if longest_side(face.box) >= self.options.min_face_px]
-        small = tuple(
-            SkippedFace(face.box, face.confidence, frame.index, frame.time_s)
-            for face in found.faces
-            if longest_side(face.box) < self.options.min_face_px
-        )
-        return large, small
+    @property
+    def _rules(self) -> DecisionRules:
+        guard = self.card.guard if self.options.guard else None
+        return DecisionRules(self.model_id, self.thresholds, self.card.aggregation, guard)
 
-    def _crops(self, frame: Frame, face: Face, *, whole: bool) -> list[Pixels]:
-        """The crops of a face that are scored; the first is that of its evidence map."""
-        card = self.card
-        margins = (card.crop_margin,) if whole else (card.face_margin, *card.further_margins)
-        return [
-            crop(frame.pixels, face.box, margin=margin, size_px=card.input_px, resize=card.resize)
-            for margin in margins
-        ]
+    def _inspect(self, batch: FrameBatch) -> InspectedBatch:
+        """Find, crop and score; the frames are let go of."""
+        answers = apart_on_failure(self._inspect_frames, batch.frames)
+        sources = (one.source for one in batch.frames)
+        return InspectedBatch(tuple(zip(sources, answers, strict=True)), batch.ended)
 
-    def _score(self, framings: Sequence[Sequence[Pixels]]) -> tuple[list[_Answer], float]:
-        """Score faces, of each some crops, in batches; also the seconds that one face took."""
+    def _inspect_frames(self, batch: Sequence[SourceFrame]) -> list[FrameRecord]:
         started = perf_counter()
-        crops = [one for face in framings for one in face]
-        answers: list[tuple[float, _Answer]] = []
-        for at in range(0, len(crops), self.options.batch_size):
-            some = crops[at : at + self.options.batch_size]
-            batch = some[0][None] if len(some) == 1 else np.stack(some)  # (n, S, S, 3) uint8
-            scores = self._scorer.score(batch, heat=self.options.heat)
-            nothing = [None] * len(batch)
-            heat = nothing if scores.heat is None else list(scores.heat)
-            far = nothing if scores.unfamiliar is None else scores.unfamiliar.tolist()
-            of_crops = zip(scores.p_fake.tolist(), heat, far, strict=True)
-            answers.extend(zip(scores.logit.tolist(), of_crops, strict=True))
-        left = iter(answers)
-        faces = [_together([next(left) for _ in face]) for face in framings]
-        return faces, (perf_counter() - started) / max(len(faces), 1)
-
-
-def _together(crops: Sequence[tuple[float, _Answer]]) -> _Answer:
-    """One answer of a face from those of its crops: the mean logit, the median strangeness."""
-    _, (p_fake, heat, unfamiliar) = crops[0]
-    if len(crops) > 1:
-        p_fake = float(1 / (1 + np.exp(-np.mean([logit for logit, _ in crops]))))
-        strange = [far for _, (_, _, far) in crops if far is not None]
-        unfamiliar = float(np.median(strange)) if strange else None
-    return p_fake, heat, unfamiliar
+        frames = [one.frame for one in batch]
+        faces = find_faces(frames, self._finder, min_face_px=self.options.min_face_px)
+        crops = crop_faces(frames, faces, CropRules.of_card(self.card))
+        clips = [one.source.kind == "clip" for one in batch]
+        scenes = [scene_of(f.pixels) if c else None for f, c in zip(frames, clips, strict=True)]
+        found_at = perf_counter()
+        scored = score_faces(
+            [face for its in faces for face in its.large], crops, self._scorer,
+            batch_size=self.options.batch_size, heat=self.options.heat,
+        )  # fmt: skip
+        find_s = (found_at - started) / len(batch)
+        score_s = (perf_counter() - found_at) / max(len(scored), 1)
+        left = iter(scored)
+        return [
+            FrameRecord(
+                index=frame.index,
+                time_s=frame.time_s,
+                width_px=frame.pixels.shape[1],
+                scene=scene,
+                found=its.found,
+                scored=tuple(islice(left, len(its.large))),
+                skipped=its.skipped,
+                find_s=find_s,
+                score_s=score_s * len(its.large),
+            )
+            for frame, its, scene in zip(frames, faces, scenes, strict=True)
+        ]
 
 
 def _thresholds(card: ModelCard, options: DetectOptions) -> Thresholds:
