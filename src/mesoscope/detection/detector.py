@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from contextlib import closing
+from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import chain, islice
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol
 
 from mesoscope.detection.persons import scene_of
 from mesoscope.detection.reading import CHUNK, chunks_of, media_opener, read_frames
@@ -31,11 +33,14 @@ from mesoscope.faces.finder import finder_for
 from mesoscope.media.image import Source
 from mesoscope.models import DEFAULT_MODEL
 from mesoscope.models.file import find_model
+from mesoscope.runtime.keywords import takes_fields_of
 from mesoscope.runtime.threads import SharedLock, cores, map_ordered
-from mesoscope.types import DEFAULT_MAX_PIXELS, DetectOptions, Thresholds
+from mesoscope.types import DetectOptions, Thresholds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from typing_extensions import Self
 
     from mesoscope.detection.reading import FrameBatch, SourceFrame
     from mesoscope.errors import MesoscopeError
@@ -44,71 +49,79 @@ if TYPE_CHECKING:
 
     Answer = tuple[Verdict, MesoscopeError | None]
 
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorSpec(DetectOptions):
+    """Everything that a :class:`Detector` is built from: a value that can be sent and compared.
+
+    It is frozen, hashable, and, with a model by name or path, pickled and built in another process.
+
+    Attributes:
+        model: Name of a shipped model, path of a model file, or a scorer of your own.
+    """
+
+    model: str | os.PathLike[str] | Scorer = field(default=DEFAULT_MODEL, kw_only=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.model, os.PathLike):
+            object.__setattr__(self, "model", os.fspath(self.model))
+        DetectOptions.__post_init__(self)
+
+    @classmethod
+    def of(cls, model: str | os.PathLike[str] | Scorer, options: DetectOptions) -> Self:
+        """The spec of a model with these options."""
+        return cls(model, **_values(options, DetectOptions))
+
+    @property
+    def options(self) -> DetectOptions:
+        """The options without the model."""
+        return DetectOptions(**_values(self, DetectOptions))
+
+    def build(self) -> Detector:
+        """Open the model and the face finder.
+
+        Raises:
+            ModelError: No such model, or not a model file.
+            OptionError: A rate that the card holds no threshold for, or a finder without its model.
+        """
+        return Detector(**_values(self, DetectorSpec))
+
+
+def _values(spec: DetectOptions, kind: type[DetectOptions]) -> dict[str, Any]:
+    """The fields that ``kind`` has, not copied: a scorer is opened once."""
+    return {one.name: getattr(spec, one.name) for one in fields(kind)}
+
 
 class Detector:
     """Answers whether faces were forged; make one and keep it, as opening the model takes a while.
 
-    Args:
-        model: Name of a shipped model, path of a model file, or a scorer of your own.
-        faces: ``"auto"`` picks the best finder, ``"mtcnn"`` and ``"yunet"`` name one, ``"whole"``
-            takes each picture as a face.
-        threshold: One cut in place of the card's two.
-        max_pixels: Pictures with more are refused before they are decoded.
-        batch_size: Crops a call. On CPUs one or two are quickest, whose activations stay in the
-            cache; ``benchmarks/scoring.py`` prints the rate of each.
-        jobs: Threads; 0 = one a core.
-        min_face_px: Faces whose longest side is shorter are not judged.
-        heat: Keep each face's evidence map.
-        guard: Leave faces undecided that are unlike those of the model's training.
-        fpr: A false-positive rate for which the card holds a threshold: fake from that one on.
-        frames: Of a clip, so many frames, evenly spaced over its length.
-        every_s: Of a clip, one frame every so many seconds in place of ``frames``.
-        finder_model: File of the finder's model, where it needs one that is not shipped.
+    Called as ``Detector(model, faces="mtcnn", …)``: its arguments are the fields of
+    :class:`DetectorSpec`.
 
     Raises:
         ModelError: No such model, or not a model file.
         OptionError: An option outside its range, or a rate that the card holds no threshold for.
     """
 
-    def __init__(
-        self,
-        model: str | os.PathLike[str] | Scorer = DEFAULT_MODEL,
-        *,
-        faces: str = "auto",
-        threshold: float | None = None,
-        max_pixels: int = DEFAULT_MAX_PIXELS,
-        batch_size: int = 1,
-        jobs: int = 0,
-        min_face_px: int = 40,
-        heat: bool = False,
-        guard: bool = True,
-        fpr: float | None = None,
-        frames: int = 32,
-        every_s: float | None = None,
-        finder_model: str | os.PathLike[str] | None = None,
-    ) -> None:
-        self.options = DetectOptions(
-            faces=faces,
-            threshold=threshold,
-            max_pixels=max_pixels,
-            batch_size=batch_size,
-            jobs=jobs,
-            min_face_px=min_face_px,
-            heat=heat,
-            guard=guard,
-            fpr=fpr,
-            frames=frames,
-            every_s=every_s,
-            finder_model=None if finder_model is None else os.fspath(finder_model),
-        )
+    @takes_fields_of(DetectorSpec)
+    def __init__(self, spec: DetectorSpec) -> None:
+        self.spec = spec
+        self.options = spec.options
         self._finder = finder_for(self.options)
-        if isinstance(model, str | os.PathLike):
-            self._scorer: Scorer = OnnxScorer(find_model(model))
+        if isinstance(spec.model, str | os.PathLike):
+            self._scorer: Scorer = OnnxScorer(find_model(spec.model))
         else:
-            self._scorer = model
+            self._scorer = spec.model
         self.thresholds = _thresholds(self.card, self.options)
-        self._jobs = jobs or cores()
+        self._jobs = self.options.jobs or cores()
         self._memory = SharedLock()  # what ran short of memory is tried again alone
+
+    @classmethod
+    def from_spec(cls, spec: DetectorSpec) -> Self:
+        """The detector of a spec, as :meth:`DetectorSpec.build`."""
+        return cls(**_values(spec, DetectorSpec))
 
     @property
     def card(self) -> ModelCard:
@@ -250,3 +263,35 @@ def _thresholds(card: ModelCard, options: DetectOptions) -> Thresholds:
     if options.threshold is not None:
         return Thresholds(options.threshold, options.threshold, "asked for")
     return card.thresholds if options.fpr is None else card.at_fpr(options.fpr)
+
+
+class _Check(Protocol[P]):
+    def __call__(self, source: Source, *args: P.args, **options: P.kwargs) -> Verdict: ...
+
+
+def _check_with(kind: Callable[P, DetectorSpec]) -> _Check[P]:
+    def check(source: Source, *args: P.args, **options: P.kwargs) -> Verdict:
+        """Judge one picture or clip with one line; for many, make a :class:`Detector` and keep it.
+
+        Args:
+            source: A path, a file's bytes, a PIL image, or an RGB or grey ``uint8`` array.
+            args: The model: name of a shipped one, or path of a model file.
+            options: Those of :class:`DetectorSpec`.
+
+        Returns:
+            The verdict; ``p_fake`` is higher the more the face looks forged.
+
+        Raises:
+            SourceError: The source cannot be read.
+            ModelError: No such model.
+            OptionError: An option outside its range.
+        """
+        return kind(*args, **options).build().check(source)
+
+    own, of_spec = inspect.signature(check), inspect.signature(kind)
+    shown = own.replace(parameters=[own.parameters["source"], *of_spec.parameters.values()])
+    check.__signature__ = shown  # type: ignore[attr-defined]
+    return check
+
+
+check = _check_with(DetectorSpec)
