@@ -93,7 +93,7 @@ def make(
     Pictures and clips are judged by the options given here. Verdicts of a .jsonl file and of a job
     stay as they are; those that are shown are judged once more for their evidence maps.
     """
-    model = judging.asked().model
+    model = judging.model()
     asked = report_file.wanted(
         out, sign=sign, pictures=pictures, title=title, case=case, analyst=analyst
     )

@@ -186,9 +186,9 @@ def _title(items: Spool) -> str:
 
 def detector_with_heat(model: str | Path, options: DetectOptions) -> Detector:
     """A detector by the same options that keeps evidence maps."""
-    from mesoscope.detection.detector import Detector
+    from mesoscope.detection.detector import DetectorSpec
 
-    return Detector(model, **{**dataclasses.asdict(options), "heat": True})
+    return DetectorSpec.of(model, dataclasses.replace(options, heat=True)).build()
 
 
 def report_of_detector(asked: Wanted, items: Spool, model: str, detector: Detector) -> None:
@@ -214,10 +214,7 @@ def report_of_job(asked: Wanted, ledger: LedgerReader, *, model: Path | None) ->
 
     facts = ledger.facts()
     begun = facts.get("settings")
-    known = {field.name for field in dataclasses.fields(DetectOptions)}
-    options = DetectOptions(
-        **{k: v for k, v in (begun if isinstance(begun, dict) else {}).items() if k in known}  # type: ignore[arg-type]
-    )
+    options = DetectOptions.of_settings(begun if isinstance(begun, dict) else {})
     path = model_path(str(facts.get("model")), at_hand=model)
     judge = None if path is None else detector_with_heat(path, options)
     thresholds = None if judge is None else judge.thresholds

@@ -58,9 +58,7 @@ if TYPE_CHECKING:
 @click.option(
     "--fail-on", type=click.Choice(["fake"]), help="Exit with 10 where a verdict has this label."
 )
-@click.option(
-    "--batch-size", type=click.IntRange(1), default=1, show_default=True, help="Crops a call."
-)
+@options.batch_size
 def command(
     paths: tuple[str, ...],
     out: str | None,
@@ -99,7 +97,7 @@ def command(
             lines="json" if as_json else "table" if table else None,
         )  # fmt: skip
         if asked is not None and code != INTERRUPTED:
-            _report_job(asked, folder, ledger, judging.asked().model)
+            _report_job(asked, folder, ledger, judging.model())
         return code
     file = Path(out) if out else None
     with contextlib.ExitStack() as kept:
@@ -107,7 +105,7 @@ def command(
         summary, whole = _run(detector, paths, file, table, spool, as_json=as_json)
         echo(_closing(summary, file), err=True)
         if asked is not None and spool is not None and whole:
-            report_file.report_of_detector(asked, spool, judging.asked().model, detector)
+            report_file.report_of_detector(asked, spool, judging.model(), detector)
         elif asked is not None:
             echo(f"interrupted, so {asked.out} was not written", err=True)
     if not whole:
