@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from mesoscope.cli import options
 from mesoscope.cli.bars import bar
+from mesoscope.cli.data_folder import finders_folder
 from mesoscope.cli.echo import echo
 from mesoscope.cli.figures_table import columns, table
 from mesoscope.cli.main import DONE, INPUT_FAILED, INTERRUPTED
@@ -215,7 +216,7 @@ def _finder(
         )
     if context.get_parameter_source("faces") is not ParameterSource.DEFAULT:
         return faces, finder_model
-    from mesoscope.cli.finder_models import kept
+    from mesoscope.faces.kept import kept_finder
 
     echo(
         f"mesoscope: {clips:,} of the {len(samples):,} samples are clips: faces are found "
@@ -223,7 +224,7 @@ def _finder(
         err=True,
     )
     context.params["faces"] = "auto"  # the command on the page says it, too
-    model = kept() if finder_model is None else finder_model
+    model = kept_finder(finders_folder()) if finder_model is None else finder_model
     return "auto", None if model is None else str(model)
 
 
