@@ -125,9 +125,9 @@ def command(
     report.require()  # whatever may be missing is missed before the long work
     from mesoscope.cli.robustness import withstand
     from mesoscope.data.manifest import read_datasets
+    from mesoscope.data.subset import subset
     from mesoscope.detection.detector import Detector
     from mesoscope.evaluation.evaluate import evaluate
-    from mesoscope.evaluation.robustness import choose
     from mesoscope.models.file import file_sha256, find_model
     from mesoscope.report.alarms import alarm_rows
     from mesoscope.report.page import notes, write_page
@@ -181,7 +181,7 @@ def command(
         echo("\n".join(["", *columns(rows), *missing]))
     code = INPUT_FAILED if found.unreadable else DONE
     if robustness:
-        chosen = choose(samples, limit=limit, seed=seed)
+        chosen = subset(samples, limit=limit, seed=seed)
         changed, interrupted = withstand(
             chosen, detector, split=split, limit=limit, seed=seed, resamples=resamples
         )
