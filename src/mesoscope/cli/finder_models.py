@@ -12,8 +12,7 @@ import click
 from mesoscope.cli import kept_models
 from mesoscope.cli.echo import echo
 from mesoscope.errors import ModelError, ModelMismatch, ModelMissing, OptionError, OutputError
-
-FINDERS = ("yunet",)  # that take a model of the user's
+from mesoscope.types.finders import WITH_A_MODEL
 
 
 def data_folder() -> Path:
@@ -76,13 +75,13 @@ def add(
     `models add FILE.onnx --card CARD.toml` wraps a face classifier of others into a model file that
     all commands take with --model NAME.
     """
-    if what in FINDERS:
+    if what in WITH_A_MODEL:
         if file is None or card or calibrate or out:
             raise OptionError(f"give the model's file alone: mesoscope models add {what} FILE")
         _add_finder(what, file, sha256)
         return
     if file is not None or card is None:
-        near = "" if file is None else f": {what!r} is no face finder, known is {FINDERS[0]}"
+        near = "" if file is None else f": {what!r} is no face finder, known is {WITH_A_MODEL[0]}"
         raise OptionError(
             f"give a finder and its file, or a detector's file and --card CARD.toml{near}"
         )
@@ -125,7 +124,7 @@ def _add_finder(finder: str, file: Path, sha256: str | None) -> None:
 @click.argument("name", metavar="yunet|NAME")
 def remove(name: str) -> None:
     """Take a kept face finder's model, or an added detector, away again."""
-    if name in FINDERS:
+    if name in WITH_A_MODEL:
         _remove_finder(name)
     else:
         kept_models.remove(name)

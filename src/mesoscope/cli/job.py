@@ -17,6 +17,7 @@ from mesoscope.cli.bars import bar
 from mesoscope.cli.echo import echo
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.cli.rows import HEADER, row
+from mesoscope.types.label import ANSWERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from mesoscope.scan.ledger import Ledger
     from mesoscope.scan.rows import Counts
     from mesoscope.types import Verdict
-
-LABELS = ("fake", "real", "inconclusive", "none")
 
 ledger = click.option(
     "--ledger",
@@ -145,7 +144,7 @@ def stopped_by_signals() -> Iterator[None]:
 
 def by_label(labels: Counter[str]) -> str:
     """Counts in words: ``3 fake, 20 real``."""
-    return ", ".join(f"{labels[name]} {name}" for name in LABELS if labels[name])
+    return ", ".join(f"{labels[name]} {name}" for name in ANSWERS if labels[name])
 
 
 def _closing(folder: Path, counts: Counts, judged: int, took_s: float) -> str:

@@ -9,6 +9,7 @@ from mesoscope.cli.bars import bar
 from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import train_extra
 from mesoscope.errors import OptionError, OutputError
+from mesoscope.types.finders import WITH_A_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,13 +41,13 @@ def add(file: Path, card: Path, data: tuple[Path, ...], out: Path | None) -> Non
     with train_extra():
         from mesoscope.training.adopt.bring import bring
         from mesoscope.training.adopt.foreign_card import read_foreign_card
-    from mesoscope.cli.finder_models import FINDERS, data_folder
+    from mesoscope.cli.finder_models import data_folder
     from mesoscope.models.file import model_id, shipped
 
     foreign = read_foreign_card(card)
     name = foreign.name
     if out is None:
-        if name in shipped() or name in kept_models() or name in FINDERS:
+        if name in shipped() or name in kept_models() or name in WITH_A_MODEL:
             raise OptionError(
                 f"{name}: there is such a model already: give it another name in {card}, or "
                 f"remove it first: mesoscope models remove {name}"

@@ -8,7 +8,7 @@ import click
 
 from mesoscope.errors import OptionError
 from mesoscope.models import DEFAULT_MODEL
-from mesoscope.types.verdict import FINDERS
+from mesoscope.types.finders import FINDERS, WITH_A_MODEL
 
 MEGAPIXEL = 1_000_000
 KEPT_BYTES = 128 << 20  # of freed memory, see mesoscope.runtime.allocator
@@ -52,7 +52,7 @@ faces_of_crops = click.option(
 
 def _kept_model(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
     """The file asked for, else the one that ``mesoscope models add`` kept."""
-    if value is None and context.meta.get(_FINDER) in ("auto", "yunet"):
+    if value is None and context.meta.get(_FINDER) in ("auto", *WITH_A_MODEL):
         from mesoscope.cli.finder_models import kept
 
         path = kept()

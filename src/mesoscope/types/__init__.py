@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from mesoscope.errors import OptionError
 from mesoscope.types.card import Calibration, Guard, Json, ModelCard, OperatingPoint, Thresholds
+from mesoscope.types.finders import FINDERS, Finder
+from mesoscope.types.label import Answer, Label, Reason
 from mesoscope.types.verdict import (
-    FINDERS,
     Box,
     FaceScore,
-    Label,
     Person,
     Point,
     SkippedFace,
@@ -28,11 +26,13 @@ from mesoscope.types.verdict import (
 
 __all__ = [
     "FINDERS",
+    "Answer",
     "Box",
     "Calibration",
     "DetectOptions",
     "Face",
     "FaceScore",
+    "Finder",
     "Found",
     "Frame",
     "Guard",
@@ -43,12 +43,19 @@ __all__ = [
     "Person",
     "Pixels",
     "Point",
+    "Reason",
     "SkippedFace",
     "Thresholds",
     "Verdict",
 ]
 
-Pixels = NDArray[np.uint8]  # RGB, (H, W, 3)
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    # RGB, (H, W, 3). For type checkers alone: asking for help or a card does not load NumPy.
+    Pixels = NDArray[np.uint8]
+
 DEFAULT_MAX_PIXELS = 120_000_000  # the 108-megapixel cameras of telephones fit
 
 
