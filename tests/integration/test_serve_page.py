@@ -72,9 +72,15 @@ def test_in_a_browser_it_starts_under_its_own_policy_and_names_the_model(address
     assert "No picture is kept." in done.stdout
 
 
-def test_every_word_of_a_reason_is_known_to_the_page():
-    from mesoscope.report.case.texts import REASONS
+def test_every_word_of_a_label_and_a_reason_comes_from_the_service(address):
+    from mesoscope.types.label import ANSWERS, CLAUSES, REASONS, as_sentence
 
-    words = (STATIC / "words.js").read_text("utf-8")
-    missing = [reason for reason in REASONS if reason != "unreadable" and f"{reason}:" not in words]
-    assert missing == []
+    headers, body = get(f"{address}/labels.js")
+    assert "javascript" in headers["content-type"]
+    told, reasons = (
+        json.loads(line.partition(" = ")[2].removesuffix(";"))
+        for line in body.decode().splitlines()
+    )
+    assert set(told) == set(ANSWERS)
+    assert reasons == {reason: as_sentence(CLAUSES[reason]) for reason in REASONS}
+    assert "./labels.js" in (STATIC / "words.js").read_text("utf-8")

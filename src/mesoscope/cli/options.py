@@ -11,8 +11,8 @@ import click
 from mesoscope.cli.data_folder import finders_folder, models_folder
 from mesoscope.errors import OptionError
 from mesoscope.models import DEFAULT_MODEL
+from mesoscope.types.finders import FINDERS, WITH_A_MODEL
 from mesoscope.types.options import DetectOptions, option_infos
-from mesoscope.types.verdict import FINDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ faces_of_crops = click.option(
 
 def _kept_model(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
     """The file asked for, else the one that ``mesoscope models add`` kept."""
-    if value is None and context.meta.get(_FINDER) in ("auto", "yunet"):
+    if value is None and context.meta.get(_FINDER) in ("auto", *WITH_A_MODEL):
         from mesoscope.faces.kept import kept_finder
 
         path = kept_finder(finders_folder())

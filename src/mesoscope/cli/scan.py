@@ -18,6 +18,7 @@ from mesoscope.cli.job import ledger as ledger_option
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.cli.rows import HEADER, row
 from mesoscope.errors import OptionError
+from mesoscope.types.label import ANSWERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -196,8 +197,7 @@ def _bar(paths: Sequence[str]) -> tqdm[None]:
 
 
 def _closing(summary: Summary, out: Path | None) -> str:
-    names = ("fake", "real", "inconclusive", "none")
-    counts = ", ".join(f"{summary.labels[name]} {name}" for name in names if summary.labels[name])
+    counts = ", ".join(f"{summary.labels[name]} {name}" for name in ANSWERS if summary.labels[name])
     rate = summary.total / summary.elapsed_s if summary.elapsed_s else 0.0
     took = f"{summary.elapsed_s:.1f} s ({rate:,.{0 if rate >= 10 else 1}f}/s)"
     noun = "file" if summary.total == 1 else "files"

@@ -67,7 +67,7 @@ async function judge(files) {
 function show(file, result) {
   const verdict = result.verdict;
   const error = verdict === null ? result.problem : verdict.error && verdict.error.message;
-  const label = error ? "error" : verdict.label || "none";
+  const label = error ? "unreadable" : verdict.label || "none";
   const article = make("article");
   article.append(pictureOf(file, result, Boolean(error)), told(file, verdict, label, error));
   $("results").prepend(article);
