@@ -35,7 +35,7 @@ SEAL_KEY = "mesoscope.sha256"  # of all bytes before that entry, which is the fi
 LARGEST = (1 << 31) - 1  # bytes; Protocol Buffers know no longer message
 SUMS = "SHA256SUMS"
 
-_FOLDER = Path(__file__).parent / "models"
+_FOLDER = Path(__file__).parent
 _IR_VERSION, _GRAPH, _METADATA = 1, 7, 14  # of ModelProto
 _KEY, _VALUE = 1, 2  # of StringStringEntryProto
 _CARD_MAX_BYTES = 4 << 20  # a card is a few kilobytes; more is damage
