@@ -62,7 +62,7 @@ def test_evidence_of_a_kept_picture_is_that_of_its_check(run, jpeg):
 
 
 def test_there_is_no_evidence_without_the_file_for_clips_or_by_another_model(
-    run, jpeg, make_clip, make_face
+    run, jpeg, make_clip, make_face, monkeypatch
 ):
     service = run(keep_days=1)
     path = make_clip([make_face(n, 128) for n in range(4)])
@@ -72,8 +72,9 @@ def test_there_is_no_evidence_without_the_file_for_clips_or_by_another_model(
     assert (answer.status_code, answer.json()["code"]) == (415, "source.unsupported")
     result = checked(service, jpeg())
     address = f"/v1/results/{result['id']}/evidence"
-    service.service.judges.plain.model_id = "other@00000000"
-    answer = service.http.get(address)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(service.service.judges.plain), "model_id", "other@00000000")
+        answer = service.http.get(address)
     assert (answer.status_code, answer.json()["code"]) == (409, "model.changed")
     for file in service.service.kept.folder.rglob("*"):
         if file.is_file():
