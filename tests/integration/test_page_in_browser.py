@@ -467,7 +467,8 @@ def test_all_is_reached_by_the_keyboard(address, open_page):
         seen.add(page.evaluate("document.activeElement.textContent || document.activeElement.type"))
         assert page.evaluate("""() => {
           const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
-          return document.activeElement === document.body || outlineStyle !== "none" && outlineWidth !== "0px";
+          return document.activeElement === document.body
+            || (outlineStyle !== "none" && outlineWidth !== "0px");
         }""")
     told = " ".join(seen)
     for part in ("Compare", "What the file says", "Report and export", "radio", "Save"):

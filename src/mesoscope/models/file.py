@@ -112,9 +112,7 @@ def open_model(path: Path) -> OpenedModel:
         except OSError as error:
             raise ModelError(f"{path}: cannot be read: {error}") from error
     whole = hashlib.sha256(data).hexdigest()
-    shipped = (
-        path.resolve().parent == _FOLDER.resolve() and _sums(path.parent).get(path.name) == whole
-    )
+    shipped = path.resolve().parent == _FOLDER.resolve() and _sums(_FOLDER).get(path.name) == whole
     if not shipped:  # else its graph, card and seal are known with the whole
         _verify(io.BytesIO(data), path, unsigned=True)
     return OpenedModel(data, card, f"{card.name}@{whole[:8]}", shipped)
