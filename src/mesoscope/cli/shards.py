@@ -142,7 +142,7 @@ def _checked(samples: list[Sample]) -> int:
     """Read all pictures, name the wrong ones, say how many there were of each kind."""
     from mesoscope.data.picture import checked_sha256, sample_bytes
     from mesoscope.errors.failures import failure
-    from mesoscope.runtime.threads import ahead, cores
+    from mesoscope.runtime.threads import cores, map_ordered
 
     def check(sample: Sample) -> MesoscopeError | None:
         try:
@@ -152,7 +152,7 @@ def _checked(samples: list[Sample]) -> int:
         return None
 
     wrong = 0
-    for error in bar(ahead(check, samples, threads=cores()), total=len(samples)):
+    for error in bar(map_ordered(check, samples, threads=cores()), total=len(samples)):
         if isinstance(error, MesoscopeError):
             wrong += 1
             echo(f"mesoscope: {visible(str(error))}", err=True)

@@ -16,7 +16,7 @@ from mesoscope.errors import DatasetError, OutputError, SourceError
 from mesoscope.errors.failures import source_failure
 from mesoscope.faces.mtcnn import MtcnnFinder
 from mesoscope.media.image import open_image
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.files import append
 from mesoscope.types import Frame
 
@@ -106,7 +106,7 @@ def landmarks_of(
     open_ones = [real for real in reals if real.name not in known]
     chunks = [open_ones[at : at + BATCH] for at in range(0, len(open_ones), BATCH)]
     for chunk, found in zip(
-        chunks, ahead(_of_chunk, chunks, threads=jobs or cores(), depth=16), strict=True
+        chunks, map_ordered(_of_chunk, chunks, threads=jobs or cores(), depth=16), strict=True
     ):
         seen: dict[str, Landmarks | None] = {}
         for real, its in zip(chunk, found, strict=True):

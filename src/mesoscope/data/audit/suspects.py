@@ -12,8 +12,8 @@ from mesoscope.data.audit.cues import enough
 from mesoscope.data.audit.examples import of_rows
 from mesoscope.data.audit.finding import Finding
 from mesoscope.data.audit.folds import FOLDS, folds_of
-from mesoscope.data.sample import CLASSES
 from mesoscope.errors import MissingExtra
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -138,7 +138,7 @@ def of_faces(facts: Facts, options: AuditOptions, watch: Watch) -> tuple[list[Fi
     from mesoscope.data.picture import open_sample
     from mesoscope.errors.failures import failure
     from mesoscope.faces.finder import finder_for
-    from mesoscope.runtime.threads import ahead, cores
+    from mesoscope.runtime.threads import cores, map_ordered
     from mesoscope.types import DetectOptions, Frame
 
     finder = finder_for(DetectOptions(faces="auto"))
@@ -152,7 +152,7 @@ def of_faces(facts: Facts, options: AuditOptions, watch: Watch) -> tuple[list[Fi
             return str(failure(facts.names[row], error))
         return not found.faces or any(face.confidence == 0 for face in found.faces)
 
-    work = ahead(without, map(int, rows), threads=options.threads or cores())
+    work = map_ordered(without, map(int, rows), threads=options.threads or cores())
     answers = list(watch("Finding faces", work, len(rows)))
     failed = [answer for answer in answers if isinstance(answer, str)]
     missed = [f"Whether a picture shows a face: {said}" for said in failed[:_NAMED]]
