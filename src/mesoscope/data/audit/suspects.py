@@ -129,25 +129,25 @@ def _listed(facts: Facts, scores: Floats, found: Ints, p_label: Floats) -> list[
 
 def of_faces(facts: Facts, options: AuditOptions, watch: Watch) -> list[Finding]:
     """Pictures in which no face is found, among some of each source and class."""
-    from mesoscope.data.picture import open_sample
-    from mesoscope.errors import SourceError
+    from mesoscope.detection.stages import find_in_pictures
+    from mesoscope.errors import MesoscopeError
     from mesoscope.faces.finder import finder_for
-    from mesoscope.runtime.threads import cores, map_ordered
-    from mesoscope.types import DetectOptions, Frame
+    from mesoscope.runtime.threads import cores
+    from mesoscope.types import DetectOptions
 
-    finder = finder_for(DetectOptions(faces="auto"))
     rows = _some(facts, options)
-
-    def without(row: int) -> bool:
-        try:
-            pixels = open_sample(facts.samples[row], max_pixels=options.max_pixels)
-        except SourceError:
-            return False
-        found = finder.find([Frame(pixels, facts.names[row])])[0]
-        return not found.faces or any(face.confidence == 0 for face in found.faces)
-
-    work = map_ordered(without, map(int, rows), threads=options.threads or cores())
-    lacking = rows[np.array(list(watch("Finding faces", work, len(rows))), bool)]
+    answers = find_in_pictures(
+        (facts.samples[int(row)].picture for row in rows),
+        finder_for(DetectOptions(faces="auto")),
+        threads=options.threads or cores(),
+        max_pixels=options.max_pixels,
+    )
+    without = [
+        not isinstance(answer, MesoscopeError)
+        and (not answer.faces or any(face.confidence == 0 for face in answer.faces))
+        for answer in watch("Finding faces", answers, len(rows))
+    ]
+    lacking = rows[np.array(without, bool)]
     if not len(lacking):
         return []
     share = len(lacking) / len(rows)
