@@ -56,7 +56,7 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_the_modules_are_found() -> None:
-    assert {"types", "errors", "detector"} <= {path.stem for path in MODULES}
+    assert {"detector", "judge", "verdict"} <= {path.stem for path in MODULES}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(SOURCE).as_posix())
@@ -115,6 +115,26 @@ def test_the_environment_is_read_by_the_command_line_alone() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             named = isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
             assert not named, f"{path.relative_to(SOURCE)}: take it as an argument"
+
+
+def asks_a_finder(path: Path) -> bool:
+    """Whether a file calls ``find`` of something that is called a finder."""
+    calls = (
+        n.func for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)
+    )
+    found = [f for f in calls if isinstance(f, ast.Attribute) and f.attr == "find"]
+    return any("finder" in ast.unparse(one.value).lower() for one in found)
+
+
+def test_only_the_stages_read_media_and_ask_a_finder() -> None:
+    """Others call ``read_frames``, ``find_faces`` or ``find_in_pictures``."""
+    openers = ("open_image", "open_media", "open_clip", "open_sample", "frames_at")
+    asking = [path for path in MODULES if asks_a_finder(path)]
+    assert SOURCE / "detection/stages.py" in asking
+    for path in asking:
+        text = path.read_text("utf-8")
+        reads = any(f"{name}(" in text for name in openers)
+        assert not reads or path == SOURCE / "detection/stages.py", path.relative_to(SOURCE)
 
 
 @pytest.mark.parametrize(
