@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mesoscope.cli.data_folder import finders_folder, models_folder
 from mesoscope.errors import OptionError
 from mesoscope.models import DEFAULT_MODEL
+from mesoscope.types.finders import FINDERS, WITH_A_MODEL
 from mesoscope.types.options import DetectOptions, option_infos
-from mesoscope.types.verdict import FINDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +28,9 @@ def _named_model(_context: click.Context, _: click.Parameter, value: str | None)
     """The file of a model that ``mesoscope models add`` kept under that name."""
     if value is None or value == DEFAULT_MODEL:
         return value
-    from mesoscope.cli.kept_models import by_name
+    from mesoscope.models.kept import named_model
 
-    return by_name(value)
+    return named_model(value, models_folder())
 
 
 model = click.option(
@@ -61,10 +62,10 @@ faces_of_crops = click.option(
 
 def _kept_model(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
     """The file asked for, else the one that ``mesoscope models add`` kept."""
-    if value is None and context.meta.get(_FINDER) in ("auto", "yunet"):
-        from mesoscope.cli.finder_models import kept
+    if value is None and context.meta.get(_FINDER) in ("auto", *WITH_A_MODEL):
+        from mesoscope.faces.kept import kept_finder
 
-        path = kept()
+        path = kept_finder(finders_folder())
         return None if path is None else str(path)
     return value
 

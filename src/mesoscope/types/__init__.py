@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from mesoscope.errors import OptionError
 from mesoscope.types.card import Calibration, Guard, Json, ModelCard, OperatingPoint, Thresholds
+from mesoscope.types.finders import FINDERS, Finder
+from mesoscope.types.label import Answer, Label, Reason
 from mesoscope.types.options import DEFAULT_MAX_PIXELS, DetectOptions
 from mesoscope.types.verdict import (
-    FINDERS,
     Box,
     FaceScore,
-    Label,
     Person,
     Point,
     SkippedFace,
@@ -34,11 +34,13 @@ if TYPE_CHECKING:  # NumPy stays out of questions that need no picture
 __all__ = [
     "DEFAULT_MAX_PIXELS",
     "FINDERS",
+    "Answer",
     "Box",
     "Calibration",
     "DetectOptions",
     "Face",
     "FaceScore",
+    "Finder",
     "Found",
     "Frame",
     "Guard",
@@ -48,6 +50,7 @@ __all__ = [
     "OperatingPoint",
     "Person",
     "Point",
+    "Reason",
     "SkippedFace",
     "Thresholds",
     "Verdict",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mesoscope.errors import OptionError
-from mesoscope.types.verdict import FINDERS
+from mesoscope.types.finders import FINDERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,8 +12,8 @@ from mesoscope.data.audit.cues import enough
 from mesoscope.data.audit.examples import of_rows
 from mesoscope.data.audit.finding import Finding
 from mesoscope.data.audit.folds import FOLDS, folds_of
-from mesoscope.data.sample import CLASSES
 from mesoscope.errors import MissingExtra
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,11 +12,12 @@ from mesoscope.data.prepare.options import PrepareOptions
 from mesoscope.data.prepare.plan import AUTO, Plan, make_plan
 from mesoscope.data.prepare.work import UNFINISHED, FaceExtractor, stamp_of
 from mesoscope.data.prepare.writing import write_up
-from mesoscope.data.sample import CLASSES, SPLITS
+from mesoscope.data.sample import SPLITS
 from mesoscope.detection.reading import CHUNK
 from mesoscope.errors import DatasetError, OutputError
 from mesoscope.faces.finder import finder_for
 from mesoscope.runtime.threads import cores, map_ordered
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

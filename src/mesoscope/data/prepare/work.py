@@ -18,6 +18,7 @@ from mesoscope.detection.stages import CropRules, apart_on_failure, crop_faces, 
 from mesoscope.errors import MesoscopeError, OutputError
 from mesoscope.media.image import open_image
 from mesoscope.media.video import open_clip
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -266,7 +267,7 @@ def place_of(job: Job, place: int, number: int, options: PrepareOptions) -> str:
         name += f"-{place:03}"
     if options.all_faces:
         name += f"-{number}"
-    return f"{job.split}/{('real', 'fake')[item.label]}/{name}.{options.format}"
+    return f"{job.split}/{CLASSES[item.label]}/{name}.{options.format}"
 
 
 def name_of(item_name: str) -> str:
