@@ -119,6 +119,26 @@ def test_the_environment_is_read_by_the_command_line_alone() -> None:
             assert not named, f"{path.relative_to(SOURCE)}: take it as an argument"
 
 
+def asks_a_finder(path: Path) -> bool:
+    """Whether a file calls ``find`` of something that is called a finder."""
+    calls = (
+        n.func for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)
+    )
+    found = [f for f in calls if isinstance(f, ast.Attribute) and f.attr == "find"]
+    return any("finder" in ast.unparse(one.value).lower() for one in found)
+
+
+def test_only_the_stages_read_media_and_ask_a_finder() -> None:
+    """Others call ``read_frames``, ``find_faces`` or ``find_in_pictures``."""
+    openers = ("open_image", "open_media", "open_clip", "open_sample", "frames_at")
+    asking = [path for path in MODULES if asks_a_finder(path)]
+    assert SOURCE / "detection/stages.py" in asking
+    for path in asking:
+        text = path.read_text("utf-8")
+        reads = any(f"{name}(" in text for name in openers)
+        assert not reads or path == SOURCE / "detection/stages.py", path.relative_to(SOURCE)
+
+
 @pytest.mark.parametrize(
     ("others", "ours"),
     [

@@ -223,8 +223,10 @@ class Detector:
 
     def _inspect(self, batch: FrameBatch) -> InspectedBatch:
         """Find, crop and score; the frames are let go of."""
-        answers = apart_on_failure(self._inspect_frames, batch.frames)
-        sources = (one.source for one in batch.frames)
+        lost = {end.source.place for end in batch.ended if end.error is not None}
+        frames = [one for one in batch.frames if one.source.place not in lost]
+        answers = apart_on_failure(self._inspect_frames, frames)
+        sources = (one.source for one in frames)
         return InspectedBatch(tuple(zip(sources, answers, strict=True)), batch.ended)
 
     def _inspect_frames(self, batch: Sequence[SourceFrame]) -> list[FrameRecord]:

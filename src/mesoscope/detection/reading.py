@@ -139,7 +139,7 @@ def read_frames(
 ) -> Generator[FrameBatch, None, None]:
     """Read sources one after the other; their frames come out in batches.
 
-    A source that cannot be read ends with its error, and frames of it that wait are dropped.
+    A source that cannot be read, or not to its end, ends with its error.
 
     Args:
         sources: Pictures and clips.
@@ -158,9 +158,6 @@ def read_frames(
         for one in _read_one(place, source, opener):
             if isinstance(one, SourceEnd):
                 ended.append(one)
-                if one.error is not None:
-                    waiting = [read for read in waiting if read.source.place != place]
-                    pixels = sum(map(_pixels, waiting))
                 continue
             if waiting and (len(waiting) == most or pixels + _pixels(one) > GROUP_PIXELS):
                 yield FrameBatch(tuple(waiting), tuple(ended))

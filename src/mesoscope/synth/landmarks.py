@@ -4,40 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
-import cv2
 import numpy as np
 
-from mesoscope.errors import DatasetError, OutputError, SourceError
+from mesoscope.detection.stages import find_in_pictures
+from mesoscope.errors import DatasetError, MesoscopeError, OutputError, SourceError
 from mesoscope.errors.failures import source_failure
-from mesoscope.faces.mtcnn import MtcnnFinder
-from mesoscope.media.image import open_image
-from mesoscope.runtime.threads import cores, map_ordered
+from mesoscope.faces.main_face import MainFaceFinder
+from mesoscope.runtime.threads import cores
 from mesoscope.synth.files import append
-from mesoscope.types import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from mesoscope.synth.forgery import Landmarks
     from mesoscope.synth.reals import Real
-    from mesoscope.types import Face
+    from mesoscope.types import Found, Frame
 
-BATCH = 8  # pictures that are looked at together: the finder fills its batches across them
-_LEAST_FACE = 1 / 16  # of a picture's longest side; smaller faces of large photos are left alone
-_LEAST_PX = 40
-_BATCH_BYTES = 64 << 20  # of pixels in memory at once: photos may be large
-_PAD = 0.35  # of the sides: around a tight crop, so that the finder sees a face in a picture
+BATCH = 8  # pictures whose landmarks are written down together
 
 
 def find_landmarks(frames: Sequence[Frame]) -> list[Landmarks | None]:
     """Five landmarks of each picture's main face, in the order of :class:`mesoscope.types.Face`.
 
-    Which face that is, see :func:`find_main_faces`.
+    Which face that is, see :class:`mesoscope.faces.main_face.MainFaceFinder`.
 
     Args:
         frames: The pictures; several at once are quicker than one after the other.
@@ -45,33 +38,12 @@ def find_landmarks(frames: Sequence[Frame]) -> list[Landmarks | None]:
     Returns:
         ``(5, 2) float32`` each, in pixels; ``None`` where no face was found.
     """
-    faces = find_main_faces(frames)
-    return [None if face is None else np.array(face.landmarks, np.float32) for face in faces]
+    return [landmarks_in(found) for found in MainFaceFinder().find(frames)]
 
 
-def find_main_faces(frames: Sequence[Frame]) -> list[Face | None]:
-    """Each picture's main face: the largest, where one in the middle counts for more.
-
-    Pictures in which none is found are looked at once more within a wider border, as finders miss
-    faces that leave the picture.
-
-    Args:
-        frames: The pictures; several at once are quicker than one after the other.
-
-    Returns:
-        The faces, their landmarks inside the picture; ``None`` where none was found.
-    """
-    found = _main_faces(frames)
-    missed = [i for i, face in enumerate(found) if face is None]
-    wider = [_padded(frames[i]) for i in missed]
-    looked = _main_faces([frame for frame, _ in wider])
-    for i, face, (_, border) in zip(missed, looked, wider, strict=True):
-        if face is not None:
-            points = np.array(face.landmarks, np.float32) - np.array(border, np.float32)
-            height, width = frames[i].pixels.shape[:2]
-            if (points >= 0).all() and (points < (width, height)).all():
-                found[i] = _moved(face, points, border)
-    return found
+def landmarks_in(found: Found) -> Landmarks | None:
+    """``(5, 2) float32`` of the face that :class:`MainFaceFinder` found, if it found one."""
+    return np.array(found.faces[0].landmarks, np.float32) if found.faces else None
 
 
 def landmarks_of(
@@ -104,16 +76,18 @@ def landmarks_of(
         _cut_torn(kept)
         known = _read_lines(kept)
     open_ones = [real for real in reals if real.name not in known]
-    chunks = [open_ones[at : at + BATCH] for at in range(0, len(open_ones), BATCH)]
-    for chunk, found in zip(
-        chunks, map_ordered(_of_chunk, chunks, threads=jobs or cores(), depth=16), strict=True
-    ):
+    answers = find_in_pictures(
+        (real.picture for real in open_ones), MainFaceFinder(), threads=jobs or cores()
+    )
+    for at in range(0, len(open_ones), BATCH):
+        chunk = open_ones[at : at + BATCH]
         seen: dict[str, Landmarks | None] = {}
-        for real, its in zip(chunk, found, strict=True):
-            if not isinstance(its, SourceError):
-                seen[real.name] = its
+        for real in chunk:
+            found = next(answers)
+            if not isinstance(found, MesoscopeError):
+                seen[real.name] = _as_kept(found)
             elif failed is not None:
-                failed[real.name] = its
+                failed[real.name] = source_failure(str(real.path), found)
         known.update(seen)
         if kept is not None:
             _append(kept, seen)
@@ -150,75 +124,10 @@ def read_landmarks(path: Path, root: Path) -> dict[str, Landmarks]:
     return named
 
 
-def _moved(face: Face, points: Landmarks, border: tuple[int, int]) -> Face:
-    """A face that was found within a border, in the picture without it."""
-    x1, y1, x2, y2 = face.box
-    x, y = border
-    box = (x1 - x, y1 - y, x2 - x, y2 - y)
-    return replace(face, box=box, landmarks=tuple((float(u), float(v)) for u, v in points))
-
-
-def _main_faces(frames: Sequence[Frame]) -> list[Face | None]:
-    found: list[Face | None] = [None] * len(frames)
-    groups: dict[int, list[int]] = {}
-    for i, frame in enumerate(frames):
-        longest = max(frame.pixels.shape[:2])
-        least = max(_LEAST_PX, round(longest * _LEAST_FACE / 20) * 20)
-        groups.setdefault(least, []).append(i)
-    for least, places in groups.items():
-        answers = MtcnnFinder(least).find([frames[i] for i in places])
-        for i, answer in zip(places, answers, strict=True):
-            found[i] = _main(answer.faces, frames[i])
-    return found
-
-
-def _main(faces: Sequence[Face], frame: Frame) -> Face | None:
-    """The largest face, those far from the middle counted as smaller."""
-    height, width = frame.pixels.shape[:2]
-
-    def weight(face: Face) -> float:
-        x1, y1, x2, y2 = face.box
-        off = np.hypot((x1 + x2) / width - 1, (y1 + y2) / height - 1)
-        return float((x2 - x1) * (y2 - y1) * (1 - 0.5 * min(off, 1)))
-
-    return max(faces, key=weight) if faces else None
-
-
-def _padded(frame: Frame) -> tuple[Frame, tuple[int, int]]:
-    height, width = frame.pixels.shape[:2]
-    x, y = round(width * _PAD), round(height * _PAD)
-    wider = cv2.copyMakeBorder(frame.pixels, y, y, x, x, cv2.BORDER_REPLICATE)
-    return Frame(np.asarray(wider, np.uint8), frame.source), (x, y)
-
-
-def _of_chunk(reals: Sequence[Real]) -> list[Landmarks | SourceError | None]:
-    found: list[Landmarks | SourceError | None] = [None] * len(reals)
-    frames: dict[int, Frame] = {}
-    for i, real in enumerate(reals):
-        try:
-            frames[i] = open_image(real.picture)
-        except Exception as error:  # noqa: BLE001 - one picture never ends the rest
-            found[i] = source_failure(str(real.path), error)
-            continue
-        if sum(frame.pixels.size for frame in frames.values()) > _BATCH_BYTES:
-            _look(frames, found)
-    _look(frames, found)
-    return found
-
-
-def _look(frames: dict[int, Frame], found: list[Landmarks | SourceError | None]) -> None:
-    """Find the landmarks of some pictures, and let go of them; what fails is one's own error."""
-    try:
-        for i, landmarks in zip(frames, find_landmarks(list(frames.values())), strict=True):
-            # As the file keeps them, so that a run that goes on makes what a whole one makes.
-            found[i] = None if landmarks is None else landmarks.round(2)
-    except Exception as error:  # noqa: BLE001
-        for i, frame in frames.items():
-            if len(frames) == 1:
-                found[i] = source_failure(frame.source, error)
-            else:
-                _look({i: frame}, found)
-    frames.clear()
+def _as_kept(found: Found) -> Landmarks | None:
+    """Landmarks rounded as the file keeps them, so that a run that goes on makes the same."""
+    points = landmarks_in(found)
+    return None if points is None else points.round(2)
 
 
 def _append(path: Path, found: dict[str, Landmarks | None]) -> None:

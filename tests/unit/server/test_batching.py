@@ -48,6 +48,45 @@ def test_nobody_waits_for_a_batch_to_fill():
     batcher.close()
 
 
+def test_a_trickle_is_answered_item_by_item():
+    """Each answer is there before the next item comes, though a batch holds a hundred."""
+    sizes = []
+
+    def work(items):
+        sizes.append(len(items))
+        return [item * 10 for item in items]
+
+    batcher = MicroBatcher(work, threads=2, most=100, window_s=0.002)
+    assert [batcher.submit([n])[0].result(60) for n in range(20)] == [n * 10 for n in range(20)]
+    batcher.close()
+    assert sizes == [1] * 20
+
+
+def test_callers_at_the_same_time_have_their_own_answers_and_errors():
+    def work(items):
+        if any(number == 5 for _, number in items):
+            raise ValueError(*[caller for caller, number in items if number == 5])
+        return [(caller, number * 10) for caller, number in items]
+
+    batcher = MicroBatcher(work, threads=3, most=4, window_s=0.001, waiting=10_000)
+    found = {}
+
+    def call(caller):
+        futures = [f for n in range(10) for f in batcher.submit([(caller, n)])]
+        found[caller] = [f.exception(60) or f.result(60) for f in futures]
+
+    callers = [threading.Thread(target=call, args=(name,)) for name in range(8)]
+    for one in callers:
+        one.start()
+    for one in callers:
+        one.join(60)
+    batcher.close()
+    for caller, answers in found.items():
+        assert answers[:5] + answers[6:] == [(caller, n * 10) for n in range(10) if n != 5]
+        assert answers[5].args == (caller,)
+    assert len(found) == 8
+
+
 def test_heavy_items_are_batches_by_themselves(gate):
     batcher = MicroBatcher(gate, threads=1, most=8, heavy=10, window_s=0)
     batcher.submit([0])

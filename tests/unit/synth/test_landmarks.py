@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mesoscope.errors import DatasetError
-from mesoscope.synth import landmarks as module
+from mesoscope.faces import main_face
+from mesoscope.faces.main_face import MainFaceFinder
 from mesoscope.synth.landmarks import find_landmarks, landmarks_of, read_landmarks
 from mesoscope.synth.reals import Real
 from mesoscope.types import Frame
@@ -31,13 +32,13 @@ def test_the_face_is_found_where_it_is(astronaut_face):
 def test_a_tight_crop_is_looked_at_with_a_border(astronaut_face, monkeypatch):
     """The finder is told to see nothing at first, as it does in crops that cut the face."""
     seen = []
-    plain = module._main_faces
+    plain = main_face._main_faces
 
     def blind_at_first(frames):
         seen.append([frame.pixels.shape for frame in frames])
         return [None] * len(frames) if len(seen) == 1 else plain(frames)
 
-    monkeypatch.setattr(module, "_main_faces", blind_at_first)
+    monkeypatch.setattr(main_face, "_main_faces", blind_at_first)
     (found,) = find_landmarks([Frame(astronaut_face, "crop")])
     assert seen == [[(224, 224, 3)], [(380, 380, 3)]]
     assert found == pytest.approx(np.array(FIVE), abs=4)
@@ -75,10 +76,10 @@ def test_what_was_found_is_kept_and_not_looked_for_again(faces, tmp_path, monkey
         "a.png": False, "blank.png": True,
     }  # fmt: skip
 
-    def never(frames):
+    def never(_finder, _frames):
         raise AssertionError("looked again")
 
-    monkeypatch.setattr(module, "find_landmarks", never)
+    monkeypatch.setattr(MainFaceFinder, "find", never)
     again = landmarks_of(faces, kept=kept, jobs=1, watch=counted.append)
     assert sum(counted) == 4  # what could not be read is tried again
     assert again["a.png"] == pytest.approx(found["a.png"], abs=0.01)
@@ -97,18 +98,18 @@ def test_what_cannot_be_read_is_named_and_looked_at_again_once_it_is_mended(face
 
 
 def test_large_photos_are_looked_at_a_few_at_a_time(faces, monkeypatch):
-    sizes, plain = [], module.find_landmarks
+    sizes, plain = [], MainFaceFinder.find
 
-    def counted(frames):
+    def counted(finder, frames):
         sizes.append(len(frames))
-        return plain(frames)
+        return plain(finder, frames)
 
-    monkeypatch.setattr(module, "find_landmarks", counted)
+    monkeypatch.setattr(MainFaceFinder, "find", counted)
     whole = landmarks_of(faces, jobs=1)
-    monkeypatch.setattr(module, "_BATCH_BYTES", 1)
+    monkeypatch.setattr("mesoscope.detection.reading.GROUP_PIXELS", 1)
     few = landmarks_of(faces, jobs=1)
     assert np.array_equal(whole["a.png"], few["a.png"])
-    assert sizes == [2, 1, 1, 0]
+    assert sizes == [2, 1, 1]
 
 
 def test_half_a_line_of_a_killed_run_is_looked_for_again(faces, tmp_path):

@@ -135,30 +135,30 @@ def of_faces(facts: Facts, options: AuditOptions, watch: Watch) -> tuple[list[Fi
         Findings, and what could not be looked at: pictures that something fails at are named, and
         cost the others nothing.
     """
-    from mesoscope.data.picture import open_sample
-    from mesoscope.errors.failures import failure
+    from mesoscope.detection.stages import find_in_pictures
+    from mesoscope.errors import MesoscopeError
     from mesoscope.faces.finder import finder_for
-    from mesoscope.runtime.threads import cores, map_ordered
-    from mesoscope.types import DetectOptions, Frame
+    from mesoscope.runtime.threads import cores
+    from mesoscope.types import DetectOptions
 
-    finder = finder_for(DetectOptions(faces="auto"))
     rows = _some(facts, options)
-
-    def without(row: int) -> bool | str:
-        try:
-            pixels = open_sample(facts.samples[row], max_pixels=options.max_pixels)
-            found = finder.find([Frame(pixels, facts.names[row])])[0]
-        except Exception as error:  # noqa: BLE001 - one file never ends an audit
-            return str(failure(facts.names[row], error))
-        return not found.faces or any(face.confidence == 0 for face in found.faces)
-
-    work = map_ordered(without, map(int, rows), threads=options.threads or cores())
+    work = find_in_pictures(
+        (facts.samples[int(row)].picture for row in rows),
+        finder_for(DetectOptions(faces="auto")),
+        threads=options.threads or cores(),
+        max_pixels=options.max_pixels,
+    )
     answers = list(watch("Finding faces", work, len(rows)))
-    failed = [answer for answer in answers if isinstance(answer, str)]
+    failed = [answer for answer in answers if isinstance(answer, MesoscopeError)]
     missed = [f"Whether a picture shows a face: {said}" for said in failed[:_NAMED]]
     if len(failed) > _NAMED:
         missed.append(f"Whether {_many(len(failed) - _NAMED)} more show a face: as above.")
-    lacking = rows[np.array([answer is True for answer in answers], bool)]
+    without = [
+        not isinstance(answer, MesoscopeError)
+        and (not answer.faces or any(face.confidence == 0 for face in answer.faces))
+        for answer in answers
+    ]
+    lacking = rows[np.array(without, bool)]
     if not len(lacking):
         return [], missed
     share = len(lacking) / (len(rows) - len(failed))

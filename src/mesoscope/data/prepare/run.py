@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from mesoscope.data.prepare.ledger import Ledger
 from mesoscope.data.prepare.options import PrepareOptions
 from mesoscope.data.prepare.plan import AUTO, Plan, make_plan
-from mesoscope.data.prepare.work import CHUNK, UNFINISHED, Workshop, stamp_of
+from mesoscope.data.prepare.work import UNFINISHED, FaceExtractor, stamp_of
 from mesoscope.data.prepare.writing import write_up
 from mesoscope.data.sample import SPLITS
+from mesoscope.detection.reading import CHUNK
 from mesoscope.errors import DatasetError, OutputError
 from mesoscope.faces.finder import finder_for
 from mesoscope.runtime.threads import cores, map_ordered
@@ -86,9 +87,9 @@ def prepare(
         done = len(plan.jobs) - len(left)
         if watch is not None:
             watch(done)
-        shop = Workshop(plan.root, out, options, finder)
+        extractor = FaceExtractor(plan.root, out, options, finder)
         # Not more ahead than a thread or two need: what is not in the ledger is done again.
-        answers = map_ordered(shop.prepare, _chunks(left), threads=threads, depth=2 * threads)
+        answers = map_ordered(extractor.prepare, _chunks(left), threads=threads, depth=2 * threads)
         for answer in chain.from_iterable(answers):
             ledger.add(answer)
             done += 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+import os
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -11,25 +13,27 @@ import cv2
 from mesoscope.data.prepare.answer import Answer, LeftOut, Written
 from mesoscope.data.prepare.choice import Candidate, Choice, choose, shrunk
 from mesoscope.detection.persons import scene_of
-from mesoscope.errors import OutputError
+from mesoscope.detection.reading import read_frames
+from mesoscope.detection.stages import CropRules, apart_on_failure, crop_faces, find_faces
+from mesoscope.errors import MesoscopeError, OutputError
 from mesoscope.errors.failures import failure
-from mesoscope.faces.crop import crop
 from mesoscope.media.image import open_image
 from mesoscope.media.video import open_clip
 from mesoscope.types.label import CLASSES
-from mesoscope.types.verdict import longest_side
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from mesoscope.data.layouts.item import Item
     from mesoscope.data.prepare.options import PrepareOptions
+    from mesoscope.detection.reading import Opener, SourceFrame
+    from mesoscope.detection.stages import FrameFaces
     from mesoscope.faces.finder import FaceFinder
-    from mesoscope.types import Found, Frame, Pixels
+    from mesoscope.media.image import Source
+    from mesoscope.media.video import Clip
+    from mesoscope.types import Frame, Pixels
 
-CHUNK = 8  # pictures or frames that a finder gets at once, to fill its batches
-GROUP_PIXELS = 16_000_000  # of frames in memory at once by a thread; a larger frame is alone
 UNFINISHED = "unfinished"  # folder for files that are being written
 _MOST_FACES = 6  # of a frame, the largest, unless all are kept: memory stays flat in crowds
 
@@ -52,45 +56,44 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One frame of an item, still with its pixels.
+class SampledFile:
+    """A file that is read for an item.
 
     Attributes:
         job: Whose.
-        place: Its place among the frames looked at, from 0.
-        share: Of the clip's length at which it begins.
-        path: The file that it comes from.
-        frame: The frame.
+        path: The file: the item's clip or picture, or one of a folder of frames.
+        place: Its place among the item's files that are read, from 0.
+        number: Its number within a folder of frames, from 0.
+        share: Of the folder's length at which it lies; of a clip its frames have their own.
     """
 
     job: Job
-    place: int
-    share: float
     path: Path
-    frame: Frame
+    place: int = 0
+    number: int = 0
+    share: float = 0.5
 
 
-@dataclass(slots=True)
-class Gathered:
-    """What is known of an item on its way."""
+@dataclass(frozen=True, slots=True)
+class CutFrame:
+    """One frame of an item after finding and cropping; its pixels are gone.
 
-    job: Job
-    stamp: str
-    paths: dict[int, Path] = field(default_factory=dict)  # of frames looked at, by place
-    times: dict[int, float | None] = field(default_factory=dict)  # likewise
-    candidates: list[Candidate] = field(default_factory=list)
-    small: set[int] = field(default_factory=set)  # places with faces, all of them too small
-    left_out: list[LeftOut] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    Attributes:
+        place: Its place among the item's frames, from 0.
+        path: The file that it comes from.
+        time_s: Its time; ``None`` but for clips.
+        only_small: It shows faces, and all of them are too small.
+        candidates: Its faces, cut out.
+    """
 
-    def leave_out(self, place: int, why: LeftOut) -> None:
-        """Something failed at a frame: nothing of it is kept, and the rest is as it was."""
-        self.paths.pop(place, None)
-        self.candidates = [one for one in self.candidates if one.place != place]
-        self.left_out.append(why)
+    place: int
+    path: Path
+    time_s: float | None
+    only_small: bool
+    candidates: tuple[Candidate, ...]
 
 
-class Workshop:
+class FaceExtractor:
     """Prepares items; one object is shared by all threads.
 
     Args:
@@ -102,6 +105,7 @@ class Workshop:
 
     def __init__(self, root: Path, out: Path, options: PrepareOptions, finder: FaceFinder) -> None:
         self._root, self._out, self._options, self._finder = root, out, options, finder
+        self._rules = CropRules((options.margin,), size_px=options.size_px)
 
     def prepare(self, jobs: Sequence[Job]) -> list[Answer]:
         """Prepare a few pictures, or one clip or folder of frames.
@@ -112,130 +116,148 @@ class Workshop:
         Raises:
             OutputError: A file cannot be written.
         """
-        gathered = {job.item.name: Gathered(job, stamp_of(job.item)) for job in jobs}
-        for group in _groups(look for of in gathered.values() for look in self._looks(of)):
-            for look, found in self._found(group, gathered):
-                of = gathered[look.job.item.name]
+        stamps = {job.item.name: stamp_of(job.item) for job in jobs}
+        files = [file for job in jobs for file in self._files(job)]
+        frames: defaultdict[str, list[CutFrame]] = defaultdict(list)  # by the item's name
+        left_out: defaultdict[str, list[LeftOut]] = defaultdict(list)
+        notes: defaultdict[str, list[str]] = defaultdict(list)
+        seen: Counter[int] = Counter()  # frames so far of each file
+        for batch in read_frames([file.path for file in files], self._opener(jobs)):
+            for end in batch.ended:
+                file = files[end.source.place]
+                name = file.job.item.name
+                notes[name] += (f"clip read with a remark: {note}" for note in end.notes)
+                if end.error is not None:
+                    left_out[name].append(self._unreadable(file.path, end.error))
+            faces = apart_on_failure(self._find, batch.frames)
+            for one, its in zip(batch.frames, faces, strict=True):
+                file = files[one.source.place]
+                place = file.place + seen[one.source.place]
+                seen[one.source.place] += 1
+                if isinstance(its, MesoscopeError):
+                    left_out[file.job.item.name].append(self._unreadable(file.path, its))
+                    continue
                 try:
-                    self._gather(of, look, found)
+                    frames[file.job.item.name].append(self._cut(file, place, one, its))
                 except Exception as error:  # noqa: BLE001 - one frame never ends the work
-                    of.leave_out(look.place, self._unreadable(look.path, error))
-        return [self._finish(one) for one in gathered.values()]
+                    left_out[file.job.item.name].append(self._unreadable(file.path, error))
+        return [
+            self._finish(
+                job, stamps[job.item.name], frames[job.item.name],
+                left_out[job.item.name], notes[job.item.name],
+            )
+            for job in jobs
+        ]  # fmt: skip
 
-    def _found(
-        self, group: Sequence[Look], gathered: Mapping[str, Gathered]
-    ) -> list[tuple[Look, Found]]:
-        """The finder's answers; a frame that it fails at is left out, and no other."""
-        try:
-            answers = self._finder.find([look.frame for look in group])
-            return list(zip(group, answers, strict=True))
-        except Exception as error:  # noqa: BLE001
-            if len(group) > 1:
-                return [pair for look in group for pair in self._found([look], gathered)]
-            (look,) = group
-            left_out = self._unreadable(look.path, error)
-            gathered[look.job.item.name].left_out.append(left_out)
-            return []
-
-    def _looks(self, of: Gathered) -> Iterator[Look]:
-        """An item's frames; what cannot be read is noted."""
-        item, options = of.job.item, self._options
-        if item.is_clip:
-            path = item.paths[0]
-            try:
-                with open_clip(path, frames=options.frames, max_pixels=options.max_pixels) as clip:
-                    length_s = max(clip.duration_s, 1e-9)
-                    for place, frame in enumerate(clip.frames()):
-                        yield Look(of.job, place, (frame.time_s or 0) / length_s, path, frame)
-                    of.notes += (f"clip read with a remark: {note}" for note in clip.notes)
-            except Exception as error:  # noqa: BLE001 - one file never ends the work
-                of.left_out.append(self._unreadable(path, error))
+    def _files(self, job: Job) -> Iterator[SampledFile]:
+        paths = job.item.paths
+        if job.item.is_clip:
+            yield SampledFile(job, paths[0])
             return
-        count = len(item.paths)
-        for place, number in enumerate(spread(count, options.frames)):
-            path = item.paths[number]
-            try:
-                frame = open_image(path, max_pixels=options.max_pixels)
-            except Exception as error:  # noqa: BLE001
-                of.left_out.append(self._unreadable(path, error))
-                continue
-            yield Look(of.job, place, (number + 0.5) / count, path, _numbered(frame, number))
+        for place, number in enumerate(spread(len(paths), self._options.frames)):
+            share = (number + 0.5) / len(paths)
+            yield SampledFile(job, paths[number], place, number, share)
+
+    def _opener(self, jobs: Sequence[Job]) -> Opener:
+        clips = {job.item.paths[0] for job in jobs if job.item.is_clip}
+        frames, max_pixels = self._options.frames, self._options.max_pixels
+
+        def opener(source: Source) -> Frame | Clip:
+            if isinstance(source, os.PathLike) and source in clips:
+                return open_clip(source, frames=frames, max_pixels=max_pixels)
+            return open_image(source, max_pixels=max_pixels)
+
+        return opener
+
+    def _find(self, frames: Sequence[SourceFrame]) -> list[FrameFaces]:
+        return find_faces(
+            [one.frame for one in frames], self._finder, min_face_px=self._options.min_face_px
+        )
 
     def _unreadable(self, path: Path, error: Exception) -> LeftOut:
         said = failure(str(path), error)
         detail = str(said).removeprefix(f"{path}: ")  # no machine's paths in the data set
         return LeftOut(self._told(path), "unreadable", None, f"{said.code}: {detail}")
 
-    def _gather(self, of: Gathered, look: Look, found: Found) -> None:
-        """Keep the faces of a frame as crops, and let its pixels go."""
-        options, frame = self._options, look.frame
-        of.paths[look.place], of.times[look.place] = look.path, frame.time_s
-        faces = [face for face in found.faces if longest_side(face.box) >= options.min_face_px]
-        if found.faces and not faces:
-            of.small.add(look.place)
-        if not options.all_faces:
-            faces = faces[:_MOST_FACES]
+    def _cut(self, file: SampledFile, place: int, read: SourceFrame, faces: FrameFaces) -> CutFrame:
+        """Cut the faces of a frame out."""
+        frame, length_s = read.frame, read.source.duration_s
+        index, share = file.number, file.share
+        if length_s is not None:
+            index, share = frame.index, (frame.time_s or 0) / max(length_s, 1e-9)
+        if not self._options.all_faces:
+            faces = replace(faces, large=faces.large[:_MOST_FACES])
         height, width = frame.pixels.shape[:2]
         scene = scene_of(frame.pixels)
-        compared = len(faces) > 1 and look.job.other is not None and look.job.mask is None
+        compared = len(faces.large) > 1 and file.job.other is not None and file.job.mask is None
         small = shrunk(frame.pixels) if compared else None
-        for face in faces:
-            margin = 1.0 if found.whole else options.margin
-            cut = crop(frame.pixels, face.box, margin=margin, size_px=options.size_px)
-            of.candidates.append(
-                Candidate(
-                    look.place, look.share, frame.index, frame.time_s, face, width, height, scene,
-                    found.finder, cut, small,
-                )
-            )  # fmt: skip
+        crops = crop_faces([frame], [faces], self._rules)
+        candidates = tuple(
+            Candidate(
+                place, share, index, frame.time_s, face, width, height, scene,
+                faces.found.finder, cut, small,
+            )
+            for face, (cut,) in zip(faces.large, crops, strict=True)
+        )  # fmt: skip
+        only_small = bool(faces.skipped) and not faces.large
+        return CutFrame(place, file.path, frame.time_s, only_small, candidates)
 
-    def _finish(self, of: Gathered) -> Answer:
+    def _finish(
+        self,
+        job: Job,
+        stamp: str,
+        frames: Sequence[CutFrame],
+        left_out: Sequence[LeftOut],
+        notes: Sequence[str],
+    ) -> Answer:
         """Choose, write, and say what became of the rest."""
-        job, item = of.job, of.job.item
+        item = job.item
+        failed = list(left_out)
         try:
             choice = choose(
-                of.candidates,
+                [candidate for frame in frames for candidate in frame.candidates],
                 fake=item.label == 1,
                 mask=job.mask,
                 other=job.other,
                 all_faces=self._options.all_faces,
             )
         except Exception as error:  # noqa: BLE001 - one item never ends the work
-            of.paths.clear()
-            of.left_out.append(self._unreadable(item.paths[0], error))
-            choice = Choice(())
-        numbers: dict[int, int] = {}  # faces kept of each frame so far
+            failed.append(self._unreadable(item.paths[0], error))
+            frames, choice = (), Choice(())
+        paths = {frame.place: frame.path for frame in frames}
+        numbers: Counter[int] = Counter()  # faces kept of each frame so far
         written = []
         for candidate in choice.kept:
-            number = numbers.get(candidate.place, 0)
-            numbers[candidate.place] = number + 1
+            path, number = paths[candidate.place], numbers[candidate.place]
+            numbers[candidate.place] += 1
             try:
                 data = encode(candidate.crop, self._options)
             except Exception as error:  # noqa: BLE001
-                of.left_out.append(self._unreadable(of.paths[candidate.place], error))
+                failed.append(self._unreadable(path, error))
                 continue
-            written.append(self._write(of, candidate, number, data))
-        with_faces = {candidate.place for candidate in of.candidates}
-        left_out = list(of.left_out)
-        for place in sorted(of.paths):
-            if place not in numbers:
-                reason = "small_face" if place in of.small else "no_face"
-                if place in with_faces:
+            written.append(self._write(job, path, candidate, number, data))
+        without = []
+        for frame in sorted(frames, key=lambda frame: frame.place):
+            if frame.place not in numbers:
+                reason = "small_face" if frame.only_small else "no_face"
+                if frame.candidates:
                     reason = "untouched" if choice.untouched else "other_person"
-                left_out.append(LeftOut(self._told(of.paths[place]), reason, of.times[place]))
+                without.append(LeftOut(self._told(frame.path), reason, frame.time_s))
         return Answer(
-            item.name, item.label, item.method, item.group, job.split, of.stamp,
-            tuple(written), tuple(left_out), (*of.notes, *choice.notes),
+            item.name, item.label, item.method, item.group, job.split, stamp,
+            tuple(written), (*failed, *without), (*notes, *choice.notes),
         )  # fmt: skip
 
-    def _write(self, of: Gathered, candidate: Candidate, number: int, data: bytes) -> Written:
-        job, options = of.job, self._options
+    def _write(
+        self, job: Job, source: Path, candidate: Candidate, number: int, data: bytes
+    ) -> Written:
+        options = self._options
         path = place_of(job, candidate.place, number, options)
         _put(data, self._out / UNFINISHED, self._out / path)
         frames = job.item.is_clip or len(job.item.paths) > 1
         return Written(
             path=path,
-            parent=self._told(of.paths[candidate.place]),
+            parent=self._told(source),
             frame=candidate.index if frames else None,
             time_s=candidate.time_s,
             box=candidate.face.box,
@@ -319,21 +341,3 @@ def _put(data: bytes, unfinished: Path, path: Path) -> None:
         raise OutputError(
             f"{path}: cannot be written: {error.strerror}: the same command goes on later"
         ) from error
-
-
-def _groups(looks: Iterable[Look]) -> Iterator[list[Look]]:
-    group: list[Look] = []
-    pixels = 0
-    for look in looks:
-        size = look.frame.pixels.size // 3
-        if group and (len(group) == CHUNK or pixels + size > GROUP_PIXELS):
-            yield group
-            group, pixels = [], 0
-        group.append(look)
-        pixels += size
-    if group:
-        yield group
-
-
-def _numbered(frame: Frame, number: int) -> Frame:
-    return type(frame)(frame.pixels, frame.source, number)

@@ -13,25 +13,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mesoscope.data.picture import open_sample
+from mesoscope.detection.stages import find_in_pictures
+from mesoscope.errors import MesoscopeError
+from mesoscope.faces.main_face import MainFaceFinder
 from mesoscope.files.whole import whole
-from mesoscope.runtime.threads import cores, map_ordered
-from mesoscope.synth.landmarks import find_main_faces
-from mesoscope.types import Frame
+from mesoscope.runtime.threads import cores
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from lightning_fabric import Fabric
     from numpy.typing import NDArray
 
-    from mesoscope.data.sample import Sample
     from mesoscope.training.data.dataset import Survey
     from mesoscope.training.fit.watcher import RunWatcher
     from mesoscope.training.recipe.recipe import Recipe
 
-BATCH = 8  # pictures that the finder looks at together
 BOXES = "faces.npz"
 
 
@@ -65,25 +62,21 @@ def _keep_boxes(data: Survey, run: Path, watcher: RunWatcher) -> None:
     kept, samples = run / BOXES, data.train
     if kept.exists() and _boxes(run, data.digests) is not None:
         return
-    chunks = [samples[at : at + BATCH] for at in range(0, len(samples), BATCH)]
-    found = map_ordered(_of_chunk, chunks, threads=cores())
-    boxes = np.concatenate(
-        [*watcher.count(found, len(chunks), "finding the face in each train picture")]
+    answers = find_in_pictures(
+        (sample.picture for sample in samples), MainFaceFinder(), threads=cores()
     )
+    boxes = np.full((len(samples), 4), np.nan, np.float32)  # not a number where no face is seen
+    shown = watcher.count(answers, len(samples), "finding the face in each train picture")
+    for box, answer in zip(boxes, shown, strict=True):
+        if isinstance(answer, MesoscopeError):
+            raise answer
+        if answer.faces:
+            box[:] = answer.faces[0].box
+    run.mkdir(parents=True, exist_ok=True)
     with whole(kept) as part, part.open("wb") as file:
         np.savez_compressed(file, boxes=boxes, digests=np.array(data.digests))
     seen = int(np.isfinite(boxes).all(1).sum())
     watcher.say(f"faces found in {seen} of {len(samples)} train pictures")
-
-
-def _of_chunk(samples: Sequence[Sample]) -> NDArray[np.float32]:
-    """``(n, 4)``, not a number where no face is seen."""
-    boxes = np.full((len(samples), 4), np.nan, np.float32)
-    frames = [Frame(open_sample(sample), sample.file) for sample in samples]
-    for i, face in enumerate(find_main_faces(frames)):
-        if face is not None:
-            boxes[i] = face.box
-    return boxes
 
 
 def _boxes(run: Path, digests: str) -> NDArray[np.float32] | None:

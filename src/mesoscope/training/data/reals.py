@@ -15,12 +15,13 @@ import numpy as np
 
 from mesoscope.data.picture import open_sample
 from mesoscope.data.sample import Sample
-from mesoscope.errors import DatasetError, OutputError
+from mesoscope.detection.stages import find_in_pictures
+from mesoscope.errors import DatasetError, MesoscopeError, OutputError
+from mesoscope.faces.main_face import MainFaceFinder
 from mesoscope.files.whole import whole, write_whole
 from mesoscope.runtime.threads import cores, map_ordered
-from mesoscope.synth.landmarks import find_landmarks
+from mesoscope.synth.landmarks import landmarks_in
 from mesoscope.training.data.forging import Forge
-from mesoscope.types import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from mesoscope.training.fit.watcher import RunWatcher
     from mesoscope.training.recipe.recipe import Recipe
 
-BATCH = 8  # pictures that the finder looks at together
 LANDMARKS, FORGED = "landmarks.npz", "forged"
 _VALIDATION = 1 << 30  # in a key's place of the epoch
 
@@ -82,27 +82,24 @@ def _keep_landmarks(data: Survey, run: Path, watcher: RunWatcher) -> None:
     kept, samples = run / LANDMARKS, (*data.train, *data.validation)
     if kept.exists() and len(_landmarks(run)) == len(samples):
         return
-    chunks = [samples[at : at + BATCH] for at in range(0, len(samples), BATCH)]
-    found = map_ordered(_of_chunk, chunks, threads=cores())
-    points = np.concatenate(
-        [*watcher.count(found, len(chunks), "finding landmarks of the real pictures")]
+    real = [place for place, sample in enumerate(samples) if sample.label == 0]
+    answers = find_in_pictures(
+        (samples[place].picture for place in real), MainFaceFinder(), threads=cores()
     )
+    points = np.full((len(samples), 5, 2), np.nan, np.float32)  # stays so without a face
+    shown = watcher.count(answers, len(real), "finding landmarks of the real pictures")
+    for place, answer in zip(real, shown, strict=True):
+        if isinstance(answer, MesoscopeError):
+            raise answer
+        its = landmarks_in(answer)
+        if its is not None:
+            points[place] = its
+    run.mkdir(parents=True, exist_ok=True)
     with whole(kept) as part, part.open("wb") as file:
         np.savez_compressed(file, landmarks=points)
     reals = np.array([s.label == 0 for s in samples])
     seen = np.asarray(np.isfinite(points).all((1, 2)))[reals]
     watcher.say(f"landmarks found in {seen.sum()} of {reals.sum()} real pictures")
-
-
-def _of_chunk(samples: Sequence[Sample]) -> NDArray[np.float32]:
-    """``(n, 5, 2)``, not a number for fakes and where no face is seen."""
-    points = np.full((len(samples), 5, 2), np.nan, np.float32)
-    reals = [i for i, sample in enumerate(samples) if sample.label == 0]
-    frames = [Frame(open_sample(samples[i]), samples[i].file) for i in reals]
-    for i, its in zip(reals, find_landmarks(frames), strict=True):
-        if its is not None:
-            points[i] = its
-    return points
 
 
 def _landmarks(run: Path) -> NDArray[np.float32]:
