@@ -315,7 +315,7 @@ class Container:
         if width * height > self._max_pixels:
             raise SourceTooLarge(
                 f"{self._name}: its pictures of {width}×{height} are over the limit of "
-                f"{self._max_pixels / 1e6:.0f} megapixels: raise it with --max-pixels if you trust "
+                f"{self._max_pixels / 1e6:.0f} megapixels: raise it with `max_pixels` if you trust "
                 "the file"
             )
 
@@ -329,6 +329,6 @@ def _unreadable(name: str, error: Exception) -> SourceError:
     """One line for whatever PyAV or FFmpeg raised; too little memory is no damage."""
     if isinstance(error, MemoryError):
         return SourceNoMemory(
-            f"{name}: not enough memory to decode it: try again with fewer --jobs"
+            f"{name}: not enough memory to decode it: try again with fewer `jobs`"
         )
     return SourceError(f"{name}: damaged, it cannot be decoded: {_why(error)}")

@@ -115,9 +115,9 @@ def refuse_run(run: Path, *, resume: bool) -> None:
     """
     begun = (run / "recipe.toml").exists() or (run / "checkpoints").exists()
     if resume and not begun:
-        raise RunError(f"{run}: holds no run to resume: start it without --resume")
+        raise RunError(f"{run}: holds no run to resume: start it without `resume`")
     if begun and not resume:
-        raise RunError(f"{run}: holds a run already: go on with --resume, or name another folder")
+        raise RunError(f"{run}: holds a run already: go on with `resume`, or name another folder")
 
 
 def open_run(run: Path, recipe: Recipe) -> None:

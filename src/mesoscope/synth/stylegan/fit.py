@@ -115,7 +115,7 @@ def fit(
             if not all(math.isfinite(value) for value in said.values()):
                 raise RunError(
                     f"{run}: training diverged after {at.shown / 1000:.1f} thousand pictures: "
-                    "begin again with a larger --r1 or a smaller --learning-rate"
+                    "begin again with a larger `r1` or a smaller `learning_rate`"
                 )
             for name, value in said.items():
                 losses.setdefault(name, []).append(value)
@@ -168,7 +168,7 @@ def _alone(run: Path, *, resume: bool) -> Iterator[None]:
 def _refuse_taken(run: Path) -> None:
     """See that a folder is new, or holds what a run left that was killed early."""
     if (run / CHECKPOINT).exists():
-        raise RunError(f"{run}: holds a run already: go on with --resume, or choose a new folder")
+        raise RunError(f"{run}: holds a run already: go on with `resume`, or choose a new folder")
     try:
         found = sorted(path.name for path in run.iterdir()) if run.exists() else []
     except OSError as error:

@@ -177,8 +177,8 @@ def fine_tuning(parent: Path, trained: Recipe, plan: Plan, overrides: Sequence[s
     for override in overrides:
         key = override.partition("=")[0].strip()
         if key.startswith("network.") or key == "optimise.epochs":
-            said = "--finetune says it" if key == "optimise.epochs" else f"it is that of {parent}"
-            raise OptionError(f"--set {key}: cannot be set for a pruning run: {said}")
+            said = "`finetune` says it" if key == "optimise.epochs" else f"it is that of {parent}"
+            raise OptionError(f"`overrides` {key}: cannot be set for a pruning run: {said}")
     changes = [
         f"optimise.epochs={max(plan.finetune, 1)}",
         f"optimise.learning_rate={LEARNING_RATE * trained.optimise.learning_rate!r}",
@@ -230,7 +230,7 @@ def _as_begun(run: Path, asked: Recipe) -> Recipe:
     if begun != same:
         raise RunError(
             f"{run}: was begun with another recipe ({run}/recipe.toml): resume with the same "
-            "--set, or start a new run folder"
+            "`overrides`, or start a new run folder"
         )
     return begun
 

@@ -298,10 +298,10 @@ def test_small_and_broken_pictures_are_left_out_and_counted(folder, tmp_path):
 
 def test_folders_of_other_runs(folder, tmp_path):
     run = tmp_path / "run"
-    with pytest.raises(RunError, match="no checkpoint there: begin the run without --resume"):
+    with pytest.raises(RunError, match="no checkpoint there: begin the run without `resume`"):
         train(folder, run, kimg=0.02, resume=True)
     train(folder, run, kimg=0.02)
-    with pytest.raises(RunError, match="holds a run already: go on with --resume"):
+    with pytest.raises(RunError, match="holds a run already: go on with `resume`"):
         train(folder, run, kimg=0.02)
     with pytest.raises(RunError, match="was begun with batch 4, and now it is 8"):
         train(folder, run, kimg=0.04, resume=True, batch=8)
