@@ -9,13 +9,14 @@ import pytest
 
 from mesoscope.cli.flags import FLAGS, flagged
 from mesoscope.cli.main import mesoscope
+from mesoscope.data.prepare import PrepareOptions
 
 SOURCE = Path(__file__).parents[3] / "src/mesoscope"
 LIBRARY = [path for path in SOURCE.rglob("*.py") if path.relative_to(SOURCE).parts[0] != "cli"]
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
 # Whole commands: to be typed by whoever reads, or run.
 COMMANDS = {"server/reports.py", "training/decide/wording.py", "report/case/pdf_story.py"}
-NOT_OPTIONS = {"p_fake", "report", "before", "after"}
+NOT_OPTIONS = {"p_fake", "report", "before", "after", "next"}
 
 
 def texts(path):
@@ -86,3 +87,8 @@ def test_what_the_library_names_has_a_flag():
     }
     assert {"max_pixels", "resume", "fix"} <= named
     assert named - NOT_OPTIONS <= {*FLAGS}
+
+
+def test_what_data_sets_were_begun_with_has_a_flag():
+    """Messages of prepare are made of these names."""
+    assert {*PrepareOptions().identity("plain")} <= {*FLAGS}
