@@ -15,6 +15,7 @@ import numpy as np
 
 from mesoscope.data.picture import open_sample
 from mesoscope.errors import OutputError
+from mesoscope.runtime.log import logger
 from mesoscope.runtime.threads import ahead, cores
 from mesoscope.synth.landmarks import find_main_faces
 from mesoscope.types import Frame
@@ -79,7 +80,7 @@ def _keep_boxes(data: Survey, run: Path, watcher: RunWatcher) -> None:
     except OSError as error:
         raise OutputError(f"{kept}: cannot be written: {error.strerror}") from error
     seen = int(np.isfinite(boxes).all(1).sum())
-    watcher.say(f"faces found in {seen} of {len(samples)} train pictures")
+    logger.info(f"faces found in {seen} of {len(samples)} train pictures")
 
 
 def _of_chunk(samples: Sequence[Sample]) -> NDArray[np.float32]:

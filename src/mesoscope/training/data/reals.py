@@ -16,6 +16,7 @@ import numpy as np
 from mesoscope.data.picture import open_sample
 from mesoscope.data.sample import Sample
 from mesoscope.errors import DatasetError, OutputError
+from mesoscope.runtime.log import logger
 from mesoscope.runtime.threads import ahead, cores
 from mesoscope.synth.landmarks import find_landmarks
 from mesoscope.training.data.forging import Forge
@@ -96,7 +97,7 @@ def _keep_landmarks(data: Survey, run: Path, watcher: RunWatcher) -> None:
         raise OutputError(f"{kept}: cannot be written: {error.strerror}") from error
     reals = np.array([s.label == 0 for s in samples])
     seen = np.asarray(np.isfinite(points).all((1, 2)))[reals]
-    watcher.say(f"landmarks found in {seen.sum()} of {reals.sum()} real pictures")
+    logger.info(f"landmarks found in {seen.sum()} of {reals.sum()} real pictures")
 
 
 def _of_chunk(samples: Sequence[Sample]) -> NDArray[np.float32]:

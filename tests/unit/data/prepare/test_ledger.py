@@ -48,7 +48,7 @@ def test_answers_come_back_as_they_were(tmp_path):
         ({"quality": "c40"}, "`quality` unset, and this is c40"),
         ({"all_faces": True}, "`all_faces` off, and this is on"),
         ({"shares": (0.5, 0.25, 0.25)}, "`shares` 0.8,0.1,0.1, and this is 0.5,0.25,0.25"),
-        ({"format": "jpg"}, "--format png, and this is jpg"),
+        ({"format": "jpg"}, "`format` png, and this is jpg"),
     ],
 )
 def test_other_options_are_refused(tmp_path, changes, said):
