@@ -12,9 +12,9 @@ import re
 # the second table.
 _SAME = (
     "allow_host", "allow_loss", "check_faces", "data", "device", "faces", "finder_model",
-    "finetune", "fix", "frames", "jobs", "learning_rate", "ledger", "max_loss", "max_pixels",
-    "model", "out", "port", "r1", "resume", "skip_unreadable", "sparsity", "split", "structured",
-    "suspects",
+    "finetune", "fix", "force", "frames", "jobs", "learning_rate", "ledger", "max_loss",
+    "max_pixels", "model", "name", "out", "port", "r1", "resume", "skip_unreadable", "sparsity",
+    "split", "structured", "suspects",
 )  # fmt: skip
 # Of prepare, whose data sets say with which options they were begun.
 _OF_PREPARE = ("donors_apart", "format", "jpeg_quality", "limit", "margin", "quality", "seed",

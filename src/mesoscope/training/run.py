@@ -152,14 +152,13 @@ def read_pictures(
     if recipe.data.read == "stream":
         require_shards(samples)
         samples.sort(key=lambda s: (s.shard, s.offset))  # validation is read as it lies, too
-    data = survey(
+    return survey(
         [s for s in samples if s.source not in leave_out],
         where=where,
         skip_unreadable=skip_unreadable,
         watch=lambda items, total: watcher.count(items, total, "reading every picture once"),
         forging=bool(recipe.synth.blend or recipe.synth.edit),
     )
-    return data
 
 
 def watcher_of(fabric: Fabric, recipe: Recipe, watcher: RunWatcher | None) -> RunWatcher:
