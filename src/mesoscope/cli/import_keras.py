@@ -9,6 +9,7 @@ import click
 from mesoscope.cli import options
 from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import train_extra
+from mesoscope.types.architectures import OF_AUTHORS
 
 
 @click.command("import-keras")
@@ -16,7 +17,7 @@ from mesoscope.cli.extras import train_extra
 @click.option(
     "--arch",
     required=True,
-    type=click.Choice(["meso4", "mesoinception4"]),
+    type=click.Choice([*OF_AUTHORS]),
     help="The network that the file holds.",
 )
 @options.model_out

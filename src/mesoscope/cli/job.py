@@ -17,6 +17,7 @@ from mesoscope.cli.echo import echo
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.cli.rows import HEADER, row
 from mesoscope.scan.progress import JobInterrupted, JobWatcher
+from mesoscope.types.label import ANSWERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from mesoscope.detection.detector import Detector
     from mesoscope.scan.progress import JobSummary
     from mesoscope.types import Verdict
-
-LABELS = ("fake", "real", "inconclusive", "none")
 
 ledger = click.option(
     "--ledger",
@@ -164,7 +163,7 @@ def stopped_by_signals() -> Iterator[None]:
 
 def by_label(labels: Counter[str]) -> str:
     """Counts in words: ``3 fake, 20 real``."""
-    return ", ".join(f"{labels[name]} {name}" for name in LABELS if labels[name])
+    return ", ".join(f"{labels[name]} {name}" for name in ANSWERS if labels[name])
 
 
 def _closing(done: JobSummary) -> str:

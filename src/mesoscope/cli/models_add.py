@@ -46,15 +46,15 @@ def add(
     `models add FILE.onnx --card CARD.toml` wraps a face classifier of others into a model file that
     all commands take with --model NAME.
     """
-    from mesoscope.faces.kept import FINDERS
+    from mesoscope.types.finders import WITH_A_MODEL
 
-    if what in FINDERS:
+    if what in WITH_A_MODEL:
         if file is None or card or calibrate or out:
             raise OptionError(f"give the model's file alone: mesoscope models add {what} FILE")
         _add_finder(what, file, sha256)
         return
     if file is not None or card is None:
-        near = "" if file is None else f": {what!r} is no face finder, known is {FINDERS[0]}"
+        near = "" if file is None else f": {what!r} is no face finder, known is {WITH_A_MODEL[0]}"
         raise OptionError(
             f"give a finder and its file, or a detector's file and --card CARD.toml{near}"
         )
@@ -91,10 +91,11 @@ def _add_detector(
 @click.argument("name", metavar="yunet|NAME")
 def remove(name: str) -> None:
     """Take a kept face finder's model, or an added detector, away again."""
-    from mesoscope.faces.kept import FINDERS, remove_finder
+    from mesoscope.faces.kept import remove_finder
     from mesoscope.models.kept import remove_model
+    from mesoscope.types.finders import WITH_A_MODEL
 
-    if name in FINDERS:
+    if name in WITH_A_MODEL:
         gone = remove_finder(finders_folder(), name)
     else:
         gone = [remove_model(name, models_folder())]

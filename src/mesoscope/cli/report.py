@@ -90,7 +90,7 @@ def make(
     """
     from mesoscope.scan.reporting import job_among, report_job, report_sources
 
-    model = judging.asked().model
+    model = judging.model()
     with report_file.report_options(
         out, sign=sign, pictures=pictures, title=title, case=case, analyst=analyst
     ) as asked:

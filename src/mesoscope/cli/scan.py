@@ -18,6 +18,7 @@ from mesoscope.cli.job import ledger as ledger_option
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.cli.rows import HEADER, row
 from mesoscope.errors import OptionError
+from mesoscope.types.label import ANSWERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,9 +58,7 @@ if TYPE_CHECKING:
 @click.option(
     "--fail-on", type=click.Choice(["fake"]), help="Exit with 10 where a verdict has this label."
 )
-@click.option(
-    "--batch-size", type=click.IntRange(1), default=1, show_default=True, help="Crops a call."
-)
+@options.batch_size
 def command(
     paths: tuple[str, ...],
     out: str | None,
@@ -89,7 +88,7 @@ def command(
 
     if sign is not None and report is None:
         raise OptionError("--sign signs a report: name one with --report")
-    model = judging.asked().model
+    model = judging.model()
     with contextlib.ExitStack() as kept:
         asked = None if report is None else kept.enter_context(
             report_file.report_options(report, sign=sign)
@@ -198,8 +197,7 @@ def _bar(paths: Sequence[str]) -> tqdm[None]:
 
 
 def _closing(summary: Summary, out: Path | None) -> str:
-    names = ("fake", "real", "inconclusive", "none")
-    counts = ", ".join(f"{summary.labels[name]} {name}" for name in names if summary.labels[name])
+    counts = ", ".join(f"{summary.labels[name]} {name}" for name in ANSWERS if summary.labels[name])
     rate = summary.total / summary.elapsed_s if summary.elapsed_s else 0.0
     took = f"{summary.elapsed_s:.1f} s ({rate:,.{0 if rate >= 10 else 1}f}/s)"
     noun = "file" if summary.total == 1 else "files"

@@ -19,7 +19,7 @@ from mesoscope.metrics.figures import FIGURES as METRICS
 from mesoscope.metrics.figures import Counts, Ranked, ratio
 from mesoscope.report.record import Figures
 from mesoscope.report.robustness import FIGURES, Curve, Level, Robustness
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -100,13 +100,13 @@ def judge_changed(
 
     chosen = list(samples)
     threads = detector.options.jobs or cores()
-    pictures = ahead(read, chosen, threads=threads, depth=_AHEAD)
+    pictures = map_ordered(read, chosen, threads=threads, depth=_AHEAD)
     work = (
         (picture, number)
         for picture in pictures
         for number in range(1 if isinstance(picture, Unreadable) else len(_STEPS))
     )
-    changed = ahead(change, work, threads=threads, depth=4 * threads)
+    changed = map_ordered(change, work, threads=threads, depth=4 * threads)
     verdicts = detector.check_many(changed, keep_going=True)
     for sample in chosen:
         first = next(verdicts)

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 from mesoscope.errors import ModelMismatch, OptionError, OutputError
 from mesoscope.models.file import file_sha256, verify_sha256
 from mesoscope.models.graph import check_graph
+from mesoscope.types.finders import WITH_A_MODEL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FINDERS", "keep_finder", "kept_finder", "remove_finder"]
-
-FINDERS = ("yunet",)  # that take a model of the user's
+__all__ = ["keep_finder", "kept_finder", "remove_finder"]
 
 
 def kept_finder(folder: Path, finder: str = "yunet") -> Path | None:
@@ -25,7 +24,7 @@ def kept_finder(folder: Path, finder: str = "yunet") -> Path | None:
 
     Args:
         folder: Where models of finders are kept; it need not exist.
-        finder: One of :data:`FINDERS`.
+        finder: One of :data:`~mesoscope.types.finders.WITH_A_MODEL`.
 
     Raises:
         ModelMismatch: The file is no longer the one that was kept.
@@ -49,7 +48,7 @@ def keep_finder(
     Args:
         file: The model.
         folder: Where models of finders are kept; made where it is not there.
-        finder: One of :data:`FINDERS`.
+        finder: One of :data:`~mesoscope.types.finders.WITH_A_MODEL`.
         sha256: The digest that the file must have, in hexadecimal.
 
     Returns:
@@ -104,8 +103,8 @@ def remove_finder(folder: Path, finder: str = "yunet") -> list[Path]:
 
 
 def _known(finder: str) -> None:
-    if finder not in FINDERS:
-        raise OptionError(f"{finder!r} takes no model: known is {', '.join(FINDERS)}")
+    if finder not in WITH_A_MODEL:
+        raise OptionError(f"{finder!r} takes no model: known is {', '.join(WITH_A_MODEL)}")
 
 
 def _files(folder: Path, finder: str) -> list[Path]:

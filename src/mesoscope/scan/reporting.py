@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,10 +130,7 @@ def _report_ledger(
 ) -> Written:
     facts = ledger.facts()
     begun = facts.get("settings")
-    known = {field.name for field in dataclasses.fields(DetectOptions)}
-    asked = DetectOptions(
-        **{k: v for k, v in (begun if isinstance(begun, dict) else {}).items() if k in known}  # type: ignore[arg-type]
-    )
+    asked = DetectOptions.of_settings(begun if isinstance(begun, dict) else {})
     path = model_path(str(facts.get("model")), at_hand=at_hand)
     judge = None if path is None else with_maps(path, asked)
     thresholds = None if judge is None else judge.thresholds

@@ -16,7 +16,7 @@ def test_a_folder_is_made_and_left_empty(tmp_path):
 
 def test_what_cannot_be_written_is_missed_early(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="file: cannot be written: .*: choose another `out`"):
+    with pytest.raises(OutputError, match=r"file: cannot be written: .*: choose another `out`"):
         open_folder(tmp_path / "file")
     (tmp_path / "out" / METRICS).mkdir(parents=True)
     with pytest.raises(OutputError, match="cannot be written"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.data.picture import checked_sha256, sample_bytes
 from mesoscope.errors import MesoscopeError
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,4 +34,4 @@ def faults_of(samples: Sequence[Sample]) -> Iterator[MesoscopeError | None]:
             return error
         return None
 
-    yield from ahead(check, samples, threads=cores())
+    yield from map_ordered(check, samples, threads=cores())

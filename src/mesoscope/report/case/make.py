@@ -206,9 +206,9 @@ def report_read(
 
 def with_maps(model: Path, options: DetectOptions) -> Detector:
     """A detector by the same options that keeps evidence maps."""
-    from mesoscope.detection.detector import Detector
+    from mesoscope.detection.detector import DetectorSpec
 
-    return Detector(model, **{**dataclasses.asdict(options), "heat": True})
+    return DetectorSpec.of(model, dataclasses.replace(options, heat=True)).build()
 
 
 def _title(items: Spool) -> str:

@@ -12,7 +12,6 @@ from mesoscope.detection.detector import Detector
 from mesoscope.detection.scorer import OnnxScorer, check_pictures
 from mesoscope.errors import ModelError, OptionError, OutputError
 from mesoscope.evaluation.evaluate import evaluate
-from mesoscope.faces.kept import FINDERS
 from mesoscope.models.file import graph_sha256, shipped, verify_sha256
 from mesoscope.models.kept import added_models
 from mesoscope.training.adopt.adopt import adopt
@@ -22,6 +21,7 @@ from mesoscope.training.export.card import figures_for_card
 from mesoscope.training.export.model_writing import beside, put, with_card, writing
 from mesoscope.training.recipe.recipe import Recipe
 from mesoscope.types.card import Calibration
+from mesoscope.types.finders import WITH_A_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -76,7 +76,7 @@ def add_model(
     foreign = read_foreign_card(card)
     name = foreign.name
     if out is None:
-        if name in shipped() or name in added_models(folder) or name in FINDERS:
+        if name in shipped() or name in added_models(folder) or name in WITH_A_MODEL:
             raise OptionError(
                 f"{name}: there is such a model already: give it another name in {card}, or "
                 f"remove it first: mesoscope models remove {name}"
