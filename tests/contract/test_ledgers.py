@@ -260,7 +260,7 @@ def test_a_database_that_is_away_is_one_clear_line(tmp_path):
         Ledger(open_engine(f"sqlite:///{tmp_path}/none/x.sqlite")).facts()
     pytest.importorskip("psycopg", reason="psycopg is not installed: the extra postgres")
     away = Ledger(open_engine(f"postgresql://me:secret@127.0.0.1:{free_port()}/x"))
-    with pytest.raises(OutputError, match="--resume") as caught:
+    with pytest.raises(OutputError, match="`resume`") as caught:
         away.facts()
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -130,7 +130,7 @@ def command(
     asked = AuditOptions(
         suspects=suspects,
         model=find_model(model) if suspects else None,
-        faces=check_faces,
+        check_faces=check_faces,
         resamples=resamples,
         seed=seed,
         threads=jobs,

@@ -60,7 +60,10 @@ def command(
         for verdict in client.check_many(walk(paths), keep_going=True):
             failed |= verdict.error is not None
             alarm |= verdict.label == fail_on
-            echo(row(verdict) if show else verdict.to_json())
+            if show:
+                echo(row(verdict))
+            else:
+                click.echo(verdict.to_json())
     if fail_on and alarm:
         return ALARM
     return INPUT_FAILED if failed else DONE

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-import tempfile
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +16,7 @@ from mesoscope.cli.data_folder import finders_folder
 from mesoscope.cli.echo import echo, visible
 from mesoscope.cli.figures_table import columns, table
 from mesoscope.cli.main import DONE, INPUT_FAILED, INTERRUPTED
-from mesoscope.errors import DatasetError, OptionError, OutputError
+from mesoscope.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +24,6 @@ if TYPE_CHECKING:
     from mesoscope.data.manifest import Sample
     from mesoscope.report.robustness import Robustness
     from mesoscope.types import Json, Verdict
-
-METRICS, PREDICTIONS, TOLD = "metrics.json", "predictions.csv", "told.csv"
-ROBUSTNESS = "robustness.csv"
 
 
 @click.command("evaluate")
@@ -123,21 +118,22 @@ def command(
     from mesoscope import report  # this and what follows is loaded when used
 
     report.require()  # whatever may be missing is missed before the long work
-    from mesoscope.cli.robustness import withstand
     from mesoscope.data.manifest import read_datasets
-    from mesoscope.data.subset import subset
+    from mesoscope.data.subset import split_of, subset
     from mesoscope.detection.detector import Detector
     from mesoscope.evaluation.evaluate import evaluate
+    from mesoscope.evaluation.outputs import METRICS, open_folder, write_results
+    from mesoscope.evaluation.robustness import measure_robustness
     from mesoscope.models.file import file_sha256, find_model
     from mesoscope.report.alarms import alarm_rows
     from mesoscope.report.page import notes, write_page
-    from mesoscope.report.record import write_metrics, write_predictions
-    from mesoscope.report.told import told_rows, write_told
+    from mesoscope.report.record import write_metrics
+    from mesoscope.report.told import told_rows
     from mesoscope.runtime.allocator import keep_heap
 
     _limit_is_used(context)
     keep_heap(options.KEPT_BYTES)
-    samples = of_split(read_datasets(datasets, clips=True), split, datasets)
+    samples = split_of(read_datasets(datasets, clips=True), split, datasets)
     faces, finder_model = _finder(context, samples, faces, finder_model)
     path = find_model(model)
     detector = Detector(
@@ -151,7 +147,7 @@ def command(
         frames=frames,
         every_s=every_s,
     )
-    _try_folder(out)
+    open_folder(out)
     conditions: dict[str, Json] = {"split": split, "model_sha256": file_sha256(path)}
     with bar(total=len(samples)) as shown:
 
@@ -169,9 +165,7 @@ def command(
             watch=watch,
             clips=True,
         )
-    write_metrics(found, out / METRICS)
-    write_predictions(found, out / PREDICTIONS)
-    write_told(found.told, out / TOLD)
+    write_results(found, out)
     for note in notes(found):
         echo(f"mesoscope: {visible(note)}", err=True)
     echo("\n".join(table(found)))
@@ -182,9 +176,11 @@ def command(
     code = INPUT_FAILED if found.unreadable else DONE
     if robustness:
         chosen = subset(samples, limit=limit, seed=seed)
-        changed, interrupted = withstand(
-            chosen, detector, split=split, limit=limit, seed=seed, resamples=resamples
-        )
+        with bar(total=len(chosen), what="robustness") as shown:
+            changed, interrupted = measure_robustness(
+                chosen, detector, split=split, limit=limit, seed=seed, resamples=resamples,
+                watch=shown.update,
+            )  # fmt: skip
         if changed is None or changed.n_unreadable:
             code = INPUT_FAILED
         code = INTERRUPTED if interrupted else code
@@ -239,6 +235,7 @@ def _limit_is_used(context: click.Context) -> None:
 def _after(changed: Robustness | None, out: Path) -> list[str]:
     """Write ``robustness.csv``, say what is missing; returns the lines of its table."""
     from mesoscope.cli.robustness import lines, notes
+    from mesoscope.evaluation.outputs import ROBUSTNESS
     from mesoscope.report.robustness import write_table
 
     for note in notes(changed):
@@ -248,44 +245,6 @@ def _after(changed: Robustness | None, out: Path) -> list[str]:
     write_table(changed, out / ROBUSTNESS)
     say = f"Robustness, means over sources, on {changed.n_done:,} pictures:"
     return ["", say, *columns(lines(changed))]
-
-
-def of_split(samples: Sequence[Sample], split: str, roots: Sequence[Path]) -> list[Sample]:
-    """The samples of a split, of every split for ``all``; what has no split is always taken.
-
-    Raises:
-        DatasetError: There are none; the message names the splits that there are.
-    """
-    found = [sample for sample in samples if split == "all" or sample.split in (split, "")]
-    if not found:
-        there = ", ".join(
-            f"{name} ({n:,})" for name, n in Counter(s.split for s in samples).items()
-        )
-        where = ", ".join(str(root) for root in roots)
-        raise DatasetError(
-            f"{where}: no pictures in {split}: there are {there}: choose with --split"
-        )
-    return found
-
-
-def _try_folder(out: Path) -> None:
-    """Make the folder and write something into it: a full hour's work must not end here.
-
-    Raises:
-        OutputError: It cannot be made or written into.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-        for name in (METRICS, PREDICTIONS, TOLD, ROBUSTNESS):  # one left by another user, say
-            if (out / name).exists():
-                with (out / name).open("ab"):
-                    pass
-    except OSError as error:
-        raise OutputError(
-            f"{out}: cannot be written: {error.strerror}: choose another --out"
-        ) from error
 
 
 def _line(context: click.Context) -> str:

@@ -63,7 +63,10 @@ def command(
             continue
         if target is not None:
             save_picture(explained.picture, target)
-        echo(_json(explained, target) if as_json else visible(_line(explained, target)))
+        if as_json:
+            click.echo(_json(explained, target))
+        else:
+            echo(visible(_line(explained, target)))
     return INPUT_FAILED if failed else DONE
 
 

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli.bars import bar
+from mesoscope.cli.bars import Stages
 from mesoscope.cli.echo import echo
 from mesoscope.cli.main import DONE, INPUT_FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
-    from mesoscope.errors import SourceError
-    from mesoscope.synth.encoding import Encoding
-    from mesoscope.synth.forgery import Landmarks
-    from mesoscope.synth.framing import Framing
-    from mesoscope.synth.reals import Real
-    from mesoscope.synth.writing import Maker, Summary
-    from mesoscope.types import Json
+    from mesoscope.synth.forge_folder import ForgingOptions, Watch
+    from mesoscope.synth.writing import Summary
 
 _SHOWN = 3  # reasons in the closing line
 
@@ -88,105 +82,23 @@ sheet = click.option(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What the options say, beside the maker's own.
-
-    Attributes:
-        reals: A folder, a data set or its manifest.
-        out: The folder to write.
-        encoding: How pairs are saved.
-        framing: What is cut out of pictures.
-        seed: Of all that is drawn.
-        per_picture: Forgeries a real.
-        validation: Share of a plain folder's pictures.
-        landmarks: The user's file.
-        sheet: Where to draw a contact sheet.
-        jobs: Threads.
-    """
-
-    reals: Path
-    out: Path
-    encoding: Encoding
-    framing: Framing
-    seed: int = 0
-    per_picture: int = 1
-    validation: float = 0.2
-    landmarks: Path | None = None
-    sheet: Path | None = None
-    jobs: int = 0
-
-
 def run(
-    job: Job,
-    options: Mapping[str, Json],
-    maker_for: Callable[[Sequence[Real], Mapping[str, Landmarks]], Maker],
+    make: Callable[[ForgingOptions, Watch], Summary], options: ForgingOptions, out: Path
 ) -> int:
-    """Forge the reals and say what came of it.
+    """Forge under bars and say what came of it; gives back the exit code.
 
     Args:
-        job: The shared options.
-        options: The maker's name and own settings: they mark the folder.
-        maker_for: Makes the maker, once the reals and their landmarks are known.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        DatasetError: No reals, or landmarks that cannot be read.
-        OptionError: The folder was begun with other options.
-        OutputError: It cannot be written.
+        make: Forges: a function of :mod:`mesoscope.synth.forge_folder`, with its own options given.
+        options: What all makers share.
+        out: The folder to write.
     """
-    from mesoscope.synth.folder import ForgeryFolder
-    from mesoscope.synth.reals import read_reals
-    from mesoscope.synth.sheet import refuse_suffix, write_sheet
-    from mesoscope.synth.writing import write_forgeries, write_left_out
-
-    if job.sheet is not None:
-        refuse_suffix(job.sheet)
     started = time.monotonic()
-    found = read_reals(job.reals, validation=job.validation)
-    marks: dict[str, Json] = {
-        **options,
-        "reals": str(job.reals.resolve()),
-        "size": job.framing.size_px or "keep",
-        "margin": job.framing.margin,
-        "validation": job.validation,
-        "landmarks": None if job.landmarks is None else str(job.landmarks.resolve()),
-    }
-    with ForgeryFolder(job.out, options=marks, encoding=job.encoding, seed=job.seed) as folder:
-        failed: dict[str, SourceError] = {}
-        known = _landmarks(job, found, failed)
-        make = maker_for(found, known)
-        with bar(total=len(found) * job.per_picture, what="forging") as progress:
-            progress.update(len(folder))
-            summary = write_forgeries(
-                folder, found, make,
-                framing=job.framing, landmarks=known, failed=failed,
-                per_picture=job.per_picture, jobs=job.jobs, watch=lambda _: progress.update(),
-            )  # fmt: skip
-        write_left_out(folder.root, summary)
-        there = len(folder)
-    echo(closing(summary, job.out, time.monotonic() - started), err=True)
-    if job.sheet is not None and there:
-        write_sheet(job.sheet, job.out)
-        echo(f"contact sheet: {job.sheet}", err=True)
-    return INPUT_FAILED if summary.unreadable or not there else DONE
-
-
-def _landmarks(
-    job: Job, found: Sequence[Real], failed: dict[str, SourceError]
-) -> dict[str, Landmarks]:
-    from mesoscope.synth.folder import LANDMARKS
-    from mesoscope.synth.landmarks import landmarks_of, read_landmarks
-
-    if job.landmarks is not None:
-        root = job.reals if job.reals.is_dir() else job.reals.parent
-        return read_landmarks(job.landmarks, root)
-    with bar(total=len(found), what="finding faces") as progress:
-        return landmarks_of(
-            found, kept=job.out / LANDMARKS, jobs=job.jobs, watch=progress.update, failed=failed
-        )
+    with Stages() as stages:
+        summary = make(options, stages.show)
+    echo(closing(summary, out, time.monotonic() - started), err=True)
+    if options.sheet is not None and summary.held:
+        echo(f"contact sheet: {options.sheet}", err=True)
+    return INPUT_FAILED if summary.unreadable or not summary.held else DONE
 
 
 def closing(summary: Summary, out: Path, elapsed_s: float) -> str:

@@ -89,11 +89,13 @@ class Screen(JobWatcher):
         """Count a verdict and show it."""
         self._labels[verdict.label or "none"] += 1
         if self._lines is not None:
-            text = row(verdict) if self._lines == "table" else verdict.to_json()
             with contextlib.ExitStack() as stack:
                 if self._bar is not None:
                     stack.enter_context(self._bar.external_write_mode())
-                echo(text)
+                if self._lines == "table":
+                    echo(row(verdict))
+                else:
+                    click.echo(verdict.to_json())
                 sys.stdout.flush()
         if self._bar is not None:
             self._bar.set_postfix_str(by_label(self._labels), refresh=False)

@@ -110,6 +110,9 @@ def _refuse_dash(ctx: click.Context, args: list[str]) -> None:
 @click.version_option(__version__, prog_name="mesoscope")
 def mesoscope() -> None:
     """Tell real faces from forged ones. p_fake: higher = more fake."""
+    from mesoscope.cli.log import attach  # --version and --help need no logging
+
+    attach()
 
 
 def exit_code(error: MesoscopeError) -> int:

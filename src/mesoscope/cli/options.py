@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mesoscope.cli.data_folder import finders_folder, models_folder
-from mesoscope.errors import OptionError
 from mesoscope.models import DEFAULT_MODEL
 from mesoscope.types.finders import FINDERS, WITH_A_MODEL
 from mesoscope.types.options import DetectOptions, option_infos
@@ -164,29 +163,3 @@ model_name = click.option(
     "--name", help="Name in the model's card.  [default: from the name of OUT.onnx]"
 )
 force = click.option("--force", is_flag=True, help="Replace OUT.onnx where it exists.")
-
-
-def refuse_model_out(out: Path, *, force: bool) -> None:
-    """Miss what can be missed before the work: the suffix, the folder, a file that stands there.
-
-    Raises:
-        OptionError: One of these.
-    """
-    if out.suffix != ".onnx":
-        raise OptionError(f"{out}: a model file must be named .onnx")
-    if out.exists() and not force:
-        raise OptionError(f"{out}: exists already: choose another name, or replace it with --force")
-    if not out.parent.is_dir():
-        raise OptionError(f"{out}: there is no folder {out.parent}: make it first")
-
-
-def name_of_model(name: str | None, out: Path) -> str:
-    """The name asked for, else that of the file.
-
-    Raises:
-        OptionError: It would not fit into ``name@digest``.
-    """
-    name = out.stem if name is None else name
-    if not name or not name.isprintable() or any(c in name for c in "@/\\"):
-        raise OptionError(f"--name {name!r}: use printable characters other than @ / \\")
-    return name

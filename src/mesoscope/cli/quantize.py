@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli import options
-from mesoscope.cli.bars import bar
+from mesoscope.cli.bars import counted
 from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import train_extra
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from mesoscope.training.decide.comparison import Comparison
 
 
@@ -58,8 +56,10 @@ def command(
     train split; then both models judge the validation split, and accuracy, AUC, size and speed are
     printed side by side. Nothing is written where the copy judges worse than --max-loss allows.
     """
-    options.refuse_model_out(out, force=force)
-    called = options.name_of_model(name, out)
+    from mesoscope.models.new_file import name_of_model, refuse_model_file
+
+    refuse_model_file(out, force=force)
+    called = name_of_model(name, out)
     with train_extra():
         from mesoscope.training.compress.quantize import quantize
     from mesoscope.models.file import find_model, model_id
@@ -73,7 +73,7 @@ def command(
         seed=seed,
         max_loss=max_loss,
         allow_loss=allow_loss,
-        count=_count,
+        count=counted,
     )
     echo("\n".join(table(found)))
     echo(f"{out}: {model_id(out)}")
@@ -102,8 +102,3 @@ def table(found: Comparison) -> list[str]:
     moved = f"p_fake moves by {found.moved:.3f} (root mean square)"
     other = f"{found.other_labels:.1%} get another label"
     return [*lines, f"{found.n:,} validation pictures: {moved}, {other}"]
-
-
-def _count(items: Iterable[object], total: int, what: str) -> Iterable[object]:
-    shown: Iterable[object] = bar(items, total=total, what=what)
-    return shown

@@ -1,55 +1,13 @@
-"""The part of ``mesoscope evaluate --robustness`` that one sees: its bar and its table."""
+"""The part of ``mesoscope evaluate --robustness`` that one sees: its table."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from mesoscope.cli.bars import bar
-from mesoscope.cli.echo import echo, visible
-from mesoscope.evaluation.robustness import judge_changed, measure
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mesoscope.data.manifest import Sample
-    from mesoscope.detection.detector import Detector
     from mesoscope.report.record import Figures
     from mesoscope.report.robustness import Curve, Robustness
-
-_NAMED = 3  # pictures that failed
-
-
-def withstand(
-    chosen: Sequence[Sample], detector: Detector, *, split: str, limit: int, seed: int,
-    resamples: int,
-) -> tuple[Robustness | None, bool]:  # fmt: skip
-    """Judge pictures in all their changes, under a progress bar.
-
-    Returns:
-        What came of it, ``None`` where no picture was done; and whether it was interrupted. An
-        interruption keeps the pictures that were done.
-    """
-    judged, interrupted = [], False
-    with bar(total=len(chosen), what="robustness") as shown:
-        try:
-            for one in judge_changed(chosen, detector, seed=seed):
-                judged.append(one)
-                shown.update()
-        except KeyboardInterrupt:
-            interrupted = True
-    told = [one.error for one in judged if one.error is not None]
-    for said in told[:_NAMED]:
-        echo(f"mesoscope: robustness: {visible(said)}", err=True)
-    if len(told) > _NAMED:
-        echo(f"mesoscope: robustness: and {len(told) - _NAMED:,} more pictures failed", err=True)
-    if not any(one.answers for one in judged):
-        return None, interrupted
-    found = measure(
-        judged, n_planned=len(chosen), model=detector.model_id, split=split, limit=limit, seed=seed,
-        resamples=resamples,
-    )  # fmt: skip
-    return found, interrupted
 
 
 def lines(found: Robustness) -> list[list[str]]:

@@ -11,7 +11,7 @@ import click
 from mesoscope.cli.bars import bar
 from mesoscope.cli.echo import echo, visible
 from mesoscope.cli.main import DONE, INPUT_FAILED
-from mesoscope.errors import DatasetError, MesoscopeError
+from mesoscope.errors import DatasetError
 
 if TYPE_CHECKING:
     from mesoscope.data.sample import Sample
@@ -140,22 +140,13 @@ def _table(shards: dict[str, list[Sample]], root: Path) -> list[str]:
 
 def _checked(samples: list[Sample]) -> int:
     """Read all pictures, name the wrong ones, say how many there were of each kind."""
-    from mesoscope.data.picture import checked_sha256, sample_bytes
-    from mesoscope.errors.failures import failure
-    from mesoscope.runtime.threads import cores, map_ordered
-
-    def check(sample: Sample) -> MesoscopeError | None:
-        try:
-            checked_sha256(sample, sample_bytes(sample))
-        except Exception as error:  # noqa: BLE001 - one picture never ends the rest
-            return failure(sample.file, error)
-        return None
+    from mesoscope.data.shards.checking import faults_of
 
     wrong = 0
-    for error in bar(map_ordered(check, samples, threads=cores()), total=len(samples)):
-        if isinstance(error, MesoscopeError):
+    for fault in bar(faults_of(samples), total=len(samples)):
+        if fault is not None:
             wrong += 1
-            echo(f"mesoscope: {visible(str(error))}", err=True)
+            echo(f"mesoscope: {visible(str(fault))}", err=True)
     unknown = sum(not sample.sha256 for sample in samples)
     told = f"; of {unknown:,} no SHA-256 is known" if unknown else ""
     echo(f"{len(samples) - wrong:,} of {len(samples):,} pictures are well{told}")

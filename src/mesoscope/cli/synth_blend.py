@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from mesoscope.cli import forging, options
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mesoscope.synth.forgery import Landmarks
-    from mesoscope.synth.reals import Real
-    from mesoscope.synth.writing import Maker
 
 
 @click.command("blend")
@@ -62,18 +55,14 @@ def command(
     OUT/SPLIT/fake has its untouched twin of the same name in OUT/SPLIT/real, saved in the same way,
     its mask in OUT/masks and its numbers in OUT/forgeries.jsonl. A second run goes on.
     """
-    from mesoscope.synth.blending import blend_maker
     from mesoscope.synth.encoding import Encoding
+    from mesoscope.synth.forge_folder import ForgingOptions, blend_folder
     from mesoscope.synth.framing import Framing
 
-    framing = Framing(size_px, margin)
-    job = forging.Job(
-        reals, out, Encoding(format_, quality), framing,
+    chosen = ForgingOptions(
+        Encoding(format_, quality), Framing(size_px, margin),
         seed=seed, per_picture=per_picture, validation=validation, landmarks=landmarks,
         sheet=sheet, jobs=jobs,
     )  # fmt: skip
-
-    def maker_for(found: Sequence[Real], known: Mapping[str, Landmarks]) -> Maker:
-        return blend_maker(found, known, framing=framing, method=method, strength=strength)
-
-    return forging.run(job, {"maker": "blend", "method": method, "strength": strength}, maker_for)
+    make = partial(blend_folder, reals, out, method=method, strength=strength)
+    return forging.run(lambda options, watch: make(options=options, watch=watch), chosen, out)

@@ -16,7 +16,6 @@ from mesoscope.cli.main import DONE, INPUT_FAILED
 
 if TYPE_CHECKING:
     from mesoscope.synth.stylegan.faces import Summary
-    from mesoscope.types import Json
 
 _COUNT = 100
 _SEEDS_MAX = 10_000_000
@@ -117,47 +116,21 @@ def command(
     if count is not None and seeds is not None:
         raise click.UsageError("--count and --seeds say the same: give one of them")
     with train_extra():
-        from mesoscope.synth.stylegan.faces import device_of, sheet_of, write_faces
-        from mesoscope.synth.stylegan.grid import refuse_suffix, write_picture
-        from mesoscope.synth.stylegan.loading import load_generator
-        from mesoscope.synth.stylegan.making import Settings, refuse
-    from mesoscope.models.file import file_sha256
+        from mesoscope.synth.stylegan.face_folder import face_folder
+        from mesoscope.synth.stylegan.making import Settings
     from mesoscope.synth.encoding import Encoding
-    from mesoscope.synth.folder import ForgeryFolder
-    from mesoscope.synth.reals import read_reals
 
-    settings = Settings(truncation, truncated_layers, mixing, noise)
-    if sheet is not None:
-        refuse_suffix(sheet)
-    place, started = device_of(device), time.monotonic()
-    generator = load_generator(model).to(place)
-    found = [] if reals is None else read_reals(reals, validation=validation)
+    started = time.monotonic()
     wanted = list(range(count or _COUNT)) if seeds is None else seeds
-    refuse(generator, settings, wanted)
-    marks: dict[str, Json] = {
-        "maker": "stylegan",
-        "model_sha256": file_sha256(model),
-        "truncation": truncation,
-        "truncated_layers": truncated_layers,
-        "mixing": mixing,
-        "noise": noise,
-        "size": size_px or generator.config.size,
-        "reals": None if reals is None else str(reals.resolve()),
-        "real_pictures": len(found),
-        "validation": validation,
-    }
-    with (
-        ForgeryFolder(out, options=marks, encoding=Encoding(format_, quality), seed=seed) as folder,
-        bar(total=len(wanted), what="generating", unit="faces") as progress,
-    ):
-        summary = write_faces(
-            folder, generator, wanted,
-            settings=settings, size_px=size_px, reals=found, validation=validation,
-            batch=batch or (16 if place.type == "cuda" else 1), watch=progress.update,
+    with bar(total=len(wanted), what="generating", unit="faces") as progress:
+        summary = face_folder(
+            model, out, wanted,
+            settings=Settings(truncation, truncated_layers, mixing, noise),
+            size_px=size_px, reals=reals, encoding=Encoding(format_, quality), seed=seed,
+            validation=validation, sheet=sheet, device=device, batch=batch, watch=progress.update,
         )  # fmt: skip
     echo(_closing(summary, out, time.monotonic() - started), err=True)
     if sheet is not None:
-        write_picture(sheet, sheet_of(out))
         echo(f"contact sheet: {sheet}", err=True)
     return INPUT_FAILED if summary.left_out else DONE
 

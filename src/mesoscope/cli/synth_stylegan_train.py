@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mesoscope.cli.bars import bar
+from mesoscope.cli.bars import bar, counted
 from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import train_extra
 from mesoscope.errors import OptionError
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tqdm import tqdm
-
-_PER_CENT = 100
 
 
 @click.command("stylegan-train")
@@ -146,21 +144,13 @@ class Bars:
 
     def snapshot(self, record: dict[str, Any]) -> None:
         """Print what was measured."""
+        from mesoscope.synth.stylegan.fit import snapshot_line
+
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-        distance = f", distance {record['distance']:.2f}" if "distance" in record else ""
-        self.say(
-            f"{record['kimg']:g} thousand pictures: loss G {record['loss_g']:.3f}, "
-            f"D {record['loss_d']:.3f}, augmentation {record['augment_p'] * _PER_CENT:.1f} %"
-            f"{distance}, {record['images_per_s']:.1f} pictures/s"
-        )
+        echo(snapshot_line(record), err=True)
 
     def count(self, items: Iterable[int], total: int) -> Iterable[int]:
         """A bar for the reading of the reals."""
-        shown: Iterable[int] = bar(items, total=total, what="reading")
-        return shown
-
-    def say(self, text: str) -> None:
-        """One line."""
-        echo(text, err=True)
+        return counted(items, total, "reading")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mesoscope.cli import options
-from mesoscope.cli.bars import bar
+from mesoscope.cli.bars import bar, counted
 from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import train_extra
 
@@ -89,23 +89,14 @@ class Bars:
 
     def epoch(self, record: dict[str, Any], state: State) -> None:
         """Close the bar and print what the epoch measured."""
+        from mesoscope.training.fit.watcher import epoch_line
+
         if self._bar is not None:
             self._bar.close()
             self._bar = None
         self._finished = record["epoch"]
-        by_source = ", ".join(f"{k} {v:.3f}" for k, v in record["auc_by_source"].items())
-        best = " (best)" if state.best_epoch == record["epoch"] else ""
-        self.say(
-            f"epoch {record['epoch']}/{self._epochs}: loss {record['loss']:.4f}, validation AUC "
-            f"{record['auc']:.4f}{best} ({by_source}), {record['images_per_s']:.0f} images/s, "
-            f"{record['elapsed_s']:.0f} s"
-        )
+        echo(epoch_line(record, state, self._epochs), err=True)
 
     def count(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:
         """A bar for work that is counted."""
-        shown: Iterable[T] = bar(items, total=total, what=what)
-        return shown
-
-    def say(self, text: str) -> None:
-        """One line."""
-        echo(text, err=True)
+        return counted(items, total, what)

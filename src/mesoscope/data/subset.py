@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mesoscope.errors import DatasetError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from mesoscope.data.sample import Sample
 
-__all__ = ["LIMIT", "subset", "subset_of_splits"]
+__all__ = ["LIMIT", "split_of", "subset", "subset_of_splits"]
 
 LIMIT = 100  # pictures of a source and class: a few minutes on two cores for six sources
 
@@ -61,3 +64,25 @@ def subset_of_splits(
         of_split = [sample for sample in samples if sample.split == split]
         kept |= {id(sample) for sample in subset(of_split, limit=limit, seed=seed)}
     return [sample for sample in samples if id(sample) in kept]
+
+
+def split_of(samples: Sequence[Sample], split: str, roots: Sequence[Path]) -> list[Sample]:
+    """The samples of a split, of every split for ``all``; what has no split is always taken.
+
+    Args:
+        samples: Of data sets.
+        split: ``train``, ``validation``, ``test`` or ``all``.
+        roots: The data sets, for messages.
+
+    Raises:
+        DatasetError: There are none; the message names the splits that there are.
+    """
+    found = [sample for sample in samples if split == "all" or sample.split in (split, "")]
+    if not found:
+        splits = Counter(sample.split for sample in samples)
+        there = ", ".join(f"{name} ({count:,})" for name, count in splits.items())
+        where = ", ".join(str(root) for root in roots)
+        raise DatasetError(
+            f"{where}: no pictures in {split}: there are {there}: choose with `split`"
+        )
+    return found

@@ -262,7 +262,7 @@ def _note_few(persons: tuple[Person, ...], needed: int) -> tuple[str, ...]:
     if not few:
         return ()
     if few == len(persons):
-        more = "look at more of the clip with --frames or --every"
+        more = "look at more of the clip with `frames` or `every_s`"
         return (f"no face was seen in {needed} frames or more, which a verdict needs: {more}",)
     who = "1 face was" if few == 1 else f"{few} faces were"
     return (f"{who} seen in fewer than {needed} frames and left out of the verdict",)

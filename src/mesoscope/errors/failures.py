@@ -26,7 +26,7 @@ def failure(name: str, error: Exception) -> MesoscopeError:
     if ran_short(error):
         made: MesoscopeError = SourceNoMemory(
             f"{name}: memory ran short: close other programs, or "
-            "lower --max-pixels or --jobs, and scan it again"
+            "lower `max_pixels` or `jobs`, and scan it again"
         )
     else:
         made = SourceFailed(

@@ -20,10 +20,11 @@ from mesoscope.metrics.figures import FIGURES as METRICS
 from mesoscope.metrics.figures import Counts, Ranked, ratio
 from mesoscope.report.record import Figures
 from mesoscope.report.robustness import FIGURES, Curve, Level, Robustness
+from mesoscope.runtime.log import logger
 from mesoscope.runtime.threads import cores, map_ordered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Step = tuple[Corruption, float] | None  # None: the picture as it is
 
+_NAMED = 3  # pictures that failed
 COMPARED = ("auc", "accuracy")  # told as a change against the unchanged pictures, too
 _STEPS: tuple[Step, ...] = (
     None,
@@ -133,6 +135,58 @@ def _judged(sample: Sample, verdicts: Sequence[Verdict]) -> Judged:
 
 def _answer(verdict: Verdict) -> Answer:
     return Answer(verdict.p_fake, verdict.label, verdict.reason)
+
+
+def measure_robustness(
+    chosen: Sequence[Sample],
+    detector: Detector,
+    *,
+    split: str,
+    limit: int = LIMIT,
+    seed: int = 0,
+    resamples: int = 1000,
+    watch: Callable[[], None] | None = None,
+) -> tuple[Robustness | None, bool]:
+    """Judge pictures in all their changes and measure how far each moves the figures.
+
+    Args:
+        chosen: The pictures, of :func:`mesoscope.data.subset.subset`.
+        detector: Judges.
+        split: That they are of, for the record.
+        limit: By which they were drawn, for the record.
+        seed: Of what the corruptions leave to chance.
+        resamples: Of the intervals; 0 leaves them out.
+        watch: Called after each picture.
+
+    Returns:
+        What came of it, ``None`` where no picture was done; and whether Ctrl-C ended it, which
+        keeps the pictures that were done.
+    """
+    judged, interrupted = [], False
+    try:
+        for one in judge_changed(chosen, detector, seed=seed):
+            judged.append(one)
+            if watch is not None:
+                watch()
+    except KeyboardInterrupt:
+        interrupted = True
+    failed = [one.error for one in judged if one.error is not None]
+    for said in failed[:_NAMED]:
+        logger.warning("robustness: %s", said)
+    if len(failed) > _NAMED:
+        logger.warning("robustness: and %d more pictures failed", len(failed) - _NAMED)
+    if not any(one.answers for one in judged):
+        return None, interrupted
+    found = measure(
+        judged,
+        n_planned=len(chosen),
+        model=detector.model_id,
+        split=split,
+        limit=limit,
+        seed=seed,
+        resamples=resamples,
+    )
+    return found, interrupted
 
 
 def measure(

@@ -23,7 +23,7 @@ FILLS = 1 / 3  # of the picture's longest side, at least: the face's
 OFF_CENTRE = 0.3  # of the picture's sides, at most: how far the face's middle lies from its own
 UNSEEN = (
     "no face was found; scored as a face crop, as it is small and upright: if it is one, "
-    "--faces whole gives it a label"
+    "`faces=whole` gives it a label"
 )
 BESIDE = 0.25  # of the largest face's area: a smaller one beside it is no second person
 

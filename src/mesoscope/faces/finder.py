@@ -49,7 +49,7 @@ def finder_for(options: DetectOptions) -> FaceFinder:
         finder: FaceFinder = YunetFinder(model, options.min_face_px)
     elif faces == "yunet":
         raise OptionError(
-            "the finder yunet needs its model: give the file with --finder-model, or keep it for "
+            "the finder yunet needs its model: give the file with `finder_model`, or keep it for "
             "good with: mesoscope models add yunet FILE"
         )
     else:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Weights = list[NDArray[np.float32]]
 
 PACKAGE = "mtcnn==1.0.0"
-_HINT = f"install it (pip install '{PACKAGE}'), or choose another finder with --faces"
+_HINT = f"install it (pip install '{PACKAGE}'), or choose another finder with `faces`"
 
 
 @dataclass(frozen=True, slots=True)

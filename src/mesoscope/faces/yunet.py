@@ -45,7 +45,7 @@ class YunetFinder:
         self._scale = min(1.0, SMALLEST_PX / min_face_px)
         self._of_thread = threading.local()
         if not self._path.is_file():
-            raise ModelMissing(f"{self._path}: no such file: give --finder-model a YuNet .onnx")
+            raise ModelMissing(f"{self._path}: no such file: give `finder_model` a YuNet .onnx")
         self._network()
 
     def find(self, frames: Sequence[Frame]) -> list[Found]:

@@ -318,6 +318,6 @@ class Container:
         if width * height > self._max_pixels:
             raise SourceTooLarge(
                 f"{self._name}: its pictures of {width}×{height} are over the limit of "
-                f"{self._max_pixels / 1e6:.0f} megapixels: raise it with --max-pixels if you trust "
+                f"{self._max_pixels / 1e6:.0f} megapixels: raise it with `max_pixels` if you trust "
                 "the file"
             )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mesoscope.types import Pixels
 
-RAISE_LIMIT = "raise it with --max-pixels if you trust the file"
+RAISE_LIMIT = "raise it with `max_pixels` if you trust the file"
 _PILLOW_SETTINGS = threading.Lock()
 _ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4
 _TURNS: dict[int, Callable[[Pixels], Pixels]] = {

@@ -100,6 +100,6 @@ def unreadable(name: str, error: Exception) -> SourceError:
     """One line for whatever PyAV or FFmpeg raised; too little memory is no damage."""
     if isinstance(error, MemoryError):
         return SourceNoMemory(
-            f"{name}: not enough memory to decode it: try again with fewer --jobs"
+            f"{name}: not enough memory to decode it: try again with fewer `jobs`"
         )
     return SourceError(f"{name}: damaged, it cannot be decoded: {why(error)}")

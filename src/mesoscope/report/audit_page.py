@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import math
+import re
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jinja2
+from markupsafe import Markup, escape
 from PIL import Image
 
 from mesoscope.files.whole import write_text
@@ -26,6 +28,11 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _THUMBNAIL_PX = 176
 _MOST_EXAMPLES = 12  # of a finding
 _MOST_CUES = 60  # rows of the table of the whole set
+
+
+def options(text: str) -> Markup:
+    """Names of options, which messages have between backticks, as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
 class Shown(NamedTuple):
@@ -88,7 +95,7 @@ def write_audit_page(
         lstrip_blocks=True,
     )
     environment.filters.update(percent=words.percent, area=words.area, two=words.two, bar=bar)
-    environment.filters["many"] = words.plural
+    environment.filters.update(many=words.plural, options=options)
     severe = words.severities(audit, families or {})
     whole = [cue for cue in audit["cues"] if not cue["scope"]]
     scopes = [one["scope"] for one in audit["together"] if one["scope"]]

@@ -154,7 +154,7 @@ def parsed(result: Result) -> dict[str, Any]:
         name = os.fsdecode(result.path)
         raise JobError(
             f"{name}: its verdict in the ledger is damaged: change the file's time with touch and "
-            "scan with --resume, which judges it anew"
+            "scan with `resume`, which judges it anew"
         )
     found: dict[str, Any] = verdict
     return found

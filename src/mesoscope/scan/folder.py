@@ -69,10 +69,10 @@ def begin_or_resume(
     stands = _stands(folder)
     if resume is False and stands:
         raise JobError(
-            f"{folder}: holds a job already: go on with --resume, or name another folder"
+            f"{folder}: holds a job already: go on with `resume`, or name another folder"
         )
     if resume and not stands and url is None:
-        raise JobError(f"{folder}: there is no job to go on with: leave --resume out")
+        raise JobError(f"{folder}: there is no job to go on with: leave `resume` out")
     if not stands and folder.is_dir() and any(folder.iterdir()):
         raise JobError(f"{folder}: neither empty nor a job folder: name a new folder for the job")
     try:
@@ -82,7 +82,7 @@ def begin_or_resume(
     ledger = Ledger(open_engine(_url(folder, url)))
     facts = ledger.facts()
     if facts and resume is False:
-        raise JobError(f"{ledger.name}: holds a job already: join it with --resume")
+        raise JobError(f"{ledger.name}: holds a job already: join it with `resume`")
     if facts:
         _check_same(ledger.name, facts, detector)
     else:
@@ -119,7 +119,7 @@ def _url(folder: Path, url: str | None) -> str | URL:
     if kept:
         raise JobError(
             f"{folder}: says that its ledger is elsewhere, at {_without_password(kept)}: if you "
-            "trust it, give that URL with --ledger"
+            "trust it, give that URL with `ledger`"
         )
     return URL.create("sqlite", database=str(own))
 
@@ -165,7 +165,7 @@ def _check_same(name: str, facts: Mapping[str, Json], detector: Detector) -> Non
     if facts.get("model") != detector.model_id:
         raise JobError(
             f"{name}: begun with the model {facts.get('model')}, and this scan has "
-            f"{detector.model_id}: give the same --model, or name another folder"
+            f"{detector.model_id}: give the same `model`, or name another folder"
         )
     begun = facts.get("settings")
     # A job of an older version lacks the options of newer ones: they had what is now the default.
@@ -176,7 +176,7 @@ def _check_same(name: str, facts: Mapping[str, Json], detector: Detector) -> Non
             how = "give the same options"
             if option == "finder_model" and before[option] is None:  # `auto` takes one that is kept
                 how = (
-                    "leave --finder-model out, take a kept model away with: mesoscope models "
+                    "leave `finder_model` out, take a kept model away with: mesoscope models "
                     "remove yunet"
                 )
             raise JobError(

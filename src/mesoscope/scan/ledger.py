@@ -55,7 +55,7 @@ class Ledger(LedgerReader):
             tables.metadata.create_all(connection)
             if connection.execute(select(tables.job).limit(1)).first() is not None:
                 raise JobError(
-                    f"{self.name}: another scan has just begun this job: join it with --resume"
+                    f"{self.name}: another scan has just begun this job: join it with `resume`"
                 )
             rows = {"version": tables.VERSION, **facts}
             connection.execute(

@@ -125,7 +125,7 @@ def open_engine(url: str | URL, *, read_only: bool = False) -> Engine:
         parsed = make_url(url)
     except ArgumentError:
         raise JobError(
-            "--ledger: not a database URL: write postgresql+psycopg://user@host/database or "
+            "`ledger`: not a database URL: write postgresql+psycopg://user@host/database or "
             "sqlite:////folder/ledger.sqlite"
         ) from None
     backend = parsed.get_backend_name()
@@ -212,7 +212,7 @@ def told(name: str) -> Iterator[None]:
         if "locked" in cause:
             cause += " by another program"
         raise OutputError(
-            f"{name}: {cause}: what was written before is safe; see to it, then go on with --resume"
+            f"{name}: {cause}: what was written before is safe; see to it, then go on with `resume`"
         ) from error
     except (SQLAlchemyError, sqlite3.Error) as error:
         raise JobError(damaged(name, _cause(error))) from error

@@ -95,7 +95,7 @@ class Guard:
         if self._hosts and host not in self._hosts:
             raise Problem(
                 "request.forbidden",
-                "the service does not go by that host name: name it with --allow-host",
+                "the service does not go by that host name: name it with `allow_host`",
             )
         path: str = scope["path"]
         origin = headers.get(b"origin", b"").decode("latin-1")

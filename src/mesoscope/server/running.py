@@ -171,7 +171,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.listen(_BACKLOG)  # who asks from now on is answered
     except OSError as error:
         raise OptionError(
-            f"{host} port {port}: cannot be listened on: {error.strerror}: choose another --port"
+            f"{host} port {port}: cannot be listened on: {error.strerror}: choose another `port`"
         ) from error
     return listening
 

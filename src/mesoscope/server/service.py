@@ -215,7 +215,7 @@ def _lock_folder(data: Path) -> int | None:
     except OSError as error:
         os.close(lock)
         raise JobError(
-            f"{data}: another service uses this folder: name another with --data"
+            f"{data}: another service uses this folder: name another with `data`"
         ) from error
     return lock
 

@@ -103,7 +103,7 @@ def read_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 record = json.loads(line)
             except ValueError as error:
                 raise OptionError(
-                    f"{path}: damaged at byte {end - len(line)}: choose a new folder for --out"
+                    f"{path}: damaged at byte {end - len(line)}: choose a new folder for `out`"
                 ) from error
             yield end, record
 

@@ -244,7 +244,7 @@ def _begin(root: Path, settings: dict[str, Json]) -> None:
         try:
             before: dict[str, Json] = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise OptionError(f"{path}: cannot be read: choose a new folder for --out") from error
+            raise OptionError(f"{path}: cannot be read: choose a new folder for `out`") from error
         if before != settings and next(read_records(root / RECORDS), None) is None:
             (root / LANDMARKS).unlink(missing_ok=True)  # of other reals, maybe
             write_whole(path, _as_json(settings))
@@ -258,7 +258,7 @@ def _begin(root: Path, settings: dict[str, Json]) -> None:
                 )
         return
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise OptionError(f"{root}: holds something else already: choose a new folder for --out")
+        raise OptionError(f"{root}: holds something else already: choose a new folder for `out`")
     write_whole(path, _as_json(settings))
 
 

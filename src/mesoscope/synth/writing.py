@@ -40,12 +40,14 @@ class Summary:
         there: Forgeries that an earlier run had made.
         left_out: Reals without a forgery, each with the reason.
         unreadable: How many of these could not be read at all.
+        held: Forgeries in the folder at the end.
     """
 
     made: int = 0
     there: int = 0
     left_out: dict[str, str] = field(default_factory=dict)
     unreadable: int = 0
+    held: int = 0
 
     def reasons(self) -> list[tuple[str, int]]:
         """How often each reason was given, the most frequent first."""

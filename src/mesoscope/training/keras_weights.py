@@ -138,8 +138,8 @@ def _refuse_other_networks(found: dict[str, int], path: Path, architecture: str)
             if known == architecture:
                 return
             raise WeightsError(
-                f"{path}: holds {OF_AUTHORS[known]}, and --arch says {architecture}: "
-                f"use --arch {known}"
+                f"{path}: holds {OF_AUTHORS[known]}, and `architecture` says {architecture}: use "
+                f"`architecture={known}`"
             )
     counts = ", ".join(f"{count} {kind}" for kind, count in found.items())
     raise WeightsError(

@@ -13,13 +13,14 @@ from mesoscope.data.manifest import read_datasets
 from mesoscope.data.shards.stream import require_shards
 from mesoscope.errors import DatasetError, OutputError, RunError
 from mesoscope.files.whole import write_text
+from mesoscope.runtime.log import logger
 from mesoscope.training.data.dataset import survey
 from mesoscope.training.data.framing import ready_to_reframe
 from mesoscope.training.data.reals import ready_to_forge
 from mesoscope.training.export.finish import finish
 from mesoscope.training.fit.curves import draw_curves
 from mesoscope.training.fit.loop import fit
-from mesoscope.training.fit.watcher import LogWatcher, SilentWatcher, write_log
+from mesoscope.training.fit.watcher import LoggedWatcher, LogWatcher, SilentWatcher, write_log
 from mesoscope.training.nets import require_beginning
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def train(
     roots: Sequence[Path],
     recipe: Recipe,
     run: Path,
-    watcher: RunWatcher,
+    watcher: RunWatcher | None = None,
     *,
     resume: bool = False,
     skip_unreadable: bool = False,
@@ -52,7 +53,7 @@ def train(
         recipe: What to do.
         run: The run folder. ``recipe.toml``, ``log.jsonl``, ``curves.png``, ``checkpoints/``,
             ``model.onnx``, ``metrics.json`` and ``MODEL_CARD.md`` go there.
-        watcher: Shown the progress.
+        watcher: Shown the progress; ``None`` logs a line an epoch.
         resume: Go on with the run that the folder holds.
         skip_unreadable: Leave unreadable pictures out, and count them in the card.
         accelerator: ``auto``, ``cpu`` or ``gpu`` (Lightning Fabric).
@@ -71,12 +72,12 @@ def train(
     """
     fabric = open_fabric(accelerator, devices, nodes, recipe.precision)
     refuse_run(run, resume=resume)
-    if not fabric.is_global_zero:
-        watcher = SilentWatcher()
+    watcher = watcher_of(fabric, recipe, watcher)
     if not (run / "checkpoints/last.safetensors").exists():
         require_beginning(recipe.network)
     data = read_pictures(roots, recipe, watcher, skip_unreadable=skip_unreadable)
     if fabric.is_global_zero:
+        logger.info(found(data))
         open_run(run, recipe)
     fabric.barrier()
     data = ready_to_forge(data, recipe, run, fabric, watcher)
@@ -86,7 +87,7 @@ def train(
         return run / "model.onnx"
     write_log(run, state)
     draw_curves(state.history, run / "curves.png")
-    watcher.say(f"best epoch: {state.best_epoch}, mean AUC of the sources {state.best_auc:.4f}")
+    logger.info(f"best epoch: {state.best_epoch}, mean AUC of the sources {state.best_auc:.4f}")
     source = f"trained with mesoscope, {state.epoch} epochs, best {state.best_epoch}"
     return finish(recipe, data, run, state, watcher, source=source)
 
@@ -116,9 +117,9 @@ def refuse_run(run: Path, *, resume: bool) -> None:
     """
     begun = (run / "recipe.toml").exists() or (run / "checkpoints").exists()
     if resume and not begun:
-        raise RunError(f"{run}: holds no run to resume: start it without --resume")
+        raise RunError(f"{run}: holds no run to resume: start it without `resume`")
     if begun and not resume:
-        raise RunError(f"{run}: holds a run already: go on with --resume, or name another folder")
+        raise RunError(f"{run}: holds a run already: go on with `resume`, or name another folder")
 
 
 def open_run(run: Path, recipe: Recipe) -> None:
@@ -138,7 +139,7 @@ def open_run(run: Path, recipe: Recipe) -> None:
 def read_pictures(
     roots: Sequence[Path], recipe: Recipe, watcher: RunWatcher, *, skip_unreadable: bool
 ) -> Survey:
-    """Read every picture of the data sets once, and say what was found.
+    """Read every picture of the data sets once.
 
     Raises:
         DatasetError: See :func:`mesoscope.training.data.dataset.survey`.
@@ -152,18 +153,24 @@ def read_pictures(
     if recipe.data.read == "stream":
         require_shards(samples)
         samples.sort(key=lambda s: (s.shard, s.offset))  # validation is read as it lies, too
-    data = survey(
+    return survey(
         [s for s in samples if s.source not in leave_out],
         where=where,
         skip_unreadable=skip_unreadable,
         watch=lambda items, total: watcher.count(items, total, "reading every picture once"),
         forging=bool(recipe.synth.blend or recipe.synth.edit),
     )
-    watcher.say(_found(data))
-    return data
 
 
-def _found(data: Survey) -> str:
+def watcher_of(fabric: Fabric, recipe: Recipe, watcher: RunWatcher | None) -> RunWatcher:
+    """Who is shown a run: only the first process has something to show."""
+    if not fabric.is_global_zero:
+        return SilentWatcher()
+    return LoggedWatcher(recipe.optimise.epochs) if watcher is None else watcher
+
+
+def found(data: Survey) -> str:
+    """What data sets hold, in a line."""
     train, validation = len(data.train), len(data.validation)
     text = f"{train} pictures to train on, {validation} to validate"
     if data.unreadable:

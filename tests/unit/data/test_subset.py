@@ -1,11 +1,13 @@
 """A part of a data set: seeded, bounded, fair to sources, classes and groups."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from mesoscope.data.sample import Sample
-from mesoscope.data.subset import subset, subset_of_splits
+from mesoscope.data.subset import split_of, subset, subset_of_splits
+from mesoscope.errors import DatasetError
 
 
 def plain(number, label, group, source="s", split="test"):
@@ -41,3 +43,12 @@ def test_each_split_has_its_own_draw_and_the_order_stays():
         [("train", 0), ("train", 1), ("test", 0), ("test", 1)], 4
     )
     assert subset_of_splits(pool, limit=0) == pool
+
+
+def test_a_split_takes_what_has_none():
+    splits = ["train", "test", "", "test"]
+    pool = [plain(i, 0, str(i), split=split) for i, split in enumerate(splits)]
+    assert split_of(pool, "test", []) == [pool[1], pool[2], pool[3]]
+    assert split_of(pool, "all", []) == pool
+    with pytest.raises(DatasetError, match=r"no pictures in validation: there are train \(1\)"):
+        split_of(pool[:1], "validation", [Path("set")])

@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mesoscope.cli.robustness import lines, notes, withstand
+from mesoscope.cli.robustness import lines, notes
 from mesoscope.data.manifest import Sample
 from mesoscope.detection.detector import Detector
 from mesoscope.detection.scorer import Scores
-from mesoscope.evaluation.robustness import Answer, Judged, judge_changed, measure
+from mesoscope.evaluation.robustness import (
+    Answer,
+    Judged,
+    judge_changed,
+    measure,
+    measure_robustness,
+)
 from mesoscope.imaging.corruptions import CORRUPTIONS
 from mesoscope.report.robustness import CONDITIONS, FIGURES, MEAN, write_table
 from mesoscope.report.robustness_rows import all_rows, hardest_rows, summary
@@ -183,7 +189,7 @@ def test_refused_faces_are_told_apart_from_doubtful_ones():
 
 def test_an_interruption_keeps_whole_pictures(samples):
     detector = Detector(Brightness(interrupted_at=5 * STEPS + 20), jobs=1)
-    found, interrupted = withstand(samples, detector, split="test", limit=0, seed=0, resamples=20)
+    found, interrupted = measure_robustness(samples, detector, split="test", resamples=20)
     assert interrupted
     # Work stands a chunk ahead of the pictures that are handed out.
     assert 4 <= found.n_done <= 5
@@ -194,7 +200,7 @@ def test_an_interruption_keeps_whole_pictures(samples):
 
 def test_an_interruption_at_once_leaves_nothing_to_say(samples):
     detector = Detector(Brightness(interrupted_at=3), jobs=1)
-    found, interrupted = withstand(samples, detector, split="test", limit=0, seed=0, resamples=0)
+    found, interrupted = measure_robustness(samples, detector, split="test", resamples=0)
     assert (found, interrupted) == (None, True)
     assert "no picture was judged" in notes(None)[0]
 

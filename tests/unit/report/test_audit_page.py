@@ -133,7 +133,7 @@ def test_the_page_says_everything(audit, pictures, tmp_path):
         assert one["title"] in said
         assert one["kind"] in said
         assert one["fix"] in said
-    assert "What to do: Encode alike. (--fix does it.)" in said
+    assert "What to do: Encode alike. (fix does it.)" in said
     assert "What to do: Resize. " in said
     assert ".991 [.98, .999]" not in said  # two digits do where there is no need of three
     assert ".99 [.98, .999] severe" in said

@@ -215,14 +215,14 @@ def test_urls_and_links_in_a_foreign_folder_are_not_followed(job, archive, detec
     ):
         (job / "ledger.url").write_text(url)
         for run in (lambda: written(job), lambda: scan(detector, archive, job, resume=True)):
-            with pytest.raises(JobError, match="--ledger") as caught:
+            with pytest.raises(JobError, match="`ledger`") as caught:
                 run()
             assert shown in str(caught.value)
             assert "secret" not in str(caught.value)
     (job / "ledger.url").unlink()
     (job / "ledger.sqlite").rename(elsewhere)
     (job / "ledger.sqlite").symlink_to(elsewhere)
-    with pytest.raises(JobError, match=r"elsewhere\.sqlite.*--ledger"):
+    with pytest.raises(JobError, match=r"elsewhere\.sqlite.*`ledger`"):
         written(job)
     with contextlib.closing(open_ledger(job, f"sqlite:///{elsewhere}")) as kept:
         assert kept.counts().states == {"done": 12}

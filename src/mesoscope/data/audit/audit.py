@@ -67,7 +67,7 @@ def audit(
     not_done = quality.too_few(facts)
     measurable = enough(facts.labels[facts.readable], facts.groups[facts.readable])
     if not options.suspects:
-        not_done.append("Wrong labels: not asked for (--suspects).")
+        not_done.append("Wrong labels: not asked for (`suspects`).")
     elif measurable:
         with _timed("labels", seconds):
             suspected, missed = suspects.of_labels(facts, options, watch)
@@ -75,13 +75,13 @@ def audit(
         not_done += missed
     else:
         not_done.append("Wrong labels: too few groups of a class to judge them by.")
-    if options.faces:
+    if options.check_faces:
         with _timed("faces", seconds):
             faceless, missed = suspects.of_faces(facts, options, watch)
         findings += faceless
         not_done += missed
     else:
-        not_done.append("Whether pictures show a face: not asked for (--check-faces).")
+        not_done.append("Whether pictures show a face: not asked for (`check_faces`).")
     return Audit(
         root="" if root is None else str(root),
         pictures=len(facts.samples),

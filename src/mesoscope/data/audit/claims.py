@@ -37,7 +37,7 @@ def _suffixes(facts: Facts) -> list[Finding]:
             severity="note",
             title=f"{_files(len(rows))} another format than the name says",
             detail="They are read by their content here; other programs go by the name, and fail.",
-            fix="Rename them; --fix names each copy by its format.",
+            fix="Rename them; `fix` names each copy by its format.",
             count=len(rows),
             examples=of_rows(facts, rows, lambda row: column.of(row)),
         )

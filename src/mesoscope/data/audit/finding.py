@@ -68,12 +68,12 @@ class Finding:
             :mod:`mesoscope.data.audit.severity`.
         title: One line with the plain figure.
         detail: What it means and how it was measured, a few sentences.
-        fix: What to do, in a sentence; what ``--fix`` does where ``action`` is not empty.
+        fix: What to do, in a sentence; what ``fix`` does where ``action`` is not empty.
         count: How many pictures it touches.
         scope: The source that it was found in; empty for the whole set.
-        action: What ``--fix`` can do: ``drop`` the pictures of ``drop``, ``encode`` all anew in one
+        action: What ``fix`` can do: ``drop`` the pictures of ``drop``, ``encode`` all anew in one
             format, size and quality, or nothing.
-        drop: Paths that ``--fix`` leaves out, named as in :class:`Example`.
+        drop: Paths that ``fix`` leaves out, named as in :class:`Example`.
         examples: A few pictures.
     """
 

@@ -77,7 +77,7 @@ def refuse_folder(root: Path, out: Path) -> None:
     """
     if out.is_symlink() or out.exists():
         if not out.is_dir() or out.is_symlink():
-            raise OptionError(f"{out}: not a folder: choose another --out")
+            raise OptionError(f"{out}: not a folder: choose another `out`")
         if any(out.iterdir()):
             raise OptionError(
                 f"{out}: not empty: choose a new folder, or empty this one; nothing was written"

@@ -294,5 +294,5 @@ def _refuse_emptied(facts: Facts, kept: NDArray[np.int64]) -> None:
     for split, label in sorted(before - after):
         raise DatasetError(
             f"no {CLASSES[label]} picture of {split} would be left: look at what the audit found "
-            "there, or choose a smaller --size"
+            "there, or choose a smaller `size_px`"
         )

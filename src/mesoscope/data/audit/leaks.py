@@ -80,7 +80,7 @@ def of_groups(facts: Facts) -> list[Finding]:
                 "Pictures of one video, person or original are alike. A model that has seen some "
                 "of a group knows the others, so their score is memory."
             ),
-            fix="Keep each group in one split: --fix moves it whole, and keeps the splits' sizes.",
+            fix="Keep each group in one split: `fix` moves it whole, and keeps the splits' sizes.",
             count=len(rows),
             examples=of_sets(facts, sets, lambda row: f"group {facts.samples[row].group}"),
         )
@@ -94,7 +94,7 @@ def _both_labels(facts: Facts, sets: Sequence[Ints]) -> Finding:
         severity="severe",
         title=f"{_many(len(sets), 'file')} stand under both labels",
         detail="The same bytes are called real in one place and fake in another: one is wrong.",
-        fix="Find out which label is right; --fix leaves all copies out.",
+        fix="Find out which label is right; `fix` leaves all copies out.",
         count=len(rows),
         action="drop",
         drop=_names(facts, rows),
@@ -128,7 +128,7 @@ def _across(facts: Facts, same: Sequence[Ints], near: Pairs) -> Finding:
             f"mirror{_by_source(facts, near)}. What is asked in validation was seen in training, "
             "so the score is memory."
         ),
-        fix="Leave them out of the split that is trained on: --fix does.",
+        fix="Leave them out of the split that is trained on: `fix` does.",
         count=len(every),
         action="drop",
         drop=_names(facts, np.array(sorted(gone), np.int64)),
@@ -152,7 +152,7 @@ def _within(facts: Facts, same: Sequence[Ints], near: Pairs) -> Finding:
             + (f" Pairs{_by_source(facts, near)}." if len(near) else "")
         ),
         fix=" ".join(
-            ["--fix leaves out files that are there again."] * bool(len(gone))
+            ["`fix` leaves out files that are there again."] * bool(len(gone))
             + ["Put near copies into one group."] * bool(len(near))
         ),
         count=count,

@@ -21,7 +21,7 @@ class AuditOptions:
     Attributes:
         suspects: Look for wrong labels: a model scores every picture.
         model: The model file that does; ``None`` takes the shipped one.
-        faces: Look for a face in so many pictures of each source and class; 0 leaves it out.
+        check_faces: Look for a face in so many pictures of each source and class; 0 leaves it out.
         resamples: Of each interval.
         seed: Of all that is drawn.
         threads: That read pictures; 0 takes as many as there are cores.
@@ -30,14 +30,19 @@ class AuditOptions:
 
     suspects: bool = True
     model: Path | None = None
-    faces: int = 0
+    check_faces: int = 0
     resamples: int = 200
     seed: int = 0
     threads: int = 0
     max_pixels: int = DEFAULT_MAX_PIXELS
 
     def __post_init__(self) -> None:
-        for name, least in (("faces", 0), ("resamples", 20), ("threads", 0), ("max_pixels", 1)):
+        for name, least in (
+            ("check_faces", 0),
+            ("resamples", 20),
+            ("threads", 0),
+            ("max_pixels", 1),
+        ):
             value = getattr(self, name)
             if value < least:
                 raise OptionError(f"{name} of an audit must be at least {least}, got {value}")

@@ -45,7 +45,7 @@ def of_pictures(facts: Facts) -> list[Finding]:
         why = "; ".join(dict.fromkeys(facts.unreadable[int(row)] for row in spoilt[:3]))
         found.append(
             _of_rows(facts, spoilt, "pictures.unreadable", "cannot be read", f"Such as: {why}.",
-                     "Fetch them again, or leave them out: --fix does.", "drop"),
+                     "Fetch them again, or leave them out: `fix` does.", "drop"),
         )  # fmt: skip
     if "spread" not in facts.numbers:
         return found
@@ -53,7 +53,7 @@ def of_pictures(facts: Facts) -> list[Finding]:
     if len(blank):
         found.append(
             _of_rows(facts, blank, "pictures.blank", "show nothing",
-                     "All their pixels have nearly one colour.", "--fix leaves them out.", "drop"),
+                     "All their pixels have nearly one colour.", "`fix` leaves them out.", "drop"),
         )  # fmt: skip
     short = np.minimum(facts.numbers["width"], facts.numbers["height"])
     tiny = np.flatnonzero(facts.readable & (short < TINY_PX))

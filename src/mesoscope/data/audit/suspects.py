@@ -114,7 +114,7 @@ def _listed(facts: Facts, scores: Floats, found: Ints, p_label: Floats) -> list[
                 "theirs. Hard pictures look like that, too, and a model that learnt from these "
                 "very pictures doubts less than it should."
             ),
-            fix="Look at them; nothing is changed by --fix.",
+            fix="Look at them; nothing is changed by `fix`.",
             count=len(found),
             examples=of_rows(
                 facts,
@@ -219,7 +219,7 @@ def _some(facts: Facts, options: AuditOptions) -> Ints:
     for source in facts.sources.values:
         for label in (0, 1):
             rows = np.flatnonzero(facts.rows_of(source) & facts.readable & (facts.labels == label))
-            chosen.append(rng.permutation(rows)[: options.faces])
+            chosen.append(rng.permutation(rows)[: options.check_faces])
     return np.sort(np.concatenate(chosen))
 
 

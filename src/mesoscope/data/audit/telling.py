@@ -35,11 +35,11 @@ _MEANS = {
 }
 _FIXES = {
     "pixels": (
-        "Save both classes in the same way, from the same originals where you have them. --fix "
+        "Save both classes in the same way, from the same originals where you have them. `fix` "
         "gives both one size, one history of compression and one encoding."
     ),
-    "file": "Take it from all files: --fix does, and keeps the pixels where it can.",
-    "place": "Name pictures by numbers in an order of chance and give all one date: --fix does.",
+    "file": "Take it from all files: `fix` does, and keeps the pixels where it can.",
+    "place": "Name pictures by numbers in an order of chance and give all one date: `fix` does.",
     "content": "Compare examples; collect both classes in one way, or augment both alike.",
 }
 _MEASURED = (
@@ -86,7 +86,7 @@ def of_together(together: Sequence[Together], cues: Sequence[Cue]) -> list[Findi
                     "face, told real from fake in groups that it had not seen; guessing gives 50 %."
                     + (f" It went by: {uses}." if uses else "")
                 ),
-                fix="Mend the cues below; --fix takes those away that the encoding leaves.",
+                fix="Mend the cues below; `fix` takes those away that the encoding leaves.",
                 count=one.pictures,
                 scope=one.scope,
                 action="encode",

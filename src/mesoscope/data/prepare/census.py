@@ -90,7 +90,7 @@ class Census:
             if len(here) == 1:
                 yield f"{split} has no {CLASSES[1 - here[0]]} faces: nothing can be told from it"
             elif not here and split != "test":
-                yield f"{split} is empty: training needs it; --split group draws splits anew"
+                yield f"{split} is empty: training needs it; `split=group` draws splits anew"
 
     def _written(self) -> dict[int, int]:
         return {label: self.of_class(label) for label in (0, 1)}
@@ -106,7 +106,7 @@ class Census:
         if abs(real - fake) > _APART:
             yield (
                 f"{real:.0%} of real and {fake:.0%} of fake pictures are {what}: a network may "
-                "learn that, and not forgery: try another --faces"
+                "learn that, and not forgery: try another `faces`"
             )
 
     def _formats(self) -> Iterable[str]:

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 NAME = "prepare.sqlite"
 _SCHEMA = 1
-_OPTION_NAMES = {
-    "set": "SET", "size_px": "--size", "min_face_px": "--min-face", "max_pixels": "--max-pixels"
-}  # fmt: skip
 
 
 class Ledger:
@@ -73,7 +70,7 @@ class Ledger:
             if "locked" in str(error):
                 raise DatasetError(
                     f"{self._folder}: another prepare works in it: wait until it is done, or "
-                    "choose another --out"
+                    "choose another `out`"
                 ) from error
             raise self._damaged(error) from error
         except sqlite3.DatabaseError as error:
@@ -91,16 +88,15 @@ class Ledger:
         if schema != _SCHEMA:
             raise DatasetError(
                 f"{self._folder}: was begun by another version of mesoscope: go on with that one, "
-                "or choose another --out"
+                "or choose another `out`"
             )
         before = json.loads(told)
         for key in before | identity:
             old, new = before.get(key), identity.get(key)
             if old != new:
-                option = _OPTION_NAMES.get(key, "--" + key.replace("_", "-"))
                 raise DatasetError(
-                    f"{self._folder}: was begun with {option} {_said(old)}, and this is "
-                    f"{_said(new)}: give the same options to go on, or choose another --out"
+                    f"{self._folder}: was begun with `{key}` {_said(old)}, and this is "
+                    f"{_said(new)}: give the same options to go on, or choose another `out`"
                 )
 
     def add(self, answer: Answer) -> None:
@@ -154,7 +150,7 @@ def _refuse_strangers(folder: Path) -> None:
     if not folder.exists() or (folder / NAME).is_file():
         return
     if not folder.is_dir():
-        raise DatasetError(f"{folder}: is a file: name a folder with --out")
+        raise DatasetError(f"{folder}: is a file: name a folder with `out`")
     if any(not path.name.startswith(".") for path in folder.iterdir()):  # .DS_Store
         raise DatasetError(
             f"{folder}: holds files that prepare did not write: choose an empty or a new folder"

@@ -117,7 +117,7 @@ def _left(plan: Plan, ledger: Ledger, out: Path) -> list[Job]:
             what = "is gone" if job is None else "has another label, group or split"
             raise DatasetError(
                 f"{out}: the set has changed since it was begun: {answer.name} {what}: put it "
-                "back, or choose another --out"
+                "back, or choose another `out`"
             )
         changed = answer.failed and answer.stamp != stamp_of(job.item)
         again = changed or answer.ran_short

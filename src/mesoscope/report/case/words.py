@@ -162,5 +162,5 @@ def signed(fingerprint: str) -> str:
         )
     return (
         "It is not signed. Its hash tells an accident from the original; whoever alters it on "
-        "purpose can make a new hash. A signature (--sign) is made against that."
+        "purpose can make a new hash. A signature is made against that."
     )

@@ -72,7 +72,7 @@ def load(path: Path, at: Position, settings: dict[str, Any]) -> State:
             state = State(**json.loads(metadata[_KEY]))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no dict
     except FileNotFoundError as error:
-        raise RunError(f"{path}: no checkpoint there: begin the run without --resume") from error
+        raise RunError(f"{path}: no checkpoint there: begin the run without `resume`") from error
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path}: not a checkpoint of this version: {error}") from error
     for name, now in settings.items():

@@ -65,7 +65,7 @@ def device_of(name: str, *, threads: int | None = None) -> torch.device:
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
         raise OptionError(
-            "--device cuda: torch sees no GPU here: install its CUDA build, or take --device cpu"
+            "`device=cuda`: torch sees no GPU here: install its CUDA build, or take `device=cpu`"
         )
     if threads is not None:
         torch.set_num_threads(threads)

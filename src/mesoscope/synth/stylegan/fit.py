@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import torch
 
 from mesoscope.errors import OutputError, RunError
+from mesoscope.runtime.log import logger
 from mesoscope.synth.files import PART, locked, write_whole
 from mesoscope.synth.stylegan import checkpoint, training_set
 from mesoscope.synth.stylegan.distance import Features, cloud_of, frechet
@@ -54,16 +55,37 @@ class FitWatcher(Protocol):
         """Wraps the reading of the reals."""
         ...
 
-    def say(self, text: str) -> None:
-        """One line on what was found or done."""
-        ...
+
+class LoggedFitWatcher:
+    """Without bars: a line of the log a snapshot. What is watched with where nothing is given."""
+
+    def step(self, *, shown: int, total: int, said: dict[str, float]) -> None:
+        """Nothing: steps are many."""
+
+    def snapshot(self, record: dict[str, Any]) -> None:
+        """Log what was measured."""
+        logger.info(snapshot_line(record))
+
+    def count(self, items: Iterable[int], total: int) -> Iterable[int]:  # noqa: ARG002
+        """The items."""
+        return items
+
+
+def snapshot_line(record: dict[str, Any]) -> str:
+    """What a snapshot measured, in a line; ``record`` is its line of ``log.jsonl``."""
+    distance = f", distance {record['distance']:.2f}" if "distance" in record else ""
+    return (
+        f"{record['kimg']:g} thousand pictures: loss G {record['loss_g']:.3f}, "
+        f"D {record['loss_d']:.3f}, augmentation {100 * record['augment_p']:.1f} %"
+        f"{distance}, {record['images_per_s']:.1f} pictures/s"
+    )
 
 
 def fit(
     root: Path,
     run: Path,
     settings: TrainSettings,
-    watcher: FitWatcher,
+    watcher: FitWatcher | None = None,
     *,
     kimg: float,
     snapshot_kimg: float,
@@ -82,7 +104,7 @@ def fit(
         root: The reals.
         run: The run folder.
         settings: How to train.
-        watcher: Shown the progress.
+        watcher: Shown the progress; ``None`` logs a line a snapshot.
         kimg: Thousand reals to show in all.
         snapshot_kimg: A snapshot each so many thousand reals, and at the end.
         device: To train on.
@@ -97,6 +119,7 @@ def fit(
         OutputError: Something cannot be written.
         MissingExtra: The network behind the distance is not installed.
     """
+    watcher = watcher or LoggedFitWatcher()
     with _alone(run, resume=resume):
         at = Position(settings, device)
         reals, state = _begin(root, run, settings, watcher, at, resume=resume, least=least)
@@ -115,7 +138,7 @@ def fit(
             if not all(math.isfinite(value) for value in said.values()):
                 raise RunError(
                     f"{run}: training diverged after {at.shown / 1000:.1f} thousand pictures: "
-                    "begin again with a larger --r1 or a smaller --learning-rate"
+                    "begin again with a larger `r1` or a smaller `learning_rate`"
                 )
             for name, value in said.items():
                 losses.setdefault(name, []).append(value)
@@ -168,7 +191,7 @@ def _alone(run: Path, *, resume: bool) -> Iterator[None]:
 def _refuse_taken(run: Path) -> None:
     """See that a folder is new, or holds what a run left that was killed early."""
     if (run / CHECKPOINT).exists():
-        raise RunError(f"{run}: holds a run already: go on with --resume, or choose a new folder")
+        raise RunError(f"{run}: holds a run already: go on with `resume`, or choose a new folder")
     try:
         found = sorted(path.name for path in run.iterdir()) if run.exists() else []
     except OSError as error:
@@ -193,16 +216,16 @@ def _begin(
     if resume:
         state = checkpoint.load(saved, at, settings.plain())
         reals = training_set.reopen(run / REALS, settings.size, state.data_sha256)
-        watcher.say(f"{run}: goes on from {at.shown / 1000:.1f} thousand pictures")
+        logger.info(f"{run}: goes on from {at.shown / 1000:.1f} thousand pictures")
         return reals, state
     reals = training_set.gather(root, run / REALS, settings.size, least=least, watch=watcher.count)
     count = len(reals.pixels)
-    watcher.say(f"{root}: {count:,} real pictures at {settings.size} px")
+    logger.info(f"{root}: {count:,} real pictures at {settings.size} px")
     if reals.left_out:
         first = next(iter(reals.left_out.values()))
-        watcher.say(f"left out: {len(reals.left_out):,} pictures (first: {first})")
+        logger.info(f"left out: {len(reals.left_out):,} pictures (first: {first})")
     if count < training_set.PICTURES_FEW:
-        watcher.say(
+        logger.warning(
             f"fewer than {training_set.PICTURES_FEW:,} pictures: faces will resemble these ones"
         )
     write_picture(run / "samples/reals.png", grid(list(reals.pixels[:_SAMPLES])))

@@ -76,7 +76,7 @@ class ForeignCard:
     """What a card of others says: the file ``CARD.toml``.
 
     Attributes:
-        name: Short name, for ``--model`` and for verdicts.
+        name: Short name, that models go by, and for verdicts.
         architecture: As its makers call it.
         training_data: In words: what it saw.
         licence: Of the weights.

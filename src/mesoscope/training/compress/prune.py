@@ -10,6 +10,7 @@ from onnx import numpy_helper
 
 from mesoscope.errors import ModelMismatch, OptionError, RunError
 from mesoscope.models.file import read_card
+from mesoscope.runtime.log import logger
 from mesoscope.training.compress.prune_channels import choose, importance, multiply_adds
 from mesoscope.training.compress.prune_plan import BEST, refuse_other_plan, write_plan
 from mesoscope.training.compress.prune_weights import WeightPruning, sparsity_of
@@ -20,11 +21,18 @@ from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.checkpoint import State
 from mesoscope.training.fit.curves import draw_curves
 from mesoscope.training.fit.loop import fit
-from mesoscope.training.fit.watcher import LogWatcher, SilentWatcher, write_log
+from mesoscope.training.fit.watcher import LogWatcher, write_log
 from mesoscope.training.nets import build
 from mesoscope.training.nets.channels import select
 from mesoscope.training.recipe.recipe import read_recipe
-from mesoscope.training.run import open_fabric, open_run, read_pictures, refuse_run
+from mesoscope.training.run import (
+    found,
+    open_fabric,
+    open_run,
+    read_pictures,
+    refuse_run,
+    watcher_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +56,7 @@ def prune(
     roots: Sequence[Path],
     plan: Plan,
     run: Path,
-    watcher: RunWatcher,
+    watcher: RunWatcher | None = None,
     *,
     overrides: Sequence[str] = (),
     resume: bool = False,
@@ -65,7 +73,7 @@ def prune(
         plan: What to prune.
         run: The new run folder, with the same files as a training run and ``pruning.json``. Its
             recipe is the parent's but for the fine-tuning.
-        watcher: Shown the progress.
+        watcher: Shown the progress; ``None`` logs a line an epoch.
         overrides: ``key=value`` for the fine-tuning, as for a training run.
         resume: Go on with the run that the folder holds.
         skip_unreadable: Leave unreadable pictures out, and count them in the card.
@@ -91,9 +99,10 @@ def prune(
     fabric = open_fabric(accelerator, devices, nodes, recipe.precision)
     refuse_run(run, resume=resume)
     refuse_other_plan(run, plan, parent)
-    if not fabric.is_global_zero:
-        watcher = SilentWatcher()
+    watcher = watcher_of(fabric, recipe, watcher)
     data = read_pictures(roots, recipe, watcher, skip_unreadable=skip_unreadable)
+    if fabric.is_global_zero:
+        logger.info(found(data))
     data = ready_to_forge(data, recipe, run, fabric, watcher)
     data = ready_to_reframe(data, recipe, run, fabric, watcher)
     recipe, state = take_away(parent, data, plan, run, fabric, watcher, recipe, resume=resume)
@@ -138,7 +147,7 @@ def take_away(
         OutputError: The run folder cannot be written.
     """
     if fabric.is_global_zero and not (run / START).exists():
-        _begin(run, recipe, plan, parent, data, watcher)
+        _begin(run, recipe, plan, parent, data)
     fabric.barrier()
     recipe = _as_begun(run, recipe)
     start = checkpoint.unpack("mean", checkpoint.load(run / START)[0])
@@ -149,7 +158,7 @@ def take_away(
         if fabric.is_global_zero:
             write_log(run, state)
             draw_curves(state.history, run / "curves.png")
-            watcher.say(
+            logger.info(
                 f"best epoch: {state.best_epoch}, mean AUC of the sources {state.best_auc:.4f}"
             )
         return recipe, state
@@ -177,8 +186,8 @@ def fine_tuning(parent: Path, trained: Recipe, plan: Plan, overrides: Sequence[s
     for override in overrides:
         key = override.partition("=")[0].strip()
         if key.startswith("network.") or key == "optimise.epochs":
-            said = "--finetune says it" if key == "optimise.epochs" else f"it is that of {parent}"
-            raise OptionError(f"--set {key}: cannot be set for a pruning run: {said}")
+            said = "`finetune` says it" if key == "optimise.epochs" else f"it is that of {parent}"
+            raise OptionError(f"`overrides` {key}: cannot be set for a pruning run: {said}")
     changes = [
         f"optimise.epochs={max(plan.finetune, 1)}",
         f"optimise.learning_rate={LEARNING_RATE * trained.optimise.learning_rate!r}",
@@ -195,14 +204,13 @@ def _begin(
     plan: Plan,
     parent: Path,
     data: Survey,
-    watcher: RunWatcher,
 ) -> None:
     """Make the run folder, with all that decides the run and the weights it starts from."""
     weights = checkpoint.unpack("mean", checkpoint.load(parent / BEST)[0])
     if plan.structured:
         net = build(recipe.network)
         net.load_state_dict(weights)
-        watcher.say("measuring what each channel is worth")
+        logger.info("measuring what each channel is worth")
         stay, full, left = choose(net, importance(net, recipe, data.train), plan.sparsity)
         select(net, stay)
         weights = checkpoint.plain(net)
@@ -212,7 +220,7 @@ def _begin(
         recipe = dataclasses.replace(
             recipe, network=dataclasses.replace(recipe.network, channels=channels)
         )
-        watcher.say(
+        logger.info(
             f"multiply-adds a crop: {full / 1e6:.1f} million before, {left / 1e6:.1f} after"
         )
     if run.is_dir():
@@ -230,7 +238,7 @@ def _as_begun(run: Path, asked: Recipe) -> Recipe:
     if begun != same:
         raise RunError(
             f"{run}: was begun with another recipe ({run}/recipe.toml): resume with the same "
-            "--set, or start a new run folder"
+            "`overrides`, or start a new run folder"
         )
     return begun
 

@@ -104,8 +104,8 @@ def choose(
         now = _multiply_adds(net, cells, stay)
     if now > (1 - share) * before:
         raise OptionError(
-            f"--sparsity {share:g} --structured: at most {1 - now / before:.0%} of this network's "
-            "multiply-adds can go with whole channels: ask for less"
+            f"`sparsity={share:g}` with `structured`: at most {1 - now / before:.0%} of this "
+            "network's multiply-adds can go with whole channels: ask for less"
         )
     return stay, before, now
 

@@ -204,8 +204,8 @@ def _refuse_loss(out: Path, found: Comparison, max_loss: float, *, allow_loss: b
         if before - after > max_loss and not allow_loss:
             raise ModelMismatch(
                 f"{out}: not written: {what} falls from {before:.4f} to {after:.4f} on validation, "
-                f"and {max_loss:g} is allowed (--max-loss): calibrate on more faces (--faces), or "
-                "take it as it is with --allow-loss"
+                f"and {max_loss:g} is allowed (`max_loss`): calibrate on more faces (`faces`), or "
+                "take it as it is with `allow_loss`"
             )
 
 

@@ -108,7 +108,7 @@ def survey(
         listing = "\n  ".join(str(bad[i]) for i in sorted(bad))
         raise DatasetError(
             f"{where}: unreadable{' or changed' if changed else ''} pictures: {len(bad)}; mend or "
-            f"remove them, or leave them out with --skip-unreadable:\n  {listing}"
+            f"remove them, or leave them out with `skip_unreadable`:\n  {listing}"
         )
     whole = [i for i in range(len(used)) if i not in bad]
     good, digests = [used[i] for i in whole], digests[whole]

@@ -17,6 +17,7 @@ from mesoscope.detection.stages import find_in_pictures
 from mesoscope.errors import MesoscopeError
 from mesoscope.faces.main_face import MainFaceFinder
 from mesoscope.files.whole import whole
+from mesoscope.runtime.log import logger
 from mesoscope.runtime.threads import cores
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _keep_boxes(data: Survey, run: Path, watcher: RunWatcher) -> None:
     with whole(kept) as part, part.open("wb") as file:
         np.savez_compressed(file, boxes=boxes, digests=np.array(data.digests))
     seen = int(np.isfinite(boxes).all(1).sum())
-    watcher.say(f"faces found in {seen} of {len(samples)} train pictures")
+    logger.info(f"faces found in {seen} of {len(samples)} train pictures")
 
 
 def _boxes(run: Path, digests: str) -> NDArray[np.float32] | None:

@@ -19,6 +19,7 @@ from mesoscope.detection.stages import find_in_pictures
 from mesoscope.errors import DatasetError, MesoscopeError, OutputError
 from mesoscope.faces.main_face import MainFaceFinder
 from mesoscope.files.whole import whole, write_whole
+from mesoscope.runtime.log import logger
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.landmarks import landmarks_in
 from mesoscope.training.data.forging import Forge
@@ -99,7 +100,7 @@ def _keep_landmarks(data: Survey, run: Path, watcher: RunWatcher) -> None:
         np.savez_compressed(file, landmarks=points)
     reals = np.array([s.label == 0 for s in samples])
     seen = np.asarray(np.isfinite(points).all((1, 2)))[reals]
-    watcher.say(f"landmarks found in {seen.sum()} of {reals.sum()} real pictures")
+    logger.info(f"landmarks found in {seen.sum()} of {reals.sum()} real pictures")
 
 
 def _landmarks(run: Path) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from mesoscope.evaluation.evaluate import evaluate
 from mesoscope.files.whole import write_text
 from mesoscope.models.file import model_id
 from mesoscope.report.record import write_metrics
+from mesoscope.runtime.log import logger
 from mesoscope.training.data.dataset import plain_crop
 from mesoscope.training.decide import familiarity
 from mesoscope.training.decide.thresholds import decide, operating_points
@@ -71,7 +72,7 @@ def finish(
     net = build(recipe.network).eval()
     net.load_state_dict(checkpoint.best_weights(run))
     margin = recipe.data.crop_margin
-    watcher.say(f"calibrating on {len(data.validation)} validation pictures")
+    logger.info(f"calibrating on {len(data.validation)} validation pictures")
     logits = scores_of(net, data.validation, margin, fabric)
     decision = decide(recipe, data.validation, logits)
 
@@ -122,8 +123,8 @@ def finish(
     result = dataclasses.replace(result, conditions=conditions, card=card)
     write_metrics(result, run / "metrics.json")
     write_text(run / "MODEL_CARD.md", model_card_markdown(card, metrics, recipe, data, state))
-    watcher.say(f"model written to {path}; its card to {run / 'MODEL_CARD.md'}")
-    watcher.say(f"next: mesoscope scan YOUR_FOLDER --model {path}")
+    logger.info(f"model written to {path}; its card to {run / 'MODEL_CARD.md'}")
+    logger.info(f"next: mesoscope scan YOUR_FOLDER --model {path}")
     return path
 
 

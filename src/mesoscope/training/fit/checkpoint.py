@@ -68,7 +68,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], State]:
             state = State(**json.loads((file.metadata() or {})["state"]))
             return {key: file.get_tensor(key) for key in file.keys()}, state  # noqa: SIM118
     except FileNotFoundError as error:
-        raise RunError(f"{path}: no checkpoint there: start the run without --resume") from error
+        raise RunError(f"{path}: no checkpoint there: start the run without `resume`") from error
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path}: not a checkpoint of this version: {error}") from error
 

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from mesoscope.files.whole import write_text
+from mesoscope.runtime.log import logger
 from mesoscope.training.fit.curves import draw_curves
 from mesoscope.training.fit.loop import Watcher
 
@@ -25,9 +26,44 @@ class RunWatcher(Watcher, Protocol):
         """Wraps work for a progress bar."""
         ...
 
-    def say(self, text: str) -> None:
-        """One line on what was found or done."""
-        ...
+
+class LoggedWatcher:
+    """Without bars: a line of the log an epoch. What is watched with where nothing else is given.
+
+    Args:
+        epochs: Of the whole run.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+
+    def step(self, *, done: int, total: int, loss: float, images_per_s: float) -> None:
+        """Nothing: steps are many."""
+
+    def epoch(self, record: dict[str, Any], state: State) -> None:
+        """Log what the epoch measured."""
+        logger.info(epoch_line(record, state, self._epochs))
+
+    def count(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:  # noqa: ARG002
+        """The items."""
+        return items
+
+
+def epoch_line(record: dict[str, Any], state: State, epochs: int) -> str:
+    """What an epoch measured, in a line.
+
+    Args:
+        record: Its line of ``log.jsonl``.
+        state: Of the run.
+        epochs: Of the whole run.
+    """
+    by_source = ", ".join(f"{k} {v:.3f}" for k, v in record["auc_by_source"].items())
+    best = " (best)" if state.best_epoch == record["epoch"] else ""
+    return (
+        f"epoch {record['epoch']}/{epochs}: loss {record['loss']:.4f}, validation AUC "
+        f"{record['auc']:.4f}{best} ({by_source}), {record['images_per_s']:.0f} images/s, "
+        f"{record['elapsed_s']:.0f} s"
+    )
 
 
 class LogWatcher:
@@ -57,9 +93,6 @@ class SilentWatcher:
     def count(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:  # noqa: ARG002
         """The items."""
         return items
-
-    def say(self, text: str) -> None:
-        """Nothing."""
 
 
 def write_log(run: Path, state: State) -> None:

@@ -123,13 +123,13 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 def _override(data: dict[str, Any], text: str) -> None:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise RecipeError(f"--set {text!r}: write key=value, as in optimise.epochs=3")
+        raise RecipeError(f"`overrides` {text!r}: write key=value, as in optimise.epochs=3")
     parsed = recipe_file.parse_value(value)
     *sections, last = key.strip().split(".")
     for section in sections:
         data = data.setdefault(section, {})
         if not isinstance(data, dict):
-            raise RecipeError(f"--set {text!r}: {section} is a value, not a section")
+            raise RecipeError(f"`overrides` {text!r}: {section} is a value, not a section")
     data[last] = parsed
 
 

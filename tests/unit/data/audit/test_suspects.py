@@ -100,7 +100,8 @@ def test_pictures_without_a_face_are_told(tmp_path, astronaut_face) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(folder / f"{name}.png"), pixels[:, :, ::-1].astype(np.uint8))
     facts = read_facts(read_dataset(tmp_path), root=tmp_path)
-    (finding,), missed = of_faces(facts, AuditOptions(faces=5), lambda _w, items, _n: items)
+    watch = lambda _what, items, _n: items  # noqa: E731
+    (finding,), missed = of_faces(facts, AuditOptions(check_faces=5), watch)
     assert missed == []
     assert finding.count == 2
     assert {example.path for example in finding.examples} == {

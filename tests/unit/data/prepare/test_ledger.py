@@ -43,19 +43,19 @@ def test_answers_come_back_as_they_were(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"margin": 1.4}, "--margin 1.3, and this is 1.4"),
-        ({"size_px": 128}, "--size 256, and this is 128"),
-        ({"quality": "c40"}, "--quality unset, and this is c40"),
-        ({"all_faces": True}, "--all-faces off, and this is on"),
-        ({"shares": (0.5, 0.25, 0.25)}, "--shares 0.8,0.1,0.1, and this is 0.5,0.25,0.25"),
-        ({"format": "jpg"}, "--format png, and this is jpg"),
+        ({"margin": 1.4}, "`margin` 1.3, and this is 1.4"),
+        ({"size_px": 128}, "`size_px` 256, and this is 128"),
+        ({"quality": "c40"}, "`quality` unset, and this is c40"),
+        ({"all_faces": True}, "`all_faces` off, and this is on"),
+        ({"shares": (0.5, 0.25, 0.25)}, "`shares` 0.8,0.1,0.1, and this is 0.5,0.25,0.25"),
+        ({"format": "jpg"}, "`format` png, and this is jpg"),
     ],
 )
 def test_other_options_are_refused(tmp_path, changes, said):
     Ledger(tmp_path / "set", OPTIONS.identity("ffpp")).close()
     with pytest.raises(DatasetError, match=f"was begun with {said}: give the same options"):
         Ledger(tmp_path / "set", PrepareOptions(**changes).identity("ffpp"))
-    with pytest.raises(DatasetError, match="was begun with SET ffpp, and this is dfdc"):
+    with pytest.raises(DatasetError, match="was begun with `set` ffpp, and this is dfdc"):
         Ledger(tmp_path / "set", OPTIONS.identity("dfdc"))
 
 

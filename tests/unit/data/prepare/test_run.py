@@ -145,7 +145,7 @@ def test_a_set_may_grow_and_may_not_lose(tmp_path, make_ffpp):
     clip.unlink()
     with pytest.raises(DatasetError, match=r"the set has changed since .*004_005 is gone"):
         prepare(root, out, options=QUICK)
-    with pytest.raises(DatasetError, match="was begun with --frames 3, and this is 4"):
+    with pytest.raises(DatasetError, match="was begun with `frames` 3, and this is 4"):
         prepare(root, out, options=replace(QUICK, frames=4))
 
 

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from mesoscope.data.manifest import read_dataset
-from mesoscope.errors import OptionError
+from mesoscope.errors import ModelError, OptionError
 from mesoscope.media.image import open_image
 from mesoscope.synth.encoding import Encoding
 from mesoscope.synth.folder import ForgeryFolder
 from mesoscope.synth.reals import read_reals
+from mesoscope.synth.stylegan.face_folder import face_folder
 from mesoscope.synth.stylegan.faces import device_of, middle_square, sheet_of, write_faces
 from mesoscope.synth.stylegan.grid import grid
+from mesoscope.synth.stylegan.loading import save_generator
 from mesoscope.synth.stylegan.making import Settings, generate
 
 
@@ -119,3 +121,21 @@ def test_a_gpu_that_is_not_there(monkeypatch):
     assert device_of("auto").type == "cpu"
     with pytest.raises(OptionError, match="torch sees no GPU"):
         device_of("cuda")
+
+
+def test_a_file_of_weights_is_all_that_a_folder_of_faces_takes(small_generator, tmp_path, reals):
+    model, out = tmp_path / "g.safetensors", tmp_path / "out"
+    save_generator(model, small_generator(size=16), {})
+    seen = []
+    summary = face_folder(
+        model, out, range(4), reals=reals, encoding=Encoding("png"), device="cpu",
+        sheet=tmp_path / "sheet.png", watch=lambda: seen.append(1),
+    )  # fmt: skip
+    assert (summary.made, summary.alone, len(seen)) == (4, 1, 4)
+    assert sorted(s.label for s in read_dataset(out)) == [0, 0, 0, 1, 1, 1, 1]
+    assert (tmp_path / "sheet.png").is_file()
+    assert face_folder(model, out, range(5), reals=reals, encoding=Encoding("png")).made == 1
+    with pytest.raises(OptionError, match="was begun with mixing"):
+        face_folder(model, out, [0], settings=Settings(mixing=True), reals=reals)
+    with pytest.raises(ModelError, match="none"):
+        face_folder(tmp_path / "none.safetensors", tmp_path / "other", [0])

@@ -1,6 +1,8 @@
 """Training: losses and penalties by their formulas, a toy set learnt, runs that go on exactly."""
 
+import contextlib
 import json
+import logging
 import os
 import pickle
 
@@ -47,9 +49,6 @@ class Quiet:
     def count(self, items, total):
         return items
 
-    def say(self, text):
-        self.lines.append(text)
-
 
 @pytest.fixture
 def folder(tmp_path):
@@ -65,11 +64,43 @@ def folder(tmp_path):
 
 def train(root, run, *, kimg, resume=False, snapshot=0.02, distance=0, watcher=None, **changes):
     watcher = watcher or Quiet()
-    fit(
-        root, run, TrainSettings(**TINY | changes), watcher, kimg=kimg, snapshot_kimg=snapshot,
-        device=CPU, resume=resume, distance_pictures=distance,
-    )  # fmt: skip
+    with heard(watcher.lines):
+        fit(
+            root, run, TrainSettings(**TINY | changes), watcher, kimg=kimg, snapshot_kimg=snapshot,
+            device=CPU, resume=resume, distance_pictures=distance,
+        )  # fmt: skip
     return watcher
+
+
+@contextlib.contextmanager
+def heard(lines):
+    """What the library logs, as lines."""
+
+    class Lines(logging.Handler):
+        def emit(self, record):
+            lines.append(record.getMessage())
+
+    handler, logger = Lines(), logging.getLogger("mesoscope")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def test_without_a_watcher_snapshots_are_lines_of_the_log(folder, tmp_path):
+    lines = []
+    with heard(lines):
+        fit(
+            folder, tmp_path / "run", TrainSettings(**TINY), kimg=0.008, snapshot_kimg=0.004,
+            device=CPU, distance_pictures=0,
+        )  # fmt: skip
+    assert [line.partition(":")[0] for line in lines[-2:]] == [
+        "0.004 thousand pictures", "0.008 thousand pictures",
+    ]  # fmt: skip
 
 
 def test_losses():
@@ -298,10 +329,10 @@ def test_small_and_broken_pictures_are_left_out_and_counted(folder, tmp_path):
 
 def test_folders_of_other_runs(folder, tmp_path):
     run = tmp_path / "run"
-    with pytest.raises(RunError, match="no checkpoint there: begin the run without --resume"):
+    with pytest.raises(RunError, match="no checkpoint there: begin the run without `resume`"):
         train(folder, run, kimg=0.02, resume=True)
     train(folder, run, kimg=0.02)
-    with pytest.raises(RunError, match="holds a run already: go on with --resume"):
+    with pytest.raises(RunError, match="holds a run already: go on with `resume`"):
         train(folder, run, kimg=0.02)
     with pytest.raises(RunError, match="was begun with batch 4, and now it is 8"):
         train(folder, run, kimg=0.04, resume=True, batch=8)

@@ -128,7 +128,7 @@ def test_copy_that_judges_worse_is_refused(small_model, make_dataset, tmp_path, 
     monkeypatch.setattr(quantize_module, "compare", worse)
     root, out = make_dataset(train=2, validation=2), tmp_path / "out.onnx"
     out.write_bytes(b"before")
-    with pytest.raises(ModelMismatch, match=rf"{what} falls from .* --allow-loss"):
+    with pytest.raises(ModelMismatch, match=rf"{what} falls from .* `allow_loss`"):
         quantize(small_model, [root], out, name="copy", faces=2)
     assert out.read_bytes() == b"before"
     assert not list(tmp_path.glob(".*"))

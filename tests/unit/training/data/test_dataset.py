@@ -73,7 +73,7 @@ def test_unreadable_pictures_stop_it_and_are_all_named(make_dataset):
     (root / "train/real/02.jpg").symlink_to("gone.jpg")
     first, *lines = refused(root).splitlines()
     assert first.startswith("set: unreadable pictures: 3; mend or remove them")
-    assert "--skip-unreadable" in first
+    assert "`skip_unreadable`" in first
     assert [line.strip() for line in lines] == [
         f"{root}/train/real/02.jpg: a link that points nowhere: check the path",
         f"{root}/train/fake/00.jpg: the JPEG is truncated: fetch it again",

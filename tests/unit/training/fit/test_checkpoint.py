@@ -119,7 +119,7 @@ def test_plain_is_a_copy():
 
 
 def test_a_missing_checkpoint(path):
-    with pytest.raises(RunError, match="no checkpoint there: start the run without --resume"):
+    with pytest.raises(RunError, match="no checkpoint there: start the run without `resume`"):
         checkpoint.load(path)
 
 

@@ -35,9 +35,6 @@ class Quiet:
     def epoch(self, record, state):
         pass
 
-    def say(self, text):
-        pass
-
     def count(self, items, total, what):
         return items
 

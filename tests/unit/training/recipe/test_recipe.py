@@ -29,7 +29,7 @@ def refused(read, *args):
     with pytest.raises(RecipeError) as caught:
         read(*args)
     assert "\n" not in str(caught.value)
-    assert "recipe.toml" in str(caught.value) or "--set" in str(caught.value)
+    assert "recipe.toml" in str(caught.value) or "`overrides`" in str(caught.value)
     return str(caught.value)
 
 

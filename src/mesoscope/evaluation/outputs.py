@@ -1,0 +1,51 @@
+"""The folder of an evaluation: tried before the work, written after it."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import TYPE_CHECKING
+
+from mesoscope.errors import OutputError
+from mesoscope.report.record import write_metrics, write_predictions
+from mesoscope.report.told import write_told
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mesoscope.report.record import Evaluation
+
+__all__ = ["METRICS", "PREDICTIONS", "ROBUSTNESS", "TOLD", "open_folder", "write_results"]
+
+METRICS, PREDICTIONS, TOLD = "metrics.json", "predictions.csv", "told.csv"
+ROBUSTNESS = "robustness.csv"
+
+
+def open_folder(out: Path) -> None:
+    """Make the folder and write something into it: an hour's work must not end here.
+
+    Raises:
+        OutputError: It cannot be made or written into.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+        for name in (METRICS, PREDICTIONS, TOLD, ROBUSTNESS):  # one left by another user, say
+            if (out / name).exists():
+                with (out / name).open("ab"):
+                    pass
+    except OSError as error:
+        raise OutputError(
+            f"{out}: cannot be written: {error.strerror}: choose another `out`"
+        ) from error
+
+
+def write_results(evaluation: Evaluation, out: Path) -> None:
+    """Write ``metrics.json``, ``predictions.csv`` and ``told.csv`` into the folder.
+
+    Raises:
+        OutputError: One cannot be written.
+    """
+    write_metrics(evaluation, out / METRICS)
+    write_predictions(evaluation, out / PREDICTIONS)
+    write_told(evaluation.told, out / TOLD)
