@@ -7,7 +7,7 @@ open file: nothing in a file makes it open another one or a network address.
 from __future__ import annotations
 
 import contextlib
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, BinaryIO
 
 import av
@@ -21,6 +21,7 @@ from mesoscope.errors import (
     SourceNoMemory,
     SourceTooLarge,
 )
+from mesoscope.media.declared import check_declared
 from mesoscope.media.streams import Reader, shown_stream
 from mesoscope.media.timetable import Timetable, shown_of, stamp_of, up_to
 from mesoscope.media.upright import rgb_of
@@ -42,6 +43,7 @@ _FAR_BYTES = 4 << 20  # nearer pictures are reached by reading on, without a see
 _PIXELS_BESIDE = 20_000_000_000  # that are decoded of one clip whatever is asked of it,
 _PIXELS_EACH = 3_000_000_000  # and for each picture asked for: 1,500 in full HD, a minute's
 _MOST_PIXELS = 2**31 - 1  # that FFmpeg takes as a limit
+_MOST_PACKETS = 10_000_000  # that are read of a clip: two days at 60 a second
 _TRANSFERS = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
 _WHOLE = (0, 1, 5, 7)  # types of pictures that hang on no other, or of which none is told
 
@@ -85,6 +87,8 @@ class Container:
         self.spent = False
         self._budget_px = 0
         try:
+            if demuxer == "mov":
+                check_declared(file, name)
             self._open()
             self._read_packets()
         except BaseException as error:
@@ -128,7 +132,11 @@ class Container:
 
     def _read_packets(self) -> None:
         unit = float(self._stream.time_base or 0)
-        self._table = table = Timetable(self._packets(), unit)
+        self._table = table = Timetable(islice(self._packets(), _MOST_PACKETS), unit)
+        if len(table.stamps) == _MOST_PACKETS:
+            self.remarks[
+                f"it holds over {_MOST_PACKETS:,} pictures: what comes after them was not read"
+            ] = None
         if not len(table.order):
             raise SourceError(f"{self._name}: a clip without a single picture: fetch it again")
         self.times_s: Times = table.times_s
