@@ -23,6 +23,7 @@ SMALLEST_PX = 20  # of a face that YuNet finds reliably: the picture is shrunk u
 LONGEST_PX = 2048  # of what it is given, so that an 8K picture takes no gigabytes
 P_FACE, OVERLAP = 0.7, 0.3
 BEFORE_NMS = 5000
+_OPENCV_4 = int(cv2.__version__.partition(".")[0]) < 5
 _ERRORS = 2  # OpenCV's LOG_LEVEL_ERROR, which OpenCV 4 does not name
 _VALUES = 15  # of a face: x, y, width, height, five points, score
 
@@ -85,7 +86,10 @@ def _opened(path: Path) -> cv2.FaceDetectorYN:
         network.detect(np.full((64, 64, 3), 127, np.uint8))
     except (cv2.error, SystemError) as error:
         said = " ".join(str(error).split())[:200]
-        raise ModelError(f"{path}: not a YuNet face detector that OpenCV opens: {said}") from error
+        older = "; OpenCV 4 opens no network of any input size: take OpenCV 5" if _OPENCV_4 else ""
+        raise ModelError(
+            f"{path}: not a YuNet face detector that OpenCV opens: {said}{older}"
+        ) from error
     finally:
         log.setLogLevel(level)
     return network
