@@ -65,7 +65,7 @@ test-lowest: pyproject.toml ## Run the unit tests on the lowest versions that py
 test-wheel: pyproject.toml constraints.txt ## Build the wheel, install it alone in build/wheel, and judge the samples with it
 	@packaging/test_wheel.sh $(PYTHON)
 
-golden: $(FULL) ## Write tests/golden/verdicts.json anew, after a change of a shipped model or of scores that is meant
+golden: $(FULL) ## Write the verdicts that a test holds the shipped models to, where a change of them is meant
 	@$(BIN)/python tests/golden/verdicts.py
 
 check: $(FULL) ## Lint, format, types, and who may import whom
