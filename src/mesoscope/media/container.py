@@ -15,14 +15,9 @@ import numpy as np
 from av.codec.context import ThreadType
 from av.error import FFmpegError
 
-from mesoscope.errors import (
-    MesoscopeError,
-    SourceError,
-    SourceNoMemory,
-    SourceTooLarge,
-)
+from mesoscope.errors import MesoscopeError, SourceError, SourceTooLarge
 from mesoscope.media.declared import check_declared
-from mesoscope.media.streams import Reader, shown_stream
+from mesoscope.media.streams import Reader, shown_stream, unreadable, why
 from mesoscope.media.timetable import Timetable, shown_of, stamp_of, up_to
 from mesoscope.media.upright import rgb_of
 
@@ -95,7 +90,7 @@ class Container:
             self.close()
             if isinstance(error, MesoscopeError) or not isinstance(error, Exception):
                 raise
-            raise _unreadable(name, error) from error
+            raise unreadable(name, error) from error
 
     def close(self) -> None:
         """Let go of the decoder's memory."""
@@ -117,7 +112,7 @@ class Container:
             raise
         except Exception as error:
             raise SourceError(
-                f"{self._name}: not a whole clip, its index cannot be read ({_why(error)}): the "
+                f"{self._name}: not a whole clip, its index cannot be read ({why(error)}): the "
                 "recording was not finished, or the file is cut off or damaged"
             ) from error
         self._file.fruitless = 0
@@ -159,7 +154,7 @@ class Container:
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - a damaged file makes PyAV raise any of a dozen
-                self.damaged.append(_why(error))
+                self.damaged.append(why(error))
                 return
             if packet is None:
                 return
@@ -184,7 +179,7 @@ class Container:
         except MesoscopeError:
             raise
         except Exception as error:
-            raise _unreadable(self._name, error) from error
+            raise unreadable(self._name, error) from error
 
     def _by_seeking(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
         places = [int(self._table.order[number]) for number in numbers]
@@ -257,7 +252,7 @@ class Container:
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - as above
-                self.damaged.append(_why(error))
+                self.damaged.append(why(error))
                 spoilt.append(self._table.spoilt(shown))
                 continue
             for frame in frames:
@@ -293,7 +288,7 @@ class Container:
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - as above
-                self.damaged.append(_why(error))
+                self.damaged.append(why(error))
                 return
             for frame in frames:
                 if shown in wanted and (pixels := self._rgb(frame)) is not None:
@@ -316,7 +311,7 @@ class Container:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - as above
-            self.damaged.append(_why(error))
+            self.damaged.append(why(error))
             return None
 
     def _check_size(self, width: int, height: int) -> None:
@@ -326,17 +321,3 @@ class Container:
                 f"{self._max_pixels / 1e6:.0f} megapixels: raise it with --max-pixels if you trust "
                 "the file"
             )
-
-
-def _why(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(text.split())
-
-
-def _unreadable(name: str, error: Exception) -> SourceError:
-    """One line for whatever PyAV or FFmpeg raised; too little memory is no damage."""
-    if isinstance(error, MemoryError):
-        return SourceNoMemory(
-            f"{name}: not enough memory to decode it: try again with fewer --jobs"
-        )
-    return SourceError(f"{name}: damaged, it cannot be decoded: {_why(error)}")

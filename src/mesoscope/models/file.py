@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     *("CARD_KEY", "OpenedModel", "file_sha256", "find_model", "graph_sha256", "model_id"),
-    *("open_model", "read_card", "sealed", "shipped", "verify_bytes", "write_sums"),
+    *("open_model", "read_card", "sealed", "shipped", "verify_bytes", "verify_sha256"),
+    "write_sums",
 ]
 
 CARD_KEY = "mesoscope.card"
@@ -111,9 +112,7 @@ def open_model(path: Path) -> OpenedModel:
         except OSError as error:
             raise ModelError(f"{path}: cannot be read: {error}") from error
     whole = hashlib.sha256(data).hexdigest()
-    shipped = (
-        path.resolve().parent == _FOLDER.resolve() and _sums(path.parent).get(path.name) == whole
-    )
+    shipped = path.resolve().parent == _FOLDER.resolve() and _sums(_FOLDER).get(path.name) == whole
     if not shipped:  # else its graph, card and seal are known with the whole
         _verify(io.BytesIO(data), path, unsigned=True)
     return OpenedModel(data, card, f"{card.name}@{whole[:8]}", shipped)
@@ -163,6 +162,22 @@ def file_sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def verify_sha256(path: Path, wanted: str | None) -> str:
+    """The SHA-256 of a model file, which must be the one that is wanted, if any is.
+
+    Raises:
+        ModelMismatch: It is another.
+        ModelMissing: No such file.
+        ModelError: It cannot be read, or is too large.
+    """
+    digest = file_sha256(path)
+    if wanted is not None and wanted.strip().lower() != digest:
+        raise ModelMismatch(f"{path}: its SHA-256 is {digest}, not {wanted.strip().lower()}")
+    if path.stat().st_size > LARGEST:
+        raise ModelError(f"{path}: an ONNX model has at most 2 GB")
+    return digest
 
 
 def model_id(path: Path) -> str:

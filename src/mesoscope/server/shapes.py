@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mesoscope.types.verdict import Label
+from mesoscope.types.label import Label, Opinion
 
 Id = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_-]+$")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -94,6 +94,20 @@ class EvidenceShape(Shape):
     png: Annotated[str, Field(description="base64", json_schema_extra={"format": "byte"})]
 
 
+class EvidencesShape(Shape):
+    """Evidence maps of a result."""
+
+    evidence: list[EvidenceShape]
+
+
+class PreviewShape(Shape):
+    """A picture as a JPEG of 1600 pixels at most, beside its own size."""
+
+    width: int
+    height: int
+    jpeg: Annotated[str, Field(description="base64", json_schema_extra={"format": "byte"})]
+
+
 class FindingShape(Shape):
     """One thing that a file says of itself."""
 
@@ -123,6 +137,7 @@ class CheckedShape(Shape):
     verdict: VerdictShape
     evidence: list[EvidenceShape] | None
     provenance: ProvenanceShape | None
+    preview: Annotated[PreviewShape | None, Field(description="where it was asked for")] = None
 
 
 class CheckShape(Shape):
@@ -135,14 +150,14 @@ class FeedbackShape(Shape):
     """What a person says of a result."""
 
     result: Id
-    says: Literal["real", "forged", "unsure"]
+    says: Opinion
     note: Annotated[str, Field(max_length=2000)] = ""
 
 
 class SaidShape(Shape):
     """What a person said."""
 
-    says: Literal["real", "forged", "unsure"]
+    says: Opinion
     note: str
 
 

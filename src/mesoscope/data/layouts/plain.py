@@ -32,6 +32,7 @@ from mesoscope.data.layouts.folders import (
 from mesoscope.data.layouts.item import Item, Reading
 from mesoscope.data.manifest import MANIFESTS, read_dataset
 from mesoscope.data.sample import SPLIT_NAMES, SPLITS
+from mesoscope.types.label import CLASSES
 
 _CLASSES = {"real": 0, "reals": 0, "fake": 1, "fakes": 1}
 _METHOD = "fake"
@@ -73,7 +74,7 @@ class Plain:
         for split in (*SPLITS, None):
             if not any(item.split == split for item in census.items):
                 continue
-            for label, name in enumerate(("real", "fake")):
+            for label, name in enumerate(CLASSES):
                 what = f"{name}, {split}" if split else name
                 census.count(what, None, lambda i, s=split, y=label: i.split == s and i.label == y)  # type: ignore[misc]
         return census.reading()
