@@ -4,6 +4,7 @@ FROM python:3.12-slim-bookworm AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE constraints.txt ./
 COPY src ./src
+COPY packaging/readme_hook.py ./packaging/
 RUN python -m venv /opt/mesoscope \
     && /opt/mesoscope/bin/pip install --no-cache-dir --constraint constraints.txt \
        ".[serve,postgres,report,c2pa]"

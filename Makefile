@@ -22,7 +22,14 @@ FULL := $(VENV)/.installed-full-$(VERSION)
 resume = $$(test -f runs/$(1)/recipe.toml && echo --resume)
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test check bench docs default-model clean
+# Of the lowest versions: all extras but train, whose torch would bring gigabytes of CUDA.
+LOWEST := audit c2pa client parquet postgres report serve
+empty :=
+space := $(empty) $(empty)
+comma := ,
+LOWEST_TESTS ?= tests/unit tests/contract
+
+.PHONY: help run serve test coverage test-lowest test-wheel golden check bench docs default-model clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -40,6 +47,26 @@ serve: $(FULL) ## Run the service and its page on http://127.0.0.1:8000
 test: $(FULL) ## Install everything and run the tests, one process a core
 	@echo "Running the tests in $(TESTS)"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS) -n $(JOBS) --maxprocesses 8 --dist worksteal
+
+coverage: $(FULL) ## Run the tests as `make test` does, and print what part of the code they run
+	@echo "Running the tests in $(TESTS), with coverage"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS) -n $(JOBS) --maxprocesses 8 --dist worksteal --cov
+
+test-lowest: pyproject.toml ## Run the unit tests on the lowest versions that pyproject.toml accepts, in build/lowest
+	@echo "Set-up: the lowest versions, in build/lowest"
+	@$(PYTHON) -m venv --clear build/lowest
+	@build/lowest/bin/python packaging/lowest.py $(LOWEST) > build/lowest/lowest.txt
+	@build/lowest/bin/python -m pip --disable-pip-version-check install -qq --no-input -c build/lowest/lowest.txt \
+	  -e '.[$(subst $(space),$(comma),$(LOWEST))]' -r packaging/lowest-tests.txt
+	@echo "Running the tests in $(LOWEST_TESTS) on them"
+	@OMP_NUM_THREADS=1 build/lowest/bin/python -m pytest $(LOWEST_TESTS) -n $(JOBS) --maxprocesses 8 --dist worksteal \
+	  -p no:cacheprovider -W default -q -r fE
+
+test-wheel: pyproject.toml constraints.txt ## Build the wheel, install it alone in build/wheel, and judge the samples with it
+	@packaging/test_wheel.sh $(PYTHON)
+
+golden: $(FULL) ## Write the verdicts that a test holds the shipped models to, where a change of them is meant
+	@$(BIN)/python tests/golden/verdicts.py
 
 check: $(FULL) ## Lint, format, types, and who may import whom
 	@echo "ruff: lint"

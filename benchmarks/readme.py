@@ -54,6 +54,45 @@ def accuracy_table() -> str:
     return "\n".join(lines)
 
 
+def percent(share: str | float) -> str:
+    return f"{100 * float(share):.2g} %"
+
+
+def figures() -> str:
+    """How good the default model is, in four lines: at home and on strangers."""
+    home = {r["source"]: r for r in read("accuracy.csv") if r["model"].startswith("mesoscope@")}
+    known = home.pop("all")
+    aucs = sorted((float(r["auc"]), source) for source, r in home.items())
+    rows = [r for r in read("strangers.csv") if r["recipe"] == "shipped"]
+    strange = {r["source"]: r for r in rows if r["kind"] == "all"}["mean"]
+    unseen = sorted((float(r["auc"]), r["source"]) for r in rows if r["kind"] != "all")
+    home_line = (
+        f"**At home**, on {int(known['n']):,} validation pictures of the {len(home)} sources of "
+        f"training: AUC {short(known['auc'])}, {_span(aucs)}."
+    )
+    decided_line = (
+        f"It decides {percent(known['decided'])} of them, {percent(known['error_among_decided'])} "
+        "of those wrongly; the rest is `inconclusive`."
+    )
+    strangers_line = (
+        "**On strangers**, kinds of forgery that its training never saw: AUC "
+        f"{short(strange['auc'])}, {_span(unseen)}. That is guessing."
+    )
+    told_line = (
+        f"So of these it calls {percent(strange['fake_told_inconclusive'])} `inconclusive`, "
+        f"{percent(strange['fake_told_fake'])} `fake` and {percent(strange['fake_told_real'])} "
+        f"`real`; of genuine strangers {percent(strange['real_told_fake'])} `fake`."
+    )
+    lines = (home_line, decided_line, strangers_line, told_line)
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _span(aucs: list[tuple[float, str]]) -> str:
+    """From the worst source to the best."""
+    (low, worst), (high, best) = aucs[0], aucs[-1]
+    return f"from {short(str(low))} ({worst}) to {short(str(high))} ({best})"
+
+
 def speed_table() -> str:
     """What was asked for and what was measured, the latest row of each."""
     rows = [r for r in read("speed.csv") if r["asked"]]
@@ -222,7 +261,9 @@ def study_cells(name: str) -> dict[tuple[str, str], dict[str, dict[str, str]]]:
 
 
 BLOCKS = {
-    "README.md": {"accuracy": accuracy_table, "speed": speed_table},
+    "README.md": {"figures": figures},
+    "docs/reference/accuracy.md": {"accuracy": accuracy_table},
+    "docs/reference/speed.md": {"speed": speed_table},
     "docs/explanation/the-study.md": {
         "runs": runs_table,
         "ablation": ablation_table,

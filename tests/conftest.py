@@ -54,6 +54,12 @@ def make_face():
     return _face
 
 
+@pytest.fixture(scope="session")
+def write_faces():
+    """``write_faces(root, train=4, validation=4, size_px=64)``: see ``make_dataset``."""
+    return _write_faces
+
+
 @pytest.fixture
 def make_dataset(tmp_path):
     """A small data set that can be learnt: fakes carry a faint checker pattern.
@@ -63,23 +69,26 @@ def make_dataset(tmp_path):
     """
 
     def make(name="set", *, train=4, validation=4, size_px=64):
-        root = tmp_path / name
-        seed = sum(map(ord, name)) * 1000
-        for split, count in (("train", train), ("validation", validation)):
-            for label in ("real", "fake"):
-                folder = root / split / label
-                folder.mkdir(parents=True)
-                for number in range(count):
-                    seed += 1
-                    pixels = _face(seed, size_px)
-                    if label == "fake":
-                        pixels = _with_checker(pixels)
-                    # No chroma subsampling and mild quantisation: the pattern must survive.
-                    flags = [cv2.IMWRITE_JPEG_QUALITY, 95]
-                    cv2.imwrite(str(folder / f"{number:02}.jpg"), pixels[:, :, ::-1], flags)
-        return root
+        return _write_faces(tmp_path / name, train=train, validation=validation, size_px=size_px)
 
     return make
+
+
+def _write_faces(root, *, train=4, validation=4, size_px=64):
+    seed = sum(map(ord, root.name)) * 1000
+    for split, count in (("train", train), ("validation", validation)):
+        for label in ("real", "fake"):
+            folder = root / split / label
+            folder.mkdir(parents=True)
+            for number in range(count):
+                seed += 1
+                pixels = _face(seed, size_px)
+                if label == "fake":
+                    pixels = _with_checker(pixels)
+                # No chroma subsampling and mild quantisation: the pattern must survive.
+                flags = [cv2.IMWRITE_JPEG_QUALITY, 95]
+                cv2.imwrite(str(folder / f"{number:02}.jpg"), pixels[:, :, ::-1], flags)
+    return root
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from command_line import mesoscope
 from mesoscope.models.file import file_sha256
 from mesoscope.types import ModelCard, OperatingPoint, Thresholds
 from mesoscope.types.label import ANSWERS
@@ -19,10 +20,8 @@ from mesoscope.types.label import ANSWERS
 EVALUATE = [sys.executable, "-m", "mesoscope", "evaluate"]
 
 
-def run(*arguments, **options):
-    return subprocess.run(
-        [*EVALUATE, *map(str, arguments)], capture_output=True, text=True, timeout=250, **options
-    )
+def run(*arguments, cwd=None):
+    return mesoscope("evaluate", *arguments, cwd=cwd)
 
 
 @pytest.fixture(scope="module")

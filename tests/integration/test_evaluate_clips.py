@@ -2,22 +2,18 @@
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from command_line import mesoscope
 from mesoscope.data.manifest import read_dataset
 
 
 def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "mesoscope", *map(str, arguments)],
-        capture_output=True, text=True, timeout=250,
-    )  # fmt: skip
+    return mesoscope(*arguments)
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -13,12 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from command_line import mesoscope
+
 
 def run(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "mesoscope", "explain", *map(str, arguments)],
-        cwd=cwd, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+    return mesoscope("explain", *arguments, cwd=cwd)
 
 
 @pytest.fixture
@@ -58,10 +55,8 @@ def test_json_holds_the_verdict_the_hash_and_the_maps(photo, tmp_path):
 
 def test_scores_are_those_of_a_scan(photo, tmp_path):
     explained = json.loads(run(photo, "--json", cwd=tmp_path).stdout)["verdict"]
-    scan = subprocess.run(
-        [sys.executable, "-m", "mesoscope", "scan", str(photo), "--no-table"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=240, check=True,
-    )  # fmt: skip
+    scan = mesoscope("scan", photo, "--no-table", cwd=tmp_path)
+    assert scan.returncode == 0, scan.stderr
     scanned = json.loads(scan.stdout)
     for verdict in (explained, scanned):
         verdict.pop("elapsed_s")

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from command_line import mesoscope
 from mesoscope.detection.scorer import OnnxScorer, check_pictures
 from mesoscope.models.file import read_card, sealed, shipped
 
@@ -20,11 +21,6 @@ FILES = {
     "MesoInception_F2F.h5": "mesoinception4",
 }
 PARAMETERS = {"meso4": 27_977, "mesoinception4": 28_615}
-
-
-def mesoscope(*arguments, cwd):
-    command = [sys.executable, "-m", "mesoscope", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=cwd)
 
 
 @pytest.fixture(scope="module")

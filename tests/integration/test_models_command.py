@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from command_line import mesoscope
 from mesoscope.cli.models import command
 from mesoscope.evaluation import throughput as speed
 from mesoscope.models.file import read_card, shipped
@@ -21,12 +22,7 @@ ARCHITECTURES = ["meso4", "mesoinception4", "meso4_ira", "meso4_ira"]
 
 
 def models(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "mesoscope", "models", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return mesoscope("models", *arguments)
 
 
 def test_the_shipped_models_are_these_and_whole():
@@ -125,13 +121,8 @@ def test_operating_points_are_shown_and_judged_by(with_points, tmp_path, astrona
     Image.fromarray(astronaut_face).save(tmp_path / "face.png")
     labels = {}
     for rate in ("0.1", "0.01", "0.05"):
-        command = [sys.executable, "-m", "mesoscope", "scan", tmp_path / "face.png", "--no-table"]
-        done = subprocess.run(
-            [*command, "--model", with_points, "--fpr", rate],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        command = ["scan", tmp_path / "face.png", "--no-table"]
+        done = mesoscope(*command, "--model", with_points, "--fpr", rate)
         labels[rate] = json.loads(done.stdout)["label"] if done.stdout else done.stderr.strip()
     assert labels["0.1"] == "fake"  # from 0 on
     assert labels["0.01"] != "fake"

@@ -1,28 +1,20 @@
 """``mesoscope provenance``: text and JSON lines, exit codes, what reaches the terminal."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from command_line import mesoscope
 from mesoscope.media.provenance import Provenance, read_provenance
 
 SETTINGS = "a castle\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1"
 
 
 def provenance(*arguments, cwd=None):
-    return subprocess.run(
-        [sys.executable, "-m", "mesoscope", "provenance", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=60,
-        cwd=cwd,
-    )
+    return mesoscope("provenance", *arguments, cwd=cwd)
 
 
 @pytest.fixture

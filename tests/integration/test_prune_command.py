@@ -9,20 +9,11 @@ import time
 
 import pytest
 
+from command_line import mesoscope
+
 pytest.importorskip("torch", reason="pruning needs mesoscope[train]")
 
 from mesoscope.models.file import read_card, verify_bytes
-
-RECIPE = """
-name = "tiny"
-seed = 5
-[data]
-images_per_epoch = 16
-[optimise]
-epochs = 1
-batch_size = 8
-ema_decay = 0.8
-"""
 
 
 def start(*arguments):
@@ -30,25 +21,24 @@ def start(*arguments):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def finish(process):
-    text = process.communicate(timeout=600)[0]
+def run_here(*arguments):
+    """Exit code, and all that was said."""
+    ended = mesoscope(*arguments)
+    text = ended.stdout + ended.stderr
     assert "Traceback" not in text
-    return process.returncode, text
+    return ended.returncode, text
 
 
 def done(*arguments):
-    code, text = finish(start(*arguments))
+    code, text = run_here(*arguments)
     assert code == 0, text
     return text
 
 
 @pytest.fixture
-def trained(tmp_path, make_dataset):
+def trained(trained_once):
     """A run folder and its data set."""
-    data, recipe = make_dataset("one", train=8, validation=5), tmp_path / "tiny.toml"
-    recipe.write_text(RECIPE)
-    done("train", data, "--recipe", recipe, "--out", tmp_path / "whole")
-    return tmp_path / "whole", data
+    return trained_once
 
 
 def history(run):
@@ -103,7 +93,7 @@ def test_a_killed_pruning_run_resumes_to_the_same_end(tmp_path, trained):
         (["--set", "seed=6", "--resume"], "another recipe"),
         ([], "--resume"),
     ):
-        code, text = finish(start(*how, "--out", whole, *change))
+        code, text = run_here(*how, "--out", whole, *change)
         assert code == 2, text
         assert word in text
 
@@ -153,7 +143,7 @@ def test_usage_errors_name_the_thing(tmp_path, trained):
         ([run, data, "--structured", "--sparsity", "0.97"], "at most"),
         ([run, data, "--set", "network.dropout=0.1"], "network.dropout"),
     ):
-        code, text = finish(start("prune", *arguments, "--out", out))
+        code, text = run_here("prune", *arguments, "--out", out)
         assert code == 2, text
         assert word in text
         assert not out.exists()

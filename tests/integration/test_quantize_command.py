@@ -7,18 +7,9 @@ import sys
 import numpy as np
 import pytest
 
+from command_line import mesoscope
 from mesoscope import Detector
 from mesoscope.models.file import find_model, model_id, read_card
-
-
-def mesoscope(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "mesoscope", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        timeout=240,
-    )
 
 
 @pytest.fixture

@@ -1,24 +1,19 @@
 """``mesoscope scan`` on clips, with the shipped model and the shipped finder."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from command_line import mesoscope
+
 SAMPLE = Path(__file__).parents[2] / "samples/clips/two_people.mp4"
 
 
 def scan(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "mesoscope", "scan", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    return mesoscope("scan", *arguments)
 
 
 def test_two_people_are_two_persons_with_a_timeline():

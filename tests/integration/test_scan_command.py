@@ -13,12 +13,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from command_line import mesoscope
+
 SCAN = [sys.executable, "-m", "mesoscope", "scan"]
 
 
-def run(*arguments, **options):
+def run(*arguments):
+    return mesoscope("scan", *arguments)
+
+
+def run_apart(*arguments):
+    """In a process of its own, whose output goes through a pipe."""
     return subprocess.run(
-        [*SCAN, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options
+        [*SCAN, *map(str, arguments)], capture_output=True, text=True, timeout=120
     )
 
 
@@ -97,10 +104,10 @@ def test_every_file_has_its_line_and_the_scan_goes_on(folder, tmp_path):
 
 
 def test_lines_go_to_a_pipe_and_a_table_where_asked(folder):
-    piped = run(folder / "a.jpg")
+    piped = run_apart(folder / "a.jpg")
     assert piped.returncode == 0
     assert lines(piped.stdout)[0]["source"] == str(folder / "a.jpg")
-    table = run(folder / "a.jpg", folder / "cut.jpg", "--table").stdout.splitlines()
+    table = run_apart(folder / "a.jpg", folder / "cut.jpg", "--table").stdout.splitlines()
     assert table[0].split() == ["label", "p_fake", "source"]
     assert table[1].removesuffix("  (face_not_seen)").endswith("a.jpg")
     assert "truncated" in table[2]
@@ -169,10 +176,10 @@ def test_a_name_that_is_not_utf8(folder):
     raw = os.fsencode(folder) + b"/caf\xe9.jpg"
     with open(raw, "wb") as file:  # noqa: PTH123
         file.write((folder / "a.jpg").read_bytes())
-    row = lines(run(os.fsdecode(raw)).stdout)[0]
+    row = lines(run_apart(os.fsdecode(raw)).stdout)[0]
     assert os.fsencode(row["source"]) == raw
     assert row["error"] is None
-    assert "caf\\udce9.jpg" in run(os.fsdecode(raw), "--table").stdout
+    assert "caf\\udce9.jpg" in run_apart(os.fsdecode(raw), "--table").stdout
 
 
 def test_a_raised_limit_lets_a_large_picture_through(tmp_path):

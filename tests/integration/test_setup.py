@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -63,6 +64,15 @@ def test_installed_version_is_the_sources(bare: Path) -> None:
     from mesoscope import __version__
 
     assert __version__ in done.stdout
+
+
+def test_links_of_the_description_need_no_file_beside_it(bare: Path) -> None:
+    code = "import importlib.metadata as m; print(m.metadata('mesoscope').get_payload())"
+    done = subprocess.run(
+        [bare / "python", "-c", code], capture_output=True, text=True, check=True, cwd=bare
+    )
+    assert "How good it is" in done.stdout
+    assert [t for t in re.findall(r"\]\(([^)\s]+)", done.stdout) if "://" not in t] == []
 
 
 def test_scans_the_samples(bare: Path, tmp_path: Path) -> None:

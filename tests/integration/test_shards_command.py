@@ -2,13 +2,12 @@
 
 import csv
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from command_line import mesoscope
 from mesoscope.data.manifest import read_dataset, row_of, write_manifest
 from mesoscope.detection.detector import Detector
 from mesoscope.evaluation.evaluate import evaluate
@@ -16,10 +15,7 @@ from mesoscope.report.mistakes import worst
 
 
 def run(*arguments, cwd=None):
-    done = subprocess.run(
-        [sys.executable, "-m", "mesoscope", *map(str, arguments)],
-        capture_output=True, text=True, timeout=120, cwd=cwd,
-    )  # fmt: skip
+    done = mesoscope(*arguments, cwd=cwd)
     assert "Traceback" not in done.stderr
     return done
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from command_line import mesoscope
 from mesoscope.data.manifest import read_dataset
 
 
 def synth(*arguments):
-    command = [sys.executable, "-m", "mesoscope", "synth", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = mesoscope("synth", *arguments)
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stderr
 

@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from command_line import mesoscope
 from mesoscope.data.manifest import read_dataset
 from mesoscope.synth.edits import EDITS, EditRecipe, read_edit_recipe
 
@@ -20,8 +19,7 @@ FACES = ("collins.jpg", "hopper.jpg", "hopper_400px.jpg")
 
 
 def synth_edit(*arguments):
-    command = [sys.executable, "-m", "mesoscope", "synth", "edit", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = mesoscope("synth", "edit", *arguments)
     assert "Traceback" not in done.stderr, done.stderr
     assert done.stdout == ""
     return done.returncode, done.stderr

@@ -2,23 +2,12 @@
 
 import json
 import pickle
-import subprocess
-import sys
 
 import cv2
 import pytest
 
+from command_line import mesoscope
 from mesoscope.data.manifest import read_dataset
-
-
-def mesoscope(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "mesoscope", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        timeout=240,
-    )
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from command_line import mesoscope
+
 pytest.importorskip("torch", reason="training needs mesoscope[train]")
 
 from mesoscope.models.file import read_card
@@ -29,15 +31,20 @@ ema_decay = 0.8
 """
 
 
-def start(*arguments, out, recipe, data):
-    command = [sys.executable, "-m", "mesoscope", "train", *map(str, data)]
-    command += ["--recipe", str(recipe), "--out", str(out), *map(str, arguments)]
+def words(*arguments, out, recipe, data):
+    return ["train", *map(str, data), "--recipe", recipe, "--out", out, *arguments]
+
+
+def start(*arguments, **where):
+    """A process that can be killed."""
+    command = [sys.executable, "-m", "mesoscope", *map(str, words(*arguments, **where))]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def finish(process):
-    text = process.communicate(timeout=240)[0]
-    return process.returncode, text
+def train(*arguments, **where):
+    """Exit code, and all that was said."""
+    ended = mesoscope(*words(*arguments, **where))
+    return ended.returncode, ended.stdout + ended.stderr
 
 
 @pytest.fixture
@@ -59,7 +66,7 @@ def history(run):
 def test_a_killed_run_resumes_to_the_same_end(tmp_path, recipe, make_dataset):
     data = [make_dataset("one", train=12, validation=6), make_dataset("two", train=6, validation=4)]
     whole = tmp_path / "whole"
-    code, text = finish(start(out=whole, recipe=recipe, data=data))
+    code, text = train(out=whole, recipe=recipe, data=data)
     assert code == 0, text
 
     broken = tmp_path / "broken"
@@ -74,7 +81,7 @@ def test_a_killed_run_resumes_to_the_same_end(tmp_path, recipe, make_dataset):
     assert not (broken / "model.onnx").exists()
     assert 1 <= len(history(broken)) < 4
 
-    code, text = finish(start("--resume", out=broken, recipe=recipe, data=data))
+    code, text = train("--resume", out=broken, recipe=recipe, data=data)
     assert code == 0, text
     assert history(broken) == history(whole)
     a, b = read_card(whole / "model.onnx"), read_card(broken / "model.onnx")
@@ -100,7 +107,7 @@ def test_a_killed_run_resumes_to_the_same_end(tmp_path, recipe, make_dataset):
     assert f"{metrics['auc']:.3f}".replace("0.", ".", 1) in card
 
     # The finished run can be resumed too: nothing is trained again.
-    code, text = finish(start("--resume", out=whole, recipe=recipe, data=data))
+    code, text = train("--resume", out=whole, recipe=recipe, data=data)
     assert code == 0, text
     assert "epoch 1/" not in text
     assert read_card(whole / "model.onnx").graph_sha256 == a.graph_sha256
@@ -110,27 +117,24 @@ def test_a_killed_run_resumes_to_the_same_end(tmp_path, recipe, make_dataset):
         (["--resume", "--set", "seed=6"], "another recipe"),
         ([], "--resume"),
     ):
-        code, text = finish(start(*arguments, out=whole, recipe=recipe, data=data))
+        code, text = train(*arguments, out=whole, recipe=recipe, data=data)
         assert code == 2, text
         assert word in text
         assert "Traceback" not in text
     (data[0] / "train/real/00.jpg").unlink()
-    code, text = finish(start("--resume", out=whole, recipe=recipe, data=data))
+    code, text = train("--resume", out=whole, recipe=recipe, data=data)
     assert code == 2, text
     assert "other pictures" in text
 
     # And the model it wrote judges pictures.
     picture = next((data[0] / "validation/fake").iterdir())
-    command = [sys.executable, "-m", "mesoscope", "scan", str(picture), "--model"]
-    done = subprocess.run(
-        [*command, str(whole / "model.onnx")], capture_output=True, text=True, timeout=60
-    )
+    done = mesoscope("scan", picture, "--model", whole / "model.onnx")
     assert done.returncode == 0
     assert json.loads(done.stdout)["model"].startswith("tiny@")
 
 
 def refused(tmp_path, recipe, data, *arguments):
-    code, text = finish(start(*arguments, out=tmp_path / "run", recipe=recipe, data=data))
+    code, text = train(*arguments, out=tmp_path / "run", recipe=recipe, data=data)
     assert code == 2, text
     assert "Traceback" not in text
     assert not (tmp_path / "run/checkpoints/last.safetensors").exists()
@@ -147,7 +151,7 @@ def test_unreadable_pictures_stop_the_run_first_or_are_left_out(tmp_path, recipe
     assert "--skip-unreadable" in text
     shutil.rmtree(tmp_path / "run", ignore_errors=True)
     arguments = ["--skip-unreadable", "--set", "optimise.epochs=1"]
-    code, text = finish(start(*arguments, out=tmp_path / "run", recipe=recipe, data=data))
+    code, text = train(*arguments, out=tmp_path / "run", recipe=recipe, data=data)
     assert code == 0, text
     assert "2 unreadable" in (tmp_path / "run/MODEL_CARD.md").read_text()
     assert (
@@ -171,7 +175,7 @@ def test_the_same_file_in_train_and_validation_is_left_out_and_named(
     data = make_dataset("one")
     shutil.copy(data / "validation/real/00.jpg", data / "train/real/same.jpg")
     arguments = ["--set", "optimise.epochs=1"]
-    code, text = finish(start(*arguments, out=tmp_path / "run", recipe=recipe, data=[data]))
+    code, text = train(*arguments, out=tmp_path / "run", recipe=recipe, data=[data])
     assert code == 0, text
     assert "same.jpg" in text
     assert (

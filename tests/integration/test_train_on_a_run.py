@@ -1,9 +1,8 @@
 """A run's network trained on with another recipe, as a user does it."""
 
-import subprocess
-import sys
-
 import pytest
+
+from command_line import mesoscope
 
 pytest.importorskip("torch", reason="training needs mesoscope[train]")
 
@@ -24,11 +23,10 @@ guard = false
 def train(data, out, *settings, more=()):
     recipe = out.parent / "tiny.toml"
     recipe.write_text(RECIPE)
-    command = [sys.executable, "-m", "mesoscope", "train", str(data), "--recipe", str(recipe)]
-    command += ["--out", str(out), "--accelerator", "cpu", *more]
+    command = ["train", data, "--recipe", recipe, "--out", out, "--accelerator", "cpu", *more]
     for setting in settings:
         command += ["--set", setting]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    done = mesoscope(*command)
     return done.returncode, done.stderr
 
 

@@ -1,11 +1,10 @@
 """A detector trained from real faces alone, as a user does it."""
 
-import subprocess
-import sys
-
 import cv2
 import numpy as np
 import pytest
+
+from command_line import mesoscope
 
 pytest.importorskip("torch", reason="training needs mesoscope[train]")
 
@@ -29,9 +28,8 @@ guard = false
 def train(root, out, *more):
     recipe = root.parent / "reals.toml"
     recipe.write_text(RECIPE)
-    command = [sys.executable, "-m", "mesoscope", "train", str(root), "--recipe", str(recipe)]
-    command += ["--out", str(out), "--accelerator", "cpu", *more]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    where = ("--recipe", recipe, "--out", out, "--accelerator", "cpu")
+    done = mesoscope("train", root, *where, *more)
     return done.returncode, done.stderr
 
 

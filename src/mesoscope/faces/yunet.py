@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -23,6 +23,8 @@ SMALLEST_PX = 20  # of a face that YuNet finds reliably: the picture is shrunk u
 LONGEST_PX = 2048  # of what it is given, so that an 8K picture takes no gigabytes
 P_FACE, OVERLAP = 0.7, 0.3
 BEFORE_NMS = 5000
+_OPENCV_4 = int(cv2.__version__.partition(".")[0]) < 5
+_ERRORS = 2  # OpenCV's LOG_LEVEL_ERROR, which OpenCV 4 does not name
 _VALUES = 15  # of a face: x, y, width, height, five points, score
 
 
@@ -76,15 +78,18 @@ class YunetFinder:
 
 def _opened(path: Path) -> cv2.FaceDetectorYN:
     """A network, tried on a grey picture, as OpenCV opens other networks without a word."""
-    log = cv2.utils.logging
+    log: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV 4 has both functions at its top
     level = log.getLogLevel()
-    log.setLogLevel(log.LOG_LEVEL_ERROR)  # OpenCV 5 warns of a target that nobody asked for
+    log.setLogLevel(_ERRORS)  # OpenCV 5 warns of a target that nobody asked for
     try:
         network = cv2.FaceDetectorYN.create(str(path), "", (64, 64), P_FACE, OVERLAP, BEFORE_NMS)
         network.detect(np.full((64, 64, 3), 127, np.uint8))
     except (cv2.error, SystemError) as error:
         said = " ".join(str(error).split())[:200]
-        raise ModelError(f"{path}: not a YuNet face detector that OpenCV opens: {said}") from error
+        older = "; OpenCV 4 opens no network of any input size: take OpenCV 5" if _OPENCV_4 else ""
+        raise ModelError(
+            f"{path}: not a YuNet face detector that OpenCV opens: {said}{older}"
+        ) from error
     finally:
         log.setLogLevel(level)
     return network

@@ -6,6 +6,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -50,6 +51,10 @@ def test_the_same_faces(pictures, min_face_px):
     assert apart.max() < 0.1
 
 
+@pytest.mark.skipif(
+    int(cv2.__version__.split(".")[0]) < 5,
+    reason="the answers are to scenes that OpenCV 5 turned, and OpenCV 4 rounds otherwise",
+)
 def test_but_for_the_quicker_pyramid_and_rounding_they_are_the_same(pictures, monkeypatch):
     monkeypatch.setattr(mtcnn, "_SPARE", np.inf)  # each level from the picture itself
     shared, apart = agreement(pictures, 40)
