@@ -31,7 +31,8 @@ function parts(item, act, redraw) {
   const seen = verdict.kind === "clip" && verdict.faces.length ? clipShown(item, shown, act) : pictureShown(item, shown, act, redraw);
   return [shown, make("div", { class: "told" },
     ...heading(item), ...answer(verdict),
-    verdict.kind === "clip" ? personsOf(verdict, seen.go) : facesOf(verdict, seen.point),
+    verdict.kind === "clip"
+      ? personsOf(verdict, (time) => seen.go(time)) : facesOf(verdict, (n, on) => seen.point(n, on)),
     notesOf(verdict),
     fileSays(item.result.provenance), particulars(item.result), ...actions(item, act))];
 }

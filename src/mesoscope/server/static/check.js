@@ -1,6 +1,7 @@
 // The page to check on: each file has its card at once, and is judged a few at a time.
 import { Refusal, ask, call, follow, send } from "./api.js";
 import { card } from "./card.js";
+import { chosen, showChosen } from "./compare.js";
 import { $, button, clear, make, tell } from "./dom.js";
 import { kindOf, showable } from "./intake.js";
 import { loadModel, model, outcome } from "./model.js";
@@ -61,7 +62,9 @@ export function actsOf(item) {
       held.delete(item.result.id);
       const entry = entryOf(item);
       if (entry) drop(entry);
-      else location.hash = "history";
+      chosen.delete(item.result.id);
+      showChosen();
+      if (location.hash && location.hash !== "#check") location.hash = "history";
     },
     again: item.file && ((again) => {
       changed(again, { refusal: undefined, told: words.waiting, share: undefined });

@@ -4,7 +4,7 @@ import { listenToCamera } from "./camera.js";
 import { card } from "./card.js";
 import { actsOf, held, redrawAll, resume, retry, take } from "./check.js";
 import { chosen, showChosen } from "./compare.js";
-import { $, clear, make, tell } from "./dom.js";
+import { $, clear, hush, make, tell } from "./dom.js";
 import { listenToFilters, showHistory } from "./history.js";
 import { listen } from "./intake.js";
 import { loadModel, model, problemText } from "./model.js";
@@ -22,7 +22,7 @@ async function route() {
     else link.removeAttribute("aria-current");
   }
   document.title = view === "check" ? words.title : `${words.pages[name]} – mesoscope`;
-  tell("");
+  hush();
   clear($("one-result"));
   clear($("two-results"));
   if (view === "history") showHistory(name === "job" ? ids[0] : null);
