@@ -254,7 +254,7 @@ def test_the_camera_takes_a_picture(address, open_page):
     page.get_by_role("button", name="Use the camera").click()
     until(page, "document.getElementById('camera-video').videoWidth > 0")
     page.get_by_role("button", name="Take the picture").click()
-    page.locator(".card", has_text="photograph").locator(".told .means").wait_for()
+    page.locator(".card", has_text="photograph").locator(".means").wait_for()
     assert page.evaluate("document.getElementById('camera-video').srcObject") is None
 
 
@@ -432,7 +432,7 @@ def test_axe_finds_nothing_anywhere(address, open_page, scheme, locale):
     page.locator(".rows").wait_for()
     found["history"] = axe(page)
     page.locator(".rows a").first.click()
-    page.locator("#one-result .card .told").wait_for()
+    page.locator("#one-result .verdict").wait_for()
     found["result"] = axe(page)
     assert {view: wrong for view, wrong in found.items() if wrong} == {}
 

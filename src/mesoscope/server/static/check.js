@@ -212,7 +212,7 @@ function drawArchive({ item, article }) {
   clear(article);
   article.setAttribute("aria-label", item.name);
   const total = job?.total ?? 0;
-  const told = make("div", { class: "told wide" }, make("h2", { class: "name" }, make("bdi", {}, item.name)),
+  const told = make("div", { class: "wide" }, make("h2", { class: "name" }, make("bdi", {}, item.name)),
     make("p", { class: "verdict waiting" }, words.jobStates[job?.state ?? "queued"]),
     make("p", {}, [total && words.jobProgress(job.done, total), job && words.jobCounts(job.fake, job.failed)]
       .filter(Boolean).join(" · ")));

@@ -24,7 +24,7 @@ export const button = (text, onclick, given = {}) =>
   make("button", { type: "button", onclick, ...given }, text);
 
 // Text of the server, which speaks English only.
-export const english = (text, tag = "span", given = {}) => make(tag, { lang: "en", ...given }, text);
+export const english = (text, tag = "span", given = {}) => make(tag, { lang: "en", dir: "ltr", ...given }, text);
 
 // Tell a screen reader, and whoever looks, what happened.
 let told = 0;
