@@ -13,8 +13,8 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from mesoscope.models.file import file_sha256
-from mesoscope.report.record import ANSWERS
 from mesoscope.types import ModelCard, OperatingPoint, Thresholds
+from mesoscope.types.label import ANSWERS
 
 EVALUATE = [sys.executable, "-m", "mesoscope", "evaluate"]
 

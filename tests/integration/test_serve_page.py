@@ -77,8 +77,8 @@ def test_in_a_browser_it_starts_under_its_own_policy_and_names_the_model(address
 
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_every_reason_and_code_is_put_in_words(language):
-    from mesoscope.report.case.texts import REASONS
     from mesoscope.server.problems import TITLES
+    from mesoscope.types.label import REASONS
 
     words = (STATIC / f"words/{language}.js").read_text("utf-8")
     missing = [reason for reason in REASONS if reason != "unreadable" and f"{reason}:" not in words]

@@ -10,6 +10,7 @@ import click
 from mesoscope.cli import options
 from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import train_extra
+from mesoscope.types.architectures import OF_AUTHORS
 
 if TYPE_CHECKING:
     from mesoscope.types import Pixels
@@ -27,7 +28,7 @@ NOISE_CROPS = 4
 @click.option(
     "--arch",
     required=True,
-    type=click.Choice(["meso4", "mesoinception4"]),
+    type=click.Choice([*OF_AUTHORS]),
     help="The network that the file holds.",
 )
 @options.model_out

@@ -12,6 +12,7 @@ from mesoscope.cli.bars import bar
 from mesoscope.cli.echo import echo
 from mesoscope.cli.main import DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.errors import OptionError
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -222,7 +223,7 @@ def _say_found(plan: Plan) -> None:
 
 def _say_planned(plan: Plan, out: Path) -> None:
     rows = [
-        (split, ("real", "fake")[label], method, count)
+        (split, CLASSES[label], method, count)
         for (split, label, method), count in sorted(
             plan.counted().items(), key=lambda pair: (_order(pair[0][0]), *pair[0][1:])
         )

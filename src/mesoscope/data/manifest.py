@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING
 from mesoscope.data.manifest_parquet import read_parquet
 from mesoscope.data.manifest_rows import CLIP, NO_SPLIT, is_clip, read_csv
 from mesoscope.data.manifest_writing import COLUMNS, row_of, write_manifest
-from mesoscope.data.sample import CLASSES, LABELS, SPLIT_NAMES, SPLITS, Sample
+from mesoscope.data.sample import LABELS, SPLIT_NAMES, SPLITS, Sample
 from mesoscope.data.shards.index import read_tars, refuse_broken, tars_of
 from mesoscope.errors import DatasetError
 from mesoscope.media.kinds import PICTURE_SUFFIXES
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence

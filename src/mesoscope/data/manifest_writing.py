@@ -7,9 +7,10 @@ from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from mesoscope.data.sample import CLASSES, LABELS, SPLITS, Sample
+from mesoscope.data.sample import LABELS, SPLITS, Sample
 from mesoscope.errors import DatasetError, MissingExtra, OutputError
 from mesoscope.files.csv_rows import RowWriter
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

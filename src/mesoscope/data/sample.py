@@ -8,10 +8,10 @@ from pathlib import Path
 
 from mesoscope.media.image import FileBytes
 from mesoscope.media.part import FilePart
+from mesoscope.types.label import CLASSES
 
 SPLITS = ("train", "validation", "test")
-LABELS = {"real": 0, "fake": 1}
-CLASSES = ("real", "fake")  # by label
+LABELS = {name: label for label, name in enumerate(CLASSES)}
 SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation",
                "valid": "validation", "test": "test"}  # fmt: skip
 

@@ -14,8 +14,9 @@ from itertools import accumulate
 from math import inf
 from typing import TYPE_CHECKING
 
-from mesoscope.data.sample import CLASSES, SPLITS
+from mesoscope.data.sample import SPLITS
 from mesoscope.errors import OptionError
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,7 +12,7 @@ from mesoscope.types.verdict import longest_side
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mesoscope.types import FaceScore, Guard, Label, Thresholds
+    from mesoscope.types import FaceScore, Guard, Label, Reason, Thresholds
     from mesoscope.types.card import Aggregation
 
 BACKGROUND_PX = 96  # faces of the background are smaller: the network sees little of them
@@ -25,7 +25,7 @@ class Judgement(NamedTuple):
 
     label: Label | None
     p_fake: float | None
-    reason: str | None
+    reason: Reason | None
 
 
 def judge(

@@ -36,6 +36,7 @@ from mesoscope.draw.text import (
 )
 from mesoscope.draw.timeline import draw_timeline
 from mesoscope.faces.crop import crop
+from mesoscope.types.label import SAYINGS, as_sentence, clause_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,19 +48,6 @@ PANELS = 6  # faces shown one by one, the most suspicious
 _WIDTH, _PAD, _SIZE = 1200, 30, 20
 _PICTURE = (700, 1140, 1000)  # of the picture shown: least and most width, most height
 _CROP_PX = 224
-_REASONS = {
-    "no_face": "No face was found, so there is nothing to judge.",
-    "face_too_small": "Only faces were found that are too small to be judged.",
-    "few_frames": "The face is seen in too few frames to be judged.",
-    "between_thresholds": "The score lies between the model's two thresholds: it cannot tell.",
-    "face_not_seen": "No face was found. The score is of the whole picture, were it a face crop.",
-    "unfamiliar": "A face is unlike those that the model was trained on, so its score says little.",
-    "background_face": "The person shown looks genuine; a small face in the background does not.",
-}
-_LABELS = {
-    "fake": "A face looks forged to the model.",
-    "real": "No sign of a forgery known to this model: less than a proof that a face is real.",
-}
 _CAVEAT = (
     "p_fake is this model's estimate that a face is forged, and no proof: it errs, most of all on "
     "kinds of pictures it was not trained on. Colours show where the model reacted, which need not "
@@ -188,7 +176,7 @@ def _heading(verdict: Verdict, title: str | None, digest: str | None) -> Pixels:
         put_text(top, score, wide + size // 2, baseline, size_px=30, colour=INK)
     name = shorten(printable(title or verdict.source), 24, inner, BOLD)
     texts = [_Words(name, 24, INK, BOLD)]
-    said = _REASONS.get(verdict.reason or "", _LABELS.get(verdict.label or "", ""))
+    said = as_sentence(clause_of(verdict.reason) or SAYINGS[verdict.answer])
     texts.append(_Words(said))
     texts += [_Words(f"Note: {printable(note)}.") for note in verdict.notes]
     texts.append(_Words(_origin(verdict), 16, QUIET))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mesoscope import metrics
+from mesoscope import __version__, metrics
 from mesoscope.errors import OptionError
 from mesoscope.media.part import FilePart
 from mesoscope.report.alarms import AlarmReport, TrueShare
@@ -39,7 +39,7 @@ NAMES = (  # the order of a report
 )  # fmt: skip
 MOST_STRIPS = 4  # clips of either class whose verdict is kept to be drawn
 
-_PACKAGES = ("mesoscope", "numpy", "onnxruntime", "opencv-python-headless", "pillow")
+_PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow")
 _MEANS = ("accuracy", "auc")
 
 
@@ -313,7 +313,7 @@ def _of_clips(predictions: Sequence[Prediction], detector: Detector) -> dict[str
 
 
 def _versions() -> dict[str, Json]:
-    found: dict[str, Json] = {}
+    found: dict[str, Json] = {"mesoscope": __version__}
     for package in _PACKAGES:
         with contextlib.suppress(PackageNotFoundError):  # say a build of OpenCV with another name
             found[package] = version(package)

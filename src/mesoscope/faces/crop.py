@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from mesoscope.errors import OptionError
-from mesoscope.types import Box, Pixels, Point
+
+if TYPE_CHECKING:
+    from mesoscope.types import Box, Pixels, Point
 
 RESIZE_FILTERS = ("area",)
 

@@ -10,6 +10,7 @@ from mesoscope.faces.mtcnn import MtcnnFinder
 from mesoscope.faces.narrow import WideEnough
 from mesoscope.faces.whole import WholeFinder
 from mesoscope.faces.yunet import YunetFinder
+from mesoscope.types.finders import WITH_A_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,7 @@ def finder_for(options: DetectOptions) -> FaceFinder:
         ModelError: YuNet's file cannot be used.
     """
     faces, model = options.faces, options.finder_model
-    if model is not None and faces in ("mtcnn", "whole"):
+    if model is not None and faces not in ("auto", *WITH_A_MODEL):
         raise OptionError(f"a finder model is for the finder yunet, and faces is {faces!r}")
     if faces == "whole":
         return WideEnough(WholeFinder(), options.min_face_px)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from mesoscope.types import Pixels
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mesoscope.types import Pixels
 
     Apply = Callable[[Pixels, float, np.random.Generator], Pixels]
 

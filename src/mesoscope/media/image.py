@@ -35,7 +35,7 @@ from mesoscope.media.kinds import (
 )
 from mesoscope.media.part import FilePart
 from mesoscope.media.pixels import RAISE_LIMIT, check_size, quiet_pillow, upright_rgb
-from mesoscope.types import DEFAULT_MAX_PIXELS, Frame, Pixels
+from mesoscope.types import DEFAULT_MAX_PIXELS, Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from mesoscope.media.kinds import Kind
+    from mesoscope.types import Pixels
 
 # What can be asked about: a path, a file's bytes, part of a file, a PIL image, an RGB or grey array
 Source = Union[str, "os.PathLike[str]", bytes, FilePart, "Image", "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"]  # fmt: skip  # noqa: E501

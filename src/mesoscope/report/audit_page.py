@@ -16,6 +16,7 @@ from mesoscope.errors import SourceError
 from mesoscope.media.image import open_image
 from mesoscope.report import audit_words as words
 from mesoscope.report.record import write_text
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +27,6 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _THUMBNAIL_PX = 176
 _MOST_EXAMPLES = 12  # of a finding
 _MOST_CUES = 60  # rows of the table of the whole set
-_LABELS = ("real", "fake")
 
 
 class Shown(NamedTuple):
@@ -163,7 +163,7 @@ def _shown(example: Mapping[str, Any], pictures: Mapping[str, Source] | None) ->
     source = None if pictures is None else pictures.get(example["path"])
     return Shown(
         "" if source is None else _thumbnail(source),
-        _LABELS[int(example["label"])],
+        CLASSES[int(example["label"])],
         ", ".join(filter(None, (example["source"], example["split"]))),
         example["path"],
         example["says"],

@@ -12,7 +12,7 @@ from mesoscope.faces.crop import crop
 from mesoscope.media.image import open_image
 from mesoscope.metrics import CUT
 from mesoscope.report.canvas import blank, drawable
-from mesoscope.report.record import CLASSES
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,12 +17,13 @@ from mesoscope.report.alarms import alarm_rows
 from mesoscope.report.canvas import DARK, LIGHT, png
 from mesoscope.report.clip_mistakes import worst_clips
 from mesoscope.report.mistakes import contact_sheet, worst
-from mesoscope.report.record import CLASSES, write_text
+from mesoscope.report.record import write_text
 from mesoscope.report.robustness_plots import curve_plot
 from mesoscope.report.robustness_plots import sheet as robustness_sheet
 from mesoscope.report.robustness_rows import all_rows, hardest_rows, summary
 from mesoscope.report.tables import calibration_rows, decision_rows, fit_rows
 from mesoscope.report.told import told_rows
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from mesoscope.report.clip_mistakes import ClipMistake

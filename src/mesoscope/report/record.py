@@ -42,6 +42,7 @@ from numpy.typing import NDArray
 from mesoscope.errors import OutputError
 from mesoscope.files.csv_rows import csv_row
 from mesoscope.metrics import CUT
+from mesoscope.types.label import CLASSES, answer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,15 +52,13 @@ if TYPE_CHECKING:
     from mesoscope.report.alarms import AlarmReport
     from mesoscope.report.robustness import Robustness
     from mesoscope.report.told import Told
-    from mesoscope.types import Box, Guard, Json, Label, ModelCard, Thresholds, Verdict
+    from mesoscope.types import Answer, Box, Guard, Json, Label, ModelCard, Thresholds, Verdict
 
 SCHEMA = 1
-CLASSES = ("real", "fake")  # by label
 COLUMNS = (
     "path", "label", "source", "group", "split", "p_fake", "verdict", "reason", "error_code",
     "error", "kind", "told", "frames", "faces", "persons", "duration_s",
 )  # fmt: skip
-ANSWERS = ("fake", "real", "inconclusive", "none", "unreadable")  # what a user is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +105,9 @@ class Prediction:
     seen: Verdict | None = field(default=None, compare=False, repr=False)
 
     @property
-    def told(self) -> str:
-        """One of :data:`ANSWERS`: the label, ``none`` where nothing was judged, ``unreadable``."""
-        if self.error is not None:
-            return "unreadable"
-        return self.verdict or "none"
+    def told(self) -> Answer:
+        """What the user is told: as :attr:`Verdict.answer`."""
+        return answer_of(self.verdict, failed=self.error is not None)
 
     @property
     def wrongness(self) -> tuple[bool, float] | None:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from mesoscope.errors import OutputError
 from mesoscope.files.csv_rows import RowWriter
 from mesoscope.metrics.proportion import effective_count, proportion_interval
-from mesoscope.report.record import ANSWERS, CLASSES
+from mesoscope.types.label import ANSWERS, CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from mesoscope.report.record import Prediction
-    from mesoscope.types import Json
+    from mesoscope.types import Answer, Json
 
 ALL = "all"
 HEAD = ("items", "source", "n", *ANSWERS)
@@ -28,7 +28,7 @@ class Told(NamedTuple):
         label: ``real`` or ``fake``, the truth.
         source: Its name; :data:`ALL` for all together.
         n: Items, those without a score and unreadable ones among them.
-        counts: How often each of :data:`~mesoscope.report.record.ANSWERS` was given; sum ``n``.
+        counts: How often each of :data:`~mesoscope.types.label.ANSWERS` was given; sum ``n``.
         intervals: 95 % intervals of their shares, by Clopper & Pearson; items of one group are
             taken to be answered together.
     """
@@ -36,8 +36,8 @@ class Told(NamedTuple):
     label: str
     source: str
     n: int
-    counts: dict[str, int]
-    intervals: dict[str, tuple[float, float]]
+    counts: dict[Answer, int]
+    intervals: dict[Answer, tuple[float, float]]
 
     def to_dict(self) -> dict[str, Json]:
         """The JSON shape: share and interval beside each count."""

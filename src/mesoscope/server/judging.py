@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import cv2
 import numpy as np
 
-from mesoscope.detection.detector import Detector
+from mesoscope.detection.detector import DetectorSpec
 from mesoscope.detection.scorer import OnnxScorer
 from mesoscope.draw import Terms, square_of
 from mesoscope.draw.heat import FULL, colours, log_odds
@@ -133,9 +133,9 @@ class Judges:
         self._told = told
         self.model_path = find_model(model)
         scorer = OnnxScorer(self.model_path)
-        values = {**dataclasses.asdict(options), "jobs": 1}
-        self.plain = Detector(scorer, **{**values, "heat": False})
-        self.mapping = Detector(scorer, **{**values, "heat": True})
+        spec = DetectorSpec.of(scorer, dataclasses.replace(options, jobs=1, heat=False))
+        self.plain = spec.build()
+        self.mapping = dataclasses.replace(spec, heat=True).build()
         guard = self.plain.card.guard if options.guard else None
         card = self.plain.card
         self.terms = Terms(self.plain.thresholds, guard, card.face_margin, card.crop_margin)

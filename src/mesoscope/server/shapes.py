@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mesoscope.types.verdict import Label
+from mesoscope.types.label import Label, Opinion
 
 Id = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_-]+$")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -150,14 +150,14 @@ class FeedbackShape(Shape):
     """What a person says of a result."""
 
     result: Id
-    says: Literal["real", "forged", "unsure"]
+    says: Opinion
     note: Annotated[str, Field(max_length=2000)] = ""
 
 
 class SaidShape(Shape):
     """What a person said."""
 
-    says: Literal["real", "forged", "unsure"]
+    says: Opinion
     note: str
 
 

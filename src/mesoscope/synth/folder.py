@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mesoscope import __version__
 from mesoscope.errors import OptionError, OutputError, SourceUnsuitable
 from mesoscope.files.csv_rows import RowWriter
 from mesoscope.synth.encoding import Encoding, encode_mask
@@ -115,7 +116,7 @@ class ForgeryFolder:
         self._made: set[str] = set()
         self._lock: int | None = None
         self._versions: dict[str, Json] = {
-            "mesoscope": version("mesoscope"),
+            "mesoscope": __version__,
             "numpy": np.__version__,
             "opencv": version("opencv-python-headless"),
         }

@@ -18,6 +18,7 @@ import torch
 
 from mesoscope.errors import WeightsError
 from mesoscope.training.nets import NETWORKS, build
+from mesoscope.types.architectures import OF_AUTHORS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["read_keras"]
 
-TITLES = {"meso4": "Meso-4", "mesoinception4": "MesoInception-4"}
 ARRAYS = {
     "conv2d": ("kernel", "bias"),
     "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
@@ -138,11 +138,12 @@ def _refuse_other_networks(found: dict[str, int], path: Path, architecture: str)
             if known == architecture:
                 return
             raise WeightsError(
-                f"{path}: holds {TITLES[known]}, and --arch says {architecture}: use --arch {known}"
+                f"{path}: holds {OF_AUTHORS[known]}, and --arch says {architecture}: "
+                f"use --arch {known}"
             )
     counts = ", ".join(f"{count} {kind}" for kind, count in found.items())
     raise WeightsError(
-        f"{path}: not {TITLES[architecture]}: it holds {counts} layers, and expected are "
+        f"{path}: not {OF_AUTHORS[architecture]}: it holds {counts} layers, and expected are "
         f"{len(_CONVOLUTIONS[architecture])} conv2d, 4 batch_normalization, 2 dense"
     )
 

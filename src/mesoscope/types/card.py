@@ -156,7 +156,7 @@ class ModelCard:
 
     Attributes:
         name: Short name, as shown in ``model`` of a verdict.
-        architecture: ``meso4``, ``mesoinception4``.
+        architecture: One of :data:`~mesoscope.types.architectures.ARCHITECTURES`.
         input_px: Side of the square crops it takes.
         crop_margin: Longest box side times this is the side of the crop.
         resize: Filter of the crop, see :mod:`mesoscope.faces.crop`.

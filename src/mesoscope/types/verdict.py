@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from mesoscope.errors import OptionError
+from mesoscope.types.label import LABELS, answer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,15 +17,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mesoscope.types.card import Json
+    from mesoscope.types.label import Answer, Label, Reason
 
-__all__ = ["Box", "FaceScore", "Label", "Person", "Point", "SkippedFace", "Verdict"]
+__all__ = ["Box", "FaceScore", "Person", "Point", "SkippedFace", "Verdict"]
 
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
-Label = Literal["fake", "real", "inconclusive"]
 
 SCHEMA = 2
-FINDERS = ("auto", "mtcnn", "yunet", "whole")  # what may be asked for; whoever answered is no auto
 READABLE_SCHEMAS = (1, 2)  # a verdict of schema 1 is a picture without persons
 
 
@@ -103,7 +103,7 @@ class SkippedFace:
     confidence: float
     frame_index: int = 0
     time_s: float | None = None
-    reason: str = "face_too_small"
+    reason: Reason = "face_too_small"
 
     def to_dict(self) -> dict[str, Json]:
         """The JSON shape."""
@@ -139,7 +139,7 @@ class Person:
     frames: int
     first_s: float
     last_s: float
-    reason: str | None = None
+    reason: Reason | None = None
     face_px: float | None = None
     background: bool = False
 
@@ -187,7 +187,7 @@ class Verdict:
     label: Label | None
     p_fake: float | None
     model: str
-    reason: str | None = None
+    reason: Reason | None = None
     faces: tuple[FaceScore, ...] = ()
     frames_read: int = 1
     elapsed_s: Mapping[str, float] = field(default_factory=dict, compare=False)
@@ -203,8 +203,13 @@ class Verdict:
             raise OptionError(f"{self.source}: kind must be image or clip, got {self.kind!r}")
         if self.p_fake is not None and not 0 <= self.p_fake <= 1:
             raise OptionError(f"{self.source}: p_fake must lie in 0..1, got {self.p_fake}")
-        if self.label not in ("fake", "real", "inconclusive", None):
+        if self.label not in (*LABELS, None):
             raise OptionError(f"{self.source}: unknown label {self.label!r}")
+
+    @property
+    def answer(self) -> Answer:
+        """The label, ``none`` where nothing was judged, ``unreadable`` with an error."""
+        return answer_of(self.label, failed=self.error is not None)
 
     def to_dict(self) -> dict[str, Json]:
         """The JSON shape, schema 2."""

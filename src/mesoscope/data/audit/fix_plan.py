@@ -10,8 +10,8 @@ import numpy as np
 from mesoscope.data.audit.cues import FACTS
 from mesoscope.data.audit.fix_groups import settle_groups
 from mesoscope.data.audit.fix_pixels import LOSSLESS, Final, History
-from mesoscope.data.sample import CLASSES
 from mesoscope.errors import DatasetError, OptionError
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

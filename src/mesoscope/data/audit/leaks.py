@@ -10,7 +10,8 @@ from mesoscope.data.audit import severity
 from mesoscope.data.audit.examples import of_sets
 from mesoscope.data.audit.finding import Finding
 from mesoscope.data.audit.repeats import same_files
-from mesoscope.data.sample import CLASSES, SPLITS
+from mesoscope.data.sample import SPLITS
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,8 @@ from mesoscope.data.audit.cues import LEAST_GROUPS
 from mesoscope.data.audit.examples import of_rows
 from mesoscope.data.audit.finding import Finding, Part
 from mesoscope.data.audit.repeats import BLANK_SPREAD
-from mesoscope.data.sample import CLASSES, SPLITS
+from mesoscope.data.sample import SPLITS
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

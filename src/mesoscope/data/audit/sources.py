@@ -10,7 +10,7 @@ from mesoscope import metrics
 from mesoscope.data.audit import severity
 from mesoscope.data.audit.examples import of_sets
 from mesoscope.data.audit.finding import Finding
-from mesoscope.data.sample import CLASSES
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mesoscope.data.layouts.folders import below, kind, listed, stem
 from mesoscope.data.layouts.item import Count, Item, Layout, Reading
 from mesoscope.errors import DatasetError
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -169,7 +170,7 @@ class Census:
                 f"{self.root}: nothing of {self.title} found: looked for "
                 f"{self.layout.looks_for}{said}"
             )
-        for label, name in enumerate(("real", "fake")):
+        for label, name in enumerate(CLASSES):
             if not any(item.label == label for item in self.items):
                 self.note(f"nothing {name} is here")
         return Reading(

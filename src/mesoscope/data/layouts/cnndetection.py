@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 from mesoscope.data.layouts.census import Census, refuse_quality
 from mesoscope.data.layouts.folders import has, listed, peeked, places
 from mesoscope.data.layouts.item import Item, Reading
-from mesoscope.data.sample import CLASSES, SPLIT_NAMES
+from mesoscope.data.sample import SPLIT_NAMES
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,6 +29,7 @@ from mesoscope.data.layouts.folders import children, file_named, kind, listed, p
 from mesoscope.data.layouts.item import Count, Item, Reading
 from mesoscope.data.layouts.listing import read_json, read_text
 from mesoscope.errors import DatasetError
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,7 +137,7 @@ def _add_parts(census: Census) -> None:
 
 
 def _count(census: Census, folder: Path, whole: tuple[int, int]) -> None:
-    for label, name in enumerate(("real", "fake")):
+    for label, name in enumerate(CLASSES):
         inside = [i for i in census.items if i.paths[0].is_relative_to(folder) and i.label == label]
         census.counts.append(Count(name, len(inside), whole[label]))
 
@@ -211,7 +212,7 @@ def _add_labelled(census: Census, folder: Path) -> None:
     for clip in clips.values():
         census.unread(clip.paths[0], "not named in labels.csv, so without a label")
     expected = Counter(labels.values())
-    for label, what in enumerate(("real", "fake")):
+    for label, what in enumerate(CLASSES):
         inside = [i for i in census.items if i.split == split and i.label == label]
         census.counts.append(Count(f"{what}, {split}", len(inside), expected[label]))
 

@@ -20,6 +20,7 @@ from mesoscope.data.layouts.folders import Listing, below, children, file_named,
 from mesoscope.data.layouts.item import Count, Item
 from mesoscope.data.layouts.listing import read_json
 from mesoscope.errors import DatasetError
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +77,7 @@ def add_preview(census: Census) -> None:
         census.unread(file, "not named in dataset.json, so without a label")
     for (label, split), number in sorted(expected.items()):
         found = sum(1 for i in census.items if (i.label, i.split) == (label, split))
-        census.counts.append(Count(f"{('real', 'fake')[label]}, {split}", found, number))
+        census.counts.append(Count(f"{CLASSES[label]}, {split}", found, number))
 
 
 def _files(census: Census) -> dict[str, Path]:

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 from mesoscope.data.layouts.census import Census, refuse_quality
 from mesoscope.data.layouts.folders import children, kind, listed, peeked, places, stem
 from mesoscope.data.layouts.item import Item, Reading
-from mesoscope.data.sample import CLASSES, SPLIT_NAMES
+from mesoscope.data.sample import SPLIT_NAMES
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,10 +18,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from mesoscope.data.layouts.census import Census, many, refuse_quality
-from mesoscope.data.layouts.folders import below, children, has, kind, listed, peeked, places, stem
+from mesoscope.data.layouts.folders import (
+    below,
+    children,
+    has,
+    kind,
+    kind_at,
+    listed,
+    peeked,
+    places,
+    stem,
+)
 from mesoscope.data.layouts.item import Item, Reading
 from mesoscope.data.manifest import MANIFESTS, read_dataset
 from mesoscope.data.sample import SPLIT_NAMES, SPLITS
+from mesoscope.types.label import CLASSES
 
 _CLASSES = {"real": 0, "reals": 0, "fake": 1, "fakes": 1}
 _METHOD = "fake"
@@ -63,7 +74,7 @@ class Plain:
         for split in (*SPLITS, None):
             if not any(item.split == split for item in census.items):
                 continue
-            for label, name in enumerate(("real", "fake")):
+            for label, name in enumerate(CLASSES):
                 what = f"{name}, {split}" if split else name
                 census.count(what, None, lambda i, s=split, y=label: i.split == s and i.label == y)  # type: ignore[misc]
         return census.reading()
@@ -114,7 +125,8 @@ def _add_classes(census: Census, folder: Path, split: str | None) -> None:
         label = _CLASSES[place.name.lower()]
         for relative, listing in below(place):
             for name in listing.files:
-                if not kind(name):
+                what = kind_at(place / relative / name)
+                if not what:
                     census.unread(place / relative / name)
                     continue
                 inner = f"{relative}/{stem(name)}" if relative else stem(name)
@@ -126,6 +138,6 @@ def _add_classes(census: Census, folder: Path, split: str | None) -> None:
                         method=_METHOD if label else "",
                         group=f"{ahead}{relative}/" if relative else f"{ahead}{stem(name)}",
                         split=split,
-                        is_clip=kind(name) == "clip",
+                        is_clip=what == "clip",
                     )
                 )

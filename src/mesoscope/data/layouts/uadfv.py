@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from mesoscope.data.layouts.census import Census, refuse_quality
 from mesoscope.data.layouts.folders import children, has, peeked, places, stem
 from mesoscope.data.layouts.item import Count, Item, Reading
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +58,7 @@ class Uadfv:
         refuse_quality(self, quality)
         census = Census(self, root)
         reals: dict[str, str] = {}
-        for label, wanted in enumerate(("real", "fake")):
+        for label, wanted in enumerate(CLASSES):
             for folder in children(root, wanted):
                 for clip in census.clips(folder):
                     match = _NAME.fullmatch(clip.stem)

@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from mesoscope.data.prepare.answer import REASONS
-from mesoscope.data.sample import CLASSES, SPLITS
+from mesoscope.data.sample import SPLITS
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

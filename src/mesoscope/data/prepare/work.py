@@ -16,6 +16,7 @@ from mesoscope.errors.failures import failure
 from mesoscope.faces.crop import crop
 from mesoscope.media.image import open_image
 from mesoscope.media.video import open_clip
+from mesoscope.types.label import CLASSES
 from mesoscope.types.verdict import longest_side
 
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ def place_of(job: Job, place: int, number: int, options: PrepareOptions) -> str:
         name += f"-{place:03}"
     if options.all_faces:
         name += f"-{number}"
-    return f"{job.split}/{('real', 'fake')[item.label]}/{name}.{options.format}"
+    return f"{job.split}/{CLASSES[item.label]}/{name}.{options.format}"
 
 
 def name_of(item_name: str) -> str:

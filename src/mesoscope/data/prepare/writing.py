@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from mesoscope.data.manifest import write_manifest
 from mesoscope.data.prepare.census import Census
 from mesoscope.data.prepare.work import UNFINISHED
-from mesoscope.data.sample import CLASSES, SPLITS
+from mesoscope.data.sample import SPLITS
 from mesoscope.errors import OutputError
 from mesoscope.files.csv_rows import RowWriter
+from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from mesoscope.report.case.tally import BINS, LABELS
+from mesoscope.report.case.tally import BINS, SHOWN
 
 if TYPE_CHECKING:
     from mesoscope.report.case.tally import Tally
@@ -78,7 +78,7 @@ def distribution(tally: Tally) -> tuple[list[Bar], int]:
     bars: list[Bar] = []
     for at in range(BINS):
         base = 0
-        for label in reversed(LABELS):
+        for label in reversed(SHOWN):
             count = tally.bins[label][at] if label in tally.bins else 0
             if count:
                 bars.append(Bar(at, label, base / most, (base + count) / most, count))

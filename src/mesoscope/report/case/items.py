@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.errors import OptionError, OutputError, SourceError, SourceMissing
 from mesoscope.types import Verdict
+from mesoscope.types.label import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -186,5 +187,5 @@ def _refuse_odd(verdict: Verdict) -> None:
         odd = next((v for v in values if v is not None and not isinstance(v, kind)), None)
         if odd is not None:
             raise OptionError(f"not a verdict: {what} is needed where it holds {odd!r:.80}")
-    if not {person.label for person in persons} <= {"fake", "real", "inconclusive", None}:
+    if not {person.label for person in persons} <= {*LABELS, None}:
         raise OptionError("not a verdict: unknown label of a person")

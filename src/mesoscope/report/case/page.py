@@ -19,7 +19,8 @@ from mesoscope.report.case.keys import fingerprint, public_bytes
 from mesoscope.report.case.names import shown, size
 from mesoscope.report.case.record import head, rows
 from mesoscope.report.case.seal import blank_seal, sealed
-from mesoscope.report.case.tally import BINS, LABELS, standing
+from mesoscope.report.case.tally import BINS, SHOWN
+from mesoscope.types.label import CLAUSES, WORDS, clause_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from mesoscope.report.case.contents import Contents
     from mesoscope.report.case.evidence import CloseUp, Evidence, Shot
     from mesoscope.report.case.items import Item
-    from mesoscope.types import Thresholds, Verdict
+    from mesoscope.types import Answer, Thresholds, Verdict
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 _LINES_AT_ONCE = 200
@@ -67,9 +68,9 @@ class Shown:
         return self.evidence.item
 
     @property
-    def label(self) -> str:
+    def label(self) -> Answer:
         """How it is counted."""
-        return standing(self.item.verdict)
+        return self.item.verdict.answer
 
     @property
     def name(self) -> str:
@@ -172,7 +173,7 @@ def _environment() -> jinja2.Environment:
         "score": words.score,
         "rule": words.rule,
         "dashes": words.dashes,
-        "reason": _reason,
+        "reason": clause_of,
     }
     environment.filters.update(filters)
     return environment
@@ -183,7 +184,7 @@ def _values(contents: Contents, key: Ed25519PrivateKey | None) -> dict[str, obje
     bars, most = distribution(tally)
     one = [Shown(evidence, contents.thresholds) for evidence in contents.evidence]
     css, js = _asset("case.css"), _asset("case.js")
-    ui = json.dumps({"words": texts.WORDS, "reasons": texts.REASONS})
+    ui = json.dumps({"words": WORDS, "reasons": CLAUSES})
     return {
         "details": contents.details,
         "made": contents.details.made.replace("T", " ").replace("Z", " UTC"),
@@ -197,8 +198,8 @@ def _values(contents: Contents, key: Ed25519PrivateKey | None) -> dict[str, obje
         "pictured": len(one),
         "shown": one,
         "has_heat": any(close.heat for evidence in contents.evidence for close in evidence.faces),
-        "labels": LABELS,
-        "words": texts.WORDS,
+        "labels": SHOWN,
+        "words": WORDS,
         "weights": WEIGHTS,
         "meanings": texts.MEANINGS,
         "what_it_means": texts.WHAT_IT_MEANS,
@@ -237,10 +238,6 @@ def face_caption(close: CloseUp, verdict: Verdict) -> str:
     x1, y1, x2, y2 = face.box
     parts.append(f"{round(x2 - x1)} × {round(y2 - y1)} px")
     return ", ".join(parts)
-
-
-def _reason(reason: str) -> str:
-    return texts.REASONS.get(reason, reason)
 
 
 def _asset(name: str) -> str:

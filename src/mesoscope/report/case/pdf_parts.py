@@ -11,9 +11,9 @@ from reportlab.platypus import Image, Paragraph, Table, TableStyle
 from mesoscope.draw import clock
 from mesoscope.report.case import pdf_style as look
 from mesoscope.report.case.pdf_style import CODE, FAINT, SANS, SMALL, WIDTH, marked, safe, say
-from mesoscope.report.case.tally import BINS, LABELS
-from mesoscope.report.case.texts import REASONS, WORDS
+from mesoscope.report.case.tally import BINS, SHOWN
 from mesoscope.report.case.words import score
+from mesoscope.types.label import WORDS, clause_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mesoscope.report.case.chart import Bar, Timeline
     from mesoscope.report.case.evidence import Shot
     from mesoscope.report.case.tally import Tally
-    from mesoscope.types import Person
+    from mesoscope.types import Answer, Person
 
 _BARE = [
     ("LEFTPADDING", (0, 0), (-1, -1), 0),
@@ -35,7 +35,7 @@ _BARE = [
 ]
 
 
-def verdict_text(label: str) -> str:
+def verdict_text(label: Answer) -> str:
     """A label's word in its colour, marked for a paragraph."""
     return f'<font color="{look.hexadecimal(look.LABEL[label])}"><b>{WORDS[label]}</b></font>'
 
@@ -82,7 +82,7 @@ def note(text: str) -> Table:
 
 def tiles(tally: Tally) -> Table:
     """How many of each label, large."""
-    there = [label for label in LABELS if tally.labels[label]]
+    there = [label for label in SHOWN if tally.labels[label]]
     cells = [
         [marked(f'<font size="8">{WORDS[label].capitalize()}</font>', FAINT) for label in there],
         [
@@ -157,7 +157,7 @@ def persons(people: Sequence[Person]) -> Table:
     rows = []
     for one in people:
         colour = look.hexadecimal(look.PERSON[one.number % len(look.PERSON)])
-        told = [REASONS.get(one.reason, one.reason)] if one.reason else []
+        told = [clause_of(one.reason)] if one.reason else []
         told += ["in the background: no say in the verdict"] if one.background else []
         why = f" <font color='#5b616c'>{safe('; '.join(told))}</font>" if told else ""
         rows.append(

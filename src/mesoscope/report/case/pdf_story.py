@@ -42,7 +42,8 @@ from mesoscope.report.case.pdf_style import (
     safe,
     say,
 )
-from mesoscope.report.case.tally import LABELS, standing
+from mesoscope.report.case.tally import SHOWN
+from mesoscope.types.label import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -108,8 +109,8 @@ def _opening(contents: Contents, signer: str) -> Iterator[Flowable]:
     if tally.scored >= 5:  # fewer are read in the table
         limits = cuts(contents.thresholds)
         key = ", ".join(
-            f'<font color="{hexadecimal(LABEL[label])}">■</font> {texts.WORDS[label]}'
-            for label in LABELS
+            f'<font color="{hexadecimal(LABEL[label])}">■</font> {WORDS[label]}'
+            for label in SHOWN
             if label in tally.bins
         )
         dashed = " and ".join(f"{cut:.3g}" for cut in limits)
@@ -131,7 +132,7 @@ def _table(contents: Contents) -> Iterator[Flowable]:
         if place not in numbers:
             order.append(place)
         verdict = item.verdict
-        label = standing(verdict)
+        label = verdict.answer
         lines[place] = [
             say(str(numbers.get(place, "–")), SMALL),
             marked(verdict_text(label), SMALL),

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from mesoscope.errors import ReportError
 from mesoscope.report.case.names import shown
-from mesoscope.report.case.tally import standing
 from mesoscope.report.case.words import why
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def head(
         "models": [model.to_dict() for model in models],
         "settings": None if settings is None else dict(settings.values),
         "settings_sha256": None if settings is None else settings.sha256,
-        "counts": dict(tally.labels),
+        "counts": {str(answer): count for answer, count in tally.labels.items()},
     }
     return f'{_json(data)[:-1]},"items":['
 
@@ -85,7 +84,7 @@ def rows(items: Iterable[Item], evidence: dict[int, tuple[int, Verdict]]) -> Ite
         number, whole = evidence.get(at, (None, None))
         row: dict[str, Json] = {
             "source": verdict.source,
-            "standing": standing(verdict),
+            "standing": verdict.answer,
             "p_fake": None if verdict.p_fake is None else round(verdict.p_fake, 6),
             "reason": verdict.reason,
             "kind": verdict.kind,

@@ -7,15 +7,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mesoscope.types.label import ANSWERS
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from mesoscope.report.case.items import Item
-    from mesoscope.types import Verdict
+    from mesoscope.types import Answer
 
 BINS = 20
-LABELS = ("fake", "inconclusive", "real", "none", "unreadable")  # in the order they are shown
-_RANK = {"fake": 2, "inconclusive": 1}
+_RANK: Mapping[Answer, int] = {"fake": 2, "inconclusive": 1}
+SHOWN = sorted(ANSWERS, key=lambda answer: -_RANK.get(answer, 0))  # as they are shown
 
 
 @dataclass(slots=True)
@@ -23,16 +25,16 @@ class Tally:
     """What a report's items come to.
 
     Attributes:
-        labels: Items by :func:`standing`.
+        labels: Items by their answer.
         kinds: ``image`` and ``clip``.
         bins: ``{label: counts}`` of ``p_fake`` in :data:`BINS` equal bins; 1 is in the last.
         models: Verdicts by the model that gave them.
         pictured: Places of the items to be shown with their evidence, the most suspicious first.
     """
 
-    labels: Counter[str] = field(default_factory=Counter)
+    labels: Counter[Answer] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
-    bins: dict[str, list[int]] = field(default_factory=dict)
+    bins: dict[Answer, list[int]] = field(default_factory=dict)
     models: Counter[str] = field(default_factory=Counter)
     pictured: list[int] = field(default_factory=list)
 
@@ -45,13 +47,6 @@ class Tally:
     def scored(self) -> int:
         """Items with a score."""
         return sum(sum(counts) for counts in self.bins.values())
-
-
-def standing(verdict: Verdict) -> str:
-    """How an item is counted: by its label; ``unreadable`` with an error; ``none`` otherwise."""
-    if verdict.error is not None:
-        return "unreadable"
-    return verdict.label or "none"
 
 
 def tally(items: Iterable[Item], *, pictures: int) -> Tally:
@@ -68,7 +63,7 @@ def tally(items: Iterable[Item], *, pictures: int) -> Tally:
     worst: list[tuple[tuple[int, float, int], int]] = []
     for at, item in enumerate(items):
         verdict = item.verdict
-        label = standing(verdict)
+        label = verdict.answer
         found.labels[label] += 1
         found.kinds[verdict.kind] += 1
         found.models[verdict.model] += 1

@@ -2,26 +2,9 @@
 
 from __future__ import annotations
 
-WORDS = {
-    "fake": "fake",
-    "inconclusive": "inconclusive",
-    "real": "real",
-    "none": "no answer",
-    "unreadable": "not readable",
-}
-# The label "real" in words: it is not said that anything is genuine.
-NO_SIGN = "no sign of a forgery known to this model"
-REASONS = {
-    "between_thresholds": "the score lies between the model's two thresholds",
-    "unfamiliar": "a face is unlike those that the model learnt from, so its score says nothing",
-    "background_face": "only a small face in the background looks forged, not the person shown",
-    "no_face": "no face was found",
-    "face_not_seen": "no face was found, so the score is of the whole picture, were it a face crop",
-    "face_too_small": "only faces that are too small to be judged were found",
-    "few_frames": "a face was judged in too few frames",
-    "unreadable": "the file could not be read",
-}
-MEANINGS = (
+from mesoscope.types.label import SAYINGS, Answer
+
+MEANINGS: tuple[tuple[Answer, str], ...] = (
     (
         "fake",
         (
@@ -41,8 +24,8 @@ MEANINGS = (
     (
         "real",
         (
-            f"The label says: {NO_SIGN}. That is less than a proof that a face is genuine: a "
-            "forgery made in another way may leave no sign that it knows."
+            f"The label says: {SAYINGS['real']}. That is less than a proof that a face is genuine: "
+            "a forgery made in another way may leave no sign that it knows."
         ),
     ),
     (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from mesoscope.report.case.tally import standing
-from mesoscope.report.case.texts import NO_SIGN, REASONS, WORDS
+from mesoscope.report.case.tally import SHOWN
+from mesoscope.types.label import SAYINGS, WORDS, as_sentence, clause_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,12 +29,12 @@ def why(verdict: Verdict) -> str:
     """Why there is no clear label; empty where there is one."""
     if verdict.error is not None:
         return verdict.error["message"].removeprefix(f"{verdict.source}: ")
-    return REASONS.get(verdict.reason or "", verdict.reason or "")
+    return clause_of(verdict.reason)
 
 
 def sentence(verdict: Verdict, thresholds: Thresholds | None) -> str:
     """One answer in a sentence."""
-    label = standing(verdict)
+    label = verdict.answer
     if verdict.error is not None:
         return f"{WORDS[label].capitalize()}: {why(verdict)}."
     reason = why(verdict)
@@ -43,7 +43,7 @@ def sentence(verdict: Verdict, thresholds: Thresholds | None) -> str:
     value = f"p_fake is {score(verdict.p_fake)}"
     if label == "inconclusive":
         return f"Inconclusive: {value}, and {reason}."
-    said = "Called fake" if label == "fake" else NO_SIGN[0].upper() + NO_SIGN[1:]
+    said = "Called fake" if label == "fake" else as_sentence(SAYINGS["real"]).removesuffix(".")
     if thresholds is None:
         return f"{said}: {value}."
     where = (
@@ -57,7 +57,7 @@ def sentence(verdict: Verdict, thresholds: Thresholds | None) -> str:
 def summary(tally: Tally) -> str:
     """All answers in a sentence: ``37 files: 12 fake, 20 real, 3 inconclusive, 2 not readable``."""
     noun = "file" if tally.total == 1 else "files"
-    parts = [f"{tally.labels[name]:,} {word}" for name, word in WORDS.items() if tally.labels[name]]
+    parts = [f"{tally.labels[name]:,} {WORDS[name]}" for name in SHOWN if tally.labels[name]]
     return f"{tally.total:,} {noun}: {', '.join(parts) or 'nothing to judge'}."
 
 

@@ -23,6 +23,7 @@ from mesoscope.server.routes.asked import (
 )
 from mesoscope.server.shapes import EXAMPLE_RESULT, ResultShape, ResultsShape
 from mesoscope.server.store import Filters
+from mesoscope.types.label import Label, Opinion
 
 if TYPE_CHECKING:
     from mesoscope.types import Json
@@ -51,14 +52,14 @@ Moment = Annotated[datetime | None, Query(description="ISO 8601")]
 )
 def page(
     request: Request,
-    label: Literal["fake", "real", "inconclusive", "none"] | None = None,
+    label: Literal[Label, "none"] | None = None,
     kind: Literal["image", "clip"] | None = None,
     q: Annotated[
         str | None, Query(max_length=200, description="part of a file's name, in whatever case")
     ] = None,
     job: Annotated[str | None, Query(max_length=32, pattern=r"^[A-Za-z0-9_-]+$")] = None,
     sha256: Annotated[str | None, Query(pattern=r"^[0-9a-f]{64}$")] = None,
-    says: Literal["real", "forged", "unsure"] | None = None,
+    says: Opinion | None = None,
     since: Moment = None,
     until: Moment = None,
     before: Place = None,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mesoscope.types import Pixels
+if TYPE_CHECKING:
+    from mesoscope.types import Pixels
 
 
 def h264(x: Pixels, *, crf: int) -> Pixels:

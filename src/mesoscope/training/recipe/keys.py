@@ -10,7 +10,7 @@ class NetworkKeys:
     """``[network]``; all from ``stem`` to ``attention`` are of ``meso4_ira`` alone.
 
     Attributes:
-        architecture: ``meso4``, ``mesoinception4`` or ``meso4_ira``.
+        architecture: One of :data:`~mesoscope.types.architectures.ARCHITECTURES`.
         dropout: Share of values dropped before each dense layer.
         initial: ``random``, ``imagenet`` for filters learnt there, ``teacher`` for its own, or the
             run folder of a network of this very shape, whose best weights are trained on; relative

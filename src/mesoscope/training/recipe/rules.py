@@ -6,14 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from mesoscope.training.recipe.ranges import outside
+from mesoscope.types.architectures import ARCHITECTURES
 
 if TYPE_CHECKING:
     from mesoscope.training.recipe.recipe import Recipe
 
-__all__ = ["ARCHITECTURES", "BLOCKS", "FEWEST_STAGES", "broken_rule"]
+__all__ = ["BLOCKS", "FEWEST_STAGES", "broken_rule"]
 
-# The keys of nets.NETWORKS, known without torch.
-ARCHITECTURES = ("meso4", "mesoinception4", "meso4_ira")
 BLOCKS = (1, 2, 2, 3, 3, 4, 1)  # of each stage of meso4_ira
 FEWEST_STAGES = 2
 _NAME = re.compile(r"[A-Za-z0-9_-]+")

@@ -3,7 +3,7 @@ import pytest
 from mesoscope.models.file import read_card, shipped
 from mesoscope.report.case.items import Item
 from mesoscope.report.case.tally import tally
-from mesoscope.report.case.texts import MEANINGS, REASONS, WORDS
+from mesoscope.report.case.texts import MEANINGS
 from mesoscope.report.case.words import (
     choice,
     dashes,
@@ -15,6 +15,7 @@ from mesoscope.report.case.words import (
     weaknesses,
 )
 from mesoscope.types import ModelCard, Thresholds
+from mesoscope.types.label import CLAUSES, WORDS
 
 CUT = Thresholds(0.3, 0.7)
 
@@ -44,7 +45,7 @@ def test_reasons_that_a_newer_version_may_have_are_shown(verdict_of):
 
 def test_every_label_is_explained():
     assert [label for label, _ in MEANINGS] == list(WORDS)
-    assert {"few_frames", "no_face", "face_too_small", "unfamiliar"} <= set(REASONS)
+    assert {"few_frames", "no_face", "face_too_small", "unfamiliar"} <= set(CLAUSES)
 
 
 @pytest.mark.parametrize(

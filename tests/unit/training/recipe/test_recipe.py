@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from mesoscope.errors import RecipeError
 from mesoscope.training.recipe.keys import AugmentKeys, OptimiseKeys
 from mesoscope.training.recipe.recipe import Recipe, read_recipe
-from mesoscope.training.recipe.rules import ARCHITECTURES
+from mesoscope.types.architectures import ARCHITECTURES
 
-RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.toml"))
+RECIPES = sorted((Path(__file__).parents[4] / "recipes").glob("*.toml"))
 
 
 @pytest.fixture
