@@ -22,7 +22,7 @@ SAMPLES = ROOT / "samples"
 FACE = SAMPLES / "forged/mouth_swapped.jpg"
 CLIP = SAMPLES / "clips/two_people.mp4"
 NASTY = """"><img src=x onerror=alert(1)>'; DROP TABLE results;--\u202egpj.jpg"""
-LONG_MS = 60_000  # the machine may be busy; nothing asserts on time
+LONG_MS = 25_000  # the machine may be busy; nothing asserts on time
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 pytestmark = pytest.mark.timeout(600)
@@ -98,20 +98,27 @@ def open_page(browser):
     assert elsewhere == []
 
 
+def until(page, expression):
+    """Wait for something of the page; the driver's own waiting needs eval, barred by the policy."""
+    for _ in range(600):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(100)
+    pytest.fail(f"never came: {expression}")
+
+
+def file(name, path):
+    return {"name": name, "mimeType": "", "buffer": path.read_bytes()}
+
+
 def give(page, *files):
-    """Choose files and wait for their cards."""
-    before = page.locator("#cards > .card").count()
-    page.set_input_files("#files", [str(f) if isinstance(f, Path) else f for f in files])
-    page.wait_for_function(
-        "count => document.querySelectorAll('#cards > .card').length >= count",
-        arg=before + len(files),
-    )
-    page.wait_for_function("document.querySelectorAll('#cards .verdict.waiting').length === 0")
+    """Choose files and wait for their verdicts."""
+    count = page.locator("#cards > .card").count() + len(files)
+    chosen = [file(one.name, one) if isinstance(one, Path) else one for one in files]
+    page.set_input_files("#files", chosen)
+    until(page, f"document.querySelectorAll('#cards > .card').length >= {count}")
+    until(page, "document.querySelectorAll('#cards .verdict.waiting').length === 0")
     return page.locator("#cards > .card")
-
-
-def file(name, path, kind="image/jpeg"):
-    return {"name": name, "mimeType": kind, "buffer": path.read_bytes()}
 
 
 def axe(page):
@@ -124,11 +131,13 @@ def axe(page):
     found = page.evaluate(
         "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", RULES
     )
+    assert len(found["passes"]) > 20
     return [(v["id"], [n["html"][:200] for n in v["nodes"]]) for v in found["violations"]]
 
 
 def overflow(page):
-    return page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    root = "document.documentElement"
+    return page.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
 
 
 def test_a_picture_appears_with_verdict_scale_and_evidence(address, open_page):
@@ -176,8 +185,8 @@ def test_a_file_that_cannot_be_read_says_why_and_names_run_nothing(address, open
     page = open_page(address)
     cards = give(page, file(NASTY, SAMPLES / "odd/cut_short.jpg"), SAMPLES / "odd/notes.txt")
     told = cards.all_inner_texts()
-    assert any("damaged or incomplete" in text and "the JPEG is truncated" in text for text in told)
-    assert any("Files of this kind are not read" in text for text in told)
+    assert any("is damaged or incomplete" in text and "JPEG is truncated" in text for text in told)
+    assert any("not a picture, whatever its name says" in text for text in told)
     assert any("onerror=alert(1)" in text for text in told)
     page.goto(f"{address}/#history")
     page.get_by_label("Part of the file name").fill("DROP TABLE")
@@ -190,10 +199,10 @@ def test_a_clip_plays_and_its_timeline_is_stepped_through(address, open_page):
     card = give(page, CLIP).first
     slider = card.get_by_role("slider", name="Scores over time")
     slider.wait_for()
-    page.wait_for_function("document.querySelector('.card video').readyState > 1")
+    until(page, "document.querySelector('.card video').readyState > 1")
     now = card.locator(".now")
     first = now.inner_text()
-    assert re.match(r"0\.\d+ s / 4\.02 s · Person 1 0\.\d{3} · Person 2 0\.\d{3}", first)
+    assert re.match(r"0\.\d+ s / 4\.02 s · Person.1 0\.\d{3} · Person.2 0\.\d{3}", first)
     slider.press("ArrowRight")
     assert now.inner_text() != first
     assert slider.get_attribute("aria-valuetext").split(":")[0] == now.inner_text().split(" /")[0]
@@ -204,11 +213,11 @@ def test_a_clip_plays_and_its_timeline_is_stepped_through(address, open_page):
     place = card.locator(".area").bounding_box()
     card.locator(".area").click(position={"x": place["width"] / 2, "y": 20})
     assert abs(float(now.inner_text().split(" ")[0]) - 2.0) < 0.1
-    page.wait_for_function("Math.abs(document.querySelector('.card video').currentTime - 2) < .1")
+    until(page, "Math.abs(document.querySelector('.card video').currentTime - 2) < .1")
     assert card.locator(".box").count() == 2
     before = card.locator(".box").first.get_attribute("style")
     card.get_by_role("button", name="Play").click()
-    page.wait_for_function("document.querySelector('.card video').currentTime > 2.5")
+    until(page, "document.querySelector('.card video').currentTime > 2.5")
     card.get_by_role("button", name="Pause").click()
     assert card.locator(".box").first.get_attribute("style") != before
     assert card.locator(".persons li").count() == 2
@@ -243,9 +252,9 @@ def test_files_are_dropped_and_pasted(address, open_page):
 def test_the_camera_takes_a_picture(address, open_page):
     page = open_page(address)
     page.get_by_role("button", name="Use the camera").click()
-    page.wait_for_function("document.getElementById('camera-video').videoWidth > 0")
+    until(page, "document.getElementById('camera-video').videoWidth > 0")
     page.get_by_role("button", name="Take the picture").click()
-    page.locator(".card", has_text="photograph").locator(".told .means").wait_for()
+    page.locator(".card", has_text="photograph").locator(".means").wait_for()
     assert page.evaluate("document.getElementById('camera-video').srcObject") is None
 
 
@@ -407,7 +416,7 @@ def test_german_is_whole_chosen_by_the_browser_and_remembered(address, open_page
 @pytest.mark.parametrize("locale", ["en", "de"])
 def test_axe_finds_nothing_anywhere(address, open_page, scheme, locale):
     page = open_page(address, color_scheme=scheme, locale=locale)
-    page.wait_for_function("document.getElementById('model').textContent")
+    until(page, "document.getElementById('model').textContent")
     found = {"empty": axe(page)}
     cards = give(page, FACE, SAMPLES / "odd/cut_short.jpg", CLIP)
     for summary in page.locator("summary").all():
@@ -423,7 +432,7 @@ def test_axe_finds_nothing_anywhere(address, open_page, scheme, locale):
     page.locator(".rows").wait_for()
     found["history"] = axe(page)
     page.locator(".rows a").first.click()
-    page.locator("#one-result .card .told").wait_for()
+    page.locator("#one-result .verdict").wait_for()
     found["result"] = axe(page)
     assert {view: wrong for view, wrong in found.items() if wrong} == {}
 
@@ -447,12 +456,12 @@ def test_nothing_is_cut_off_on_a_phone(address, open_page, direction):
             page.goto(f"{address}/#history")
             page.locator(".rows").wait_for()
         wide[view] = overflow(page)
-    assert wide == dict.fromkeys(wide, 0)
+    assert {view: px for view, px in wide.items() if px > 0} == {}
 
 
 def test_all_is_reached_by_the_keyboard(address, open_page):
     page = open_page(address)
-    page.wait_for_function("document.getElementById('model').textContent")
+    until(page, "document.getElementById('model').textContent")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "skip"
     page.keyboard.press("Enter")
@@ -468,7 +477,7 @@ def test_all_is_reached_by_the_keyboard(address, open_page):
         assert page.evaluate("""() => {
           const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
           return document.activeElement === document.body
-            || (outlineStyle !== "none" && outlineWidth !== "0px");
+            || outlineStyle !== "none" && outlineWidth !== "0px";
         }""")
     told = " ".join(seen)
     for part in ("Compare", "What the file says", "Report and export", "radio", "Save"):

@@ -29,9 +29,9 @@ function parts(item, act, redraw) {
   const { verdict } = item.result;
   const shown = make("div", { class: "shown" });
   const seen = verdict.kind === "clip" && verdict.faces.length ? clipShown(item, shown, act) : pictureShown(item, shown, act, redraw);
-  return [shown, make("div", { class: "told" },
-    ...heading(item), ...answer(verdict),
-    verdict.kind === "clip" ? personsOf(verdict, seen.go) : facesOf(verdict, seen.point),
+  return [make("div", { class: "answer" }, ...heading(item), ...answer(verdict)), shown, make("div", { class: "told" },
+    verdict.kind === "clip"
+      ? personsOf(verdict, (time) => seen.go(time)) : facesOf(verdict, (n, on) => seen.point(n, on)),
     notesOf(verdict),
     fileSays(item.result.provenance), particulars(item.result), ...actions(item, act))];
 }
@@ -58,7 +58,7 @@ function answer(verdict) {
 }
 
 function refused(item, act) {
-  return [make("div", { class: "told wide" }, make("h2", { class: "name" }, make("bdi", {}, item.name)),
+  return [make("div", { class: "wide" }, make("h2", { class: "name" }, make("bdi", {}, item.name)),
     make("p", { class: "verdict error" }, item.state?.state === "cancelled" ? words.jobStates.cancelled : words.failed),
     make("p", { class: "why" }, problemText(item.refusal)),
     item.refusal.detail && english(item.refusal.detail, "p", { class: "hint" }),
@@ -72,9 +72,9 @@ function waiting(item) {
     shown.firstChild.classList.add("dim");
   }
   const bar = make("progress", { "aria-label": item.name, ...(item.share === undefined ? {} : { max: 1, value: item.share }) });
-  return [shown, make("div", { class: "told" }, make("h2", { class: "name" }, make("bdi", {}, item.name)),
+  return [make("div", { class: "answer" }, make("h2", { class: "name" }, make("bdi", {}, item.name)),
     make("p", { class: "verdict waiting" }, item.told ?? words.waiting), bar,
-    item.cancel && make("div", { class: "row" }, button(words.cancel, item.cancel)))];
+    item.cancel && make("div", { class: "row" }, button(words.cancel, item.cancel))), shown];
 }
 
 // The address of a picture or clip: of this window's file, of the server's preview, or of the kept file.

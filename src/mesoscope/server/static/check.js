@@ -1,6 +1,7 @@
 // The page to check on: each file has its card at once, and is judged a few at a time.
 import { Refusal, ask, call, follow, send } from "./api.js";
 import { card } from "./card.js";
+import { chosen, showChosen } from "./compare.js";
 import { $, button, clear, make, tell } from "./dom.js";
 import { kindOf, showable } from "./intake.js";
 import { loadModel, model, outcome } from "./model.js";
@@ -61,7 +62,9 @@ export function actsOf(item) {
       held.delete(item.result.id);
       const entry = entryOf(item);
       if (entry) drop(entry);
-      else location.hash = "history";
+      chosen.delete(item.result.id);
+      showChosen();
+      if (location.hash && location.hash !== "#check") location.hash = "history";
     },
     again: item.file && ((again) => {
       changed(again, { refusal: undefined, told: words.waiting, share: undefined });
@@ -209,7 +212,7 @@ function drawArchive({ item, article }) {
   clear(article);
   article.setAttribute("aria-label", item.name);
   const total = job?.total ?? 0;
-  const told = make("div", { class: "told wide" }, make("h2", { class: "name" }, make("bdi", {}, item.name)),
+  const told = make("div", { class: "wide" }, make("h2", { class: "name" }, make("bdi", {}, item.name)),
     make("p", { class: "verdict waiting" }, words.jobStates[job?.state ?? "queued"]),
     make("p", {}, [total && words.jobProgress(job.done, total), job && words.jobCounts(job.fake, job.failed)]
       .filter(Boolean).join(" · ")));

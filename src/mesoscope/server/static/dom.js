@@ -24,11 +24,18 @@ export const button = (text, onclick, given = {}) =>
   make("button", { type: "button", onclick, ...given }, text);
 
 // Text of the server, which speaks English only.
-export const english = (text, tag = "span", given = {}) => make(tag, { lang: "en", ...given }, text);
+export const english = (text, tag = "span", given = {}) => make(tag, { lang: "en", dir: "ltr", ...given }, text);
 
 // Tell a screen reader, and whoever looks, what happened.
+let told = 0;
 export function tell(text) {
   $("status").textContent = text;
+  told = Date.now();
+}
+
+// Take away what was told before; what is a second old at most is still news.
+export function hush() {
+  if (Date.now() - told > 1000) $("status").textContent = "";
 }
 
 export function save(blob, name) {

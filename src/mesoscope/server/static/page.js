@@ -3,17 +3,17 @@ import { ask, hasKey, takeKey } from "./api.js";
 import { listenToCamera } from "./camera.js";
 import { card } from "./card.js";
 import { actsOf, held, redrawAll, resume, retry, take } from "./check.js";
-import { chosen, showChosen } from "./compare.js";
-import { $, clear, make, tell } from "./dom.js";
+import { showChosen } from "./compare.js";
+import { $, clear, hush, make, tell } from "./dom.js";
 import { listenToFilters, showHistory } from "./history.js";
 import { listen } from "./intake.js";
 import { loadModel, model, problemText } from "./model.js";
 import { fill, language, languages, speak, words } from "./words.js";
 
 const VIEWS = { check: "check", history: "history", job: "history", result: "result", compare: "compare" };
-let moved = false; // whether somebody has gone from view to view: then the heading takes the focus
 
-async function route() {
+// Show the view that the address names; where somebody went there, its heading takes the focus.
+async function route(went = false) {
   const [name, ...ids] = location.hash.slice(1).split("/");
   const view = VIEWS[name] ?? "check";
   for (const one of new Set(Object.values(VIEWS))) $(`view-${one}`).hidden = one !== view;
@@ -22,15 +22,14 @@ async function route() {
     else link.removeAttribute("aria-current");
   }
   document.title = view === "check" ? words.title : `${words.pages[name]} – mesoscope`;
-  tell("");
+  hush();
   clear($("one-result"));
   clear($("two-results"));
   if (view === "history") showHistory(name === "job" ? ids[0] : null);
   if (view === "result") await show($("one-result"), ids.slice(0, 1));
   if (view === "compare") await show($("two-results"), ids.slice(0, 2));
   showChosen();
-  if (moved) $(`view-${view}`).querySelector("h1").focus();
-  moved = true;
+  if (went) $(`view-${view}`).querySelector("h1").focus();
 }
 
 async function show(place, ids) {
@@ -71,7 +70,6 @@ function chooseLanguage() {
     if (model) tellOfModel();
     redrawAll();
     showChosen();
-    moved = false;
     route();
   });
 }
@@ -112,8 +110,6 @@ $("skip").addEventListener("click", (event) => {
   event.preventDefault();
   $("main").focus();
 });
-addEventListener("hashchange", route);
-moved = false;
+addEventListener("hashchange", () => route(true));
 route();
 begin();
-chosen.clear();

@@ -28,7 +28,7 @@ export const nearest = (judged, time) =>
 
 export function scoresAt(frame, several) {
   return frame.faces
-    .map((face) => (several ? `${words.person(face.person + 1)} ` : "") + words.decimals(face.p_fake))
+    .map((face) => (several ? `${words.person(face.person + 1)} ` : "").replaceAll(" ", "\u00a0") + words.decimals(face.p_fake))
     .join(" · ");
 }
 

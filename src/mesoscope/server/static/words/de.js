@@ -13,7 +13,7 @@ export const words = {
   pages: { check: "Prüfen", history: "Verlauf", compare: "Vergleich", result: "Ergebnis", job: "Archiv" },
 
   heading: "Ist dieses Gesicht gefälscht?",
-  lead: "Ziehen Sie Bilder oder Clips hierher. Sie werden auf diesem Server beurteilt; niemand sonst bekommt sie zu sehen.",
+  lead: "Bilder und Clips werden auf diesem Server beurteilt und nirgendwohin weitergegeben.",
   drop: "Bilder, Clips oder ein ZIP-Archiv davon hierher ziehen, oder ein Bild einfügen",
   dropTouch: "Bilder, Clips oder ein ZIP-Archiv davon",
   dropNow: "Loslassen, um sie zu prüfen",
@@ -206,7 +206,7 @@ export const words = {
   model: (m) => `Modell ${m.id}, mesoscope ${m.version}.`,
 
   problems: {
-    "source.unreadable": "Diese Datei ist beschädigt oder unvollständig.",
+    "source.unreadable": "Diese Datei ist kein Bild, oder sie ist beschädigt oder unvollständig.",
     "source.unsupported": "Dateien dieser Art werden nicht gelesen.",
     "source.too_large": "Dieses Bild hat zu viele Pixel.",
     "request.too_large": "Diese Datei ist zu groß für diesen Dienst.",

@@ -12,7 +12,7 @@ export const words = {
 
   // Check
   heading: "Is this face forged?",
-  lead: "Drop pictures or clips here. They are judged on this server; no one else gets to see them.",
+  lead: "Pictures and clips are judged on this server and sent nowhere else.",
   drop: "Drop pictures, clips or a ZIP archive of them here, or paste a picture",
   dropTouch: "Pictures, clips, or a ZIP archive of them",
   dropNow: "Let go to check them",
@@ -212,7 +212,7 @@ export const words = {
   model: (m) => `Model ${m.id}, mesoscope ${m.version}.`,
 
   problems: {
-    "source.unreadable": "This file is damaged or incomplete.",
+    "source.unreadable": "This file is no picture, or is damaged or incomplete.",
     "source.unsupported": "Files of this kind are not read.",
     "source.too_large": "This picture has too many pixels.",
     "request.too_large": "This file is too large for this service.",
