@@ -63,13 +63,14 @@ def spoil(monkeypatch):
 
 
 def _import(dotted):
+    """A module, or a class in one."""
     import importlib
 
     try:
         return importlib.import_module(dotted)
     except ModuleNotFoundError:
         module, _, name = dotted.rpartition(".")
-        return getattr(_import(module), name)
+        return getattr(importlib.import_module(module), name)
 
 
 def _tells(given, more):
@@ -186,13 +187,15 @@ def test_the_audits_page_goes_without_a_picture_that_cannot_be_shown(
 @pytest.mark.parametrize(
     ("maker", "where", "jobs"),
     [
-        ("blend", "landmarks.open_image", 1), ("xray", "landmarks.find_main_faces", 2),
-        ("edit", "writing.decode", 2), ("xray", "writing.decode", 1),
+        ("blend", "detection.stages.open_image", 1),
+        ("xray", "faces.main_face.MainFaceFinder.find", 2),
+        ("edit", "synth.writing.decode", 2),
+        ("xray", "synth.writing.decode", 1),
     ],
 )  # fmt: skip
 def test_synth_goes_on(run, spoil, people, tmp_path, maker, where, jobs):
     error = RuntimeError("a fault")
-    spoil(f"mesoscope.synth.{where}", error)
+    spoil(f"mesoscope.{where}", error)
     out = tmp_path / "out"
     command = ("blend", "--method", "xray") if maker == "xray" else (maker,)
     code, _, err = run("synth", *command, people, "--out", out, "--jobs", jobs, "--validation", 0)
@@ -203,12 +206,12 @@ def test_synth_goes_on(run, spoil, people, tmp_path, maker, where, jobs):
     assert "left out" in err
 
 
-@pytest.mark.parametrize("where", ["landmarks.find_main_faces", "writing.decode"])
+@pytest.mark.parametrize("where", ["faces.main_face.MainFaceFinder.find", "synth.writing.decode"])
 def test_synth_looks_again_at_what_failed(run, monkeypatch, people, tmp_path, where, one_error):
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
-        owner = _import(f"mesoscope.synth.{where.partition('.')[0]}")
-        name = where.partition(".")[2]
+        place, _, name = where.rpartition(".")
+        owner = _import(f"mesoscope.{place}")
         before = getattr(owner, name)
 
         def fails(*given, **more):
@@ -238,7 +241,8 @@ def test_prepare_goes_on(run, spoil, monkeypatch, people, tmp_path, where, one_e
     elif where == "open_image":
         spoil(f"{work}.open_image", one_error)
     elif where in ("crop", "scene_of"):
-        spoil(f"{work}.{where}", one_error, lambda given, _: np.array_equal(given[0], bad))
+        place = "mesoscope.detection.stages" if where == "crop" else work
+        spoil(f"{place}.{where}", one_error, lambda given, _: np.array_equal(given[0], bad))
     else:
         seen = []
 
@@ -281,7 +285,7 @@ def test_prepare_tries_again_what_memory_ran_short_at(run, monkeypatch, people, 
 
 @pytest.mark.parametrize(
     "where",
-    ["detection.detector.crop", "evidence.explain.open_image", "evidence.explain.picture_sheet"],
+    ["detection.stages.crop", "evidence.explain.open_image", "evidence.explain.picture_sheet"],
 )
 def test_explain_goes_on(run, spoil, people, tmp_path, where, one_error):
     bad = cv2.imread(str(people / f"{BAD}.png"))[:, :, ::-1]
@@ -329,7 +333,7 @@ def test_what_fails_at_one_picture_shifts_no_other(dataset, monkeypatch, where, 
     detector = Detector(faces="whole", jobs=2)
     whole = list(judge_changed(samples, detector))
     first = cv2.imread(str(samples[1].path))[:, :, ::-1]
-    owner = _import(f"mesoscope.{'detection.detector' if where == 'crop' else ROBUST}")
+    owner = _import(f"mesoscope.{'detection.stages' if where == 'crop' else ROBUST}")
     before = getattr(owner, where)
 
     def fails(given, *others, **more):
@@ -346,7 +350,7 @@ def test_what_fails_at_one_picture_shifts_no_other(dataset, monkeypatch, where, 
     assert found[1].error.startswith(f"{samples[1].file}: ")
 
 
-@pytest.mark.parametrize("where", ["detection.detector.crop", "detection.reading.open_media"])
+@pytest.mark.parametrize("where", ["detection.stages.crop", "detection.reading.open_media"])
 def test_evaluate_and_report_and_watch_go_on(run, spoil, dataset, tmp_path, where, one_error):
     bad = cv2.imread(str(dataset / f"train/real/{BAD}.jpg"))[:, :, ::-1]
 
@@ -372,12 +376,14 @@ def test_evaluate_and_report_and_watch_go_on(run, spoil, dataset, tmp_path, wher
 def test_watch_goes_on(run, spoil, monkeypatch, dataset, tmp_path, error):
     bad = cv2.imread(str(dataset / f"train/real/{BAD}.jpg"))[:, :, ::-1]
     spoil(
-        "mesoscope.detection.detector.crop", error, lambda given, _: np.array_equal(given[0], bad)
+        "mesoscope.detection.stages.crop", error, lambda given, _: np.array_equal(given[0], bad)
     )
-    from mesoscope.scan import watching
+    from mesoscope.scan import into_job
 
-    watch = watching.watch
-    monkeypatch.setattr(watching, "watch", lambda *given, **more: watch(*given, **more, looks=2))
+    watch = into_job.watch
+    monkeypatch.setattr(
+        into_job, "watch", lambda *given, **more: watch(*given, **{**more, "looks": 2})
+    )
     code, out, _ = run("watch", dataset / "train/real", "--out", tmp_path / "job", "--settle", "0",
                        "--pause", "0.01", "--faces", "whole", "--no-table")  # fmt: skip
     assert code == 0
@@ -428,7 +434,7 @@ def test_an_interrupt_ends_them_all_the_same(run, spoil, people, dataset, tmp_pa
         "audit": (f"{AUDIT}.facts.decode", (dataset,)),
         "explain": ("mesoscope.evidence.explain.picture_sheet", (people / "a.png", "-o", "x.png")),
         "synth": ("mesoscope.synth.writing.decode", (people, "--out", out)),
-        "prepare": ("mesoscope.data.prepare.work.crop", (classes, "--out", out)),
+        "prepare": ("mesoscope.detection.stages.crop", (classes, "--out", out)),
         "shards": ("mesoscope.data.picture.sample_bytes", ("list", dataset, "--check")),
     }
     target, arguments = targets[command[0]]

@@ -138,6 +138,7 @@ def of_faces(facts: Facts, options: AuditOptions, watch: Watch) -> tuple[list[Fi
     from mesoscope.detection.stages import find_in_pictures
     from mesoscope.errors import MesoscopeError
     from mesoscope.faces.finder import finder_for
+    from mesoscope.media.image import source_name
     from mesoscope.runtime.threads import cores
     from mesoscope.types import DetectOptions
 
@@ -149,7 +150,12 @@ def of_faces(facts: Facts, options: AuditOptions, watch: Watch) -> tuple[list[Fi
         max_pixels=options.max_pixels,
     )
     answers = list(watch("Finding faces", work, len(rows)))
-    failed = [answer for answer in answers if isinstance(answer, MesoscopeError)]
+    failed = [
+        f"{facts.names[row]}: "
+        + str(said).removeprefix(f"{source_name(facts.samples[row].picture)}: ")
+        for row, said in zip(rows.tolist(), answers, strict=True)
+        if isinstance(said, MesoscopeError)
+    ]
     missed = [f"Whether a picture shows a face: {said}" for said in failed[:_NAMED]]
     if len(failed) > _NAMED:
         missed.append(f"Whether {_many(len(failed) - _NAMED)} more show a face: as above.")

@@ -66,7 +66,7 @@ def test_a_set_is_prepared(tmp_path, trees, put, name):
     assert all(len(found) == 1 for found in groups.values())
     split = "test" if name in ("dfdc_test", "cnndetection") else "train"
     assert {s.label for s in samples if s.split == split} == {0, 1}
-    told = "train is empty: training needs it; --split group draws" in " ".join(census.warnings())
+    told = "train is empty: training needs it; `split=group` draws" in " ".join(census.warnings())
     assert told == (split == "test")
     with (out / "left_out.csv").open(newline="") as file:
         assert {row["reason"] for row in csv.DictReader(file)} <= {"split"}
