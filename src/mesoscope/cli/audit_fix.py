@@ -29,7 +29,7 @@ def mend(found: Audit, out: Path, options: FixOptions, asked: AuditOptions) -> A
     from mesoscope.data.audit.audit import audit
     from mesoscope.data.audit.fix import mend as write
     from mesoscope.data.manifest import read_dataset
-    from mesoscope.report.case.names import shown
+    from mesoscope.files.names import shown
 
     mended = write(found, out, options=options, watch=watch)
     echo("")

@@ -12,6 +12,7 @@ import click
 from mesoscope.cli import kept_models
 from mesoscope.cli.echo import echo
 from mesoscope.errors import ModelError, ModelMismatch, ModelMissing, OptionError, OutputError
+from mesoscope.files.whole import write_whole
 from mesoscope.types.finders import WITH_A_MODEL
 
 
@@ -105,16 +106,12 @@ def _add_finder(finder: str, file: Path, sha256: str | None) -> None:
     YunetFinder(file)
     folder = data_folder() / "finders"
     target = folder / f"{finder}-{digest}.onnx"
-    part = target.with_suffix(f".part{os.getpid()}")
+    write_whole(target, file.read_bytes())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(file.read_bytes())
-        part.replace(target)
         for other in _files(finder):
             if other != target:
                 other.unlink()
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise OutputError(f"{target}: cannot be written: {error.strerror}") from error
     echo(f"{finder}  SHA-256 {digest}")
     echo(f"kept as {target}; --faces auto uses it from now on")

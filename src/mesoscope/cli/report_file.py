@@ -177,7 +177,7 @@ def new_spool() -> Spool:
 
 def _title(items: Spool) -> str:
     if len(items) == 1:
-        from mesoscope.report.case.names import shown
+        from mesoscope.files.names import shown
 
         (item,) = items
         return f"Check of {shown(Path(item.verdict.source).name)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mesoscope.data.sample import LABELS, SPLITS, Sample
 from mesoscope.errors import DatasetError, MissingExtra, OutputError
 from mesoscope.files.csv_rows import RowWriter
+from mesoscope.files.whole import beside
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
@@ -51,21 +51,16 @@ def write_manifest(
         raise MissingExtra("pyarrow", extra="parquet")
     types = {**dict.fromkeys(COLUMNS, str), **(further or {})}
     write = _write_csv if suffix == ".csv" else _write_parquet
-    part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        count = write(part, _checked(rows, types, path), types)
-        part.replace(path)
+        with beside(path) as part:
+            return write(part, _checked(rows, types, path), types)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
     except UnicodeEncodeError as error:
         raise DatasetError(
             f"{path}: a name in it is not UTF-8 ({error.object[:80]!r}): rename that file"
         ) from error
-    finally:  # an interrupt leaves nothing behind either
-        with contextlib.suppress(OSError):
-            part.unlink()
-    return count
 
 
 def row_of(sample: Sample, root: Path) -> dict[str, object]:

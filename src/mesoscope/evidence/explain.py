@@ -6,7 +6,6 @@ shown, hashed and judged are the same bytes.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import os
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.draw import Terms, clip_sheet, most_suspicious, picture_sheet, square_of
 from mesoscope.errors import OptionError, OutputError, SourceError
+from mesoscope.files.whole import write_whole
 from mesoscope.media.image import FileBytes, open_file, open_image, read_bytes
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.media.video import frames_at
@@ -151,15 +151,7 @@ def save_picture(pixels: Pixels, path: Path) -> None:
         raise OutputError(f"{path}: {pixels.shape[0]} pixels high, too many for WebP: write a PNG")
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, kind, quality=_QUALITY)
-    beside = path.with_name(f".explain-{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(data.getvalue())
-        beside.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    write_whole(path, data.getvalue())
 
 
 def format_of(path: Path) -> str:

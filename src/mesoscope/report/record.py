@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 
 from mesoscope.errors import OutputError
 from mesoscope.files.csv_rows import csv_row
+from mesoscope.files.whole import write_whole
 from mesoscope.metrics import CUT
 from mesoscope.types.label import CLASSES, answer_of
 
@@ -279,10 +280,7 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    try:
-        path.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    write_whole(path, text.encode("utf-8", "backslashreplace"))
 
 
 def _row(one: Prediction) -> tuple[object, ...]:

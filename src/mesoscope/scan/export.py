@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from importlib.util import find_spec
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mesoscope.errors import JobError, MissingExtra, OutputError
 from mesoscope.files.csv_rows import csv_row
+from mesoscope.files.whole import beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -47,17 +47,12 @@ def export(ledger: LedgerReader, path: Path) -> int:
         MissingExtra: Parquet was asked for and pyarrow is not installed.
     """
     write = _writer(path)
-    part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        count = write(ledger.results(), part)
-        part.replace(path)
+        with beside(path) as part:
+            return write(ledger.results(), part)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:  # an interrupt, or a ledger that is gone, leaves nothing behind either
-        with contextlib.suppress(OSError):
-            part.unlink()
-    return count
 
 
 def json_lines(results: Iterable[Result]) -> Iterator[str]:

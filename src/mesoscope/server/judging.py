@@ -19,6 +19,7 @@ from mesoscope.detection.scorer import OnnxScorer
 from mesoscope.draw import Terms, square_of
 from mesoscope.draw.heat import FULL, colours, log_odds
 from mesoscope.errors import MesoscopeError, SourceError
+from mesoscope.imaging.encode import png
 from mesoscope.media.provenance import Provenance, read_provenance
 from mesoscope.media.walk import Unreadable
 from mesoscope.models.file import find_model
@@ -233,11 +234,7 @@ def map_png(heat: NDArray[np.float32]) -> bytes:
     share = np.clip(log_odds(heat) / FULL, 0, 1).astype(np.float32)
     share = cv2.resize(share, (MAP_PX, MAP_PX), interpolation=cv2.INTER_LINEAR)
     alpha = np.rint(255 * _COVERS * share**_RISE).astype(np.uint8)
-    pixels = np.dstack([colours(share)[:, :, ::-1], alpha])  # BGRA, as the encoder wants it
-    done, encoded = cv2.imencode(".png", pixels)
-    if not done:
-        raise MesoscopeError("an evidence map cannot be encoded as PNG")
-    return bytes(encoded.data)
+    return png(np.dstack([colours(share), alpha]))
 
 
 def provenance_of(source: bytes | str, name: str) -> dict[str, Json]:

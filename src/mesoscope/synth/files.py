@@ -1,40 +1,19 @@
-"""Files that are whole or not there, lines that are whole or cut off, one run at a time."""
+"""A folder that one run at a time adds to: its lock, and lines that are whole or cut off."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import threading
 from typing import TYPE_CHECKING, Any
 
-from mesoscope.errors import OptionError, OutputError
+from mesoscope.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PART = ".part"  # ends the names of files that are not whole yet
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place and move it there, so that none is ever half written.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{PART}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise OutputError(
-            f"{path}: cannot be written: {error.strerror}: what was written before is whole; "
-            "run the same command again to go on"
-        ) from error
+# What is said where a file of a folder cannot be written.
+GO_ON = "what was written before is whole; run the same command again to go on"
 
 
 def locked(path: Path) -> int | None:

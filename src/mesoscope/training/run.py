@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 from mesoscope.data.manifest import read_datasets
 from mesoscope.data.shards.stream import require_shards
 from mesoscope.errors import DatasetError, OutputError, RunError
+from mesoscope.files.whole import sweep, write_whole
 from mesoscope.training.data.dataset import survey
 from mesoscope.training.data.framing import ready_to_reframe
 from mesoscope.training.data.reals import ready_to_forge
@@ -128,8 +129,9 @@ def open_run(run: Path, recipe: Recipe) -> None:
     """
     try:
         (run / "checkpoints").mkdir(parents=True, exist_ok=True)
+        sweep(run)
         if not (run / "recipe.toml").exists():
-            (run / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
+            write_whole(run / "recipe.toml", recipe.to_toml().encode())
     except OSError as error:
         raise OutputError(f"{run}: cannot be written: {error.strerror}") from error
 

@@ -11,9 +11,9 @@ from PIL import Image
 
 from mesoscope.data.manifest import read_dataset
 from mesoscope.errors import OptionError, OutputError
+from mesoscope.files.whole import write_whole
 from mesoscope.media.image import open_image
 from mesoscope.synth.encoding import Encoding, Saving, encode_mask
-from mesoscope.synth.files import write_whole
 from mesoscope.synth.folder import ForgeryFolder, Parent, rng_for
 from mesoscope.synth.forgery import Forgery
 

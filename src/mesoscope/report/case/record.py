@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mesoscope.errors import ReportError
-from mesoscope.report.case.names import shown
+from mesoscope.files.names import shown
 from mesoscope.report.case.words import why
 
 if TYPE_CHECKING:

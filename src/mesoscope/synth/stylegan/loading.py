@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import pickletools
 import zipfile
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from mesoscope.errors import ModelError, ModelMissing, OptionError, OutputError
+from mesoscope.files.whole import beside
 from mesoscope.synth.stylegan.config import GeneratorConfig
 from mesoscope.synth.stylegan.generator import Generator
 from mesoscope.synth.stylegan.pickles import foreign, globals_of
@@ -100,15 +100,10 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     Raises:
         OutputError: The disk is full, or the folder cannot be written.
     """
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with fresh.open("wb") as file:  # not by save_file, whose files only their owner may read
-            file.write(serialise(tensors, metadata))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
+        with beside(path) as fresh:  # not by save_file, whose files only their owner may read
+            fresh.write_bytes(serialise(tensors, metadata))
     except (OSError, SafetensorError) as error:
-        fresh.unlink(missing_ok=True)
         raise OutputError(f"{path}: cannot be written: {error}") from error
 
 

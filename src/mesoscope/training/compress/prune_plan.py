@@ -7,7 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mesoscope.errors import OptionError, OutputError, RunError
+from mesoscope.errors import OptionError, RunError
+from mesoscope.files.whole import write_whole
 from mesoscope.models.file import file_sha256
 from mesoscope.training.compress.prune_weights import RAMP
 
@@ -75,11 +76,8 @@ def write_plan(run: Path, plan: Plan, parent: Path) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    try:
-        text = json.dumps(_identity(plan, parent), indent=2) + "\n"
-        (run / PLAN).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{run}: cannot be written: {error.strerror}") from error
+    text = json.dumps(_identity(plan, parent), indent=2) + "\n"
+    write_whole(run / PLAN, text.encode())
 
 
 def refuse_other_plan(run: Path, plan: Plan, parent: Path) -> None:

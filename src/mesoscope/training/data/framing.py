@@ -15,6 +15,7 @@ import numpy as np
 
 from mesoscope.data.picture import open_sample
 from mesoscope.errors import OutputError
+from mesoscope.files.whole import beside
 from mesoscope.runtime.threads import ahead, cores
 from mesoscope.synth.landmarks import find_main_faces
 from mesoscope.types import Frame
@@ -70,12 +71,10 @@ def _keep_boxes(data: Survey, run: Path, watcher: RunWatcher) -> None:
     boxes = np.concatenate(
         [*watcher.count(found, len(chunks), "finding the face in each train picture")]
     )
-    fresh = kept.with_suffix(".writing")
     try:
         run.mkdir(parents=True, exist_ok=True)
-        with fresh.open("wb") as file:
+        with beside(kept) as fresh, fresh.open("wb") as file:
             np.savez_compressed(file, boxes=boxes, digests=np.array(data.digests))
-        fresh.replace(kept)
     except OSError as error:
         raise OutputError(f"{kept}: cannot be written: {error.strerror}") from error
     seen = int(np.isfinite(boxes).all(1).sum())

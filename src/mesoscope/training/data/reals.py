@@ -10,12 +10,13 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from mesoscope.data.picture import open_sample
 from mesoscope.data.sample import Sample
 from mesoscope.errors import DatasetError, OutputError
+from mesoscope.files.whole import beside
+from mesoscope.imaging.encode import png
 from mesoscope.runtime.threads import ahead, cores
 from mesoscope.synth.landmarks import find_landmarks
 from mesoscope.training.data.forging import Forge
@@ -86,12 +87,10 @@ def _keep_landmarks(data: Survey, run: Path, watcher: RunWatcher) -> None:
     points = np.concatenate(
         [*watcher.count(found, len(chunks), "finding landmarks of the real pictures")]
     )
-    fresh = kept.with_suffix(".writing")
     try:
         run.mkdir(parents=True, exist_ok=True)
-        with fresh.open("wb") as file:
+        with beside(kept) as fresh, fresh.open("wb") as file:
             np.savez_compressed(file, landmarks=points)
-        fresh.replace(kept)
     except OSError as error:
         raise OutputError(f"{kept}: cannot be written: {error.strerror}") from error
     reals = np.array([s.label == 0 for s in samples])
@@ -143,10 +142,8 @@ def _keep_forgeries(
                 continue
             made = forge.picture(sample, (seed, _VALIDATION, place))
             pixels = open_sample(sample) if made is None else made
-            _, data = cv2.imencode(".png", pixels[:, :, ::-1])
-            fresh = path.with_suffix(".writing")
-            fresh.write_bytes(data.tobytes())
-            fresh.replace(path)
+            with beside(path, sync=False) as fresh:
+                fresh.write_bytes(png(pixels))
 
     try:
         for path in _paths(run, 0):

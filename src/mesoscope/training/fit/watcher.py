@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from mesoscope.files.whole import write_whole
 from mesoscope.training.fit.curves import draw_curves
 from mesoscope.training.fit.loop import Watcher
 
@@ -65,6 +66,5 @@ def write_log(run: Path, state: State) -> None:
     """Write ``log.jsonl``, one line a finished epoch."""
     # Written whole from the checkpoint's history: a killed run leaves no line of an epoch that is
     # trained again.
-    fresh = run / "log.jsonl.writing"
-    fresh.write_text("".join(json.dumps(r) + "\n" for r in state.history), encoding="utf-8")
-    fresh.replace(run / "log.jsonl")
+    lines = "".join(json.dumps(r) + "\n" for r in state.history)
+    write_whole(run / "log.jsonl", lines.encode())
