@@ -101,7 +101,9 @@ class Frequency:
             return np.asarray(sharp, np.uint8)
         if self.kind == "compress":
             # Red and blue change places for it: so the recorded forgeries were made.
-            return through_jpeg(pixels[:, :, ::-1], int(self.amount))[:, :, ::-1].copy()
+            return np.ascontiguousarray(
+                through_jpeg(pixels[:, :, ::-1], int(self.amount))[:, :, ::-1]
+            )
         return pixels
 
     def numbers(self) -> dict[str, Json]:

@@ -5,7 +5,7 @@ without landmarks: training crops hold one face about their middle, so the mask 
 blob there. What is left to find is what every swap leaves: two statistics of colour, sharpness
 and compression in one face, and the seam between them.
 
-:mod:`mesoscope.synth.blend` is another forgery after the same paper: its mask follows landmarks, and
+:mod:`mesoscope.synth.blend` is another forgery after the same paper: its mask follows landmarks and
 each of its numbers is drawn for the record. All shipped models were trained with the one here
 (``augment.self_blend``), whose draws must stay for their recipes to mean what they meant; it needs
 no landmarks, so it works on crops in which none are found. What the two share has one home: the
