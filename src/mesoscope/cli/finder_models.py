@@ -106,7 +106,7 @@ def _add_finder(finder: str, file: Path, sha256: str | None) -> None:
     YunetFinder(file)
     folder = data_folder() / "finders"
     target = folder / f"{finder}-{digest}.onnx"
-    write_whole(target, file.read_bytes())
+    write_whole(target, file.read_bytes(), parents=True)
     try:
         for other in _files(finder):
             if other != target:

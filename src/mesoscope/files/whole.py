@@ -70,20 +70,24 @@ def beside(path: Path, *, folder: Path | None = None, sync: bool = True) -> Iter
         finish(part, path, sync=sync)
 
 
-def write_whole(path: Path, data: bytes, *, sync: bool = True, hint: str = "") -> None:
-    """Write a file, and its folder where that is missing.
+def write_whole(
+    path: Path, data: bytes, *, sync: bool = True, hint: str = "", parents: bool = False
+) -> None:
+    """Write a file.
 
     Args:
         path: Where to.
         data: All of it.
         sync: As of :func:`finish`.
         hint: What to do where it cannot be written, as the end of the message.
+        parents: Make its folder where that is missing.
 
     Raises:
         OutputError: The disk is full, or the folder cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True)
         with beside(path, sync=sync) as part:
             part.write_bytes(data)
     except OSError as error:

@@ -170,7 +170,7 @@ class ForgeryFolder:
         if data["fake"] == data.get("real"):  # labelled both ways, it would teach nothing
             raise SourceUnsuitable(f"{parent.path}: the forgery cannot be told from its twin")
         for what, path in files.items():
-            write_whole(self.root / path, data[what], sync=False, hint=GO_ON)
+            write_whole(self.root / path, data[what], sync=False, hint=GO_ON, parents=True)
         return {
             "key": parent.key,
             "maker": forgery.maker,
@@ -213,7 +213,7 @@ class ForgeryFolder:
         for _, record in read_records(self.root / RECORDS):
             table.writerows(_rows(record))
         data = rows.getvalue().encode("utf-8", "surrogateescape")
-        write_whole(self.root / MANIFEST, data, hint=GO_ON)
+        write_whole(self.root / MANIFEST, data, hint=GO_ON, parents=True)
 
     def __enter__(self) -> Self:
         """Keep other runs off, and remove what a killed one left half written.
@@ -252,7 +252,7 @@ def _begin(root: Path, settings: dict[str, Json]) -> None:
             raise OptionError(f"{path}: cannot be read: choose a new folder for --out") from error
         if before != settings and next(read_records(root / RECORDS), None) is None:
             (root / LANDMARKS).unlink(missing_ok=True)  # of other reals, maybe
-            write_whole(path, _as_json(settings), hint=GO_ON)
+            write_whole(path, _as_json(settings), hint=GO_ON, parents=True)
             return
         for name in [*settings, *before]:
             was, now = before.get(name), settings.get(name)
@@ -264,7 +264,7 @@ def _begin(root: Path, settings: dict[str, Json]) -> None:
         return
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise OptionError(f"{root}: holds something else already: choose a new folder for --out")
-    write_whole(path, _as_json(settings), hint=GO_ON)
+    write_whole(path, _as_json(settings), hint=GO_ON, parents=True)
 
 
 def _as_json(settings: dict[str, Json]) -> bytes:

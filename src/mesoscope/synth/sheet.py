@@ -75,7 +75,7 @@ def write_sheet(path: Path, root: Path, *, count: int = 12) -> None:
         data = encode(sheet, suffix, SUFFIXES[suffix])
     except OutputError as error:
         raise OutputError(f"{path}: {error}") from error
-    write_whole(path, data, hint=GO_ON)
+    write_whole(path, data, hint=GO_ON, parents=True)
 
 
 def refuse_suffix(path: Path) -> None:

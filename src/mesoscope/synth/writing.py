@@ -131,7 +131,7 @@ def write_left_out(root: Path, summary: Summary) -> None:
     table = RowWriter(rows, defuse=True)
     table.writerow(("path", "reason"))
     table.writerows(summary.left_out.items())
-    write_whole(path, rows.getvalue().encode("utf-8", "surrogateescape"), hint=GO_ON)
+    write_whole(path, rows.getvalue().encode("utf-8", "surrogateescape"), hint=GO_ON, parents=True)
 
 
 def key_of(real: Real, number: int) -> str:

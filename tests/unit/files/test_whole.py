@@ -47,7 +47,7 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path, error):
 def test_it_is_on_the_disk_before_it_is_renamed(tmp_path, monkeypatch, sync):
     done = []
     monkeypatch.setattr(whole.os, "fsync", lambda fd: done.append(os.fstat(fd).st_size))
-    write_whole(tmp_path / "new/x.bin", b"data", sync=sync)
+    write_whole(tmp_path / "new/x.bin", b"data", sync=sync, parents=True)
     assert (tmp_path / "new/x.bin").read_bytes() == b"data"
     assert done == ([4] if sync else [])
 
@@ -69,7 +69,9 @@ def test_an_unfinished_file_goes(tmp_path):
 def test_the_message_names_the_file_the_cause_and_what_to_do(tmp_path):
     (tmp_path / "there").write_text("a file, not a folder")
     with pytest.raises(OutputError, match=r"there/x: cannot be written: .*: free some room$"):
-        write_whole(tmp_path / "there/x", b"", hint="free some room")
+        write_whole(tmp_path / "there/x", b"", hint="free some room", parents=True)
+    with pytest.raises(OutputError, match=r"nowhere/x: cannot be written: No such file"):
+        write_whole(tmp_path / "nowhere/x", b"")
 
 
 def test_what_a_killed_writer_left_is_swept(tmp_path):

@@ -210,7 +210,7 @@ def test_other_folders_are_refused(tmp_path, forgery):
 def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path):
     (tmp_path / "there").write_text("a file, not a folder")
     with pytest.raises(OutputError, match="cannot be written"):
-        write_whole(tmp_path / "there/x.png", b"data")
+        write_whole(tmp_path / "there/x.png", b"data", parents=True)
     (tmp_path / "x.png").mkdir()
     with pytest.raises(OutputError, match="cannot be written"):
         write_whole(tmp_path / "x.png", b"data")

@@ -232,7 +232,7 @@ def _snapshot(
     checkpoint.save(run / CHECKPOINT, at, state)
     # Written whole from the history: a killed run leaves no line of what is trained again.
     lines = "".join(json.dumps(line) + "\n" for line in state.history)
-    write_whole(run / "log.jsonl", lines.encode(), hint=GO_ON)
+    write_whole(run / "log.jsonl", lines.encode(), hint=GO_ON, parents=True)
 
 
 class _Distance:

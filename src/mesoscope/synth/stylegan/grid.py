@@ -51,7 +51,7 @@ def write_picture(path: Path, pixels: Pixels) -> None:
         OutputError: It cannot be written.
     """
     refuse_suffix(path)
-    write_whole(path, encode(pixels, path.suffix.lower()), hint=GO_ON)
+    write_whole(path, encode(pixels, path.suffix.lower()), hint=GO_ON, parents=True)
 
 
 def refuse_suffix(path: Path) -> None:
