@@ -19,7 +19,7 @@ from measure import Bound, Row, console_script, cores, parser, rounds, run, say,
 from mesoscope import __version__
 from mesoscope.data.manifest import read_dataset
 from mesoscope.media.image import open_image
-from mesoscope.runtime.threads import ahead
+from mesoscope.runtime.threads import map_ordered
 
 ASKED_S = 180
 HELD_OUT = 10  # one of so many is of validation
@@ -76,7 +76,7 @@ def make(root: Path, n: int) -> None:
         path = root / split / ("real", "fake")[number % 2] / f"{number:06}.jpg"
         cv2.imwrite(str(path), picture(number), [cv2.IMWRITE_JPEG_QUALITY, 75 + number // 2 % 16])
 
-    for _ in ahead(one, range(n), threads=cores()):
+    for _ in map_ordered(one, range(n), threads=cores()):
         pass
 
 
@@ -114,7 +114,7 @@ def decoded(root: Path) -> float:
     """Seconds to read and decode every picture in full."""
     paths = [sample.path for sample in read_dataset(root)]
     started = time.perf_counter()
-    for _ in ahead(lambda path: open_image(path).pixels.shape, paths, threads=cores()):
+    for _ in map_ordered(lambda path: open_image(path).pixels.shape, paths, threads=cores()):
         pass
     return time.perf_counter() - started
 

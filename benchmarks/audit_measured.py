@@ -27,7 +27,7 @@ from mesoscope.data.audit.options import AuditOptions, unwatched
 from mesoscope.data.audit.repeats import LEAST_LIKE
 from mesoscope.data.manifest import read_dataset
 from mesoscope.data.picture import open_sample
-from mesoscope.evaluation.robustness import choose
+from mesoscope.data.subset import subset
 
 RESULTS = ROOT / "results/audit_measured.csv"
 COLUMNS = (
@@ -132,7 +132,7 @@ def labels(facts, rng):
 def main() -> None:
     chosen = options().parse_args()
     held_out = [s for s in read_dataset(chosen.dataset) if s.split == "validation"]
-    samples = choose(held_out, limit=chosen.n, seed=chosen.seed)
+    samples = subset(held_out, limit=chosen.n, seed=chosen.seed)
     say(f"reading {len(samples):,} pictures")
     facts = read_facts(samples, root=chosen.dataset)
     rng = np.random.default_rng(chosen.seed)

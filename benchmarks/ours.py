@@ -226,13 +226,13 @@ def network(recipe: str, steps: int, warm: int):
 
 def read(root: str, recipe: str, overrides: list[str], n: int):
     """Pictures a second of the training loader with nobody behind it, on all cores."""
-    from mesoscope.runtime.threads import ahead, cores
+    from mesoscope.runtime.threads import cores, map_ordered
     from mesoscope.training.data.dataset import batches, training_crop
 
     made, samples = _recipe(recipe, overrides), _survey(root).train
     load = lambda i: training_crop(samples[i % len(samples)], made, (1, 0, i))  # noqa: E731
     started = time.perf_counter()
-    done = sum(len(x) for x in batches(ahead(load, range(n), threads=cores()), 32))
+    done = sum(len(x) for x in batches(map_ordered(load, range(n), threads=cores()), 32))
     return done / (time.perf_counter() - started)
 
 

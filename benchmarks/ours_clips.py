@@ -72,22 +72,22 @@ def decode(clip: str, frames: int):
 def find():
     """Seconds of finding in the frames in memory, by all cores."""
     from mesoscope.detection.reading import CHUNK
-    from mesoscope.runtime.threads import ahead, cores
+    from mesoscope.runtime.threads import cores, map_ordered
 
     groups = [State.frames[at : at + CHUNK] for at in range(0, len(State.frames), CHUNK)]
     started = time.perf_counter()
-    list(ahead(State.finder.find, groups, threads=cores()))
+    list(map_ordered(State.finder.find, groups, threads=cores()))
     return time.perf_counter() - started
 
 
 def score():
     """Seconds of scoring the crops in memory, by all cores."""
-    from mesoscope.runtime.threads import ahead, cores
+    from mesoscope.runtime.threads import cores, map_ordered
 
     batch = State.detector.options.batch_size
     batches = [np.stack(State.crops[at : at + batch]) for at in range(0, len(State.crops), batch)]
     started = time.perf_counter()
-    list(ahead(ours.State.scorer.score, batches, threads=cores()))
+    list(map_ordered(ours.State.scorer.score, batches, threads=cores()))
     return time.perf_counter() - started
 
 

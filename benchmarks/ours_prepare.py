@@ -49,14 +49,14 @@ def whole(root: str, out: str):
 
 def parts(root: str):
     """Seconds of decoding the same frames, finding in them and cropping what is found."""
-    from mesoscope.runtime.threads import ahead, cores
+    from mesoscope.runtime.threads import cores, map_ordered
 
     files = sorted(p for p in Path(root).rglob("*.*") if p.is_file() and "masks" not in p.parts)
     clips = [[p] for p in files if p.suffix == ".mp4"]
     pictures = [p for p in files if p.suffix != ".mp4"]
     work = clips + [pictures[at : at + 8] for at in range(0, len(pictures), 8)]
     started = time.perf_counter()
-    faces = sum(ahead(_faces, work, threads=cores()))
+    faces = sum(map_ordered(_faces, work, threads=cores()))
     return {"seconds": time.perf_counter() - started, "faces": faces}
 
 

@@ -25,7 +25,7 @@ from mesoscope.errors import MesoscopeError, ServiceError, SourceError
 from mesoscope.media.image import Source, open_file, open_image, source_name
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.media.walk import Unreadable
-from mesoscope.runtime.threads import ahead
+from mesoscope.runtime.threads import map_ordered
 from mesoscope.types import ModelCard, Thresholds, Verdict
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Client:
             SourceError: As :meth:`check`, at that source's turn, unless ``keep_going``.
             ServiceError: As :meth:`check`, whatever ``keep_going`` says.
         """
-        answers = ahead(self._tried, sources, threads=self._jobs, depth=4 * self._jobs)
+        answers = map_ordered(self._tried, sources, threads=self._jobs, depth=4 * self._jobs)
         for verdict, error in answers:
             if error is not None and not keep_going:
                 raise error

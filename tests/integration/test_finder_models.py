@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from skimage import data
 
-from mesoscope.cli import finder_models
+from mesoscope.cli.data_folder import data_folder
 from mesoscope.cli.evaluate import command as evaluate
 from mesoscope.cli.main import mesoscope
 from mesoscope.cli.scan import command as scan
@@ -64,12 +64,12 @@ def test_auto_prefers_it_until_it_is_removed(home, yunet, photograph):
 def test_adding_it_again_leaves_one(home, yunet):
     for _ in range(2):
         assert run("models", "add", "yunet", yunet).exit_code == 0
-    assert len(list(finder_models.data_folder().glob("finders/*"))) == 1
+    assert len(list(data_folder().glob("finders/*"))) == 1
 
 
 def test_a_damaged_copy_is_not_used(home, yunet, photograph):
     assert run("models", "add", "yunet", yunet).exit_code == 0
-    (kept,) = finder_models.data_folder().glob("finders/*")
+    (kept,) = data_folder().glob("finders/*")
     kept.write_bytes(kept.read_bytes()[:-1])
     error = run("scan", photograph).exception
     assert isinstance(error, ModelMismatch)

@@ -13,6 +13,7 @@ import pytest
 import mesoscope
 
 STATIC = Path(mesoscope.__file__).parent / "server/static"
+NAMESPACE = b"http://www.w3.org/2000/svg"  # a name, and no address
 
 
 @pytest.fixture
@@ -44,17 +45,19 @@ def test_the_page_is_small_whole_and_asks_nobody_else(address):
     headers, body = get(f"{address}/")
     assert headers["content-type"].startswith("text/html")
     assert headers["content-security-policy"].startswith("default-src 'none'")
-    size = len(body)
-    for name, kind in (
-        ("page.js", "javascript"), ("words.js", "javascript"), ("page.css", "text/css"),
-    ):  # fmt: skip
-        headers, data = get(f"{address}/{name}")
-        assert kind in headers["content-type"]
-        assert data == (STATIC / name).read_bytes()
-        assert b"://" not in data
+    assert b"style=" not in body  # its policy forbids styles within
+    assert b"<script>" not in body
+    kinds = {".js": "javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg",
+             ".jpg": "image/jpeg"}  # fmt: skip
+    size = 0
+    for path in (path for path in STATIC.rglob("*") if path.is_file()):
+        headers, data = get(f"{address}/{path.relative_to(STATIC).as_posix()}")
+        assert kinds[path.suffix] in headers["content-type"]
+        assert data == path.read_bytes()
+        if path.suffix != ".jpg":
+            assert b"://" not in data.replace(NAMESPACE, b""), path
         size += len(data)
     assert size < 200_000
-    assert b"style=" not in body  # its policy forbids styles within
 
 
 def test_in_a_browser_it_starts_under_its_own_policy_and_names_the_model(address, tmp_path):
@@ -69,18 +72,17 @@ def test_in_a_browser_it_starts_under_its_own_policy_and_names_the_model(address
     )  # fmt: skip
     model = json.loads(get(f"{address}/v1/model")[1])
     assert f"Model {model['id']}" in done.stdout, done.stderr[-2000:]
-    assert "No picture is kept." in done.stdout
+    assert "(--keep 0)" in done.stdout
 
 
-def test_every_word_of_a_label_and_a_reason_comes_from_the_service(address):
-    from mesoscope.types.label import ANSWERS, CLAUSES, REASONS, as_sentence
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_every_reason_and_code_is_put_in_words(language):
+    from mesoscope.server.problems import TITLES
+    from mesoscope.types.label import REASONS
 
-    headers, body = get(f"{address}/labels.js")
-    assert "javascript" in headers["content-type"]
-    told, reasons = (
-        json.loads(line.partition(" = ")[2].removesuffix(";"))
-        for line in body.decode().splitlines()
-    )
-    assert set(told) == set(ANSWERS)
-    assert reasons == {reason: as_sentence(CLAUSES[reason]) for reason in REASONS}
-    assert "./labels.js" in (STATIC / "words.js").read_text("utf-8")
+    words = (STATIC / f"words/{language}.js").read_text("utf-8")
+    missing = [reason for reason in REASONS if reason != "unreadable" and f"{reason}:" not in words]
+    assert missing == []
+    of_callers = ("request.", "service.failed", "job.finished", "answer.")
+    codes = [code for code in TITLES if not code.startswith(of_callers)]
+    assert [code for code in codes if f'"{code}":' not in words] == []

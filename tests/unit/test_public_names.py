@@ -12,6 +12,7 @@ import mesoscope
 PUBLIC = [
     "Calibration",
     "Detector",
+    "DetectorSpec",
     "FaceScore",
     "Finding",
     "MesoscopeError",

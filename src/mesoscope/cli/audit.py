@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -11,17 +10,15 @@ import click
 from click.core import ParameterSource
 
 from mesoscope.cli import options
-from mesoscope.cli.bars import bar
+from mesoscope.cli.bars import counted
 from mesoscope.cli.echo import echo
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED
-from mesoscope.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from mesoscope.data.audit.finding import Audit
     from mesoscope.data.audit.fix_plan import Encode
-    from mesoscope.data.sample import Sample
 
 _FAILS = {"severe": ("severe",), "warning": ("severe", "warning"), "never": ()}
 _OF_FIX = ("out", "size", "quality", "encode")
@@ -113,15 +110,18 @@ def command(
     set, 3 missing extra or model, 10 something severe was found (see --fail-on).
     """
     _refuse(context, fix=fix, out=out, sample=sample)
-    for path in (page, record):
-        _try_file(path, dataset)
     from mesoscope.data.audit.audit import audit
     from mesoscope.data.audit.fix_plan import FixOptions
     from mesoscope.data.audit.options import AuditOptions
+    from mesoscope.data.audit.outputs import refuse_output, write_json, write_page
     from mesoscope.data.manifest import read_dataset
+    from mesoscope.data.subset import subset_of_splits
     from mesoscope.models.file import find_model
     from mesoscope.runtime.allocator import keep_heap
 
+    for path in (page, record):
+        if path is not None:
+            refuse_output(path, dataset)
     if page is not None:
         from mesoscope import report
 
@@ -149,13 +149,19 @@ def command(
         max_pixels=asked.max_pixels,
     )
     samples = read_dataset(dataset)
-    chosen = samples if sample is None else draw(samples, sample, seed)
+    chosen = samples if sample is None else subset_of_splits(samples, limit=sample, seed=seed)
     found = audit(chosen, root=dataset, options=asked, watch=watch)
     _say(found, len(samples))
     if record is not None:
-        _write_json(found, record)
+        write_json(found, record)
     if page is not None:
-        _write_page(found, page, context, pictures=pictures)
+        shown = context.params["dataset"]
+        write_page(
+            found, page, pictures=pictures,
+            command=shlex.join(["mesoscope", "audit", str(shown), "--report", str(page)]),
+            fix=shlex.join(["mesoscope", "audit", str(shown), "--fix", "--out", "clean"]),
+        )  # fmt: skip
+        echo(f"page: {page}")
     if out is None:
         return _code(found, fail_on)
     from mesoscope.cli.audit_fix import mend
@@ -163,21 +169,9 @@ def command(
     return _code(mend(found, out, how, asked), fail_on)
 
 
-def draw(samples: Sequence[Sample], limit: int, seed: int) -> list[Sample]:
-    """So many pictures of each source, split and class, in their order."""
-    from mesoscope.evaluation.robustness import choose
-
-    kept: set[int] = set()
-    for split in {sample.split for sample in samples}:
-        of_split = [sample for sample in samples if sample.split == split]
-        kept |= {id(sample) for sample in choose(of_split, limit=limit, seed=seed)}
-    return [sample for sample in samples if id(sample) in kept]
-
-
 def watch(what: str, items: Iterable[Any], total: int) -> Iterable[Any]:
     """A progress bar around a long part."""
-    shown: Iterable[Any] = bar(items, total=total, what=what)
-    return shown
+    return counted(items, total, what)
 
 
 def lines(found: Mapping[str, Any], of: int) -> list[str]:
@@ -242,54 +236,3 @@ def _refuse(context: click.Context, *, fix: bool, out: Path | None, sample: int 
         raise click.UsageError("--fix writes a mended copy: say where to with --out FOLDER")
     if fix and sample is not None:
         raise click.UsageError("--fix needs the whole set: leave --sample out")
-
-
-def _try_file(path: Path | None, dataset: Path) -> None:
-    """What cannot be written is missed before the long work, and nothing is written into the set.
-
-    Raises:
-        OptionError: The folder is not there, or the file would lie among the pictures.
-    """
-    if path is None:
-        return
-    if not path.parent.is_dir():
-        raise OptionError(f"{path}: there is no folder {path.parent}: make it first")
-    if path.is_dir():
-        raise OptionError(f"{path}: a folder: give the name of a file in it")
-    if dataset.resolve() in path.parent.resolve().parents:
-        raise OptionError(f"{path}: would lie among the set's pictures: choose another folder")
-    if path.name.lower().startswith("manifest.") and path.parent.resolve() == dataset.resolve():
-        raise OptionError(f"{path}: would replace the set's manifest: choose another name")
-
-
-def _write_json(found: Audit, path: Path) -> None:
-    text = json.dumps(found.to_dict(), indent=1) + "\n"
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _write_page(found: Audit, path: Path, context: click.Context, *, pictures: bool) -> None:
-    from mesoscope.data.audit.cues import FACTS
-    from mesoscope.report.audit_page import write_audit_page
-
-    wanted = {example.path for finding in found.findings for example in finding.examples}
-    sources = None
-    if pictures and found.facts is not None:
-        facts = found.facts
-        sources = {
-            name: sample.picture
-            for name, sample in zip(facts.names, facts.samples, strict=True)
-            if name in wanted
-        }
-    shown = context.params["dataset"]
-    write_audit_page(
-        found.to_dict(),
-        path,
-        pictures=sources,
-        families={name: fact.family for name, fact in FACTS.items()},
-        command=shlex.join(["mesoscope", "audit", str(shown), "--report", str(path)]),
-        fix=shlex.join(["mesoscope", "audit", str(shown), "--fix", "--out", "clean"]),
-    )
-    echo(f"page: {path}")

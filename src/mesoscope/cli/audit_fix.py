@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from mesoscope.cli.audit import watch
 from mesoscope.cli.echo import echo
-from mesoscope.errors import OutputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,33 +15,21 @@ if TYPE_CHECKING:
     from mesoscope.data.audit.fix_plan import FixOptions
     from mesoscope.data.audit.options import AuditOptions
 
-AFTER = "audit.json"  # of the mended copy, in it
-
 
 def mend(found: Audit, out: Path, options: FixOptions, asked: AuditOptions) -> Audit:
-    """Mend what can be mended into a folder, say what was done, and audit that.
+    """Mend what can be mended into a folder, audit that, and say what came of it.
 
     Returns:
         The audit of the copy.
     """
-    from mesoscope.data.audit.audit import audit
-    from mesoscope.data.audit.fix import mend as write
-    from mesoscope.data.manifest import read_dataset
+    from mesoscope.data.audit.fix_audit import mend_and_audit
     from mesoscope.files.names import shown
 
-    mended = write(found, out, options=options, watch=watch)
-    echo("")
-    for line in done(mended):
-        echo(shown(line))
-    after = audit(read_dataset(out), root=out, options=asked, watch=watch)
-    path = out / AFTER
-    try:
-        path.write_text(json.dumps(after.to_dict(), indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-    echo("")
-    for line in before_and_after(found.to_dict(), after.to_dict()):
-        echo(shown(line))
+    def say(mended: Mended) -> None:
+        echo("\n".join(["", *map(shown, done(mended))]))
+
+    after = mend_and_audit(found, out, options=options, audit_options=asked, watch=watch, told=say)
+    echo("\n".join(["", *map(shown, before_and_after(found.to_dict(), after.to_dict()))]))
     return after
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tqdm import tqdm
+
+T = TypeVar("T")
 
 
 def bar(
@@ -38,3 +40,9 @@ def bar(
         leave=False,
         file=sys.stderr,
     )
+
+
+def counted(items: Iterable[T], total: int, what: str) -> Iterable[T]:
+    """Items under a bar, as library functions ask for that count what they do."""
+    shown: Iterable[T] = bar(items, total=total, what=what)
+    return shown

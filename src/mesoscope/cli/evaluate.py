@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from mesoscope.cli import options
 from mesoscope.cli.bars import bar
+from mesoscope.cli.data_folder import finders_folder
 from mesoscope.cli.echo import echo
 from mesoscope.cli.figures_table import columns, table
 from mesoscope.cli.main import DONE, INPUT_FAILED, INTERRUPTED
@@ -124,9 +125,9 @@ def command(
     report.require()  # whatever may be missing is missed before the long work
     from mesoscope.cli.robustness import withstand
     from mesoscope.data.manifest import read_datasets
+    from mesoscope.data.subset import subset
     from mesoscope.detection.detector import Detector
     from mesoscope.evaluation.evaluate import evaluate
-    from mesoscope.evaluation.robustness import choose
     from mesoscope.models.file import file_sha256, find_model
     from mesoscope.report.alarms import alarm_rows
     from mesoscope.report.page import notes, write_page
@@ -180,7 +181,7 @@ def command(
         echo("\n".join(["", *columns(rows), *missing]))
     code = INPUT_FAILED if found.unreadable else DONE
     if robustness:
-        chosen = choose(samples, limit=limit, seed=seed)
+        chosen = subset(samples, limit=limit, seed=seed)
         changed, interrupted = withstand(
             chosen, detector, split=split, limit=limit, seed=seed, resamples=resamples
         )
@@ -215,7 +216,7 @@ def _finder(
         )
     if context.get_parameter_source("faces") is not ParameterSource.DEFAULT:
         return faces, finder_model
-    from mesoscope.cli.finder_models import kept
+    from mesoscope.faces.kept import kept_finder
 
     echo(
         f"mesoscope: {clips:,} of the {len(samples):,} samples are clips: faces are found "
@@ -223,7 +224,7 @@ def _finder(
         err=True,
     )
     context.params["faces"] = "auto"  # the command on the page says it, too
-    model = kept() if finder_model is None else finder_model
+    model = kept_finder(finders_folder()) if finder_model is None else finder_model
     return "auto", None if model is None else str(model)
 
 

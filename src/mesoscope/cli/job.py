@@ -8,7 +8,6 @@ import signal
 import sys
 from collections import Counter
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 import click
@@ -17,17 +16,18 @@ from mesoscope.cli.bars import bar
 from mesoscope.cli.echo import echo
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.cli.rows import HEADER, row
+from mesoscope.scan.progress import JobInterrupted, JobWatcher
 from mesoscope.types.label import ANSWERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
     from tqdm import tqdm
+    from typing_extensions import Self
 
     from mesoscope.detection.detector import Detector
-    from mesoscope.scan.ledger import Ledger
-    from mesoscope.scan.rows import Counts
+    from mesoscope.scan.progress import JobSummary
     from mesoscope.types import Verdict
 
 ledger = click.option(
@@ -44,35 +44,70 @@ def job_folder(out: str | None) -> Path | None:
     return Path(out)
 
 
-class Screen:
+class Screen(JobWatcher):
     """What one sees of a job: a bar on standard error, and a line a verdict where asked for.
 
     Args:
         lines: ``table``, ``json`` or ``None``: what goes to standard output.
+        begins: Said once the work begins.
+        bars: Whether files are counted under a bar.
     """
 
-    def __init__(self, lines: str | None) -> None:
-        self.judged = 0
-        self.labels: Counter[str] = Counter()
-        self.progress: tqdm[None] | None = None
+    def __init__(self, lines: str | None, *, begins: str = "", bars: bool = True) -> None:
+        self._labels: Counter[str] = Counter()
         self._lines = lines
+        self._begins = begins
+        self._bars = bars
+        self._bar: tqdm[None] | None = None
         if lines == "table":
             echo(HEADER)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def begun(self) -> None:
+        """Say so, where there is something to say."""
+        if self._begins:
+            echo(self._begins, err=True)
+
+    def listed(self) -> None:
+        """Count a file that was found."""
+        if self._bar is None:
+            self._bar = bar(what="listing", unit="files")
+        self._bar.update()
+
+    def planned(self, total: int) -> None:
+        """Begin the bar of what is to be judged."""
+        self._close()
+        if self._bars:
+            self._bar = bar(total=total, unit="files")
+
     def told(self, verdict: Verdict) -> None:
         """Count a verdict and show it."""
-        self.judged += 1
-        self.labels[verdict.label or "none"] += 1
+        self._labels[verdict.label or "none"] += 1
         if self._lines is not None:
             text = row(verdict) if self._lines == "table" else verdict.to_json()
             with contextlib.ExitStack() as stack:
-                if self.progress is not None:
-                    stack.enter_context(self.progress.external_write_mode())
+                if self._bar is not None:
+                    stack.enter_context(self._bar.external_write_mode())
                 echo(text)
                 sys.stdout.flush()
-        if self.progress is not None:
-            self.progress.set_postfix_str(by_label(self.labels), refresh=False)
-            self.progress.update()
+        if self._bar is not None:
+            self._bar.set_postfix_str(by_label(self._labels), refresh=False)
+            self._bar.update()
+
+    def waits(self) -> None:
+        """Say that another scan has the last files."""
+        if self._bar is not None:
+            self._bar.set_postfix_str("another scan is at the last files", refresh=True)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
 
 def scan_job(
@@ -86,46 +121,28 @@ def scan_job(
     fail_on: str | None,
 ) -> int:
     """Scan into a job folder, or go on with one; gives back the exit code."""
-    from mesoscope.scan.folder import begin_or_resume
-    from mesoscope.scan.job import Job
-    from mesoscope.scan.plan import outermost
-    from mesoscope.scan.workers import Worker
+    from mesoscope.scan.into_job import scan_into_job
 
-    started = perf_counter()
-    screen = Screen(lines)
-    kept = begin_or_resume(folder, detector, resume=resume, url=url)
-    whole = False
-    with contextlib.closing(kept), stopped_by_signals():
-        with contextlib.suppress(KeyboardInterrupt), Worker(kept, folder) as worker:
-            job = Job(detector, kept, worker, folder, told=screen.told)
-            with bar(what="listing", unit="files") as progress:
-                planned = job.plan(outermost(paths), listed=progress.update)
-            with bar(total=kept.open_count(), unit="files") as screen.progress:
-                job.run(waits=_waiting(screen.progress))
-            whole = True
-        counts = kept.counts()
-        took_s = perf_counter() - started
-        echo(_closing(folder, counts, screen.judged, took_s), err=True)
-        if whole:
-            if planned.skipped:
-                echo(skipped_text(planned.skipped), err=True)
-            if planned.again:
-                echo(again_text(planned.again), err=True)
-            echo(f"write the verdicts: {export_line(folder)}", err=True)
-        else:
-            echo(f"{counts.left} left; go on with: {resume_line(kept)}", err=True)
-    if not whole:
-        return INTERRUPTED
-    if fail_on and counts.labels[fail_on]:
+    with stopped_by_signals():
+        try:
+            with Screen(lines) as screen:
+                done = scan_into_job(
+                    detector, paths, folder, ledger=url, resume=resume, watcher=screen
+                )
+        except JobInterrupted as stopped:
+            done = stopped.summary
+            echo(_closing(done), err=True)
+            echo(f"{done.counts.left} left; go on with: {resume_line(done.ledger)}", err=True)
+            return INTERRUPTED
+        echo(_closing(done), err=True)
+        if done.skipped:
+            echo(skipped_text(done.skipped), err=True)
+        if done.again:
+            echo(again_text(done.again), err=True)
+        echo(f"write the verdicts: {export_line(folder)}", err=True)
+    if fail_on and done.counts.labels[fail_on]:
         return ALARM
-    return INPUT_FAILED if counts.failed else DONE
-
-
-def _waiting(progress: tqdm[None]) -> Callable[[], None]:
-    def waits() -> None:
-        progress.set_postfix_str("another scan is at the last files", refresh=True)
-
-    return waits
+    return INPUT_FAILED if done.counts.failed else DONE
 
 
 @contextlib.contextmanager
@@ -147,10 +164,11 @@ def by_label(labels: Counter[str]) -> str:
     return ", ".join(f"{labels[name]} {name}" for name in ANSWERS if labels[name])
 
 
-def _closing(folder: Path, counts: Counts, judged: int, took_s: float) -> str:
+def _closing(done: JobSummary) -> str:
+    counts = done.counts
     files = counts.labels.total()
     noun = "file" if files == 1 else "files"
-    parts = [f"{files} {noun} in {folder}: {by_label(counts.labels) or 'none judged'}"]
+    parts = [f"{files} {noun} in {done.folder}: {by_label(counts.labels) or 'none judged'}"]
     if counts.failed:
         parts.append(f"{counts.failed} could not be read")
     if counts.duplicates:
@@ -158,8 +176,8 @@ def _closing(folder: Path, counts: Counts, judged: int, took_s: float) -> str:
         parts.append(f"{counts.duplicates} {noun}")
     if counts.states["removed"]:
         parts.append(f"{counts.states['removed']} removed since")
-    rate = judged / took_s if took_s else 0.0
-    parts.append(f"{judged} of them now, in {took_s:.1f} s ({rate:.0f}/s)")
+    rate = done.judged / done.elapsed_s if done.elapsed_s else 0.0
+    parts.append(f"{done.judged} of them now, in {done.elapsed_s:.1f} s ({rate:.0f}/s)")
     return "; ".join(parts)
 
 
@@ -179,14 +197,14 @@ def export_line(folder: Path) -> str:
     return shlex.join(["mesoscope", "export", str(folder), "-o", "results.csv"])
 
 
-def resume_line(kept: Ledger) -> str:
-    """The line that goes on with this job: as it was typed, without a password."""
+def resume_line(ledger: str) -> str:
+    """The line that goes on with a job: as it was typed, without the ledger's password."""
     words = sys.argv[1:]
     for at, word in enumerate(words):
         if at and words[at - 1] == "--ledger":
-            words[at] = kept.name
+            words[at] = ledger
         elif word.startswith("--ledger="):
-            words[at] = f"--ledger={kept.name}"
+            words[at] = f"--ledger={ledger}"
     if "--resume" not in words:
         words.append("--resume")
     return shlex.join(["mesoscope", *words])

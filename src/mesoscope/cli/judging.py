@@ -1,72 +1,59 @@
 """The options of every command that judges files, and the detector that they ask for.
 
-They stand in no command's signature: click keeps them with the call, and :func:`detector` reads
-them from there.
+They stand in no command's signature: click keeps them with the call, and :func:`spec` reads them
+from there. An option that is new in :class:`mesoscope.types.DetectOptions` is one here, too.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from mesoscope.cli import options
-from mesoscope.models import DEFAULT_MODEL
+from mesoscope.types.options import option_infos
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mesoscope.detection.detector import Detector
-    from mesoscope.types import DetectOptions
+    from mesoscope.detection.detector import Detector, DetectorSpec
 
     Command = TypeVar("Command", bound=Callable[..., object])
 
-_OPTIONS = (
-    options.model,
-    options.faces,
-    options.finder_model,
-    options.frames,
-    options.every,
-    options.threshold,
-    options.fpr,
-    options.no_guard,
-    options.max_pixels,
-    options.min_face,
-)
-
-
-@dataclass(slots=True)
-class Asked:
-    """What a call asks for, by the names of the options."""
-
-    model: str = DEFAULT_MODEL
-    faces: str = "auto"
-    finder_model: str | None = None
-    frames: int = 32
-    every_s: float | None = None
-    threshold: float | None = None
-    fpr: float | None = None
-    no_guard: bool = False
-    max_pixels: float = 120
-    min_face: int = 40
+# As the command line has them; those of speed and of maps are arguments of the commands.
+_SPECIAL = {
+    "faces": options.faces,
+    "finder_model": options.finder_model,
+    "max_pixels": options.max_pixels,
+}
 
 
 def judging(command: Command) -> Command:
-    """Give a command these options."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-        kept: click.Option = command.__click_params__[-1]  # type: ignore[attr-defined]
-        kept.expose_value, kept.callback = False, _keep(kept.callback)
-    return command
+    """Give a command the model and every option that verdicts depend on."""
+    for name, info in reversed(option_infos().items()):
+        if info.decides:
+            option = _SPECIAL.get(name) or options.of_field(name)
+            command = _kept_as(name, option(command))
+    return _kept_as("model", options.model(command))
 
 
-def asked() -> Asked:
-    """What the call that is running asks for."""
-    return _of(click.get_current_context())
+def model() -> str:
+    """The model that the call that is running asks for."""
+    return str(_asked()["model"])
+
+
+def spec(*, jobs: int = 0, batch_size: int = 1, heat: bool = False) -> DetectorSpec:
+    """What the call that is running asks for.
+
+    Raises:
+        OptionError: Options that do not go together.
+    """
+    from mesoscope.detection.detector import DetectorSpec
+
+    asked: dict[str, Any] = _asked()
+    return DetectorSpec(**asked, jobs=jobs, batch_size=batch_size, heat=heat)
 
 
 def detector(*, jobs: int = 0, batch_size: int = 1, heat: bool = False) -> Detector:
@@ -76,50 +63,28 @@ def detector(*, jobs: int = 0, batch_size: int = 1, heat: bool = False) -> Detec
         OptionError: Options that do not go together.
         ModelMissing: No such model, or one that needs a file.
     """
-    from mesoscope.detection.detector import Detector
-
-    wanted = detect_options(jobs=jobs, batch_size=batch_size, heat=heat)
+    wanted = spec(jobs=jobs, batch_size=batch_size, heat=heat)
     # ONNX Runtime prints "EP Error …" where a device cannot be used: not among the results.
     with contextlib.redirect_stdout(sys.stderr):
-        return Detector(asked().model, **dataclasses.asdict(wanted))
+        return wanted.build()
 
 
-def detect_options(*, jobs: int = 0, batch_size: int = 1, heat: bool = False) -> DetectOptions:
-    """The options of that detector.
-
-    Raises:
-        OptionError: Options that do not go together.
-    """
-    from mesoscope.types import DetectOptions
-
-    a = asked()
-    return DetectOptions(
-        faces=a.faces,
-        finder_model=a.finder_model,
-        frames=a.frames,
-        every_s=a.every_s,
-        threshold=a.threshold,
-        fpr=a.fpr,
-        max_pixels=int(a.max_pixels * options.MEGAPIXEL),
-        batch_size=batch_size,
-        jobs=jobs,
-        min_face_px=a.min_face,
-        heat=heat,
-        guard=not a.no_guard,
-    )
-
-
-def _of(context: click.Context) -> Asked:
-    found: Asked = context.meta.setdefault(__name__, Asked())
+def _asked() -> dict[str, object]:
+    """Model and options, by the names of the fields of ``DetectorSpec``."""
+    found: dict[str, object] = click.get_current_context().meta.setdefault(__name__, {})
     return found
 
 
-def _keep(
-    callback: Callable[[click.Context, click.Parameter, object], object] | None,
-) -> Callable[[click.Context, click.Parameter, object], None]:
-    def keep(context: click.Context, option: click.Parameter, value: object) -> None:
-        if callback is not None:
-            value = callback(context, option, value)
-        setattr(_of(context), str(option.name), value)
+def _kept_as(name: str, command: Command) -> Command:
+    """Have the latest option of a command kept with the call, under a field's name."""
+    option: click.Option = command.__click_params__[-1]  # type: ignore[attr-defined]
+    callback = option.callback
 
-    return keep
+    def keep(context: click.Context, option: click.Parameter, said: object) -> None:
+        if callback is not None:
+            said = callback(context, option, said)
+        value = said if name == "model" else options.value_of(name, said)
+        context.meta.setdefault(__name__, {})[name] = value
+
+    option.expose_value, option.callback = False, keep
+    return command

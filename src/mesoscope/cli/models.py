@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli import finder_models, kept_models
+from mesoscope.cli import models_add
+from mesoscope.cli.data_folder import models_folder
 from mesoscope.cli.echo import echo
 from mesoscope.cli.main import DONE, MODEL
 from mesoscope.errors import ModelError, ModelMismatch
@@ -34,8 +35,8 @@ def command() -> None:
     """Show and check model files; keep a detector of others or a face finder's model."""
 
 
-command.add_command(finder_models.add)
-command.add_command(finder_models.remove)
+command.add_command(models_add.add)
+command.add_command(models_add.remove)
 
 
 @command.command("list")
@@ -48,8 +49,9 @@ def list_models(*, as_json: bool, speed: bool) -> None:
     a face; --speed measures how quick the models really are.
     """
     from mesoscope.models.file import shipped
+    from mesoscope.models.kept import added_models
 
-    models = shipped() | kept_models.kept_models()
+    models = shipped() | added_models(models_folder())
     rates = _rates(list(models.values())) if speed else [None] * len(models)
     if as_json:
         cards = [
@@ -111,8 +113,9 @@ def _rates(paths: list[Path]) -> list[float]:
 def show(model: str, *, as_json: bool) -> None:
     """Show a model's card; without an argument that of meso4."""
     from mesoscope.models.file import find_model
+    from mesoscope.models.kept import named_model
 
-    path = find_model(kept_models.by_name(model))
+    path = find_model(named_model(model, models_folder()))
     if as_json:
         click.echo(json.dumps(_as_dict(path), indent=2))
         return
@@ -132,6 +135,7 @@ def verify(models: tuple[str, ...]) -> int:
     Without an argument all shipped models are checked. Exit code 3 where a check fails.
     """
     from mesoscope.models.file import find_model, shipped
+    from mesoscope.models.kept import named_model
 
     asked = models or tuple(shipped())
     if not asked:
@@ -139,7 +143,7 @@ def verify(models: tuple[str, ...]) -> int:
     code = DONE
     for model in asked:
         try:
-            echo(_verified(find_model(kept_models.by_name(model))))
+            echo(_verified(find_model(named_model(model, models_folder()))))
         except ModelError as error:  # the others are checked all the same
             echo(f"mesoscope: {error}", err=True)
             code = MODEL

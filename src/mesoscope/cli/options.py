@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mesoscope.cli.data_folder import finders_folder, models_folder
 from mesoscope.errors import OptionError
 from mesoscope.models import DEFAULT_MODEL
 from mesoscope.types.finders import FINDERS, WITH_A_MODEL
+from mesoscope.types.options import DetectOptions, option_infos
 
-MEGAPIXEL = 1_000_000
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Command = TypeVar("Command", bound=Callable[..., object])
+
+_DEFAULTS = DetectOptions()
+MEGAPIXEL = option_infos()["max_pixels"].unit
 KEPT_BYTES = 128 << 20  # of freed memory, see mesoscope.runtime.allocator
 
 
@@ -18,9 +28,9 @@ def _named_model(_context: click.Context, _: click.Parameter, value: str | None)
     """The file of a model that ``mesoscope models add`` kept under that name."""
     if value is None or value == DEFAULT_MODEL:
         return value
-    from mesoscope.cli.kept_models import by_name
+    from mesoscope.models.kept import named_model
 
-    return by_name(value)
+    return named_model(value, models_folder())
 
 
 model = click.option(
@@ -53,9 +63,9 @@ faces_of_crops = click.option(
 def _kept_model(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
     """The file asked for, else the one that ``mesoscope models add`` kept."""
     if value is None and context.meta.get(_FINDER) in ("auto", *WITH_A_MODEL):
-        from mesoscope.cli.finder_models import kept
+        from mesoscope.faces.kept import kept_finder
 
-        path = kept()
+        path = kept_finder(finders_folder())
         return None if path is None else str(path)
     return value
 
@@ -66,43 +76,45 @@ finder_model = click.option(
     callback=_kept_model,
     help="YuNet's model file.  [default: the one that `models add` kept]",
 )
-frames = click.option(
-    "--frames",
-    type=click.IntRange(1),
-    default=32,
-    show_default=True,
-    help="Of a clip: so many frames, evenly spaced over its length.",
-)
-every = click.option(
-    "--every",
-    "every_s",
-    type=click.FloatRange(0, min_open=True),
-    metavar="SECONDS",
-    help="Of a clip: a frame every so many seconds in place of --frames.",
-)
-threshold = click.option(
-    "--threshold",
-    type=click.FloatRange(0, 1),
-    help="One cut in place of the model's two: fake from there on.",
-)
-fpr = click.option(
-    "--fpr",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Fake from the model's own threshold for this false-positive rate on.",
-)
-min_face = click.option(
-    "--min-face",
-    type=click.IntRange(1),
-    default=40,
-    show_default=True,
-    help="Do not judge faces with fewer pixels along their longest side.",
-)
-no_guard = click.option(
-    "--no-guard", is_flag=True, help="Decide on faces, too, that are unlike the model's training."
-)
-jobs = click.option(
-    "--jobs", type=click.IntRange(0), default=0, help="Threads.  [default: one a core]"
-)
+
+
+def of_field(name: str) -> Callable[[Command], Command]:
+    """The option that a field of :class:`mesoscope.types.DetectOptions` is, in its own words."""
+    info, default = option_infos()[name], getattr(_DEFAULTS, name)
+    told = re.sub("``(\\w+)``", lambda m: f"--{option_infos()[m[1]].flag}", info.help)
+    if info.kind is bool:
+        return click.option(f"--{info.flag}", is_flag=True, help=told)
+    kind: click.ParamType[Any] = click.STRING
+    if info.choices:
+        kind = click.Choice(info.choices)
+    elif info.kind in (int, float):
+        ranged = click.IntRange if info.kind is int else click.FloatRange
+        is_open = {"min_open": True, "max_open": info.most is not None} if info.is_open else {}
+        kind = ranged(info.least, info.most, **is_open)
+    shown = default is not None and "[default:" not in told
+    return click.option(
+        f"--{info.flag}", name, type=kind, default=default, show_default=shown,
+        metavar=info.metavar, help=told,
+    )  # fmt: skip
+
+
+def value_of(name: str, said: object) -> object:
+    """The field's value for what was said on the command line."""
+    info, default = option_infos()[name], getattr(_DEFAULTS, name)
+    if info.kind is bool:
+        return (not default) if said else default
+    if info.unit != 1 and isinstance(said, int | float):
+        return info.kind(said * info.unit)
+    return said
+
+
+frames = of_field("frames")
+every = of_field("every_s")
+threshold = of_field("threshold")
+fpr = of_field("fpr")
+no_guard = of_field("guard")
+jobs = of_field("jobs")
+batch_size = of_field("batch_size")
 max_pixels = click.option(
     "--max-pixels",
     type=click.FloatRange(0.001),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +18,8 @@ from mesoscope.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mesoscope.cli.report_file import Wanted
-    from mesoscope.detection.detector import Detector
-    from mesoscope.report.case.items import Spool
     from mesoscope.report.case.verify import Check, State
 
-_VERDICTS = (".jsonl", ".ndjson")
 _LISTED = 50  # files that are not as they were, named one by one
 _SIGNATURES = {
     "good": "good: signed with the key that you gave",
@@ -93,92 +88,31 @@ def make(
     Pictures and clips are judged by the options given here. Verdicts of a .jsonl file and of a job
     stay as they are; those that are shown are judged once more for their evidence maps.
     """
-    model = judging.asked().model
-    asked = report_file.wanted(
+    from mesoscope.scan.reporting import job_among, report_job, report_sources
+
+    model = judging.model()
+    with report_file.report_options(
         out, sign=sign, pictures=pictures, title=title, case=case, analyst=analyst
-    )
-    _spare_sources(out, sources)
-    job = _job_among(sources)
-    if job is not None:
-        return _report_job(asked, job, ledger, model)
-    given = click.get_current_context().get_parameter_source("ledger")
-    if given is ParameterSource.COMMANDLINE:  # in the environment it is meant for jobs only
-        raise OptionError("--ledger belongs to jobs: give a job folder as the source")
-
-    from mesoscope.report.case.items import Spool
-
-    detector = judging.detector(jobs=jobs)
-    with Spool() as items:
-        read = [source for source in sources if Path(source).suffix.lower() in _VERDICTS]
-        for source in read:
-            _add_verdicts(items, Path(source))
-        if media := [source for source in sources if source not in read]:
-            failed = _add_judged(items, detector, media)
-            if not read:
-                report_file.report_of_detector(asked, items, model, detector)
-                return INPUT_FAILED if failed else DONE
-        _report_verdicts(asked, items, model, detector)
-    return DONE
-
-
-def _spare_sources(out: Path, sources: Sequence[str]) -> None:
-    for source in map(Path, sources):
-        if out.exists() and source.exists() and out.samefile(source):
-            raise OptionError(f"{out}: this is a file to report on: choose another name")
-
-
-def _job_among(sources: Sequence[str]) -> Path | None:
-    from mesoscope.scan.folder import is_job
-
-    jobs = [Path(source) for source in sources if is_job(Path(source))]
-    if jobs and len(sources) > 1:
-        raise OptionError(f"{jobs[0]}: a job folder is reported alone: give no other source")
-    return jobs[0] if jobs else None
-
-
-def _report_job(asked: Wanted, job: Path, url: str | None, model: str) -> int:
-    from mesoscope.models.file import find_model
-    from mesoscope.scan.folder import open_ledger
-
-    with contextlib.closing(open_ledger(job, url)) as kept:
-        left = kept.open_count()
-        report_file.report_of_job(asked, kept, model=find_model(model))
+    ) as asked:
+        job = job_among(sources, out)
+        if job is not None:
+            written, left = report_job(job, out, ledger=ledger, model=model, options=asked)
+        else:
+            given = click.get_current_context().get_parameter_source("ledger")
+            if given is ParameterSource.COMMANDLINE:  # in the environment it is meant for jobs only
+                raise OptionError("--ledger belongs to jobs: give a job folder as the source")
+            detector = judging.detector(jobs=jobs)
+            with bar(unit="files") as progress:
+                written, failed = report_sources(
+                    sources, out, detector, model=model, options=asked,
+                    watch=lambda _verdict: progress.update(),
+                )  # fmt: skip
+    report_file.say_written(written)
+    if job is None:
+        return INPUT_FAILED if failed else DONE
     if left:
         echo(f"{left:,} files of the job are not judged yet: they are not in it", err=True)
     return DONE
-
-
-def _add_verdicts(items: Spool, path: Path) -> None:
-    from mesoscope.report.case.items import read_verdicts
-
-    with bar(what="hashing", unit="files") as progress:
-        for verdict in read_verdicts(path):
-            items.add(verdict)
-            progress.update()
-
-
-def _add_judged(items: Spool, detector: Detector, media: Sequence[str]) -> int:
-    """Judge pictures and clips; gives back how many could not be read."""
-    from mesoscope.scan.local import scan
-
-    with bar(unit="files") as progress:
-        summary = scan(detector, media, [items], watch=lambda _one, _all: progress.update())
-    return summary.failed
-
-
-def _report_verdicts(asked: Wanted, items: Spool, model: str, detector: Detector) -> None:
-    """Report verdicts that were given before: by which settings is not known."""
-    from collections import Counter
-
-    from mesoscope.models.file import find_model
-    from mesoscope.report.case.facts import model_path
-
-    models = Counter(item.verdict.model for item in items).most_common(1)
-    path = model_path(models[0][0], at_hand=find_model(model)) if models else None
-    judge = None if path is None else report_file.detector_with_heat(path, detector.options)
-    report_file.write_report(
-        asked, items, judge=judge, settings=None, thresholds=None, model=find_model(model)
-    )
 
 
 @command.command("verify")

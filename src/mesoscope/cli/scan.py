@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
-    from mesoscope.cli.report_file import Wanted
     from mesoscope.detection.detector import Detector
     from mesoscope.report.case.items import Spool
     from mesoscope.scan.local import Summary
@@ -59,9 +58,7 @@ if TYPE_CHECKING:
 @click.option(
     "--fail-on", type=click.Choice(["fake"]), help="Exit with 10 where a verdict has this label."
 )
-@click.option(
-    "--batch-size", type=click.IntRange(1), default=1, show_default=True, help="Crops a call."
-)
+@options.batch_size
 def command(
     paths: tuple[str, ...],
     out: str | None,
@@ -89,33 +86,49 @@ def command(
     if folder is None and (resume or ledger):
         raise OptionError("--resume and --ledger belong to jobs: name a folder, as in --out job/")
 
-    asked = None if report is None else report_file.wanted(report, sign=sign)
-    if sign is not None and asked is None:
+    if sign is not None and report is None:
         raise OptionError("--sign signs a report: name one with --report")
-    detector = judging.detector(jobs=jobs, batch_size=batch_size)
-    if folder is not None:
-        code = scan_job(
-            detector, paths, folder,
-            url=ledger, resume=resume, fail_on=fail_on,
-            lines="json" if as_json else "table" if table else None,
-        )  # fmt: skip
-        if asked is not None and code != INTERRUPTED:
-            _report_job(asked, folder, ledger, judging.asked().model)
-        return code
-    file = Path(out) if out else None
+    model = judging.model()
     with contextlib.ExitStack() as kept:
-        spool = None if asked is None else kept.enter_context(report_file.new_spool())
+        asked = None if report is None else kept.enter_context(
+            report_file.report_options(report, sign=sign)
+        )  # fmt: skip
+        detector = judging.detector(jobs=jobs, batch_size=batch_size)
+        if folder is not None:
+            code = scan_job(
+                detector, paths, folder,
+                url=ledger, resume=resume, fail_on=fail_on,
+                lines="json" if as_json else "table" if table else None,
+            )  # fmt: skip
+            if report is not None and code != INTERRUPTED:
+                from mesoscope.scan.reporting import report_job
+
+                written, _ = report_job(folder, report, ledger=ledger, model=model, options=asked)
+                report_file.say_written(written)
+            return code
+        file = Path(out) if out else None
+        spool = None if report is None else kept.enter_context(_new_spool())
         summary, whole = _run(detector, paths, file, table, spool, as_json=as_json)
         echo(_closing(summary, file), err=True)
-        if asked is not None and spool is not None and whole:
-            report_file.report_of_detector(asked, spool, judging.asked().model, detector)
-        elif asked is not None:
-            echo(f"interrupted, so {asked.out} was not written", err=True)
+        if report is not None and spool is not None and whole:
+            from mesoscope.report.case.make import report_judged
+
+            report_file.say_written(
+                report_judged(spool, report, detector, model=model, options=asked)
+            )
+        elif report is not None:
+            echo(f"interrupted, so {report} was not written", err=True)
     if not whole:
         return INTERRUPTED
     if fail_on and summary.labels[fail_on]:
         return ALARM
     return INPUT_FAILED if summary.failed else DONE
+
+
+def _new_spool() -> Spool:
+    from mesoscope.report.case.items import Spool
+
+    return Spool()
 
 
 def _to_print(
@@ -167,14 +180,6 @@ def _run(
             return scan(detector, paths, sinks, watch=watch), True
         except KeyboardInterrupt:
             return latest, False
-
-
-def _report_job(asked: Wanted, folder: Path, url: str | None, model: str) -> None:
-    from mesoscope.models.file import find_model
-    from mesoscope.scan.folder import open_ledger
-
-    with contextlib.closing(open_ledger(folder, url)) as kept:
-        report_file.report_of_job(asked, kept, model=find_model(model))
 
 
 def _bar(paths: Sequence[str]) -> tqdm[None]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli.finder_models import data_folder
+from mesoscope.cli.data_folder import data_folder
 
 if TYPE_CHECKING:
     from mesoscope.server.store import Store

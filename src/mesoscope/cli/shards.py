@@ -141,7 +141,7 @@ def _table(shards: dict[str, list[Sample]], root: Path) -> list[str]:
 def _checked(samples: list[Sample]) -> int:
     """Read all pictures, name the wrong ones, say how many there were of each kind."""
     from mesoscope.data.picture import checked_sha256, sample_bytes
-    from mesoscope.runtime.threads import ahead, cores
+    from mesoscope.runtime.threads import cores, map_ordered
 
     def check(sample: Sample) -> MesoscopeError | None:
         try:
@@ -151,7 +151,7 @@ def _checked(samples: list[Sample]) -> int:
         return None
 
     wrong = 0
-    for error in bar(ahead(check, samples, threads=cores()), total=len(samples)):
+    for error in bar(map_ordered(check, samples, threads=cores()), total=len(samples)):
         if isinstance(error, MesoscopeError):
             wrong += 1
             echo(f"mesoscope: {error}", err=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from pathlib import Path
-from time import perf_counter
 
 import click
 
@@ -14,7 +12,7 @@ from mesoscope.cli.echo import echo
 from mesoscope.cli.job import Screen, by_label, stopped_by_signals
 from mesoscope.cli.job import ledger as ledger_option
 from mesoscope.cli.main import DONE
-from mesoscope.errors import OptionError
+from mesoscope.scan.progress import JobInterrupted
 
 
 @click.command("watch")
@@ -54,29 +52,26 @@ def command(
     holds already is not scanned again. Ctrl-C or SIGTERM ends it with exit code 0.
     """
     from mesoscope.runtime.allocator import keep_heap
-    from mesoscope.scan.folder import begin_or_resume
-    from mesoscope.scan.job import Job
-    from mesoscope.scan.plan import outermost
-    from mesoscope.scan.watching import missing, watch
-    from mesoscope.scan.workers import Worker
+    from mesoscope.scan.into_job import watch_into_job
+    from mesoscope.scan.watching import refuse_missing
 
-    for folder in missing(folders):
-        raise OptionError(f"{folder}: no folder to watch: check the path")
+    refuse_missing(folders)  # before the model is opened
     keep_heap(options.KEPT_BYTES)
     detector = judging.detector(jobs=jobs)
-    started = perf_counter()
-    kept = begin_or_resume(out, detector, resume=None, url=ledger)
     show = sys.stdout.isatty() if table is None else table
-    screen = Screen("table" if show else "json")
-    with contextlib.closing(kept), stopped_by_signals():
-        echo(f"watching {', '.join(folders)}; Ctrl-C ends it", err=True)
-        with contextlib.suppress(KeyboardInterrupt), Worker(kept, out) as worker:
-            job = Job(detector, kept, worker, out, told=screen.told)
-            watch(job, outermost(folders), settle_s=settle, every_s=pause)
-        counts = kept.counts()
+    begins = f"watching {', '.join(folders)}; Ctrl-C ends it"
+    with stopped_by_signals():
+        try:
+            screen = Screen("table" if show else "json", begins=begins)
+            done = watch_into_job(
+                detector, folders, out,
+                ledger=ledger, settle_s=settle, every_s=pause, watcher=screen,
+            )  # fmt: skip
+        except JobInterrupted as stopped:
+            done = stopped.summary
     echo(
-        f"{screen.judged} judged in {perf_counter() - started:.0f} s; "
-        f"{out} holds {counts.labels.total()}: {by_label(counts.labels) or 'none judged'}",
+        f"{done.judged} judged in {done.elapsed_s:.0f} s; {out} holds "
+        f"{done.counts.labels.total()}: {by_label(done.counts.labels) or 'none judged'}",
         err=True,
     )
     return DONE

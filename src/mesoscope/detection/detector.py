@@ -1,106 +1,127 @@
-"""The one path: source → frame → faces → crops → scores → verdict."""
+"""The one path: source → frames → faces → crops → scores → verdict."""
 
 from __future__ import annotations
 
+import inspect
 import os
+from contextlib import closing
+from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import chain, islice
 from time import perf_counter
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol
 
 from mesoscope.detection.persons import scene_of
-from mesoscope.detection.reading import CHUNK, chunks_of, groups_of
-from mesoscope.detection.record import FrameSeen, Gathered, Scored, Terms
+from mesoscope.detection.reading import CHUNK, chunks_of, media_opener, read_frames
+from mesoscope.detection.record import (
+    DecisionRules,
+    FrameRecord,
+    InspectedBatch,
+    decide,
+    source_records,
+)
 from mesoscope.detection.scorer import OnnxScorer, Scorer
+from mesoscope.detection.stages import (
+    CropRules,
+    apart_on_failure,
+    crop_faces,
+    find_faces,
+    score_faces,
+)
 from mesoscope.errors import SourceNoMemory
-from mesoscope.errors.failures import failure
-from mesoscope.faces.crop import crop
 from mesoscope.faces.finder import finder_for
 from mesoscope.media.image import Source
 from mesoscope.models import DEFAULT_MODEL
 from mesoscope.models.file import find_model
-from mesoscope.runtime.threads import SharedLock, ahead, cores
-from mesoscope.types import DEFAULT_MAX_PIXELS, DetectOptions, SkippedFace, Thresholds
-from mesoscope.types.verdict import longest_side
+from mesoscope.runtime.keywords import takes_fields_of
+from mesoscope.runtime.threads import SharedLock, cores, map_ordered
+from mesoscope.types import DetectOptions, Thresholds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from mesoscope.detection.reading import Group
+    from typing_extensions import Self
+
+    from mesoscope.detection.reading import FrameBatch, SourceFrame
     from mesoscope.errors import MesoscopeError
     from mesoscope.media.walk import Unreadable
-    from mesoscope.types import Face, Found, Frame, ModelCard, Pixels, Verdict
+    from mesoscope.types import ModelCard, Verdict
 
     Answer = tuple[Verdict, MesoscopeError | None]
-    _Answer = tuple[float, np.ndarray | None, float | None]  # p_fake, heat, unfamiliar
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorSpec(DetectOptions):
+    """Everything that a :class:`Detector` is built from: a value that can be sent and compared.
+
+    It is frozen, hashable, and, with a model by name or path, pickled and built in another process.
+
+    Attributes:
+        model: Name of a shipped model, path of a model file, or a scorer of your own.
+    """
+
+    model: str | os.PathLike[str] | Scorer = field(default=DEFAULT_MODEL, kw_only=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.model, os.PathLike):
+            object.__setattr__(self, "model", os.fspath(self.model))
+        DetectOptions.__post_init__(self)
+
+    @classmethod
+    def of(cls, model: str | os.PathLike[str] | Scorer, options: DetectOptions) -> Self:
+        """The spec of a model with these options."""
+        return cls(model, **_values(options, DetectOptions))
+
+    @property
+    def options(self) -> DetectOptions:
+        """The options without the model."""
+        return DetectOptions(**_values(self, DetectOptions))
+
+    def build(self) -> Detector:
+        """Open the model and the face finder.
+
+        Raises:
+            ModelError: No such model, or not a model file.
+            OptionError: A rate that the card holds no threshold for, or a finder without its model.
+        """
+        return Detector(**_values(self, DetectorSpec))
+
+
+def _values(spec: DetectOptions, kind: type[DetectOptions]) -> dict[str, Any]:
+    """The fields that ``kind`` has, not copied: a scorer is opened once."""
+    return {one.name: getattr(spec, one.name) for one in fields(kind)}
 
 
 class Detector:
     """Answers whether faces were forged; make one and keep it, as opening the model takes a while.
 
-    Args:
-        model: Name of a shipped model, path of a model file, or a scorer of your own.
-        faces: ``"auto"`` picks the best finder, ``"mtcnn"`` and ``"yunet"`` name one, ``"whole"``
-            takes each picture as a face.
-        threshold: One cut in place of the card's two.
-        max_pixels: Pictures with more are refused before they are decoded.
-        batch_size: Crops a call. On CPUs one or two are quickest, whose activations stay in the
-            cache; ``benchmarks/scoring.py`` prints the rate of each.
-        jobs: Threads; 0 = one a core.
-        min_face_px: Faces whose longest side is shorter are not judged.
-        heat: Keep each face's evidence map.
-        guard: Leave faces undecided that are unlike those of the model's training.
-        fpr: A false-positive rate for which the card holds a threshold: fake from that one on.
-        frames: Of a clip, so many frames, evenly spaced over its length.
-        every_s: Of a clip, one frame every so many seconds in place of ``frames``.
-        finder_model: File of the finder's model, where it needs one that is not shipped.
+    Called as ``Detector(model, faces="mtcnn", …)``: its arguments are the fields of
+    :class:`DetectorSpec`.
 
     Raises:
         ModelError: No such model, or not a model file.
         OptionError: An option outside its range, or a rate that the card holds no threshold for.
     """
 
-    def __init__(
-        self,
-        model: str | os.PathLike[str] | Scorer = DEFAULT_MODEL,
-        *,
-        faces: str = "auto",
-        threshold: float | None = None,
-        max_pixels: int = DEFAULT_MAX_PIXELS,
-        batch_size: int = 1,
-        jobs: int = 0,
-        min_face_px: int = 40,
-        heat: bool = False,
-        guard: bool = True,
-        fpr: float | None = None,
-        frames: int = 32,
-        every_s: float | None = None,
-        finder_model: str | os.PathLike[str] | None = None,
-    ) -> None:
-        self.options = DetectOptions(
-            faces=faces,
-            threshold=threshold,
-            max_pixels=max_pixels,
-            batch_size=batch_size,
-            jobs=jobs,
-            min_face_px=min_face_px,
-            heat=heat,
-            guard=guard,
-            fpr=fpr,
-            frames=frames,
-            every_s=every_s,
-            finder_model=None if finder_model is None else os.fspath(finder_model),
-        )
+    @takes_fields_of(DetectorSpec)
+    def __init__(self, spec: DetectorSpec) -> None:
+        self.spec = spec
+        self.options = spec.options
         self._finder = finder_for(self.options)
-        if isinstance(model, str | os.PathLike):
-            self._scorer: Scorer = OnnxScorer(find_model(model))
+        if isinstance(spec.model, str | os.PathLike):
+            self._scorer: Scorer = OnnxScorer(find_model(spec.model))
         else:
-            self._scorer = model
+            self._scorer = spec.model
         self.thresholds = _thresholds(self.card, self.options)
-        self._jobs = jobs or cores()
+        self._jobs = self.options.jobs or cores()
         self._memory = SharedLock()  # what ran short of memory is tried again alone
+
+    @classmethod
+    def from_spec(cls, spec: DetectorSpec) -> Self:
+        """The detector of a spec, as :meth:`DetectorSpec.build`."""
+        return cls(**_values(spec, DetectorSpec))
 
     @property
     def card(self) -> ModelCard:
@@ -152,14 +173,14 @@ class Detector:
         """
         batch = self.options.batch_size
         chunks = chunks_of(sources, max(CHUNK, batch), least=batch, threads=self._jobs)
-        ahead_of = list(islice(chunks, 2))
-        rest = chain(ahead_of, chunks)
-        alone = len(ahead_of) == 1 and len(ahead_of[0]) == 1
+        first = list(islice(chunks, 2))
+        rest = chain(first, chunks)
+        alone = len(first) == 1 and len(first[0]) == 1
         work = partial(self._check_chunk, clips=clips, alone=alone)
         if self._jobs == 1 or alone:  # one picture needs no threads, and one clip is shared out
             answers: Iterator[list[Answer]] = map(work, rest)
         else:
-            answers = ahead(work, rest, threads=self._jobs, depth=2 * self._jobs)
+            answers = map_ordered(work, rest, threads=self._jobs, depth=2 * self._jobs)
         for verdicts in answers:
             for verdict, error in verdicts:
                 if error is not None and not keep_going:
@@ -170,127 +191,71 @@ class Detector:
         self, sources: Sequence[Source | Unreadable], *, clips: bool, alone: bool
     ) -> list[Answer]:
         with self._memory.shared():
-            answers = self._attempt(sources, clips=clips, alone=alone)
+            answers = self._attempt(sources, clips=clips, threads=self._jobs if alone else 1)
         for at, (_, error) in enumerate(answers):
             if isinstance(error, SourceNoMemory):
                 with self._memory.alone():  # while no other thread holds pictures
-                    answers[at] = self._attempt(sources[at : at + 1], clips=clips, alone=False)[0]
+                    answers[at] = self._attempt(sources[at : at + 1], clips=clips, threads=1)[0]
         return answers
 
     def _attempt(
-        self, sources: Sequence[Source | Unreadable], *, clips: bool, alone: bool
+        self, sources: Sequence[Source | Unreadable], *, clips: bool, threads: int
     ) -> list[Answer]:
-        items: list[Gathered] = []
-        threads = self._jobs if alone else 1
-        groups = groups_of(sources, items, self.options, clips=clips, threads=threads)
-        if alone and self._jobs > 1:
-            looked = ahead(self._look, groups, threads=self._jobs, depth=self._jobs)
-        else:
-            looked = map(self._look, groups)
-        for seen in looked:
-            for item, frame in seen:
-                item.seen.append(frame)
-        guard = self.card.guard if self.options.guard else None
-        terms = Terms(self.model_id, self.thresholds, self.card.aggregation, guard)
-        return [(item.verdict(terms), item.error) for item in items]
-
-    def _look(self, group: Group) -> list[tuple[Gathered, FrameSeen]]:
-        """Look at some frames; what fails is the error of its own source, and of no other."""
-        group = [(item, frame) for item, frame in group if item.error is None]
-        try:
-            return self._look_at(group) if group else []
-        except Exception as error:  # noqa: BLE001 - of finder, crop or scorer, whatever they are
-            if len(group) == 1:
-                item = group[0][0]
-                item.error = failure(item.name, error)
-                return []
-        return [seen for one in group for seen in self._look([one])]
-
-    def _look_at(self, group: Group) -> list[tuple[Gathered, FrameSeen]]:
-        """Find, crop and score the faces of some frames."""
-        started = perf_counter()
-        answers = self._finder.find([frame for _, frame in group])
-        sorted_out = [
-            self._sort_out(frame, found) for (_, frame), found in zip(group, answers, strict=True)
-        ]
-        framings = [
-            self._crops(frame, face, whole=found.whole)
-            for (_, frame), found, (faces, _) in zip(group, answers, sorted_out, strict=True)
-            for face in faces
-        ]
-        scenes = [scene_of(frame.pixels) if item.kind == "clip" else None for item, frame in group]
-        find_s = (perf_counter() - started) / len(group)
-        scores, score_s = self._score(framings)
-        left = iter(scores)
-        seen = []
-        for (item, frame), found, (faces, skipped), scene in zip(
-            group, answers, sorted_out, scenes, strict=True
-        ):
-            scored = tuple(Scored(face, *next(left)) for face in faces)
-            seen.append(
-                (
-                    item,
-                    FrameSeen(
-                        frame.index,
-                        frame.time_s,
-                        frame.pixels.shape[1],
-                        scene,
-                        found,
-                        scored,
-                        skipped,
-                        find_s,
-                        score_s * len(scored),
-                    ),
-                )
+        """The one path: read, inspect, put together, decide."""
+        opener = media_opener(self.options, clips=clips, threads=threads)
+        with closing(read_frames(sources, opener, batch_size=self.options.batch_size)) as batches:
+            inspected: Iterator[InspectedBatch] = (
+                map_ordered(self._inspect, batches, threads=threads, depth=threads)
+                if threads > 1
+                else map(self._inspect, batches)
             )
-        return seen
+            done = []
+            for batch in inspected:
+                done.append(batch)
+                if len(sources) == 1 and batch.failed:
+                    batches.close()  # the rest of it would be read for nothing
+        return decide(source_records(done), self._rules)
 
-    def _sort_out(self, frame: Frame, found: Found) -> tuple[list[Face], tuple[SkippedFace, ...]]:
-        """Which faces are judged and which are too small."""
-        large = [face for face in found.faces if longest_side(face.box) >= self.options.min_face_px]
-        small = tuple(
-            SkippedFace(face.box, face.confidence, frame.index, frame.time_s)
-            for face in found.faces
-            if longest_side(face.box) < self.options.min_face_px
-        )
-        return large, small
+    @property
+    def _rules(self) -> DecisionRules:
+        guard = self.card.guard if self.options.guard else None
+        return DecisionRules(self.model_id, self.thresholds, self.card.aggregation, guard)
 
-    def _crops(self, frame: Frame, face: Face, *, whole: bool) -> list[Pixels]:
-        """The crops of a face that are scored; the first is that of its evidence map."""
-        card = self.card
-        margins = (card.crop_margin,) if whole else (card.face_margin, *card.further_margins)
-        return [
-            crop(frame.pixels, face.box, margin=margin, size_px=card.input_px, resize=card.resize)
-            for margin in margins
-        ]
+    def _inspect(self, batch: FrameBatch) -> InspectedBatch:
+        """Find, crop and score; the frames are let go of."""
+        answers = apart_on_failure(self._inspect_frames, batch.frames)
+        sources = (one.source for one in batch.frames)
+        return InspectedBatch(tuple(zip(sources, answers, strict=True)), batch.ended)
 
-    def _score(self, framings: Sequence[Sequence[Pixels]]) -> tuple[list[_Answer], float]:
-        """Score faces, of each some crops, in batches; also the seconds that one face took."""
+    def _inspect_frames(self, batch: Sequence[SourceFrame]) -> list[FrameRecord]:
         started = perf_counter()
-        crops = [one for face in framings for one in face]
-        answers: list[tuple[float, _Answer]] = []
-        for at in range(0, len(crops), self.options.batch_size):
-            some = crops[at : at + self.options.batch_size]
-            batch = some[0][None] if len(some) == 1 else np.stack(some)  # (n, S, S, 3) uint8
-            scores = self._scorer.score(batch, heat=self.options.heat)
-            nothing = [None] * len(batch)
-            heat = nothing if scores.heat is None else list(scores.heat)
-            far = nothing if scores.unfamiliar is None else scores.unfamiliar.tolist()
-            of_crops = zip(scores.p_fake.tolist(), heat, far, strict=True)
-            answers.extend(zip(scores.logit.tolist(), of_crops, strict=True))
-        left = iter(answers)
-        faces = [_together([next(left) for _ in face]) for face in framings]
-        return faces, (perf_counter() - started) / max(len(faces), 1)
-
-
-def _together(crops: Sequence[tuple[float, _Answer]]) -> _Answer:
-    """One answer of a face from those of its crops: the mean logit, the median strangeness."""
-    _, (p_fake, heat, unfamiliar) = crops[0]
-    if len(crops) > 1:
-        p_fake = float(1 / (1 + np.exp(-np.mean([logit for logit, _ in crops]))))
-        strange = [far for _, (_, _, far) in crops if far is not None]
-        unfamiliar = float(np.median(strange)) if strange else None
-    return p_fake, heat, unfamiliar
+        frames = [one.frame for one in batch]
+        faces = find_faces(frames, self._finder, min_face_px=self.options.min_face_px)
+        crops = crop_faces(frames, faces, CropRules.of_card(self.card))
+        clips = [one.source.kind == "clip" for one in batch]
+        scenes = [scene_of(f.pixels) if c else None for f, c in zip(frames, clips, strict=True)]
+        found_at = perf_counter()
+        scored = score_faces(
+            [face for its in faces for face in its.large], crops, self._scorer,
+            batch_size=self.options.batch_size, heat=self.options.heat,
+        )  # fmt: skip
+        find_s = (found_at - started) / len(batch)
+        score_s = (perf_counter() - found_at) / max(len(scored), 1)
+        left = iter(scored)
+        return [
+            FrameRecord(
+                index=frame.index,
+                time_s=frame.time_s,
+                width_px=frame.pixels.shape[1],
+                scene=scene,
+                found=its.found,
+                scored=tuple(islice(left, len(its.large))),
+                skipped=its.skipped,
+                find_s=find_s,
+                score_s=score_s * len(its.large),
+            )
+            for frame, its, scene in zip(frames, faces, scenes, strict=True)
+        ]
 
 
 def _thresholds(card: ModelCard, options: DetectOptions) -> Thresholds:
@@ -298,3 +263,35 @@ def _thresholds(card: ModelCard, options: DetectOptions) -> Thresholds:
     if options.threshold is not None:
         return Thresholds(options.threshold, options.threshold, "asked for")
     return card.thresholds if options.fpr is None else card.at_fpr(options.fpr)
+
+
+class _Check(Protocol[P]):
+    def __call__(self, source: Source, *args: P.args, **options: P.kwargs) -> Verdict: ...
+
+
+def _check_with(kind: Callable[P, DetectorSpec]) -> _Check[P]:
+    def check(source: Source, *args: P.args, **options: P.kwargs) -> Verdict:
+        """Judge one picture or clip with one line; for many, make a :class:`Detector` and keep it.
+
+        Args:
+            source: A path, a file's bytes, a PIL image, or an RGB or grey ``uint8`` array.
+            args: The model: name of a shipped one, or path of a model file.
+            options: Those of :class:`DetectorSpec`.
+
+        Returns:
+            The verdict; ``p_fake`` is higher the more the face looks forged.
+
+        Raises:
+            SourceError: The source cannot be read.
+            ModelError: No such model.
+            OptionError: An option outside its range.
+        """
+        return kind(*args, **options).build().check(source)
+
+    own, of_spec = inspect.signature(check), inspect.signature(kind)
+    shown = own.replace(parameters=[own.parameters["source"], *of_spec.parameters.values()])
+    check.__signature__ = shown  # type: ignore[attr-defined]
+    return check
+
+
+check = _check_with(DetectorSpec)

@@ -1,15 +1,15 @@
-"""Sources → frames, a few at a time: pictures by the handful, clips frame by frame."""
+"""Stage one, reading: sources → batches of frames, of bounded size and across files."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePath
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from mesoscope.detection.record import Gathered
 from mesoscope.errors.failures import failure
 from mesoscope.media.image import Source, open_image, source_name
 from mesoscope.media.kinds import CLIP_SUFFIXES
@@ -18,14 +18,71 @@ from mesoscope.media.walk import Unreadable
 from mesoscope.types import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
+    from mesoscope.errors import MesoscopeError
+    from mesoscope.media.video import Clip
     from mesoscope.types import DetectOptions
 
-    Group = list[tuple[Gathered, Frame]]
+    Opener = Callable[[Source], Frame | Clip]
 
 CHUNK = 8  # sources a thread takes at a time: enough to fill batches across files
 GROUP_PIXELS = 16_000_000  # of frames held at once by a thread; a larger frame is held alone
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """A source that is being read.
+
+    Attributes:
+        place: Its place among the sources read together, from 0.
+        name: As shown to the user.
+        kind: ``image`` or ``clip``; until it is open, what its name says.
+        duration_s: Of a clip; ``None`` for a picture.
+    """
+
+    place: int
+    name: str
+    kind: str
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFrame:
+    """A frame and the source that it was read from."""
+
+    source: SourceInfo
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEnd:
+    """A source that was read to its end.
+
+    Attributes:
+        source: Which.
+        read_s: Seconds that reading and decoding took.
+        notes: What reading it had to say.
+        error: Why it cannot be read; ``None`` where it can.
+    """
+
+    source: SourceInfo
+    read_s: float = 0.0
+    notes: tuple[str, ...] = ()
+    error: MesoscopeError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameBatch:
+    """Frames that are in memory together.
+
+    Attributes:
+        frames: Of one source or several, in the order of reading.
+        ended: Sources that were read to their end since the batch before.
+    """
+
+    frames: tuple[SourceFrame, ...]
+    ended: tuple[SourceEnd, ...]
 
 
 def chunks_of(
@@ -54,90 +111,99 @@ def chunks_of(
         waiting.extend(islice(rest, threads * size - len(waiting)))
 
 
-def groups_of(
-    sources: Sequence[Source | Unreadable],
-    items: list[Gathered],
-    options: DetectOptions,
-    *,
-    clips: bool = True,
-    threads: int = 1,
-) -> Iterator[Group]:
-    """Read sources; their frames come out in groups of a bounded size.
+def media_opener(options: DetectOptions, *, clips: bool = True, threads: int = 1) -> Opener:
+    """What opens each source for :func:`read_frames`.
+
+    Args:
+        options: Which frames of a clip are read, and how large pictures may be.
+        clips: ``False`` refuses videos and takes the first picture of an animated one.
+        threads: Of a clip's decoder.
+    """
+
+    def opened(source: Source) -> Frame | Clip:
+        if not clips:
+            return open_image(source, max_pixels=options.max_pixels)
+        return open_media(
+            source,
+            frames=options.frames,
+            every_s=options.every_s,
+            max_pixels=options.max_pixels,
+            threads=threads,
+        )
+
+    return opened
+
+
+def read_frames(
+    sources: Sequence[Source | Unreadable], opener: Opener, *, batch_size: int = 1
+) -> Generator[FrameBatch, None, None]:
+    """Read sources one after the other; their frames come out in batches.
+
+    A source that cannot be read ends with its error, and frames of it that wait are dropped.
 
     Args:
         sources: Pictures and clips.
-        items: One is added for each source when its turn comes; a failure is kept in it.
-        options: What of a clip is looked at, and how large pictures may be.
-        clips: ``False`` refuses videos and takes the first picture of an animated one.
-        threads: Of a clip's decoder.
+        opener: Opens each of them.
+        batch_size: Crops that are scored in one call: so many frames make a batch at least.
 
     Yields:
-        Frames with the item that each belongs to: at most :data:`GROUP_PIXELS` of them unless one
-        frame alone has more, and at most a handful or a batch.
+        At most :data:`GROUP_PIXELS` at once, unless one frame alone has more, and at most
+        :data:`CHUNK` frames or a batch. Every source ends in one of them.
     """
-    most = max(CHUNK, options.batch_size)
-    group: Group = []
+    most = max(CHUNK, batch_size)
+    waiting: list[SourceFrame] = []
+    ended: list[SourceEnd] = []
     pixels = 0
-    for source in sources:
-        item = Gathered(*_name_and_kind(source))
-        items.append(item)
-        for frame in _frames(source, item, options, clips=clips, threads=threads):
-            if item.error is not None:  # of a clip: one of its frames could not be judged
-                break
-            size = frame.pixels.size // 3
-            if group and (len(group) == most or pixels + size > GROUP_PIXELS):
-                yield group
-                group, pixels = [], 0
-            group.append((item, frame))
-            pixels += size
-    if group:
-        yield group
+    for place, source in enumerate(sources):
+        for one in _read_one(place, source, opener):
+            if isinstance(one, SourceEnd):
+                ended.append(one)
+                if one.error is not None:
+                    waiting = [read for read in waiting if read.source.place != place]
+                    pixels = sum(map(_pixels, waiting))
+                continue
+            if waiting and (len(waiting) == most or pixels + _pixels(one) > GROUP_PIXELS):
+                yield FrameBatch(tuple(waiting), tuple(ended))
+                waiting, ended, pixels = [], [], 0
+            waiting.append(one)
+            pixels += _pixels(one)
+    if waiting or ended:
+        yield FrameBatch(tuple(waiting), tuple(ended))
 
 
-def _frames(
-    source: Source | Unreadable,
-    item: Gathered,
-    options: DetectOptions,
-    *,
-    clips: bool,
-    threads: int,
-) -> Iterator[Frame]:
+def _read_one(
+    place: int, source: Source | Unreadable, opener: Opener
+) -> Iterator[SourceFrame | SourceEnd]:
+    """The frames of one source, and then its end, whatever goes wrong."""
     if isinstance(source, Unreadable):
-        item.error = source.error
+        yield SourceEnd(SourceInfo(place, source.path, "image"), error=source.error)
         return
+    kind = "clip" if _named_clip(source) else "image"
+    info = SourceInfo(place, source_name(source), kind)
+    read_s = 0.0
+    notes: tuple[str, ...] = ()
     started = perf_counter()
     try:
-        opened = (
-            open_media(
-                source,
-                frames=options.frames,
-                every_s=options.every_s,
-                max_pixels=options.max_pixels,
-                threads=threads,
-            )
-            if clips
-            else open_image(source, max_pixels=options.max_pixels)
-        )
+        opened = opener(source)
         if isinstance(opened, Frame):
-            item.kind, item.read_s = "image", perf_counter() - started
-            yield opened
-            return
-        item.kind, item.duration_s = "clip", opened.duration_s
-        with opened:
-            for frame in opened.frames():
-                item.read_s += perf_counter() - started
-                yield frame
-                started = perf_counter()
-            item.notes = opened.notes
+            info, read_s = SourceInfo(place, info.name, "image"), perf_counter() - started
+            yield SourceFrame(info, opened)
+        else:
+            info = SourceInfo(place, info.name, "clip", opened.duration_s)
+            with opened:
+                for frame in opened.frames():
+                    read_s += perf_counter() - started
+                    yield SourceFrame(info, frame)
+                    started = perf_counter()
+                notes = opened.notes
     except Exception as error:  # noqa: BLE001 - of whatever library: it is this file's alone
-        item.error = failure(item.name, error)
+        yield SourceEnd(info, read_s, error=failure(info.name, error))
+    else:
+        yield SourceEnd(info, read_s, notes)
 
 
-def _name_and_kind(source: Source | Unreadable) -> tuple[str, str]:
-    """What a source is called, and what it seems to be until it is opened."""
-    if isinstance(source, Unreadable):
-        return source.path, "image"
-    return source_name(source), "clip" if _named_clip(source) else "image"
+def _pixels(read: SourceFrame) -> int:
+    return read.frame.pixels.size // 3
 
 
 def _named_clip(source: Source | Unreadable) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -77,15 +78,20 @@ class OnnxScorer:
     """
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
-        data, self.card, self.model_id = open_model(path)
-        check_graph(data, path)
-        self._path = path
+        data, self.card, self.model_id, shipped = open_model(path)
+        if not shipped:
+            check_graph(data, path)
+        self._path, self._threads = path, threads
         self._session = open_session(data, path, threads=threads)
         outputs = {output.name: output.type for output in self._session.get_outputs()}
         self._check_declared(outputs)
         self._heat = "heat" in outputs
         self._names = ["p_fake", "logit", *([GUARD_OUTPUT] if GUARD_OUTPUT in outputs else [])]
         self._try()
+
+    def __reduce__(self) -> tuple[partial[OnnxScorer], tuple[Path]]:
+        """Another process opens the file anew."""
+        return partial(OnnxScorer, threads=self._threads), (self._path,)
 
     def score(self, crops: Pixels, *, heat: bool = False) -> Scores:
         """Score crops.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +11,7 @@ import numpy as np
 
 from mesoscope import metrics
 from mesoscope.data.picture import open_sample
+from mesoscope.data.subset import LIMIT
 from mesoscope.errors import SourceError
 from mesoscope.imaging.corruptions import CORRUPTIONS, corrupt, moderate
 from mesoscope.media.walk import Unreadable
@@ -19,7 +19,7 @@ from mesoscope.metrics.figures import FIGURES as METRICS
 from mesoscope.metrics.figures import Counts, Ranked, ratio
 from mesoscope.report.record import Figures
 from mesoscope.report.robustness import FIGURES, Curve, Level, Robustness
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Step = tuple[Corruption, float] | None  # None: the picture as it is
 
-LIMIT = 100  # pictures of a source and class: a few minutes on two cores for six sources
 COMPARED = ("auc", "accuracy")  # told as a change against the unchanged pictures, too
 _STEPS: tuple[Step, ...] = (
     None,
@@ -65,35 +64,6 @@ class Judged:
 
     sample: Sample
     answers: tuple[Answer, ...]
-
-
-def choose(samples: Sequence[Sample], *, limit: int = LIMIT, seed: int = 0) -> list[Sample]:
-    """Draw at most ``limit`` pictures of each source and class.
-
-    Every group (a video, a person) is drawn from once before any is drawn from twice. The result
-    is in an order that mixes sources and classes evenly, so that its beginning stands for the
-    whole when the work is interrupted.
-
-    Args:
-        samples: Labelled pictures.
-        limit: Pictures of a source and class; 0 = all.
-        seed: The same seed draws the same pictures.
-    """
-    strata: dict[tuple[str, int], list[Sample]] = defaultdict(list)
-    for sample in samples:
-        strata[sample.source, sample.label].append(sample)
-    placed = []
-    for number, (_, members) in enumerate(sorted(strata.items(), key=lambda item: item[0])):
-        rng = np.random.default_rng((seed, number))
-        shuffled = [members[i] for i in rng.permutation(len(members))]
-        seen: Counter[str] = Counter()
-        rounds = []
-        for sample in shuffled:
-            rounds.append(seen[sample.group])
-            seen[sample.group] += 1
-        order = np.argsort(rounds, kind="stable")[: limit or None]
-        placed += [((k + 0.5) / len(order), number, shuffled[i]) for k, i in enumerate(order)]
-    return [sample for _, _, sample in sorted(placed, key=lambda one: one[:2])]
 
 
 def judge_changed(
@@ -130,13 +100,13 @@ def judge_changed(
 
     chosen = list(samples)
     threads = detector.options.jobs or cores()
-    pictures = ahead(read, chosen, threads=threads, depth=_AHEAD)
+    pictures = map_ordered(read, chosen, threads=threads, depth=_AHEAD)
     work = (
         (picture, number)
         for picture in pictures
         for number in range(1 if isinstance(picture, Unreadable) else len(_STEPS))
     )
-    changed = ahead(change, work, threads=threads, depth=4 * threads)
+    changed = map_ordered(change, work, threads=threads, depth=4 * threads)
     verdicts = detector.check_many(changed, keep_going=True)
     for sample in chosen:
         first = next(verdicts)

@@ -7,7 +7,7 @@ open file: nothing in a file makes it open another one or a network address.
 from __future__ import annotations
 
 import contextlib
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, BinaryIO
 
 import av
@@ -15,13 +15,9 @@ import numpy as np
 from av.codec.context import ThreadType
 from av.error import FFmpegError
 
-from mesoscope.errors import (
-    MesoscopeError,
-    SourceError,
-    SourceNoMemory,
-    SourceTooLarge,
-)
-from mesoscope.media.streams import Reader, shown_stream
+from mesoscope.errors import MesoscopeError, SourceError, SourceTooLarge
+from mesoscope.media.declared import check_declared
+from mesoscope.media.streams import Reader, shown_stream, unreadable, why
 from mesoscope.media.timetable import Timetable, shown_of, stamp_of, up_to
 from mesoscope.media.upright import rgb_of
 
@@ -42,6 +38,7 @@ _FAR_BYTES = 4 << 20  # nearer pictures are reached by reading on, without a see
 _PIXELS_BESIDE = 20_000_000_000  # that are decoded of one clip whatever is asked of it,
 _PIXELS_EACH = 3_000_000_000  # and for each picture asked for: 1,500 in full HD, a minute's
 _MOST_PIXELS = 2**31 - 1  # that FFmpeg takes as a limit
+_MOST_PACKETS = 10_000_000  # that are read of a clip: two days at 60 a second
 _TRANSFERS = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
 _WHOLE = (0, 1, 5, 7)  # types of pictures that hang on no other, or of which none is told
 
@@ -85,13 +82,15 @@ class Container:
         self.spent = False
         self._budget_px = 0
         try:
+            if demuxer == "mov":
+                check_declared(file, name)
             self._open()
             self._read_packets()
         except BaseException as error:
             self.close()
             if isinstance(error, MesoscopeError) or not isinstance(error, Exception):
                 raise
-            raise _unreadable(name, error) from error
+            raise unreadable(name, error) from error
 
     def close(self) -> None:
         """Let go of the decoder's memory."""
@@ -113,7 +112,7 @@ class Container:
             raise
         except Exception as error:
             raise SourceError(
-                f"{self._name}: not a whole clip, its index cannot be read ({_why(error)}): the "
+                f"{self._name}: not a whole clip, its index cannot be read ({why(error)}): the "
                 "recording was not finished, or the file is cut off or damaged"
             ) from error
         self._file.fruitless = 0
@@ -128,7 +127,11 @@ class Container:
 
     def _read_packets(self) -> None:
         unit = float(self._stream.time_base or 0)
-        self._table = table = Timetable(self._packets(), unit)
+        self._table = table = Timetable(islice(self._packets(), _MOST_PACKETS), unit)
+        if len(table.stamps) == _MOST_PACKETS:
+            self.remarks[
+                f"it holds over {_MOST_PACKETS:,} pictures: what comes after them was not read"
+            ] = None
         if not len(table.order):
             raise SourceError(f"{self._name}: a clip without a single picture: fetch it again")
         self.times_s: Times = table.times_s
@@ -151,7 +154,7 @@ class Container:
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - a damaged file makes PyAV raise any of a dozen
-                self.damaged.append(_why(error))
+                self.damaged.append(why(error))
                 return
             if packet is None:
                 return
@@ -176,7 +179,7 @@ class Container:
         except MesoscopeError:
             raise
         except Exception as error:
-            raise _unreadable(self._name, error) from error
+            raise unreadable(self._name, error) from error
 
     def _by_seeking(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
         places = [int(self._table.order[number]) for number in numbers]
@@ -249,7 +252,7 @@ class Container:
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - as above
-                self.damaged.append(_why(error))
+                self.damaged.append(why(error))
                 spoilt.append(self._table.spoilt(shown))
                 continue
             for frame in frames:
@@ -285,7 +288,7 @@ class Container:
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - as above
-                self.damaged.append(_why(error))
+                self.damaged.append(why(error))
                 return
             for frame in frames:
                 if shown in wanted and (pixels := self._rgb(frame)) is not None:
@@ -308,7 +311,7 @@ class Container:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - as above
-            self.damaged.append(_why(error))
+            self.damaged.append(why(error))
             return None
 
     def _check_size(self, width: int, height: int) -> None:
@@ -318,17 +321,3 @@ class Container:
                 f"{self._max_pixels / 1e6:.0f} megapixels: raise it with --max-pixels if you trust "
                 "the file"
             )
-
-
-def _why(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(text.split())
-
-
-def _unreadable(name: str, error: Exception) -> SourceError:
-    """One line for whatever PyAV or FFmpeg raised; too little memory is no damage."""
-    if isinstance(error, MemoryError):
-        return SourceNoMemory(
-            f"{name}: not enough memory to decode it: try again with fewer --jobs"
-        )
-    return SourceError(f"{name}: damaged, it cannot be decoded: {_why(error)}")

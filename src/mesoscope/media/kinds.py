@@ -61,6 +61,19 @@ _NONE = {  # no photographs, though they are often named as such
     b"icns": "an icon, which is not read: convert it to JPEG or PNG",
     b"version https://git-lfs": "a pointer of Git LFS: fetch the file with git lfs pull",
 }
+_CLIPS_NOT_READ = {
+    b"\x06\x0e+4\2\5\1\1": "an MXF clip",
+    b"DKIF": "an IVF clip",
+    b"YUV4MPEG2": "a YUV4MPEG clip",
+    b"nut/multimedia container": "a NUT clip",
+    b".RMF": "a RealMedia clip",
+    b"\x1f\7\0": "a DV clip without a container",
+    b"\0\0\0\1\x67": "H.264 without a container",
+    b"\0\0\0\1\x27": "H.264 without a container",
+    b"\0\0\0\1\x09": "H.264 without a container",
+    b"\0\0\0\1\x40\1": "HEVC without a container",
+    b"\0\0\0\1\x46\1": "HEVC without a container",
+}
 _JPEG_RARE = {  # by the marker of the frame header: ITU T.81, table B.1
     0xC3: "without loss", 0xC5: "in a hierarchy", 0xC6: "in a hierarchy", 0xC7: "in a hierarchy",
     0xC9: "in arithmetic coding", 0xCA: "in arithmetic coding", 0xCB: "without loss",
@@ -113,6 +126,9 @@ def refused_as(head: bytes) -> str | None:
     for first, words in _OTHER.items():
         if head.startswith(first):
             return f"{words}, which is not read: convert it to JPEG or PNG"
+    for first, words in _CLIPS_NOT_READ.items():
+        if head.startswith(first):
+            return f"{words}, which is not read: convert it to MP4, with ffmpeg for example"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if text[:5] == b"<?xml" and b"<svg" in text:
         return _NONE[b"<svg"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from av.stream import Discard, Disposition
 
-from mesoscope.errors import SourceUnsupported
+from mesoscope.errors import SourceError, SourceNoMemory, SourceUnsupported
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -88,3 +88,18 @@ class Reader:
     def tell(self) -> int:
         """As of a file."""
         return self._file.tell()
+
+
+def why(error: Exception) -> str:
+    """What an exception of PyAV says, in one line."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(text.split())
+
+
+def unreadable(name: str, error: Exception) -> SourceError:
+    """One line for whatever PyAV or FFmpeg raised; too little memory is no damage."""
+    if isinstance(error, MemoryError):
+        return SourceNoMemory(
+            f"{name}: not enough memory to decode it: try again with fewer --jobs"
+        )
+    return SourceError(f"{name}: damaged, it cannot be decoded: {why(error)}")

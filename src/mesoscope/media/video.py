@@ -12,7 +12,7 @@ import numpy as np
 from mesoscope.errors import SourceError, SourceUnsupported
 from mesoscope.media.animation import Animation, pictures_stand
 from mesoscope.media.image import open_file, read_on, source_name
-from mesoscope.media.kinds import SNIFF_BYTES, demuxer, sniff
+from mesoscope.media.kinds import SNIFF_BYTES, demuxer, refused_as, sniff
 from mesoscope.media.sampling import choose, on_show
 from mesoscope.types import DEFAULT_MAX_PIXELS, Frame
 
@@ -196,7 +196,8 @@ def _reel(
         closing.callback(reel.close)
         return reel
     if kind is None:
-        raise SourceUnsupported(f"{name}: not a clip, whatever its name says")
+        words = refused_as(head) or "not a clip, whatever its name says"
+        raise SourceUnsupported(f"{name}: {words}")
     data = head + (file.read() if isinstance(source, bytes) else read_on(file, name, max_pixels))
     stands_s = pictures_stand(data, kind)
     if len(stands_s) < 2:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     *("CARD_KEY", "OpenedModel", "file_sha256", "find_model", "graph_sha256", "model_id"),
-    *("open_model", "read_card", "sealed", "shipped", "verify_bytes", "write_sums"),
+    *("open_model", "read_card", "sealed", "shipped", "verify_bytes", "verify_sha256"),
+    "write_sums",
 ]
 
 CARD_KEY = "mesoscope.card"
@@ -86,11 +87,13 @@ class OpenedModel(NamedTuple):
         data: Its bytes.
         card: Its card.
         model_id: As :func:`model_id`.
+        shipped: It is a shipped file, and its bytes are those that ``SHA256SUMS`` lists.
     """
 
     data: bytes
     card: ModelCard
     model_id: str
+    shipped: bool
 
 
 def open_model(path: Path) -> OpenedModel:
@@ -109,8 +112,11 @@ def open_model(path: Path) -> OpenedModel:
             data = file.read(LARGEST + 1)
         except OSError as error:
             raise ModelError(f"{path}: cannot be read: {error}") from error
-    whole = _verify(io.BytesIO(data), path, unsigned=True)
-    return OpenedModel(data, card, f"{card.name}@{whole[:8]}")
+    whole = hashlib.sha256(data).hexdigest()
+    shipped = path.resolve().parent == _FOLDER.resolve() and _sums(_FOLDER).get(path.name) == whole
+    if not shipped:  # else its graph, card and seal are known with the whole
+        _verify(io.BytesIO(data), path, unsigned=True)
+    return OpenedModel(data, card, f"{card.name}@{whole[:8]}", shipped)
 
 
 def sealed(data: bytes) -> bytes:
@@ -157,6 +163,22 @@ def file_sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def verify_sha256(path: Path, wanted: str | None) -> str:
+    """The SHA-256 of a model file, which must be the one that is wanted, if any is.
+
+    Raises:
+        ModelMismatch: It is another.
+        ModelMissing: No such file.
+        ModelError: It cannot be read, or is too large.
+    """
+    digest = file_sha256(path)
+    if wanted is not None and wanted.strip().lower() != digest:
+        raise ModelMismatch(f"{path}: its SHA-256 is {digest}, not {wanted.strip().lower()}")
+    if path.stat().st_size > LARGEST:
+        raise ModelError(f"{path}: an ONNX model has at most 2 GB")
+    return digest
 
 
 def model_id(path: Path) -> str:

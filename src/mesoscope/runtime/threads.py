@@ -16,7 +16,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ahead(
+def map_ordered(
     work: Callable[[T], R], items: Iterable[T], *, threads: int, depth: int = 64
 ) -> Iterator[R]:
     """Results of ``work`` in the items' order, at most ``depth`` of them ahead of the reader.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import os
 from pathlib import Path
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 LEDGER = "ledger.sqlite"
 LEDGER_URL = "ledger.url"  # where another database was asked for: its URL, without the password
-_NOT_ANSWERS = ("jobs", "batch_size", "heat")  # options that change no verdict
 
 
 def open_ledger(folder: Path, url: str | None = None) -> Ledger:
@@ -93,11 +91,6 @@ def begin_or_resume(
     return ledger
 
 
-def settings(options: DetectOptions) -> dict[str, Json]:
-    """The options that verdicts depend on."""
-    return {k: v for k, v in dataclasses.asdict(options).items() if k not in _NOT_ANSWERS}
-
-
 def is_job(folder: Path) -> bool:
     """Whether a folder holds a job."""
     return _stands(folder)
@@ -163,7 +156,7 @@ def _keep_url(folder: Path, url: str | None) -> None:
 def _facts(detector: Detector) -> dict[str, Json]:
     return {
         "model": detector.model_id,
-        "settings": settings(detector.options),
+        "settings": detector.options.deciding(),
         "begun": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
     }
 
@@ -176,8 +169,8 @@ def _check_same(name: str, facts: Mapping[str, Json], detector: Detector) -> Non
         )
     begun = facts.get("settings")
     # A job of an older version lacks the options of newer ones: they had what is now the default.
-    before = settings(DetectOptions()) | (begun if isinstance(begun, dict) else {})
-    now = settings(detector.options)
+    before = DetectOptions().deciding() | (begun if isinstance(begun, dict) else {})
+    now = detector.options.deciding()
     for option in now:
         if before.get(option) != now[option]:
             how = "give the same options"

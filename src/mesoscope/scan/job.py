@@ -11,7 +11,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import JobError, MesoscopeError, SourceNoMemory
-from mesoscope.runtime.threads import ahead
+from mesoscope.runtime.threads import map_ordered
 from mesoscope.scan.plan import Planner
 from mesoscope.scan.reading import Content, has_moved, read
 from mesoscope.scan.rows import DONE, FAILED, REMOVED, Known, Outcome
@@ -156,7 +156,7 @@ class Job:
         """Claimed files, read ahead, some at a time."""
         owner = self._worker.owner
         claims = chain.from_iterable(iter(partial(self._claim, owner), []))
-        contents = ahead(read, claims, threads=READERS, depth=2 * READERS)
+        contents = map_ordered(read, claims, threads=READERS, depth=2 * READERS)
         while group := list(islice(contents, LOOKED_UP)):
             yield group
 

@@ -6,6 +6,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from mesoscope.errors import OptionError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -91,6 +93,12 @@ def watch(
             time.sleep(max(every_s, REST * took_s))
 
 
-def missing(paths: Sequence[str]) -> list[str]:
-    """Those that are no folders."""
-    return [path for path in paths if not os.path.isdir(path)]  # noqa: PTH112
+def refuse_missing(paths: Sequence[str]) -> None:
+    """Miss what cannot be watched.
+
+    Raises:
+        OptionError: There is no such folder.
+    """
+    for path in paths:
+        if not os.path.isdir(path):  # noqa: PTH112
+            raise OptionError(f"{path}: no folder to watch: check the path")

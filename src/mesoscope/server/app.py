@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +21,6 @@ from mesoscope.server.routes import check, feedback, jobs, results, state
 from mesoscope.server.routes.asked import answered
 from mesoscope.server.schema import allowed, openapi
 from mesoscope.server.store import Unreachable
-from mesoscope.types.label import CLAUSES, SAYINGS, as_sentence
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -76,11 +74,6 @@ def make_app(service: Service) -> FastAPI:
     return app
 
 
-# The words of labels and reasons, which words.js imports; everything else of the page is a file.
-_LABELS_JS = (
-    f"export const told = {json.dumps({k: as_sentence(v)[:-1] for k, v in SAYINGS.items()})};\n"
-    f"export const reasons = {json.dumps({k: as_sentence(v) for k, v in CLAUSES.items()})};\n"
-)
 _static = StaticFiles(directory=STATIC, html=True, check_dir=False)
 
 
@@ -88,10 +81,6 @@ async def _page(scope: Scope, receive: Receive, send: Send) -> None:
     """The page and its files."""
     if scope["type"] != "http" or scope["path"].startswith("/v1/"):
         raise HTTPException(404)
-    if scope["path"] == "/labels.js" and scope["method"] in ("GET", "HEAD"):
-        answer = Response(_LABELS_JS, media_type="text/javascript")
-        await answer(scope, receive, send)
-        return
     await _static(scope, receive, send)
 
 

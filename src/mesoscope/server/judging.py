@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Protocol
 import cv2
 import numpy as np
 
-from mesoscope.detection.detector import Detector
+from mesoscope.detection.detector import DetectorSpec
 from mesoscope.detection.scorer import OnnxScorer
 from mesoscope.draw import Terms, square_of
 from mesoscope.draw.heat import FULL, colours, log_odds
 from mesoscope.errors import MesoscopeError, SourceError
-from mesoscope.imaging.encode import png
+from mesoscope.imaging.encode import jpeg, png
+from mesoscope.imaging.filters import scaled
+from mesoscope.media.image import open_image
 from mesoscope.media.provenance import Provenance, read_provenance
 from mesoscope.media.walk import Unreadable
 from mesoscope.models.file import find_model
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 20
 MAP_PX = 128  # side of an evidence map that is sent
+PREVIEW_PX = 1600  # longest side of a preview
+_PREVIEW_QUALITY = 95
 _COVERS, _RISE = 0.85, 0.7  # as mesoscope.draw lays maps over pictures
 
 
@@ -66,6 +70,7 @@ class Question:
         heat: Make evidence maps.
         provenance: Tell what the file says of itself.
         whole: Keep its bytes in the answer, for whoever stores them.
+        preview: Send the picture back as a JPEG, for browsers that cannot show its kind.
     """
 
     file: Held
@@ -73,6 +78,7 @@ class Question:
     heat: bool = False
     provenance: bool = False
     whole: bool = False
+    preview: bool = False
 
 
 @dataclass(slots=True)
@@ -87,6 +93,7 @@ class Answer:
         evidence: One a face: square and map; ``None`` where none was asked for.
         provenance: As :meth:`Provenance.to_dict`; ``None`` where it was not asked for.
         data: The file's bytes, or where it lies, where it is to be kept.
+        preview: The picture as a JPEG and its size; ``None`` where none was asked for.
     """
 
     verdict: Verdict
@@ -96,10 +103,13 @@ class Answer:
     evidence: list[Json] | None = None
     provenance: dict[str, Json] | None = None
     data: bytes | Path | None = field(default=None, repr=False)
+    preview: dict[str, Json] | None = None
 
     def body(self, result_id: str | None) -> bytes:
         """The JSON object that a caller gets."""
         beside: dict[str, Json] = {"evidence": self.evidence, "provenance": self.provenance}
+        if self.preview is not None:
+            beside["preview"] = self.preview
         head = compact({"id": result_id, "sha256": self.sha256})
         return b'%s,"verdict":%s,%s' % (head[:-1], self.text.encode("ascii"), compact(beside)[1:])
 
@@ -126,9 +136,9 @@ class Judges:
         self._told = told
         self.model_path = find_model(model)
         scorer = OnnxScorer(self.model_path)
-        values = {**dataclasses.asdict(options), "jobs": 1}
-        self.plain = Detector(scorer, **{**values, "heat": False})
-        self.mapping = Detector(scorer, **{**values, "heat": True})
+        spec = DetectorSpec.of(scorer, dataclasses.replace(options, jobs=1, heat=False))
+        self.plain = spec.build()
+        self.mapping = dataclasses.replace(spec, heat=True).build()
         guard = self.plain.card.guard if options.guard else None
         card = self.plain.card
         self.terms = Terms(self.plain.thresholds, guard, card.face_margin, card.crop_margin)
@@ -173,7 +183,7 @@ class Judges:
         verdict = renamed(verdict, name)
         if isinstance(source, Unreadable):
             return Answer(verdict, verdict.to_json(), "", 0)
-        digest, size = _identity(source)
+        digest, size = identity(source)
         answer = Answer(verdict, verdict.to_json(), digest, size)
         if question.heat:
             answer.evidence = self.evidence(verdict)
@@ -183,6 +193,8 @@ class Judges:
             )
         if question.whole:
             answer.data = source
+        if question.preview and verdict.error is None:
+            answer.preview = preview_of(source, self.plain.options.max_pixels)
         return answer
 
     def evidence(self, verdict: Verdict) -> list[Json]:
@@ -210,7 +222,7 @@ def _source(file: Held) -> FileBytes | Path | Unreadable:
         return Unreadable(file.name, SourceError(f"{file.name}: cannot be read: {error.strerror}"))
 
 
-def _identity(source: FileBytes | Path) -> tuple[str, int]:
+def identity(source: FileBytes | Path) -> tuple[str, int]:
     """SHA-256 in hexadecimal, and length in bytes."""
     if not isinstance(source, Path):
         return hashlib.sha256(source).hexdigest(), len(source)
@@ -220,6 +232,25 @@ def _identity(source: FileBytes | Path) -> tuple[str, int]:
             digest.update(block)
             size += len(block)
     return digest.hexdigest(), size
+
+
+def preview_of(source: FileBytes | Path, max_pixels: int) -> dict[str, Json]:
+    """A picture, upright, as a JPEG in base64, beside the size that boxes are told in.
+
+    Args:
+        source: It was judged already.
+        max_pixels: Refuse pictures with more.
+
+    Returns:
+        ``width`` and ``height`` in pixels, and ``jpeg``, whose longest side is
+        :data:`PREVIEW_PX` at most.
+    """
+    pixels = open_image(source, max_pixels=max_pixels).pixels
+    height, width = pixels.shape[:2]
+    shrink = min(1.0, PREVIEW_PX / max(height, width))
+    small = pixels if shrink == 1 else scaled(pixels, shrink)
+    data = base64.b64encode(jpeg(small, _PREVIEW_QUALITY)).decode("ascii")
+    return {"width": width, "height": height, "jpeg": data}
 
 
 def map_png(heat: NDArray[np.float32]) -> bytes:

@@ -42,6 +42,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "job.finished": (409, "The job is finished already"),
     "result.missing": (404, "No such result"),
     "picture.missing": (404, "The picture was not kept"),
+    "model.changed": (409, "The result is of another model"),
     "archive.invalid": (422, "The archive cannot be used"),
     "storage.full": (507, "There is no room left"),
     "ledger.unreachable": (503, "The database cannot be reached"),

@@ -85,18 +85,10 @@ def _command(service: Service, form: str, *, case: str, by: str) -> Sequence[str
     settings, options = service.settings, service.settings.options
     command = [
         sys.executable, "-m", "mesoscope", "report", "make", "verdicts.jsonl", f"--out=out.{form}",
-        f"--model={service.judges.model_path.absolute()}", f"--faces={options.faces}",
-        f"--frames={options.frames}", f"--min-face={options.min_face_px}",
-        f"--max-pixels={options.max_pixels / 1e6}", "--jobs=1", f"--case={case}", f"--by={by}",
+        f"--model={service.judges.model_path.absolute()}", *options.arguments(), "--jobs=1",
+        f"--case={case}", f"--by={by}",
     ]  # fmt: skip
-    for name, value in (
-        ("every", options.every_s), ("threshold", options.threshold), ("fpr", options.fpr),
-        ("finder-model", options.finder_model),
-        ("sign", None if settings.sign is None else settings.sign.absolute()),
-    ):  # fmt: skip
-        if value is not None:
-            command.append(f"--{name}={value}")
-    return [*command, *([] if options.guard else ["--no-guard"])]
+    return command if settings.sign is None else [*command, f"--sign={settings.sign.absolute()}"]
 
 
 async def _run(command: Sequence[str], folder: Path, service: Service) -> tuple[int, str]:

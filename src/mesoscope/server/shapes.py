@@ -94,6 +94,20 @@ class EvidenceShape(Shape):
     png: Annotated[str, Field(description="base64", json_schema_extra={"format": "byte"})]
 
 
+class EvidencesShape(Shape):
+    """Evidence maps of a result."""
+
+    evidence: list[EvidenceShape]
+
+
+class PreviewShape(Shape):
+    """A picture as a JPEG of 1600 pixels at most, beside its own size."""
+
+    width: int
+    height: int
+    jpeg: Annotated[str, Field(description="base64", json_schema_extra={"format": "byte"})]
+
+
 class FindingShape(Shape):
     """One thing that a file says of itself."""
 
@@ -123,6 +137,7 @@ class CheckedShape(Shape):
     verdict: VerdictShape
     evidence: list[EvidenceShape] | None
     provenance: ProvenanceShape | None
+    preview: Annotated[PreviewShape | None, Field(description="where it was asked for")] = None
 
 
 class CheckShape(Shape):

@@ -15,7 +15,7 @@ import numpy as np
 from mesoscope.errors import DatasetError, OutputError, SourceError
 from mesoscope.faces.mtcnn import MtcnnFinder
 from mesoscope.media.image import open_image
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.types import Frame
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def landmarks_of(
     open_ones = [real for real in reals if real.name not in known]
     chunks = [open_ones[at : at + BATCH] for at in range(0, len(open_ones), BATCH)]
     for chunk, found in zip(
-        chunks, ahead(_of_chunk, chunks, threads=jobs or cores(), depth=16), strict=True
+        chunks, map_ordered(_of_chunk, chunks, threads=jobs or cores(), depth=16), strict=True
     ):
         known.update(zip((real.name for real in chunk), found, strict=True))
         if kept is not None:

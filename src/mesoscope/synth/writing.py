@@ -13,7 +13,7 @@ from mesoscope.errors.failures import failure
 from mesoscope.files.csv_rows import RowWriter
 from mesoscope.files.whole import write_whole
 from mesoscope.media.image import decode, read_bytes
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.files import GO_ON
 from mesoscope.synth.folder import LEFT_OUT, Parent, rng_for
 from mesoscope.synth.reals import Real, RealFace
@@ -103,7 +103,7 @@ def write_forgeries(
     every = [(real, key_of(real, number)) for real in reals for number in range(per_picture)]
     tasks = [(real, key) for real, key in every if not folder.has(key)]
     summary.there = len(every) - len(tasks)
-    results = ahead(work, tasks, threads=jobs or cores(), depth=16)
+    results = map_ordered(work, tasks, threads=jobs or cores(), depth=16)
     for (real, _), done in zip(tasks, results, strict=True):
         if isinstance(done, SourceError):
             if real.name not in summary.left_out:

@@ -15,6 +15,7 @@ from mesoscope.errors import OptionError
 from mesoscope.types.card import Calibration, Guard, Json, ModelCard, OperatingPoint, Thresholds
 from mesoscope.types.finders import FINDERS, Finder
 from mesoscope.types.label import Answer, Label, Reason
+from mesoscope.types.options import DEFAULT_MAX_PIXELS, DetectOptions
 from mesoscope.types.verdict import (
     Box,
     FaceScore,
@@ -24,7 +25,14 @@ from mesoscope.types.verdict import (
     Verdict,
 )
 
+if TYPE_CHECKING:  # NumPy stays out of questions that need no picture
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[np.uint8]  # RGB, (H, W, 3)
+
 __all__ = [
+    "DEFAULT_MAX_PIXELS",
     "FINDERS",
     "Answer",
     "Box",
@@ -41,22 +49,12 @@ __all__ = [
     "ModelCard",
     "OperatingPoint",
     "Person",
-    "Pixels",
     "Point",
     "Reason",
     "SkippedFace",
     "Thresholds",
     "Verdict",
 ]
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    # RGB, (H, W, 3). For type checkers alone: asking for help or a card does not load NumPy.
-    Pixels = NDArray[np.uint8]
-
-DEFAULT_MAX_PIXELS = 120_000_000  # the 108-megapixel cameras of telephones fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,53 +122,3 @@ class Found:
     finder: str
     whole: bool = False
     note: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DetectOptions:
-    """What one may choose when asking for verdicts.
-
-    Attributes:
-        faces: One of :data:`FINDERS`: ``"whole"`` takes each picture as a face, ``"auto"`` picks
-            the best finder there is and takes pictures that are face crops as they are.
-        threshold: One cut in place of the card's two; ``None`` keeps the card's.
-        max_pixels: Pictures with more are refused before anything is decoded.
-        batch_size: Crops scored in one call.
-        jobs: Threads; 0 = one a core.
-        min_face_px: Faces whose longest side is shorter are not judged.
-        heat: Keep the evidence map of each face.
-        guard: Do not decide on faces that are unfamiliar to the model.
-        fpr: Call fake from the card's threshold for this false-positive rate on.
-        frames: Of a clip, so many evenly spaced over its length.
-        every_s: Of a clip, one frame every so many seconds in place of ``frames``.
-        finder_model: File of the finder's model, where it needs one that is not shipped.
-    """
-
-    faces: str = "auto"
-    threshold: float | None = None
-    max_pixels: int = DEFAULT_MAX_PIXELS
-    batch_size: int = 1
-    jobs: int = 0
-    min_face_px: int = 40
-    heat: bool = False
-    guard: bool = True
-    fpr: float | None = None
-    frames: int = 32
-    every_s: float | None = None
-    finder_model: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.faces not in FINDERS:
-            raise OptionError(f"faces must be one of {', '.join(FINDERS)}, got {self.faces!r}")
-        if self.every_s is not None and not 0 < self.every_s < math.inf:
-            raise OptionError(f"every_s must be above 0 and finite, got {self.every_s}")
-        if self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise OptionError(f"threshold must lie in 0..1, got {self.threshold}")
-        if self.fpr is not None and not 0 < self.fpr < 1:
-            raise OptionError(f"fpr must lie between 0 and 1, got {self.fpr}")
-        if self.fpr is not None and self.threshold is not None:
-            raise OptionError("fpr and threshold are two ways to say the same: give one of them")
-        least = {"max_pixels": 1, "batch_size": 1, "jobs": 0, "min_face_px": 1, "frames": 1}
-        for name, smallest in least.items():
-            if getattr(self, name) < smallest:
-                raise OptionError(f"{name} must be at least {smallest}, got {getattr(self, name)}")

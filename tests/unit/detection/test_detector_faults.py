@@ -75,7 +75,7 @@ def test_of_finder_crop_reading_and_judge_too(where, monkeypatch):
             fails(pixels[0, 0, 0])
             return crop(pixels, *args, **more)
 
-        monkeypatch.setattr("mesoscope.detection.detector.crop", cropped)
+        monkeypatch.setattr("mesoscope.detection.stages.crop", cropped)
     elif where == "reading":
         from mesoscope.detection.reading import open_media
 

@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from mesoscope.cli.robustness import lines, notes, withstand
 from mesoscope.data.manifest import Sample
 from mesoscope.detection.detector import Detector
 from mesoscope.detection.scorer import Scores
-from mesoscope.evaluation.robustness import Answer, Judged, choose, judge_changed, measure
+from mesoscope.evaluation.robustness import Answer, Judged, judge_changed, measure
 from mesoscope.imaging.corruptions import CORRUPTIONS
 from mesoscope.report.robustness import CONDITIONS, FIGURES, MEAN, write_table
 from mesoscope.report.robustness_rows import all_rows, hardest_rows, summary
@@ -60,27 +59,6 @@ def measured(samples, **options):
 
 def plain(number, label, group, source="s", split="test"):
     return Sample(f"{number}.png", label, source, group, split)
-
-
-def test_the_draw_is_seeded_and_bounded_and_takes_groups_in_turn():
-    pool = [plain(i, i % 2, f"g{i // 8}", "ab"[i % 3 > 0]) for i in range(240)]
-    drawn = choose(pool, limit=7, seed=1)
-    assert drawn == choose(pool, limit=7, seed=1)
-    assert drawn != choose(pool, limit=7, seed=2)
-    assert Counter((s.source, s.label) for s in drawn) == dict.fromkeys(
-        [("a", 0), ("a", 1), ("b", 0), ("b", 1)], 7
-    )
-    for source, label in (("a", 0), ("b", 1)):
-        groups = [s.group for s in drawn if (s.source, s.label) == (source, label)]
-        assert len(set(groups)) == 7  # each from another video, as there are enough
-    assert sorted(choose(pool, limit=0), key=pool.index) == pool
-
-
-def test_the_beginning_of_the_draw_stands_for_the_whole():
-    pool = [plain(i, int(i >= 60), f"g{i}") for i in range(80)]  # 60 real, 20 fake
-    drawn = choose(pool, limit=0)
-    for n in (20, 40, 60):
-        assert sum(s.label for s in drawn[:n]) == pytest.approx(n / 4, abs=1)
 
 
 def test_every_picture_is_judged_in_every_change(samples):

@@ -89,6 +89,14 @@ def ink(lightness_of_black):
         (b"\n <html>", "a web page"),
         (b"PK\3\4", "an archive"),
         (b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
+        (b"\x06\x0e+4\2\5\1\1\x0d\1\2", "an MXF clip"),
+        (b"DKIF\0\0 \0VP80", "an IVF clip"),
+        (b"YUV4MPEG2 W320", "a YUV4MPEG clip"),
+        (b"nut/multimedia container\0", "a NUT clip"),
+        (b".RMF\0\0\0", "a RealMedia clip"),
+        (b"\x1f\7\0\xbf", "a DV clip without a container"),
+        (b"\0\0\0\1\x67\x64", "H.264 without a container"),
+        (b"\0\0\0\1\x40\1\x0c", "HEVC without a container"),
     ],
 )
 def test_kinds_that_are_not_read_are_named(first, said, tmp_path):

@@ -45,6 +45,13 @@ KINDS = {
     "hevc.mp4": {"codec": "libx265", "pix_fmt": "yuv420p10le", "options": QUIET},
     "vp8.webm": {"codec": "libvpx"},
     "vp9.webm": {"codec": "libvpx-vp9"},
+    "vp9-alpha.webm": {"codec": "libvpx-vp9", "pix_fmt": "yuva420p"},
+    "dnxhr.mov": {
+        "codec": "dnxhd",
+        "pix_fmt": "yuv422p",
+        "options": {"profile": "dnxhr_lb"},
+        "size": (256, 256),
+    },
     "prores.mov": {"codec": "prores_ks", "pix_fmt": "yuv422p10le", "sound": "pcm_s16le"},
     "flash.flv": {"codec": "flv", "sound": "aac"},
     "windows.wmv": {"codec": "wmv2", "options": {}},

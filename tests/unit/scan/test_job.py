@@ -9,7 +9,7 @@ from mesoscope.errors import JobError, OutputError
 from mesoscope.media.image import FileBytes, source_name
 from mesoscope.media.walk import Unreadable
 from mesoscope.scan import job as job_module
-from mesoscope.scan.folder import begin_or_resume, open_ledger, settings
+from mesoscope.scan.folder import begin_or_resume, open_ledger
 from mesoscope.scan.job import Job, renamed
 from mesoscope.scan.plan import outermost
 from mesoscope.scan.reading import ONE_READING_BYTES, read
@@ -198,7 +198,7 @@ def test_a_job_keeps_to_its_model_and_options(tmp_path, root):
     kept = Counting(DetectOptions(finder_model="/kept/yunet.onnx"))
     with pytest.raises(JobError, match=r"finder_model = None.*mesoscope models remove yunet"):
         scan(tmp_path / "job", root, kept)
-    assert not {"jobs", "batch_size", "heat"} & settings(DetectOptions()).keys()
+    assert not {"jobs", "batch_size", "heat"} & DetectOptions().deciding().keys()
 
 
 def test_small_files_are_read_once_and_large_ones_and_clips_by_path(tmp_path):

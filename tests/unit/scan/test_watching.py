@@ -1,7 +1,10 @@
 """When a file that arrives is taken as written to the end."""
 
+import pytest
+
+from mesoscope.errors import OptionError
 from mesoscope.media.walk import Listed
-from mesoscope.scan.watching import Settled, missing
+from mesoscope.scan.watching import Settled, refuse_missing
 
 
 class Clock:
@@ -47,7 +50,8 @@ def test_names_of_unfinished_files_wait_for_their_own():
     assert look(settled, (b"a.jpg", 1, 1)) == ([True], 0)
 
 
-def test_missing(tmp_path):
+@pytest.mark.parametrize("name", ["file", "none"])
+def test_what_is_no_folder_is_not_watched(tmp_path, name):
     (tmp_path / "file").touch()
-    names = [str(tmp_path), str(tmp_path / "file"), str(tmp_path / "none")]
-    assert missing(names) == names[1:]
+    with pytest.raises(OptionError, match=f"{name}: no folder to watch: check the path"):
+        refuse_missing([str(tmp_path), str(tmp_path / name)])

@@ -83,10 +83,13 @@ def test_a_key_sees_nothing_of_another(run, jpeg, add_key, make_zip):
     for path in (
         f"/v1/results/{result}", f"/v1/results/{result}/report", f"/v1/jobs/{job}",
         f"/v1/jobs/{job}/results", f"/v1/jobs/{job}/events", f"/v1/results/{result}/picture",
+        f"/v1/results/{result}/evidence",
     ):  # fmt: skip
         assert http.get(path, headers=theirs).status_code == 404
     for path in (f"/v1/results/{result}", f"/v1/jobs/{job}"):
         assert http.delete(path, headers=theirs).status_code == 404
+    report = http.post(f"/v1/results/{result}/report", content=jpeg(), headers=theirs)
+    assert report.status_code == 404
     said = {"result": result, "says": "real"}
     assert http.post("/v1/feedback", json=said, headers=theirs).status_code == 404
     assert http.get("/v1/results", headers=theirs).json()["results"] == []

@@ -18,7 +18,7 @@ from mesoscope.data.audit.options import AuditOptions, Watch, unwatched
 from mesoscope.data.picture import sample_bytes
 from mesoscope.errors.failures import failure
 from mesoscope.media.image import decode, source_name
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,7 +154,7 @@ def read_facts(
     def one(item: tuple[Sample, str]) -> _Read:
         return _read(*item, max_pixels=options.max_pixels)
 
-    work = ahead(one, zip(samples, names, strict=True), threads=options.threads or cores())
+    work = map_ordered(one, zip(samples, names, strict=True), threads=options.threads or cores())
     for row, read in enumerate(watch("Reading", work, rows)):
         for name, value in read.words.items():
             words.setdefault(name, Words(rows)).set(row, value)

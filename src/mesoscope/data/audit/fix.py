@@ -19,7 +19,7 @@ from mesoscope.data.manifest_writing import write_manifest
 from mesoscope.data.picture import sample_bytes
 from mesoscope.errors import OptionError, OutputError, SourceError
 from mesoscope.files.csv_rows import csv_row
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _write(
     def one(step: Step) -> _Done:
         return _do(facts, step, part, options, stamp)
 
-    work = ahead(one, steps, threads=options.threads or cores())
+    work = map_ordered(one, steps, threads=options.threads or cores())
     done = list(watch("Writing", work, len(steps)))
     kept = [one for one in done if one.to]
     write_manifest(part / MANIFEST, (_entry(facts, one) for one in kept))

@@ -132,7 +132,7 @@ def of_faces(facts: Facts, options: AuditOptions, watch: Watch) -> list[Finding]
     from mesoscope.data.picture import open_sample
     from mesoscope.errors import SourceError
     from mesoscope.faces.finder import finder_for
-    from mesoscope.runtime.threads import ahead, cores
+    from mesoscope.runtime.threads import cores, map_ordered
     from mesoscope.types import DetectOptions, Frame
 
     finder = finder_for(DetectOptions(faces="auto"))
@@ -146,7 +146,7 @@ def of_faces(facts: Facts, options: AuditOptions, watch: Watch) -> list[Finding]
         found = finder.find([Frame(pixels, facts.names[row])])[0]
         return not found.faces or any(face.confidence == 0 for face in found.faces)
 
-    work = ahead(without, map(int, rows), threads=options.threads or cores())
+    work = map_ordered(without, map(int, rows), threads=options.threads or cores())
     lacking = rows[np.array(list(watch("Finding faces", work, len(rows))), bool)]
     if not len(lacking):
         return []

@@ -1,6 +1,7 @@
 """Folders of public sets: listed once, by name alone, whatever lies between.
 
-No file is opened and none is asked for its size, as sets have a hundred thousand and more.
+No file is opened and none is asked for its size, as sets have a hundred thousand and more; only
+:func:`kind_at` opens those whose suffix says nothing.
 Names are compared in small letters, as copies of sets differ in case (``YouTube-real`` and
 ``Youtube-real``). Links are followed. What systems leave behind (``._x``, ``.DS_Store``,
 ``Thumbs.db``, ``__MACOSX``) is passed over.
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.errors import DatasetError
-from mesoscope.media.kinds import CLIP_SUFFIXES, PICTURE_SUFFIXES
+from mesoscope.media.kinds import CLIP_SUFFIXES, PICTURE_SUFFIXES, SNIFF_BYTES, sniff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _LITTER = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r"))
+_NO_MEDIA = frozenset((".csv", ".json", ".jsonl", ".md", ".txt", ".parquet", ".npy", ".pts"))
 _BELOW = 2  # archives unpack into a folder of their own, some into two
 _PEEK = 2000  # names looked at to tell a set
 _FOLDERS_PEEK = 64  # folders looked into to find a root
@@ -139,6 +141,18 @@ def kind(name: str) -> str:
     """``clip`` or ``picture``, told from the suffix; empty for others."""
     suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - thrice as quick as pathlib
     return "picture" if suffix in PICTURE_SUFFIXES else "clip" if suffix in CLIP_SUFFIXES else ""
+
+
+def kind_at(path: Path) -> str:
+    """As :func:`kind`; where the suffix says nothing, the first bytes do, as in a scan."""
+    if (told := kind(path.name)) or path.suffix.lower() in _NO_MEDIA:
+        return told
+    try:
+        with path.open("rb") as file:
+            found = sniff(file.read(SNIFF_BYTES))
+    except OSError:
+        return ""
+    return "" if found is None else "clip" if found == "video" else "picture"
 
 
 def stem(name: str) -> str:

@@ -18,7 +18,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from mesoscope.data.layouts.census import Census, many, refuse_quality
-from mesoscope.data.layouts.folders import below, children, has, kind, listed, peeked, places, stem
+from mesoscope.data.layouts.folders import (
+    below,
+    children,
+    has,
+    kind,
+    kind_at,
+    listed,
+    peeked,
+    places,
+    stem,
+)
 from mesoscope.data.layouts.item import Item, Reading
 from mesoscope.data.manifest import MANIFESTS, read_dataset
 from mesoscope.data.sample import SPLIT_NAMES, SPLITS
@@ -115,7 +125,8 @@ def _add_classes(census: Census, folder: Path, split: str | None) -> None:
         label = _CLASSES[place.name.lower()]
         for relative, listing in below(place):
             for name in listing.files:
-                if not kind(name):
+                what = kind_at(place / relative / name)
+                if not what:
                     census.unread(place / relative / name)
                     continue
                 inner = f"{relative}/{stem(name)}" if relative else stem(name)
@@ -127,6 +138,6 @@ def _add_classes(census: Census, folder: Path, split: str | None) -> None:
                         method=_METHOD if label else "",
                         group=f"{ahead}{relative}/" if relative else f"{ahead}{stem(name)}",
                         split=split,
-                        is_clip=kind(name) == "clip",
+                        is_clip=what == "clip",
                     )
                 )

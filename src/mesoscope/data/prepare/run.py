@@ -15,7 +15,7 @@ from mesoscope.data.prepare.writing import write_up
 from mesoscope.data.sample import SPLITS
 from mesoscope.errors import DatasetError, OutputError
 from mesoscope.faces.finder import finder_for
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def prepare(
             watch(done)
         shop = Workshop(plan.root, out, options, finder)
         # Not more ahead than a thread or two need: what is not in the ledger is done again.
-        answers = ahead(shop.prepare, _chunks(left), threads=threads, depth=2 * threads)
+        answers = map_ordered(shop.prepare, _chunks(left), threads=threads, depth=2 * threads)
         for answer in chain.from_iterable(answers):
             ledger.add(answer)
             done += 1

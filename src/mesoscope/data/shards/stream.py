@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope.errors import DatasetError, OptionError, SourceError
-from mesoscope.runtime.threads import ahead
+from mesoscope.runtime.threads import map_ordered
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -229,7 +229,7 @@ def _read(
         def read(run: Sequence[int]) -> list[tuple[int, bytes]]:
             return [(index, shards.read(samples[index])) for index in run]
 
-        for found in ahead(read, runs, threads=1, depth=_RUNS_AHEAD):
+        for found in map_ordered(read, runs, threads=1, depth=_RUNS_AHEAD):
             yield from found
 
 

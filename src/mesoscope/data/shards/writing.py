@@ -23,7 +23,7 @@ from mesoscope.data.manifest import MANIFESTS, read_dataset, row_of, write_manif
 from mesoscope.data.picture import checked_sha256, sample_bytes
 from mesoscope.data.sample import SPLITS
 from mesoscope.errors import DatasetError, MissingExtra, OutputError
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -141,7 +141,7 @@ def _write(
     for number, split in enumerate(SPLITS):
         rows = np.array([i for i, s in enumerate(samples) if s.split == split], np.int64)
         order = np.random.default_rng((seed, number)).permutation(rows).tolist()
-        read = ahead(lambda i: _read(samples[i], i), order, threads=cores())
+        read = map_ordered(lambda i: _read(samples[i], i), order, threads=cores())
         with contextlib.closing(_Shards(part, split, size_bytes)) as tars:
             for i, data, digest in read:
                 row = {**row_of(samples[i], root), "sha256": digest, "row": i}

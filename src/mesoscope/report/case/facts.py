@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from mesoscope.types import Json, Thresholds
 
 __all__ = ["CaseDetails", "ModelFacts", "Settings", "model_facts", "settings_of"]
-
-# Options that change no answer: how fast it comes and whether its map is kept.
-_WITHOUT_EFFECT = ("batch_size", "jobs", "heat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +83,7 @@ class Settings:
 
 def settings_of(options: DetectOptions, thresholds: Thresholds | None) -> Settings:
     """The settings of a detector, with the thresholds in force where they are known."""
-    values = {k: v for k, v in asdict(options).items() if k not in _WITHOUT_EFFECT}
+    values = options.deciding()
     if thresholds is not None:
         values |= {"real_below": thresholds.real_below, "fake_above": thresholds.fake_above}
     return Settings(values, settings_sha256(values))

@@ -62,6 +62,7 @@ async def check(
     request: Request,
     heat: Annotated[bool, Query(description="send evidence maps")] = False,
     provenance: Annotated[bool, Query(description="send what the file says of itself")] = False,
+    preview: Annotated[bool, Query(description="send the picture back as a JPEG")] = False,
     name: Name = "",
 ) -> Response:
     """Judge one picture, sent as raw bytes, or several, as multipart/form-data.
@@ -76,7 +77,7 @@ async def check(
         limits.idle_s, limits.check_s,
     )  # fmt: skip
     if service.batcher.full:  # told before the upload, which may be long
-        raise _busy()
+        raise busy()
     uploads = await receive(request, service.spool, bounds, name=name)
     try:
         facts: dict[str, object] = {"files": len(uploads), "bytes": sum(u.size for u in uploads)}
@@ -85,7 +86,14 @@ async def check(
         note(request, facts)
         _spend(request, service, len(uploads))
         questions = [
-            Question(upload, new_id(), heat=heat, provenance=provenance, whole=service.kept.wanted)
+            Question(
+                upload,
+                new_id(),
+                heat=heat,
+                provenance=provenance,
+                whole=service.kept.wanted,
+                preview=preview,
+            )
             for upload in uploads
         ]
         _refuse_clips(uploads)
@@ -116,7 +124,8 @@ def _refuse_clips(uploads: Sequence[Upload]) -> None:
             )
 
 
-def _busy() -> Problem:
+def busy() -> Problem:
+    """As many files wait as may."""
     return Problem("queue.full", "as many files wait as may: try again", retry_after_s=1)
 
 
@@ -126,7 +135,7 @@ async def _judged(
     try:
         futures = service.batcher.submit(questions, weights=[upload.size for upload in uploads])
     except QueueFull:
-        raise _busy() from None
+        raise busy() from None
     except QueueClosed:
         raise Problem(
             "service.stopping", "the service is about to stop: try again", retry_after_s=5

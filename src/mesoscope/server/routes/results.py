@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +10,6 @@ from starlette.responses import FileResponse, Response
 
 from mesoscope.server.keeping import MEDIA_TYPES, media_type
 from mesoscope.server.problems import Problem
-from mesoscope.server.reports import make_report
 from mesoscope.server.routes.asked import (
     IdInPath,
     Limit,
@@ -140,41 +138,3 @@ def picture(request: Request, result_id: IdInPath) -> Response:
     kind = media_type(path) or "application/octet-stream"
     headers = {"Content-Security-Policy": ALONE, "Cache-Control": "private, no-store"}
     return FileResponse(path, media_type=kind, headers=headers)
-
-
-@router.get(
-    "/v1/results/{result_id}/report",
-    summary="A report to hand over",
-    response_class=Response,
-    responses={
-        **refusals(404, 501),
-        200: {
-            "content": {
-                "text/html": {"schema": {"type": "string"}},
-                "application/pdf": {"schema": {"type": "string", "format": "binary"}},
-            }
-        },
-    },
-)
-async def report(
-    request: Request,
-    result_id: IdInPath,
-    form: Annotated[Literal["html", "pdf"], Query(alias="format")] = "html",
-    case: Annotated[str, Query(max_length=200, description="number or name of the case")] = "",
-    by: Annotated[str, Query(max_length=200, description="who hands it over")] = "",
-) -> Response:
-    """HTML or PDF, signed where the service has a key; with evidence where the file was kept."""
-    for text in (case, by):
-        if not text.isprintable():
-            raise Problem("request.unprocessable", "case and by: printable text is needed")
-    service = service_of(request)
-    store = service.store
-    row = found(await asyncio.to_thread(store.result, result_id, key_of(request)), "result")
-    path = service.kept.find(row.place, row.kept)
-    data = await make_report(service, row, path, form, case=case, by=by)
-    kind = "application/pdf" if form == "pdf" else "text/html; charset=utf-8"
-    headers = {
-        "Content-Disposition": f'attachment; filename="report-{result_id[:8]}.{form}"',
-        "Content-Security-Policy": ALONE,
-    }
-    return Response(data, media_type=kind, headers=headers)

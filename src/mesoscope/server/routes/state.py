@@ -16,10 +16,9 @@ from mesoscope.server.routes.asked import answered, refusals, service_of
 from mesoscope.server.shapes import HealthShape, ModelShape
 
 if TYPE_CHECKING:
-    from mesoscope.types import Json
+    pass
 
 router = APIRouter()
-_OF_THE_MACHINE = ("jobs", "batch_size", "heat", "finder_model")
 
 
 @router.get(
@@ -30,9 +29,8 @@ async def model(request: Request) -> Response:
     service = service_of(request)
     settings = service.settings
     detector = service.judges.plain
-    options: dict[str, Json] = {
-        k: v for k, v in dataclasses.asdict(settings.options).items() if k not in _OF_THE_MACHINE
-    }
+    options = settings.options.deciding()
+    del options["finder_model"]  # a path of this machine
     return answered(
         {
             "id": detector.model_id,

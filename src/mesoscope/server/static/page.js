@@ -1,193 +1,119 @@
-// Drop, paste or choose pictures; each is judged by POST /v1/check and shown with its evidence.
-import { words } from "./words.js";
+// The page: which view is shown, in which language, and with which key.
+import { ask, hasKey, takeKey } from "./api.js";
+import { listenToCamera } from "./camera.js";
+import { card } from "./card.js";
+import { actsOf, held, redrawAll, resume, retry, take } from "./check.js";
+import { chosen, showChosen } from "./compare.js";
+import { $, clear, make, tell } from "./dom.js";
+import { listenToFilters, showHistory } from "./history.js";
+import { listen } from "./intake.js";
+import { loadModel, model, problemText } from "./model.js";
+import { fill, language, languages, speak, words } from "./words.js";
 
-const $ = (id) => document.getElementById(id);
-const make = (tag, className, text) => {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
-};
-let model = null;
+const VIEWS = { check: "check", history: "history", job: "history", result: "result", compare: "compare" };
+let moved = false; // whether somebody has gone from view to view: then the heading takes the focus
 
-function headers() {
-  const key = $("key").value.trim();
-  return key ? { Authorization: `Bearer ${key}` } : {};
+async function route() {
+  const [name, ...ids] = location.hash.slice(1).split("/");
+  const view = VIEWS[name] ?? "check";
+  for (const one of new Set(Object.values(VIEWS))) $(`view-${one}`).hidden = one !== view;
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.hash === `#${view}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = view === "check" ? words.title : `${words.pages[name]} – mesoscope`;
+  tell("");
+  clear($("one-result"));
+  clear($("two-results"));
+  if (view === "history") showHistory(name === "job" ? ids[0] : null);
+  if (view === "result") await show($("one-result"), ids.slice(0, 1));
+  if (view === "compare") await show($("two-results"), ids.slice(0, 2));
+  showChosen();
+  if (moved) $(`view-${view}`).querySelector("h1").focus();
+  moved = true;
 }
 
-async function loadModel() {
-  const answer = await fetch("/v1/model", { headers: headers() });
-  if (answer.status === 401) {
-    $("key-line").hidden = false;
-    return;
+async function show(place, ids) {
+  const wanted = location.hash;
+  try {
+    if (model === null) await loadModel();
+    const items = await Promise.all(ids.map(fetched));
+    if (location.hash !== wanted) return;
+    place.append(...items.map((item) => card(item, actsOf(item)).article));
+    if (!items.length) place.append(make("p", { class: "absent" }, words.compareNothing));
+  } catch (refusal) {
+    place.append(make("p", { class: "absent" }, problemText(refusal)));
   }
-  if (!answer.ok) return;
-  model = await answer.json();
+}
+
+// A result as the server has it now, with the file and maps that this window still holds.
+async function fetched(id) {
+  const result = await ask(`/v1/results/${encodeURIComponent(id)}`);
+  const mine = held.get(id) ?? { name: result.name };
+  mine.result = { ...result, evidence: mine.result?.evidence ?? null };
+  return mine;
+}
+
+function tellOfModel() {
+  const keep = [model.keep_days ? words.keepDays(model.keep_days) : words.keepNone];
+  keep.push(model.keep_results_days ? words.keepResults(model.keep_results_days) : words.keepNoResults);
+  $("keep").textContent = keep.join(" ");
+  $("keep-short").textContent = keep[0];
   $("model").textContent = words.model(model);
 }
 
-async function ask(file) {
-  for (;;) {
-    const name = encodeURIComponent(file.name || "pasted");
-    const answer = await fetch(`/v1/check?heat=true&name=${name}`, {
-      method: "POST",
-      headers: headers(),
-      body: file,
-    });
-    if (answer.status !== 429 && answer.status !== 503) return answer;
-    const wait = Number(answer.headers.get("Retry-After")) || 2;
-    $("status").textContent = words.busy(wait);
-    await new Promise((go) => setTimeout(go, wait * 1000));
-  }
-}
-
-async function judge(files) {
-  let count = 0;
-  for (const file of files) {
-    $("status").textContent = words.judging(files.length - count);
-    try {
-      const answer = await ask(file);
-      if (answer.status === 401) {
-        $("key-line").hidden = false;
-        $("status").textContent = words.needsKey;
-        return;
-      }
-      if (model === null) await loadModel();
-      const body = await answer.json();
-      show(file, answer.ok ? body.results[0] : { verdict: null, problem: body.detail });
-    } catch {
-      $("status").textContent = words.unreachable;
-      return;
-    }
-    count += 1;
-  }
-  $("status").textContent = words.done(count);
-}
-
-function show(file, result) {
-  const verdict = result.verdict;
-  const error = verdict === null ? result.problem : verdict.error && verdict.error.message;
-  const label = error ? "unreadable" : verdict.label || "none";
-  const article = make("article");
-  article.append(pictureOf(file, result, Boolean(error)), told(file, verdict, label, error));
-  $("results").prepend(article);
-  const toggle = article.querySelector("button");
-  if (toggle) {
-    toggle.addEventListener("click", () => {
-      const hot = article.querySelector(".shown").classList.toggle("hot");
-      toggle.setAttribute("aria-pressed", String(hot));
-      toggle.textContent = hot ? words.hideHeat : words.showHeat;
-    });
-  }
-}
-
-function pictureOf(file, result, failed) {
-  const shown = make("div", "shown");
-  if (failed) return shown;
-  const picture = make("img", "picture");
-  picture.alt = words.picture(file.name || "pasted");
-  const url = URL.createObjectURL(file);
-  picture.addEventListener("load", () => {
-    overlay(shown, result, picture.naturalWidth, picture.naturalHeight);
-    URL.revokeObjectURL(url);
+function chooseLanguage() {
+  const choice = $("language");
+  choice.append(...Object.entries(languages).map(([tag, { name }]) =>
+    make("option", { value: tag, lang: tag, selected: tag === language }, name)));
+  choice.addEventListener("change", () => {
+    speak(choice.value);
+    if (model) tellOfModel();
+    redrawAll();
+    showChosen();
+    moved = false;
+    route();
   });
-  picture.src = url;
-  shown.append(picture);
-  return shown;
 }
 
-function place(what, left, top, width, height, whole) {
-  what.style.insetInlineStart = "";
-  what.style.left = `${(100 * left) / whole.width}%`;
-  what.style.top = `${(100 * top) / whole.height}%`;
-  what.style.width = `${(100 * width) / whole.width}%`;
-  what.style.height = `${(100 * height) / whole.height}%`;
-}
-
-function overlay(shown, result, width, height) {
-  const whole = { width, height };
-  for (const { square: [left, top, side], png } of result.evidence || []) {
-    const heat = make("img", "heat");
-    heat.alt = "";
-    heat.src = `data:image/png;base64,${png}`;
-    place(heat, left, top, side, side, whole);
-    shown.append(heat);
-  }
-  for (const face of result.verdict.faces) {
-    const [x1, y1, x2, y2] = face.box;
-    const box = make("div", `box ${labelOf(face.p_fake)}`);
-    place(box, x1, y1, x2 - x1, y2 - y1, whole);
-    shown.append(box);
-  }
-}
-
-function labelOf(p) {
-  if (model === null) return "";
-  return p >= model.fake_above ? "fake" : p < model.real_below ? "real" : "";
-}
-
-function told(file, verdict, label, error) {
-  const side = make("div");
-  side.append(make("h2", "", file.name || "pasted"));
-  const tone = label === "fake" || label === "real" ? label : "unsure";
-  side.append(make("p", `told ${tone}`, words.told[label]));
-  if (error) {
-    side.append(make("p", "", error));
-    return side;
-  }
-  if (verdict.p_fake !== null) {
-    side.append(make("p", "", words.score(verdict.p_fake)));
-    if (model !== null) side.append(...scale(verdict.p_fake));
-  }
-  const reason = words.reasons[verdict.reason];
-  if (reason) side.append(make("p", "", reason));
-  if (verdict.faces.length) {
-    side.append(make("p", "", words.faces(verdict.faces.length)));
-    const button = make("button", "", words.showHeat);
-    button.type = "button";
-    button.setAttribute("aria-pressed", "false");
-    side.append(button);
-  }
-  if (verdict.notes.length) {
-    const notes = make("ul", "notes");
-    notes.append(...verdict.notes.map((note) => make("li", "", note)));
-    side.append(notes);
-  }
-  return side;
-}
-
-function scale(p) {
-  const { real_below: low, fake_above: high } = model;
-  const bar = make("div", "scale");
-  bar.setAttribute("role", "img");
-  bar.setAttribute("aria-label", words.scaleLabel(p, low, high));
-  const band = make("div", "band");
-  band.style.left = `${100 * low}%`;
-  band.style.width = `${100 * (high - low)}%`;
-  const mark = make("div", "mark");
-  mark.style.left = `${100 * p}%`;
-  bar.append(band, mark);
-  const ends = make("div", "ends");
-  ends.append(...words.ends.map((text) => make("span", "", text)));
-  return [bar, ends];
-}
-
-const drop = $("drop");
-$("files").addEventListener("change", (event) => {
-  judge([...event.target.files]);
-  event.target.value = "";
-});
-for (const name of ["dragover", "dragleave", "drop"]) {
-  drop.addEventListener(name, (event) => {
+function askForKey() {
+  document.addEventListener("key-wanted", ({ detail }) => {
+    $("key-told").textContent = hasKey() ? words.problems[detail.code] ?? detail.message : words.keyHint;
+    if (!$("key-dialog").open) $("key-dialog").showModal();
+  });
+  $("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    drop.classList.toggle("over", name === "dragover");
-    if (name === "drop") judge([...event.dataTransfer.files]);
+    takeKey($("key").value);
+    $("key-dialog").close();
+    begin();
   });
 }
-document.addEventListener("paste", (event) => {
-  const files = [...event.clipboardData.files];
-  if (files.length) judge(files);
+
+async function begin() {
+  try {
+    await loadModel();
+    await resume();
+    redrawAll();
+    retry();
+    route();
+  } catch (refusal) {
+    if (refusal.status !== 401) tell(problemText(refusal));
+  }
+}
+
+fill();
+chooseLanguage();
+askForKey();
+listen(take);
+listenToCamera(take);
+listenToFilters();
+document.addEventListener("model-known", tellOfModel);
+$("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  $("main").focus();
 });
-$("choose").addEventListener("submit", (event) => event.preventDefault());
-$("key").addEventListener("change", loadModel);
-loadModel().catch(() => {});
+addEventListener("hashchange", route);
+moved = false;
+route();
+begin();
+chosen.clear();

@@ -1,23 +1,54 @@
-// Every text that the page shows by itself, in one place; what a label says comes from the service.
-import { reasons, told } from "./labels.js";
+// The language in force: the one chosen before, else the browser's, else English. Texts are in words/.
+import { words as de } from "./words/de.js";
+import { words as en } from "./words/en.js";
 
-export const words = {
-  judging: (n) => (n === 1 ? "Judging one picture …" : `Judging ${n} pictures …`),
-  done: (n) => (n === 1 ? "One picture judged." : `${n} pictures judged.`),
-  busy: (s) => `The service is busy. Trying again in ${s} s …`,
-  unreachable: "The service cannot be reached. Is it still running?",
-  needsKey: "This service asks for a key. Enter it below, then choose the pictures again.",
-  told,
-  reasons,
-  score: (p) => `p_fake ${p.toFixed(3)}; higher is more fake`,
-  scaleLabel: (p, low, high) =>
-    `Score ${p.toFixed(3)} on a scale from 0 to 1. Below ${low.toFixed(3)}: no known sign. ` +
-    `From ${high.toFixed(3)} on: fake. Between them the model cannot tell.`,
-  ends: ["0: no known sign", "1: fake"],
-  faces: (n) => (n === 1 ? "One face judged." : `${n} faces judged.`),
-  showHeat: "Show where the score comes from",
-  hideHeat: "Hide where the score comes from",
-  picture: (name) => `The picture ${name}, its faces boxed`,
-  model: (m) => `Model ${m.id}, mesoscope ${m.version}. ` +
-    (m.keep_days ? `Results are kept for ${m.keep_days} days.` : "No picture is kept."),
-};
+export const languages = { en, de };
+const STORED = "mesoscope-language";
+
+export let language = first();
+export let words = languages[language];
+
+function first() {
+  const wanted = [stored(), ...navigator.languages.map((tag) => tag.split("-")[0])];
+  return wanted.find((tag) => tag in languages) || "en";
+}
+
+function stored() {
+  try {
+    return localStorage.getItem(STORED);
+  } catch {
+    return null; // storage is turned off
+  }
+}
+
+// Take another language and put all standing texts into it.
+export function speak(tag) {
+  language = tag;
+  words = languages[tag];
+  try {
+    localStorage.setItem(STORED, tag);
+  } catch {
+    // it is asked for again next time
+  }
+  fill();
+}
+
+// Standing texts: each element says by data-word which it shows, by data-label what it is called.
+export function fill(root = document) {
+  document.documentElement.lang = language;
+  document.documentElement.dir = words.dir;
+  for (const element of root.querySelectorAll("[data-word]")) {
+    element.textContent = find(element.dataset.word);
+  }
+  for (const element of root.querySelectorAll("[data-label]")) {
+    element.setAttribute("aria-label", find(element.dataset.label));
+  }
+}
+
+const find = (path) => path.split(".").reduce((from, name) => from[name], words);
+
+export const number = (value, digits = 0) =>
+  value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+export const share = (value) => value.toLocaleString(language, { style: "percent" });
+export const moment = (text) =>
+  new Date(text).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });

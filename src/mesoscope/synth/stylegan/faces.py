@@ -13,7 +13,7 @@ import torch
 from mesoscope.errors import OptionError, SourceError, SourceUnsuitable
 from mesoscope.faces.crop import crop
 from mesoscope.media.image import decode, open_image, read_bytes
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.folder import RECORDS, Parent, read_records, rng_for
 from mesoscope.synth.forgery import Forgery
 from mesoscope.synth.stylegan.grid import grid
@@ -133,10 +133,10 @@ def write_faces(
 
     with one_thread_each():
         if batch == 1 and generator.w_mean.device.type == "cpu":
-            done = ahead(draw_and_save, wanted, threads=cores(), depth=2 * cores())
+            done = map_ordered(draw_and_save, wanted, threads=cores(), depth=2 * cores())
         else:
             drawn = generate(generator, wanted, settings=settings, batch=batch)
-            done = ahead(save, drawn, threads=cores(), depth=2 * batch + 4)
+            done = map_ordered(save, drawn, threads=cores(), depth=2 * batch + 4)
         for seed, (record, said) in zip(wanted, done, strict=True):
             folder.add(record)
             summary.made += 1

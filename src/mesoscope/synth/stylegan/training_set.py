@@ -13,7 +13,7 @@ import torch
 from mesoscope.errors import DatasetError, OutputError, RunError, SourceError, SourceUnsuitable
 from mesoscope.files.whole import beside
 from mesoscope.media.image import open_image
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.reals import read_reals
 from mesoscope.synth.stylegan.faces import middle_square
 
@@ -89,7 +89,7 @@ def gather(
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with beside(kept) as part, part.open("wb") as file:
-            results = ahead(read, found, threads=cores())
+            results = map_ordered(read, found, threads=cores())
             for number in numbers if watch is None else watch(numbers, len(found)):
                 one = next(results)
                 if isinstance(one, str):

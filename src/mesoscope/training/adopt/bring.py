@@ -10,16 +10,19 @@ import numpy as np
 from mesoscope.data.manifest import read_datasets, require_both_classes
 from mesoscope.detection.detector import Detector
 from mesoscope.detection.scorer import OnnxScorer, check_pictures
-from mesoscope.errors import ModelError
+from mesoscope.errors import ModelError, OptionError, OutputError
 from mesoscope.evaluation.evaluate import evaluate
 from mesoscope.files.whole import unfinished
-from mesoscope.models.file import graph_sha256
+from mesoscope.models.file import graph_sha256, shipped, verify_sha256
+from mesoscope.models.kept import added_models
 from mesoscope.training.adopt.adopt import adopt
+from mesoscope.training.adopt.foreign_card import read_foreign_card
 from mesoscope.training.decide.thresholds import decide, operating_points
 from mesoscope.training.export.card import figures_for_card
 from mesoscope.training.export.model_writing import put, with_card, writing
 from mesoscope.training.recipe.recipe import Recipe
 from mesoscope.types.card import Calibration
+from mesoscope.types.finders import WITH_A_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,9 +36,62 @@ if TYPE_CHECKING:
 
     Count = Callable[[Iterable[object], int, str], Iterable[object]]
 
-__all__ = ["bring"]
+__all__ = ["add_model", "bring"]
 
 _LEAST_P = 1e-6  # log-odds of a score beyond are those of this: float32 ends there
+
+
+def add_model(
+    file: Path,
+    card: Path,
+    folder: Path,
+    *,
+    out: Path | None = None,
+    datasets: Sequence[Path] = (),
+    sha256: str | None = None,
+    count: Count = lambda items, _total, _what: items,
+) -> tuple[Path, ModelCard]:
+    """Wrap a detector of others and keep it, so that it goes by its card's name.
+
+    Args:
+        file: Its ``.onnx`` file.
+        card: ``CARD.toml``: what it takes and answers.
+        folder: Where added models are kept, see :mod:`mesoscope.models.kept`.
+        out: The file to write in place of one in ``folder``.
+        datasets: Labelled faces to calibrate on, as in :func:`bring`.
+        sha256: The digest that ``file`` must have, in hexadecimal.
+        count: Wraps work for a progress bar: ``(items, total, what) → items``.
+
+    Returns:
+        The file that was written, and its card.
+
+    Raises:
+        ModelMismatch: Another digest.
+        ModelError: Not a network as its card says.
+        RecipeError: The card cannot be used.
+        OptionError: The name or the file is taken.
+        DatasetError: No data set, or one without reals or fakes.
+        OutputError: The file cannot be written.
+    """
+    verify_sha256(file, sha256)
+    foreign = read_foreign_card(card)
+    name = foreign.name
+    if out is None:
+        if name in shipped() or name in added_models(folder) or name in WITH_A_MODEL:
+            raise OptionError(
+                f"{name}: there is such a model already: give it another name in {card}, or "
+                f"remove it first: mesoscope models remove {name}"
+            )
+        out = folder / f"{name}.onnx"
+    elif out.suffix != ".onnx":
+        raise OptionError(f"{out}: a model file must be named .onnx")
+    elif out.exists():
+        raise OptionError(f"{out}: stands there already: name another file, or remove it")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written: {error.strerror}") from error
+    return out, bring(file, foreign, out, datasets, count=count)
 
 
 def bring(

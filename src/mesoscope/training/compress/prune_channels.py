@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mesoscope.errors import OptionError
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.training.data.dataset import INPUT_PX, batches, draw, plain_crop
 from mesoscope.training.fit.validation import to_input
 from mesoscope.training.nets.channels import axes
@@ -48,7 +48,7 @@ def importance(net: Network, recipe: Recipe, train: Sequence[Sample]) -> dict[st
     """
     order = draw(train, recipe.data, np.random.default_rng(recipe.seed))
     samples = [train[i] for i in order[: BATCHES * BATCH]]
-    crops = ahead(lambda s: plain_crop(s, recipe.data.crop_margin), samples, threads=cores())
+    crops = map_ordered(lambda s: plain_crop(s, recipe.data.crop_margin), samples, threads=cores())
     labels = torch.tensor([float(sample.label) for sample in samples])
     groups = net.eval().channel_groups()
     total = {group.name: torch.zeros(group.size) for group in groups}

@@ -85,8 +85,8 @@ def cubic(first: float, last: float, through: float) -> float:
 class WeightPruning:
     """Holds a network to its masks while it is fine-tuned.
 
-    It is a :class:`mesoscope.training.fit.loop.Hold`. Masks only grow: a weight that is out stays out. They are applied after every step, to the
-    network and to the running mean of its weights.
+    It is a :class:`mesoscope.training.fit.loop.Hold`. Masks only grow: a weight that is out stays
+    out. They are applied after every step, to the network and to the running mean of its weights.
 
     Args:
         start: The weights and statistics to begin with.

@@ -15,7 +15,7 @@ from mesoscope.errors import DatasetError, MesoscopeError
 from mesoscope.faces.crop import crop
 from mesoscope.faces.whole import whole_face
 from mesoscope.media.image import decode
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.training.data.augment import augment
 from mesoscope.training.data.self_blend import self_blend
 from mesoscope.types import Frame
@@ -97,7 +97,7 @@ def survey(
     digests = np.zeros((len(used), 32), np.uint8)  # not texts: there may be millions
     bad: dict[int, MesoscopeError] = {}
     order = _as_they_lie(used)
-    answers = ahead(_read_once, (used[i] for i in order), threads=cores())
+    answers = map_ordered(_read_once, (used[i] for i in order), threads=cores())
     for i, answer in zip(order, watch(answers, len(used)), strict=True):  # type: ignore[arg-type]
         if isinstance(answer, MesoscopeError):
             bad[i] = answer

@@ -16,7 +16,7 @@ import numpy as np
 from mesoscope.data.picture import open_sample
 from mesoscope.errors import OutputError
 from mesoscope.files.whole import beside
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.landmarks import find_main_faces
 from mesoscope.types import Frame
 
@@ -67,7 +67,7 @@ def _keep_boxes(data: Survey, run: Path, watcher: RunWatcher) -> None:
     if kept.exists() and _boxes(run, data.digests) is not None:
         return
     chunks = [samples[at : at + BATCH] for at in range(0, len(samples), BATCH)]
-    found = ahead(_of_chunk, chunks, threads=cores())
+    found = map_ordered(_of_chunk, chunks, threads=cores())
     boxes = np.concatenate(
         [*watcher.count(found, len(chunks), "finding the face in each train picture")]
     )

@@ -17,7 +17,7 @@ from mesoscope.data.sample import Sample
 from mesoscope.errors import DatasetError, OutputError
 from mesoscope.files.whole import beside
 from mesoscope.imaging.encode import png
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.landmarks import find_landmarks
 from mesoscope.training.data.forging import Forge
 from mesoscope.types import Frame
@@ -83,7 +83,7 @@ def _keep_landmarks(data: Survey, run: Path, watcher: RunWatcher) -> None:
     if kept.exists() and len(_landmarks(run)) == len(samples):
         return
     chunks = [samples[at : at + BATCH] for at in range(0, len(samples), BATCH)]
-    found = ahead(_of_chunk, chunks, threads=cores())
+    found = map_ordered(_of_chunk, chunks, threads=cores())
     points = np.concatenate(
         [*watcher.count(found, len(chunks), "finding landmarks of the real pictures")]
     )
@@ -148,7 +148,7 @@ def _keep_forgeries(
     try:
         for path in _paths(run, 0):
             path.parent.mkdir(parents=True, exist_ok=True)
-        work = ahead(make, range(len(pairs)), threads=cores())
+        work = map_ordered(make, range(len(pairs)), threads=cores())
         for _ in watcher.count(work, len(pairs), "making forgeries to validate by"):
             pass
     except OSError as error:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mesoscope.errors import DatasetError
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.training.data.dataset import batches, draw, plain_crop, training_crop
 from mesoscope.types import Guard
 
@@ -132,7 +132,7 @@ def fit(
     """
     order, crops = train_crops(data, recipe)
     margin = recipe.data.crop_margin
-    ordinary = ahead(lambda s: plain_crop(s, margin), data.validation, threads=cores())
+    ordinary = map_ordered(lambda s: plain_crop(s, margin), data.validation, threads=cores())
     total = len(order) + len(data.validation)
     found = summaries(net, watch(itertools.chain(crops, ordinary), total))
     normal = fit_normal(found[: len(order)])
@@ -164,7 +164,7 @@ def train_crops(data: Survey, recipe: Recipe) -> tuple[NDArray[np.int64], Iterat
             return training_crop(sample, recipe, key, face=data.box(int(order[place])))
         return plain_crop(sample, recipe.data.crop_margin)
 
-    return order, ahead(make, range(len(order)), threads=cores())
+    return order, map_ordered(make, range(len(order)), threads=cores())
 
 
 @torch.no_grad()

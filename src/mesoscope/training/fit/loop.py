@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from mesoscope.errors import RunError
 from mesoscope.runtime.allocator import keep_heap
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.training.data.dataset import (
     batches,
     draw,
@@ -267,7 +267,7 @@ def train_epoch(
         return data.box(places_of[real]) if real in places_of else None
 
     places = range(min(steps * share, len(mine)))
-    crops = ahead(prepare, zip(places, shown, strict=False), threads=cores(), depth=4 * share)
+    crops = map_ordered(prepare, zip(places, shown, strict=False), threads=cores(), depth=4 * share)
     at.wrapped.train()
     loss_sum, images_per_s = 0.0, 0.0
     for step, pixels in enumerate(batches(crops, share)):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mesoscope.metrics import roc_auc
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.training.data.dataset import batches, plain_crop
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def scores_of(
     rank, world = fabric.global_rank, fabric.world_size
     each = -(-len(samples) // world)
     mine = [samples[min(i * world + rank, len(samples) - 1)] for i in range(each)]
-    crops = ahead(lambda s: plain_crop(s, margin), mine, threads=cores())
+    crops = map_ordered(lambda s: plain_crop(s, margin), mine, threads=cores())
     parts = [
         net(to_input(fabric.to_device(torch.from_numpy(pixels)))).float()
         for pixels in batches(crops, SCORE_BATCH)

@@ -12,7 +12,7 @@ from mesoscope.training.recipe.keys import AugmentKeys, OptimiseKeys
 from mesoscope.training.recipe.recipe import Recipe, read_recipe
 from mesoscope.types.architectures import ARCHITECTURES
 
-RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.toml"))
+RECIPES = sorted((Path(__file__).parents[4] / "recipes").glob("*.toml"))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from mesoscope.runtime.threads import ahead, cores
+from mesoscope.runtime.threads import cores, map_ordered
 
 
 def test_results_keep_the_order_of_the_items():
@@ -13,7 +13,9 @@ def test_results_keep_the_order_of_the_items():
         time.sleep(0.02 if n % 5 == 0 else 0)
         return n * n
 
-    assert list(ahead(slow_first, range(50), threads=4, depth=8)) == [n * n for n in range(50)]
+    assert list(map_ordered(slow_first, range(50), threads=4, depth=8)) == [
+        n * n for n in range(50)
+    ]
 
 
 def test_no_more_than_depth_items_are_read_ahead():
@@ -24,7 +26,7 @@ def test_no_more_than_depth_items_are_read_ahead():
             read.append(n)
             yield n
 
-    results = ahead(lambda n: n, items(), threads=2, depth=5)
+    results = map_ordered(lambda n: n, items(), threads=2, depth=5)
     assert next(results) == 0
     assert len(read) <= 7
     results.close()
@@ -37,7 +39,7 @@ def test_an_error_comes_at_its_turn():
             raise ValueError("three")
         return n
 
-    results = ahead(work, range(10), threads=2, depth=4)
+    results = map_ordered(work, range(10), threads=2, depth=4)
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="three"):
         next(results)
@@ -45,7 +47,7 @@ def test_an_error_comes_at_its_turn():
 
 def test_closing_ends_the_threads():
     before = set(threading.enumerate())
-    results = ahead(lambda n: n, range(100), threads=3)
+    results = map_ordered(lambda n: n, range(100), threads=3)
     next(results)
     started = set(threading.enumerate()) - before
     results.close()
@@ -70,7 +72,7 @@ def test_an_iterator_may_be_let_go_by_one_of_its_own_threads():
             seen.append("closed")
         return n
 
-    results = ahead(work, range(3), threads=1, depth=1)
+    results = map_ordered(work, range(3), threads=1, depth=1)
     held.append(results)
     assert next(results) == 0
     del results

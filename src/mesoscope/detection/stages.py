@@ -1,0 +1,239 @@
+"""Stages two to four, each a function on a batch: find faces, cut them out, score the crops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from mesoscope.detection.reading import CHUNK, chunks_of, read_frames
+from mesoscope.errors import MesoscopeError
+from mesoscope.errors.failures import failure
+from mesoscope.faces.crop import crop
+from mesoscope.media.image import open_image
+from mesoscope.runtime.threads import map_ordered
+from mesoscope.types import DEFAULT_MAX_PIXELS, Face, Found, SkippedFace
+from mesoscope.types.verdict import longest_side
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from mesoscope.detection.reading import SourceFrame
+    from mesoscope.detection.scorer import Scorer
+    from mesoscope.faces.finder import FaceFinder
+    from mesoscope.media.image import Source
+    from mesoscope.media.walk import Unreadable
+    from mesoscope.types import Frame, ModelCard, Pixels
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFaces:
+    """The faces of one frame.
+
+    Attributes:
+        found: The finder's answer.
+        large: Faces that are judged, in the finder's order.
+        skipped: Faces that are too small for it.
+    """
+
+    found: Found
+    large: tuple[Face, ...]
+    skipped: tuple[SkippedFace, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CropRules:
+    """How faces are cut out.
+
+    Attributes:
+        margins: Of a found face one crop each, in longest sides of its box.
+        whole_margin: Of a frame that is taken as the face.
+        size_px: Side of the crops.
+        resize: Filter of the crops.
+    """
+
+    margins: tuple[float, ...]
+    whole_margin: float = 1.0
+    size_px: int = 256
+    resize: str = "area"
+
+    @classmethod
+    def of_card(cls, card: ModelCard) -> CropRules:
+        """What a model was trained on; the first crop is that of the evidence map."""
+        margins = (card.face_margin, *card.further_margins)
+        return cls(margins, card.crop_margin, card.input_px, card.resize)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredFace:
+    """What the model says of one face; heat and ``unfamiliar`` where it gives them."""
+
+    face: Face
+    p_fake: float
+    heat: NDArray[np.float32] | None
+    unfamiliar: float | None
+
+
+def find_faces(
+    frames: Sequence[Frame], finder: FaceFinder, *, min_face_px: int
+) -> list[FrameFaces]:
+    """Find the faces of frames, and tell those that are large enough to be judged.
+
+    Args:
+        frames: Several at once are quicker than one after the other.
+        finder: Looks for faces.
+        min_face_px: Longest side of the smallest face that is judged.
+    """
+    answers = []
+    for frame, found in zip(frames, finder.find(frames), strict=True):
+        large = tuple(face for face in found.faces if longest_side(face.box) >= min_face_px)
+        skipped = tuple(
+            SkippedFace(face.box, face.confidence, frame.index, frame.time_s)
+            for face in found.faces
+            if longest_side(face.box) < min_face_px
+        )
+        answers.append(FrameFaces(found, large, skipped))
+    return answers
+
+
+def crop_faces(
+    frames: Sequence[Frame], faces: Sequence[FrameFaces], rules: CropRules
+) -> list[list[Pixels]]:
+    """Cut out the large faces of frames.
+
+    Returns:
+        One list a face, in the order of the frames: its crops, ``(S, S, 3) uint8`` each.
+    """
+    return [
+        [
+            crop(
+                frame.pixels, face.box,
+                margin=margin, size_px=rules.size_px, resize=rules.resize,
+            )
+            for margin in ((rules.whole_margin,) if its.found.whole else rules.margins)
+        ]
+        for frame, its in zip(frames, faces, strict=True)
+        for face in its.large
+    ]  # fmt: skip
+
+
+def score_faces(
+    faces: Sequence[Face],
+    crops: Sequence[Sequence[Pixels]],
+    scorer: Scorer,
+    *,
+    batch_size: int,
+    heat: bool,
+) -> list[ScoredFace]:
+    """Score faces by their crops, in batches across faces.
+
+    A face's score is the mean logit of its crops, its strangeness the median, its evidence map that
+    of the first crop.
+
+    Args:
+        faces: Which.
+        crops: Of each some crops, from :func:`crop_faces`.
+        scorer: The model.
+        batch_size: Crops a call.
+        heat: Ask for evidence maps.
+    """
+    flat = [one for its in crops for one in its]
+    scored: list[_ScoredCrop] = []
+    for at in range(0, len(flat), batch_size):
+        some = flat[at : at + batch_size]
+        batch = some[0][None] if len(some) == 1 else np.stack(some)  # (n, S, S, 3) uint8
+        scores = scorer.score(batch, heat=heat)
+        nothing = [None] * len(batch)
+        maps = nothing if scores.heat is None else list(scores.heat)
+        far = nothing if scores.unfamiliar is None else scores.unfamiliar.tolist()
+        of_crops = zip(scores.logit.tolist(), scores.p_fake.tolist(), maps, far, strict=True)
+        scored.extend(_ScoredCrop(*one) for one in of_crops)
+    left = iter(scored)
+    return [
+        _face_of_crops(face, [next(left) for _ in its])
+        for face, its in zip(faces, crops, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _ScoredCrop:
+    logit: float
+    p_fake: float
+    heat: NDArray[np.float32] | None
+    unfamiliar: float | None
+
+
+def _face_of_crops(face: Face, crops: Sequence[_ScoredCrop]) -> ScoredFace:
+    first = crops[0]
+    if len(crops) == 1:
+        return ScoredFace(face, first.p_fake, first.heat, first.unfamiliar)
+    p_fake = float(1 / (1 + np.exp(-np.mean([one.logit for one in crops]))))
+    strange = [one.unfamiliar for one in crops if one.unfamiliar is not None]
+    return ScoredFace(face, p_fake, first.heat, float(np.median(strange)) if strange else None)
+
+
+def apart_on_failure(
+    work: Callable[[Sequence[SourceFrame]], list[R]], frames: Sequence[SourceFrame]
+) -> list[R | MesoscopeError]:
+    """Do a stage's work on a batch; what fails is the error of its own frame, and of no other.
+
+    Args:
+        work: Gives one answer a frame. Where it raises something, each frame is tried by itself.
+        frames: The batch.
+
+    Returns:
+        Answers, or errors in their place, in the order of the frames.
+    """
+    if not frames:
+        return []
+    try:
+        return [*work(frames)]
+    except Exception as error:  # noqa: BLE001 - of finder, crop or scorer, whatever they are
+        if len(frames) == 1:
+            return [failure(frames[0].source.name, error)]
+    return [answer for one in frames for answer in apart_on_failure(work, [one])]
+
+
+def find_in_pictures(
+    pictures: Iterable[Source | Unreadable],
+    finder: FaceFinder,
+    *,
+    threads: int,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> Iterator[Found | MesoscopeError]:
+    """A finder's answers for any number of pictures, in their order and in flat memory.
+
+    Args:
+        pictures: Read only as far ahead as needed; of an animated one the first picture counts.
+        finder: Looks for faces.
+        threads: How many read and look.
+        max_pixels: Refuse pictures with more.
+
+    Yields:
+        One answer a picture; for one that cannot be read or looked through, its error.
+    """
+
+    def opener(source: Source) -> Frame:
+        return open_image(source, max_pixels=max_pixels)
+
+    def find(frames: Sequence[SourceFrame]) -> list[Found]:
+        return finder.find([one.frame for one in frames])
+
+    def work(chunk: Sequence[Source | Unreadable]) -> list[Found | MesoscopeError]:
+        answers: dict[int, Found | MesoscopeError] = {}
+        for batch in read_frames(chunk, opener):
+            found = apart_on_failure(find, batch.frames)
+            answers |= {
+                one.source.place: answer for one, answer in zip(batch.frames, found, strict=True)
+            }
+            answers |= {e.source.place: e.error for e in batch.ended if e.error is not None}
+        return [answers[place] for place in range(len(chunk))]
+
+    chunks = chunks_of(pictures, CHUNK, threads=threads)
+    for answers in map_ordered(work, chunks, threads=threads, depth=2 * threads):
+        yield from answers

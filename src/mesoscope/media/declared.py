@@ -1,0 +1,130 @@
+"""How many samples the header of an MP4 or QuickTime file declares, before FFmpeg sees it.
+
+FFmpeg keeps 24 bytes or more for each sample that a header declares, whether or not the file holds
+it: a file of 20 kB could ask for gigabytes (ISO/IEC 14496-12, 8.6 to 8.8).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from mesoscope.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MOST_SAMPLES = 10_000_000  # of all tracks: two days of pictures at 60 a second
+_ALWAYS_SAMPLES = 1_000_000  # that any file may declare; beyond, each takes so many bytes of it:
+_BYTES_EACH = 8
+_MOST_BOXES = 2_000_000
+_MOST_INFLATED_BYTES = 64 << 20  # of a compressed header
+_DEEPEST = 12
+# Boxes in which FFmpeg looks for others. A full box begins with four bytes of version and flags.
+_PARENTS = frozenset(
+    (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"moof", b"traf", b"udta", b"wide",
+     b"mvex", b"tref", b"clip", b"dinf", b"wave", b"sinf", b"schi", b"ilst", b"gmhd", b"meta")
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Track:
+    """What decides how long FFmpeg's index of a track becomes."""
+
+    samples: int = 0
+    chunks: int = 0
+    edits: int = 0
+    sound: bool = False
+    even: bool = False  # one run of samples, one unit long each: sound without compression
+
+    def entries(self) -> int:
+        # Sound of that kind is indexed by chunks, as a sample of it is a single value.
+        return (self.chunks if self.sound and self.even else self.samples) * max(1, self.edits)
+
+
+def check_declared(file: BinaryIO, name: str) -> None:
+    """Refuse a file whose header declares more samples than it can hold.
+
+    Args:
+        file: An open MP4 or QuickTime file; its place moves.
+        name: As shown to the user.
+
+    Raises:
+        SourceError: More than one sample for eight bytes, or more than :data:`MOST_SAMPLES`.
+    """
+    size = file.seek(0, io.SEEK_END)
+    count = _declared(file, size)
+    if count > min(max(_ALWAYS_SAMPLES, size // _BYTES_EACH), MOST_SAMPLES):
+        raise SourceError(
+            f"{name}: its header declares {count:,} samples, more than a clip of "
+            f"{size:,} bytes is read with: it is damaged, or made to exhaust memory"
+        )
+
+
+def _declared(file: BinaryIO, size: int) -> int:
+    closed, track = 0, _Track()
+    for kind, at, end in _boxes(file, 0, size, [_MOST_BOXES], 0):
+        if kind == b"trak":
+            closed, track = closed + track.entries(), _Track()
+            continue
+        file.seek(at)
+        body = file.read(min(24, end - at))
+        if kind == b"cmov":
+            closed += _compressed(file, at, end)
+        elif kind == b"trun":
+            closed += _number(body, 4)
+        elif kind in (b"stsz", b"stz2"):
+            track.samples += _number(body, 8)
+        elif kind in (b"stco", b"co64"):
+            track.chunks += _number(body, 4)
+        elif kind == b"elst":
+            track.edits += _number(body, 4)
+        elif kind == b"stts":
+            track.even = _number(body, 4) == 1 and _number(body, 12) == 1
+        elif kind == b"hdlr":
+            track.sound = track.sound or body[8:12] == b"soun"
+    return closed + track.entries()
+
+
+def _number(body: bytes, at: int) -> int:
+    return int.from_bytes(body[at : at + 4], "big")
+
+
+def _boxes(
+    file: BinaryIO, at: int, end: int, left: list[int], depth: int
+) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, begin and end of the body of each box, parents before what they hold."""
+    while at + 8 <= end and left[0] > 0 and depth < _DEEPEST:
+        left[0] -= 1
+        file.seek(at)
+        head = file.read(16)
+        if len(head) < 8:
+            return
+        length, kind = struct.unpack(">I4s", head[:8])
+        body = at + 8
+        if length == 1 and len(head) == 16:
+            length, body = int.from_bytes(head[8:], "big"), at + 16
+        stop = end if length == 0 else min(at + length, end)
+        if length and length < body - at:
+            return
+        yield kind, body, stop
+        if kind in _PARENTS:
+            yield from _boxes(file, body + (4 if kind == b"meta" else 0), stop, left, depth + 1)
+        at = stop
+
+
+def _compressed(file: BinaryIO, at: int, end: int) -> int:
+    """Samples of a header that is compressed, as QuickTime's could be."""
+    file.seek(at)
+    data = file.read(min(end - at, _MOST_INFLATED_BYTES))
+    start = data.find(b"cmvd")
+    if start < 0:
+        return 0
+    try:
+        inflated = zlib.decompressobj().decompress(data[start + 8 :], _MOST_INFLATED_BYTES)
+    except zlib.error:
+        return 0
+    return _declared(io.BytesIO(inflated), len(inflated))

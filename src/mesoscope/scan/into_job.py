@@ -1,0 +1,143 @@
+"""Scan into a job folder, begun anew or gone on with: once, or whatever arrives."""
+
+from __future__ import annotations
+
+import contextlib
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from mesoscope.scan.folder import begin_or_resume
+from mesoscope.scan.job import Job
+from mesoscope.scan.plan import outermost
+from mesoscope.scan.progress import JobInterrupted, JobSummary, JobWatcher
+from mesoscope.scan.watching import refuse_missing, watch
+from mesoscope.scan.workers import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from mesoscope.detection.detector import Detector
+    from mesoscope.scan.ledger import Ledger
+    from mesoscope.scan.plan import Planned
+    from mesoscope.types import Verdict
+
+__all__ = ["JobInterrupted", "JobSummary", "JobWatcher", "scan_into_job", "watch_into_job"]
+
+
+def scan_into_job(
+    detector: Detector,
+    paths: Sequence[str],
+    folder: Path,
+    *,
+    ledger: str | None = None,
+    resume: bool | None = None,
+    watcher: JobWatcher | None = None,
+) -> JobSummary:
+    """Judge pictures, clips and folders of them, and keep the verdicts in a job folder.
+
+    What the job holds already and has not changed is not judged again.
+
+    Args:
+        detector: Judges.
+        paths: Files and folders.
+        folder: The job folder.
+        ledger: URL of a database for the ledger, in place of a file in the folder.
+        resume: Whether the job is there already; ``None`` takes it either way.
+        watcher: Is told how far it is.
+
+    Returns:
+        The counts, once nothing is left.
+
+    Raises:
+        JobInterrupted: By Ctrl-C; what was judged is kept.
+        JobError: The job is there and ``resume`` says no, or the other way round; or it was begun
+            with another model or other options.
+        OutputError: The folder or the ledger cannot be written.
+    """
+    seen = watcher or JobWatcher()
+
+    def work(job: Job, kept: Ledger) -> Planned | None:
+        planned = job.plan(outermost(paths), listed=seen.listed)
+        seen.planned(kept.open_count())
+        job.run(waits=seen.waits)
+        return planned
+
+    return _run(detector, folder, ledger, resume, seen, work)
+
+
+def watch_into_job(
+    detector: Detector,
+    folders: Sequence[str],
+    folder: Path,
+    *,
+    ledger: str | None = None,
+    settle_s: float = 2.0,
+    every_s: float = 1.0,
+    looks: int | None = None,
+    watcher: JobWatcher | None = None,
+) -> JobSummary:
+    """Judge what arrives in folders, and keep the verdicts in a job folder, until interrupted.
+
+    Args:
+        detector: Judges.
+        folders: Looked into again and again.
+        folder: The job folder; one that is there already is gone on with.
+        ledger: URL of a database for the ledger, in place of a file in the folder.
+        settle_s: A file is judged once its size and time have stayed for so long.
+        every_s: Pause between looks; longer where a look takes long.
+        looks: So many; ``None`` for ever.
+        watcher: Is told how far it is.
+
+    Returns:
+        The counts, after so many looks.
+
+    Raises:
+        JobInterrupted: By Ctrl-C, which is how it ends where ``looks`` is ``None``.
+        OptionError: There is no such folder.
+        JobError: The job was begun with another model or other options.
+        OutputError: The folder or the ledger cannot be written.
+    """
+    refuse_missing(folders)
+
+    def work(job: Job, _kept: Ledger) -> None:
+        watch(job, outermost(folders), settle_s=settle_s, every_s=every_s, looks=looks)
+
+    return _run(detector, folder, ledger, None, watcher or JobWatcher(), work)
+
+
+def _run(
+    detector: Detector,
+    folder: Path,
+    url: str | None,
+    resume: bool | None,
+    watcher: JobWatcher,
+    work: Callable[[Job, Ledger], Planned | None],
+) -> JobSummary:
+    """Open the job, work, count; an interruption carries the counts."""
+    started, judged = perf_counter(), 0
+
+    def told(verdict: Verdict) -> None:
+        nonlocal judged
+        judged += 1
+        watcher.told(verdict)
+
+    planned: Planned | None = None
+    whole = False
+    with contextlib.closing(begin_or_resume(folder, detector, resume=resume, url=url)) as kept:
+        with contextlib.suppress(KeyboardInterrupt), Worker(kept, folder) as worker:
+            watcher.begun()
+            planned = work(Job(detector, kept, worker, folder, told=told), kept)
+            whole = True
+        summary = JobSummary(
+            folder,
+            kept.name,
+            kept.counts(),
+            judged,
+            perf_counter() - started,
+            skipped=0 if planned is None else planned.skipped,
+            again=0 if planned is None else planned.again,
+        )
+    if not whole:
+        raise JobInterrupted(summary)
+    return summary
