@@ -38,6 +38,7 @@ ONLY_IN: dict[tuple[str, ...], tuple[str, ...]] = {
     ("click", "tqdm"): ("cli",),
     ("sqlalchemy",): ("scan", "server"),
     ("pyarrow",): ("data", "scan"),
+    ("msgspec",): ("types/schema.py",),
 }
 
 

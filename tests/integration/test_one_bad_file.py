@@ -375,9 +375,7 @@ def test_evaluate_and_report_and_watch_go_on(run, spoil, dataset, tmp_path, wher
 
 def test_watch_goes_on(run, spoil, monkeypatch, dataset, tmp_path, error):
     bad = cv2.imread(str(dataset / f"train/real/{BAD}.jpg"))[:, :, ::-1]
-    spoil(
-        "mesoscope.detection.stages.crop", error, lambda given, _: np.array_equal(given[0], bad)
-    )
+    spoil("mesoscope.detection.stages.crop", error, lambda given, _: np.array_equal(given[0], bad))
     from mesoscope.scan import into_job
 
     watch = into_job.watch

@@ -210,7 +210,7 @@ def _where(finding: Mapping[str, Any]) -> str:
 
 
 def _say(found: Audit, of: int) -> None:
-    from mesoscope.report.case.names import shown
+    from mesoscope.files.names import shown
 
     for line in lines(found.to_dict(), of):
         echo(shown(line))

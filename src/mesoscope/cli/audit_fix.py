@@ -23,7 +23,7 @@ def mend(found: Audit, out: Path, options: FixOptions, asked: AuditOptions) -> A
         The audit of the copy.
     """
     from mesoscope.data.audit.fix_audit import mend_and_audit
-    from mesoscope.report.case.names import shown
+    from mesoscope.files.names import shown
 
     def say(mended: Mended) -> None:
         echo("\n".join(["", *map(shown, done(mended))]))

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli import judging
-from mesoscope.cli.echo import echo, visible
+from mesoscope.cli.echo import echo
 from mesoscope.cli.main import DONE, INPUT_FAILED
 from mesoscope.errors import OptionError, SourceError
 from mesoscope.errors.failures import failure
+from mesoscope.files.names import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope import __version__
-from mesoscope.cli.echo import echo, visible
+from mesoscope.cli.echo import echo
 from mesoscope.errors import (
     DatasetError,
     JobError,
@@ -31,6 +31,7 @@ from mesoscope.errors import (
     RunError,
 )
 from mesoscope.errors.failures import told
+from mesoscope.files.names import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

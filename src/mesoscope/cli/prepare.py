@@ -12,6 +12,7 @@ from mesoscope.cli.bars import bar
 from mesoscope.cli.echo import echo
 from mesoscope.cli.main import DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.errors import OptionError
+from mesoscope.files.names import visible
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
@@ -201,7 +202,6 @@ def _run(root: Path, out: Path, chosen: PrepareOptions, plan: Plan, jobs: int) -
 
 
 def _say_found(plan: Plan) -> None:
-    from mesoscope.draw.text import printable
 
     reading = plan.reading
     counts = [
@@ -210,15 +210,15 @@ def _say_found(plan: Plan) -> None:
     ]
     name = f"{reading.title} in {reading.root}"
     if len(counts) <= _ON_ONE_LINE:
-        echo(printable(f"{name}: {', '.join(map(' '.join, counts))}"))
+        echo(visible(f"{name}: {', '.join(map(' '.join, counts))}"))
     else:
         wide = max(len(count) for count, _ in counts)
-        echo(printable(f"{name}:"))
+        echo(visible(f"{name}:"))
         for count, what in counts:
-            echo(printable(f"  {count:>{wide}}  {what}"))
+            echo(visible(f"  {count:>{wide}}  {what}"))
     echo(f"terms: {plan.terms}")
     for note in (*reading.notes, *plan.notes):
-        echo(printable(f"note: {note}"))
+        echo(visible(f"note: {note}"))
 
 
 def _say_planned(plan: Plan, out: Path) -> None:
@@ -236,14 +236,13 @@ def _say_planned(plan: Plan, out: Path) -> None:
 
 
 def _say_result(prepared: Prepared) -> None:
-    from mesoscope.draw.text import printable
 
     census = prepared.census
     _table(("split", "class", "method", "items", "faces"), census.rows())
     for line in census.left_out_lines():
         echo(f"left out: {line}")
     for warning in census.warnings():
-        echo(printable(f"warning: {warning}"))
+        echo(visible(f"warning: {warning}"))
     faces = "1 face" if census.total == 1 else f"{census.total:,} faces"
     listed = ", left_out.csv says what is not" if census.left_out.total() else ""
     echo(f"{faces} in {prepared.folder}: manifest.csv lists them{listed}")

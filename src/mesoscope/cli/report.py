@@ -158,7 +158,7 @@ def verify(
 def _tell(
     report: Path, found: Check, odd: Sequence[tuple[State, str]], *, report_only: bool
 ) -> None:
-    from mesoscope.report.case.names import shown
+    from mesoscope.files.names import shown
 
     seal = found.seal
     state = "as it was made" if seal.intact else "ALTERED: its bytes do not fit its hash"

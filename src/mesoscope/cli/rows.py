@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mesoscope.files.names import visible
+
 if TYPE_CHECKING:
     from mesoscope.types import Person, Verdict
 
@@ -15,15 +17,13 @@ def row(verdict: Verdict) -> str:
 
     Names are shown with control characters written out: a file's name must not steer the terminal.
     """
-    from mesoscope.draw.text import printable  # with OpenCV, which whatever judged has loaded
-
     score = "     –" if verdict.p_fake is None else f"{verdict.p_fake:6.3f}"
     label = verdict.label or "–"
     if verdict.error is not None:
-        return f"{label:<13}{score}  {printable(verdict.error['message'])}"
+        return f"{label:<13}{score}  {visible(verdict.error['message'])}"
     told = verdict.reason in (None, "between_thresholds")  # the label says as much
     why = "" if told else f"  ({verdict.reason})"
-    first = f"{label:<13}{score}  {printable(verdict.source)}{why}"
+    first = f"{label:<13}{score}  {visible(verdict.source)}{why}"
     return "\n".join([first, *map(_person, verdict.persons)])
 
 

@@ -28,7 +28,6 @@ from mesoscope.draw.text import (
     DESCENT,
     LINE,
     REGULAR,
-    printable,
     put_text,
     shorten,
     text_width,
@@ -36,6 +35,8 @@ from mesoscope.draw.text import (
 )
 from mesoscope.draw.timeline import draw_timeline
 from mesoscope.faces.crop import crop
+from mesoscope.files.names import visible
+from mesoscope.imaging.filters import scaled
 from mesoscope.types.label import SAYINGS, as_sentence, clause_of
 
 if TYPE_CHECKING:
@@ -153,9 +154,7 @@ def _fitted(pixels: Pixels) -> tuple[Pixels, float]:
     height, width = pixels.shape[:2]
     least, most, high = _PICTURE
     scale = min(max(1.0, least / width), most / width, high / height)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8), scale
+    return scaled(pixels, scale), scale
 
 
 def _heading(verdict: Verdict, title: str | None, digest: str | None) -> Pixels:
@@ -174,11 +173,11 @@ def _heading(verdict: Verdict, title: str | None, digest: str | None) -> Pixels:
     if verdict.p_fake is not None:
         score = f"p_fake {score_text(verdict.p_fake)}"
         put_text(top, score, wide + size // 2, baseline, size_px=30, colour=INK)
-    name = shorten(printable(title or verdict.source), 24, inner, BOLD)
+    name = shorten(visible(title or verdict.source), 24, inner, BOLD)
     texts = [_Words(name, 24, INK, BOLD)]
     said = as_sentence(clause_of(verdict.reason) or SAYINGS[verdict.answer])
     texts.append(_Words(said))
-    texts += [_Words(f"Note: {printable(note)}.") for note in verdict.notes]
+    texts += [_Words(f"Note: {visible(note)}.") for note in verdict.notes]
     texts.append(_Words(_origin(verdict), 16, QUIET))
     if digest:
         texts.append(_Words(f"SHA-256 of the file {digest}", 16, QUIET))

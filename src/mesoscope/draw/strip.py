@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from mesoscope.draw.faces import draw_faces
 from mesoscope.draw.palette import INK, PAPER, QUIET, Terms, clock, score_text
 from mesoscope.draw.text import SMALLEST_PX, put_text, shorten
 from mesoscope.errors import OptionError
+from mesoscope.imaging.filters import scaled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,9 +126,8 @@ def _tile(
     """A frame with its faces, fitted into the tile."""
     height, width = frame.pixels.shape[:2]
     scale = min(size[0] / width, size[1] / height)
-    wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    small = np.asarray(cv2.resize(frame.pixels, (wide, high), interpolation=how), np.uint8)
+    small = scaled(frame.pixels, scale)
+    high, wide = small.shape[:2]
     here = faces_of(frame, verdict)
     index = here[0].frame_index if here else frame.index
     drawn = draw_faces(small, verdict, heat=heat, terms=terms, frame_index=index, scale=scale)

@@ -30,12 +30,6 @@ _PLAIN = str.maketrans({"…": "...", "–": "-", "—": "-", "×": "x", "·": "
 _FONT = threading.Lock()  # the font keeps its size and weight between calls
 
 
-def printable(text: str) -> str:
-    """Text without what cannot be drawn: control characters and broken bytes are written out."""
-    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return "".join(shown).encode("utf-8", "backslashreplace").decode()
-
-
 def text_width(text: str, size_px: float, weight: int = REGULAR) -> int:
     """Width of a line in pixels."""
     if not text:

@@ -151,7 +151,7 @@ def save_picture(pixels: Pixels, path: Path) -> None:
         raise OutputError(f"{path}: {pixels.shape[0]} pixels high, too many for WebP: write a PNG")
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, kind, quality=_QUALITY)
-    write_whole(path, data.getvalue())
+    write_whole(path, data.getvalue(), parents=True)
 
 
 def format_of(path: Path) -> str:

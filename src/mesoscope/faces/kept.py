@@ -5,10 +5,10 @@ The folder is the caller's: the command line gives ``finders`` in the user's dat
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import ModelMismatch, OptionError, OutputError
+from mesoscope.files.whole import write_whole
 from mesoscope.models.file import file_sha256, verify_sha256
 from mesoscope.models.graph import check_graph
 from mesoscope.types.finders import WITH_A_MODEL
@@ -69,16 +69,12 @@ def keep_finder(
     check_graph(data, file)  # no loops, nothing that lies in other files
     YunetFinder(file)
     target = folder / f"{finder}-{digest}.onnx"
-    part = target.with_suffix(f".part{os.getpid()}")
+    write_whole(target, data, parents=True)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(target)
         for other in _files(folder, finder):
             if other != target:
                 other.unlink()
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise OutputError(f"{target}: cannot be written: {error.strerror}") from error
     return target
 

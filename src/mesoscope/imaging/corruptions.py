@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from mesoscope.imaging.encode import through_jpeg
+from mesoscope.imaging.filters import blur, noise, resize, scaled, sharpen
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -84,43 +87,33 @@ def corrupt(pixels: Pixels, corruption: Corruption, level: float, *, seed: int =
 def moderate(pixels: Pixels) -> Pixels:
     """Bring a picture larger than :data:`LONGEST_PX` to that size, so that memory stays bounded."""
     longest = max(pixels.shape[:2])
-    return pixels if longest <= LONGEST_PX else _resized(pixels, LONGEST_PX / longest)
-
-
-def _resized(pixels: Pixels, factor: float) -> Pixels:
-    height, width = pixels.shape[:2]
-    size = max(1, round(width * factor)), max(1, round(height * factor))
-    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
+    return pixels if longest <= LONGEST_PX else scaled(pixels, LONGEST_PX / longest)
 
 
 def _jpeg(pixels: Pixels, quality: float, _rng: np.random.Generator) -> Pixels:
-    options = [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
-    _, data = cv2.imencode(".jpg", pixels[:, :, ::-1], options)
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
+    return through_jpeg(pixels, int(quality))
 
 
 def _resize(pixels: Pixels, percent: float, _rng: np.random.Generator) -> Pixels:
     height, width = pixels.shape[:2]
-    small = _resized(pixels, percent / 100)
+    small = scaled(pixels, percent / 100)
     if small.shape == pixels.shape:
         return pixels
-    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+    return resize(small, width, height, cv2.INTER_CUBIC)
 
 
 def _shrink(pixels: Pixels, longest_px: float, _rng: np.random.Generator) -> Pixels:
     longest = max(pixels.shape[:2])
-    return pixels if longest <= longest_px else _resized(pixels, longest_px / longest)
+    return pixels if longest <= longest_px else scaled(pixels, longest_px / longest)
 
 
 def _blur(pixels: Pixels, sigma: float, _rng: np.random.Generator) -> Pixels:
     wide = sigma * max(pixels.shape[:2]) / FACE_PX
-    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), wide), np.uint8) if wide > 0 else pixels
+    return blur(pixels, wide) if wide > 0 else pixels
 
 
 def _noise(pixels: Pixels, sigma: float, rng: np.random.Generator) -> Pixels:
-    grains = rng.standard_normal(pixels.shape, np.float32)
-    return np.clip(np.rint(pixels + sigma * grains), 0, 255).astype(np.uint8)
+    return noise(pixels, sigma, rng)
 
 
 def _brightness(pixels: Pixels, percent: float, _rng: np.random.Generator) -> Pixels:
@@ -153,15 +146,14 @@ _SCREENSHOTS = (
 )
 
 
-def _screenshot(pixels: Pixels, level: float, rng: np.random.Generator) -> Pixels:
+def _screenshot(pixels: Pixels, level: float, _rng: np.random.Generator) -> Pixels:
     if not level:
         return pixels
     how = _SCREENSHOTS[int(level) - 1]
-    x = _resized(pixels, how.shown_at)
+    x = scaled(pixels, how.shown_at)
     x = _graded(x, 255 * (np.arange(256) / 255) ** how.gamma)
-    soft = cv2.GaussianBlur(x, (0, 0), 1.0)
-    x = np.asarray(cv2.addWeighted(x, 1 + how.sharpened, soft, -how.sharpened, 0), np.uint8)
-    return x if how.quality is None else _jpeg(x, how.quality, rng)
+    x = sharpen(x, how.sharpened, 1.0)
+    return x if how.quality is None else through_jpeg(x, how.quality)
 
 
 def _crop(pixels: Pixels, percent: float, rng: np.random.Generator) -> Pixels:

@@ -15,7 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from mesoscope.errors import ModelError, ModelMismatch, ModelMissing, OutputError
+from mesoscope.errors import ModelError, ModelMismatch, ModelMissing
+from mesoscope.files.whole import write_whole
 from mesoscope.models.protobuf import BYTES, VARINT, Field, MalformedError, fields, length_delimited
 from mesoscope.types import ModelCard
 
@@ -250,14 +251,8 @@ def write_sums(folder: Path = _FOLDER) -> Path:
         OutputError: It cannot be written.
     """
     lines = [f"{file_sha256(path)}  {path.name}\n" for path in sorted(folder.glob("*.onnx"))]
-    target, fresh = folder / SUMS, folder / f"{SUMS}.writing"
-    try:
-        fresh.write_text("".join(lines), encoding="utf-8")
-        fresh.replace(target)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise OutputError(f"{target}: cannot be written: {error}") from error
-    return target
+    write_whole(folder / SUMS, "".join(lines).encode())
+    return folder / SUMS
 
 
 def _opened(path: Path) -> IO[bytes]:

@@ -132,14 +132,14 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
     drawn = {}
     for name, draw in _PLOTS.items():
         light = png(draw(evaluation, LIGHT))
-        write_whole(folder / f"{name}.png", light)
+        write_whole(folder / f"{name}.png", light, sync=False)
         dark = png(draw(evaluation, DARK))
         drawn[name] = Plot(_address(light, "png"), _address(dark, "png"))
     (folder / PANELS).unlink(missing_ok=True)
     panels = plots.reliability_by_source(evaluation, LIGHT)
     if panels is not None:
         light = png(panels)
-        write_whole(folder / PANELS, light)
+        write_whole(folder / PANELS, light, sync=False)
         dark = png(plots.reliability_by_source(evaluation, DARK) or panels)
         drawn["panels"] = Plot(_address(light, "png"), _address(dark, "png"))
     if evaluation.robustness is not None:
@@ -148,7 +148,7 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
     sheet = contact_sheet(kinds, LIGHT)
     (folder / SHEET).unlink(missing_ok=True)  # of an evaluation before, when there is none now
     if sheet is not None:
-        write_whole(folder / SHEET, png(sheet))
+        write_whole(folder / SHEET, png(sheet), sync=False)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -194,7 +194,7 @@ def _write_strips(kinds: tuple[list[ClipMistake], ...], folder: Path) -> None:
         for number, one in enumerate(kind, start=1):
             if one.strip is not None:
                 name = f"clip_{one.truth}_told_{one.prediction.told}_{number}.jpg"
-                write_whole(folder / name, _jpeg_bytes(one.strip))
+                write_whole(folder / name, _jpeg_bytes(one.strip), sync=False)
 
 
 def _strip_entries(
@@ -218,7 +218,9 @@ def items_word(evaluation: Evaluation) -> str:
 
 def _robustness_plots(found: Robustness, folder: Path) -> dict[str, Plot]:
     """A plot for each curve; and the sheet of all, as a file only."""
-    write_whole(folder / ROBUSTNESS, png(robustness_sheet(found, LIGHT), colours=_COLOURS))
+    write_whole(
+        folder / ROBUSTNESS, png(robustness_sheet(found, LIGHT), colours=_COLOURS), sync=False
+    )
     drawn = {}
     for curve in found.curves:
         looks = (png(curve_plot(found, curve, p), colours=_COLOURS) for p in (LIGHT, DARK))

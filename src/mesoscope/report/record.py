@@ -43,6 +43,7 @@ from mesoscope.files.csv_rows import csv_row
 from mesoscope.files.whole import whole, write_text
 from mesoscope.metrics import CUT
 from mesoscope.types.label import CLASSES, answer_of
+from mesoscope.types.schema import VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
     from mesoscope.report.told import Told
     from mesoscope.types import Answer, Box, Guard, Json, Label, ModelCard, Thresholds, Verdict
 
-SCHEMA = 1
 COLUMNS = (
     "path", "label", "source", "group", "split", "p_fake", "verdict", "reason", "error_code",
     "error", "kind", "told", "frames", "faces", "persons", "duration_s",
@@ -224,7 +224,7 @@ class Evaluation:
         unreadable: list[Json] = [{**_item(p), **dict(p.error or {})} for p in self.unreadable]
         unscored: list[Json] = [{**_item(p), "reason": p.reason} for p in self.unscored]
         return {
-            "schema": SCHEMA,
+            "schema": VERSIONS["evaluation"][-1],
             **self.overall.to_dict(),
             "by_source": {name: one.to_dict() for name, one in self.by_source.items()},
             "mean_over_sources": self.mean_over_sources.to_dict(),

@@ -19,6 +19,8 @@ from mesoscope.detection.scorer import OnnxScorer
 from mesoscope.draw import Terms, square_of
 from mesoscope.draw.heat import FULL, colours, log_odds
 from mesoscope.errors import MesoscopeError, SourceError
+from mesoscope.imaging.encode import jpeg, png
+from mesoscope.imaging.filters import scaled
 from mesoscope.media.image import open_image
 from mesoscope.media.provenance import Provenance, read_provenance
 from mesoscope.media.walk import Unreadable
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 20
 MAP_PX = 128  # side of an evidence map that is sent
 PREVIEW_PX = 1600  # longest side of a preview
+_PREVIEW_QUALITY = 95
 _COVERS, _RISE = 0.85, 0.7  # as mesoscope.draw lays maps over pictures
 
 
@@ -245,13 +248,9 @@ def preview_of(source: FileBytes | Path, max_pixels: int) -> dict[str, Json]:
     pixels = open_image(source, max_pixels=max_pixels).pixels
     height, width = pixels.shape[:2]
     shrink = min(1.0, PREVIEW_PX / max(height, width))
-    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-    shown = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    done, encoded = cv2.imencode(".jpg", cv2.cvtColor(shown, cv2.COLOR_RGB2BGR))
-    if not done:
-        raise MesoscopeError("a preview cannot be encoded as JPEG")
-    jpeg = base64.b64encode(bytes(encoded.data)).decode("ascii")
-    return {"width": width, "height": height, "jpeg": jpeg}
+    small = pixels if shrink == 1 else scaled(pixels, shrink)
+    data = base64.b64encode(jpeg(small, _PREVIEW_QUALITY)).decode("ascii")
+    return {"width": width, "height": height, "jpeg": data}
 
 
 def map_png(heat: NDArray[np.float32]) -> bytes:
@@ -266,11 +265,7 @@ def map_png(heat: NDArray[np.float32]) -> bytes:
     share = np.clip(log_odds(heat) / FULL, 0, 1).astype(np.float32)
     share = cv2.resize(share, (MAP_PX, MAP_PX), interpolation=cv2.INTER_LINEAR)
     alpha = np.rint(255 * _COVERS * share**_RISE).astype(np.uint8)
-    pixels = np.dstack([colours(share)[:, :, ::-1], alpha])  # BGRA, as the encoder wants it
-    done, encoded = cv2.imencode(".png", pixels)
-    if not done:
-        raise MesoscopeError("an evidence map cannot be encoded as PNG")
-    return bytes(encoded.data)
+    return png(np.dstack([colours(share), alpha]))
 
 
 def provenance_of(source: bytes | str, name: str) -> dict[str, Json]:

@@ -7,6 +7,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+from mesoscope.files.whole import beside
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.server.spool import private_folder
 
@@ -47,19 +48,13 @@ class Kept:
         folder = self.folder / result_id[:2]
         folder.mkdir(mode=0o700, exist_ok=True)
         target = folder / result_id
-        part = target.with_name(f".{result_id}.part")
-        try:
+        with beside(target, sync=False) as part:
             if isinstance(data, bytes):
                 descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(data)
             else:
                 _link_or_copy(data, part)
-            part.replace(target)
-        except OSError:
-            with contextlib.suppress(OSError):
-                part.unlink()
-            raise
         return f"{result_id[:2]}/{result_id}"
 
     def find(self, place: str, kept: str | None) -> Path | None:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from mesoscope.imaging.encode import through_jpeg
+from mesoscope.imaging.filters import blur, resize
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -90,16 +93,17 @@ class Frequency:
         if self.kind == "shrink":
             height, width = pixels.shape[:2]
             small = max(4, round(width / self.amount)), max(4, round(height / self.amount))
-            less = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
-            how = _INTERPOLATIONS[self.how]
-            return np.asarray(cv2.resize(less, (width, height), interpolation=how), np.uint8)
+            less = resize(pixels, *small, cv2.INTER_AREA)
+            return resize(less, width, height, _INTERPOLATIONS[self.how])
         if self.kind == "sharpen":
             soft = cv2.GaussianBlur(pixels, (5, 5), 1.0)
             sharp = cv2.addWeighted(pixels, 1 + self.amount, soft, -self.amount, 0)
             return np.asarray(sharp, np.uint8)
         if self.kind == "compress":
-            _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(self.amount)])
-            return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+            # Red and blue change places for it: so the recorded forgeries were made.
+            return np.ascontiguousarray(
+                through_jpeg(pixels[:, :, ::-1], int(self.amount))[:, :, ::-1]
+            )
         return pixels
 
     def numbers(self) -> dict[str, Json]:
@@ -211,7 +215,7 @@ def softened(pixels: Pixels, like: Pixels, within: Floats) -> Pixels:
     for sigma in _SIGMAS:
         if _detail(soft, weight) <= most:
             break
-        soft = np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8)
+        soft = blur(pixels, sigma)
     return soft
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from mesoscope.errors import OptionError
+from mesoscope.imaging.encode import jpeg, png
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from mesoscope.types import Json, Pixels
 
 FORMATS = ("png", "jpg")
-_SAMPLINGS = {  # of chroma: as most cameras and sites save, and in full
-    "4:2:0": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
-    "4:4:4": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-}
 _FULL_CHROMA = 0.2  # of the pairs
 
 
@@ -39,13 +35,9 @@ class Saving:
 
     def encode(self, pixels: Pixels) -> bytes:
         """A file's bytes, without any metadata."""
-        flags = [cv2.IMWRITE_PNG_COMPRESSION, 3]
         if self.format == "jpg":
-            flags = [
-                cv2.IMWRITE_JPEG_QUALITY, self.quality,
-                cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SAMPLINGS[self.sampling],
-            ]  # fmt: skip
-        return _encoded(f".{self.format}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), flags)
+            return jpeg(pixels, self.quality, full_chroma=self.sampling == "4:4:4")
+        return png(pixels, 3)
 
     def numbers(self) -> dict[str, Json]:
         """For the record of the pair."""
@@ -88,11 +80,4 @@ class Encoding:
 def encode_mask(mask: NDArray[np.float32]) -> bytes:
     """A grey PNG of 8 bits: 0 = untouched, 255 = all forged."""
     levels = np.asarray(np.rint(np.clip(mask, 0, 1) * 255), np.uint8)
-    return _encoded(".png", levels, [cv2.IMWRITE_PNG_COMPRESSION, 6])
-
-
-def _encoded(suffix: str, pixels: cv2.typing.MatLike, flags: list[int]) -> bytes:
-    done, data = cv2.imencode(suffix, pixels, flags)
-    if not done:
-        raise OptionError(f"a picture of {pixels.shape} cannot be saved as {suffix}")
-    return data.tobytes()
+    return png(levels, 6)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, lines that are whole or cut off, one run at a time."""
+"""A folder that one run at a time adds to: its lock, and lines that are whole or cut off."""
 
 from __future__ import annotations
 
@@ -8,23 +8,13 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from mesoscope.errors import OptionError, OutputError
-from mesoscope.files import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PART = whole.PART
-AGAIN = "what was written before is whole; run the same command again to go on"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place and move it there, so that none is ever half written.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    whole.write_whole(path, data, then=AGAIN)
+# What is said where a file of a folder cannot be written.
+GO_ON = "what was written before is whole; run the same command again to go on"
 
 
 def append(path: Path, data: bytes) -> None:
@@ -47,7 +37,7 @@ def append(path: Path, data: bytes) -> None:
                 raise
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be written: {error.strerror or error}: {AGAIN}"
+            f"{path}: cannot be written: {error.strerror or error}: {GO_ON}"
         ) from error
 
 

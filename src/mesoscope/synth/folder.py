@@ -29,8 +29,9 @@ import numpy as np
 from mesoscope import __version__
 from mesoscope.errors import OptionError, SourceUnsuitable
 from mesoscope.files.csv_rows import RowWriter
+from mesoscope.files.whole import sweep, write_whole
 from mesoscope.synth.encoding import Encoding, encode_mask
-from mesoscope.synth.files import PART, append, cut, locked, read_records, write_whole
+from mesoscope.synth.files import GO_ON, append, cut, locked, read_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from mesoscope.types import Json
 
 __all__ = ["COLUMNS", "LANDMARKS", "LEFT_OUT", "MANIFEST", "RECORDS", "SETTINGS", "ForgeryFolder",
-           "Parent", "read_records", "rng_for", "write_whole"]  # fmt: skip
+           "Parent", "read_records", "rng_for"]  # fmt: skip
 
 COLUMNS = ("path", "label", "source", "method", "group", "split", "sha256", "parent_sha256")
 RECORDS, MANIFEST, SETTINGS = "forgeries.jsonl", "manifest.csv", "synth.json"
@@ -169,7 +170,7 @@ class ForgeryFolder:
         if data["fake"] == data.get("real"):  # labelled both ways, it would teach nothing
             raise SourceUnsuitable(f"{parent.path}: the forgery cannot be told from its twin")
         for what, path in files.items():
-            write_whole(self.root / path, data[what])
+            write_whole(self.root / path, data[what], sync=False, hint=GO_ON, parents=True)
         return {
             "key": parent.key,
             "maker": forgery.maker,
@@ -207,7 +208,7 @@ class ForgeryFolder:
         for _, record in read_records(self.root / RECORDS):
             table.writerows(_rows(record))
         data = rows.getvalue().encode("utf-8", "surrogateescape")
-        write_whole(self.root / MANIFEST, data)
+        write_whole(self.root / MANIFEST, data, hint=GO_ON, parents=True)
 
     def __enter__(self) -> Self:
         """Keep other runs off, and remove what a killed one left half written.
@@ -216,8 +217,7 @@ class ForgeryFolder:
             OptionError: Another run is writing into the folder.
         """
         self._lock = locked(self.root / SETTINGS)
-        for part in self.root.rglob(f".*{PART}"):
-            part.unlink(missing_ok=True)
+        sweep(self.root)
         return self
 
     def __exit__(
@@ -247,7 +247,7 @@ def _begin(root: Path, settings: dict[str, Json]) -> None:
             raise OptionError(f"{path}: cannot be read: choose a new folder for `out`") from error
         if before != settings and next(read_records(root / RECORDS), None) is None:
             (root / LANDMARKS).unlink(missing_ok=True)  # of other reals, maybe
-            write_whole(path, _as_json(settings))
+            write_whole(path, _as_json(settings), hint=GO_ON, parents=True)
             return
         for name in [*settings, *before]:
             was, now = before.get(name), settings.get(name)
@@ -259,7 +259,7 @@ def _begin(root: Path, settings: dict[str, Json]) -> None:
         return
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise OptionError(f"{root}: holds something else already: choose a new folder for `out`")
-    write_whole(path, _as_json(settings))
+    write_whole(path, _as_json(settings), hint=GO_ON, parents=True)
 
 
 def _as_json(settings: dict[str, Json]) -> bytes:

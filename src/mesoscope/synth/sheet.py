@@ -8,11 +8,14 @@ import cv2
 import numpy as np
 
 from mesoscope.draw.palette import INK, PAPER, QUIET
-from mesoscope.draw.text import BOLD, printable, put_text, shorten
+from mesoscope.draw.text import BOLD, put_text, shorten
 from mesoscope.errors import OptionError, OutputError, SourceError
 from mesoscope.faces.crop import crop
+from mesoscope.files.names import visible
+from mesoscope.files.whole import write_whole
+from mesoscope.imaging.encode import encode
 from mesoscope.media.image import open_image
-from mesoscope.synth.files import read_records, write_whole
+from mesoscope.synth.files import GO_ON, read_records
 from mesoscope.synth.folder import RECORDS
 
 if TYPE_CHECKING:
@@ -68,11 +71,11 @@ def write_sheet(path: Path, root: Path, *, count: int = 12) -> None:
     refuse_suffix(path)
     sheet = folder_sheet(root, count=count)
     suffix = path.suffix.lower()
-    bgr = cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)
-    done, data = cv2.imencode(suffix, bgr, SUFFIXES[suffix])
-    if not done:
-        raise OutputError(f"{path}: the sheet cannot be saved as {path.suffix}")
-    write_whole(path, data.tobytes())
+    try:
+        data = encode(sheet, suffix, SUFFIXES[suffix])
+    except OutputError as error:
+        raise OutputError(f"{path}: {error}") from error
+    write_whole(path, data, hint=GO_ON, parents=True)
 
 
 def refuse_suffix(path: Path) -> None:
@@ -103,7 +106,7 @@ def _cell(root: Path, record: dict[str, Any]) -> Pixels:
             put_text(cell, "no twin", left + 12, 30, size_px=16, colour=QUIET)
         else:
             cell[:_TILE, left : left + _TILE] = crop(pixels, box, size_px=_TILE)
-    text = printable(f"{record['maker']}   {_particulars(record['numbers'])}")
+    text = visible(f"{record['maker']}   {_particulars(record['numbers'])}")
     put_text(cell, shorten(text, 14, wide), 0, _TILE + 19, size_px=14, colour=QUIET)
     return cell
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from mesoscope.errors import OptionError, SourceUnsuitable
+from mesoscope.imaging.filters import resize
 from mesoscope.synth.blend import draw_hull
 from mesoscope.synth.colour import (
     draw_frequency,
@@ -164,7 +165,7 @@ def _laid(
     if scale < 0.75:  # averaged first, as a remap of a larger picture would alias
         height, width = donor.shape[:2]
         small = max(1, round(width * scale)), max(1, round(height * scale))
-        donor = np.asarray(cv2.resize(donor, small, interpolation=cv2.INTER_AREA), np.uint8)
+        donor = resize(donor, *small, cv2.INTER_AREA)
         # Middles of pixels lie half a pixel within them, before and after.
         ratio = np.array([width / small[0], height / small[1]])
         matrix[:, 2] += matrix[:, :2] @ (0.5 * ratio - 0.5)

@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from mesoscope.data.manifest import read_datasets
 from mesoscope.data.shards.stream import require_shards
 from mesoscope.errors import DatasetError, OutputError, RunError
-from mesoscope.files.whole import write_text
+from mesoscope.files.whole import sweep, write_text
 from mesoscope.runtime.log import logger
 from mesoscope.training.data.dataset import survey
 from mesoscope.training.data.framing import ready_to_reframe
@@ -130,6 +130,7 @@ def open_run(run: Path, recipe: Recipe) -> None:
     """
     try:
         (run / "checkpoints").mkdir(parents=True, exist_ok=True)
+        sweep(run)
         if not (run / "recipe.toml").exists():
             write_text(run / "recipe.toml", recipe.to_toml())
     except OSError as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mesoscope.errors import ModelError, OptionError
+from mesoscope.types.schema import VERSIONS, loads, refuse_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -205,7 +206,7 @@ class ModelCard:
     label_convention: str = "p_fake: fake = 1, real = 0"
     graph_sha256: str = ""
     self_check: tuple[float, ...] = ()
-    card_version: int = 1
+    card_version: int = VERSIONS["card"][-1]
     guard: Guard | None = None
     operating_points: tuple[OperatingPoint, ...] = ()
     face_margin: float = 1.3
@@ -273,12 +274,9 @@ class ModelCard:
             ModelError: Not a card, or of a newer version.
         """
         try:
-            data = json.loads(text, parse_constant=_refuse)
+            data = loads(text)
             version = data.get("card_version")
-            if version != 1:
-                raise ModelError(
-                    f"its card has version {version}, and this mesoscope reads 1: update mesoscope"
-                )
+            refuse_version("card", version, ModelError, where="its card has version")
             data["calibration"] = Calibration(**data["calibration"])
             data["thresholds"] = Thresholds(**data["thresholds"])
             data["self_check"] = tuple(data["self_check"])
@@ -292,11 +290,6 @@ class ModelCard:
             return cls(**data)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ModelError(f"its card cannot be read: {error}") from error
-
-
-def _refuse(constant: str) -> None:
-    """``NaN`` and ``Infinity``, which Python reads and JSON does not have."""
-    raise ValueError(f"{constant} is no JSON")
 
 
 def _with_tuples(point: Mapping[str, Json]) -> dict[str, Any]:

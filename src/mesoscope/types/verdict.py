@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mesoscope.errors import OptionError
-from mesoscope.types.label import LABELS, answer_of
+from mesoscope.types.label import LABELS, Label, answer_of
+from mesoscope.types.schema import VERSIONS, loads, read, refuse_version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy as np
     from numpy.typing import NDArray
 
     from mesoscope.types.card import Json
-    from mesoscope.types.label import Answer, Label, Reason
+    from mesoscope.types.label import Answer, Reason
 
 __all__ = ["Box", "FaceScore", "Person", "Point", "SkippedFace", "Verdict"]
 
+if TYPE_CHECKING:
+    Why = Reason
+    Heat = NDArray[np.float32]
+else:  # what JSON may hold: the reason of a later version is any text, and a heat map never comes
+    Why, Heat = str, Any
+
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
-
-SCHEMA = 2
-READABLE_SCHEMAS = (1, 2)  # a verdict of schema 1 is a picture without persons
 
 
 def longest_side(box: Box) -> float:
@@ -57,7 +60,7 @@ class FaceScore:
     p_fake: float
     frame_index: int = 0
     time_s: float | None = None
-    heat: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    heat: Heat | None = field(default=None, compare=False, repr=False)
     unfamiliar: float | None = None
     landmarks: tuple[Point, ...] = ()
     person: int = 0
@@ -103,7 +106,7 @@ class SkippedFace:
     confidence: float
     frame_index: int = 0
     time_s: float | None = None
-    reason: Reason = "face_too_small"
+    reason: Why = "face_too_small"
 
     def to_dict(self) -> dict[str, Json]:
         """The JSON shape."""
@@ -139,7 +142,7 @@ class Person:
     frames: int
     first_s: float
     last_s: float
-    reason: Reason | None = None
+    reason: Why | None = None
     face_px: float | None = None
     background: bool = False
 
@@ -187,7 +190,7 @@ class Verdict:
     label: Label | None
     p_fake: float | None
     model: str
-    reason: Reason | None = None
+    reason: Why | None = None
     faces: tuple[FaceScore, ...] = ()
     frames_read: int = 1
     elapsed_s: Mapping[str, float] = field(default_factory=dict, compare=False)
@@ -214,7 +217,7 @@ class Verdict:
     def to_dict(self) -> dict[str, Json]:
         """The JSON shape, schema 2."""
         return {
-            "schema": SCHEMA,
+            "schema": VERSIONS["verdict"][-1],
             "source": self.source,
             "kind": self.kind,
             "label": self.label,
@@ -244,28 +247,10 @@ class Verdict:
             OptionError: Not a verdict, or of a schema that this version does not know.
         """
         try:
-            data = json.loads(text)
-            schema = data.pop("schema")
-            if schema not in READABLE_SCHEMAS:
-                raise OptionError(
-                    f"a verdict of schema {schema}, and this version reads up to {SCHEMA}: "
-                    "update mesoscope"
-                )
-            return cls(
-                **{
-                    **data,
-                    "faces": tuple(FaceScore(**_plain(face)) for face in data["faces"]),
-                    "skipped": tuple(SkippedFace(**_plain(f)) for f in data.get("skipped", ())),
-                    "persons": tuple(Person(**person) for person in data.get("persons", ())),
-                    "notes": tuple(data.get("notes", ())),
-                }
-            )
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            data = loads(text)
+        except (ValueError, RecursionError) as error:
             raise OptionError(f"not a verdict: {error}") from error
-
-
-def _plain(face: dict[str, Any]) -> dict[str, Any]:
-    """A face's JSON object with tuples where the classes have them."""
-    points = tuple(tuple(point) for point in face.get("landmarks", ()))
-    plain = {**face, "box": tuple(face["box"])}
-    return {**plain, "landmarks": points} if points else plain
+        if not isinstance(data, dict) or "schema" not in data:
+            raise OptionError("not a verdict: it is no object with a schema")
+        refuse_version("verdict", data.pop("schema"), OptionError, where="a verdict of schema")
+        return read(cls, data, OptionError, what="not a verdict")

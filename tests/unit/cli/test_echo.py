@@ -2,7 +2,8 @@
 
 import pytest
 
-from mesoscope.cli.echo import echo, visible
+from mesoscope.cli.echo import echo
+from mesoscope.files.names import visible
 
 
 @pytest.mark.parametrize(

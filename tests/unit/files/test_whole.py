@@ -1,103 +1,95 @@
-"""Files are whole or not there, whatever the disk says."""
+"""Files that are whole or not there, and that one module alone makes them so."""
 
-import errno
+import ast
 import os
 from pathlib import Path
 
 import pytest
 
+import mesoscope
 from mesoscope.errors import OutputError
-from mesoscope.files.whole import whole, write_text, write_whole
-from mesoscope.synth.files import append
+from mesoscope.files import whole
+from mesoscope.files.whole import beside, sweep, unfinished, write_whole
+
+SOURCE = Path(mesoscope.__file__).parent
+UPLOADS = ("server/spool.py", "server/jobs.py")  # written by requests, moved when they are whole
 
 
-def full(*_given, **_more):
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def test_a_file_takes_its_place_when_it_is_done(tmp_path):
+    path = tmp_path / "x.bin"
+    path.write_bytes(b"old")
+    with beside(path) as part:
+        part.write_bytes(b"new")
+        assert path.read_bytes() == b"old"
+        assert part.parent == tmp_path
+        assert part.name.startswith(".")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("at", ["write_bytes", "replace", "mkdir"])
-def test_a_full_disk_leaves_the_earlier_file_and_nothing_else(tmp_path, monkeypatch, at):
-    path = tmp_path / "report.html"
-    write_whole(path, b"earlier")
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, at, full)
-        with pytest.raises(OutputError) as caught:
-            write_whole(path, b"later", then="free some space")
-    assert str(caught.value) == (
-        f"{path}: cannot be written: {os.strerror(errno.ENOSPC)}: free some space"
-    )
-    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
-    assert path.read_bytes() == b"earlier"
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError])
+def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "x.bin"
+    path.write_bytes(b"old")
 
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("a row")])
-def test_what_ends_the_writing_leaves_nothing_and_is_not_renamed(tmp_path, error):
-    def half():
-        with whole(tmp_path / "new/a.csv") as part:
+    def fail():
+        with beside(path) as part:
             part.write_bytes(b"half")
             raise error
 
-    with pytest.raises(type(error)):
-        half()
-    assert list((tmp_path / "new").iterdir()) == []
+    with pytest.raises(error):
+        fail()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_name_as_long_as_names_can_be_is_written(tmp_path):
-    path = tmp_path / ("n" * 251 + ".csv")
-    write_text(path, "a name \udcff")
-    assert path.read_bytes() == b"a name \\udcff"
+@pytest.mark.parametrize("sync", [True, False])
+def test_it_is_on_the_disk_before_it_is_renamed(tmp_path, monkeypatch, sync):
+    done = []
+    monkeypatch.setattr(whole.os, "fsync", lambda fd: done.append(os.fstat(fd).st_size))
+    write_whole(tmp_path / "new/x.bin", b"data", sync=sync, parents=True)
+    assert (tmp_path / "new/x.bin").read_bytes() == b"data"
+    assert done == ([4] if sync else [])
 
 
-def test_links_are_kept_and_what_they_point_to_is_replaced(tmp_path):
-    (tmp_path / "real.json").write_text("old")
-    (tmp_path / "link.json").symlink_to("real.json")
-    write_text(tmp_path / "link.json", "new")
-    assert (tmp_path / "link.json").is_symlink()
-    assert (tmp_path / "real.json").read_text() == "new"
+def test_it_may_lie_in_another_folder_until_then(tmp_path):
+    (tmp_path / "unfinished").mkdir()
+    with beside(tmp_path / "x", folder=tmp_path / "unfinished") as part:
+        assert part.parent.name == "unfinished"
+        part.write_bytes(b"data")
+    assert (tmp_path / "x").read_bytes() == b"data"
 
 
-def test_folders_and_devices(tmp_path):
-    with pytest.raises(OutputError, match="a folder stands there"):
-        write_text(tmp_path, "x")
-    write_text(Path(os.devnull), "x")
-    assert not Path(os.devnull).is_file()
+def test_an_unfinished_file_goes(tmp_path):
+    with unfinished(tmp_path / "x") as part:
+        part.write_bytes(b"data")
+    assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
-def test_a_full_device_is_one_line():
-    with pytest.raises(OutputError) as caught:
-        write_text(Path("/dev/full"), "x")
-    assert str(caught.value) == f"/dev/full: cannot be written: {os.strerror(errno.ENOSPC)}"
+def test_the_message_names_the_file_the_cause_and_what_to_do(tmp_path):
+    (tmp_path / "there").write_text("a file, not a folder")
+    with pytest.raises(OutputError, match=r"there/x: cannot be written: .*: free some room$"):
+        write_whole(tmp_path / "there/x", b"", hint="free some room", parents=True)
+    with pytest.raises(OutputError, match=r"nowhere/x: cannot be written: No such file"):
+        write_whole(tmp_path / "nowhere/x", b"")
 
 
-def test_half_a_line_is_cut_off_again(tmp_path, monkeypatch):
-    """A disk that is nearly full takes a part of a line and refuses the rest."""
-    path = tmp_path / "forgeries.jsonl"
-    append(path, b'{"key": 1}\n')
-    opened = Path.open
+def test_what_a_killed_writer_left_is_swept(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/.x.bin.12-34.part").write_bytes(b"half")
+    (tmp_path / "a/x.part").write_bytes(b"the user's own")
+    sweep(tmp_path)
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["x.part"]
 
-    class Nearly:
-        def __init__(self, file):
-            self._file = file
 
-        def __getattr__(self, name):
-            return getattr(self._file, name)
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            self._file.close()
-
-        def write(self, data):
-            if self._file.tell() > 11:
-                full()
-            return self._file.write(bytes(data[:4]))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", lambda *given, **more: Nearly(opened(*given, **more)))
-        with pytest.raises(OutputError, match="run the same command again"):
-            append(path, b'{"key": 2}\n')
-    assert path.read_bytes() == b'{"key": 1}\n'
-    append(path, b'{"key": 2}\n')
-    assert path.read_bytes() == b'{"key": 1}\n{"key": 2}\n'
+def test_nobody_else_moves_a_file_to_its_place():
+    """``Path.replace`` takes one argument, ``str.replace`` two."""
+    for path in SOURCE.rglob("*.py"):
+        if path in (SOURCE / "files/whole.py", *map(SOURCE.joinpath, UPLOADS)):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                moves = node.func.attr == "replace" and len(node.args) == 1 and not node.keywords
+                waits = node.func.attr in ("fsync", "mkstemp", "NamedTemporaryFile")
+                own = moves or waits
+                assert not own, f"{path}:{node.lineno}: use files.whole"

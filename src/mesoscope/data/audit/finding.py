@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from mesoscope.errors import ReportError
+from mesoscope.types.schema import VERSIONS, refuse_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 Severity = Literal["severe", "warning", "note"]
 Action = Literal["", "drop", "encode"]
 SEVERITIES: tuple[Severity, ...] = ("severe", "warning", "note")  # the worst first
-SHAPE = 1  # of the JSON; it rises when a reader of the former one would misread this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +262,7 @@ class Audit:
     def to_dict(self) -> dict[str, Json]:
         """The JSON shape."""
         return {
-            "shape": SHAPE,
+            "shape": VERSIONS["audit"][-1],
             "root": self.root,
             "pictures": self.pictures,
             "groups": self.groups,
@@ -285,10 +285,7 @@ class Audit:
             ReportError: It is no audit, or one of a later shape.
         """
         try:
-            if data["shape"] != SHAPE:
-                raise ReportError(
-                    f"the audit has shape {data['shape']} and {SHAPE} is read here: audit again"
-                )
+            refuse_version("audit", data["shape"], ReportError, where="an audit of shape")
             return cls(
                 root=data["root"],
                 pictures=data["pictures"],

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mesoscope.errors import SourceError
+from mesoscope.errors import OutputError, SourceError
+from mesoscope.imaging.encode import jpeg, png
+from mesoscope.imaging.filters import resize
 from mesoscope.media.image import decode
 from mesoscope.media.kinds import SNIFF_BYTES, jpeg_frame, sniff
 from mesoscope.media.pixels import quiet_pillow
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 LOSSLESS = 101  # stands for a quality where nothing was lost; 100 is JPEG's best, and loses
 _ORIENTATION = 0x0112
-_HALF, _FULL = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
 _END = b"\xff\xd9"
 _PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # of the chunks, those that are pixels
 _ALIKE = 0.01  # aspect ratios this near are one
@@ -195,21 +196,15 @@ def _bare_png(data: bytes) -> bytes:
 def _shrunk(pixels: Pixels, width: int, height: int) -> Pixels:
     if pixels.shape[:2] == (height, width):
         return pixels
-    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    return resize(pixels, width, height, cv2.INTER_AREA)
 
 
 def _jpeg(pixels: Pixels, quality: int, *, half_chroma: bool) -> bytes:
-    sampling = _HALF if half_chroma else _FULL
-    flags = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
-    return _encoded(".jpg", pixels, flags)
+    try:
+        return jpeg(pixels, quality, full_chroma=not half_chroma)
+    except OutputError as error:  # too wide or too high: of the one source
+        raise SourceError(str(error)) from error
 
 
 def _png(pixels: Pixels) -> bytes:
-    return _encoded(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-
-
-def _encoded(suffix: str, pixels: Pixels, flags: list[int]) -> bytes:
-    done, data = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), flags)
-    if not done:
-        raise SourceError(f"a picture of {pixels.shape} cannot be written as {suffix}")
-    return data.tobytes()
+    return png(pixels, 3)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
-from mesoscope.errors import SourceNoMemory
-
-if TYPE_CHECKING:
-    from mesoscope.types import Box
+from mesoscope.errors import DatasetError, SourceNoMemory
+from mesoscope.types.schema import loads, read
+from mesoscope.types.verdict import Box
 
 # Why a picture, a frame or a face was left out, as it is counted for the user.
 REASONS = {
@@ -98,14 +96,16 @@ class Answer:
 
     @classmethod
     def from_json(cls, line: str) -> Answer:
-        """The answer that :meth:`to_json` wrote."""
-        told = json.loads(line)
-        told["written"] = tuple(
-            Written(**(one | {"box": tuple(one["box"])})) for one in told["written"]
-        )
-        told["left_out"] = tuple(LeftOut(**one) for one in told["left_out"])
-        told["notes"] = tuple(told["notes"])
-        return cls(**told)
+        """The answer that :meth:`to_json` wrote.
+
+        Raises:
+            DatasetError: It is none.
+        """
+        try:
+            told = loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DatasetError(f"a damaged line of the ledger: {error}") from error
+        return read(cls, told, DatasetError, what="a damaged line of the ledger")
 
     @property
     def failed(self) -> bool:

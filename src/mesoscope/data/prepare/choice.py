@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from mesoscope.detection.persons import Sighting, join
 from mesoscope.errors.failures import ran_short
+from mesoscope.imaging.filters import scaled
 from mesoscope.media.image import open_image
 from mesoscope.media.kinds import CLIP_SUFFIXES
 from mesoscope.media.video import frames_at, open_clip
@@ -165,8 +166,7 @@ def shrunk(pixels: Pixels) -> Pixels:
     scale = _SMALL_PX / max(pixels.shape[:2])
     if scale >= 1:
         return pixels
-    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return scaled(pixels, scale)
 
 
 def _by_frame(persons: dict[int, list[Candidate]]) -> dict[int, list[tuple[int, Candidate]]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.data.prepare.answer import Answer
 from mesoscope.errors import DatasetError
+from mesoscope.types.schema import VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from mesoscope.types import Json
 
 NAME = "prepare.sqlite"
-_SCHEMA = 1
 
 
 class Ledger:
@@ -63,7 +63,7 @@ class Ledger:
             )
             begun = self._db.execute("SELECT schema, options FROM begun").fetchone()
             if begun is None:
-                row = (_SCHEMA, json.dumps(identity))
+                row = (VERSIONS["prepared set"][-1], json.dumps(identity))
                 self._db.execute("INSERT INTO begun VALUES (?, ?)", row)
             self._db.execute("COMMIT")
         except sqlite3.OperationalError as error:
@@ -85,7 +85,7 @@ class Ledger:
 
     def _refuse_others(self, begun: tuple[int, str], identity: dict[str, Json]) -> None:
         schema, told = begun
-        if schema != _SCHEMA:
+        if schema != VERSIONS["prepared set"][-1]:
             raise DatasetError(
                 f"{self._folder}: was begun by another version of mesoscope: go on with that one, "
                 "or choose another `out`"

@@ -8,8 +8,6 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import cv2
-
 from mesoscope.data.prepare.answer import Answer, LeftOut, Written
 from mesoscope.data.prepare.choice import Candidate, Choice, choose, shrunk
 from mesoscope.detection.persons import scene_of
@@ -17,6 +15,8 @@ from mesoscope.detection.reading import read_frames
 from mesoscope.detection.stages import CropRules, apart_on_failure, crop_faces, find_faces
 from mesoscope.errors import MesoscopeError, OutputError
 from mesoscope.errors.failures import failure
+from mesoscope.files.whole import beside
+from mesoscope.imaging.encode import jpeg, png
 from mesoscope.media.image import open_image
 from mesoscope.media.video import open_clip
 from mesoscope.types.label import CLASSES
@@ -319,24 +319,15 @@ def encode(pixels: Pixels, options: PrepareOptions) -> bytes:
         options: Format and quality.
     """
     if options.format == "png":
-        flags: list[int] = []  # its default: four times as quick as zlib at 6, and 4 % larger
-    else:
-        flags = [
-            cv2.IMWRITE_JPEG_QUALITY, options.jpeg_quality,
-            cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-        ]  # fmt: skip
-    done, data = cv2.imencode(f".{options.format}", pixels[:, :, ::-1], flags)
-    if not done:
-        raise ValueError(f"OpenCV cannot encode a crop as {options.format}")
-    return data.tobytes()
+        return png(pixels)  # four times as quick as zlib at 6, and 4 % larger
+    return jpeg(pixels, options.jpeg_quality, full_chroma=True)
 
 
 def _put(data: bytes, unfinished: Path, path: Path) -> None:
     """Write a file in one move: under a name of its own, then renamed to its place."""
-    part = unfinished / path.name
     try:
-        part.write_bytes(data)
-        part.replace(path)
+        with beside(path, folder=unfinished, sync=False) as part:
+            part.write_bytes(data)
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be written: {error.strerror}: the same command goes on later"

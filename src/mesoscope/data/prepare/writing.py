@@ -11,6 +11,7 @@ from mesoscope.data.prepare.work import UNFINISHED
 from mesoscope.data.sample import SPLITS
 from mesoscope.errors import OutputError
 from mesoscope.files.csv_rows import RowWriter
+from mesoscope.files.whole import beside
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
@@ -55,9 +56,8 @@ def write_up(plan: Plan, ledger: Ledger, out: Path, options: PrepareOptions) -> 
     try:
         _write_left_out(out / LEFT_OUT, ledger.of(names), plan)
         about = json.dumps(_about(plan, census, options), indent=1, ensure_ascii=False) + "\n"
-        part = out / UNFINISHED / ABOUT
-        part.write_text(about, encoding="utf-8", errors="backslashreplace")
-        part.replace(out / ABOUT)
+        with beside(out / ABOUT, folder=out / UNFINISHED) as part:
+            part.write_text(about, encoding="utf-8", errors="backslashreplace")
         within = (out / s / label for s in SPLITS for label in CLASSES)
         for folder in (*within, *(out / s for s in SPLITS)):
             if not any(folder.iterdir()):
@@ -81,8 +81,10 @@ def _rows(answer: Answer, source: str, item: Item) -> Iterator[dict[str, object]
 
 
 def _write_left_out(path: Path, answers: Iterable[Answer], plan: Plan) -> None:
-    part = path.parent / UNFINISHED / path.name
-    with part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+    with (
+        beside(path, folder=path.parent / UNFINISHED) as part,
+        part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = RowWriter(file, defuse=True)
         writer.writerow(_LEFT_OUT_COLUMNS)
         for answer in answers:
@@ -98,7 +100,6 @@ def _write_left_out(path: Path, answers: Iterable[Answer], plan: Plan) -> None:
                 (first, item.name, CLASSES[item.label], item.method, item.group,
                  item.split or "", "", "split", "")
             )  # fmt: skip
-    part.replace(path)
 
 
 def _about(plan: Plan, census: Census, options: PrepareOptions) -> dict[str, object]:

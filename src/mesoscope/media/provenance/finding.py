@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 from mesoscope.errors import OptionError
 from mesoscope.types.card import Json
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from mesoscope.types.schema import VERSIONS, read, refuse_version
 
 Weight = Literal["strong", "hint", "note"]
 FindingKind = Literal[
@@ -18,7 +17,6 @@ FindingKind = Literal[
     "thumbnail", "encoding", "metadata", "damaged",
 ]  # fmt: skip
 
-SCHEMA = 1
 WEIGHTS: tuple[Weight, ...] = get_args(Weight)
 TITLES: dict[FindingKind, str] = {
     "credentials": "Content Credentials (C2PA)",
@@ -99,7 +97,7 @@ class Provenance:
     def to_dict(self) -> dict[str, Json]:
         """The JSON shape, schema 1."""
         return {
-            "schema": SCHEMA,
+            "schema": VERSIONS["provenance"][-1],
             "source": self.source,
             "kind": self.kind,
             "findings": [finding.to_dict() for finding in self.findings],
@@ -117,18 +115,11 @@ class Provenance:
         Raises:
             OptionError: Not such an object, or of a schema that this version does not know.
         """
-        try:
-            rest = dict(data)
-            schema = rest.pop("schema")
-            if schema != SCHEMA:
-                raise OptionError(
-                    f"provenance of schema {schema}, and this version reads {SCHEMA}: "
-                    "update mesoscope"
-                )
-            findings = tuple(Finding(**finding) for finding in rest.pop("findings"))  # type: ignore[arg-type,union-attr]
-            return cls(**rest, findings=findings)  # type: ignore[arg-type]
-        except (TypeError, KeyError, AttributeError, ValueError) as error:
-            raise OptionError(f"not provenance: {error}") from error
+        if not isinstance(data, dict) or "schema" not in data:
+            raise OptionError("not provenance: it is no object with a schema")
+        rest = dict(data)
+        refuse_version("provenance", rest.pop("schema"), OptionError, where="provenance of schema")
+        return read(cls, rest, OptionError, what="not provenance")
 
 
 def plain(text: str, longest: int = LONGEST_VALUE) -> str:

@@ -8,14 +8,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import cv2
-import numpy as np
 from PIL import Image
 
 from mesoscope.draw import Terms, clock, draw_faces, draw_heat, most_suspicious, square_of
 from mesoscope.errors import SourceError
 from mesoscope.errors.failures import failure
 from mesoscope.faces.crop import crop
+from mesoscope.imaging.filters import scaled
 from mesoscope.media.image import open_image
 from mesoscope.media.provenance import Finding, read_provenance
 from mesoscope.media.video import frames_at
@@ -283,8 +282,7 @@ def _fitted(pixels: Pixels, longest_px: int) -> tuple[Pixels, float]:
     scale = min(1.0, longest_px / max(height, width))
     if scale == 1:
         return pixels, 1.0
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8), scale
+    return scaled(pixels, scale), scale
 
 
 def _shot(pixels: Pixels, says: str) -> Shot:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from mesoscope import __version__
 from mesoscope.errors import OptionError
+from mesoscope.files.names import shown
 from mesoscope.models.file import find_model
 from mesoscope.report import require
 from mesoscope.report.case.contents import PICTURES, collect
 from mesoscope.report.case.facts import CaseDetails, model_facts, model_path, settings_of
-from mesoscope.report.case.names import shown
 
 if TYPE_CHECKING:
     import os

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from reportlab.platypus import KeepTogether, Paragraph, Spacer
 
 from mesoscope.draw import clock
+from mesoscope.files.names import shown
 from mesoscope.report.case import texts, words
 from mesoscope.report.case.chart import distribution
-from mesoscope.report.case.names import shown
 from mesoscope.report.case.page import WEIGHTS, cuts, face_caption
 from mesoscope.report.case.pdf_parts import (
     facts,

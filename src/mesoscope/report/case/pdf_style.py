@@ -1,7 +1,7 @@
 """How a PDF report looks: its fonts, colours and kinds of paragraph, and text made safe for them.
 
 DejaVu comes with matplotlib and is embedded, so Latin, Greek, Cyrillic and more scripts show on
-every machine. What it lacks is written as an escape, see :func:`mesoscope.report.case.names.drawn`.
+every machine. What it lacks is written as an escape, see :func:`mesoscope.files.names.drawn`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Paragraph
 
-from mesoscope.report.case.names import drawn
+from mesoscope.files.names import drawn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mesoscope.errors import ReportError
-from mesoscope.report.case.names import shown
+from mesoscope.files.names import shown
 from mesoscope.report.case.words import why
+from mesoscope.types.schema import VERSIONS, refuse_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from mesoscope.report.case.tally import Tally
     from mesoscope.types import Json, Verdict
 
-SCHEMA = 1
 _READ = {"made", "mesoscope", "settings", "settings_sha256"}  # by those who check a report
 _LONGEST = 64 << 20  # bytes of one line; a verdict on a long clip has a few million
 _START = b'{"mesoscope_report":'
@@ -56,7 +56,7 @@ def head(
 ) -> str:
     """The record's first line."""
     data: dict[str, Json] = {
-        "mesoscope_report": SCHEMA,
+        "mesoscope_report": VERSIONS["report"][-1],
         "mesoscope": details.version,
         "made": details.made,
         "title": details.title,
@@ -144,11 +144,9 @@ def _first(line: bytes, path: Path) -> dict[str, Any]:
         raise ReportError(f"{path}: its record is damaged: ask for the report again") from error
     if not isinstance(found, dict) or "mesoscope_report" not in found:
         raise ReportError(f"{path}: its record is damaged: ask for the report again")
-    if found["mesoscope_report"] != SCHEMA:
-        raise ReportError(
-            f"{path}: its record has version {found['mesoscope_report']}, and this mesoscope reads "
-            f"{SCHEMA}: update mesoscope"
-        )
+    refuse_version(
+        "report", found["mesoscope_report"], ReportError, where=f"{path}: its record has version"
+    )
     models = found.get("models")
     whole = isinstance(models, list) and all(
         isinstance(model, dict) and {"id", "sha256"} <= model.keys() for model in models

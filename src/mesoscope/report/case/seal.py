@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-import os
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import OutputError, ReportError
+from mesoscope.files.whole import beside
 from mesoscope.report.case.keys import fingerprint, public_bytes, sign, signed_by
 
 if TYPE_CHECKING:
@@ -98,15 +98,13 @@ def sealed(path: Path, key: Ed25519PrivateKey | None) -> Iterator[Sealing]:
     Raises:
         OutputError: It cannot be written.
     """
-    sealing = Sealing(path.with_name(f".{path.name}.{os.getpid()}.writing"))
     try:
-        yield sealing
-        sealing.digest = seal(sealing.fresh, key)
-        sealing.fresh.replace(path)
+        with beside(path) as fresh:
+            sealing = Sealing(fresh)
+            yield sealing
+            sealing.digest = seal(fresh, key)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        sealing.fresh.unlink(missing_ok=True)
 
 
 def seal(path: Path, key: Ed25519PrivateKey | None) -> str:

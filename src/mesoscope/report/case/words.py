@@ -164,3 +164,15 @@ def signed(fingerprint: str) -> str:
         "It is not signed. Its hash tells an accident from the original; whoever alters it on "
         "purpose can make a new hash. A signature is made against that."
     )
+
+
+def size(n_bytes: int) -> str:
+    """A file's size for people: ``812 B``, ``3.4 MB``; 1 kB = 1,000 B."""
+    if n_bytes < 1000:
+        return f"{n_bytes} B"
+    value = float(n_bytes)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 999.5:
+            return f"{value:.3g} {unit}"
+    return f"{value / 1000:,.0f} TB"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from mesoscope.imaging.filters import resize
 from mesoscope.synth.edits.anatomy import drawn
 from mesoscope.synth.edits.canvas import blurred
 
@@ -68,7 +69,7 @@ def taken(
     if scale < 0.6:  # else fine patterns alias, and what aliases glitters
         height, width = donor.shape[:2]
         small = max(1, round(width * scale)), max(1, round(height * scale))
-        donor = np.asarray(cv2.resize(donor, small, interpolation=cv2.INTER_AREA), np.uint8)
+        donor = resize(donor, *small, cv2.INTER_AREA)
         x, y = width / small[0], height / small[1]
         # Pixel centres: the first of the small picture lies at (x - 1) / 2 of the large one.
         matrix[:, 2] += matrix[:, :2] @ ((x - 1) / 2, (y - 1) / 2)

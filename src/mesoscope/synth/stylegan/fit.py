@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import torch
 
 from mesoscope.errors import OutputError, RunError
+from mesoscope.files.whole import sweep, write_whole
 from mesoscope.runtime.log import logger
-from mesoscope.synth.files import PART, locked, write_whole
+from mesoscope.synth.files import GO_ON, locked
 from mesoscope.synth.stylegan import checkpoint, training_set
 from mesoscope.synth.stylegan.distance import Features, cloud_of, frechet
 from mesoscope.synth.stylegan.grid import grid, write_picture
@@ -177,7 +178,8 @@ def _alone(run: Path, *, resume: bool) -> Iterator[None]:
         raise OutputError(f"{run}: cannot be used as a folder: {error.strerror}") from error
     lock = locked(run)
     try:
-        for part in (*run.glob(".*.safetensors.*"), *run.rglob(f".*{PART}")):
+        sweep(run)
+        for part in run.glob(".*.safetensors.*"):  # as 0.1 named them
             part.unlink(missing_ok=True)
         yield
     finally:
@@ -253,7 +255,7 @@ def _snapshot(
     checkpoint.save(run / CHECKPOINT, at, state)
     # Written whole from the history: a killed run leaves no line of what is trained again.
     lines = "".join(json.dumps(line) + "\n" for line in state.history)
-    write_whole(run / "log.jsonl", lines.encode())
+    write_whole(run / "log.jsonl", lines.encode(), hint=GO_ON, parents=True)
 
 
 class _Distance:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from mesoscope.errors import OptionError
-from mesoscope.synth.folder import write_whole
+from mesoscope.files.whole import write_whole
+from mesoscope.imaging.encode import encode
+from mesoscope.synth.files import GO_ON
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +51,7 @@ def write_picture(path: Path, pixels: Pixels) -> None:
         OutputError: It cannot be written.
     """
     refuse_suffix(path)
-    _, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-    write_whole(path, data.tobytes())
+    write_whole(path, encode(pixels, path.suffix.lower()), hint=GO_ON, parents=True)
 
 
 def refuse_suffix(path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import pickletools
 import zipfile
 from dataclasses import asdict
@@ -16,10 +15,12 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from mesoscope.errors import ModelError, ModelMissing, OptionError, OutputError
+from mesoscope.files.whole import beside
 from mesoscope.synth.stylegan.config import GeneratorConfig
 from mesoscope.synth.stylegan.generator import Generator
 from mesoscope.synth.stylegan.pickles import foreign, globals_of
 from mesoscope.synth.stylegan.public_layout import MEAN, from_public
+from mesoscope.types.schema import VERSIONS, refuse_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 PAGE: Final = "docs/how-to/make-faces-with-stylegan.md"
 _KEY: Final = "mesoscope.generator"
-_FORMAT: Final = 1
 _AVERAGED = "g_ema"
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # the first of the five pickles of torch's old format
@@ -87,7 +87,11 @@ def save_generator(path: Path, generator: Generator, about: Mapping[str, Json]) 
     Raises:
         OutputError: The disk is full, or the folder cannot be written.
     """
-    described = {"format": _FORMAT, "config": asdict(generator.config), "about": dict(about)}
+    described = {
+        "format": VERSIONS["generator"][-1],
+        "config": asdict(generator.config),
+        "about": dict(about),
+    }
     # Under one key: several are written in no fixed order, and one generator is one file.
     metadata = {_KEY: json.dumps(described)}
     tensors = {k: v.detach().cpu().contiguous() for k, v in generator.state_dict().items()}
@@ -100,15 +104,10 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     Raises:
         OutputError: The disk is full, or the folder cannot be written.
     """
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with fresh.open("wb") as file:  # not by save_file, whose files only their owner may read
-            file.write(serialise(tensors, metadata))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
+        with beside(path) as fresh:  # not by save_file, whose files only their owner may read
+            fresh.write_bytes(serialise(tensors, metadata))
     except (OSError, SafetensorError) as error:
-        fresh.unlink(missing_ok=True)
         raise OutputError(f"{path}: cannot be written: {error}") from error
 
 
@@ -134,11 +133,9 @@ def _of_safetensors(path: Path) -> Generator:
 def _own(tensors: dict[str, Tensor], metadata: str, path: Path) -> Generator:
     try:
         described = json.loads(metadata)
-        if described["format"] != _FORMAT:
-            raise ModelError(
-                f"{path}: a generator of format {described['format']}, and this version reads "
-                f"{_FORMAT}"
-            )
+        refuse_version(
+            "generator", described["format"], ModelError, where=f"{path}: a generator of format"
+        )
         generator = Generator(GeneratorConfig(**described["config"]))
     except (KeyError, TypeError, ValueError, OptionError) as error:
         raise ModelError(f"{path}: its sizes cannot be read: {error}") from error

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from mesoscope.errors import DatasetError, OutputError, RunError, SourceError, SourceUnsuitable
+from mesoscope.files.whole import beside
 from mesoscope.media.image import open_image
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.reals import read_reals
@@ -85,10 +86,9 @@ def gather(
     left_out: dict[str, str] = {}
     count, digest = 0, hashlib.sha256()
     numbers: Iterable[int] = range(len(found))
-    part = kept.with_name(f".{kept.name}.part")
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with beside(kept) as part, part.open("wb") as file:
             results = map_ordered(read, found, threads=cores())
             for number in numbers if watch is None else watch(numbers, len(found)):
                 one = next(results)
@@ -99,7 +99,6 @@ def gather(
                 digest.update(data)
                 file.write(data)
                 count += 1
-        part.replace(kept)
     except OSError as error:
         raise OutputError(f"{kept}: cannot be written: {error.strerror}") from error
     if count < least:

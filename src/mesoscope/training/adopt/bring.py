@@ -12,13 +12,14 @@ from mesoscope.detection.detector import Detector
 from mesoscope.detection.scorer import OnnxScorer, check_pictures
 from mesoscope.errors import ModelError, OptionError, OutputError
 from mesoscope.evaluation.evaluate import evaluate
+from mesoscope.files.whole import unfinished
 from mesoscope.models.file import graph_sha256, shipped, verify_sha256
 from mesoscope.models.kept import added_models
 from mesoscope.training.adopt.adopt import adopt
 from mesoscope.training.adopt.foreign_card import read_foreign_card
 from mesoscope.training.decide.thresholds import decide, operating_points
 from mesoscope.training.export.card import figures_for_card
-from mesoscope.training.export.model_writing import beside, put, with_card, writing
+from mesoscope.training.export.model_writing import put, with_card, writing
 from mesoscope.training.recipe.recipe import Recipe
 from mesoscope.types.card import Calibration
 from mesoscope.types.finders import WITH_A_MODEL
@@ -123,7 +124,7 @@ def bring(
     adopted = adopt(path, foreign)
     calibration, thresholds = Calibration(), foreign.card().thresholds
     measured: dict[str, Json] = {}
-    with beside(out) as fresh:
+    with unfinished(out) as fresh:
         card = _write(adopted, calibration, thresholds, fresh, out)
         scorer = OnnxScorer(fresh)
         if samples:

@@ -29,6 +29,7 @@ from mesoscope.data.manifest import read_datasets, require_both_classes
 from mesoscope.detection.detector import Detector
 from mesoscope.detection.scorer import OnnxScorer, Scores, check_pictures
 from mesoscope.errors import ModelError, ModelMismatch
+from mesoscope.files.whole import unfinished
 from mesoscope.models.file import graph_sha256, model_id, read_card
 from mesoscope.training.compress import int8 as integers
 from mesoscope.training.compress.cost import multiply_adds
@@ -37,7 +38,7 @@ from mesoscope.training.decide.comparison import Comparison, compare
 from mesoscope.training.decide.thresholds import operating_points
 from mesoscope.training.export.card import figures_for_card
 from mesoscope.training.export.graph import strip
-from mesoscope.training.export.model_writing import beside, put, with_card, writing
+from mesoscope.training.export.model_writing import put, with_card, writing
 from mesoscope.training.recipe.keys import DataKeys
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def quantize(
             "original_graph_sha256": card.graph_sha256,
         },
     )
-    with beside(out) as fresh:
+    with unfinished(out) as fresh:
         with writing(out):
             fresh.write_bytes(with_card(integer, card))
         found, pairs = compare(model, fresh, validation, count=count)

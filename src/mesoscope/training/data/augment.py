@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 
 from mesoscope.faces.crop import crop
+from mesoscope.imaging import filters
+from mesoscope.imaging.encode import through_jpeg, through_webp
 from mesoscope.training.data.video_frame import h264
 
 if TYPE_CHECKING:
@@ -78,8 +80,7 @@ def _taken(
     if rescale < keys.rescale:
         x = _rescale(x, rng, keys.rescale_min)
     if blur < keys.blur:
-        sigma = rng.uniform(0.1, keys.blur_sigma_max_px)
-        x = np.asarray(cv2.GaussianBlur(x, (0, 0), sigma), np.uint8)
+        x = filters.blur(x, rng.uniform(0.1, keys.blur_sigma_max_px))
     return x
 
 
@@ -89,13 +90,13 @@ def _saved(
     """How the picture was saved: sensor noise, then H.264, then JPEG or WebP."""
     noise, jpeg = chances
     if noise < keys.noise:
-        x = _noise(x, rng, keys.noise_sigma_max)
+        x = filters.noise(x, rng.uniform(0, keys.noise_sigma_max), rng, half_up=True)
     if keys.video and rng.random() < keys.video:
         x = h264(x, crf=int(rng.integers(18, 36)))
     if jpeg < keys.jpeg:
-        x = _jpeg(x, rng, keys.jpeg_quality_min)
+        x = through_jpeg(x, int(rng.integers(keys.jpeg_quality_min, 101)))
     elif keys.webp and rng.random() < keys.webp:
-        x = _webp(x, rng, keys.jpeg_quality_min)
+        x = through_webp(x, int(rng.integers(keys.jpeg_quality_min, 101)))
     return x
 
 
@@ -142,9 +143,9 @@ def _rescale(x: Pixels, rng: np.random.Generator, smallest: float) -> Pixels:
     size = x.shape[0]
     small = max(1, round(size * rng.uniform(smallest, 1)))
     down, up = rng.integers(len(_RESIZERS), size=2)
-    x = np.asarray(cv2.resize(x, (small, small), interpolation=_RESIZERS[down]), np.uint8)
+    x = filters.resize(x, small, small, _RESIZERS[down])
     up = max(int(up), 1)  # area enlarges by repeating pixels, which no camera or site does
-    return np.asarray(cv2.resize(x, (size, size), interpolation=_RESIZERS[up]), np.uint8)
+    return filters.resize(x, size, size, _RESIZERS[up])
 
 
 def _processed(x: Pixels, rng: np.random.Generator, keys: AugmentKeys) -> Pixels:
@@ -156,28 +157,9 @@ def _processed(x: Pixels, rng: np.random.Generator, keys: AugmentKeys) -> Pixels
         else:
             x = np.asarray(cv2.bilateralFilter(x, 5, rng.uniform(10, 40), 3), np.uint8)
     if sharpen < keys.sharpen:
-        soft = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.6, 2.0))
-        amount = rng.uniform(0.2, 1.2)
-        x = np.asarray(cv2.addWeighted(x, 1 + amount, soft, -amount, 0), np.uint8)
+        sigma, amount = rng.uniform(0.6, 2.0), rng.uniform(0.2, 1.2)
+        x = filters.sharpen(x, amount, sigma)
     if gamma < keys.gamma:
         curve = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.4, 0.4))
         x = np.asarray(cv2.LUT(x, np.rint(255 * curve).astype(np.uint8)), np.uint8)
     return x
-
-
-def _noise(x: Pixels, rng: np.random.Generator, sigma_max: float) -> Pixels:
-    sigma = rng.uniform(0, sigma_max)
-    noise = rng.standard_normal(x.shape, np.float32)
-    return np.clip(x + sigma * noise + 0.5, 0, 255).astype(np.uint8)
-
-
-def _jpeg(x: Pixels, rng: np.random.Generator, quality_min: int) -> Pixels:
-    quality = int(rng.integers(quality_min, 101))
-    _, data = cv2.imencode(".jpg", x[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
-
-
-def _webp(x: Pixels, rng: np.random.Generator, quality_min: int) -> Pixels:
-    quality = int(rng.integers(quality_min, 101))
-    _, data = cv2.imencode(".webp", x[:, :, ::-1], [cv2.IMWRITE_WEBP_QUALITY, quality])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from mesoscope.data.picture import open_sample
@@ -19,6 +18,7 @@ from mesoscope.detection.stages import find_in_pictures
 from mesoscope.errors import DatasetError, MesoscopeError, OutputError
 from mesoscope.faces.main_face import MainFaceFinder
 from mesoscope.files.whole import whole, write_whole
+from mesoscope.imaging.encode import png
 from mesoscope.runtime.log import logger
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.landmarks import landmarks_in
@@ -136,8 +136,7 @@ def _keep_forgeries(
                 continue
             made = forge.picture(sample, (seed, _VALIDATION, place))
             pixels = open_sample(sample) if made is None else made
-            _, data = cv2.imencode(".png", pixels[:, :, ::-1])
-            write_whole(path, data.tobytes())
+            write_whole(path, png(pixels), sync=False)
 
     try:
         for path in _paths(run, 0):

@@ -4,6 +4,12 @@ After Shiohara & Yamasaki, *Detecting deepfakes with self-blended images*, CVPR 
 without landmarks: training crops hold one face about their middle, so the mask is a random soft
 blob there. What is left to find is what every swap leaves: two statistics of colour, sharpness
 and compression in one face, and the seam between them.
+
+:mod:`mesoscope.synth.blend` is another forgery after the same paper: its mask follows landmarks and
+each of its numbers is drawn for the record. All shipped models were trained with the one here
+(``augment.self_blend``), whose draws must stay for their recipes to mean what they meant; it needs
+no landmarks, so it works on crops in which none are found. What the two share has one home: the
+paper's shares of the copy, blur, sharpening, sizes and compression.
 """
 
 from __future__ import annotations
@@ -13,12 +19,14 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from mesoscope.imaging.encode import through_jpeg
+from mesoscope.imaging.filters import blur, resize, scaled, sharpen
+from mesoscope.synth.blend import RATIOS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mesoscope.types import Pixels
-
-SHARES = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # of the copy in the blend, as in the paper
 
 
 def self_blend(pixels: Pixels, rng: np.random.Generator) -> Pixels:
@@ -46,7 +54,7 @@ def self_blend_with_mask(
     copy = _move(copy, rng)
     height, width = pixels.shape[:2]
     mask = blend_mask(height, width, rng)
-    share = (mask * rng.choice(SHARES))[:, :, None]
+    share = (mask * rng.choice(RATIOS))[:, :, None]
     mixed = base + share * (copy.astype(np.float32) - base)
     return np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8), mask
 
@@ -78,20 +86,14 @@ def _change(x: Pixels, rng: np.random.Generator) -> Pixels:
     x = np.clip(x * gain + shift + 0.5, 0, 255).astype(np.uint8)
     kind = rng.integers(4)
     if kind == 0:
-        x = np.asarray(cv2.GaussianBlur(x, (0, 0), rng.uniform(0.4, 1.5)), np.uint8)
+        x = blur(x, rng.uniform(0.4, 1.5))
     elif kind == 1:
-        soft = np.asarray(cv2.GaussianBlur(x, (0, 0), 1.0), np.uint8)
-        x = np.asarray(cv2.addWeighted(x, 1.6, soft, -0.6, 0), np.uint8)
+        x = sharpen(x, 0.6, 1.0)
     elif kind == 2:
         height, width = x.shape[:2]
-        share = rng.uniform(0.4, 0.9)
-        small = (max(1, round(width * share)), max(1, round(height * share)))
-        x = np.asarray(cv2.resize(x, small, interpolation=cv2.INTER_AREA), np.uint8)
-        x = np.asarray(cv2.resize(x, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+        x = resize(scaled(x, rng.uniform(0.4, 0.9)), width, height, cv2.INTER_CUBIC)
     else:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 90))]
-        _, data = cv2.imencode(".jpg", x[:, :, ::-1], quality)
-        x = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
+        x = through_jpeg(x, int(rng.integers(40, 90)))
     return x
 
 

@@ -149,7 +149,8 @@ def decide_file(path: Path, scores: Sequence[Score], home: Sequence[Score]) -> T
     """
     import onnx
 
-    from mesoscope.training.export.model_writing import beside, put, with_card
+    from mesoscope.files.whole import unfinished
+    from mesoscope.training.export.model_writing import put, with_card
 
     before = read_card(path)
     cuts = thresholds(scores)
@@ -157,11 +158,11 @@ def decide_file(path: Path, scores: Sequence[Score], home: Sequence[Score]) -> T
         before, thresholds=cuts, metrics={**before.metrics, "decisions": _at_home(home, cuts)}
     )
     model = onnx.load(path)
-    with beside(path) as fresh:
+    with unfinished(path) as fresh:
         put(fresh, path, with_card(model, card))
     text = path.with_suffix(".md")
     if text.exists():
-        with beside(text) as fresh:
+        with unfinished(text) as fresh:
             put(fresh, text, _rewritten(text.read_text("utf-8"), before, card).encode())
     return cuts
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import OutputError
+from mesoscope.files.whole import finish
 from mesoscope.models.file import CARD_KEY, sealed
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mesoscope.types import ModelCard
 
-__all__ = ["beside", "put", "with_card", "writing"]
+__all__ = ["put", "with_card", "writing"]
 
 
 def with_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
@@ -27,17 +27,6 @@ def with_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
     return sealed(model.SerializeToString())
 
 
-@contextlib.contextmanager
-def beside(out: Path) -> Iterator[Path]:
-    """A hidden name in the folder of ``out``; whatever lies there is removed in the end."""
-    fresh = out.with_name(f".{out.name}.{os.getpid()}.writing")
-    try:
-        yield fresh
-    finally:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
-
-
 def put(fresh: Path, out: Path, data: bytes) -> None:
     """Write under another name, wait for the disk, rename.
 
@@ -45,11 +34,8 @@ def put(fresh: Path, out: Path, data: bytes) -> None:
         OutputError: The disk is full, or the folder cannot be written.
     """
     with writing(out):
-        with fresh.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(out)
+        fresh.write_bytes(data)
+        finish(fresh, out)
 
 
 @contextlib.contextmanager

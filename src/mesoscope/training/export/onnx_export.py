@@ -21,10 +21,11 @@ from torch import Tensor, nn
 
 from mesoscope.detection.scorer import GUARD_OUTPUT, OnnxScorer, Scores, check_pictures
 from mesoscope.errors import ModelError, ModelMismatch
+from mesoscope.files.whole import unfinished
 from mesoscope.models.file import graph_sha256, read_card
 from mesoscope.training.compress.cost import multiply_adds
 from mesoscope.training.export import graph
-from mesoscope.training.export.model_writing import beside, put, with_card, writing
+from mesoscope.training.export.model_writing import put, with_card, writing
 from mesoscope.training.nets import parameter_count
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def export(
         graph_sha256=graph_sha256(model.SerializeToString()),
         self_check=(),
     )
-    with beside(out) as fresh:
+    with unfinished(out) as fresh:
         with writing(out):
             fresh.write_bytes(with_card(model, card))
         try:
@@ -161,7 +162,7 @@ def stamp(path: Path, card: ModelCard) -> ModelCard:
     model = onnx.load(path)
     counted = old.multiply_adds or multiply_adds(model)
     card = dataclasses.replace(card, multiply_adds=counted)
-    with beside(path) as fresh:
+    with unfinished(path) as fresh:
         put(fresh, path, with_card(model, card))
     return card
 

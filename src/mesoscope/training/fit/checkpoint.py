@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from mesoscope.errors import OutputError, RunError
+from mesoscope.files.whole import beside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,15 +45,11 @@ def save(path: Path, tensors: dict[str, Tensor], state: State) -> None:
     Raises:
         OutputError: The disk is full, or the folder cannot be written.
     """
-    fresh = path.with_suffix(".writing")
     whole = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     try:
-        save_file(whole, fresh, metadata={"state": json.dumps(vars(state))})
-        with fresh.open("rb+") as file:
-            os.fsync(file.fileno())
-        fresh.replace(path)
+        with beside(path) as fresh:
+            save_file(whole, fresh, metadata={"state": json.dumps(vars(state))})
     except (OSError, SafetensorError) as error:
-        fresh.unlink(missing_ok=True)
         raise OutputError(f"{path}: the checkpoint cannot be written: {error}") from error
 
 

@@ -11,6 +11,7 @@ from mesoscope.report.case.words import (
     sentence,
     settings_rows,
     signed,
+    size,
     summary,
     weaknesses,
 )
@@ -101,3 +102,12 @@ def test_dashed_lines_are_named():
     assert dashes(()) == ""
     assert dashes((0.5,)) == "The level dashed line is the threshold 0.5."
     assert dashes((0.3, 0.7)) == "The level dashed lines are the thresholds 0.3 and 0.7."
+
+
+@pytest.mark.parametrize(
+    ("n", "seen"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (20_149, "20.1 kB"), (999_600, "1 MB"),
+     (3_400_000, "3.4 MB"), (5 * 10**9, "5 GB"), (7 * 10**12, "7 TB")],
+)  # fmt: skip
+def test_sizes(n, seen):
+    assert size(n) == seen

@@ -1,10 +1,16 @@
+"""How text that comes from elsewhere is shown."""
+
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesoscope.report.case.names import drawn, shown, size
+import mesoscope
+from mesoscope.files.names import drawn, shown, visible
+
+SOURCE = Path(mesoscope.__file__).parent
 
 
 @pytest.mark.parametrize(
@@ -36,10 +42,16 @@ def test_what_a_font_lacks_is_spelled_out():
     assert drawn("\u05d0.jpg", glyphs) == "\\u05d0.jpg"  # runs from right to left
 
 
-@pytest.mark.parametrize(
-    ("n", "seen"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (20_149, "20.1 kB"), (999_600, "1 MB"),
-     (3_400_000, "3.4 MB"), (5 * 10**9, "5 GB"), (7 * 10**12, "7 TB")],
-)  # fmt: skip
-def test_sizes(n, seen):
-    assert size(n) == seen
+@given(st.text(max_size=40))
+def test_a_line_that_is_visible_is_one_line(text):
+    assert all(c.isprintable() or c.isspace() for c in visible(text))
+    assert len(visible(text).splitlines()) <= 1
+    assert visible(visible(text)) == visible(text)
+
+
+def test_nobody_else_escapes_names():
+    for path in SOURCE.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if path != SOURCE / "files/names.py":
+            assert "unicode_escape" not in text, f"{path}: use files.names"
+            assert '"Cf"' not in text, f"{path}: use files.names"
