@@ -219,6 +219,19 @@ def test_reference_names_every_error() -> None:
             assert f"| `{getattr(errors, name).code}` | `{name}` |" in text
 
 
+def test_the_functions_behind_commands_are_there() -> None:
+    text = (REFERENCE / "library.md").read_text("utf-8")
+    rows = re.findall(r"^\| `mesoscope [^|]*\| (.*) \|$", text, re.MULTILINE)
+    assert len(rows) > 20
+    for row in rows:
+        module = ""
+        for name in re.findall(r"`([\w.]+)`", row):
+            before, _, last = name.rpartition(".")
+            module = before or module  # a second name is of the first one's module
+            assert callable(getattr(importlib.import_module(module), last)), name
+            assert inspect.getdoc(getattr(importlib.import_module(module), last)), name
+
+
 def test_reference_names_every_public_name() -> None:
     text = (REFERENCE / "python.md").read_text("utf-8")
     assert [name for name in mesoscope.__all__ if f"`{name}`" not in text] == []

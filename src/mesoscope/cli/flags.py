@@ -6,23 +6,18 @@ A message of the library has the names of options between backticks, and a value
 
 from __future__ import annotations
 
+import functools
 import re
 
-# The option of the library → what is typed. All that differs by more than its dashes stands in
-# the second table.
+# Of what is no option of detection: those say in their field what they are called here.
 _SAME = (
-    "allow_host", "allow_loss", "check_faces", "data", "device", "faces", "finder_model",
-    "finetune", "fix", "force", "frames", "jobs", "learning_rate", "ledger", "max_loss",
-    "max_pixels", "model", "name", "out", "port", "r1", "resume", "skip_unreadable", "sparsity",
-    "split", "structured", "suspects",
+    "all_faces", "allow_host", "allow_loss", "check_faces", "data", "device", "donors_apart",
+    "finetune", "fix", "force", "format", "jpeg_quality", "learning_rate", "ledger", "limit",
+    "margin", "max_loss", "model", "name", "out", "port", "quality", "r1", "resume", "seed",
+    "shares", "skip_unreadable", "sparsity", "split", "structured", "suspects",
 )  # fmt: skip
-# Of prepare, whose data sets say with which options they were begun.
-_OF_PREPARE = ("donors_apart", "format", "jpeg_quality", "limit", "margin", "quality", "seed",
-               "shares", "all_faces")  # fmt: skip
-FLAGS = {name: "--" + name.replace("_", "-") for name in (*_SAME, *_OF_PREPARE)} | {
+_OTHERS = {name: "--" + name.replace("_", "-") for name in _SAME} | {
     "architecture": "--arch",
-    "every_s": "--every",
-    "min_face_px": "--min-face",
     "overrides": "--set",
     "set": "SET",
     "size_px": "--size",
@@ -31,14 +26,22 @@ FLAGS = {name: "--" + name.replace("_", "-") for name in (*_SAME, *_OF_PREPARE)}
 _NAMED = re.compile(r"(?<![^\s(])`([a-z][a-z0-9_]*)(?:=([^`\s]+))?`(?=[,;:.)]*(?:\s|$))")
 
 
+@functools.cache
+def flags() -> dict[str, str]:
+    """What is typed for an option of the library."""
+    from mesoscope.types.options import option_infos  # --version needs it not
+
+    return _OTHERS | {name: f"--{info.flag}" for name, info in option_infos().items()}
+
+
 def flagged(text: str) -> str:
     """A message of the library as the command line says it: ``--max-pixels``, ``--faces whole``."""
-    return _NAMED.sub(_flag, text)
+    return _NAMED.sub(_flag, text) if "`" in text else text
 
 
 def _flag(found: re.Match[str]) -> str:
     name, value = found.groups()
-    flag = FLAGS.get(name)
+    flag = flags().get(name)
     if flag is None:
         return found[0]
     return flag if value is None else f"{flag} {value}"

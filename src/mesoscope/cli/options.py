@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from mesoscope.cli.data_folder import finders_folder, models_folder
+from mesoscope.cli.flags import flagged
 from mesoscope.models import DEFAULT_MODEL
 from mesoscope.types.finders import FINDERS, WITH_A_MODEL
 from mesoscope.types.options import DetectOptions, option_infos
@@ -80,7 +80,7 @@ finder_model = click.option(
 def of_field(name: str) -> Callable[[Command], Command]:
     """The option that a field of :class:`mesoscope.types.DetectOptions` is, in its own words."""
     info, default = option_infos()[name], getattr(_DEFAULTS, name)
-    told = re.sub("``(\\w+)``", lambda m: f"--{option_infos()[m[1]].flag}", info.help)
+    told = flagged(info.help)
     if info.kind is bool:
         return click.option(f"--{info.flag}", is_flag=True, help=told)
     kind: click.ParamType[Any] = click.STRING

@@ -31,7 +31,7 @@ class OptionInfo:
     """What is known of an option besides its name, type and default.
 
     Attributes:
-        help: In a line, for the command line; other options stand in ``double backticks``.
+        help: In a line, for the command line; other options stand between backticks.
         flag: What it is called there, without dashes. A flag of a truth value turns the default
             round.
         kind: Type of its values, ``None`` aside.
@@ -125,7 +125,7 @@ class DetectOptions:
     every_s: float | None = _option(
         None,
         OptionInfo(
-            "Of a clip: a frame every so many seconds in place of ``frames``.", "every", float,
+            "Of a clip: a frame every so many seconds in place of `frames`.", "every", float,
             least=0, is_open=True, metavar="SECONDS",
         ),
     )  # fmt: skip
