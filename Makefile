@@ -27,7 +27,8 @@ LOWEST := audit c2pa client parquet postgres report serve
 empty :=
 space := $(empty) $(empty)
 comma := ,
-LOWEST_TESTS ?= tests/unit tests/contract
+LOWEST_TESTS ?= tests/contract $(addprefix tests/unit/,data detection draw evaluation evidence faces files imaging \
+  media metrics models report runtime scan types)
 
 .PHONY: help run serve test coverage test-lowest test-wheel golden check bench docs default-model clean
 .DELETE_ON_ERROR:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mesoscope.media.provenance import Finding, Provenance, read_provenance
     from mesoscope.types import Calibration, FaceScore, ModelCard, Person, Thresholds, Verdict
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Calibration",
     "Detector",
