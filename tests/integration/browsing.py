@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -52,10 +53,14 @@ def serving(data, *options):
                 break
         else:
             pytest.fail("the service did not start")
+        reader = threading.Thread(target=process.stderr.read, daemon=True)
+        reader.start()  # its log must not fill the pipe
         yield found[0]
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        process.wait(60)
+    reader.join(60)
+    process.stderr.close()
 
 
 @pytest.fixture(scope="module")
