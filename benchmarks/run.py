@@ -22,6 +22,7 @@ NAMES = (
     "edits",
     "shards",
     "serving",
+    "page",
     "install",
 )
 

@@ -75,6 +75,12 @@ def test_in_a_browser_it_starts_under_its_own_policy_and_names_the_model(address
     assert "(--keep 0)" in done.stdout
 
 
+def test_every_text_stands_in_words():
+    page = (STATIC / "index.html").read_text("utf-8")
+    page = re.sub(r"<noscript>.*?</noscript>|<head>.*?</head>", "", page, flags=re.DOTALL)
+    assert set(re.sub(r"<[^>]*>", " ", page).split()) == {"mesoscope"}
+
+
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_every_reason_and_code_is_put_in_words(language):
     from mesoscope.server.problems import TITLES

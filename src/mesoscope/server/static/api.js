@@ -112,9 +112,9 @@ async function* events(body) {
   }
 }
 
+export const keptBlob = async (id) => (await call(`/v1/results/${id}/picture`)).blob();
+
 // Address of a kept file for <img> and <video>; with a key, it is fetched first.
 export async function keptFile(id) {
-  const path = `/v1/results/${id}/picture`;
-  if (!key) return path;
-  return URL.createObjectURL(await (await call(path)).blob());
+  return key ? URL.createObjectURL(await keptBlob(id)) : `/v1/results/${id}/picture`;
 }

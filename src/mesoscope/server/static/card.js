@@ -1,11 +1,12 @@
 // One file on the page: its picture or clip, the verdict, and what stands beside it.
 import { actions } from "./actions.js";
-import { keptFile } from "./api.js";
+import { keptBlob, keptFile } from "./api.js";
 import { facesOf, fileSays, notesOf, particulars, personsOf } from "./beside.js";
 import { clipOf } from "./clip.js";
 import { chosen, toggle } from "./compare.js";
 import { button, clear, english, make } from "./dom.js";
 import { model, outcome, problemText } from "./model.js";
+import { movingPicture } from "./moving.js";
 import { legend, layers, pictureOf } from "./picture.js";
 import { scale } from "./scale.js";
 import { words } from "./words.js";
@@ -117,14 +118,19 @@ function pictureShown(item, shown, act, redraw) {
 
 function clipShown(item, shown, act) {
   const seen = { go: () => {}, point: () => {} };
-  sourceOf(item).catch(() => null).then((source) => {
+  const { verdict, id } = item.result;
+  const lay = async () => {
+    const isPicture = item.isPicture ?? /\.(gif|a?png|webp)$/i.test(item.name);
+    const source = await sourceOf(item).catch(() => null);
+    const film = isPicture && source ? await movingPicture(item.file ?? (await keptBlob(id))) : null;
     const check = (blob, time) => act.check(blob, words.frameOf(item.name, time));
-    const { part, go } = clipOf({ source: item.isPicture ? null : source, name: item.name, verdict: item.result.verdict, check });
+    const { part, go } = clipOf({ source: isPicture ? null : source, film, name: item.name, verdict, check });
     seen.go = go;
-    if (item.isPicture) {
+    if (isPicture && source && !film) {
       part.firstChild.replaceWith(make("img", { class: "picture moving", src: source, alt: words.picture(item.name) }));
     }
     shown.append(part);
-  });
+  };
+  lay();
   return seen;
 }

@@ -25,9 +25,11 @@ function turn(control, name, label) {
 }
 
 // `check(blob, time)` is called with a frame that is to be checked by itself.
-export function clipOf({ source, name, verdict, check }) {
+// `film` is a moving picture that was taken apart already, in place of a source.
+export function clipOf({ source, film, name, verdict, check }) {
   const line = timeline(verdict, (time) => go(time));
-  const video = source && make("video", { src: source, playsinline: true, preload: "auto", "aria-label": words.clip(name) });
+  const video = film ?? (source && make("video", { src: source, playsinline: true, preload: "auto" }));
+  if (video) named(video, words.clip(name));
   const stage = video && make("div", { class: "stage" }, video);
   const now = make("output", { class: "now" });
   const part = make("div", { class: "clip" });
@@ -52,37 +54,43 @@ export function clipOf({ source, name, verdict, check }) {
     const time = neighbour(line.judged, at, forward);
     if (time !== null) go(time);
   };
-  const controls = make("div", { class: "controls" });
+  const controls = make("div", { class: "controls" }, ...(video ? playing(video, show) : []), ...steps, now);
+  const extra = extras(video, stage, verdict, go, check);
   if (video) {
-    controls.append(...playing(video, show), ...steps);
-    video.addEventListener("loadedmetadata", () => {
+    const begin = () => {
       fit(stage, { width: video.videoWidth, height: video.videoHeight });
       go(line.judged[0]?.time ?? 0);
-    });
+    };
+    if (video.readyState > 0) begin();
+    else video.addEventListener("loadedmetadata", begin);
     video.addEventListener("error", () => {
       stage.replaceWith(make("p", { class: "absent" }, words.cannotPlay));
       controls.replaceChildren(...steps, now);
-      extra.replaceChildren(suspicious);
+      extra.replaceChildren(extra.firstChild);
     }, { once: true });
-  } else controls.append(...steps);
-  controls.append(now);
-  const suspicious = button(words.most, () => {
-    video?.pause();
-    const most = verdict.faces.reduce((best, face) => (face.p_fake > best.p_fake ? face : best), verdict.faces[0]);
-    go(most.time_s);
-  });
-  const extra = make("div", { class: "extra" }, verdict.faces.length > 0 && suspicious);
-  if (video) {
-    extra.append(button(words.checkFrame, () => {
-      video.pause();
-      taken(video).then((blob) => check(blob, words.seconds(video.currentTime)));
-    }));
-    extra.append(layers(stage, ["boxes"]));
   }
   part.append(stage ?? make("p", { class: "absent" }, words.noClip), controls, line.element,
     make("p", { class: "hint" }, words.timelineHint), extra);
   show(line.judged[0]?.time ?? 0);
   return { part, go: (time) => { video?.pause(); go(time); } };
+}
+
+function extras(video, stage, verdict, go, check) {
+  const suspicious = button(words.most, () => {
+    video?.pause();
+    go(verdict.faces.reduce((best, face) => (face.p_fake > best.p_fake ? face : best)).time_s);
+  });
+  if (!video) return make("div", { class: "extra" }, suspicious);
+  const frame = button(words.checkFrame, async () => {
+    video.pause();
+    check(await taken(video), words.seconds(video.currentTime));
+  });
+  return make("div", { class: "extra" }, suspicious, frame, layers(stage, ["boxes"]));
+}
+
+function named(element, text) {
+  element.setAttribute("aria-label", text);
+  if (element.tagName === "CANVAS") element.setAttribute("role", "img");
 }
 
 function playing(video, show) {
@@ -103,10 +111,11 @@ function playing(video, show) {
   video.addEventListener("seeked", () => show(video.currentTime));
   atEnd(video, () => {
     video.pause();
+    if (!video.load) return;
     video.removeAttribute("src");
     video.load();
   });
-  return [play, sound];
+  return video.load ? [play, sound] : [play];
 }
 
 // Boxes of each person, moved to where they are at a time: between two judged frames, in between.

@@ -50,7 +50,6 @@ export const words = {
   needsKey: "Dieser Dienst verlangt einen Schlüssel",
   keyLabel: "Schlüssel",
   keyHint: "Sie bekommen ihn von denen, die den Dienst betreiben. Er wird gemerkt, bis dieser Tab geschlossen wird.",
-  keyWrong: "Dieser Schlüssel gilt nicht. Vielleicht fehlen Zeichen.",
   useKey: "Schlüssel verwenden",
   again: "Erneut versuchen",
 
@@ -158,7 +157,6 @@ export const words = {
   forgotten: "Das Ergebnis ist vergessen.",
   notKept: "Ergebnisse werden auf diesem Server nicht aufbewahrt (--keep-results 0); daher gibt es keinen Bericht und nichts, was man dazu sagen kann.",
   compareThis: "Vergleichen",
-  open: "Öffnen",
 
   compareBar: (n) => (n === 1 ? "Ein Ergebnis gewählt. Wählen Sie ein weiteres zum Vergleich." : "Zwei Ergebnisse gewählt."),
   compareNow: "Nebeneinander vergleichen",
@@ -186,7 +184,6 @@ export const words = {
   exportSet: "Was Menschen sagten, als Datensatz",
   exporting: (n) => `${many(n, "Ergebnis", "Ergebnisse")} geholt …`,
   exported: (n) => `${many(n, "Ergebnis", "Ergebnisse")} bei Ihren Downloads.`,
-  jobs: "Clips und Archive in Arbeit",
   ofJob: "Nur Ergebnisse eines Archivs.",
 
   cameraHeading: "Kamera verwenden",

@@ -49,7 +49,6 @@ export const words = {
   needsKey: "This service asks for a key",
   keyLabel: "Key",
   keyHint: "Whoever runs the service gives you one. It is remembered until this tab is closed.",
-  keyWrong: "This key is not in force. Check it for missing characters.",
   useKey: "Use this key",
   again: "Try again",
 
@@ -160,7 +159,6 @@ export const words = {
   forgotten: "The result is forgotten.",
   notKept: "Results are not kept on this server (--keep-results 0), so there is no report, and nothing to say about it.",
   compareThis: "Compare",
-  open: "Open",
 
   // Comparing
   compareBar: (n) => (n === 1 ? "One result chosen. Choose another to compare." : "Two results chosen."),
@@ -190,7 +188,6 @@ export const words = {
   exportSet: "What people said, as a data set",
   exporting: (n) => `${many(n, "result", "results")} fetched …`,
   exported: (n) => `${many(n, "result", "results")} in your downloads.`,
-  jobs: "Clips and archives in progress",
   ofJob: "Results of one archive only.",
 
   // Camera
