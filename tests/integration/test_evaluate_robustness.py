@@ -8,7 +8,6 @@ import re
 import pytest
 from PIL import Image
 
-from mesoscope.cli import robustness as shown
 from mesoscope.cli.main import main
 from mesoscope.evaluation import robustness
 from mesoscope.imaging.corruptions import CORRUPTIONS
@@ -54,13 +53,15 @@ def test_table_picture_page_and_figures_are_written(make_dataset, tmp_path, caps
 def test_an_interruption_keeps_the_evaluation_and_what_is_done(
     make_dataset, tmp_path, capsys, monkeypatch
 ):
+    judge_changed = robustness.judge_changed
+
     def interrupted(samples, detector, *, seed):
-        for number, one in enumerate(robustness.judge_changed(samples, detector, seed=seed)):
+        for number, one in enumerate(judge_changed(samples, detector, seed=seed)):
             if number == 3:
                 raise KeyboardInterrupt
             yield one
 
-    monkeypatch.setattr(shown, "judge_changed", interrupted)
+    monkeypatch.setattr(robustness, "judge_changed", interrupted)
     data, out = make_dataset("faces", train=0, validation=2, size_px=72), tmp_path / "out"
     assert run(data, "--robustness", "--out", out, "--resamples", 10) == 130
     figures = json.loads((out / "metrics.json").read_text())

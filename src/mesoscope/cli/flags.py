@@ -22,8 +22,8 @@ _OTHERS = {name: "--" + name.replace("_", "-") for name in _SAME} | {
     "set": "SET",
     "size_px": "--size",
 }
-# A word of its own: a file may be called so, too.
-_NAMED = re.compile(r"(?<![^\s(])`([a-z][a-z0-9_]*)(?:=([^`\s]+))?`(?=[,;:.)]*(?:\s|$))")
+# A word of its own, as a file may be called so, too; a line break may be written out already.
+_NAMED = re.compile(r"(?<![^\s(])`([a-z][a-z0-9_]*)(?:=([^`\s]+))?`(?=[,;:.)]*(?:\s|\\n|$))")
 
 
 @functools.cache

@@ -46,6 +46,7 @@ def texts(path):
         ("allowed (`max_loss`): take it", "allowed (--max-loss): take it"),
         ("`overrides` 'a': write key=value", "--set 'a': write key=value"),
         ("for one `every_s`.", "for one --every."),
+        ("out with `skip_unreadable`:\\n  a.jpg", "out with --skip-unreadable:\\n  a.jpg"),
         ("photos/`out`.jpg: damaged", "photos/`out`.jpg: damaged"),
         ("`out`.jpg: damaged", "`out`.jpg: damaged"),
         ("see `mesoscope audit` and `nothing`", "see `mesoscope audit` and `nothing`"),
