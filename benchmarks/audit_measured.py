@@ -21,12 +21,11 @@ import numpy as np
 from measure import ROOT, command_line, say
 from mesoscope.data.audit import suspects
 from mesoscope.data.audit.facts import read_facts
-from mesoscope.data.audit.hashes import NEAR_BITS, distance
-from mesoscope.data.audit.look import look_at
+from mesoscope.data.audit.header import look_at
 from mesoscope.data.audit.options import AuditOptions, unwatched
-from mesoscope.data.audit.repeats import LEAST_LIKE
+from mesoscope.data.audit.repeats import LEAST_LIKE, NEAR_BITS, distance
 from mesoscope.data.manifest import read_dataset
-from mesoscope.data.picture import open_sample
+from mesoscope.data.sample import open_sample
 from mesoscope.data.subset import subset
 
 RESULTS = ROOT / "results/audit_measured.csv"

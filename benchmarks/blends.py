@@ -22,12 +22,10 @@ from mesoscope.errors import SourceUnsuitable
 from mesoscope.media.image import open_image
 from mesoscope.synth.blend import self_blend
 from mesoscope.synth.blending import blend_maker
-from mesoscope.synth.donors import DonorIndex
 from mesoscope.synth.folder import ForgeryFolder
-from mesoscope.synth.framing import Framing
 from mesoscope.synth.landmarks import BATCH, find_landmarks
-from mesoscope.synth.reals import read_reals
-from mesoscope.synth.swap import swap_blend
+from mesoscope.synth.reals import Framing, read_reals
+from mesoscope.synth.swap import DonorIndex, swap_blend
 from mesoscope.synth.writing import write_forgeries
 from mesoscope.types import Frame
 

@@ -34,7 +34,7 @@ from mesoscope.faces.crop import crop
 from mesoscope.faces.finder import finder_for
 from mesoscope.media.image import open_image
 from mesoscope.metrics import roc_auc
-from mesoscope.metrics.resampling import bootstrap_auc, interval
+from mesoscope.metrics.intervals import bootstrap_auc, interval
 from mesoscope.models.file import find_model
 from mesoscope.types import DetectOptions
 

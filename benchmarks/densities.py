@@ -23,7 +23,7 @@ import strange
 from measure import ROOT
 from mesoscope.data.manifest import read_datasets
 from mesoscope.training.data.dataset import Survey, plain_crop
-from mesoscope.training.data.framing import BOXES
+from mesoscope.training.data.faces import BOXES
 from mesoscope.training.decide.familiarity import (
     REFUSED,
     alike,

@@ -45,7 +45,7 @@ from mesoscope.faces.crop import crop
 from mesoscope.media.image import open_image
 from mesoscope.metrics import bootstrap_share, interval
 from mesoscope.models.file import find_model
-from mesoscope.training.data.self_blend import self_blend_with_mask
+from mesoscope.training.data.forging import self_blend_with_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

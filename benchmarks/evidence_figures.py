@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope.metrics import interval, resample
-from mesoscope.report.canvas import DASHES, LIGHT, blank, dress, legend, png
+from mesoscope.report.plots import DASHES, LIGHT, blank, dress, legend, png
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -52,7 +52,7 @@ def options():
 
 def recall(chosen) -> list[dict]:
     """Rows of what each finder finds."""
-    from mesoscope.faces.boxes import overlaps
+    from mesoscope.faces.crop import overlaps
     from mesoscope.faces.finder import finder_for
     from mesoscope.types import DetectOptions, Frame
 

@@ -54,10 +54,9 @@ def chosen(samples, n: int):
 
 def looked_at(samples, card):
     """Of each picture: its crops by margin, side over box, whether auto takes it whole."""
-    from mesoscope.faces.auto import AutoFinder
     from mesoscope.faces.crop import crop
+    from mesoscope.faces.finder import AutoFinder, whole_face
     from mesoscope.faces.mtcnn import MtcnnFinder
-    from mesoscope.faces.whole import whole_face
     from mesoscope.media.image import open_image
 
     finder = MtcnnFinder()

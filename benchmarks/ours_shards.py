@@ -33,7 +33,7 @@ def load(root: str, recipe: str, overrides: list[str], n: int):
     """Pictures a second of an epoch's loader with nobody behind it; and the highest memory, MiB."""
     from mesoscope.runtime.threads import cores, map_ordered
     from mesoscope.training.data.dataset import batches, draw, training_crop
-    from mesoscope.training.fit.turn import in_order
+    from mesoscope.training.fit.schedule import in_order
 
     if root not in _SURVEYS:
         look(root)

@@ -33,17 +33,16 @@ from mesoscope.detection.scorer import OnnxScorer
 from mesoscope.errors import OptionError
 from mesoscope.evaluation.evaluate import evaluate
 from mesoscope.evaluation.throughput import faces_per_second
-from mesoscope.report.canvas import LIGHT, blank, dress, legend
+from mesoscope.report.plots import LIGHT, blank, dress, legend
 from mesoscope.training.compress.prune import fine_tuning, take_away
-from mesoscope.training.compress.prune_channels import multiply_adds
 from mesoscope.training.compress.prune_plan import BEST, Plan, refuse_other_plan
-from mesoscope.training.compress.prune_weights import sparsity_of
+from mesoscope.training.compress.sparsify import multiply_adds, sparsity_of
 from mesoscope.training.data.dataset import plain_crop
-from mesoscope.training.data.framing import ready_to_reframe
+from mesoscope.training.data.faces import ready_to_reframe
 from mesoscope.training.decide.thresholds import decide
 from mesoscope.training.export.onnx_export import export
 from mesoscope.training.fit import checkpoint
-from mesoscope.training.fit.validation import scores_of
+from mesoscope.training.fit.distil import scores_of
 from mesoscope.training.fit.watcher import SilentWatcher
 from mesoscope.training.nets import build
 from mesoscope.training.recipe.recipe import Recipe, read_recipe

@@ -37,7 +37,7 @@ from mesoscope.models.file import graph_sha256, model_id, read_card, shipped
 from mesoscope.training.compress.quantize import quantize
 from mesoscope.training.data.dataset import draw, plain_crop
 from mesoscope.training.decide.comparison import compare
-from mesoscope.training.export.model_writing import with_card
+from mesoscope.training.export.onnx_export import with_card
 from mesoscope.training.recipe.keys import DataKeys
 
 RESULTS = ROOT / "results/quantization.csv"

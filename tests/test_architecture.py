@@ -29,7 +29,7 @@ ONLY_IN: dict[tuple[str, ...], tuple[str, ...]] = {
     ("matplotlib",): ("report", "training"),
     ("jinja2", "reportlab"): ("report",),
     ("sklearn", "threadpoolctl"): ("data/audit",),
-    ("av",): ("media", "training/data/video_frame.py"),
+    ("av",): ("media", "training/data/augment.py"),
     ("pi_heif",): ("media/heif.py",),
     ("fastapi", "starlette", "uvicorn", "pydantic", "prometheus_client", "python_multipart"): (
         "server",

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mesoscope.faces.boxes import overlaps
+from mesoscope.faces.crop import overlaps
 from mesoscope.faces.finder import finder_for
 from mesoscope.types import DetectOptions, Found, Frame
 

@@ -16,8 +16,7 @@ from PIL import Image
 from mesoscope.errors import JobError, OutputError
 from mesoscope.scan import tables
 from mesoscope.scan.ledger import Ledger
-from mesoscope.scan.rows import Outcome
-from mesoscope.scan.tables import open_engine
+from mesoscope.scan.tables import Outcome, open_engine
 
 NAMES = [b"/a/caf\xe9.jpg", b"/a/b/x.png", b"/a/b.png", b"/a/\xf0\x9f\x98\x80.png", b"/a/z'%_.png"]
 

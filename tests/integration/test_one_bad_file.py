@@ -178,7 +178,7 @@ def test_audit_goes_on_when_no_face_can_be_looked_for(run, monkeypatch, dataset,
 def test_the_audits_page_goes_without_a_picture_that_cannot_be_shown(
     run, spoil, dataset, tmp_path, one_error
 ):
-    spoil("mesoscope.report.audit_page.open_image", one_error, lambda _given, _more: True)
+    spoil("mesoscope.report.audit.open_image", one_error, lambda _given, _more: True)
     code, _, err = run("audit", dataset, "--report", tmp_path / "page.html", "--fail-on", "never")
     assert (code, err.count("mesoscope:")) == (0, 0)
     assert (tmp_path / "page.html").stat().st_size
@@ -394,7 +394,7 @@ def test_shards_are_checked_to_the_end_and_packed_whole_or_not_at_all(
     run, spoil, dataset, tmp_path, error
 ):
     for target in (
-        "mesoscope.data.picture.sample_bytes",
+        "mesoscope.data.sample.sample_bytes",
         "mesoscope.data.shards.writing.sample_bytes",
     ):
         spoil(target, error, lambda given, _: given[0].path.stem == BAD)
@@ -433,7 +433,7 @@ def test_an_interrupt_ends_them_all_the_same(run, spoil, people, dataset, tmp_pa
         "explain": ("mesoscope.evidence.explain.picture_sheet", (people / "a.png", "-o", "x.png")),
         "synth": ("mesoscope.synth.writing.decode", (people, "--out", out)),
         "prepare": ("mesoscope.detection.stages.crop", (classes, "--out", out)),
-        "shards": ("mesoscope.data.picture.sample_bytes", ("list", dataset, "--check")),
+        "shards": ("mesoscope.data.sample.sample_bytes", ("list", dataset, "--check")),
     }
     target, arguments = targets[command[0]]
     spoil(target, stop, lambda _given, _more: True)

@@ -12,8 +12,7 @@ import subprocess
 
 import pytest
 
-from mesoscope.report.case.contents import collect
-from mesoscope.report.case.facts import CaseDetails, model_facts
+from mesoscope.report.case.contents import CaseDetails, collect, model_facts
 from mesoscope.report.case.items import Spool
 from mesoscope.report.case.page import write_page
 from mesoscope.types import FaceScore, Person, Thresholds, Verdict

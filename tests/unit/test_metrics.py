@@ -203,7 +203,7 @@ def test_bootstrap_does_not_depend_on_how_many_are_drawn_at_once(monkeypatch):
     labels, scores = some(50, seed=2)
     groups = np.arange(50) // 3
     whole = metrics.bootstrap(labels, scores, groups, n=40, seed=1)
-    monkeypatch.setattr("mesoscope.metrics.resampling._CHUNK", 150)
+    monkeypatch.setattr("mesoscope.metrics.intervals._CHUNK", 150)
     pieces = metrics.bootstrap(labels, scores, groups, n=40, seed=1)
     for name in metrics.METRICS:
         np.testing.assert_allclose(whole[name], pieces[name], rtol=1e-12)

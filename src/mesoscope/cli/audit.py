@@ -176,7 +176,7 @@ def watch(what: str, items: Iterable[Any], total: int) -> Iterable[Any]:
 
 def lines(found: Mapping[str, Any], of: int) -> list[str]:
     """The summary: what it comes to, each finding with what to do, what was not looked at."""
-    from mesoscope.report import audit_words as words
+    from mesoscope.report import audit as words
 
     headline = words.headline(found)
     sources = len({part["source"] for part in found["parts"]})

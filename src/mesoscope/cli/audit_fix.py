@@ -35,7 +35,7 @@ def mend(found: Audit, out: Path, options: FixOptions, asked: AuditOptions) -> A
 
 def done(mended: Mended) -> list[str]:
     """What was written, and what was left out and why."""
-    from mesoscope.report.audit_words import plural
+    from mesoscope.report.audit import plural
 
     written = plural(mended.copied + mended.encoded, "picture")
     moved = f"{mended.moved:,} moved to another split"
@@ -49,7 +49,7 @@ def done(mended: Mended) -> list[str]:
 def before_and_after(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """A table of the audits of the set and of its copy, and what is still wrong with that."""
     from mesoscope.cli.figures_table import columns
-    from mesoscope.report import audit_words as words
+    from mesoscope.report import audit as words
 
     rows = [["", "before", "after"]]
     rows.append(["pictures", f"{before['pictures']:,}", f"{after['pictures']:,}"])
@@ -76,7 +76,7 @@ def before_and_after(before: dict[str, Any], after: dict[str, Any]) -> list[str]
 
 
 def _together(audit: dict[str, Any], key: str) -> str:
-    from mesoscope.report import audit_words as words
+    from mesoscope.report import audit as words
 
     whole = next((one for one in audit["together"] if not one["scope"]), None)
     if whole is None:

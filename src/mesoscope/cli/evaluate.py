@@ -125,10 +125,9 @@ def command(
     from mesoscope.evaluation.outputs import METRICS, open_folder, write_results
     from mesoscope.evaluation.robustness import measure_robustness
     from mesoscope.models.file import file_sha256, find_model
-    from mesoscope.report.alarms import alarm_rows
     from mesoscope.report.page import notes, write_page
     from mesoscope.report.record import write_metrics
-    from mesoscope.report.told import told_rows
+    from mesoscope.report.tables import alarm_rows, told_rows
     from mesoscope.runtime.allocator import keep_heap
 
     _limit_is_used(context)

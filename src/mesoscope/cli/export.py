@@ -26,9 +26,8 @@ def command(job: Path, out: Path, ledger: str | None) -> int:
 
     A job that is still being scanned may be exported, too: what is judged so far is written.
     """
-    from mesoscope.scan.export import export, json_lines
     from mesoscope.scan.folder import open_ledger
-    from mesoscope.scan.sinks import JsonLines
+    from mesoscope.scan.sinks import JsonLines, export, json_lines
 
     with contextlib.closing(open_ledger(job, ledger)) as kept:
         if str(out) == "-":

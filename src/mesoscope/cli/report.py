@@ -18,7 +18,7 @@ from mesoscope.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mesoscope.report.case.verify import Check, State
+    from mesoscope.report.case.record import Check, State
 
 _LISTED = 50  # files that are not as they were, named one by one
 _SIGNATURES = {
@@ -137,8 +137,8 @@ def verify(
     Exit codes: 0 all is as it was, 1 the report or a file is not, or a file is missing.
     """
     from mesoscope.models.file import find_model
-    from mesoscope.report.case.keys import read_public
-    from mesoscope.report.case.verify import verify as check
+    from mesoscope.report.case.record import verify as check
+    from mesoscope.report.case.seal import read_public
 
     given = None if key is None else read_public(key)
     at_hand = None if model is None else find_model(model)
@@ -199,7 +199,7 @@ def keygen(key: Path, passphrase: bool) -> int:
     Neither file is ever overwritten. Without --passphrase, only its mode, 0600, keeps others from
     KEY.pem. Scripts give the passphrase in the variable MESOSCOPE_KEY_PASSPHRASE.
     """
-    from mesoscope.report.case.keys import make_keys
+    from mesoscope.report.case.seal import make_keys
 
     secret = report_file.passphrase(key, new=True) if passphrase else None
     public, digits = make_keys(key, passphrase=secret)

@@ -71,8 +71,8 @@ def report_options(
         MissingExtra: The ``report`` extra is not installed.
     """
     from mesoscope.report.case.contents import PICTURES
-    from mesoscope.report.case.keys import read_private
     from mesoscope.report.case.make import ReportOptions, refuse_report
+    from mesoscope.report.case.seal import read_private
 
     refuse_report(out)
     key = None if sign is None else read_private(sign, ask=lambda: passphrase(sign))

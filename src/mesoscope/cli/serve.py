@@ -100,10 +100,10 @@ def command(
     extra.
     """
     with extra("serve", "fastapi"):
+        from mesoscope.server.guard import Log
         from mesoscope.server.running import serve
         from mesoscope.server.service import Service
         from mesoscope.server.settings import Limits, Settings, is_loopback
-        from mesoscope.server.telemetry import Log
     from mesoscope.runtime.allocator import keep_heap
 
     if keys and anyone_may_call:
@@ -145,7 +145,7 @@ def command(
 
 def _passphrase(sign: Path) -> dict[str, str]:
     """Ask for the key's passphrase now, and not when the first report is made."""
-    from mesoscope.report.case.keys import read_private
+    from mesoscope.report.case.seal import read_private
 
     given: list[str] = []
 

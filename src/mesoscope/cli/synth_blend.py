@@ -55,9 +55,9 @@ def command(
     OUT/SPLIT/fake has its untouched twin of the same name in OUT/SPLIT/real, saved in the same way,
     its mask in OUT/masks and its numbers in OUT/forgeries.jsonl. A second run goes on.
     """
-    from mesoscope.synth.encoding import Encoding
     from mesoscope.synth.forge_folder import ForgingOptions, blend_folder
-    from mesoscope.synth.framing import Framing
+    from mesoscope.synth.forgery import Encoding
+    from mesoscope.synth.reals import Framing
 
     chosen = ForgingOptions(
         Encoding(format_, quality), Framing(size_px, margin),

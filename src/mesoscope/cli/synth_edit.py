@@ -70,9 +70,9 @@ def command(
     OUT/SPLIT/fake has its untouched twin of the same name in OUT/SPLIT/real, saved in the same way,
     its mask in OUT/masks and its numbers in OUT/forgeries.jsonl. A second run goes on.
     """
-    from mesoscope.synth.encoding import Encoding
     from mesoscope.synth.forge_folder import ForgingOptions, edit_folder
-    from mesoscope.synth.framing import Framing
+    from mesoscope.synth.forgery import Encoding
+    from mesoscope.synth.reals import Framing
 
     chosen = ForgingOptions(
         Encoding(format_, quality), Framing(size_px, margin),
@@ -85,8 +85,7 @@ def command(
 
 
 def _recipe(path: Path | None, only: str | None, strength: str | None) -> EditRecipe:
-    from mesoscope.synth.edits.keys import strength_of
-    from mesoscope.synth.edits.recipe import EditRecipe, read_edit_recipe
+    from mesoscope.synth.edits.recipe import EditRecipe, read_edit_recipe, strength_of
 
     recipe = EditRecipe() if path is None else read_edit_recipe(path)
     if only is not None:

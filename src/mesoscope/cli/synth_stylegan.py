@@ -118,7 +118,7 @@ def command(
     with train_extra():
         from mesoscope.synth.stylegan.face_folder import face_folder
         from mesoscope.synth.stylegan.making import Settings
-    from mesoscope.synth.encoding import Encoding
+    from mesoscope.synth.forgery import Encoding
 
     started = time.monotonic()
     wanted = list(range(count or _COUNT)) if seeds is None else seeds

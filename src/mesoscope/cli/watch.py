@@ -53,7 +53,7 @@ def command(
     """
     from mesoscope.runtime.allocator import keep_heap
     from mesoscope.scan.into_job import watch_into_job
-    from mesoscope.scan.watching import refuse_missing
+    from mesoscope.scan.local import refuse_missing
 
     refuse_missing(folders)  # before the model is opened
     keep_heap(options.KEPT_BYTES)

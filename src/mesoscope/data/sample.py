@@ -1,14 +1,22 @@
-"""One labelled picture, and the words of the project for labels and splits."""
+"""One labelled picture, the project's words for labels and splits, and the door to its pixels."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mesoscope.media.image import FileBytes
+from mesoscope.errors import DatasetError
+from mesoscope.media.image import FileBytes, open_image, read_bytes
 from mesoscope.media.part import FilePart
+from mesoscope.types import DEFAULT_MAX_PIXELS
 from mesoscope.types.label import CLASSES
+
+if TYPE_CHECKING:
+    from mesoscope.types import Pixels
+
 
 SPLITS = ("train", "validation", "test")
 LABELS = {name: label for label, name in enumerate(CLASSES)}
@@ -94,3 +102,37 @@ class Sample:
     def among(self, source: str, group: str) -> Sample:
         """The same picture under another name of its source and group."""
         return replace(self, source=source, group=group)
+
+
+def open_sample(sample: Sample, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixels:
+    """A sample's picture, ``(H, W, 3) uint8`` RGB, upright.
+
+    Raises:
+        SourceError: It cannot be read, see :func:`mesoscope.media.image.open_image`.
+    """
+    return open_image(sample.picture, max_pixels=max_pixels).pixels
+
+
+def sample_bytes(sample: Sample, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> bytes:
+    """A sample's file, whole and unread.
+
+    Raises:
+        SourceError: It cannot be read, or its first bytes are no picture's.
+    """
+    picture = sample.picture
+    return picture if isinstance(picture, bytes) else read_bytes(picture, max_pixels=max_pixels)
+
+
+def checked_sha256(sample: Sample, data: bytes) -> str:
+    """The SHA-256 of a sample's bytes, in hexadecimal.
+
+    Raises:
+        DatasetError: The manifest says another.
+    """
+    found = hashlib.sha256(data).hexdigest()
+    if sample.sha256 and sample.sha256.lower() != found:
+        raise DatasetError(
+            f"{sample.file}: is not the file that the manifest means, its SHA-256 begins "
+            f"{found[:8]} and not {sample.sha256[:8]}: fetch it again, or renew the manifest"
+        )
+    return found

@@ -8,8 +8,20 @@ import cv2
 import numpy as np
 
 from mesoscope.draw.heat import lay_heat
-from mesoscope.draw.palette import INK, SKIPPED, Style, Terms, score_text, style_of
-from mesoscope.draw.text import ASCENT, BOLD, DESCENT, SMALLEST_PX, put_text, text_width
+from mesoscope.draw.palette import (
+    ASCENT,
+    BOLD,
+    DESCENT,
+    INK,
+    SKIPPED,
+    SMALLEST_PX,
+    Style,
+    Terms,
+    put_text,
+    score_text,
+    style_of,
+    text_width,
+)
 from mesoscope.faces.crop import square
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mesoscope.draw.palette import INK
-from mesoscope.draw.text import DESCENT, put_text, text_width
+from mesoscope.draw.palette import DESCENT, INK, put_text, text_width
 from mesoscope.errors import OptionError
 
 if TYPE_CHECKING:

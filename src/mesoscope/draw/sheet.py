@@ -10,29 +10,27 @@ import numpy as np
 from mesoscope.draw.faces import draw_faces, margin_of, square_of
 from mesoscope.draw.heat import draw_heat, draw_scale
 from mesoscope.draw.palette import (
+    ASCENT,
+    BOLD,
+    DESCENT,
     INK,
     LABELS,
+    LINE,
     PAPER,
     QUIET,
+    REGULAR,
     SCORED,
     UNFAMILIAR,
     Terms,
     clock,
-    score_text,
-    style_of,
-)
-from mesoscope.draw.strip import contact_strip, faces_of
-from mesoscope.draw.text import (
-    ASCENT,
-    BOLD,
-    DESCENT,
-    LINE,
-    REGULAR,
     put_text,
+    score_text,
     shorten,
+    style_of,
     text_width,
     wrap,
 )
+from mesoscope.draw.strip import contact_strip, faces_of
 from mesoscope.draw.timeline import draw_timeline
 from mesoscope.faces.crop import crop
 from mesoscope.files.names import visible

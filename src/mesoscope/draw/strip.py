@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope.draw.faces import draw_faces
-from mesoscope.draw.palette import INK, PAPER, QUIET, Terms, clock, score_text
-from mesoscope.draw.text import SMALLEST_PX, put_text, shorten
+from mesoscope.draw.palette import (
+    INK,
+    PAPER,
+    QUIET,
+    SMALLEST_PX,
+    Terms,
+    clock,
+    put_text,
+    score_text,
+    shorten,
+)
 from mesoscope.errors import OptionError
 from mesoscope.imaging.filters import scaled
 

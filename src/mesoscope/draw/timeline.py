@@ -11,18 +11,23 @@ import cv2
 import numpy as np
 
 from mesoscope.draw.palette import (
+    BOLD,
     FAKE,
     PAPER,
     PERSONS,
     QUIET,
     REAL,
+    REGULAR,
     RULE,
+    SMALLEST_PX,
     Rgb,
     Terms,
     clock,
+    put_text,
     score_text,
+    shorten,
+    text_width,
 )
-from mesoscope.draw.text import BOLD, REGULAR, SMALLEST_PX, put_text, shorten, text_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -16,9 +16,8 @@ import numpy as np
 from mesoscope import __version__, metrics
 from mesoscope.errors import OptionError
 from mesoscope.media.part import FilePart
-from mesoscope.report.alarms import AlarmReport, TrueShare
 from mesoscope.report.record import Evaluation, Figures, Prediction, columns_of
-from mesoscope.report.told import told
+from mesoscope.report.tables import AlarmReport, TrueShare, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.errors import OutputError
 from mesoscope.report.record import write_metrics, write_predictions
-from mesoscope.report.told import write_told
+from mesoscope.report.tables import write_told
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mesoscope import metrics
-from mesoscope.data.picture import open_sample
+from mesoscope.data.sample import open_sample
 from mesoscope.data.subset import LIMIT
 from mesoscope.errors.failures import source_failure
 from mesoscope.imaging.corruptions import CORRUPTIONS, corrupt, moderate

@@ -1,21 +1,23 @@
-"""The seam for face finders."""
+"""The seam for face finders, and the finders that need no network of their own.
+
+The models were trained on crops, and a crop of a crop shows less than they know. The bounds are
+measured: ``benchmarks/faces_margin.py`` counts on crops of six public sets and on whole scenes.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
 from mesoscope.errors import OptionError
-from mesoscope.faces.auto import AutoFinder
 from mesoscope.faces.mtcnn import MtcnnFinder
-from mesoscope.faces.narrow import WideEnough
-from mesoscope.faces.whole import WholeFinder
 from mesoscope.faces.yunet import YunetFinder
+from mesoscope.types import Face, Found
 from mesoscope.types.finders import WITH_A_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mesoscope.types import DetectOptions, Found, Frame
+    from mesoscope.types import Box, DetectOptions, Frame
 
 
 class FaceFinder(Protocol):
@@ -56,3 +58,120 @@ def finder_for(options: DetectOptions) -> FaceFinder:
         finder = MtcnnFinder(options.min_face_px)
     finder = WideEnough(finder, options.min_face_px)
     return AutoFinder(finder) if faces == "auto" else finder
+
+
+class WholeFinder:
+    """Takes each picture as one face, whatever it shows."""
+
+    name = "whole"
+
+    def find(self, frames: Sequence[Frame]) -> list[Found]:
+        """One face a frame, the size of the frame."""
+        return [Found((whole_face(frame),), self.name, whole=True) for frame in frames]
+
+
+def whole_face(frame: Frame, *, seen: bool = True) -> Face:
+    """The frame as a face; one that a finder looked for and did not see has no confidence."""
+    height, width = frame.pixels.shape[:2]
+    return Face((0.0, 0.0, float(width), float(height)), 1.0 if seen else 0.0)
+
+
+NARROWEST = 0.5  # width of a face's box over its height, or the other way round, at least
+LONGEST = 100  # times the shorter side: no photograph and no panorama
+
+
+class WideEnough:
+    """A finder that is asked only about pictures which can hold a face.
+
+    A picture of 33,000×1 is read like any other, and the answer is that it shows no face.
+
+    Args:
+        finder: Looks for faces.
+        min_face_px: Longest side of the smallest face that is judged.
+    """
+
+    def __init__(self, finder: FaceFinder, min_face_px: int) -> None:
+        self.name = finder.name
+        self._finder = finder
+        self._min_face_px = min_face_px
+
+    def find(self, frames: Sequence[Frame]) -> list[Found]:
+        """The finder's answers; none for pictures that are too narrow."""
+        wide = [not is_narrow(frame, self._min_face_px) for frame in frames]
+        asked = [frame for frame, ask in zip(frames, wide, strict=True) if ask]
+        answers = iter(self._finder.find(asked) if asked else ())
+        return [next(answers) if ask else Found((), self.name) for ask in wide]
+
+
+def is_narrow(frame: Frame, min_face_px: int) -> bool:
+    """Whether no face can be in a frame, as its shorter side is far below its longer one.
+
+    Small pictures are not meant: their faces are found and called too small.
+    """
+    short, long = sorted(frame.pixels.shape[:2])
+    too_small = short < NARROWEST * min_face_px <= NARROWEST * long
+    return bool(long > LONGEST * short or too_small)
+
+
+LONGEST_PX = 400  # of a picture that may be a crop; larger ones are photographs
+WIDEST, TALLEST = 1.1, 1.6  # width to height, and height to width: detectors cut squares or upright
+FILLS = 1 / 3  # of the picture's longest side, at least: the face's
+OFF_CENTRE = 0.3  # of the picture's sides, at most: how far the face's middle lies from its own
+UNSEEN = (
+    "no face was found; scored as a face crop, as it is small and upright: if it is one, "
+    "`faces=whole` gives it a label"
+)
+BESIDE = 0.25  # of the largest face's area: a smaller one beside it is no second person
+
+
+class AutoFinder:
+    """A finder's faces; the picture itself where it is a face crop already.
+
+    Args:
+        finder: Looks for faces.
+    """
+
+    name = "auto"
+
+    def __init__(self, finder: FaceFinder) -> None:
+        self._finder = finder
+
+    def find(self, frames: Sequence[Frame]) -> list[Found]:
+        """Each frame's faces, or the frame as its face, with a note that says so."""
+        return [
+            _chosen(frame, found)
+            for frame, found in zip(frames, self._finder.find(frames), strict=True)
+        ]
+
+
+def _chosen(frame: Frame, found: Found) -> Found:
+    height, width = frame.pixels.shape[:2]
+    if not is_crop_shaped(width, height):
+        return found
+    if found.faces:
+        if fills([face.box for face in found.faces], width, height):
+            return _whole(frame, "taken as a face crop: one face fills it", seen=True)
+        return found
+    if frame.time_s is not None:  # of a clip, other frames show where the face is
+        return found
+    return _whole(frame, UNSEEN, seen=False)
+
+
+def is_crop_shaped(width: int, height: int) -> bool:
+    """Small, and square or upright."""
+    small = max(width, height) <= LONGEST_PX
+    return small and width <= WIDEST * height and height <= TALLEST * width
+
+
+def fills(boxes: Sequence[Box], width: int, height: int) -> bool:
+    """Whether the first box, the largest, is the one face that a picture of this size shows."""
+    (x1, y1, x2, y2), *others = boxes
+    area = (x2 - x1) * (y2 - y1)
+    alone = all((b[2] - b[0]) * (b[3] - b[1]) < BESIDE * area for b in others)
+    large = max(x2 - x1, y2 - y1) >= FILLS * max(width, height)
+    off = max(abs((x1 + x2) / 2 / width - 0.5), abs((y1 + y2) / 2 / height - 0.5))
+    return alone and large and off <= OFF_CENTRE
+
+
+def _whole(frame: Frame, note: str, *, seen: bool) -> Found:
+    return Found((whole_face(frame, seen=seen),), WholeFinder.name, whole=True, note=note)

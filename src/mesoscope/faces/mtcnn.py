@@ -16,8 +16,8 @@ import numpy as np
 import onnxruntime as ort
 
 from mesoscope.faces import mtcnn_nets
-from mesoscope.faces.boxes import largest_first, squares, strongest
-from mesoscope.faces.mtcnn_weights import read_weights
+from mesoscope.faces.crop import largest_first, squares, strongest
+from mesoscope.faces.mtcnn_nets import read_weights
 from mesoscope.types import Found
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mesoscope.faces.boxes import Boxes
+    from mesoscope.faces.crop import Boxes
     from mesoscope.types import Face, Frame, Pixels
 
     Floats = NDArray[np.float32]

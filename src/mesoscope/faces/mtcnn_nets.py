@@ -1,22 +1,135 @@
-"""MTCNN's three networks as ONNX graphs (Zhang et al. 2016, "Joint Face Detection and Alignment").
+"""MTCNN's three networks as ONNX graphs, with the weights of the PyPI package ``mtcnn`` (MIT).
+
+The wire format is Protocol Buffers'; field numbers are those of ``onnx.proto3`` (IR version 8).
 
 Each takes RGB ``uint8`` as it lies in memory; scaling to ``(x - 127.5) / 128`` is folded into the
 first convolution. The two outputs of each softmax are folded into one logit, since
 ``softmax(a, b)[1] = sigmoid(b - a)``.
+
+The package keeps each network as an LZ4 file around a pickle that joblib wrote. A pickle can run
+code when it is loaded, so it is not: the files' SHA-256 are known, and with them where in the
+unpacked bytes each array begins.
 """
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass, field
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mesoscope.faces.graph import FLOAT, UINT8, Graph
+from mesoscope.errors import ModelMismatch, ModelMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from mesoscope.faces.mtcnn_weights import Weights
+    from numpy.typing import NDArray
+
+    Weights = list[NDArray[np.float32]]
+
+
+IR_VERSION, OPSET = 8, 13
+FLOAT, UINT8 = 1, 2  # TensorProto.DataType
+_INT, _STRING, _INTS = 2, 3, 7  # AttributeProto.AttributeType
+_VARINT, _BYTES = 0, 2  # wire types
+
+Attribute = int | str | tuple[int, ...]
+Dims = tuple[int | str, ...]  # a name stands for any size
+
+
+@dataclass(slots=True)
+class Graph:
+    """A graph that grows node by node; :meth:`to_bytes` is a model that ONNX Runtime opens."""
+
+    name: str
+    _body: list[bytes] = field(default_factory=list)
+    _made: int = 0
+
+    def input(self, name: str, element: int, dims: Dims) -> str:
+        """Declare an input; returns its name."""
+        self._body.append(_nested(11, _value_info(name, element, dims)))
+        return name
+
+    def output(self, name: str, dims: Dims) -> None:
+        """Declare a value as an output, of type float."""
+        self._body.append(_nested(12, _value_info(name, FLOAT, dims)))
+
+    def constant(self, values: NDArray[np.float32]) -> str:
+        """Keep an array as a weight; returns its name."""
+        name = self._new("weight")
+        tensor = b"".join(_varint_field(1, n) for n in values.shape)
+        tensor += _varint_field(2, FLOAT) + _text(8, name)
+        tensor += _nested(9, np.ascontiguousarray(values, "<f4").tobytes())
+        self._body.append(_nested(5, tensor))
+        return name
+
+    def node(
+        self,
+        op: str,
+        *inputs: str,
+        out: str = "",
+        attributes: Mapping[str, Attribute] = MappingProxyType({}),
+    ) -> str:
+        """Add an operator; returns the name of its output."""
+        out = out or self._new(op)
+        body = b"".join(_text(1, name) for name in inputs) + _text(2, out) + _text(4, op)
+        body += b"".join(_nested(5, _attribute(key, v)) for key, v in attributes.items())
+        self._body.append(_nested(1, body))
+        return out
+
+    def to_bytes(self) -> bytes:
+        """The model as a file's bytes."""
+        graph = _text(2, self.name) + b"".join(self._body)
+        opset = _text(1, "") + _varint_field(2, OPSET)
+        return _varint_field(1, IR_VERSION) + _nested(7, graph) + _nested(8, opset)
+
+    def _new(self, kind: str) -> str:
+        self._made += 1
+        return f"{kind}_{self._made}"
+
+
+def _attribute(name: str, value: Attribute) -> bytes:
+    body = _text(1, name)
+    if isinstance(value, int):
+        return body + _varint_field(3, value) + _varint_field(20, _INT)
+    if isinstance(value, str):
+        return body + _text(4, value) + _varint_field(20, _STRING)
+    return body + b"".join(_varint_field(8, v) for v in value) + _varint_field(20, _INTS)
+
+
+def _value_info(name: str, element: int, dims: Sequence[int | str]) -> bytes:
+    shape = b"".join(
+        _nested(1, _text(2, dim) if isinstance(dim, str) else _varint_field(1, dim)) for dim in dims
+    )
+    tensor = _varint_field(1, element) + _nested(2, shape)
+    return _text(1, name) + _nested(2, _nested(1, tensor))
+
+
+def _varint(value: int) -> bytes:
+    """Seven bits a byte, the lowest first; the top bit says that more follow."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _varint_field(number: int, value: int) -> bytes:
+    return _varint(number << 3 | _VARINT) + _varint(value)
+
+
+def _nested(number: int, body: bytes) -> bytes:
+    return _varint(number << 3 | _BYTES) + _varint(len(body)) + body
+
+
+def _text(number: int, text: str) -> bytes:
+    return _nested(number, text.encode())
+
 
 RNET_PX, ONET_PX = 24, 48
 
@@ -134,3 +247,99 @@ def _logit(softmax: np.ndarray) -> np.ndarray:
 
 
 NETS = {"pnet": pnet, "rnet": rnet, "onet": onet}
+
+
+PACKAGE = "mtcnn==1.0.0"
+_HINT = f"install it (pip install '{PACKAGE}'), or choose another finder with `faces`"
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """Where the arrays of one network lie: each one's first byte in the unpacked file, and shape.
+
+    Arrays are in Keras' order and layout: of a convolution the kernel ``(height, width, in, out)``,
+    the bias and the slopes of its PReLU; of a dense layer ``(in, out)`` and the bias.
+    """
+
+    sha256: str
+    arrays: tuple[tuple[int, tuple[int, ...]], ...]
+
+
+FILES = {
+    "pnet": _File(
+        "ea6b0c3e685ebee3165326ad6484acc95f2ef78f1c94fbf40a55704fa989f7b5",
+        (
+            (240, (3, 3, 3, 10)), (1376, (10,)), (1472, (10,)),
+            (1568, (3, 3, 10, 16)), (7376, (16,)), (7504, (16,)),
+            (7632, (3, 3, 16, 32)), (26112, (32,)), (26304, (32,)),
+            (26496, (1, 1, 32, 4)), (27056, (4,)), (27136, (1, 1, 32, 2)), (27440, (2,)),
+        ),
+    ),
+    "rnet": _File(
+        "cb00e6460f3c98b0bfafaba3c0a0ded4bdf6e62cee7174d969e8670d7e757fee",
+        (
+            (240, (3, 3, 3, 28)), (3312, (28,)), (3488, (28,)),
+            (3664, (3, 3, 28, 48)), (52096, (48,)), (52352, (48,)),
+            (52608, (2, 2, 48, 64)), (101808, (64,)), (102128, (64,)),
+            (102448, (576, 128)), (397408, (128,)), (397968, (128,)),
+            (398528, (128, 4)), (400624, (4,)), (400688, (128, 2)), (401760, (2,)),
+        ),
+    ),
+    "onet": _File(
+        "94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3",
+        (
+            (240, (3, 3, 3, 32)), (3744, (32,)), (3936, (32,)),
+            (4128, (3, 3, 32, 64)), (77904, (64,)), (78224, (64,)),
+            (78544, (3, 3, 64, 64)), (226048, (64,)), (226368, (64,)),
+            (226688, (2, 2, 64, 128)), (357808, (128,)), (358384, (128,)),
+            (358960, (1152, 256)), (1538656, (256,)), (1539728, (256,)),
+            (1540816, (256, 4)), (1544960, (4,)), (1545040, (256, 10)), (1555328, (10,)),
+            (1555424, (256, 2)), (1557520, (2,)),
+        ),
+    ),
+}  # fmt: skip
+
+
+def read_weights(net: str) -> Weights:
+    """The arrays of ``pnet``, ``rnet`` or ``onet``.
+
+    Raises:
+        ModelMissing: The package, or its weight file, is not installed.
+        ModelMismatch: It is another version, with other weights.
+    """
+    path = _folder() / f"{net}.lz4"
+    try:
+        import lz4.frame
+
+        packed = path.read_bytes()
+    except ModuleNotFoundError as error:
+        raise ModelMissing(f"the face finder mtcnn needs the package lz4: {_HINT}") from error
+    except OSError as error:
+        raise ModelMissing(
+            f"{path}: the face finder's weights cannot be read ({error.strerror}): {_HINT}"
+        ) from error
+    known = FILES[net]
+    if hashlib.sha256(packed).hexdigest() != known.sha256:  # before a byte of it is looked at
+        raise ModelMismatch(
+            f"{path}: its SHA-256 is not that of the weights that mesoscope knows: {_HINT}"
+        )
+    data = lz4.frame.decompress(packed)
+    return [
+        np.frombuffer(data, "<f4", int(np.prod(shape)), at).reshape(shape)
+        for at, shape in known.arrays
+    ]
+
+
+def _folder() -> Path:
+    """Where the installed package keeps its weights.
+
+    Raises:
+        ModelMissing: It is not installed.
+    """
+    spec = PathFinder.find_spec("mtcnn")
+    for place in (spec.submodule_search_locations if spec else None) or ():
+        return Path(place, "assets", "weights")
+    raise ModelMissing(
+        f"the face finder mtcnn takes its weights from the package mtcnn, which is not "
+        f"installed: {_HINT}"
+    )

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from mesoscope.errors import ModelError, ModelMissing
-from mesoscope.faces.boxes import largest_first
+from mesoscope.faces.crop import largest_first
 from mesoscope.types import Face, Found
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mesoscope.media.kinds import Kind
-    from mesoscope.media.sampling import Times
+    from mesoscope.media.video import Times
     from mesoscope.types import Pixels
 
 # Each picture is built upon all before it, so a file of some kilobytes may ask for hours.

@@ -17,8 +17,16 @@ from av.error import FFmpegError
 
 from mesoscope.errors import MesoscopeError, SourceError, SourceTooLarge
 from mesoscope.media.declared import check_declared
-from mesoscope.media.streams import Reader, shown_stream, unreadable, why
-from mesoscope.media.timetable import Timetable, shown_of, stamp_of, up_to
+from mesoscope.media.timetable import (
+    Reader,
+    Timetable,
+    shown_of,
+    shown_stream,
+    stamp_of,
+    unreadable,
+    up_to,
+    why,
+)
 from mesoscope.media.upright import rgb_of
 
 if TYPE_CHECKING:
@@ -28,7 +36,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-    from mesoscope.media.sampling import Times
+    from mesoscope.media.video import Times
     from mesoscope.types import Pixels
 
     Placed = Iterator[tuple[int, Packet[VideoStream]]]

@@ -8,15 +8,28 @@ from mesoscope.metrics.alarms import (
     threshold_at_fpr,
     true_share,
 )
-from mesoscope.metrics.chance import NoiseFloor, ece_by_chance, log_loss
-from mesoscope.metrics.curves import Curve, Reliability, precision_recall, reliability, roc
-from mesoscope.metrics.figures import BINS, CUT, METRICS, measure, roc_auc
-from mesoscope.metrics.proportion import effective_count, proportion_interval
-from mesoscope.metrics.resampling import (
+from mesoscope.metrics.figures import (
+    BINS,
+    CUT,
+    METRICS,
+    Curve,
+    Reliability,
+    measure,
+    precision_recall,
+    reliability,
+    roc,
+    roc_auc,
+)
+from mesoscope.metrics.intervals import (
+    NoiseFloor,
     bootstrap,
     bootstrap_auc,
     bootstrap_share,
+    ece_by_chance,
+    effective_count,
     interval,
+    log_loss,
+    proportion_interval,
     resample,
     share,
 )

@@ -8,8 +8,7 @@ import numpy as np
 
 from mesoscope.errors import OptionError
 from mesoscope.metrics.figures import probabilities
-from mesoscope.metrics.proportion import effective_count, proportion_interval
-from mesoscope.metrics.resampling import LEVEL
+from mesoscope.metrics.intervals import LEVEL, effective_count, proportion_interval
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from mesoscope.errors import ModelError, ModelMismatch, ModelMissing
 from mesoscope.files.whole import write_whole
-from mesoscope.models.protobuf import BYTES, VARINT, Field, MalformedError, fields, length_delimited
+from mesoscope.models.graph import BYTES, VARINT, Field, MalformedError, fields, length_delimited
 from mesoscope.types import ModelCard
 
 if TYPE_CHECKING:

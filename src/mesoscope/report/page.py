@@ -13,20 +13,16 @@ from PIL import Image
 
 from mesoscope.files.whole import write_text, write_whole
 from mesoscope.report import plots
-from mesoscope.report.alarms import alarm_rows
-from mesoscope.report.canvas import DARK, LIGHT, png
-from mesoscope.report.clip_mistakes import worst_clips
-from mesoscope.report.mistakes import contact_sheet, worst
+from mesoscope.report.mistakes import contact_sheet, worst, worst_clips
+from mesoscope.report.plots import DARK, LIGHT, png
+from mesoscope.report.robustness import all_rows, hardest_rows, summary
 from mesoscope.report.robustness_plots import curve_plot
 from mesoscope.report.robustness_plots import sheet as robustness_sheet
-from mesoscope.report.robustness_rows import all_rows, hardest_rows, summary
-from mesoscope.report.tables import calibration_rows, decision_rows, fit_rows
-from mesoscope.report.told import told_rows
+from mesoscope.report.tables import alarm_rows, calibration_rows, decision_rows, fit_rows, told_rows
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
-    from mesoscope.report.clip_mistakes import ClipMistake
-    from mesoscope.report.mistakes import Mistake
+    from mesoscope.report.mistakes import ClipMistake, Mistake
     from mesoscope.report.record import Evaluation, Figures
     from mesoscope.report.robustness import Robustness
     from mesoscope.types import Pixels

@@ -50,9 +50,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mesoscope.media.part import FilePart
-    from mesoscope.report.alarms import AlarmReport
     from mesoscope.report.robustness import Robustness
-    from mesoscope.report.told import Told
+    from mesoscope.report.tables import AlarmReport, Told
     from mesoscope.types import Answer, Box, Guard, Json, Label, ModelCard, Thresholds, Verdict
 
 COLUMNS = (

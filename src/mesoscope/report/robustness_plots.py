@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mesoscope.report.canvas import DASHES, blank, drawable, dress
-from mesoscope.report.plots import MOST_SOURCES
+from mesoscope.report.plots import DASHES, MOST_SOURCES, blank, drawable, dress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
     from numpy.typing import NDArray
 
-    from mesoscope.report.canvas import Dash, Palette
+    from mesoscope.report.plots import Dash, Palette
     from mesoscope.report.record import Figures
     from mesoscope.report.robustness import Curve, Level, Robustness
 

@@ -1,14 +1,229 @@
-"""Tables of the page that are made of several figures: calibration and decisions by source."""
+"""Tables made of several figures: alarms, calibration, decisions by source, answers by class."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from mesoscope.files.csv_rows import RowWriter
+from mesoscope.files.whole import whole
+from mesoscope.metrics.intervals import effective_count, proportion_interval
+from mesoscope.types.label import ANSWERS, CLASSES
 
-    from mesoscope.report.record import Evaluation, Figures
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from mesoscope.metrics import Alarms, Rate
+    from mesoscope.report.record import Evaluation, Figures, Prediction
+    from mesoscope.types import Answer, Json
+
+
+NAMES = {"label": "label fake", "card": "card's threshold", "here": "chosen on this data"}
+
+
+class TrueShare(NamedTuple):
+    """How many alarms are true where so many faces are forged.
+
+    Attributes:
+        prevalence: Share of all faces that are forged.
+        share: Of the alarms that are true.
+        interval: 95 %, by the intervals of both rates.
+    """
+
+    prevalence: float
+    share: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmReport:
+    """One threshold on the evaluated faces.
+
+    Attributes:
+        name: ``label`` = the threshold of the label fake; ``card`` = the card's for the wanted
+            false-positive rate; ``here`` = the one that gives that rate on the evaluated faces.
+        fpr: The wanted rate; ``None`` for ``label``.
+        alarms: What was counted; ``None`` where there is no such threshold.
+        true_shares: One a prevalence that was asked about.
+        by_source: The same count for each source.
+        missing: Why there is no threshold.
+    """
+
+    name: str
+    fpr: float | None = None
+    alarms: Alarms | None = None
+    true_shares: tuple[TrueShare, ...] = ()
+    by_source: Mapping[str, Alarms] = field(default_factory=dict)
+    missing: str = ""
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return NAMES[self.name] if self.fpr is None else f"{NAMES[self.name]}, FPR {self.fpr:g}"
+
+    def to_dict(self) -> dict[str, Json]:
+        """The JSON shape."""
+        found: dict[str, Json] = {"name": self.name, "wanted_fpr": self.fpr}
+        if self.alarms is None:
+            return {**found, "threshold": None, "missing": self.missing}
+        by_source: dict[str, Json] = {
+            name: {"fpr": _number_or_none(one.false.share), "tpr": _number_or_none(one.found.share)}
+            for name, one in self.by_source.items()
+        }
+        shares: list[Json] = [
+            {
+                "prevalence": one.prevalence,
+                "share": _number_or_none(one.share),
+                "interval": _pair(one.interval),
+            }
+            for one in self.true_shares
+        ]
+        return {
+            **found,
+            "threshold": _number_or_none(self.alarms.threshold),
+            **_rate("fpr", self.alarms.false),
+            **_rate("tpr", self.alarms.found),
+            "true_alarms": shares,
+            "by_source": by_source,
+        }
+
+
+def alarm_rows(reports: tuple[AlarmReport, ...]) -> tuple[list[list[str]], list[str]]:
+    """The reports as a table of text, its first row the heads, and what is missing from it."""
+    prevalences = [one.prevalence for one in reports[0].true_shares] if reports else []
+    rows = [["threshold", "p_fake from", "false-positive rate", "detection rate"]]
+    rows[0] += [f"true alarms at {prevalence:g}" for prevalence in prevalences]
+    rows += [
+        [
+            one.title,
+            f"{one.alarms.threshold:.4f}",
+            _shown(one.alarms.false.share, one.alarms.false.interval()),
+            _shown(one.alarms.found.share, one.alarms.found.interval()),
+            *(_shown(share.share, share.interval) for share in one.true_shares),
+        ]
+        for one in reports
+        if one.alarms is not None
+    ]
+    return rows, [f"{one.title}: {one.missing}" for one in reports if one.missing]
+
+
+def _shown(value: float, interval: tuple[float, float]) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+def _rate(name: str, rate: Rate) -> dict[str, Json]:
+    classes = {"fpr": ("n_real", "false_alarms"), "tpr": ("n_fake", "detections")}[name]
+    return {
+        classes[0]: rate.n,
+        classes[1]: rate.hits,
+        name: _number_or_none(rate.share),
+        f"{name}_interval": _pair(rate.interval()) if rate.n else None,
+    }
+
+
+def _pair(interval: tuple[float, float]) -> Json:
+    return None if math.isnan(interval[0]) else [_number_or_none(value) for value in interval]
+
+
+def _number_or_none(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 6)
+
+
+ALL = "all"
+HEAD = ("items", "source", "n", *ANSWERS)
+_COLUMNS = ("label", "source", "told", "count", "n", "share", "low", "high")
+
+
+class Told(NamedTuple):
+    """The answers to the items of one class.
+
+    Attributes:
+        label: ``real`` or ``fake``, the truth.
+        source: Its name; :data:`ALL` for all together.
+        n: Items, those without a score and unreadable ones among them.
+        counts: How often each of :data:`~mesoscope.types.label.ANSWERS` was given; sum ``n``.
+        intervals: 95 % intervals of their shares, by Clopper & Pearson; items of one group are
+            taken to be answered together.
+    """
+
+    label: str
+    source: str
+    n: int
+    counts: dict[Answer, int]
+    intervals: dict[Answer, tuple[float, float]]
+
+    def to_dict(self) -> dict[str, Json]:
+        """The JSON shape: share and interval beside each count."""
+        row: dict[str, Json] = {"label": self.label, "source": self.source, "n": self.n}
+        for name, count in self.counts.items():
+            low, high = self.intervals[name]
+            row[name] = {
+                "count": count,
+                "share": round(count / self.n, 6),
+                "interval": [round(low, 6), round(high, 6)],
+            }
+        return row
+
+
+def told(predictions: Sequence[Prediction]) -> list[Told]:
+    """Count the answers, of all items first and then of each source; classes without items go."""
+    sources = sorted({p.source for p in predictions})
+    found = []
+    for source in (None, *sources) if len(sources) > 1 else (None,):
+        for label, name in enumerate(CLASSES):
+            items = [p for p in predictions if p.label == label and source in (None, p.source)]
+            if items:
+                found.append(_told(items, name, ALL if source is None else source))
+    return found
+
+
+def told_rows(rows: Sequence[Told]) -> list[tuple[str, ...]]:
+    """A table for people, its head first: count, share and interval in a cell."""
+    return [HEAD, *((f"{t.label} ones told", t.source, f"{t.n:,}", *_cells(t)) for t in rows)]
+
+
+def write_told(rows: Sequence[Told], path: Path) -> None:
+    """Write ``told.csv``: a row for each class, source and answer.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    with (
+        whole(path) as part,
+        part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = RowWriter(file, defuse=True)
+        writer.writerow(_COLUMNS)
+        writer.writerows(_lines(rows))
+
+
+def _told(items: Sequence[Prediction], label: str, source: str) -> Told:
+    n = len(items)
+    worth = effective_count([f"{len(p.source)} {p.source} {p.group}" for p in items])
+    counts = {name: sum(p.told == name for p in items) for name in ANSWERS}
+    intervals = {
+        name: proportion_interval(count, n, effective_n=worth) for name, count in counts.items()
+    }
+    return Told(label, source, n, counts, intervals)
+
+
+def _cells(one: Told) -> Iterator[str]:
+    for name, count in one.counts.items():
+        low, high = one.intervals[name]
+        yield f"{count:,}: {count / one.n:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _lines(rows: Sequence[Told]) -> Iterator[tuple[object, ...]]:
+    for one in rows:
+        for name, count in one.counts.items():
+            low, high = one.intervals[name]
+            share = f"{count / one.n:.6f}"
+            yield one.label, one.source, name, count, one.n, share, f"{low:.6f}", f"{high:.6f}"
+
 
 STAGES = {
     "before": "as the network has it",

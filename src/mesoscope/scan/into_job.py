@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from mesoscope.scan.folder import begin_or_resume
 from mesoscope.scan.job import Job
+from mesoscope.scan.local import refuse_missing, watch
 from mesoscope.scan.plan import outermost
 from mesoscope.scan.progress import JobInterrupted, JobSummary, JobWatcher
-from mesoscope.scan.watching import refuse_missing, watch
 from mesoscope.scan.workers import Worker
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ from mesoscope.errors import JobError, MesoscopeError, SourceNoMemory
 from mesoscope.runtime.threads import map_ordered
 from mesoscope.scan.plan import Planner
 from mesoscope.scan.reading import Content, has_moved, read
-from mesoscope.scan.rows import DONE, FAILED, REMOVED, Known, Outcome
-from mesoscope.scan.tables import damaged
+from mesoscope.scan.tables import DONE, FAILED, REMOVED, Known, Outcome, damaged
 from mesoscope.types import Verdict
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from mesoscope.media.walk import Listed, Unreadable
     from mesoscope.scan.ledger import Ledger
     from mesoscope.scan.plan import Planned
-    from mesoscope.scan.rows import Claim
+    from mesoscope.scan.tables import Claim
     from mesoscope.scan.workers import Worker
 
 CLAIM = 64  # files taken at a time

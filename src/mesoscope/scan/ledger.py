@@ -11,8 +11,19 @@ from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
 from mesoscope.errors import JobError
 from mesoscope.scan import tables
 from mesoscope.scan.ledger_reader import LedgerReader
-from mesoscope.scan.rows import CLAIMED, FAILED, PENDING, REMOVED, Claim, Outcome, Row
-from mesoscope.scan.tables import files, told, upsert, verdicts
+from mesoscope.scan.tables import (
+    CLAIMED,
+    FAILED,
+    PENDING,
+    REMOVED,
+    Claim,
+    Outcome,
+    Row,
+    files,
+    told,
+    upsert,
+    verdicts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

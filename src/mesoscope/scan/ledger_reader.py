@@ -11,8 +11,19 @@ from sqlalchemy import bindparam, case, extract, func, inspect, literal_column, 
 
 from mesoscope.errors import JobError
 from mesoscope.scan import tables
-from mesoscope.scan.rows import CLAIMED, DONE, FAILED, PENDING, Counts, Known, Result, Row
-from mesoscope.scan.tables import files, told, verdicts
+from mesoscope.scan.tables import (
+    CLAIMED,
+    DONE,
+    FAILED,
+    PENDING,
+    Counts,
+    Known,
+    Result,
+    Row,
+    files,
+    told,
+    verdicts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from mesoscope.errors import SourceMissing
 from mesoscope.media.walk import Listed, Unreadable, walk_files
-from mesoscope.scan.rows import CLAIMED, DONE, FAILED, PENDING, REMOVED, STATES
+from mesoscope.scan.tables import CLAIMED, DONE, FAILED, PENDING, REMOVED, STATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from mesoscope.scan.ledger import Ledger
-    from mesoscope.scan.rows import Row
+    from mesoscope.scan.tables import Row
 
 BATCH = 10_000  # changes written at a time
 

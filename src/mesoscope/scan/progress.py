@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mesoscope.scan.rows import Counts
+    from mesoscope.scan.tables import Counts
     from mesoscope.types import Verdict
 
 __all__ = ["JobInterrupted", "JobSummary", "JobWatcher"]

@@ -12,7 +12,7 @@ from mesoscope.media.image import FileBytes
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 
 if TYPE_CHECKING:
-    from mesoscope.scan.rows import Claim
+    from mesoscope.scan.tables import Claim
 
 # Files up to this size are hashed and decoded from one reading. Larger ones, which are hashed
 # piece by piece, are read again from the system's cache: many of them wait at a time.

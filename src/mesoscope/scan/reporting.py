@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from mesoscope.errors import OptionError
 from mesoscope.models.file import find_model
-from mesoscope.report.case.facts import model_path, settings_of
+from mesoscope.report.case.contents import model_path, settings_of
 from mesoscope.report.case.items import Spool, read_verdicts
 from mesoscope.report.case.make import make_report, report_judged, report_read, with_maps
-from mesoscope.scan.export import parsed
 from mesoscope.scan.folder import is_job, open_ledger
 from mesoscope.scan.local import scan
+from mesoscope.scan.sinks import parsed
 from mesoscope.types import DetectOptions, Verdict
 
 if TYPE_CHECKING:

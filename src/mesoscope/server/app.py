@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -19,7 +21,6 @@ from mesoscope.server.guard import Guard
 from mesoscope.server.problems import MEDIA_TYPE, Problem, of_error, of_os_error
 from mesoscope.server.routes import check, feedback, jobs, results, showing, state
 from mesoscope.server.routes.asked import answered
-from mesoscope.server.schema import allowed, openapi
 from mesoscope.server.store import Unreachable
 
 if TYPE_CHECKING:
@@ -28,6 +29,54 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from mesoscope.server.service import Service
+
+
+_ABOUT = (
+    "Tells whether faces in pictures and clips were forged. `p_fake` is the calibrated probability "
+    'that a face is forged: higher = more fake. "No face" and "cannot tell" are answers.'
+)
+
+
+def openapi(app: FastAPI) -> dict[str, Any]:
+    """The description, made once.
+
+    Every refusal is problem JSON and nothing else, so FastAPI's own shape of errors is left out.
+    """
+    if app.openapi_schema is None:
+        made = get_openapi(
+            title=app.title, version=app.version, description=_ABOUT, routes=app.routes
+        )
+        schemas = made["components"]["schemas"]
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        made["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        for path, methods in made["paths"].items():
+            for operation in methods.values():
+                if path not in ("/healthz", "/readyz"):
+                    operation["security"] = [{"key": []}, {}]
+                for status, answer in operation["responses"].items():
+                    if status.isdigit() and int(status) >= 400:
+                        _only_problem(answer)
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+def allowed(app: FastAPI, path: str) -> list[str]:
+    """The methods that an address takes."""
+    for template, methods in openapi(app)["paths"].items():
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
+            return sorted(name.upper() for name in methods)
+    return ["GET", "HEAD"]  # the page and its files
+
+
+def _only_problem(answer: dict[str, Any]) -> None:
+    content = answer.setdefault("content", {})
+    kept = content.get("application/problem+json", {})
+    content.clear()
+    content["application/problem+json"] = {
+        **kept, "schema": {"$ref": "#/components/schemas/ProblemShape"},
+    }  # fmt: skip
+
 
 STATIC = Path(__file__).parent / "static"
 _OF_STATUS = {

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mesoscope.errors import MesoscopeError, SourceError
 from mesoscope.server.archives import members
-from mesoscope.server.clips import Clip
-from mesoscope.server.judging import Question
+from mesoscope.server.judging import Clip, Question
 from mesoscope.server.problems import Problem
 from mesoscope.server.spool import private_folder
 from mesoscope.server.store import Unreachable, new_id

@@ -36,6 +36,24 @@ if TYPE_CHECKING:
     from mesoscope.media.image import FileBytes
     from mesoscope.types import DetectOptions, Json
 
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A clip, or whatever was sent as one: too large to hold in memory.
+
+    Attributes:
+        path: Where it lies.
+        name: What its caller calls it.
+    """
+
+    path: Path
+    name: str
+
+    def source(self) -> Path:
+        """Where it lies: it is not read into memory."""
+        return self.path
+
+
 _BLOCK = 1 << 20
 MAP_PX = 128  # side of an evidence map that is sent
 PREVIEW_PX = 1600  # longest side of a preview

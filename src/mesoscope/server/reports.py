@@ -1,4 +1,4 @@
-"""Reports of results, each made by a process of its own, as ``mesoscope report`` makes them.
+"""What is made of results: reports, and what people said of them as a data set.
 
 Drawing and typesetting take seconds, memory and settings of the whole process; beside the service
 they can be given a time limit, and a folder in which the file has the name that its sender gave it.
@@ -8,24 +8,100 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import io
 import os
 import shutil
 import sys
+import tempfile
+import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 
+from mesoscope.data.manifest import write_manifest
+from mesoscope.files.csv_rows import RowWriter
+from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.server.problems import Problem
 from mesoscope.server.spool import private_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Row
 
     from mesoscope.server.service import Service
+    from mesoscope.server.spool import Kept
+
+
+LABEL = {"real": "real", "forged": "fake"}
+_SUFFIX = {"jpeg": ".jpg", "tiff": ".tif"}
+_VALIDATION = 0.2  # of the pictures; by the hash of their content, so that one never moves
+
+
+def write_data_set(path: Path, rows: Iterable[Any], kept: Kept) -> int:
+    """Write a ZIP archive with ``manifest.csv``, its pictures, and ``not_kept.csv``.
+
+    Unpacked, it is a data set. A picture that was judged more than once is there once, with what
+    was said last. Clips stand in ``not_kept.csv``, as a data set is of pictures.
+
+    Args:
+        path: Of the archive.
+        rows: Results with what was said of them, the oldest first.
+        kept: Where their files are.
+
+    Returns:
+        How many labels.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    said = {row.sha256: row for row in rows if row.says in LABEL and row.sha256}
+    entries, others = [], []
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for sha256, row in sorted(said.items()):
+            label = LABEL[row.says]
+            file = kept.find(row.place, row.kept)
+            kind = None if file is None or row.kind == "clip" else _kind(file)
+            if file is None or kind is None:
+                others.append([row.name, label, sha256, row.kind])
+                continue
+            split = _split(sha256)
+            name = f"{split}/{label}/{sha256[:16]}{_SUFFIX.get(kind, '.' + kind)}"
+            archive.write(file, name)
+            entries.append(
+                {
+                    "path": name, "label": label, "source": "feedback", "method": "",
+                    "group": sha256, "split": split, "sha256": sha256,
+                }
+            )  # fmt: skip
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            manifest = Path(folder) / "manifest.csv"
+            write_manifest(manifest, entries)
+            archive.write(manifest, "manifest.csv")
+        archive.writestr("not_kept.csv", _csv(others))
+    return len(said)
+
+
+def _kind(file: Path) -> str | None:
+    with file.open("rb") as opened:
+        kind = sniff(opened.read(SNIFF_BYTES))
+    return None if kind == "video" else kind
+
+
+def _split(sha256: str) -> str:
+    share = int(hashlib.sha256(sha256.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
+    return "validation" if share < _VALIDATION else "train"
+
+
+def _csv(rows: Iterable[Iterable[str]]) -> str:
+    text = io.StringIO()
+    writer = RowWriter(text, defuse=True)
+    writer.writerow(["name", "label", "sha256", "kind"])
+    writer.writerows(rows)
+    return text.getvalue()
+
 
 REPORT_S = 120.0
 _AT_ONCE = asyncio.Semaphore(2)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
+    from mesoscope.server.guard import Log
     from mesoscope.server.service import Service
-    from mesoscope.server.telemetry import Log
 
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _Protocol

@@ -15,14 +15,13 @@ from sqlalchemy.engine import URL
 from mesoscope.errors import JobError, OutputError
 from mesoscope.runtime.threads import cores
 from mesoscope.server.batching import MicroBatcher
+from mesoscope.server.guard import Log, Telemetry
 from mesoscope.server.job_store import JobStore
 from mesoscope.server.jobs import Jobs
 from mesoscope.server.judging import Answer, Judges, Question, compact
-from mesoscope.server.keeping import Kept
 from mesoscope.server.keys import KeyRing, Rates
-from mesoscope.server.spool import Spool, private_folder
+from mesoscope.server.spool import Kept, Spool, private_folder
 from mesoscope.server.store import Recorded, Recorder, Store, Unreachable
-from mesoscope.server.telemetry import Log, Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

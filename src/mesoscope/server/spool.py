@@ -1,4 +1,4 @@
-"""Where uploads lie on their way: a private folder with a budget, and what is in it."""
+"""Where uploads lie on their way, and where those lie that are kept."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mesoscope.errors import OutputError
 from mesoscope.files.names import acts
+from mesoscope.files.whole import beside
 from mesoscope.media.image import FileBytes
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.server.problems import Problem, of_os_error
 
 if TYPE_CHECKING:
     from mesoscope.media.kinds import Kind
+
 
 IN_MEMORY_BYTES = 1 << 20  # of an upload; a larger one goes to disk
 LONGEST_NAME = 200
@@ -195,3 +197,75 @@ class Upload:
                 self.path.unlink(missing_ok=True)
         self._spool.give_back(self._counted)
         self._counted = 0
+
+
+MEDIA_TYPES = {
+    "jpeg": "image/jpeg", "png": "image/png", "gif": "image/gif", "webp": "image/webp",
+    "bmp": "image/bmp", "tiff": "image/tiff", "avif": "image/avif", "video": "video/mp4",
+}  # fmt: skip
+
+
+class Kept:
+    """The folder of kept files; each goes by the id of its result.
+
+    Args:
+        folder: Made where it is missing.
+        place: Name of this data folder in the database.
+        days: So long a file is kept; 0 = never.
+    """
+
+    def __init__(self, folder: Path, place: str, days: float) -> None:
+        self.folder = private_folder(folder)
+        self.place = place
+        self.days = days
+
+    @property
+    def wanted(self) -> bool:
+        """Whether files are kept at all."""
+        return self.days > 0
+
+    def add(self, result_id: str, data: bytes | Path) -> str:
+        """Keep a file; gives back the name to find it by.
+
+        Raises:
+            OSError: There is no room.
+        """
+        folder = self.folder / result_id[:2]
+        folder.mkdir(mode=0o700, exist_ok=True)
+        target = folder / result_id
+        with beside(target, sync=False) as part:
+            if isinstance(data, bytes):
+                descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(data)
+            else:
+                _link_or_copy(data, part)
+        return f"{result_id[:2]}/{result_id}"
+
+    def find(self, place: str, kept: str | None) -> Path | None:
+        """The file of a result; ``None`` where it was not kept, or not here."""
+        if kept is None or place != self.place:
+            return None
+        path = self.folder / kept
+        return path if path.is_file() else None
+
+    def remove(self, kept: str) -> None:
+        """Take a file away."""
+        with contextlib.suppress(OSError):
+            (self.folder / kept).unlink()
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name; where the disk knows no such thing, copy it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+    target.chmod(0o600)
+
+
+def media_type(path: Path) -> str | None:
+    """The media type of a file by its content; ``None`` for what no browser should show."""
+    with path.open("rb") as file:
+        kind = sniff(file.read(SNIFF_BYTES))
+    return None if kind is None else MEDIA_TYPES.get(kind)

@@ -15,8 +15,7 @@ import numpy as np
 from mesoscope.errors import OptionError, SourceUnsuitable
 from mesoscope.synth.colour import draw_frequency, draw_shift, is_grey
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.masks import clean, draw_mask, mixed, placed, region_of
-from mesoscope.synth.outline import HULLS, hull, mesh
+from mesoscope.synth.outline import HULLS, clean, draw_mask, hull, mesh, mixed, placed, region_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from mesoscope.synth.colour import Frequency, Shift
     from mesoscope.synth.forgery import Landmarks
-    from mesoscope.synth.masks import Region
+    from mesoscope.synth.outline import Region
     from mesoscope.types import Json, Pixels
 
 MAKER = "self_blend"

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.errors import OptionError, SourceError, SourceNoMemory, SourceUnsuitable
 from mesoscope.synth.blend import self_blend
-from mesoscope.synth.donors import DonorIndex
-from mesoscope.synth.swap import swap_blend
+from mesoscope.synth.swap import DonorIndex, swap_blend
 from mesoscope.synth.writing import read_face
 
 if TYPE_CHECKING:
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mesoscope.synth.forgery import Forgery, Landmarks
-    from mesoscope.synth.framing import Framing
-    from mesoscope.synth.reals import Real, RealFace
+    from mesoscope.synth.reals import Framing, Real, RealFace
     from mesoscope.synth.writing import Maker
     from mesoscope.types import Pixels
 

@@ -30,8 +30,8 @@ from mesoscope import __version__
 from mesoscope.errors import OptionError, SourceUnsuitable
 from mesoscope.files.csv_rows import RowWriter
 from mesoscope.files.whole import sweep, write_whole
-from mesoscope.synth.encoding import Encoding, encode_mask
 from mesoscope.synth.files import GO_ON, append, cut, locked, read_records
+from mesoscope.synth.forgery import Encoding, encode_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,11 +13,10 @@ from mesoscope.runtime.log import logger
 from mesoscope.synth.blending import blend_maker
 from mesoscope.synth.edits.maker import DonorBook, edit_maker
 from mesoscope.synth.edits.recipe import EditRecipe
-from mesoscope.synth.encoding import Encoding
 from mesoscope.synth.folder import LANDMARKS, ForgeryFolder
-from mesoscope.synth.framing import Framing
+from mesoscope.synth.forgery import Encoding
 from mesoscope.synth.landmarks import landmarks_of, read_landmarks
-from mesoscope.synth.reals import VALIDATION_SHARE, read_reals
+from mesoscope.synth.reals import VALIDATION_SHARE, Framing, read_reals
 from mesoscope.synth.sheet import refuse_suffix, write_sheet
 from mesoscope.synth.writing import write_forgeries, write_left_out
 

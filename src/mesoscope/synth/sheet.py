@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mesoscope.draw.palette import INK, PAPER, QUIET
-from mesoscope.draw.text import BOLD, put_text, shorten
+from mesoscope.draw.palette import BOLD, INK, PAPER, QUIET, put_text, shorten
 from mesoscope.errors import OptionError, OutputError, SourceError
 from mesoscope.faces.crop import crop
 from mesoscope.files.names import visible

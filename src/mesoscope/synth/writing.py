@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mesoscope.synth.folder import ForgeryFolder
     from mesoscope.synth.forgery import Forgery, Landmarks
-    from mesoscope.synth.framing import Framing
+    from mesoscope.synth.reals import Framing
     from mesoscope.types import Json
 
     Maker = Callable[[RealFace, np.random.Generator], Forgery]

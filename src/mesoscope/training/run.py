@@ -15,12 +15,16 @@ from mesoscope.errors import DatasetError, OutputError, RunError
 from mesoscope.files.whole import sweep, write_text
 from mesoscope.runtime.log import logger
 from mesoscope.training.data.dataset import survey
-from mesoscope.training.data.framing import ready_to_reframe
-from mesoscope.training.data.reals import ready_to_forge
+from mesoscope.training.data.faces import ready_to_forge, ready_to_reframe
 from mesoscope.training.export.finish import finish
-from mesoscope.training.fit.curves import draw_curves
 from mesoscope.training.fit.loop import fit
-from mesoscope.training.fit.watcher import LoggedWatcher, LogWatcher, SilentWatcher, write_log
+from mesoscope.training.fit.watcher import (
+    LoggedWatcher,
+    LogWatcher,
+    SilentWatcher,
+    draw_curves,
+    write_log,
+)
 from mesoscope.training.nets import require_beginning
 
 if TYPE_CHECKING:

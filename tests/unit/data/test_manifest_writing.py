@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesoscope.data import manifest_parquet, manifest_writing
+from mesoscope.data import manifest, manifest_rows
 from mesoscope.data.manifest import Sample, read_dataset, row_of, write_manifest
 from mesoscope.errors import DatasetError, MissingExtra, OutputError
 
@@ -114,12 +114,12 @@ def test_other_suffixes_and_places_are_refused(tmp_path):
         write_manifest(tmp_path / "file/manifest.csv", [ROW])
 
 
-@pytest.mark.parametrize("module", [manifest_writing, manifest_parquet])
+@pytest.mark.parametrize("module", [manifest, manifest_rows])
 def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch, module):
     write_manifest(tmp_path / "manifest.parquet", [ROW])
     monkeypatch.setattr(module, "find_spec", lambda _name: None)
     with pytest.raises(MissingExtra, match=r"pip install 'mesoscope\[parquet\]'"):
-        read_dataset(tmp_path) if module is manifest_parquet else write_manifest(
+        read_dataset(tmp_path) if module is manifest_rows else write_manifest(
             tmp_path / "manifest.parquet", [ROW]
         )
 
@@ -199,7 +199,7 @@ def test_a_file_that_is_no_parquet_or_is_cut_off(tmp_path):
 
 
 def test_rows_are_counted_from_the_begin_of_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(manifest_parquet, "_ROWS", 2)
+    monkeypatch.setattr(manifest_rows, "_ROWS", 2)
     columns = {"path": [f"{i}.jpg" for i in range(7)], "split": ["train"] * 7}
     root = table(tmp_path, {**columns, "label": ["real", "fake"] * 3 + ["real"]})
     assert [s.label for s in read_dataset(root)] == [0, 1, 0, 1, 0, 1, 0]

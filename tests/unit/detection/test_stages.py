@@ -27,7 +27,7 @@ from mesoscope.detection.stages import (
     score_faces,
 )
 from mesoscope.errors import MesoscopeError, SourceError, SourceFailed
-from mesoscope.faces.whole import WholeFinder
+from mesoscope.faces.finder import WholeFinder
 from mesoscope.media.walk import Unreadable
 from mesoscope.types import DetectOptions, Face, Found, Frame, ModelCard, Thresholds
 from mesoscope.types.card import Aggregation

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mesoscope.draw import text as module
-from mesoscope.draw.text import BOLD, REGULAR, put_text, shorten, text_width, wrap
+from mesoscope.draw import palette as module
+from mesoscope.draw.palette import BOLD, REGULAR, put_text, shorten, text_width, wrap
 from mesoscope.files.names import visible
 
 

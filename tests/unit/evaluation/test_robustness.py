@@ -20,8 +20,15 @@ from mesoscope.evaluation.robustness import (
     measure_robustness,
 )
 from mesoscope.imaging.corruptions import CORRUPTIONS
-from mesoscope.report.robustness import CONDITIONS, FIGURES, MEAN, write_table
-from mesoscope.report.robustness_rows import all_rows, hardest_rows, summary
+from mesoscope.report.robustness import (
+    CONDITIONS,
+    FIGURES,
+    MEAN,
+    all_rows,
+    hardest_rows,
+    summary,
+    write_table,
+)
 from mesoscope.types import ModelCard, Thresholds
 
 STEPS = 1 + sum(len(one.levels) for one in CORRUPTIONS)

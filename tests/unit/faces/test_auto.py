@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mesoscope.faces.auto import LONGEST_PX, AutoFinder, fills, is_crop_shaped
+from mesoscope.faces.finder import LONGEST_PX, AutoFinder, fills, is_crop_shaped
 from mesoscope.faces.mtcnn import MtcnnFinder
 from mesoscope.types import Face, Found, Frame
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mesoscope.faces import boxes as module
-from mesoscope.faces.boxes import largest_first, overlaps, squares, strongest
+from mesoscope.faces import crop as module
+from mesoscope.faces.crop import largest_first, overlaps, squares, strongest
 
 
 def boxes_of(corners, sizes):

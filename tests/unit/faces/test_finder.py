@@ -4,11 +4,8 @@ import cv2
 import pytest
 
 from mesoscope.errors import ModelError, ModelMissing, OptionError
-from mesoscope.faces.auto import AutoFinder
-from mesoscope.faces.finder import finder_for
+from mesoscope.faces.finder import AutoFinder, WholeFinder, WideEnough, finder_for
 from mesoscope.faces.mtcnn import MtcnnFinder
-from mesoscope.faces.narrow import WideEnough
-from mesoscope.faces.whole import WholeFinder
 from mesoscope.faces.yunet import YunetFinder
 from mesoscope.types import DetectOptions
 

@@ -5,8 +5,7 @@ import onnxruntime as ort
 import pytest
 
 from mesoscope.faces import mtcnn_nets
-from mesoscope.faces.graph import FLOAT, Graph
-from mesoscope.faces.mtcnn_weights import read_weights
+from mesoscope.faces.mtcnn_nets import FLOAT, Graph, read_weights
 
 
 def test_a_graph_computes():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mesoscope.faces import mtcnn
-from mesoscope.faces.boxes import overlaps
+from mesoscope.faces.crop import overlaps
 from mesoscope.types import Frame
 
 ANSWERS = json.loads((Path(__file__).parent / "mtcnn_answers.json").read_text(encoding="utf-8"))

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from mesoscope.errors import ModelMismatch, ModelMissing
-from mesoscope.faces import mtcnn_weights
-from mesoscope.faces.mtcnn_weights import FILES, read_weights
+from mesoscope.faces import mtcnn_nets
+from mesoscope.faces.mtcnn_nets import FILES, read_weights
 
 
 @pytest.mark.parametrize("net", FILES)
 def test_arrays_are_those_that_joblib_loads(net):
     joblib = pytest.importorskip("joblib")
-    expected = joblib.load(mtcnn_weights._folder() / f"{net}.lz4")
+    expected = joblib.load(mtcnn_nets._folder() / f"{net}.lz4")
     found = read_weights(net)
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
@@ -38,14 +38,14 @@ def test_without_the_package_the_line_that_installs_it(monkeypatch):
 
 
 def test_a_file_that_is_gone(monkeypatch, tmp_path):
-    monkeypatch.setattr(mtcnn_weights, "_folder", lambda: tmp_path)
+    monkeypatch.setattr(mtcnn_nets, "_folder", lambda: tmp_path)
     with pytest.raises(ModelMissing, match=r"pnet\.lz4: .*No such file"):
         read_weights("pnet")
 
 
 def test_other_bytes_are_not_even_unpacked(monkeypatch, tmp_path):
     (tmp_path / "pnet.lz4").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
-    monkeypatch.setattr(mtcnn_weights, "_folder", lambda: tmp_path)
+    monkeypatch.setattr(mtcnn_nets, "_folder", lambda: tmp_path)
     monkeypatch.setattr("lz4.frame.decompress", lambda data: pytest.fail("it was unpacked"))
     with pytest.raises(ModelMismatch, match="SHA-256 is not that of the weights"):
         read_weights("pnet")

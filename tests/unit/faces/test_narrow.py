@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mesoscope import Detector
-from mesoscope.faces.narrow import WideEnough, is_narrow
+from mesoscope.faces.finder import WideEnough, is_narrow
 from mesoscope.types import Frame
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesoscope.errors import OptionError
-from mesoscope.media.sampling import choose, on_show
+from mesoscope.media.video import choose, on_show
 
 gaps = st.lists(st.floats(0, 30), max_size=80)
 

@@ -349,7 +349,7 @@ def test_damage_anywhere_ends_in_frames_or_an_error(made):
 
 @pytest.mark.parametrize("name", ["program.mpg", "sounds.mkv", "motion-jpeg.avi", "transport.ts"])
 def test_a_sparse_end_of_a_file_is_not_read_through(made, tmp_path, monkeypatch, name):
-    monkeypatch.setattr("mesoscope.media.streams._FRUITLESS_BYTES", 1 << 20)
+    monkeypatch.setattr("mesoscope.media.timetable._FRUITLESS_BYTES", 1 << 20)
     path = tmp_path / name
     path.write_bytes(made(name).read_bytes())
     with path.open("r+b") as file:

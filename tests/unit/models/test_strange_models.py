@@ -9,7 +9,7 @@ import pytest
 from mesoscope.detection.scorer import OnnxScorer, check_pictures
 from mesoscope.errors import ModelError, ModelMismatch
 from mesoscope.models.file import sealed, shipped, verify_bytes
-from mesoscope.models.protobuf import length_delimited
+from mesoscope.models.graph import length_delimited
 from mesoscope.types import Guard, ModelCard
 
 onnx = pytest.importorskip("onnx")

@@ -8,7 +8,7 @@ from PIL import Image
 
 from mesoscope import metrics
 from mesoscope.report.record import Evaluation, Figures, Prediction
-from mesoscope.report.told import told
+from mesoscope.report.tables import told
 from mesoscope.types import Calibration, ModelCard, Thresholds
 
 NAMES = (

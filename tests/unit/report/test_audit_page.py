@@ -12,8 +12,8 @@ from PIL import Image
 
 from mesoscope.data.audit.finding import Audit, Cue, Example, Finding, Part, Together, Value
 from mesoscope.errors import OutputError
-from mesoscope.report import audit_words as words
-from mesoscope.report.audit_page import bar, examples, matrix, write_audit_page
+from mesoscope.report import audit as words
+from mesoscope.report.audit import bar, examples, matrix, write_audit_page
 
 NASTY = 'a"><img src=x onerror="document.title=1"><script>document.title=1</script>.jpg'
 EMPTY = {"meta", "img", "source", "br", "link", "rect"}

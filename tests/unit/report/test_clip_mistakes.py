@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mesoscope.report.clip_mistakes import worst_clips
+from mesoscope.report.mistakes import worst_clips
 from mesoscope.report.page import items_word, write_page
 from mesoscope.report.record import Prediction
 from mesoscope.types import FaceScore, Person, Verdict
@@ -84,7 +84,7 @@ def test_a_strip_that_cannot_be_drawn_costs_no_page(evaluated, clip, tmp_path, m
         raise MemoryError
 
     found = evaluated([clip("a.mp4", 0, 0.9, "fake"), clip("b.mp4", 1, 0.1, "real")])
-    monkeypatch.setattr("mesoscope.report.clip_mistakes.contact_strip", fail)
+    monkeypatch.setattr("mesoscope.report.mistakes.contact_strip", fail)
     text = write_page(found, tmp_path).read_text(encoding="utf-8")
     assert text.count("cannot be read any more") == 2
 

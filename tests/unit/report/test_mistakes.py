@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from mesoscope.faces.crop import crop
-from mesoscope.report.canvas import DARK, LIGHT, png
 from mesoscope.report.mistakes import contact_sheet, worst
+from mesoscope.report.plots import DARK, LIGHT, png
 from mesoscope.report.record import Prediction
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mesoscope import metrics
 from mesoscope.report import plots
-from mesoscope.report.canvas import DARK, LIGHT, drawable, png
+from mesoscope.report.plots import DARK, LIGHT, drawable, png
 from mesoscope.report.record import Prediction
 from mesoscope.types import Thresholds
 

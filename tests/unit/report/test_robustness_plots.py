@@ -6,7 +6,7 @@ import pytest
 from mesoscope.data.manifest import Sample
 from mesoscope.evaluation.robustness import Answer, Judged, measure
 from mesoscope.imaging.corruptions import CORRUPTIONS
-from mesoscope.report.canvas import DARK, LIGHT, png
+from mesoscope.report.plots import DARK, LIGHT, png
 from mesoscope.report.robustness_plots import curve_plot, sheet
 
 STEPS = 1 + sum(len(one.levels) for one in CORRUPTIONS)

@@ -5,9 +5,15 @@ import dataclasses
 import pytest
 
 from mesoscope import metrics
-from mesoscope.report.alarms import AlarmReport, TrueShare, alarm_rows
 from mesoscope.report.record import Prediction
-from mesoscope.report.tables import calibration_rows, decision_rows, fit_rows
+from mesoscope.report.tables import (
+    AlarmReport,
+    TrueShare,
+    alarm_rows,
+    calibration_rows,
+    decision_rows,
+    fit_rows,
+)
 
 
 def test_each_source_stands_beside_its_chance(evaluation):

@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from mesoscope.report.record import Prediction
-from mesoscope.report.told import told, told_rows, write_told
+from mesoscope.report.tables import told, told_rows, write_told
 
 ERROR = {"code": "source.unreadable", "message": "broken"}
 

@@ -17,10 +17,10 @@ from mesoscope.detection.detector import Detector
 from mesoscope.detection.scorer import Scores
 from mesoscope.errors import JobError, MesoscopeError, OutputError
 from mesoscope.scan import tables
-from mesoscope.scan.export import export
 from mesoscope.scan.folder import begin_or_resume, open_ledger
 from mesoscope.scan.job import Job
 from mesoscope.scan.plan import outermost
+from mesoscope.scan.sinks import export
 from mesoscope.scan.workers import Worker
 from mesoscope.types import ModelCard, Thresholds
 
@@ -232,7 +232,7 @@ WITHOUT_RIGHTS = """
 import contextlib, os, sys
 from pathlib import Path
 from mesoscope.errors import MesoscopeError
-from mesoscope.scan.export import export
+from mesoscope.scan.sinks import export
 from mesoscope.scan.folder import open_ledger
 with contextlib.closing(open_ledger(Path(sys.argv[3]))) as kept:
     export(kept, Path(sys.argv[2]))  # loads all that it needs: Python may be root's alone

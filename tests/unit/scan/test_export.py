@@ -7,9 +7,9 @@ from itertools import islice
 import pytest
 
 from mesoscope.errors import MissingExtra, OutputError
-from mesoscope.scan import export as export_module
-from mesoscope.scan.export import COLUMNS, export, record
-from mesoscope.scan.rows import Result
+from mesoscope.scan import sinks as export_module
+from mesoscope.scan.sinks import COLUMNS, export, record
+from mesoscope.scan.tables import Result
 from mesoscope.types import FaceScore, Verdict
 
 NAMES = [b"/a/plain.jpg", b"/a/caf\xe9.jpg", b'/a/comma, "quote"\nline.jpg', "/a/né😀.jpg".encode()]

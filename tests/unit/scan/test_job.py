@@ -13,7 +13,7 @@ from mesoscope.scan.folder import begin_or_resume, open_ledger
 from mesoscope.scan.job import Job, renamed
 from mesoscope.scan.plan import outermost
 from mesoscope.scan.reading import ONE_READING_BYTES, read
-from mesoscope.scan.rows import Claim
+from mesoscope.scan.tables import Claim
 from mesoscope.scan.workers import Worker
 from mesoscope.types import DetectOptions, Verdict
 

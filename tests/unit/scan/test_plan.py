@@ -7,8 +7,7 @@ import pytest
 
 from mesoscope.scan.ledger import Ledger
 from mesoscope.scan.plan import Planner, outermost
-from mesoscope.scan.rows import Outcome
-from mesoscope.scan.tables import open_engine
+from mesoscope.scan.tables import Outcome, open_engine
 
 
 @pytest.fixture

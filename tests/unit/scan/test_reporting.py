@@ -7,9 +7,9 @@ import pytest
 
 from mesoscope.detection.detector import Detector
 from mesoscope.errors import JobError, OptionError
-from mesoscope.report.case.keys import make_keys, read_private, read_public
 from mesoscope.report.case.make import ReportOptions
-from mesoscope.report.case.verify import verify
+from mesoscope.report.case.record import verify
+from mesoscope.report.case.seal import make_keys, read_private, read_public
 from mesoscope.scan.into_job import scan_into_job
 from mesoscope.scan.local import scan
 from mesoscope.scan.reporting import job_among, report_job, report_sources

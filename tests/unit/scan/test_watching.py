@@ -4,7 +4,7 @@ import pytest
 
 from mesoscope.errors import OptionError
 from mesoscope.media.walk import Listed
-from mesoscope.scan.watching import Settled, refuse_missing
+from mesoscope.scan.local import Settled, refuse_missing
 
 
 class Clock:

@@ -171,7 +171,7 @@ def test_a_report_shows_the_picture_where_it_was_kept(history):
 def test_a_report_without_its_picture_says_so_and_is_signed(history, tmp_path):
     needs_reports()
     pytest.importorskip("cryptography", reason="cryptography is not installed: the extra report")
-    from mesoscope.report.case.keys import make_keys
+    from mesoscope.report.case.seal import make_keys
 
     make_keys(tmp_path / "key.pem")
     service = history(sign=tmp_path / "key.pem")

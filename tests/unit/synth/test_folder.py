@@ -13,9 +13,8 @@ from mesoscope.data.manifest import read_dataset
 from mesoscope.errors import OptionError, OutputError
 from mesoscope.files.whole import write_whole
 from mesoscope.media.image import open_image
-from mesoscope.synth.encoding import Encoding, Saving, encode_mask
 from mesoscope.synth.folder import ForgeryFolder, Parent, rng_for
-from mesoscope.synth.forgery import Forgery
+from mesoscope.synth.forgery import Encoding, Forgery, Saving, encode_mask
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 from mesoscope.data.manifest import read_dataset
 from mesoscope.errors import DatasetError, OptionError
 from mesoscope.synth.edits import read_edit_recipe
-from mesoscope.synth.encoding import Encoding
 from mesoscope.synth.forge_folder import ForgingOptions, blend_folder, edit_folder
-from mesoscope.synth.framing import Framing
+from mesoscope.synth.forgery import Encoding
+from mesoscope.synth.reals import Framing
 
 FIVE = [[91.5, 100], [134.2, 102.6], [113.3, 126.4], [89.9, 138.5], [132.2, 140.4]]
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesoscope.errors import OptionError, SourceUnsuitable
-from mesoscope.synth.framing import Framing, box_of
 from mesoscope.synth.outline import mesh
+from mesoscope.synth.reals import Framing, box_of
 
 FIVE = np.array(
     [[91.5, 100], [134.2, 102.6], [113.3, 126.4], [89.9, 138.5], [132.2, 140.4]], np.float32

@@ -8,9 +8,8 @@ import pytest
 
 from mesoscope.errors import OptionError, SourceUnsuitable
 from mesoscope.media.image import open_image
-from mesoscope.synth.donors import DonorIndex
 from mesoscope.synth.outline import five_of, mesh
-from mesoscope.synth.swap import HOWS, swap_blend
+from mesoscope.synth.swap import HOWS, DonorIndex, swap_blend
 
 ASTRONAUT = np.array(
     [[91.5, 100], [134.2, 102.6], [113.3, 126.4], [89.9, 138.5], [132.2, 140.4]], np.float32

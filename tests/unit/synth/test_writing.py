@@ -11,11 +11,9 @@ from mesoscope.errors import OptionError, SourceUnsuitable
 from mesoscope.media.image import open_image
 from mesoscope.synth.blend import self_blend
 from mesoscope.synth.blending import blend_maker
-from mesoscope.synth.encoding import Encoding
 from mesoscope.synth.folder import ForgeryFolder, rng_for
-from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.framing import Framing
-from mesoscope.synth.reals import read_reals
+from mesoscope.synth.forgery import Encoding, Forgery
+from mesoscope.synth.reals import Framing, read_reals
 from mesoscope.synth.sheet import folder_sheet, write_sheet
 from mesoscope.synth.writing import Summary, write_forgeries, write_left_out
 

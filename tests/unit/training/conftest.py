@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mesoscope.detection.scorer import OnnxScorer, check_pictures
 from mesoscope.models.file import graph_sha256
-from mesoscope.training.export.model_writing import with_card
+from mesoscope.training.export.onnx_export import with_card
 from mesoscope.types import ModelCard
 
 FILTERS = 16

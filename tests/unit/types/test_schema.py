@@ -12,7 +12,7 @@ from typing import get_args, get_type_hints
 import pytest
 
 import mesoscope
-from mesoscope.data.prepare.answer import Answer, LeftOut, Written
+from mesoscope.data.prepare.ledger import Answer, LeftOut, Written
 from mesoscope.errors import DatasetError, OptionError, ReportError
 from mesoscope.media.provenance import Finding, Provenance
 from mesoscope.types import ModelCard, Verdict

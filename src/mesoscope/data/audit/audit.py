@@ -6,15 +6,14 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mesoscope.data.audit import drift, leaks, quality, sources, suspects, telling
-from mesoscope.data.audit.claims import of_claims
+from mesoscope.data.audit import drift, leaks, quality, sources, suspects
 from mesoscope.data.audit.cues import enough, measure_cues
-from mesoscope.data.audit.extremes import of_extremes
 from mesoscope.data.audit.facts import read_facts
 from mesoscope.data.audit.finding import SEVERITIES, Audit
 from mesoscope.data.audit.options import AuditOptions, Watch, unwatched
+from mesoscope.data.audit.quality import of_claims, of_extremes
 from mesoscope.data.audit.repeats import near_repeats
-from mesoscope.data.audit.together import measure_together
+from mesoscope.data.audit.together import measure_together, of_cues, of_together
 from mesoscope.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def audit(
         near = near_repeats(facts)
         findings += [*leaks.of_repeats(facts, near), *leaks.of_groups(facts)]
         findings += sources.of_sources(facts, near)
-    findings += telling.of_together(together, cues) + telling.of_cues(facts, cues)
+    findings += of_together(together, cues) + of_cues(facts, cues)
     findings += quality.of_pictures(facts) + of_extremes(facts) + of_claims(facts)
     findings += quality.of_balance(facts)
     not_done = quality.too_few(facts)

@@ -8,8 +8,8 @@ import numpy as np
 
 from mesoscope.data.audit import severity
 from mesoscope.data.audit.cues import FACTS, codes_of, enough, how_well
-from mesoscope.data.audit.examples import of_sets
 from mesoscope.data.audit.finding import Finding
+from mesoscope.data.audit.severity import of_sets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

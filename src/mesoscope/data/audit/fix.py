@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from mesoscope.data.audit.fix_pixels import encode_anew, keep_pixels
 from mesoscope.data.audit.fix_plan import FixOptions, plan
 from mesoscope.data.audit.options import unwatched
-from mesoscope.data.manifest_writing import write_manifest
-from mesoscope.data.picture import sample_bytes
+from mesoscope.data.manifest import write_manifest
+from mesoscope.data.sample import sample_bytes
 from mesoscope.errors import OptionError, OutputError
 from mesoscope.errors.failures import failure
 from mesoscope.files.csv_rows import csv_row

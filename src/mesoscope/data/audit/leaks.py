@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope.data.audit import severity
-from mesoscope.data.audit.examples import of_sets
 from mesoscope.data.audit.finding import Finding
 from mesoscope.data.audit.repeats import same_files
+from mesoscope.data.audit.severity import of_sets
 from mesoscope.data.sample import SPLITS
 from mesoscope.types.label import CLASSES
 

@@ -65,7 +65,7 @@ def write_page(
     from mesoscope.report import require
 
     require("jinja2")
-    from mesoscope.report.audit_page import write_audit_page
+    from mesoscope.report.audit import write_audit_page
 
     wanted = {example.path for finding in audit.findings for example in finding.examples}
     sources = None

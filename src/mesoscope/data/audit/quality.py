@@ -1,16 +1,16 @@
-"""Findings about pictures that cannot be used, and about classes that are not of one size."""
+"""Findings about single pictures: false names, broken or useless ones, and outliers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from mesoscope.data.audit import severity
 from mesoscope.data.audit.cues import LEAST_GROUPS
-from mesoscope.data.audit.examples import of_rows
 from mesoscope.data.audit.finding import Finding, Part
 from mesoscope.data.audit.repeats import BLANK_SPREAD
+from mesoscope.data.audit.severity import of_rows
 from mesoscope.data.sample import SPLITS
 from mesoscope.types.label import CLASSES
 
@@ -19,6 +19,142 @@ if TYPE_CHECKING:
 
     from mesoscope.data.audit.facts import Facts
     from mesoscope.data.audit.finding import Action
+
+
+def of_claims(facts: Facts) -> list[Finding]:
+    """Files of another format than their suffix says, or with other bytes than the manifest says.
+
+    Args:
+        facts: Of all pictures.
+    """
+    return [*_suffixes(facts), *_digests(facts)]
+
+
+def _suffixes(facts: Facts) -> list[Finding]:
+    column = facts.categories.get("suffix_fits")
+    if column is None:
+        return []
+    fits = np.array([value == "yes" for value in column.values], bool)
+    rows = np.flatnonzero((column.codes >= 0) & ~fits[np.maximum(column.codes, 0)])
+    if not len(rows):
+        return []
+    return [
+        Finding(
+            kind="pictures.wrong_suffix",
+            severity="note",
+            title=f"{_files(len(rows))} another format than the name says",
+            detail="They are read by their content here; other programs go by the name, and fail.",
+            fix="Rename them; `fix` names each copy by its format.",
+            count=len(rows),
+            examples=of_rows(facts, rows, lambda row: column.of(row)),
+        )
+    ]
+
+
+def _digests(facts: Facts) -> list[Finding]:
+    claimed = [sample.sha256.lower() for sample in facts.samples]
+    rows = np.array(
+        [
+            row
+            for row, claim in enumerate(claimed)
+            if claim and facts.sha256[row].any() and facts.sha256[row].tobytes().hex() != claim
+        ],
+        np.int64,
+    )
+    if not len(rows):
+        return []
+    share = len(rows) / len(facts.samples)
+    return [
+        Finding(
+            kind="pictures.changed",
+            severity=severity.of_spoilt(share),
+            title=f"{_files(len(rows))} other bytes than the manifest says",
+            detail=(
+                "Their SHA-256 is another: they were changed after the manifest was written, or "
+                "are other pictures under the same name."
+            ),
+            fix="Fetch them again, or write the manifest anew if the change was meant.",
+            count=len(rows),
+            examples=of_rows(facts, rows, lambda _: "changed since the manifest"),
+        )
+    ]
+
+
+def _files(count: int) -> str:
+    return "1 file holds" if count == 1 else f"{count:,} files hold"
+
+
+DARK, BRIGHT = 24.0, 232.0  # mean grey values; a face lit as usual lies between 60 and 190
+LONG = 2.0  # longer side over shorter: a square of it holds a half
+
+
+class _Extreme(NamedTuple):
+    kind: str
+    what: str
+    detail: str
+    fix: str
+
+
+_DARK = _Extreme(
+    "pictures.dark",
+    "nearly black",
+    "Little of a face can be seen in them, and noise and compression make up most of it.",
+    "Look at them, and leave out what shows no face.",
+)
+_BRIGHT = _Extreme(
+    "pictures.bright",
+    "nearly white",
+    "Little of a face can be seen in them: light that is cut off has no detail.",
+    "Look at them, and leave out what shows no face.",
+)
+_LONG = _Extreme(
+    "pictures.odd_shape",
+    f"more than {LONG:.0f} times as long as wide, or the other way round",
+    "Training and detection take squares: of these they see a part, or the border mirrored.",
+    "Cut them to their faces: mesoscope prepare does.",
+)
+
+
+def of_extremes(facts: Facts) -> list[Finding]:
+    """Pictures that are nearly black, nearly white, or long and narrow; blank ones aside."""
+    if "spread" not in facts.numbers:
+        return []
+    seen = facts.readable & (facts.numbers["spread"] >= BLANK_SPREAD)
+    brightness, aspect = facts.numbers["brightness"], facts.numbers["aspect"]
+    of = (
+        (_DARK, seen & (brightness < DARK), "brightness"),
+        (_BRIGHT, seen & (brightness > BRIGHT), "brightness"),
+        (_LONG, seen & ((aspect > LONG) | (aspect < 1 / LONG)), "aspect"),
+    )
+    return [
+        _of(facts, extreme, np.flatnonzero(mask), number)
+        for extreme, mask, number in of
+        if mask.any()
+    ]
+
+
+def _of(facts: Facts, extreme: _Extreme, rows: NDArray[np.int64], number: str) -> Finding:
+    fakes = int(facts.labels[rows].sum())
+    verb = "picture is" if len(rows) == 1 else "pictures are"
+    values = facts.numbers[number]
+    rows = rows[np.argsort(values[rows], kind="stable")]
+    return Finding(
+        kind=extreme.kind,
+        severity=severity.of_spoilt(len(rows) / len(facts.samples)),
+        title=f"{len(rows):,} {verb} {extreme.what}: {len(rows) - fakes:,} real, {fakes:,} fake",
+        detail=extreme.detail,
+        fix=extreme.fix,
+        count=len(rows),
+        examples=of_rows(facts, rows, lambda row: _says(facts, number, row)),
+    )
+
+
+def _says(facts: Facts, number: str, row: int) -> str:
+    if number == "aspect":
+        width, height = (facts.numbers[side][row] for side in ("width", "height"))
+        return f"{width:.0f}×{height:.0f}"
+    return f"mean brightness {facts.numbers[number][row]:.0f} of 255"
+
 
 TINY_PX = 48  # a short side below shows no detail that a forgery could betray itself by
 

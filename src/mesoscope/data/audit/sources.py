@@ -8,8 +8,8 @@ import numpy as np
 
 from mesoscope import metrics
 from mesoscope.data.audit import severity
-from mesoscope.data.audit.examples import of_sets
 from mesoscope.data.audit.finding import Finding
+from mesoscope.data.audit.severity import of_sets
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope import metrics
-from mesoscope.data.audit.cues import enough
-from mesoscope.data.audit.examples import of_rows
+from mesoscope.data.audit.cues import FOLDS, enough, folds_of
 from mesoscope.data.audit.finding import Finding
-from mesoscope.data.audit.folds import FOLDS, folds_of
+from mesoscope.data.audit.severity import of_rows
 from mesoscope.errors import MissingExtra
 from mesoscope.types.label import CLASSES
 

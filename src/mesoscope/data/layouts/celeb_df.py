@@ -24,16 +24,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mesoscope.data.layouts.census import Census, many, refuse_quality
-from mesoscope.data.layouts.folders import children, file_named, has, places, stem
-from mesoscope.data.layouts.item import Item, Reading
-from mesoscope.data.layouts.listing import read_text
+from mesoscope.data.layouts.folders import children, file_named, has, places, read_text, stem
+from mesoscope.data.layouts.item import Census, Item, Reading, many, refuse_quality
 from mesoscope.errors import DatasetError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mesoscope.data.layouts.census import Clip
+    from mesoscope.data.layouts.item import Clip
 
 _LIST = "list_of_testing_videos.txt"
 _CLASSES = {"celeb-real": 0, "youtube-real": 0, "celeb-synthesis": 1}

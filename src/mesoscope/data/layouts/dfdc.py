@@ -23,11 +23,19 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mesoscope.data.layouts.census import Census, many, refuse_quality
 from mesoscope.data.layouts.dfdc_preview import add_preview, is_preview
-from mesoscope.data.layouts.folders import children, file_named, kind, listed, peeked, places, stem
-from mesoscope.data.layouts.item import Count, Item, Reading
-from mesoscope.data.layouts.listing import read_json, read_text
+from mesoscope.data.layouts.folders import (
+    children,
+    file_named,
+    kind,
+    listed,
+    peeked,
+    places,
+    read_json,
+    read_text,
+    stem,
+)
+from mesoscope.data.layouts.item import Census, Count, Item, Reading, many, refuse_quality
 from mesoscope.errors import DatasetError
 from mesoscope.types.label import CLASSES
 

@@ -16,16 +16,23 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from mesoscope.data.layouts.folders import Listing, below, children, file_named, kind, stem
+from mesoscope.data.layouts.folders import (
+    Listing,
+    below,
+    children,
+    file_named,
+    kind,
+    read_json,
+    stem,
+)
 from mesoscope.data.layouts.item import Count, Item
-from mesoscope.data.layouts.listing import read_json
 from mesoscope.errors import DatasetError
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mesoscope.data.layouts.census import Census
+    from mesoscope.data.layouts.item import Census
 
 _FOLDERS = ("original_videos", "method_a", "method_b")
 _SETS = {"train": "train", "test": "test", "validation": "validation", "val": "validation"}

@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mesoscope.data.layouts.census import Census, refuse_quality
 from mesoscope.data.layouts.folders import children, peeked, places
-from mesoscope.data.layouts.item import Item, Reading
+from mesoscope.data.layouts.item import Census, Item, Reading, refuse_quality
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -25,16 +25,15 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from mesoscope.data.layouts.census import Census
 from mesoscope.data.layouts.ffpp_lists import Pairs, read_pairs
 from mesoscope.data.layouts.folders import children, has, kind, listed, places, stem
-from mesoscope.data.layouts.item import Count, Item, Reading
+from mesoscope.data.layouts.item import Census, Count, Item, Reading
 from mesoscope.errors import DatasetError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mesoscope.data.layouts.census import Clip
+    from mesoscope.data.layouts.item import Clip
 
 QUALITIES = {"raw": "raw", "c0": "raw", "c23": "c23", "hq": "c23", "c40": "c40", "lq": "c40"}
 _DEFAULT = ("c23", "raw", "c40")

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mesoscope.data.layouts.census import some
-from mesoscope.data.layouts.folders import children, file_named
-from mesoscope.data.layouts.listing import read_json
+from mesoscope.data.layouts.folders import children, file_named, read_json
+from mesoscope.data.layouts.item import some
 from mesoscope.errors import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from mesoscope.data.layouts.census import Census
+    from mesoscope.data.layouts.item import Census
 
 _LISTS = {"train.json": "train", "val.json": "validation", "test.json": "test"}
 _LENGTHS = {"train": 360, "validation": 70, "test": 70}

@@ -1,4 +1,4 @@
-"""Folders of public sets: listed once, by name alone, whatever lies between.
+"""Folders and lists of public sets: listed once, by name alone, whatever lies between.
 
 No file is opened and none is asked for its size, as sets have a hundred thousand and more; only
 :func:`kind_at` opens those whose suffix says nothing.
@@ -9,6 +9,7 @@ Names are compared in small letters, as copies of sets differ in case (``YouTube
 
 from __future__ import annotations
 
+import json
 import os
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,43 @@ from mesoscope.media.kinds import CLIP_SUFFIXES, PICTURE_SUFFIXES, SNIFF_BYTES, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+_AGAIN = "get it again from the set's source"
+
+
+def read_json(path: Path) -> object:
+    """The content of a JSON file.
+
+    Raises:
+        DatasetError: It is empty, cut off, or no JSON; the line is named.
+    """
+    text = read_text(path)
+    if not text.strip():
+        raise DatasetError(f"{path}: is empty: {_AGAIN}")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DatasetError(
+            f"{path}, line {error.lineno}: is no JSON, {error.msg.lower()}: {_AGAIN}"
+        ) from error
+    except RecursionError as error:
+        raise DatasetError(f"{path}: is nested too deep to be a list of clips: {_AGAIN}") from error
+
+
+def read_text(path: Path) -> str:
+    """The text of a list, with or without a byte order mark.
+
+    Raises:
+        DatasetError: It cannot be read, or is no UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: is not UTF-8 text: {_AGAIN}") from error
+
 
 _LITTER = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r"))
 _NO_MEDIA = frozenset((".csv", ".json", ".jsonl", ".md", ".txt", ".parquet", ".npy", ".pts"))

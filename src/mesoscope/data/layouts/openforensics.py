@@ -15,9 +15,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mesoscope.data.layouts.census import Census, refuse_quality
 from mesoscope.data.layouts.folders import children, kind, listed, peeked, places, stem
-from mesoscope.data.layouts.item import Item, Reading
+from mesoscope.data.layouts.item import Census, Item, Reading, refuse_quality
 from mesoscope.data.sample import SPLIT_NAMES
 from mesoscope.types.label import CLASSES
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mesoscope.data.layouts.census import Census, many, refuse_quality
 from mesoscope.data.layouts.folders import (
     below,
     children,
@@ -29,7 +28,7 @@ from mesoscope.data.layouts.folders import (
     places,
     stem,
 )
-from mesoscope.data.layouts.item import Item, Reading
+from mesoscope.data.layouts.item import Census, Item, Reading, many, refuse_quality
 from mesoscope.data.manifest import MANIFESTS, read_dataset
 from mesoscope.data.sample import SPLIT_NAMES, SPLITS
 from mesoscope.types.label import CLASSES

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mesoscope.data.layouts.celeb_df import CelebDf
-from mesoscope.data.layouts.census import some
 from mesoscope.data.layouts.ciplab import Ciplab
 from mesoscope.data.layouts.cnndetection import CnnDetection
 from mesoscope.data.layouts.dfdc import Dfdc
@@ -16,6 +15,7 @@ from mesoscope.data.layouts.faces_140k import Faces140k
 from mesoscope.data.layouts.fal import Fal
 from mesoscope.data.layouts.ffpp import FaceForensics
 from mesoscope.data.layouts.folders import peeked, places
+from mesoscope.data.layouts.item import some
 from mesoscope.data.layouts.openforensics import OpenForensics
 from mesoscope.data.layouts.plain import Plain
 from mesoscope.data.layouts.uadfv import Uadfv

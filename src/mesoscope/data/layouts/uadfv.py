@@ -16,9 +16,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mesoscope.data.layouts.census import Census, refuse_quality
 from mesoscope.data.layouts.folders import children, has, peeked, places, stem
-from mesoscope.data.layouts.item import Count, Item, Reading
+from mesoscope.data.layouts.item import Census, Count, Item, Reading, refuse_quality
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from mesoscope.data.prepare.ledger import Ledger
-from mesoscope.data.prepare.options import PrepareOptions
-from mesoscope.data.prepare.plan import AUTO, Plan, make_plan
+from mesoscope.data.prepare.plan import AUTO, Plan, PrepareOptions, make_plan
 from mesoscope.data.prepare.work import UNFINISHED, FaceExtractor, stamp_of
 from mesoscope.data.prepare.writing import write_up
 from mesoscope.data.sample import SPLITS
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from mesoscope.data.prepare.census import Census
     from mesoscope.data.prepare.work import Job
+    from mesoscope.data.prepare.writing import Census
 
 
 @dataclass(frozen=True, slots=True)

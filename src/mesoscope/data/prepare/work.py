@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mesoscope.data.prepare.answer import Answer, LeftOut, Written
 from mesoscope.data.prepare.choice import Candidate, Choice, choose, shrunk
+from mesoscope.data.prepare.ledger import Answer, LeftOut, Written
 from mesoscope.detection.persons import scene_of
 from mesoscope.detection.reading import read_frames
 from mesoscope.detection.stages import CropRules, apart_on_failure, crop_faces, find_faces
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mesoscope.data.layouts.item import Item
-    from mesoscope.data.prepare.options import PrepareOptions
+    from mesoscope.data.prepare.plan import PrepareOptions
     from mesoscope.detection.reading import Opener, SourceFrame
     from mesoscope.detection.stages import FrameFaces
     from mesoscope.faces.finder import FaceFinder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mesoscope.data.picture import checked_sha256, sample_bytes
+from mesoscope.data.sample import checked_sha256, sample_bytes
 from mesoscope.errors.failures import failure
 from mesoscope.runtime.threads import cores, map_ordered
 

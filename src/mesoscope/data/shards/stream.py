@@ -163,7 +163,7 @@ def stream(
 ) -> Iterator[Sample]:
     """All samples of shards once, mixed, each holding its bytes.
 
-    ``open_sample`` and ``sample_bytes`` of :mod:`mesoscope.data.picture` take them as they come.
+    ``open_sample`` and ``sample_bytes`` of :mod:`mesoscope.data.sample` take them as they come.
 
     Args:
         samples: From :func:`mesoscope.data.manifest.read_dataset`, say those of a split.

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope.data.manifest import MANIFESTS, read_dataset, row_of, write_manifest
-from mesoscope.data.picture import checked_sha256, sample_bytes
-from mesoscope.data.sample import SPLITS
+from mesoscope.data.sample import SPLITS, checked_sha256, sample_bytes
 from mesoscope.errors import DatasetError, MissingExtra, OutputError
 from mesoscope.errors.failures import failure
 from mesoscope.runtime.threads import cores, map_ordered

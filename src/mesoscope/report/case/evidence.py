@@ -18,8 +18,7 @@ from mesoscope.imaging.filters import scaled
 from mesoscope.media.image import open_image
 from mesoscope.media.provenance import Finding, read_provenance
 from mesoscope.media.video import frames_at
-from mesoscope.report.case.chart import Timeline, timeline
-from mesoscope.report.case.items import hash_source
+from mesoscope.report.case.items import Timeline, hash_source, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,19 +1,22 @@
-"""What a report is about: verdicts and the hashes of their files, kept on disk, read as often."""
+"""What a report is about: verdicts and hashes of their files, kept on disk, counted, charted."""
 
 from __future__ import annotations
 
 import hashlib
+import heapq
+import itertools
 import json
 import os
 import stat
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.errors import OptionError, OutputError, SourceError, SourceMissing
 from mesoscope.types import Verdict
-from mesoscope.types.label import LABELS
+from mesoscope.types.label import ANSWERS, LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +25,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from mesoscope.types import Answer
+
+
 __all__ = ["FileHash", "Item", "Spool", "hash_source", "read_verdicts"]
+
 
 _BLOCK = 1 << 20
 _LINE_MAX = 64 << 20  # characters: a long clip's verdict is a few megabytes; more is no verdict
@@ -189,3 +196,157 @@ def _refuse_odd(verdict: Verdict) -> None:
             raise OptionError(f"not a verdict: {what} is needed where it holds {odd!r:.80}")
     if not {person.label for person in persons} <= {*LABELS, None}:
         raise OptionError("not a verdict: unknown label of a person")
+
+
+BINS = 20
+_RANK: Mapping[Answer, int] = {"fake": 2, "inconclusive": 1}
+SHOWN = sorted(ANSWERS, key=lambda answer: -_RANK.get(answer, 0))  # as they are shown
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a report's items come to.
+
+    Attributes:
+        labels: Items by their answer.
+        kinds: ``image`` and ``clip``.
+        bins: ``{label: counts}`` of ``p_fake`` in :data:`BINS` equal bins; 1 is in the last.
+        models: Verdicts by the model that gave them.
+        pictured: Places of the items to be shown with their evidence, the most suspicious first.
+    """
+
+    labels: Counter[Answer] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    bins: dict[Answer, list[int]] = field(default_factory=dict)
+    models: Counter[str] = field(default_factory=Counter)
+    pictured: list[int] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """All items."""
+        return self.labels.total()
+
+    @property
+    def scored(self) -> int:
+        """Items with a score."""
+        return sum(sum(counts) for counts in self.bins.values())
+
+
+def tally(items: Iterable[Item], *, pictures: int) -> Tally:
+    """Count items and choose those whose evidence is shown.
+
+    These are the most suspicious: fakes before undecided ones before the rest, and among alike the
+    higher score; what could not be read has nothing to show.
+
+    Args:
+        items: All of them.
+        pictures: How many are shown at most.
+    """
+    found = Tally()
+    worst: list[tuple[tuple[int, float, int], int]] = []
+    for at, item in enumerate(items):
+        verdict = item.verdict
+        label = verdict.answer
+        found.labels[label] += 1
+        found.kinds[verdict.kind] += 1
+        found.models[verdict.model] += 1
+        if verdict.p_fake is not None:
+            counts = found.bins.setdefault(label, [0] * BINS)
+            counts[min(int(verdict.p_fake * BINS), BINS - 1)] += 1
+        if label != "unreadable" and pictures:
+            p_fake = -1.0 if verdict.p_fake is None else verdict.p_fake
+            entry = ((_RANK.get(label, 0), p_fake, -at), at)
+            if len(worst) < pictures:
+                heapq.heappush(worst, entry)
+            else:
+                heapq.heappushpop(worst, entry)
+    found.pictured = [at for _, at in sorted(worst, reverse=True)]
+    return found
+
+
+_GAP = 1.6  # times the usual step between frames, as in draw/timeline.py
+
+
+class Bar(NamedTuple):
+    """A piece of a stacked bar: which bin, which label, from where to where (0 to 1), how many."""
+
+    bin: int
+    label: str
+    low: float
+    high: float
+    n: int
+
+
+class Dot(NamedTuple):
+    """A face of a clip: where it lies in time and in ``p_fake``, both 0 to 1."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One person of a clip through time.
+
+    Attributes:
+        person: From 0.
+        dots: In the order of time.
+        gap: A longer step between two of them is a time when the person was not seen.
+    """
+
+    person: int
+    dots: tuple[Dot, ...]
+    gap: float
+
+    @property
+    def runs(self) -> list[list[Dot]]:
+        """The dots without the gaps: runs of frames in which the person was seen."""
+        found: list[list[Dot]] = []
+        for dot in self.dots:
+            if found and dot.x - found[-1][-1].x <= self.gap:
+                found[-1].append(dot)
+            else:
+                found.append([dot])
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """``p_fake`` of every judged face of a clip over time.
+
+    Attributes:
+        lines: One a person.
+        end_s: Time at the right end; the left end is 0.
+    """
+
+    lines: tuple[Line, ...]
+    end_s: float
+
+
+def distribution(tally: Tally) -> tuple[list[Bar], int]:
+    """Stacked bars of ``p_fake``, and what the full height counts; no bars where nothing scored."""
+    most = max((sum(c[at] for c in tally.bins.values()) for at in range(BINS)), default=0)
+    bars: list[Bar] = []
+    for at in range(BINS):
+        base = 0
+        for label in reversed(SHOWN):
+            count = tally.bins[label][at] if label in tally.bins else 0
+            if count:
+                bars.append(Bar(at, label, base / most, (base + count) / most, count))
+                base += count
+    return bars, most
+
+
+def timeline(verdict: Verdict) -> Timeline | None:
+    """The timeline of a clip's verdict; ``None`` where there is none to draw."""
+    timed = [(face, face.time_s) for face in verdict.faces if face.time_s is not None]
+    if verdict.kind != "clip" or not timed:
+        return None
+    end = max(verdict.duration_s or 0.0, max(time for _, time in timed)) or 1.0
+    times = sorted({time for _, time in timed})
+    steps = sorted(b - a for a, b in itertools.pairwise(times))
+    gap = _GAP * steps[len(steps) // 2] / end if steps else 1.0
+    dots: dict[int, list[Dot]] = {}
+    for face, time in sorted(timed, key=lambda one: one[1]):
+        dots.setdefault(face.person, []).append(Dot(time / end, face.p_fake))
+    return Timeline(tuple(Line(who, tuple(dots[who]), gap) for who in sorted(dots)), end)

@@ -12,8 +12,14 @@ from mesoscope.errors import OptionError
 from mesoscope.files.names import shown
 from mesoscope.models.file import find_model
 from mesoscope.report import require
-from mesoscope.report.case.contents import PICTURES, collect
-from mesoscope.report.case.facts import CaseDetails, model_facts, model_path, settings_of
+from mesoscope.report.case.contents import (
+    PICTURES,
+    CaseDetails,
+    collect,
+    model_facts,
+    model_path,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     import os
@@ -22,8 +28,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from mesoscope.detection.detector import Detector
+    from mesoscope.report.case.contents import Settings
     from mesoscope.report.case.evidence import Judge
-    from mesoscope.report.case.facts import Settings
     from mesoscope.report.case.items import Spool
     from mesoscope.types import DetectOptions, Thresholds
 
@@ -42,7 +48,7 @@ class ReportOptions:
         case: Number or name of the case.
         analyst: Who hands it over.
         pictures: Files shown with their evidence, at most: the most suspicious.
-        key: Signs it, see :func:`mesoscope.report.case.keys.read_private`.
+        key: Signs it, see :func:`mesoscope.report.case.seal.read_private`.
         watch: Called after each file that is shown, with how many are done and of how many.
     """
 

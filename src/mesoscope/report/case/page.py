@@ -14,12 +14,11 @@ from markupsafe import Markup
 
 from mesoscope.draw import clock
 from mesoscope.files.names import shown
-from mesoscope.report.case import texts, words
-from mesoscope.report.case.chart import distribution
-from mesoscope.report.case.keys import fingerprint, public_bytes
+from mesoscope.report.case import words
+from mesoscope.report.case import words as texts
+from mesoscope.report.case.items import BINS, SHOWN, distribution
 from mesoscope.report.case.record import head, rows
-from mesoscope.report.case.seal import blank_seal, sealed
-from mesoscope.report.case.tally import BINS, SHOWN
+from mesoscope.report.case.seal import blank_seal, fingerprint, public_bytes, sealed
 from mesoscope.report.case.words import size
 from mesoscope.types.label import CLAUSES, WORDS, clause_of
 

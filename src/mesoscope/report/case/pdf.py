@@ -6,24 +6,52 @@ from typing import TYPE_CHECKING
 
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.units import mm
+from reportlab.pdfbase.pdfdoc import PDFArray, PDFDictionary, PDFName, PDFStream, PDFString
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate
 
 from mesoscope.errors import OptionError
-from mesoscope.report.case.keys import fingerprint, public_bytes
 from mesoscope.report.case.page import Shown
-from mesoscope.report.case.pdf_attach import attach
+from mesoscope.report.case.pdf_parts import HEAD, ITEM, QUIET, RULE, SANS, WIDTH, load_fonts, plain
 from mesoscope.report.case.pdf_story import story
-from mesoscope.report.case.pdf_style import HEAD, ITEM, QUIET, RULE, SANS, WIDTH, load_fonts, plain
 from mesoscope.report.case.record import head, rows
-from mesoscope.report.case.seal import blank_seal, sealed
+from mesoscope.report.case.seal import blank_seal, fingerprint, public_bytes, sealed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from reportlab.pdfgen.canvas import Canvas
 
     from mesoscope.report.case.contents import Contents
+
+
+def attach(canvas: Canvas, files: Mapping[str, tuple[str, str]]) -> None:
+    """Attach files, which viewers list (PDF 1.7, 7.11.4).
+
+    Args:
+        canvas: Of the document, before it is saved.
+        files: By name, in the order of names as PDF wants it: what each is, and its text in ASCII.
+    """
+    document = canvas._doc  # noqa: SLF001 - reportlab has no public way to attach
+    names: list[object] = []
+    for name, (says, text) in files.items():
+        about = PDFDictionary({"Type": PDFName("EmbeddedFile")})
+        stream = PDFStream(about, text.encode("ascii") + b"\n", filters=[])
+        entry = PDFDictionary(
+            {
+                "Type": PDFName("Filespec"),
+                "F": PDFString(name),
+                "UF": PDFString(name),
+                "Desc": PDFString(says),
+                "AFRelationship": PDFName("Data"),
+                "EF": PDFDictionary({"F": document.Reference(stream)}),
+            }
+        )
+        names += [PDFString(name), document.Reference(entry)]
+    tree = PDFDictionary({"EmbeddedFiles": PDFDictionary({"Names": PDFArray(names)})})
+    document.Catalog.Names = tree
+
 
 PDF_MOST = 200  # files; a longer list is for the page, whose table can be searched
 _MARGIN = 18 * mm

@@ -1,30 +1,120 @@
-"""The parts of a PDF report: tables, charts, pictures."""
+"""The parts of a PDF report: its looks, and its tables, charts and pictures.
+
+DejaVu comes with matplotlib and is embedded, so Latin, Greek, Cyrillic and more scripts show on
+every machine. What it lacks is written as an escape, see :func:`mesoscope.files.names.drawn`.
+"""
 
 from __future__ import annotations
 
 import io
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
 
 from reportlab.graphics.shapes import Circle, Drawing, Line, PolyLine, Rect, String
+from reportlab.lib.colors import Color, HexColor
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Image, Paragraph, Table, TableStyle
 
 from mesoscope.draw import clock
-from mesoscope.report.case import pdf_style as look
-from mesoscope.report.case.pdf_style import CODE, FAINT, SANS, SMALL, WIDTH, marked, safe, say
-from mesoscope.report.case.tally import BINS, SHOWN
+from mesoscope.files.names import drawn
+from mesoscope.report.case.items import BINS, SHOWN
 from mesoscope.report.case.words import score
 from mesoscope.types.label import WORDS, clause_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from reportlab.lib.colors import Color
     from reportlab.platypus import Flowable
 
-    from mesoscope.report.case.chart import Bar, Timeline
     from mesoscope.report.case.evidence import Shot
-    from mesoscope.report.case.tally import Tally
+    from mesoscope.report.case.items import Bar, Tally, Timeline
     from mesoscope.types import Answer, Person
+
+
+SANS, BOLD, MONO = "mesoscope-sans", "mesoscope-bold", "mesoscope-mono"
+_FILES = {SANS: "DejaVuSans", BOLD: "DejaVuSans-Bold", MONO: "DejaVuSansMono"}
+WIDTH = 174 * mm  # of the text on A4
+INK, QUIET, RULE, PANEL = (HexColor(c) for c in ("#1c1e22", "#5b616c", "#d9dce1", "#f6f7f9"))
+NOTE, NOTE_EDGE, PAPER = (HexColor(c) for c in ("#fff5dd", "#d9a400", "#ffffff"))
+LABEL: Mapping[str, Color] = {
+    "fake": HexColor("#b84f00"),
+    "real": HexColor("#0072b2"),
+    "inconclusive": HexColor("#6b4fa0"),
+    "none": QUIET,
+    "unreadable": QUIET,
+}
+PERSON = tuple(
+    HexColor(c) for c in ("#0072b2", "#b84f00", "#00795c", "#a83f86", "#8a6200", "#3c3c3c")
+)
+DASHES: tuple[tuple[int, ...] | None, ...] = (None, (6, 3), (2, 3), (8, 2, 2, 2), (4, 2), (10, 4))
+
+TITLE = ParagraphStyle("title", fontName=BOLD, fontSize=19, leading=24, textColor=INK, spaceAfter=4)
+HEAD = ParagraphStyle(
+    "head", fontName=BOLD, fontSize=12.5, leading=16, textColor=INK, spaceBefore=16, spaceAfter=5,
+    keepWithNext=1,
+)  # fmt: skip
+ITEM = ParagraphStyle("item", parent=HEAD, fontSize=10.5, leading=14, spaceBefore=12, spaceAfter=3)
+PART = ParagraphStyle("part", parent=HEAD, fontSize=9, leading=12, spaceBefore=8, spaceAfter=3)
+LEAD = ParagraphStyle("lead", fontName=SANS, fontSize=11, leading=15, textColor=INK, spaceAfter=8)
+BODY = ParagraphStyle("body", fontName=SANS, fontSize=9, leading=13, textColor=INK, spaceAfter=5)
+SMALL = ParagraphStyle("small", parent=BODY, fontSize=8, leading=11, spaceAfter=2)
+FAINT = ParagraphStyle("faint", parent=SMALL, textColor=QUIET)
+CODE = ParagraphStyle("code", parent=SMALL, fontName=MONO, fontSize=7.6)
+BULLET = ParagraphStyle("bullet", parent=BODY, leftIndent=11, bulletIndent=1, spaceAfter=3)
+
+
+def load_fonts() -> None:
+    """Make the fonts known to reportlab; again costs nothing.
+
+    ``<b>`` inside a paragraph takes the bold face.
+    """
+    import matplotlib as mpl
+
+    known = set(pdfmetrics.getRegisteredFontNames())
+    folder = Path(mpl.get_data_path()) / "fonts/ttf"
+    for name, file in _FILES.items():
+        if name not in known:
+            pdfmetrics.registerFont(TTFont(name, str(folder / f"{file}.ttf")))
+    pdfmetrics.registerFontFamily(SANS, normal=SANS, bold=BOLD, italic=SANS, boldItalic=BOLD)
+    pdfmetrics.registerFontFamily(MONO, normal=MONO, bold=MONO, italic=MONO, boldItalic=MONO)
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """The characters that both faces which carry names have."""
+    fonts = (pdfmetrics.getFont(name) for name in (SANS, BOLD, MONO))
+    return frozenset.intersection(*(frozenset(font.face.charToGlyph) for font in fonts))
+
+
+def safe(text: str) -> str:
+    """Text for the font, without marks of a paragraph's own little language."""
+    return escape(drawn(text, _glyphs()))
+
+
+def plain(text: str) -> str:
+    """Text for the font, to be drawn as it is."""
+    return drawn(text, _glyphs())
+
+
+def say(text: str, style: ParagraphStyle = BODY) -> Paragraph:
+    """A paragraph of text that came from anywhere."""
+    return Paragraph(safe(text), style)
+
+
+def marked(text: str, style: ParagraphStyle = BODY, *, bullet: str = "") -> Paragraph:
+    """A paragraph of our own text with marks, whose other parts went through :func:`safe`."""
+    return Paragraph(text, style, bulletText=bullet or None)
+
+
+def hexadecimal(colour: Color) -> str:
+    """A colour for ``<font color=…>``."""
+    return f"#{colour.hexval()[2:]}"
+
 
 _BARE = [
     ("LEFTPADDING", (0, 0), (-1, -1), 0),
@@ -37,7 +127,7 @@ _BARE = [
 
 def verdict_text(label: Answer) -> str:
     """A label's word in its colour, marked for a paragraph."""
-    return f'<font color="{look.hexadecimal(look.LABEL[label])}"><b>{WORDS[label]}</b></font>'
+    return f'<font color="{hexadecimal(LABEL[label])}"><b>{WORDS[label]}</b></font>'
 
 
 def facts(rows: Iterable[tuple[str, str]], *, code: Sequence[str] = ()) -> Table:
@@ -56,8 +146,8 @@ def grid(
     """A table with a heading on every page that it reaches; ``shares`` of the text's width."""
     style = [
         *_BARE,
-        ("LINEBELOW", (0, 0), (-1, -1), 0.5, look.RULE),
-        ("LINEBELOW", (0, 0), (-1, 0), 0.8, look.QUIET),
+        ("LINEBELOW", (0, 0), (-1, -1), 0.5, RULE),
+        ("LINEBELOW", (0, 0), (-1, 0), 0.8, QUIET),
     ]
     return Table(
         [[say(head, FAINT) for head in heads], *rows],
@@ -71,8 +161,8 @@ def grid(
 def note(text: str) -> Table:
     """A paragraph that one should not miss; marked text."""
     style = [
-        ("BACKGROUND", (0, 0), (-1, -1), look.NOTE),
-        ("LINEBEFORE", (0, 0), (0, -1), 3, look.NOTE_EDGE),
+        ("BACKGROUND", (0, 0), (-1, -1), NOTE),
+        ("LINEBEFORE", (0, 0), (0, -1), 3, NOTE_EDGE),
         ("LEFTPADDING", (0, 0), (-1, -1), 9),
         ("TOPPADDING", (0, 0), (-1, -1), 6),
         ("BOTTOMPADDING", (0, 0), (-1, -1), 4),
@@ -86,7 +176,7 @@ def tiles(tally: Tally) -> Table:
     cells = [
         [marked(f'<font size="8">{WORDS[label].capitalize()}</font>', FAINT) for label in there],
         [
-            marked(f'<font name="{look.BOLD}" size="16">{tally.labels[label]:,}</font>', look.LEAD)
+            marked(f'<font name="{BOLD}" size="16">{tally.labels[label]:,}</font>', LEAD)
             for label in there
         ],
     ]
@@ -94,11 +184,11 @@ def tiles(tally: Tally) -> Table:
     style = [
         *_BARE,
         ("LEFTPADDING", (0, 0), (-1, -1), 8),
-        ("BACKGROUND", (0, 0), (-1, -1), look.PANEL),
+        ("BACKGROUND", (0, 0), (-1, -1), PANEL),
         ("TOPPADDING", (0, 0), (-1, 0), 6),
-        *(("LINEABOVE", (at, 0), (at, 0), 3, look.LABEL[label]) for at, label in enumerate(there)),
-        ("INNERGRID", (0, 0), (-1, -1), 0, look.PANEL),
-        ("LINEAFTER", (0, 0), (-2, -1), 6, look.PAPER),
+        *(("LINEABOVE", (at, 0), (at, 0), 3, LABEL[label]) for at, label in enumerate(there)),
+        ("INNERGRID", (0, 0), (-1, -1), 0, PANEL),
+        ("LINEAFTER", (0, 0), (-2, -1), 6, PAPER),
     ]
     return Table(cells, colWidths=[wide] * len(there), style=TableStyle(style), hAlign="LEFT")
 
@@ -112,10 +202,10 @@ def histogram(bars: Sequence[Bar], cuts: Sequence[float]) -> Drawing:
         drawing.add(
             Rect(
                 bar.bin * step + 0.06 * step, base + high * bar.low, 0.88 * step,
-                high * (bar.high - bar.low), fillColor=look.LABEL[bar.label], strokeColor=None,
+                high * (bar.high - bar.low), fillColor=LABEL[bar.label], strokeColor=None,
             )
         )  # fmt: skip
-    drawing.add(Line(0, base, wide, base, strokeColor=look.QUIET, strokeWidth=0.8))
+    drawing.add(Line(0, base, wide, base, strokeColor=QUIET, strokeWidth=0.8))
     for cut in cuts:
         x = cut * wide
         drawing.add(_dashed(x, base, x, base + high))
@@ -131,13 +221,13 @@ def timeline(line: Timeline, cuts: Sequence[float]) -> Drawing:
     drawing = Drawing(WIDTH, high + base + 8)
     for y, text in ((0.0, "0"), (0.5, ".5"), (1.0, "1")):
         at = base + high * y
-        drawing.add(Line(left, at, left + wide, at, strokeColor=look.RULE, strokeWidth=0.6))
+        drawing.add(Line(left, at, left + wide, at, strokeColor=RULE, strokeWidth=0.6))
         _words(drawing, ((left - 4, "end", text),), at - 2.5)
     for cut in cuts:
         drawing.add(_dashed(left, base + high * cut, left + wide, base + high * cut))
     for person in line.lines:
-        colour = look.PERSON[person.person % len(look.PERSON)]
-        dash = look.DASHES[person.person % len(look.DASHES)]
+        colour = PERSON[person.person % len(PERSON)]
+        dash = DASHES[person.person % len(DASHES)]
         for run in person.runs:
             points = [v for dot in run for v in (left + wide * dot.x, base + high * dot.y)]
             if len(run) > 1:
@@ -156,7 +246,7 @@ def persons(people: Sequence[Person]) -> Table:
     """The persons of a clip."""
     rows = []
     for one in people:
-        colour = look.hexadecimal(look.PERSON[one.number % len(look.PERSON)])
+        colour = hexadecimal(PERSON[one.number % len(PERSON)])
         told = [clause_of(one.reason)] if one.reason else []
         told += ["in the background: no say in the verdict"] if one.background else []
         why = f" <font color='#5b616c'>{safe('; '.join(told))}</font>" if told else ""
@@ -187,11 +277,11 @@ def rows_of(cells: Sequence[Sequence[Flowable]], across: int) -> Table:
 
 
 def _dashed(x1: float, y1: float, x2: float, y2: float) -> Line:
-    return Line(x1, y1, x2, y2, strokeColor=look.INK, strokeWidth=0.8, strokeDashArray=(3, 2.5))
+    return Line(x1, y1, x2, y2, strokeColor=INK, strokeWidth=0.8, strokeDashArray=(3, 2.5))
 
 
 def _words(drawing: Drawing, words: Iterable[tuple[float, str, str]], y: float) -> None:
-    colour: Color = look.QUIET
+    colour: Color = QUIET
     for x, anchor, text in words:
         drawing.add(
             String(x, y, text, fontName=SANS, fontSize=7.5, fillColor=colour, textAnchor=anchor)

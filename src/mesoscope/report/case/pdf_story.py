@@ -8,22 +8,11 @@ from reportlab.platypus import KeepTogether, Paragraph, Spacer
 
 from mesoscope.draw import clock
 from mesoscope.files.names import shown
-from mesoscope.report.case import texts, words
-from mesoscope.report.case.chart import distribution
+from mesoscope.report.case import words
+from mesoscope.report.case import words as texts
+from mesoscope.report.case.items import SHOWN, distribution
 from mesoscope.report.case.page import WEIGHTS, cuts, face_caption
 from mesoscope.report.case.pdf_parts import (
-    facts,
-    grid,
-    histogram,
-    note,
-    persons,
-    picture,
-    rows_of,
-    tiles,
-    timeline,
-    verdict_text,
-)
-from mesoscope.report.case.pdf_style import (
     BODY,
     BULLET,
     CODE,
@@ -37,12 +26,21 @@ from mesoscope.report.case.pdf_style import (
     SMALL,
     TITLE,
     WIDTH,
+    facts,
+    grid,
     hexadecimal,
+    histogram,
     marked,
+    note,
+    persons,
+    picture,
+    rows_of,
     safe,
     say,
+    tiles,
+    timeline,
+    verdict_text,
 )
-from mesoscope.report.case.tally import SHOWN
 from mesoscope.types.label import WORDS
 
 if TYPE_CHECKING:
@@ -50,9 +48,8 @@ if TYPE_CHECKING:
 
     from reportlab.platypus import Flowable
 
-    from mesoscope.report.case.contents import Contents
+    from mesoscope.report.case.contents import Contents, ModelFacts
     from mesoscope.report.case.evidence import Evidence
-    from mesoscope.report.case.facts import ModelFacts
     from mesoscope.report.case.page import Shown
 
 _HASHES = ("SHA-256", "when it was judged", "SHA-256 of its file", "SHA-256 of the settings")

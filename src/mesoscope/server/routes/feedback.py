@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
 
-from mesoscope.server.labels import write_data_set
 from mesoscope.server.problems import Problem
+from mesoscope.server.reports import write_data_set
 from mesoscope.server.routes.asked import (
     answered,
     found,

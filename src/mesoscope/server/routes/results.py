@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import FileResponse, Response
 
-from mesoscope.server.keeping import MEDIA_TYPES, media_type
 from mesoscope.server.problems import Problem
 from mesoscope.server.routes.asked import (
     IdInPath,
@@ -22,6 +21,7 @@ from mesoscope.server.routes.asked import (
     service_of,
 )
 from mesoscope.server.shapes import EXAMPLE_RESULT, ResultShape, ResultsShape
+from mesoscope.server.spool import MEDIA_TYPES, media_type
 from mesoscope.server.store import Filters
 from mesoscope.types.label import Label, Opinion
 

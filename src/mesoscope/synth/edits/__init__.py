@@ -6,16 +6,12 @@ forgery, and they may run in any number of threads.
 
 from __future__ import annotations
 
-from mesoscope.synth.edits.clone import clone
-from mesoscope.synth.edits.dodge_burn import dodge_burn
 from mesoscope.synth.edits.forge import edit, twin
-from mesoscope.synth.edits.inpaint import inpaint
-from mesoscope.synth.edits.keys import EDITS, PARTS, STRENGTHS, Span
+from mesoscope.synth.edits.light import dodge_burn, whiten
 from mesoscope.synth.edits.liquify import liquify, neutral_warp
-from mesoscope.synth.edits.recipe import EditRecipe, read_edit_recipe
-from mesoscope.synth.edits.retouch import retouch
+from mesoscope.synth.edits.recipe import EDITS, PARTS, STRENGTHS, EditRecipe, Span, read_edit_recipe
+from mesoscope.synth.edits.skin import clone, inpaint, retouch
 from mesoscope.synth.edits.splice import Donor, splice
-from mesoscope.synth.edits.whiten import whiten
 
 __all__ = [
     "EDITS",

@@ -9,15 +9,11 @@ import numpy as np
 
 from mesoscope.errors import OptionError
 from mesoscope.synth.edits.anatomy import anatomy, united
-from mesoscope.synth.edits.clone import clone
-from mesoscope.synth.edits.dodge_burn import dodge_burn
-from mesoscope.synth.edits.inpaint import inpaint
-from mesoscope.synth.edits.keys import EDITS
+from mesoscope.synth.edits.light import dodge_burn, whiten
 from mesoscope.synth.edits.liquify import liquify, neutral_warp
-from mesoscope.synth.edits.recipe import EditRecipe
-from mesoscope.synth.edits.retouch import retouch
+from mesoscope.synth.edits.recipe import EDITS, EditRecipe
+from mesoscope.synth.edits.skin import clone, inpaint, retouch
 from mesoscope.synth.edits.splice import Donor, splice
-from mesoscope.synth.edits.whiten import whiten
 from mesoscope.synth.forgery import Forgery
 
 if TYPE_CHECKING:

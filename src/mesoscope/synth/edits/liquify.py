@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 
 from mesoscope.synth.edits.anatomy import anatomy, region_of
-from mesoscope.synth.edits.keys import FULL, LiquifyKeys, Span
+from mesoscope.synth.edits.recipe import FULL, LiquifyKeys, Span
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.masks import Region, clean, placed
+from mesoscope.synth.outline import Region, clean, placed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

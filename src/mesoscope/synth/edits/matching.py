@@ -8,15 +8,14 @@ import cv2
 import numpy as np
 
 from mesoscope.imaging.filters import resize
-from mesoscope.synth.edits.anatomy import drawn
-from mesoscope.synth.edits.canvas import blurred
+from mesoscope.synth.edits.anatomy import blurred, drawn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mesoscope.synth.edits.anatomy import Points
     from mesoscope.synth.forgery import Mask
-    from mesoscope.synth.masks import Region
+    from mesoscope.synth.outline import Region
 
     Patch = NDArray[np.float32]  # (h, w, 3), 0 to 255
 

@@ -14,12 +14,11 @@ import cv2
 import numpy as np
 
 from mesoscope.errors import SourceUnsuitable
-from mesoscope.synth.edits.anatomy import anatomy, drawn, region_of
-from mesoscope.synth.edits.canvas import Canvas, blurred
-from mesoscope.synth.edits.keys import FULL, Span, SpliceKeys
+from mesoscope.synth.edits.anatomy import Canvas, anatomy, blurred, drawn, region_of
 from mesoscope.synth.edits.matching import alignment, coloured, grained, kept, lit, taken
+from mesoscope.synth.edits.recipe import FULL, Span, SpliceKeys
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.masks import clean
+from mesoscope.synth.outline import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable

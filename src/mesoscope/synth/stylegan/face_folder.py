@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mesoscope.models.file import file_sha256
-from mesoscope.synth.encoding import Encoding
 from mesoscope.synth.folder import ForgeryFolder
+from mesoscope.synth.forgery import Encoding
 from mesoscope.synth.reals import VALIDATION_SHARE, read_reals
 from mesoscope.synth.stylegan.faces import device_of, sheet_of, write_faces
-from mesoscope.synth.stylegan.grid import refuse_suffix, write_picture
 from mesoscope.synth.stylegan.loading import load_generator
-from mesoscope.synth.stylegan.making import Settings, refuse
+from mesoscope.synth.stylegan.making import Settings, refuse, refuse_suffix, write_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

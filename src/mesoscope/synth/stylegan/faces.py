@@ -17,8 +17,7 @@ from mesoscope.media.image import decode, open_image, read_bytes
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.folder import RECORDS, Parent, read_records, rng_for
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.stylegan.grid import grid
-from mesoscope.synth.stylegan.making import generate
+from mesoscope.synth.stylegan.making import generate, grid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
 
     from mesoscope.synth.folder import ForgeryFolder
     from mesoscope.synth.reals import Real
-    from mesoscope.synth.stylegan.generator import Generator
     from mesoscope.synth.stylegan.making import Made, Settings
+    from mesoscope.synth.stylegan.networks import Generator
     from mesoscope.types import Json, Pixels
 
 DEVICES = ("auto", "cpu", "cuda")

@@ -17,9 +17,8 @@ from mesoscope.runtime.log import logger
 from mesoscope.synth.files import GO_ON, locked
 from mesoscope.synth.stylegan import checkpoint, training_set
 from mesoscope.synth.stylegan.distance import Features, cloud_of, frechet
-from mesoscope.synth.stylegan.grid import grid, write_picture
 from mesoscope.synth.stylegan.loading import save_generator
-from mesoscope.synth.stylegan.making import Settings, generate
+from mesoscope.synth.stylegan.making import Settings, generate, grid, write_picture
 from mesoscope.synth.stylegan.training_step import Position
 
 if TYPE_CHECKING:

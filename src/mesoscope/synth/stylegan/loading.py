@@ -16,8 +16,7 @@ from torch import Tensor
 
 from mesoscope.errors import ModelError, ModelMissing, OptionError, OutputError
 from mesoscope.files.whole import beside
-from mesoscope.synth.stylegan.config import GeneratorConfig
-from mesoscope.synth.stylegan.generator import Generator
+from mesoscope.synth.stylegan.networks import Generator, GeneratorConfig
 from mesoscope.synth.stylegan.pickles import foreign, globals_of
 from mesoscope.synth.stylegan.public_layout import MEAN, from_public
 from mesoscope.types.schema import VERSIONS, refuse_version

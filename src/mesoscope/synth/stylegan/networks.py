@@ -1,20 +1,24 @@
-"""The two synthesis networks: from styles and noise to a picture."""
+"""A whole generator: its shape, the two synthesis networks, mapping, mean style, noise."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mesoscope.errors import OptionError
 from mesoscope.synth.stylegan.layers import (
     BINOMIAL,
     SLOPE,
     SMOOTH,
     AdaIN,
     EqualConv,
+    Mapping,
     ModulatedConv,
     filter_taps,
     leaky,
@@ -25,7 +29,78 @@ from mesoscope.synth.stylegan.layers import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mesoscope.synth.stylegan.config import GeneratorConfig
+
+ARCHITECTURES: Final = ("stylegan", "stylegan2")
+SIZE_MIN: Final = 4
+SIZE_MAX: Final = 1024
+_WIDTH_TIMES_SIZE = 16384  # the law of both papers: 512 channels up to 32², then half at each step
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorConfig:
+    """The shape of a generator.
+
+    Attributes:
+        architecture: ``stylegan`` (Karras, Laine & Aila, CVPR 2019) or ``stylegan2`` (Karras et
+            al., CVPR 2020, configuration F).
+        size: Of the square pictures, in pixels: a power of two from 4 to 1024.
+        style_dim: Numbers in a latent, and in a style.
+        mapping_layers: Of the network from latents to styles.
+        channel_multiplier: Channels at a resolution are ``16384 · multiplier / resolution``, but
+            never more than ``channels_max``. The published large networks have 2.
+        channels_max: At the lowest resolutions.
+
+    Raises:
+        OptionError: A value outside its range.
+    """
+
+    architecture: str = "stylegan2"
+    size: int = 256
+    style_dim: int = 512
+    mapping_layers: int = 8
+    channel_multiplier: float = 2.0
+    channels_max: int = 512
+
+    def __post_init__(self) -> None:
+        if self.architecture not in ARCHITECTURES:
+            raise OptionError(
+                f"architecture {self.architecture!r}: there are {' and '.join(ARCHITECTURES)}"
+            )
+        if not SIZE_MIN <= self.size <= SIZE_MAX or self.size & (self.size - 1):
+            raise OptionError(
+                f"size {self.size}: style-based generators make pictures of 4, 8, 16 … 1024 pixels"
+            )
+        for name in ("style_dim", "mapping_layers", "channels_max"):
+            if getattr(self, name) < 1:
+                raise OptionError(f"{name} {getattr(self, name)}: must be at least 1")
+            if getattr(self, name) > 16_384:
+                raise OptionError(f"{name} {getattr(self, name)}: must be at most 16,384")
+        if not 0 < self.channel_multiplier <= 64:
+            raise OptionError(
+                f"channel_multiplier {self.channel_multiplier}: must be above 0 and at most 64"
+            )
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:
+        """4, 8 … size."""
+        return tuple(2**i for i in range(2, self.size.bit_length()))
+
+    def channels(self, resolution: int) -> int:
+        """How many feature maps there are at a resolution."""
+        wide = int(_WIDTH_TIMES_SIZE * self.channel_multiplier / resolution)
+        return max(1, min(self.channels_max, wide))
+
+    @property
+    def style_layers(self) -> int:
+        """Layers that take a style of their own: the number of cuts for mixing, and one more."""
+        return 2 * len(self.resolutions)
+
+    @property
+    def noise_sizes(self) -> tuple[int, ...]:
+        """Height, and width, of the noise map of each layer that has one."""
+        both = tuple(r for r in self.resolutions for _ in range(2))
+        # StyleGAN2 has one convolution at 4², as its constant is convolved but not styled.
+        return both[1:] if self.architecture == "stylegan2" else both
 
 
 class StyledConv(nn.Module):
@@ -197,3 +272,90 @@ class Synthesis1(nn.Module):
             x = block(x, (w[2 * i], w[2 * i + 1]), (noises[2 * i], noises[2 * i + 1]))
         rgb: Tensor = self.to_rgb(x)
         return rgb
+
+
+MEAN_DRAWS = 10_000  # StyleGAN, appendix B
+_MEAN_CHUNK = 500
+
+
+class Generator(nn.Module):
+    """From latents to pictures.
+
+    Attributes:
+        config: What it was built from.
+        w_mean: The mean style, ``[D]``, which truncation draws towards.
+
+    Args:
+        config: Sizes and widths.
+    """
+
+    w_mean: Tensor
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.mapping = Mapping(config.style_dim, config.mapping_layers)
+        self.synthesis = (
+            Synthesis2(config) if config.architecture == "stylegan2" else Synthesis1(config)
+        )
+        self.register_buffer("w_mean", torch.zeros(config.style_dim))
+        for i, size in enumerate(config.noise_sizes):
+            self.register_buffer(f"noise_{i}", torch.randn(1, 1, size, size))
+
+    @property
+    def stored_noise(self) -> list[Tensor]:
+        """The noise maps that belong to the weights, ``[1, 1, H, W]`` a layer."""
+        return [self.get_buffer(f"noise_{i}") for i in range(len(self.config.noise_sizes))]
+
+    def forward(self, styles: Tensor, noises: Sequence[Tensor] | None = None) -> Tensor:
+        """Pictures from styles.
+
+        Args:
+            styles: ``[N, layers, D]``, see :meth:`styles`.
+            noises: ``[N or 1, 1, H, W]`` a layer; the stored ones where ``None``.
+
+        Returns:
+            ``[N, 3, size, size]``, −1 = black, 1 = white; a little beyond is possible.
+        """
+        noises = self.stored_noise if noises is None else noises
+        pictures: Tensor = self.synthesis(styles, noises)
+        return pictures
+
+    def styles(self, z: Tensor) -> Tensor:
+        """One style for all layers: latents ``[N, D]`` → ``[N, layers, D]``."""
+        w: Tensor = self.mapping(z)
+        return w[:, None].expand(-1, self.config.style_layers, -1)
+
+    @torch.no_grad()
+    def measure_mean(self) -> None:
+        """Set the mean style to the mean over 10,000 latents, always the same ones."""
+        draws = np.random.default_rng(0).standard_normal((MEAN_DRAWS, self.config.style_dim))
+        z = torch.from_numpy(draws.astype(np.float32)).to(self.w_mean.device)
+        parts = [self.mapping(chunk).double().sum(0) for chunk in torch.split(z, _MEAN_CHUNK)]
+        self.w_mean.copy_(torch.stack(parts).sum(0) / MEAN_DRAWS)
+
+
+def truncate(styles: Tensor, mean: Tensor, psi: float, layers: int | None = None) -> Tensor:
+    """Draw styles towards the mean (StyleGAN, appendix B): fewer odd faces, less variety.
+
+    Args:
+        styles: ``[N, layers, D]``.
+        mean: ``[D]``.
+        psi: 1 = as they are, 0 = all the mean.
+        layers: So many layers, from the coarsest; all where ``None``.
+    """
+    drawn = mean + psi * (styles - mean)
+    if layers is None:
+        return drawn
+    return torch.cat([drawn[:, :layers], styles[:, layers:]], 1)
+
+
+def mix(first: Tensor, second: Tensor, cut: int) -> Tensor:
+    """Coarse layers of one and fine layers of another (StyleGAN, section 3.1).
+
+    Args:
+        first: ``[N, layers, D]``: pose, shape of the face.
+        second: ``[N, layers, D]``: colours, texture.
+        cut: So many layers are of the first.
+    """
+    return torch.cat([first[:, :cut], second[:, cut:]], 1)

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from mesoscope.errors import ModelError, OptionError
-from mesoscope.synth.stylegan.config import GeneratorConfig
-from mesoscope.synth.stylegan.generator import Generator
 from mesoscope.synth.stylegan.layers import SMOOTH, filter_taps
+from mesoscope.synth.stylegan.networks import Generator, GeneratorConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

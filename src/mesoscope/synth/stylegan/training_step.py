@@ -1,4 +1,4 @@
-"""One step of training a StyleGAN2: all that a step changes, and how."""
+"""One step of training a StyleGAN2: its losses, all that it changes, and how."""
 
 from __future__ import annotations
 
@@ -9,22 +9,62 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mesoscope.errors import OptionError
 from mesoscope.synth.stylegan import ada
-from mesoscope.synth.stylegan.config import GeneratorConfig
-from mesoscope.synth.stylegan.discriminator import Discriminator
-from mesoscope.synth.stylegan.generator import Generator, mix
-from mesoscope.synth.stylegan.losses import (
-    discriminator_loss,
-    generator_loss,
-    gradient_penalty,
-    path_lengths,
-    path_penalty,
-)
+from mesoscope.synth.stylegan.layers import Discriminator
+from mesoscope.synth.stylegan.networks import Generator, GeneratorConfig, mix
 
 if TYPE_CHECKING:
     from mesoscope.types import Json
+
+
+_MEAN_RATE = 0.01  # of the mean path length
+
+
+def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """Logistic loss of logits ``[N]`` each (Goodfellow et al., 2014)."""
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def generator_loss(fake: Tensor) -> Tensor:
+    """The non-saturating logistic loss of logits ``[N]`` (Goodfellow et al., 2014, section 3)."""
+    return F.softplus(-fake).mean()
+
+
+def gradient_penalty(logits: Tensor, pictures: Tensor) -> Tensor:
+    """R1 without its weight γ/2: mean squared gradient on reals (Mescheder et al., ICML 2018).
+
+    Args:
+        logits: ``[N]``, computed from the pictures.
+        pictures: ``[N, 3, S, S]`` that require a gradient.
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), pictures, create_graph=True)
+    return gradient.square().sum((1, 2, 3)).mean()
+
+
+def path_lengths(pictures: Tensor, styles: Tensor, noise: Tensor) -> Tensor:
+    """How far a picture moves for a step in style (StyleGAN2, section 3.2).
+
+    Args:
+        pictures: ``[N, 3, S, S]``, made from the styles.
+        styles: ``[N, layers, D]`` that require a gradient.
+        noise: ``[N, 3, S, S]`` from N(0, 1).
+
+    Returns:
+        ``[N]``.
+    """
+    scaled = noise / math.sqrt(pictures.shape[2] * pictures.shape[3])
+    (gradient,) = torch.autograd.grad((pictures * scaled).sum(), styles, create_graph=True)
+    return gradient.square().sum(2).mean(1).sqrt()
+
+
+def path_penalty(lengths: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared distance of path lengths ``[N]`` from their running mean, and the new mean."""
+    moved = mean + _MEAN_RATE * (lengths.mean().detach() - mean)
+    return (lengths - moved).square().mean(), moved
+
 
 EVERY_R1: Final = 16  # StyleGAN2, appendix B: lazy regularisation
 EVERY_PATH: Final = 4

@@ -19,7 +19,7 @@ from mesoscope.training.adopt.adopt import adopt
 from mesoscope.training.adopt.foreign_card import read_foreign_card
 from mesoscope.training.decide.thresholds import decide, operating_points
 from mesoscope.training.export.card import figures_for_card
-from mesoscope.training.export.model_writing import put, with_card, writing
+from mesoscope.training.export.onnx_export import put, with_card, writing
 from mesoscope.training.recipe.recipe import Recipe
 from mesoscope.types.card import Calibration
 from mesoscope.types.finders import WITH_A_MODEL

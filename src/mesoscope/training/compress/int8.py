@@ -23,7 +23,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from mesoscope.training.compress.cost import shapes
+from mesoscope.training.decide.comparison import shapes
 from mesoscope.training.export.graph import attributes, constants, readers, replace_nodes
 
 if TYPE_CHECKING:

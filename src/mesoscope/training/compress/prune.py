@@ -11,17 +11,20 @@ from onnx import numpy_helper
 from mesoscope.errors import ModelMismatch, OptionError, RunError
 from mesoscope.models.file import read_card
 from mesoscope.runtime.log import logger
-from mesoscope.training.compress.prune_channels import choose, importance, multiply_adds
 from mesoscope.training.compress.prune_plan import BEST, refuse_other_plan, write_plan
-from mesoscope.training.compress.prune_weights import WeightPruning, sparsity_of
-from mesoscope.training.data.framing import ready_to_reframe
-from mesoscope.training.data.reals import ready_to_forge
+from mesoscope.training.compress.sparsify import (
+    WeightPruning,
+    choose,
+    importance,
+    multiply_adds,
+    sparsity_of,
+)
+from mesoscope.training.data.faces import ready_to_forge, ready_to_reframe
 from mesoscope.training.export.finish import finish
 from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.checkpoint import State
-from mesoscope.training.fit.curves import draw_curves
 from mesoscope.training.fit.loop import fit
-from mesoscope.training.fit.watcher import LogWatcher, write_log
+from mesoscope.training.fit.watcher import LogWatcher, draw_curves, write_log
 from mesoscope.training.nets import build
 from mesoscope.training.nets.channels import select
 from mesoscope.training.recipe.recipe import read_recipe

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mesoscope.errors import OptionError, RunError
 from mesoscope.files.whole import write_text
 from mesoscope.models.file import file_sha256
-from mesoscope.training.compress.prune_weights import RAMP
+from mesoscope.training.compress.sparsify import RAMP
 
 if TYPE_CHECKING:
     from pathlib import Path

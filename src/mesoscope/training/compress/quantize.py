@@ -32,13 +32,12 @@ from mesoscope.errors import ModelError, ModelMismatch
 from mesoscope.files.whole import unfinished
 from mesoscope.models.file import graph_sha256, model_id, read_card
 from mesoscope.training.compress import int8 as integers
-from mesoscope.training.compress.cost import multiply_adds
 from mesoscope.training.data.dataset import draw
-from mesoscope.training.decide.comparison import Comparison, compare
+from mesoscope.training.decide.comparison import Comparison, compare, multiply_adds
 from mesoscope.training.decide.thresholds import operating_points
 from mesoscope.training.export.card import figures_for_card
 from mesoscope.training.export.graph import strip
-from mesoscope.training.export.model_writing import put, with_card, writing
+from mesoscope.training.export.onnx_export import put, with_card, writing
 from mesoscope.training.recipe.keys import DataKeys
 
 if TYPE_CHECKING:

@@ -1,12 +1,19 @@
-"""Random changes to training pictures, the same for both classes.
+"""Random changes to training pictures, the same for both classes; pairs and mixtures.
 
 Each stands for something that happens to pictures on their way and says nothing about forgery:
 reframing, mirroring, colour and tone, resizing, focus, sharpening, smoothing, sensor noise, JPEG,
 WebP and H.264.
+
+Where a forgery was made from a video that is among the reals, the two differ in little but the
+forgery. Seen in one step under the same crop, colours and compression, what they share pulls the
+weights both ways and cancels; what is left is the trace. Self-blended images are trained on so
+(Shiohara & Yamasaki, CVPR 2022, section 4.1: each real picture beside its own forgery).
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import cv2
@@ -15,13 +22,49 @@ import numpy as np
 from mesoscope.faces.crop import crop
 from mesoscope.imaging import filters
 from mesoscope.imaging.encode import through_jpeg, through_webp
-from mesoscope.training.data.video_frame import h264
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from mesoscope.training.recipe.keys import AugmentKeys
+    from mesoscope.data.manifest import Sample
+    from mesoscope.training.recipe.keys import AugmentKeys, MixKeys
     from mesoscope.types import Box, Pixels
+
+    Order = NDArray[np.int64]
+    Floats = NDArray[np.float32]
+
+
+def h264(x: Pixels, *, crf: int) -> Pixels:
+    """Encode a picture with H.264 and decode it again.
+
+    Args:
+        x: ``(H, W, 3) uint8`` RGB; even sides.
+        crf: x264's constant rate factor; 18 is nearly without loss, 35 is coarse.
+
+    Returns:
+        The same shape.
+    """
+    import av  # here, as only a few runs re-encode
+
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.height, encoder.width = x.shape[:2]
+    encoder.pix_fmt = "yuv420p"
+    encoder.time_base = Fraction(1, 25)
+    encoder.options = {
+        "crf": str(crf),
+        "preset": "ultrafast",
+        "tune": "zerolatency",
+        "threads": "1",
+    }
+    frame = av.VideoFrame.from_ndarray(x, format="rgb24")
+    packets = [*encoder.encode(frame), *encoder.encode(None)]
+    decoder = av.CodecContext.create("h264", "r")
+    decoder.thread_count = 1
+    frames = [f for packet in (*packets, None) for f in decoder.decode(packet)]
+    return np.asarray(frames[0].to_ndarray(format="rgb24"), np.uint8)
+
 
 _OFF = 0.06  # of the face's longest side
 _GREY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -163,3 +206,96 @@ def _processed(x: Pixels, rng: np.random.Generator, keys: AugmentKeys) -> Pixels
         curve = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.4, 0.4))
         x = np.asarray(cv2.LUT(x, np.rint(255 * curve).astype(np.uint8)), np.uint8)
     return x
+
+
+def pair(order: Order, samples: Sequence[Sample], rng: np.random.Generator) -> Order:
+    """Put a forgery of the same source and group behind each real picture that has one.
+
+    The forgeries of such groups come only there; all others keep their turn.
+
+    Args:
+        order: ``(n,)`` indices into ``samples``.
+        samples: The train split.
+        rng: Chooses among several forgeries of a group.
+
+    Returns:
+        At most ``n`` indices.
+    """
+    forged: dict[tuple[str, str], list[int]] = defaultdict(list)
+    with_real = set()
+    for index, sample in enumerate(samples):
+        if sample.label == 1:
+            forged[sample.source, sample.group].append(index)
+        else:
+            with_real.add((sample.source, sample.group))
+    paired = []
+    for index in order:
+        sample = samples[index]
+        group = sample.source, sample.group
+        if sample.label == 0:
+            paired.append(index)
+            if group in forged:
+                paired.append(rng.choice(forged[group]))
+        elif group not in with_real:
+            paired.append(index)
+    return np.asarray(paired[: len(order)], np.int64)
+
+
+def behind_their_real(order: Order, samples: Sequence[Sample]) -> NDArray[np.bool_]:
+    """Which places hold a forgery with a real picture of its group right before it, ``(n,)``."""
+    found = np.zeros(len(order), bool)
+    for place in range(1, len(order)):
+        before, here = samples[order[place - 1]], samples[order[place]]
+        found[place] = (
+            (before.label, here.label) == (0, 1)
+            and before.source == here.source
+            and before.group == here.group
+        )
+    return found
+
+
+MIXUP_ALPHA = 0.4  # Zhang et al. take .1 to .4 on ImageNet
+
+
+def mix(
+    crops: Pixels, labels: Floats, keys: MixKeys, rng: np.random.Generator
+) -> tuple[Pixels, Floats]:
+    """Mix a batch with itself in another order, or leave it as it is.
+
+    *mixup* (Zhang et al., ICLR 2018, section 2) takes a weighted mean of two pictures. *CutMix*
+    (Yun et al., ICCV 2019, section 3.1) puts a rectangle of one into the other. In both the label
+    is the share of each.
+
+    Args:
+        crops: ``(n, S, S, 3) uint8``.
+        labels: ``(n,)``, 0 to 1.
+        keys: The chance of each for a batch.
+        rng: Decides everything.
+
+    Returns:
+        Crops and labels, new ones where something was mixed.
+    """
+    which = rng.random()
+    if which >= keys.mixup + keys.cutmix or len(crops) < 2:
+        return crops, labels
+    order = rng.permutation(len(crops))
+    if which < keys.mixup:
+        share = np.float32(rng.beta(MIXUP_ALPHA, MIXUP_ALPHA))
+        mixed = crops * (1 - share) + crops[order] * share
+        crops = np.asarray(np.rint(mixed), np.uint8)
+    else:
+        height, width = crops.shape[1:3]
+        top, left, high, wide = rectangle(height, width, rng)
+        part = slice(None), slice(top, top + high), slice(left, left + wide)
+        given = crops[order][part]
+        crops = crops.copy()
+        crops[part] = given
+        share = np.float32(high * wide / (height * width))
+    return crops, labels + share * (labels[order] - labels)
+
+
+def rectangle(height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
+    """Top, left, height and width of a tenth to nine tenths of a picture, of its own shape."""
+    side = np.sqrt(rng.uniform(0.1, 0.9))
+    high, wide = max(1, int(height * side)), max(1, int(width * side))
+    return int(rng.integers(height - high + 1)), int(rng.integers(width - wide + 1)), high, wide

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from mesoscope.data.manifest import Sample, require_both_classes
-from mesoscope.data.picture import checked_sha256, open_sample, sample_bytes
+from mesoscope.data.sample import checked_sha256, open_sample, sample_bytes
 from mesoscope.errors import DatasetError, MesoscopeError
 from mesoscope.faces.crop import crop
-from mesoscope.faces.whole import whole_face
+from mesoscope.faces.finder import whole_face
 from mesoscope.media.image import decode
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.training.data.augment import augment
-from mesoscope.training.data.self_blend import self_blend
+from mesoscope.training.data.forging import self_blend
 from mesoscope.types import Frame
 
 if TYPE_CHECKING:

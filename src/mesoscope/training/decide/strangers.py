@@ -150,7 +150,7 @@ def decide_file(path: Path, scores: Sequence[Score], home: Sequence[Score]) -> T
     import onnx
 
     from mesoscope.files.whole import unfinished
-    from mesoscope.training.export.model_writing import put, with_card
+    from mesoscope.training.export.onnx_export import put, with_card
 
     before = read_card(path)
     cuts = thresholds(scores)
@@ -188,7 +188,7 @@ def _at_home(home: Sequence[Score], cuts: Thresholds) -> dict[str, Any]:
 
 def _rewritten(text: str, before: ModelCard, card: ModelCard) -> str:
     """The card for people with other thresholds, and what they decide."""
-    from mesoscope.training.decide.wording import decisions_markdown
+    from mesoscope.training.export.card import decisions_markdown
 
     old, new = before.thresholds, card.thresholds
     for a, b in (

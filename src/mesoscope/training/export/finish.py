@@ -22,7 +22,7 @@ from mesoscope.training.decide.thresholds import decide, operating_points
 from mesoscope.training.export.card import figures_for_card, model_card_markdown
 from mesoscope.training.export.onnx_export import export, stamp
 from mesoscope.training.fit import checkpoint
-from mesoscope.training.fit.validation import scores_of
+from mesoscope.training.fit.distil import scores_of
 from mesoscope.training.nets import build
 from mesoscope.types import ModelCard
 

@@ -20,12 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from mesoscope.detection.scorer import GUARD_OUTPUT, OnnxScorer, Scores, check_pictures
-from mesoscope.errors import ModelError, ModelMismatch
-from mesoscope.files.whole import unfinished
-from mesoscope.models.file import graph_sha256, read_card
-from mesoscope.training.compress.cost import multiply_adds
+from mesoscope.errors import ModelError, ModelMismatch, OutputError
+from mesoscope.files.whole import finish, unfinished
+from mesoscope.models.file import CARD_KEY, graph_sha256, read_card, sealed
+from mesoscope.training.decide.comparison import multiply_adds
 from mesoscope.training.export import graph
-from mesoscope.training.export.model_writing import put, with_card, writing
 from mesoscope.training.nets import parameter_count
 
 if TYPE_CHECKING:
@@ -36,7 +35,40 @@ if TYPE_CHECKING:
     from mesoscope.training.nets import Network
     from mesoscope.types import Calibration, ModelCard, Pixels
 
-__all__ = ["TOLERANCE", "Judging", "export", "stamp"]
+
+__all__ = ["TOLERANCE", "Judging", "export", "put", "stamp", "with_card", "writing"]
+
+
+def with_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
+    """The bytes of a model file: the graph, the card, and a digest of both as the only metadata."""
+    del model.metadata_props[:]
+    model.metadata_props.add(key=CARD_KEY, value=card.to_json())
+    return sealed(model.SerializeToString())
+
+
+def put(fresh: Path, out: Path, data: bytes) -> None:
+    """Write under another name, wait for the disk, rename.
+
+    Raises:
+        OutputError: The disk is full, or the folder cannot be written.
+    """
+    with writing(out):
+        fresh.write_bytes(data)
+        finish(fresh, out)
+
+
+@contextlib.contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Turn an error of the system into one that names the model.
+
+    Raises:
+        OutputError: The disk is full, or the folder cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{out}: the model cannot be written: {error}") from error
+
 
 TOLERANCE = 1e-4
 OPSET = 20  # read by ONNX Runtime 1.17 and later

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from mesoscope.errors import RunError
 from mesoscope.runtime.allocator import keep_heap
 from mesoscope.runtime.threads import cores, map_ordered
+from mesoscope.training.data.augment import behind_their_real, mix, pair
 from mesoscope.training.data.dataset import (
     batches,
     draw,
@@ -22,14 +23,16 @@ from mesoscope.training.data.dataset import (
     training_crop,
 )
 from mesoscope.training.data.forging import Forge
-from mesoscope.training.data.mixing import mix
-from mesoscope.training.data.pairs import behind_their_real, pair
 from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.checkpoint import State
-from mesoscope.training.fit.distil import open_teacher, teachers_weights
-from mesoscope.training.fit.schedule import learning_rate_share, parameter_groups
-from mesoscope.training.fit.turn import in_order
-from mesoscope.training.fit.validation import auc_by_source, scores_of, to_input
+from mesoscope.training.fit.distil import (
+    auc_by_source,
+    open_teacher,
+    scores_of,
+    teachers_weights,
+    to_input,
+)
+from mesoscope.training.fit.schedule import in_order, learning_rate_share, parameter_groups
 from mesoscope.training.nets import begin, build
 
 if TYPE_CHECKING:

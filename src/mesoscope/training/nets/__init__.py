@@ -9,9 +9,8 @@ from mesoscope.errors import RecipeError, RunError
 from mesoscope.training.fit import checkpoint
 from mesoscope.training.nets import imagenet
 from mesoscope.training.nets.channels import narrow
-from mesoscope.training.nets.meso4 import Meso4
 from mesoscope.training.nets.meso4_ira import Meso4IRA
-from mesoscope.training.nets.mesoinception4 import MesoInception4
+from mesoscope.training.nets.mesonet import Meso4, MesoInception4
 from mesoscope.training.nets.network import Network
 from mesoscope.training.recipe.keys import NetworkKeys
 

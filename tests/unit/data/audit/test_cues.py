@@ -7,8 +7,7 @@ from mesoscope.data.audit import severity
 from mesoscope.data.audit.cues import FACTS, codes_of, measure_cues
 from mesoscope.data.audit.finding import SEVERITIES
 from mesoscope.data.audit.options import AuditOptions
-from mesoscope.data.audit.telling import of_cues, of_together
-from mesoscope.data.audit.together import measure_together
+from mesoscope.data.audit.together import measure_together, of_cues, of_together
 
 FEW = AuditOptions(resamples=40)
 N = 200

@@ -6,11 +6,16 @@ import cv2
 import numpy as np
 import pytest
 
-from mesoscope.data.audit.claims import of_claims
-from mesoscope.data.audit.extremes import of_extremes
 from mesoscope.data.audit.facts import read_facts
 from mesoscope.data.audit.options import AuditOptions
-from mesoscope.data.audit.quality import of_balance, of_pictures, parts_of, too_few
+from mesoscope.data.audit.quality import (
+    of_balance,
+    of_claims,
+    of_extremes,
+    of_pictures,
+    parts_of,
+    too_few,
+)
 from mesoscope.data.manifest import read_dataset
 from mesoscope.errors import OptionError
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mesoscope import metrics
-from mesoscope.data.audit.folds import FOLDS, folds_of, rates
+from mesoscope.data.audit.cues import FOLDS, folds_of, rates
 
 
 def test_groups_stay_whole_and_classes_even() -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mesoscope.data.audit import hashes
-from mesoscope.data.audit.hashes import NEAR_BITS, distance, near_pairs
+from mesoscope.data.audit import repeats
+from mesoscope.data.audit.repeats import NEAR_BITS, distance, near_pairs
 
 
 def turned(values, bits, rng):
@@ -40,7 +40,7 @@ def test_all_pairs_within_the_bound_are_found_and_no_others() -> None:
 
 @pytest.mark.parametrize("at_once", [1, 7, 1 << 21])
 def test_many_alike_come_in_bounded_pieces(monkeypatch, at_once) -> None:
-    monkeypatch.setattr(hashes, "_AT_ONCE", at_once)
+    monkeypatch.setattr(repeats, "_AT_ONCE", at_once)
     alike = np.full(30, 12345, np.uint64)
     assert found_in(alike, alike) == {(i, j) for i in range(30) for j in range(30)}
     sizes = [len(a) for a, _ in near_pairs(alike, alike)]

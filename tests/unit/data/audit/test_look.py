@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mesoscope.data.audit.hashes import NEAR_BITS, distance
-from mesoscope.data.audit.look import THUMBNAIL_PX, look_at
+from mesoscope.data.audit.header import THUMBNAIL_PX, look_at
+from mesoscope.data.audit.repeats import NEAR_BITS, distance
 
 
 def apart(a, b):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesoscope.data.audit.naming import read_name
+from mesoscope.data.audit.facts import read_name
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,8 @@ import sqlite3
 
 import pytest
 
-from mesoscope.data.prepare.answer import REASONS, Answer, LeftOut, Written
-from mesoscope.data.prepare.ledger import Ledger
-from mesoscope.data.prepare.options import PrepareOptions
+from mesoscope.data.prepare.ledger import REASONS, Answer, Ledger, LeftOut, Written
+from mesoscope.data.prepare.plan import PrepareOptions
 from mesoscope.errors import DatasetError, ModelMissing, OptionError
 
 OPTIONS = PrepareOptions()

@@ -6,8 +6,13 @@ from pathlib import Path
 import pytest
 
 from mesoscope.data.layouts.item import Item
-from mesoscope.data.prepare.options import PrepareOptions
-from mesoscope.data.prepare.plan import _refuse_twins, limited, make_plan, with_masks
+from mesoscope.data.prepare.plan import (
+    PrepareOptions,
+    _refuse_twins,
+    limited,
+    make_plan,
+    with_masks,
+)
 from mesoscope.data.prepare.work import Job, place_of, spread
 from mesoscope.errors import DatasetError
 

@@ -8,7 +8,7 @@ import tarfile
 import pytest
 
 from mesoscope.data.manifest import read_dataset
-from mesoscope.data.picture import sample_bytes
+from mesoscope.data.sample import sample_bytes
 from mesoscope.data.shards.writing import write_shards
 from mesoscope.errors import DatasetError
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesoscope.data.manifest import Sample, read_dataset
-from mesoscope.data.picture import open_sample, sample_bytes
+from mesoscope.data.sample import open_sample, sample_bytes
 from mesoscope.data.shards import stream as streaming
 from mesoscope.data.shards.stream import in_turn, stream, turns
 from mesoscope.data.shards.writing import write_shards

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesoscope.data.manifest import read_dataset, row_of, write_manifest
-from mesoscope.data.picture import sample_bytes
+from mesoscope.data.sample import sample_bytes
 from mesoscope.data.shards import writing
 from mesoscope.data.shards.writing import write_shards
 from mesoscope.errors import DatasetError, MissingExtra, OutputError, SourceMissing

@@ -3,8 +3,7 @@
 import cv2
 import pytest
 
-from mesoscope.report.case.contents import collect
-from mesoscope.report.case.facts import CaseDetails, model_facts, settings_of
+from mesoscope.report.case.contents import CaseDetails, collect, model_facts, settings_of
 from mesoscope.report.case.items import Spool
 from mesoscope.types import DetectOptions, FaceScore, Thresholds, Verdict
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from mesoscope.errors import ReportError
-from mesoscope.report.case.facts import (
+from mesoscope.report.case.contents import (
     CaseDetails,
     ModelFacts,
     model_facts,
@@ -11,9 +11,8 @@ from mesoscope.report.case.facts import (
     settings_of,
     settings_sha256,
 )
-from mesoscope.report.case.items import Item
+from mesoscope.report.case.items import Item, tally
 from mesoscope.report.case.record import head, opened, rows
-from mesoscope.report.case.tally import tally
 from mesoscope.types import DetectOptions, FaceScore, Person, Thresholds
 
 DETAILS = CaseDetails("T </script><b>", "7", "A & B", "2026-01-02T03:04:05Z", "1")

@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mesoscope.errors import OptionError, OutputError
-from mesoscope.report.case.keys import (
+from mesoscope.report.case.seal import (
     fingerprint,
     make_keys,
     public_bytes,

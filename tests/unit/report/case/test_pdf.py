@@ -7,9 +7,8 @@ import pytest
 
 from mesoscope.detection.detector import Detector
 from mesoscope.errors import OptionError, OutputError
-from mesoscope.report.case.keys import make_keys, read_private
 from mesoscope.report.case.pdf import PDF_MOST, write_pdf
-from mesoscope.report.case.seal import read_seal
+from mesoscope.report.case.seal import make_keys, read_private, read_seal
 from mesoscope.types import FaceScore, Person
 
 

@@ -3,8 +3,7 @@ import re
 import pytest
 
 from mesoscope.errors import OutputError, ReportError
-from mesoscope.report.case.keys import make_keys, read_private
-from mesoscope.report.case.seal import blank_seal, read_seal, seal
+from mesoscope.report.case.seal import blank_seal, make_keys, read_private, read_seal, seal
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesoscope.report.case.chart import distribution, timeline
-from mesoscope.report.case.items import Item
-from mesoscope.report.case.tally import BINS, tally
+from mesoscope.report.case.items import BINS, Item, distribution, tally, timeline
 from mesoscope.types import FaceScore, Verdict
 
 

@@ -4,9 +4,9 @@ import pytest
 
 from mesoscope.errors import ReportError
 from mesoscope.models.file import model_id, shipped
-from mesoscope.report.case.keys import make_keys, read_private, read_public
 from mesoscope.report.case.page import write_page
-from mesoscope.report.case.verify import verify
+from mesoscope.report.case.record import verify
+from mesoscope.report.case.seal import make_keys, read_private, read_public
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 import pytest
 
 from mesoscope.models.file import read_card, shipped
-from mesoscope.report.case.items import Item
-from mesoscope.report.case.tally import tally
-from mesoscope.report.case.texts import MEANINGS
+from mesoscope.report.case.items import Item, tally
 from mesoscope.report.case.words import (
+    MEANINGS,
     choice,
     dashes,
     score,

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from mesoscope.synth.edits import Donor
-from mesoscope.synth.edits.alike import SIDE_PX, look, most_alike, unlike
+from mesoscope.synth.edits.maker import SIDE_PX, look, most_alike, unlike
 
 FIVE = np.array([[80, 90], [140, 90], [110, 125], [88, 150], [132, 150]], np.float32)
 

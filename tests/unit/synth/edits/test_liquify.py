@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mesoscope.synth.edits.anatomy import anatomy
-from mesoscope.synth.edits.keys import LiquifyKeys, Span
 from mesoscope.synth.edits.liquify import MOVES, _field, _strokes, liquify, neutral_warp
+from mesoscope.synth.edits.recipe import LiquifyKeys, Span
 
 NO_NEUTRAL = LiquifyKeys(neutral_px=0)
 

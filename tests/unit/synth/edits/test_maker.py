@@ -7,8 +7,7 @@ import pytest
 from mesoscope.errors import SourceUnsuitable
 from mesoscope.synth.edits import EditRecipe
 from mesoscope.synth.edits.maker import DonorBook, edit_maker
-from mesoscope.synth.framing import Framing
-from mesoscope.synth.reals import Real, RealFace
+from mesoscope.synth.reals import Framing, Real, RealFace
 
 SPLICES = EditRecipe().only(("splice",))
 

@@ -7,7 +7,7 @@ import pytest
 
 from mesoscope.errors import OptionError, RecipeError
 from mesoscope.synth.edits import EDITS, STRENGTHS, EditRecipe, Span, read_edit_recipe
-from mesoscope.synth.edits.keys import strength_of
+from mesoscope.synth.edits.recipe import strength_of
 
 
 @pytest.fixture

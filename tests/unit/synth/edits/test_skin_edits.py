@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mesoscope.synth.edits.anatomy import anatomy, skin
-from mesoscope.synth.edits.retouch import METHODS
+from mesoscope.synth.edits.skin import METHODS
 
 
 def inside_of(face, mask, part):

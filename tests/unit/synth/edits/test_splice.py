@@ -7,10 +7,10 @@ import pytest
 
 from mesoscope.synth.edits import Donor
 from mesoscope.synth.edits.anatomy import anatomy
-from mesoscope.synth.edits.keys import PARTS, SpliceKeys
 from mesoscope.synth.edits.matching import alignment, coloured, grained, kept, lit, taken
+from mesoscope.synth.edits.recipe import PARTS, SpliceKeys
 from mesoscope.synth.edits.splice import _chosen, turned
-from mesoscope.synth.masks import Region
+from mesoscope.synth.outline import Region
 
 FULL = Region(0, 0, 64, 48)
 

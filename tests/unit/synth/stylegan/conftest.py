@@ -178,8 +178,7 @@ def small_generator():
     """``small_generator(architecture, size=8)``: few channels, noise that is heard, odd biases."""
     import torch
 
-    from mesoscope.synth.stylegan.config import GeneratorConfig
-    from mesoscope.synth.stylegan.generator import Generator
+    from mesoscope.synth.stylegan.networks import Generator, GeneratorConfig
 
     def make(architecture="stylegan2", size=8, **changes):
         torch.manual_seed(5)

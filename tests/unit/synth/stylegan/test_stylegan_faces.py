@@ -10,14 +10,13 @@ import pytest
 from mesoscope.data.manifest import read_dataset
 from mesoscope.errors import ModelError, OptionError
 from mesoscope.media.image import open_image
-from mesoscope.synth.encoding import Encoding
 from mesoscope.synth.folder import ForgeryFolder
+from mesoscope.synth.forgery import Encoding
 from mesoscope.synth.reals import read_reals
 from mesoscope.synth.stylegan.face_folder import face_folder
 from mesoscope.synth.stylegan.faces import device_of, middle_square, sheet_of, write_faces
-from mesoscope.synth.stylegan.grid import grid
 from mesoscope.synth.stylegan.loading import save_generator
-from mesoscope.synth.stylegan.making import Settings, generate
+from mesoscope.synth.stylegan.making import Settings, generate, grid
 
 
 @pytest.fixture

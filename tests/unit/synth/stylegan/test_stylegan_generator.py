@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from mesoscope.errors import OptionError
-from mesoscope.synth.stylegan.config import GeneratorConfig
-from mesoscope.synth.stylegan.generator import Generator, mix, truncate
+from mesoscope.synth.stylegan.networks import Generator, GeneratorConfig, mix, truncate
 
 
 @pytest.mark.parametrize("size", [4, 16])

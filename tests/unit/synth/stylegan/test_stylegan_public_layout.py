@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mesoscope.errors import ModelError, OptionError
-from mesoscope.synth.stylegan.config import GeneratorConfig
+from mesoscope.synth.stylegan.networks import GeneratorConfig
 from mesoscope.synth.stylegan.public_layout import from_public, infer_config, places, to_public
 
 NAMES_AT_8_PX = {  # as published, for 8 × 8 pixels, 4 channels, 6 numbers a style, 2 layers

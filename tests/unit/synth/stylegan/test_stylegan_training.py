@@ -15,19 +15,20 @@ from torch.nn import functional as F
 from mesoscope.errors import DatasetError, ModelError, OptionError, RunError
 from mesoscope.media.image import open_image
 from mesoscope.synth.stylegan import training_set
-from mesoscope.synth.stylegan.discriminator import Discriminator, batch_deviation
 from mesoscope.synth.stylegan.distance import Cloud, Features, cloud_of, frechet
 from mesoscope.synth.stylegan.fit import CHECKPOINT, fit
+from mesoscope.synth.stylegan.layers import Discriminator, batch_deviation
 from mesoscope.synth.stylegan.loading import load_generator
-from mesoscope.synth.stylegan.losses import (
+from mesoscope.synth.stylegan.making import generate
+from mesoscope.synth.stylegan.training_step import (
+    Position,
+    TrainSettings,
     discriminator_loss,
     generator_loss,
     gradient_penalty,
     path_lengths,
     path_penalty,
 )
-from mesoscope.synth.stylegan.making import generate
-from mesoscope.synth.stylegan.training_step import Position, TrainSettings
 
 CPU = torch.device("cpu")
 TINY = {

@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from mesoscope.training.compress import int8 as integers
-from mesoscope.training.compress.cost import multiply_adds, shapes
+from mesoscope.training.decide.comparison import multiply_adds, shapes
 from mesoscope.training.export.graph import constants
 
 OUTPUTS = ["p_fake", "logit", "heat"]

@@ -14,7 +14,7 @@ from mesoscope.detection.scorer import check_pictures
 from mesoscope.errors import ModelMismatch, OptionError, RecipeError, RunError
 from mesoscope.training.compress.prune import _refuse_lost_zeros, fine_tuning, take_away
 from mesoscope.training.compress.prune_plan import BEST, Plan, refuse_other_plan, write_plan
-from mesoscope.training.compress.prune_weights import WeightPruning, prunable, sparsity_of
+from mesoscope.training.compress.sparsify import WeightPruning, prunable, sparsity_of
 from mesoscope.training.export.onnx_export import export
 from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.checkpoint import State

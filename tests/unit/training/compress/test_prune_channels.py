@@ -9,10 +9,10 @@ import torch
 
 from mesoscope.data.manifest import Sample
 from mesoscope.errors import OptionError
-from mesoscope.training.compress import prune_channels
-from mesoscope.training.compress.prune_channels import bundle_of, choose, importance, multiply_adds
+from mesoscope.training.compress import sparsify
+from mesoscope.training.compress.sparsify import bundle_of, choose, importance, multiply_adds
 from mesoscope.training.data.dataset import plain_crop
-from mesoscope.training.fit.validation import to_input
+from mesoscope.training.fit.distil import to_input
 from mesoscope.training.nets import NETWORKS, build
 from mesoscope.training.nets.channels import select
 from mesoscope.training.recipe.keys import NetworkKeys
@@ -122,11 +122,11 @@ def test_wide_groups_lose_what_a_processor_takes_at_once(size, bundle):
 
 def test_the_measurement_has_an_end(faces, monkeypatch):
     """However large the train split is, so many pictures are looked at."""
-    monkeypatch.setattr(prune_channels, "BATCH", 1)
-    monkeypatch.setattr(prune_channels, "BATCHES", 2)
+    monkeypatch.setattr(sparsify, "BATCH", 1)
+    monkeypatch.setattr(sparsify, "BATCHES", 2)
     seen = []
     monkeypatch.setattr(
-        prune_channels, "plain_crop", lambda s, margin: seen.append(s) or plain_crop(s, margin)
+        sparsify, "plain_crop", lambda s, margin: seen.append(s) or plain_crop(s, margin)
     )
     importance(build("meso4"), Recipe(), faces)
     assert len(seen) == 2

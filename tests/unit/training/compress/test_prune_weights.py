@@ -5,7 +5,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from mesoscope.training.compress.prune_weights import (
+from mesoscope.training.compress.sparsify import (
     WeightPruning,
     cubic,
     prunable,

@@ -15,7 +15,7 @@ from mesoscope.training.compress.quantize import in_integers, quantize
 from mesoscope.training.decide import comparison
 from mesoscope.training.decide.comparison import Comparison, Side
 from mesoscope.training.export.graph import constants
-from mesoscope.training.export.model_writing import with_card
+from mesoscope.training.export.onnx_export import with_card
 
 
 @pytest.fixture(autouse=True)

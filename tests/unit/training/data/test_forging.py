@@ -9,9 +9,9 @@ import pytest
 from mesoscope.data.sample import Sample
 from mesoscope.errors import SourceUnsuitable
 from mesoscope.media.image import open_image
+from mesoscope.training.data.augment import behind_their_real, pair
 from mesoscope.training.data.dataset import draw, training_crop
 from mesoscope.training.data.forging import Forge
-from mesoscope.training.data.pairs import behind_their_real, pair
 from mesoscope.training.recipe.keys import AugmentKeys, DataKeys, SynthKeys
 from mesoscope.training.recipe.recipe import Recipe
 

@@ -8,10 +8,10 @@ import pytest
 
 from mesoscope.data.sample import Sample
 from mesoscope.errors import OutputError
-from mesoscope.training.data import framing
+from mesoscope.training.data import faces
 from mesoscope.training.data.augment import around, augment
 from mesoscope.training.data.dataset import Survey, training_crop
-from mesoscope.training.data.framing import BOXES, ready_to_reframe
+from mesoscope.training.data.faces import BOXES, ready_to_reframe
 from mesoscope.training.fit.watcher import SilentWatcher
 from mesoscope.training.recipe.keys import AugmentKeys
 from mesoscope.training.recipe.recipe import Recipe
@@ -138,7 +138,7 @@ def test_faces_are_found_once_and_kept_with_the_run(tmp_path, data, monkeypatch)
     def never(*_, **__):
         raise AssertionError("looked again")
 
-    monkeypatch.setattr(framing, "find_in_pictures", never)
+    monkeypatch.setattr(faces, "find_in_pictures", never)
     again = ready_to_reframe(data, reframing(), run, Alone(), SilentWatcher())
     assert np.array_equal(again.boxes, found.boxes, equal_nan=True)
     other = dataclasses.replace(data, digests="two")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mesoscope.training.data.mixing import mix, rectangle
+from mesoscope.training.data.augment import mix, rectangle
 from mesoscope.training.recipe.keys import MixKeys
 
 

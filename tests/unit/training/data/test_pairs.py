@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesoscope.data.manifest import Sample
+from mesoscope.training.data.augment import behind_their_real, pair
 from mesoscope.training.data.dataset import training_crop
-from mesoscope.training.data.pairs import behind_their_real, pair
 from mesoscope.training.recipe.keys import AugmentKeys
 from mesoscope.training.recipe.recipe import Recipe
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mesoscope.training.data.self_blend import blend_mask, self_blend
+from mesoscope.training.data.forging import blend_mask, self_blend
 
 
 @pytest.mark.parametrize("seed", range(6))

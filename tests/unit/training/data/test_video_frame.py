@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mesoscope.training.data.video_frame import h264
+from mesoscope.training.data.augment import h264
 
 
 def test_a_picture_comes_back_a_little_changed(astronaut_face):

@@ -16,7 +16,7 @@ from mesoscope.training.decide.calibrate import (
     temperature,
 )
 from mesoscope.training.decide.thresholds import RATES, decide, operating_points
-from mesoscope.training.decide.wording import decisions_markdown
+from mesoscope.training.export.card import decisions_markdown
 from mesoscope.training.recipe.keys import DecideKeys
 from mesoscope.training.recipe.recipe import Recipe
 from mesoscope.types import ModelCard, Thresholds

@@ -8,13 +8,13 @@ from lightning_fabric import Fabric
 from mesoscope.data.manifest import Sample
 from mesoscope.errors import RunError
 from mesoscope.training.data.dataset import Survey
+from mesoscope.training.fit.distil import auc_by_source, to_input
 from mesoscope.training.fit.loop import (
     Position,
     average,
     loss_of,
     train_epoch,
 )
-from mesoscope.training.fit.validation import auc_by_source, to_input
 from mesoscope.training.recipe.keys import OptimiseKeys
 from mesoscope.training.recipe.recipe import Recipe
 

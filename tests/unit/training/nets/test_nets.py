@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from mesoscope.errors import RecipeError
 from mesoscope.training.nets import NETWORKS, build, parameter_count
-from mesoscope.training.nets.mesoinception4 import Inception
+from mesoscope.training.nets.mesonet import Inception
 
 SIZES = {"meso4": (27_977, 28_073), "mesoinception4": (28_615, 28_725)}
 MAPS = {"meso4": (16, 32), "mesoinception4": (16, 32), "meso4_ira": (80, 8)}

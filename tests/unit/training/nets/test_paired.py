@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from mesoscope.training.nets.meso4 import Meso4
-from mesoscope.training.nets.paired import PairedConv2d
+from mesoscope.training.nets.mesonet import Meso4
+from mesoscope.training.nets.network import PairedConv2d
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])

@@ -1,4 +1,9 @@
-"""What a run needs to forge real pictures: their landmarks, and forgeries to validate by.
+"""Where faces and landmarks lie in train pictures, and what a run needs to forge real ones.
+
+Data sets frame faces in their own ways: video faces are cut out tightly, portraits stand in their
+surroundings. A network that saw each kind of source in one framing takes the framing for part of
+the evidence. Crops around the found face, tight or loose at random, take that away, and are what
+a finder's crops will be (``augment.reframe``).
 
 Landmarks are found once and kept in the run folder. Where the validation split has no fakes at
 all, one forgery of each of its reals is made and kept there, too, with the real picture as it must
@@ -12,8 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mesoscope.data.picture import open_sample
-from mesoscope.data.sample import Sample
+from mesoscope.data.sample import Sample, open_sample
 from mesoscope.detection.stages import find_in_pictures
 from mesoscope.errors import DatasetError, MesoscopeError, OutputError
 from mesoscope.faces.main_face import MainFaceFinder
@@ -34,6 +38,64 @@ if TYPE_CHECKING:
     from mesoscope.training.data.dataset import Survey
     from mesoscope.training.fit.watcher import RunWatcher
     from mesoscope.training.recipe.recipe import Recipe
+
+
+BOXES = "faces.npz"
+
+
+def ready_to_reframe(
+    data: Survey, recipe: Recipe, run: Path, fabric: Fabric, watcher: RunWatcher
+) -> Survey:
+    """Find the main face of every train picture.
+
+    Args:
+        data: What was found.
+        recipe: Where it does not reframe, nothing is done.
+        run: The run folder; the boxes are kept there, and read again by a resumed run.
+        fabric: The first process works, the others wait and read.
+        watcher: Shown the progress.
+
+    Returns:
+        The survey with the boxes.
+
+    Raises:
+        OutputError: The run folder cannot be written.
+    """
+    if not recipe.augment.reframe:
+        return data
+    if fabric.is_global_zero:
+        _keep_boxes(data, run, watcher)
+    fabric.barrier()
+    return dataclasses.replace(data, boxes=_boxes(run, data.digests))
+
+
+def _keep_boxes(data: Survey, run: Path, watcher: RunWatcher) -> None:
+    kept, samples = run / BOXES, data.train
+    if kept.exists() and _boxes(run, data.digests) is not None:
+        return
+    answers = find_in_pictures(
+        (sample.picture for sample in samples), MainFaceFinder(), threads=cores()
+    )
+    boxes = np.full((len(samples), 4), np.nan, np.float32)  # not a number where no face is seen
+    shown = watcher.count(answers, len(samples), "finding the face in each train picture")
+    for box, answer in zip(boxes, shown, strict=True):
+        if isinstance(answer, MesoscopeError):
+            raise answer
+        if answer.faces:
+            box[:] = answer.faces[0].box
+    run.mkdir(parents=True, exist_ok=True)
+    with whole(kept) as part, part.open("wb") as file:
+        np.savez_compressed(file, boxes=boxes, digests=np.array(data.digests))
+    seen = int(np.isfinite(boxes).all(1).sum())
+    logger.info(f"faces found in {seen} of {len(samples)} train pictures")
+
+
+def _boxes(run: Path, digests: str) -> NDArray[np.float32] | None:
+    """What is kept, ``None`` where it is of other pictures."""
+    with np.load(run / BOXES, allow_pickle=False) as kept:
+        same = str(kept["digests"]) == digests
+        return np.asarray(kept["boxes"], np.float32) if same else None
+
 
 LANDMARKS, FORGED = "landmarks.npz", "forged"
 _VALIDATION = 1 << 30  # in a key's place of the epoch

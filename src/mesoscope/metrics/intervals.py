@@ -1,0 +1,322 @@
+"""How far figures could be chance: intervals of shares, bootstrap over groups, calibration."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from mesoscope.errors import OptionError
+from mesoscope.metrics.figures import (
+    BINS,
+    FIGURES,
+    METRICS,
+    Counts,
+    Ranked,
+    bin_of,
+    checked,
+    probabilities,
+    ratio,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
+
+
+LEVEL = 0.95  # of the intervals
+_CHUNK = 1 << 18  # weights handled at once: two megabytes stay in the processor's cache
+
+
+def bootstrap(
+    labels: ArrayLike,
+    p_fake: ArrayLike,
+    groups: ArrayLike,
+    *,
+    n: int = 1000,
+    seed: int | Sequence[int] = 0,
+) -> dict[str, Floats]:
+    """All of :data:`METRICS` on resamples: as many groups as there are, drawn with replacement.
+
+    Groups are drawn and not pictures, because the frames of one video say less than as many
+    pictures of their own (Efron & Tibshirani 1993, chapter 8). :func:`interval` makes an interval
+    of the result.
+
+    Args:
+        labels: ``(s,)``, 1 = fake, 0 = real.
+        p_fake: ``(s,)``, 0 to 1.
+        groups: ``(s,)``, whatever can be compared.
+        n: Resamples.
+        seed: The same seed gives the same resamples.
+
+    Returns:
+        ``(n,)`` for each name; ``nan`` for a resample that lacks a class.
+
+    Raises:
+        OptionError: Labels other than 0 and 1, scores outside 0..1, other lengths.
+    """
+    ranked = Ranked(*probabilities(labels, p_fake))
+    found: dict[str, list[Floats]] = {name: [] for name in METRICS}
+    for weights in resample(groups, n=n, seed=seed):
+        counts = Counts(ranked, weights[:, ranked.order])
+        for name, figure in FIGURES.items():
+            found[name].append(figure(counts))
+    return {name: np.concatenate(parts) if parts else np.empty(0) for name, parts in found.items()}
+
+
+def bootstrap_auc(
+    labels: ArrayLike, scores: ArrayLike, groups: ArrayLike, *, n: int, seed: int | Sequence[int]
+) -> Floats:
+    """The AUC on the resamples of :func:`bootstrap`, for scores of any range.
+
+    Samples of one score and one label stand or fall together, so they are counted first: scores
+    that take few values, such as those of a format or a size, cost little.
+
+    Args:
+        labels: ``(s,)``, 1 = fake, 0 = real.
+        scores: ``(s,)``, higher = more fake.
+        groups: ``(s,)``, whatever can be compared.
+        n: Resamples.
+        seed: The same seed gives the same resamples.
+
+    Returns:
+        ``(n,)``; ``nan`` for a resample that lacks a class.
+
+    Raises:
+        OptionError: Labels other than 0 and 1, scores that are no numbers, other lengths.
+    """
+    y, s = checked(labels, scores)
+    if not y.size:
+        return np.full(n, np.nan)
+    order = np.lexsort((y, s))
+    first = np.append(True, (np.diff(s[order]) != 0) | (np.diff(y[order]) != 0))
+    starts = np.flatnonzero(first)
+    ranked = Ranked(y[order][starts], s[order][starts])
+    found = [
+        FIGURES["auc"](
+            Counts(ranked, np.add.reduceat(w[:, order], starts, axis=1)[:, ranked.order])
+        )
+        for w in resample(groups, n=n, seed=seed)
+    ]
+    return np.concatenate(found)
+
+
+def share(part: ArrayLike, whole: ArrayLike) -> float:
+    """``sum(part) / sum(whole)``, ``nan`` where the whole is nothing.
+
+    Args:
+        part: ``(s,)``, 1 where an item counts.
+        whole: ``(s,)``, 1 where it could have counted.
+    """
+    return float(ratio(np.asarray(part, np.float64).sum(), np.asarray(whole, np.float64).sum()))
+
+
+def bootstrap_share(
+    part: ArrayLike, whole: ArrayLike, groups: ArrayLike, *, n: int, seed: int | Sequence[int]
+) -> Floats:
+    """:func:`share` on the resamples of :func:`bootstrap`, ``(n,)``."""
+    parts, wholes = np.asarray(part, np.float64), np.asarray(whole, np.float64)
+    found = [ratio(w @ parts, w @ wholes) for w in resample(groups, n=n, seed=seed)]
+    return np.concatenate(found) if found else np.empty(0)
+
+
+def resample(groups: ArrayLike, *, n: int, seed: int | Sequence[int]) -> Iterator[Floats]:
+    """Draw groups with replacement, ``n`` times.
+
+    Yields:
+        ``(b, s)``: how often each sample was drawn in the next ``b`` resamples.
+    """
+    _, member = np.unique(np.asarray(groups), return_inverse=True)
+    total = int(member.max()) + 1 if member.size else 0
+    draw = np.random.default_rng(seed)
+    rows = max(1, _CHUNK // max(1, member.size))
+    for start in range(0, n, rows):
+        weights = np.zeros((min(rows, n - start), member.size))
+        for row in weights:
+            if total:
+                drawn = draw.integers(total, size=total)
+                row[:] = np.bincount(drawn, minlength=total)[member]
+        yield weights
+
+
+def interval(values: Floats) -> tuple[float, float]:
+    """The middle 95 % of resampled values (the percentile interval); ``nan`` ones are left out.
+
+    Returns:
+        ``(low, high)``, both ``nan`` where no resample gave a value.
+    """
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+_TERMS = 400  # of the continued fraction: far more than it needs for samples in the millions
+_HALVINGS = 60  # 2⁻⁶⁰ is finer than a float near 1
+
+
+def proportion_interval(
+    hits: float, n: float, *, effective_n: float | None = None, level: float = LEVEL
+) -> tuple[float, float]:
+    """The interval of Clopper & Pearson (1934) for ``hits`` out of ``n``.
+
+    It says something even where nothing or all was hit, when a bootstrap would give an interval
+    without width. Samples that belong together, such as the frames of a video, say less than their
+    number; ``effective_n`` is the number that they are worth, and the same formula then takes it
+    in place of ``n`` (Korn & Graubard 1998).
+
+    Args:
+        hits: How many, 0 to ``n``.
+        n: Out of how many.
+        effective_n: Of :func:`effective_count`; ``n`` where it is left out.
+        level: How often such an interval should hold the true share, between 0 and 1.
+
+    Returns:
+        ``(low, high)``; ``(0, 1)`` without a sample, as nothing is known then.
+
+    Raises:
+        OptionError: Counts that cannot be, or a level outside 0..1.
+    """
+    if not 0 <= hits <= n or not 0 < level < 1:
+        raise OptionError(f"an interval needs 0 <= hits <= n and 0 < level < 1, got {hits}, {n}")
+    if n == 0:
+        return 0.0, 1.0
+    worth = n if effective_n is None else effective_n
+    k, tail = hits / n * worth, (1 - level) / 2
+    low = 0.0 if hits == 0 else _beta_quantile(tail, k, worth - k + 1)
+    high = 1.0 if hits == n else _beta_quantile(1 - tail, k + 1, worth - k)
+    return low, high
+
+
+def effective_count(groups: ArrayLike) -> float:
+    """How many samples drawn one by one these are worth at least: ``(Σ mᵢ)² / Σ mᵢ²``.
+
+    ``mᵢ`` is the size of a group, and all in a group are taken to err together: the worst case of
+    Kish's design effect (1965). Without groups it is their number.
+
+    Args:
+        groups: ``(n,)``, whatever can be compared.
+
+    Returns:
+        0 without a sample.
+    """
+    _, sizes = np.unique(np.asarray(groups), return_counts=True)
+    total = float(sizes.sum())
+    return total * total / float((sizes.astype(np.float64) ** 2).sum()) if total else 0.0
+
+
+def _beta_quantile(share: float, a: float, b: float) -> float:
+    """Where the Beta(a, b) distribution has so much of itself below, by bisection."""
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if _beta_below(middle, a, b) < share:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def _beta_below(x: float, a: float, b: float) -> float:
+    """The regularised incomplete beta function (Abramowitz & Stegun 1964, 26.5.8)."""
+    if x <= 0 or x >= 1:
+        return float(x >= 1)
+    scale = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    front = math.exp(scale + a * math.log(x) + b * math.log1p(-x))
+    # The fraction converges quickly on this side of the mean; the other side is its mirror.
+    if x < (a + 1) / (a + b + 2):
+        return front * _fraction(x, a, b) / a
+    return 1 - front * _fraction(1 - x, b, a) / b
+
+
+def _fraction(x: float, a: float, b: float) -> float:
+    """Its continued fraction, by Lentz's method as changed by Thompson & Barnett (1986)."""
+    tiny = 1e-300
+    c, d = 1.0, 1 / _off_zero(1 - (a + b) * x / (a + 1), tiny)
+    value = d
+    for m in range(1, _TERMS):
+        for term in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            d = 1 / _off_zero(1 + term * d, tiny)
+            c = _off_zero(1 + term / c, tiny)
+            value *= c * d
+        if abs(c * d - 1) < 1e-14:
+            break
+    return value
+
+
+def _off_zero(value: float, tiny: float) -> float:
+    return value if abs(value) > tiny else tiny
+
+
+_SMALLEST = 1e-12  # a certainty that turns out wrong costs 28, and not infinity
+
+
+class NoiseFloor(NamedTuple):
+    """The calibration error of a model that is calibrated perfectly, on so few samples.
+
+    Attributes:
+        mean: Of the simulated ones.
+        high: Below this lie 95 % of them.
+    """
+
+    mean: float
+    high: float
+
+
+def ece_by_chance(p_fake: ArrayLike, *, n: int = 1000, seed: int | Sequence[int] = 0) -> NoiseFloor:
+    """What the calibration error would be if ``p_fake`` were true probabilities.
+
+    The error is a mean of absolute gaps, so chance makes it larger and never smaller: a source
+    with a hundred faces shows several hundredths without any fault of the model (Bröcker & Smith,
+    *Increasing the reliability of reliability diagrams*, 2007). Here labels are drawn from the
+    scores themselves, again and again, and the error is measured each time. Faces are drawn one by
+    one; where many belong to one video, chance reaches further still.
+
+    Args:
+        p_fake: ``(s,)``, 0 to 1.
+        n: Simulations.
+        seed: The same seed draws the same labels.
+
+    Returns:
+        Mean and 95 % quantile; ``nan`` without a sample or a simulation.
+
+    Raises:
+        OptionError: Scores outside 0..1.
+    """
+    p = np.asarray(p_fake, np.float64)
+    probabilities(np.zeros(p.shape, np.int64), p)
+    if not p.size or not n:
+        return NoiseFloor(float("nan"), float("nan"))
+    in_order = np.sort(p)  # so that each bin is a run, and its sum a difference
+    ends = np.searchsorted(bin_of(in_order, BINS), np.arange(BINS + 1))
+    draw = np.random.default_rng(seed)
+    rows = max(1, _CHUNK // p.size)
+    found = []
+    for start in range(0, n, rows):
+        labels = draw.random((min(rows, n - start), p.size)) < in_order
+        gaps = np.cumsum(labels - in_order, axis=1)
+        sums = np.concatenate([np.zeros((len(gaps), 1)), gaps], axis=1)[:, ends]
+        found.append(np.abs(np.diff(sums, axis=1)).sum(axis=1) / p.size)
+    errors = np.concatenate(found)
+    return NoiseFloor(float(errors.mean()), float(np.quantile(errors, 0.95)))
+
+
+def log_loss(labels: ArrayLike, p_fake: ArrayLike) -> float:
+    """Mean negative log-likelihood of the labels, in nats; ``nan`` without a sample.
+
+    Raises:
+        OptionError: Labels other than 0 and 1, scores outside 0..1.
+    """
+    y, p = probabilities(labels, p_fake)
+    if not y.size:
+        return float("nan")
+    right = np.where(y == 1, p, 1 - p)
+    return float(-np.log(np.maximum(right, _SMALLEST)).mean())
