@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope.errors import MesoscopeError
+from mesoscope.media.chunks import chunks, gif_blocks
 from mesoscope.media.image import open_image
-from mesoscope.media.kinds import chunks
 from mesoscope.media.pixels import quiet_pillow
 
 if TYPE_CHECKING:
@@ -135,33 +135,13 @@ def pictures_stand(data: bytes, kind: Kind) -> list[float]:
 
 def _gif(data: bytes) -> Iterator[float]:
     """GIF89a: a graphic control extension tells how long the image after it stands."""
-    if len(data) < 13:
-        return
-    at = 13 + _table(data[10])
     stands = 0
-    while at + 1 < len(data):
-        block = data[at]
-        if block == 0x21:  # extension: label, then sub-blocks
-            if data[at + 1] == 0xF9 and at + 6 <= len(data):
-                stands = int.from_bytes(data[at + 4 : at + 6], "little")
-            at = _after(data, at + 2)
-        elif block == 0x2C and at + 9 < len(data):  # image: place, colours, code size, sub-blocks
-            at = _after(data, at + 11 + _table(data[at + 9]))
+    for introducer, at, _ in gif_blocks(data):
+        if introducer == 0x21 and data[at + 1 : at + 2] == b"\xf9" and at + 6 <= len(data):
+            stands = int.from_bytes(data[at + 4 : at + 6], "little")
+        elif introducer == 0x2C and at + 9 < len(data):
             yield stands / 100
             stands = 0
-        else:
-            return
-
-
-def _table(flags: int) -> int:
-    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
-
-
-def _after(data: bytes, at: int) -> int:
-    """Where a chain of sub-blocks ends."""
-    while at < len(data) and data[at]:
-        at += data[at] + 1
-    return at + 1
 
 
 def _png(data: bytes) -> Iterator[float]:

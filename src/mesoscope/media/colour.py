@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mesoscope.media.kinds import jpeg_segments
+from mesoscope.media.chunks import jpeg_segments
 
 if TYPE_CHECKING:
     from PIL.Image import Image

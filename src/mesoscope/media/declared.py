@@ -6,13 +6,12 @@ it: a file of 20 kB could ask for gigabytes (ISO/IEC 14496-12, 8.6 to 8.8).
 
 from __future__ import annotations
 
-import io
-import struct
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from mesoscope.errors import SourceError
+from mesoscope.media.chunks import Window, boxes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,8 +54,9 @@ def check_declared(file: BinaryIO, name: str) -> None:
     Raises:
         SourceError: More than one sample for eight bytes, or more than :data:`MOST_SAMPLES`.
     """
-    size = file.seek(0, io.SEEK_END)
-    count = _declared(file, size)
+    data = Window(file)
+    size = len(data)
+    count = _declared(data)
     if count > min(max(_ALWAYS_SAMPLES, size // _BYTES_EACH), MOST_SAMPLES):
         raise SourceError(
             f"{name}: its header declares {count:,} samples, more than a clip of "
@@ -64,16 +64,15 @@ def check_declared(file: BinaryIO, name: str) -> None:
         )
 
 
-def _declared(file: BinaryIO, size: int) -> int:
+def _declared(data: bytes | Window) -> int:
     closed, track = 0, _Track()
-    for kind, at, end in _boxes(file, 0, size, [_MOST_BOXES], 0):
+    for kind, at, end in _visit(data, 0, len(data), [_MOST_BOXES], 0):
         if kind == b"trak":
             closed, track = closed + track.entries(), _Track()
             continue
-        file.seek(at)
-        body = file.read(min(24, end - at))
+        body = data[at : min(at + 24, end)]
         if kind == b"cmov":
-            closed += _compressed(file, at, end)
+            closed += _compressed(data[at : min(end, at + _MOST_INFLATED_BYTES)])
         elif kind == b"trun":
             closed += _number(body, 4)
         elif kind in (b"stsz", b"stz2"):
@@ -93,33 +92,24 @@ def _number(body: bytes, at: int) -> int:
     return int.from_bytes(body[at : at + 4], "big")
 
 
-def _boxes(
-    file: BinaryIO, at: int, end: int, left: list[int], depth: int
+def _visit(
+    data: bytes | Window, at: int, end: int, left: list[int], depth: int
 ) -> Iterator[tuple[bytes, int, int]]:
     """Kind, begin and end of the body of each box, parents before what they hold."""
-    while at + 8 <= end and left[0] > 0 and depth < _DEEPEST:
+    if depth == _DEEPEST:
+        return
+    for kind, body, told in boxes(data, at, end):
         left[0] -= 1
-        file.seek(at)
-        head = file.read(16)
-        if len(head) < 8:
+        if left[0] < 0 or told < body:
             return
-        length, kind = struct.unpack(">I4s", head[:8])
-        body = at + 8
-        if length == 1 and len(head) == 16:
-            length, body = int.from_bytes(head[8:], "big"), at + 16
-        stop = end if length == 0 else min(at + length, end)
-        if length and length < body - at:
-            return
+        stop = min(told, end)
         yield kind, body, stop
         if kind in _PARENTS:
-            yield from _boxes(file, body + (4 if kind == b"meta" else 0), stop, left, depth + 1)
-        at = stop
+            yield from _visit(data, body + (4 if kind == b"meta" else 0), stop, left, depth + 1)
 
 
-def _compressed(file: BinaryIO, at: int, end: int) -> int:
+def _compressed(data: bytes) -> int:
     """Samples of a header that is compressed, as QuickTime's could be."""
-    file.seek(at)
-    data = file.read(min(end - at, _MOST_INFLATED_BYTES))
     start = data.find(b"cmvd")
     if start < 0:
         return 0
@@ -127,4 +117,4 @@ def _compressed(file: BinaryIO, at: int, end: int) -> int:
         inflated = zlib.decompressobj().decompress(data[start + 8 :], _MOST_INFLATED_BYTES)
     except zlib.error:
         return 0
-    return _declared(io.BytesIO(inflated), len(inflated))
+    return _declared(inflated)

@@ -21,18 +21,16 @@ from mesoscope.errors import (
 )
 from mesoscope.errors.failures import failure, ran_short
 from mesoscope.media.budget import decoding
-from mesoscope.media.colour import is_srgb, jpeg_profile, turn_pixels
-from mesoscope.media.heif import decode_heif
-from mesoscope.media.kinds import (
-    SNIFF_BYTES,
+from mesoscope.media.chunks import (
     jpeg_frame,
     jpeg_held_bytes,
     jpeg_rare,
     png_without_text,
-    refused_as,
-    sniff,
     webp_size,
 )
+from mesoscope.media.colour import is_srgb, jpeg_profile, turn_pixels
+from mesoscope.media.heif import decode_heif
+from mesoscope.media.kinds import SNIFF_BYTES, refused_as, sniff
 from mesoscope.media.part import FilePart
 from mesoscope.media.pixels import RAISE_LIMIT, check_size, quiet_pillow, upright_rgb
 from mesoscope.types import DEFAULT_MAX_PIXELS, Frame

@@ -1,12 +1,8 @@
-"""What a file is, told from its first bytes; and its size in pixels, before anything is decoded."""
+"""What a file is, told from its first bytes."""
 
 from __future__ import annotations
 
-import struct
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Literal
 
 Kind = Literal[
     "jpeg", "png", "gif", "webp", "bmp", "tiff", "avif", "heif", "raw", "other", "video"
@@ -74,11 +70,6 @@ _CLIPS_NOT_READ = {
     b"\0\0\0\1\x40\1": "HEVC without a container",
     b"\0\0\0\1\x46\1": "HEVC without a container",
 }
-_JPEG_RARE = {  # by the marker of the frame header: ITU T.81, table B.1
-    0xC3: "without loss", 0xC5: "in a hierarchy", 0xC6: "in a hierarchy", 0xC7: "in a hierarchy",
-    0xC9: "in arithmetic coding", 0xCA: "in arithmetic coding", 0xCB: "without loss",
-    0xCD: "in a hierarchy", 0xCE: "in a hierarchy", 0xCF: "in a hierarchy",
-}  # fmt: skip
 _RAW = (
     b"IIRO", b"IIRS", b"MMOR",  # Olympus
     b"IIU\0",  # Panasonic
@@ -167,126 +158,3 @@ def _brand(head: bytes) -> Kind:
     if brands[0] in _HEIF_BRANDS or brands[0] in _AVIF_BRANDS:
         return "avif" if any(brand in _AVIF_BRANDS for brand in brands) else "heif"
     return "raw" if brands[0] == b"crx " else "video"
-
-
-def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Walk a JPEG's markers up to its first scan (ITU T.81, B.1.1).
-
-    Args:
-        data: The whole file.
-
-    Yields:
-        ``(marker, at, length)`` of each segment, the scan's the last; ``at`` is where its marker
-        begins, ``length`` what the segment says of itself.
-    """
-    at, end = 2, len(data)
-    while at + 4 <= end and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-        elif 0xD0 <= marker <= 0xD7 or marker == 0x01:  # without a length
-            at += 2
-        else:
-            length = int.from_bytes(data[at + 2 : at + 4], "big")
-            yield marker, at, length
-            if marker == 0xDA:
-                return
-            at += 2 + length
-
-
-def _is_frame(marker: int) -> bool:
-    return 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
-
-
-def jpeg_frame(data: bytes) -> tuple[int, int, int, int] | None:
-    """Walk a JPEG's markers to its frame header (ITU T.81, B.2.2) and first scan.
-
-    Args:
-        data: The whole file.
-
-    Returns:
-        ``(width, height, components, offset of the first scan)``, or ``None`` where the markers
-        lead nowhere.
-    """
-    frame = None
-    for marker, at, _ in jpeg_segments(data):
-        if marker == 0xDA:
-            return None if frame is None else (*frame, at)
-        if _is_frame(marker) and at + 10 <= len(data):
-            height, width, components = struct.unpack(">HHB", data[at + 5 : at + 10])
-            frame = (width, height, components)
-    return None
-
-
-def jpeg_held_bytes(data: bytes, components: int, scan_at: int) -> int:
-    """How many bytes a pixel a decoder holds beside its output, at most.
-
-    A progressive JPEG, and one whose colours come one after the other, is held whole as
-    coefficients of 16 bits until its last scan.
-
-    Args:
-        data: The whole file.
-        components: Of its frame.
-        scan_at: Where its first scan begins.
-    """
-    scanned = data[scan_at + 4 : scan_at + 5]
-    last = scan_at + 6 + 2 * scanned[0] if scanned else len(data)
-    at_once = scanned == bytes([components]) and data[last : last + 1] == b"\x3f"
-    return 0 if at_once else 2 * components
-
-
-def jpeg_rare(data: bytes) -> str | None:
-    """Name the coding of a JPEG that decoders of photographs do not read; ``None`` for others.
-
-    Args:
-        data: The whole file.
-    """
-    for marker, at, _ in jpeg_segments(data):
-        if _is_frame(marker) and at + 5 <= len(data):
-            bits = data[at + 4]
-            return f"of {bits} bits" if bits != 8 else _JPEG_RARE.get(marker)
-    return None
-
-
-def webp_size(data: bytes) -> tuple[int, int] | None:
-    """Read the canvas size of a WebP (RFC 9649, 2.5 to 2.7).
-
-    Returns:
-        ``(width, height)``, or ``None`` where the first chunk is none of the three known.
-    """
-    chunk = data[12:16]
-    if len(data) < 30:
-        return None
-    if chunk == b"VP8X":
-        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
-    if chunk == b"VP8L":
-        bits = int.from_bytes(data[21:25], "little")
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    if chunk == b"VP8 ":
-        width, height = struct.unpack("<HH", data[26:30])
-        return width & 0x3FFF, height & 0x3FFF
-    return None
-
-
-def chunks(data: bytes, at: int, order: str) -> Iterator[tuple[bytes, int, int]]:
-    """Name, place and size of each chunk of a PNG (big) or RIFF (little) file."""
-    while at + 8 <= len(data):
-        if order == "big":
-            size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-            yield name, at + 8, size
-            at += size + 12
-        else:
-            name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
-            yield name, at + 8, size
-            at += 8 + size + size % 2
-
-
-def png_without_text(data: bytes) -> bytes:
-    """A PNG without its text, of which some programs write megabytes (PNG 3rd ed., 11.3.3)."""
-    kept = [data[:8]]
-    kept += [
-        data[at - 8 : at + size + 4]
-        for name, at, size in chunks(data, 8, "big")
-        if name not in (b"tEXt", b"zTXt", b"iTXt")
-    ]
-    return b"".join(kept)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mesoscope.media.kinds import SNIFF_BYTES, demuxer, jpeg_frame, sniff, webp_size
+from mesoscope.media.chunks import jpeg_frame, webp_size
+from mesoscope.media.kinds import SNIFF_BYTES, demuxer, sniff
 
 
 def encode(form, size=(30, 20), mode="RGB", **options):

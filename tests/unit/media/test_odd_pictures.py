@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from mesoscope.errors import SourceError, SourceUnsupported
+from mesoscope.media.chunks import jpeg_frame, jpeg_held_bytes
 from mesoscope.media.image import open_image
-from mesoscope.media.kinds import jpeg_frame, jpeg_held_bytes
 from mesoscope.media.open import open_media
 
 WHITE = (0.9642, 1.0, 0.8249)  # D50, of profiles

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image, ImageCms
 
 from mesoscope.errors import SourceError, SourceTooLarge
+from mesoscope.media.chunks import jpeg_frame
 from mesoscope.media.colour import is_srgb, jpeg_profile
 from mesoscope.media.image import open_image
-from mesoscope.media.kinds import jpeg_frame, sniff
+from mesoscope.media.kinds import sniff
 
 pillow_heif = pytest.importorskip("pillow_heif", reason="pillow-heif writes the HEIC pictures")
 

@@ -13,10 +13,10 @@ import numpy as np
 from mesoscope.errors import OutputError, SourceError
 from mesoscope.imaging.encode import jpeg, png
 from mesoscope.imaging.filters import resize
+from mesoscope.media.chunks import jpeg_frame, jpeg_without_metadata
 from mesoscope.media.image import decode
-from mesoscope.media.kinds import SNIFF_BYTES, jpeg_frame, sniff
+from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.media.pixels import quiet_pillow
-from mesoscope.media.provenance.jpeg_parts import without_metadata
 
 if TYPE_CHECKING:
     from mesoscope.types import Pixels
@@ -176,7 +176,7 @@ def _opened(data: bytes, name: str) -> tuple[int, bytes]:
 
 
 def _bare_jpeg(data: bytes) -> bytes:
-    bare = without_metadata(data)
+    bare = jpeg_without_metadata(data)
     end = bare.rfind(_END)
     return bare if end < 0 else bare[: end + len(_END)]
 

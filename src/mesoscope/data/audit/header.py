@@ -12,15 +12,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mesoscope.media.kinds import SNIFF_BYTES, sniff, webp_size
+from mesoscope.media.chunks import chunks, webp_size
+from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.media.provenance.chunk_parts import read_png
 from mesoscope.media.provenance.encoding import luminance_table, quality
+from mesoscope.media.provenance.exif import read_tiff
 from mesoscope.media.provenance.jpeg_parts import read_jpeg
 from mesoscope.media.provenance.parts import JpegFacts, Parts
-from mesoscope.media.provenance.tiff import read_tiff
 
 if TYPE_CHECKING:
-    from mesoscope.media.provenance.tiff import Tiff
+    from mesoscope.media.provenance.exif import Tiff
     from mesoscope.types import Pixels
 
 
@@ -35,6 +36,7 @@ _TAGS = {
     0x0131: "software", 0x0132: "time", 0x013B: "artist", 0x8298: "copyright", 0x8825: "GPS",
 }  # fmt: skip
 _MAKE, _MODEL, _SOFTWARE = 0x010F, 0x0110, 0x0131
+_MOST_KINDS = 32  # of chunks of a PNG
 _MOST_TAGS = 6  # named; beyond, their number says enough
 
 
@@ -139,14 +141,13 @@ def _png(data: bytes, words: dict[str, str]) -> None:
         depth, colour, interlaced = data[24], data[25], data[28]
         words["colours"] = f"{_PNG_COLOURS.get(colour, 'odd')}, {depth} bits"
         words["coding"] = "interlaced" if interlaced else "in rows"
-    chunks: dict[str, None] = {}
-    at = 8
-    while at + 8 <= len(data) and len(chunks) < 32:
-        length, name = struct.unpack_from(">I4s", data, at)
-        chunks[name.decode("latin-1")] = None
-        at += 12 + length
-    words["icc"] = "some" if "iCCP" in chunks else "sRGB" if "sRGB" in chunks else "none"
-    rest = [c for c in chunks if c not in ("IHDR", "IDAT", "IEND", "eXIf", "iCCP", "sRGB")]
+    kinds: dict[str, None] = {}
+    for name, _, _ in chunks(data, 8, "big"):
+        kinds[name.decode("latin-1")] = None
+        if len(kinds) == _MOST_KINDS:
+            break
+    words["icc"] = "some" if "iCCP" in kinds else "sRGB" if "sRGB" in kinds else "none"
+    rest = [c for c in kinds if c not in ("IHDR", "IDAT", "IEND", "eXIf", "iCCP", "sRGB")]
     words["marks"] = ", ".join(rest) or "none"
 
 

@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
+from mesoscope.media.chunks import Window, boxes
 from mesoscope.media.provenance.parts import LARGEST_TEXT, decode_text
 
 if TYPE_CHECKING:
@@ -59,38 +60,26 @@ class _Walk:
     """One walk over a file's boxes, bounded in number and depth."""
 
     def __init__(self, file: BinaryIO, parts: Parts, where: str) -> None:
-        self.file, self.parts, self.where = file, parts, where
+        self.data, self.parts, self.where = Window(file), parts, where
         self.left = _MOST_BOXES
-        self.size = file.seek(0, 2)
         self.keys: list[str] = []
 
     def bytes_of(self, start: int, end: int, most: int = _LARGEST) -> bytes:
-        self.file.seek(start)
-        return self.file.read(max(0, min(end - start, most)))
+        return self.data[start : max(start, min(end, start + most))]
 
     def boxes(self, at: int, end: int) -> Iterator[_Box]:
-        while at + 8 <= end:
+        for name, body, stop in boxes(self.data, at, end):
             self.left -= 1
             if self.left < 0:
                 self.parts.left_out(self.where, f"more than {_MOST_BOXES:,} boxes")
                 return
-            head = self.bytes_of(at, at + 16)
-            if len(head) < 8:
-                return
-            length, name = struct.unpack_from(">I4s", head)
-            body = at + 8
-            if length == 1 and len(head) == 16:
-                length, body = struct.unpack_from(">Q", head, 8)[0], at + 16
-            elif length == 0:
-                length = end - at
-            if length < body - at or at + length > end:
-                if end == self.size:
+            if not body <= stop <= end:
+                if end == len(self.data):
                     self.parts.damaged(
                         self.where, decode_text(name), "the file is shorter than this part says"
                     )
                 return
-            yield _Box(name, body, at + length)
-            at += length
+            yield _Box(name, body, stop)
 
     def visit(self, at: int, end: int, depth: int = 0) -> None:
         for box in self.boxes(at, end):
@@ -198,7 +187,7 @@ class _Walk:
             raw = bytearray()
             for inside, start, length in spots.get(number, ()):
                 at = start + (idat.body if inside and idat else 0)
-                raw += self.bytes_of(at, min(at + length, self.size), left)
+                raw += self.bytes_of(at, min(at + length, len(self.data)), left)
                 left = max(0, left - length)
             if kind == b"Exif":
                 self.exif(bytes(raw))
@@ -260,4 +249,4 @@ def read_boxes(file: BinaryIO, parts: Parts, where: str) -> None:
         where: What to call the container in findings, as ``MP4``.
     """
     walk = _Walk(file, parts, where)
-    walk.visit(0, walk.size)
+    walk.visit(0, len(walk.data))

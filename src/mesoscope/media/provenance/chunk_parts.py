@@ -1,38 +1,40 @@
-"""Files made of chunks: PNG, WebP, AVI and GIF."""
+"""Files made of chunks and elements: PNG, WebP, AVI, GIF, Matroska."""
 
 from __future__ import annotations
 
-import contextlib
+import calendar
 import struct
 import zlib
 from typing import TYPE_CHECKING, BinaryIO
 
+from mesoscope.media.chunks import Window, chunks, gif_blocks
 from mesoscope.media.provenance.parts import LARGEST_TEXT, decode_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mesoscope.media.provenance.parts import Parts
+
 
 _XMP_KEY = "XML:com.adobe.xmp"
 _LARGEST_CHUNK = 16 << 20
 _MOST_CHUNKS = 20_000  # of one list of a RIFF file
 _MOST_PNG_CHUNKS = 300_000  # a large picture has as many of 8 kB
-_MOST_BLOCKS = 2_000_000  # of a GIF, of up to 255 bytes
 _GIF_XMP = b"XMP DataXMP"
 _AVI_INFO = {b"ISFT": "Software", b"ICRD": "Creation date", b"ICMT": "Comment"}
 
 
 def read_png(file: BinaryIO, parts: Parts) -> None:
     """Walk a PNG's chunks (PNG specification, third edition, 5.3) into ``parts``, by seeking."""
-    size, at, others = file.seek(0, 2), 8, 0
-    for _ in range(_MOST_PNG_CHUNKS):
-        if at + 12 > size:
-            break
-        file.seek(at)
-        length, name = struct.unpack(">I4s", file.read(8))
-        if at + 12 + length > size or not name.isalpha():
+    data, others = Window(file), 0
+    for number, (name, at, length) in enumerate(chunks(data, 8, "big")):
+        if number == _MOST_PNG_CHUNKS:
+            parts.left_out("PNG", f"more than {_MOST_PNG_CHUNKS:,} chunks")
+            return
+        if at + length + 4 > len(data) or not name.isalpha():
             break
         if name == b"IHDR" and length >= 8:
-            width, height = struct.unpack(">II", file.read(8))
+            width, height = struct.unpack(">II", data[at : at + 8])
             parts.size = (width, height)
         elif name not in (b"IDAT", b"fdAT"):  # the decoder checks those itself
             others += 1
@@ -42,16 +44,13 @@ def read_png(file: BinaryIO, parts: Parts) -> None:
             if length > _LARGEST_CHUNK:
                 parts.left_out(f"PNG {decode_text(name)}", "more than 16 MB in one chunk")
             else:
-                body = file.read(length)
+                whole = data[at : at + length + 4]
+                body, told = whole[:-4], int.from_bytes(whole[-4:], "big")
                 _png_chunk(name, body, parts)
-                if zlib.crc32(body, zlib.crc32(name)) != int.from_bytes(file.read(4), "big"):
+                if zlib.crc32(body, zlib.crc32(name)) != told:
                     parts.damaged("PNG", decode_text(name), "its checksum is wrong")
-        at += 12 + length
         if name == b"IEND":
             return
-    else:
-        parts.left_out("PNG", f"more than {_MOST_PNG_CHUNKS:,} chunks")
-        return
     parts.damaged("PNG", "chunks", "the file ends before the picture does")
 
 
@@ -117,26 +116,24 @@ def _raw_profile(key: str, value: bytes, parts: Parts) -> None:
 
 def read_riff(file: BinaryIO, parts: Parts) -> None:
     """Walk the chunks of a WebP (RFC 9649) or an AVI into ``parts``, by seeking."""
-    size = file.seek(0, 2)
-    file.seek(4)
-    told = 8 + int.from_bytes(file.read(4), "little")
-    if size < told:
+    data = Window(file)
+    told = 8 + int.from_bytes(data[4:8], "little")
+    if len(data) < told:
         parts.damaged("RIFF", "size", "the file is shorter than its header says")
-    _riff(file, 12, min(size, told), parts)
+    _riff(data, 12, min(len(data), told), parts)
 
 
-def _riff(file: BinaryIO, at: int, end: int, parts: Parts, depth: int = 0) -> None:
-    for _ in range(_MOST_CHUNKS):
-        if at + 8 > end:
+def _riff(data: Window, at: int, end: int, parts: Parts, depth: int = 0) -> None:
+    for number, (name, body_at, length) in enumerate(chunks(data, at, "little", end)):
+        if number == _MOST_CHUNKS:
+            parts.left_out("RIFF", f"more than {_MOST_CHUNKS:,} chunks in one list")
             return
-        file.seek(at)
-        name, length = struct.unpack("<4sI", file.read(8))
-        body_end = min(at + 8 + length, end)
+        body_end = min(body_at + length, end)
         if name == b"LIST" and depth < 4:
-            if file.read(4) != b"movi":
-                _riff(file, at + 12, body_end, parts, depth + 1)
+            if data[body_at : body_at + 4] != b"movi":
+                _riff(data, body_at + 4, body_end, parts, depth + 1)
         elif name in (b"EXIF", b"XMP ", b"C2PA", *_AVI_INFO):
-            body = file.read(min(body_end - at - 8, _LARGEST_CHUNK))
+            body = data[body_at : min(body_end, body_at + _LARGEST_CHUNK)]
             if name == b"EXIF":
                 parts.add_block(parts.exif, body.removeprefix(b"Exif\0\0"))
             elif name == b"XMP ":
@@ -145,46 +142,26 @@ def _riff(file: BinaryIO, at: int, end: int, parts: Parts, depth: int = 0) -> No
                 parts.c2pa = "RIFF C2PA"
             else:
                 parts.add_text("AVI", _AVI_INFO[name], decode_text(body))
-        at += 8 + length + (length & 1)
-    parts.left_out("RIFF", f"more than {_MOST_CHUNKS:,} chunks in one list")
 
 
 def read_gif(data: bytes, parts: Parts) -> None:
     """Walk the extensions of a GIF (GIF89a, sections 23 to 26) into ``parts``."""
-    with contextlib.suppress(IndexError):
-        flags = data[10]
-        parts.size = struct.unpack_from("<HH", data, 6) if len(data) >= 10 else None
-        at = 13 + _colours(flags)
-        for _ in range(_MOST_CHUNKS):
-            if data[at] == 0x3B:
-                return
-            if data[at] == 0x2C:  # a picture: its own colours, then its pixels
-                at = _skip(data, at + 11 + _colours(data[at + 9]))
-            elif data[at] == 0x21:
-                at = _extension(data, at, parts)
-            else:
-                break
-        else:
+    parts.size = struct.unpack_from("<HH", data, 6) if len(data) >= 10 else None
+    for number, (introducer, at, end) in enumerate(gif_blocks(data)):
+        if introducer == 0x3B:
+            return
+        if number == _MOST_CHUNKS:
             parts.left_out("GIF", f"more than {_MOST_CHUNKS:,} pictures and extensions")
             return
+        if end > len(data):
+            break
+        if introducer == 0x21:
+            _extension(data, at, end, parts)
     parts.damaged("GIF", "blocks", "the file ends before the picture does")
 
 
-def _colours(flags: int) -> int:
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
-
-
-def _skip(data: bytes, at: int) -> int:
-    for _ in range(_MOST_BLOCKS):
-        if not data[at]:
-            return at + 1
-        at += 1 + data[at]
-    raise IndexError("a picture of more blocks than are read")
-
-
-def _extension(data: bytes, at: int, parts: Parts) -> int:
+def _extension(data: bytes, at: int, end: int, parts: Parts) -> None:
     label, first = data[at + 1], at + 2
-    end = _skip(data, first)
     application = data[first + 1 : first + 12]
     if label == 0xFE:
         parts.add_text("GIF", "Comment", decode_text(_blocks(data, first)))
@@ -195,7 +172,6 @@ def _extension(data: bytes, at: int, parts: Parts) -> int:
         )  # behind it stand 258 magic bytes
     elif label == 0xFF and application.startswith(b"C2PA_GIF"):
         parts.c2pa = "GIF C2PA"
-    return end
 
 
 def _blocks(data: bytes, at: int) -> bytes:
@@ -204,3 +180,87 @@ def _blocks(data: bytes, at: int) -> bytes:
         text += data[at + 1 : at + 1 + data[at]]
         at += 1 + data[at]
     return bytes(text)
+
+
+_SEGMENT, _INFO, _TAGS, _TAG, _SIMPLE = 0x18538067, 0x1549A966, 0x1254C367, 0x7373, 0x67C8
+_NAME, _STRING, _DATE = 0x45A3, 0x4487, 0x4461
+_TEXTS = {0x4D80: "MuxingApp", 0x5741: "WritingApp", 0x7BA9: "Title"}
+_OPENED = frozenset((_SEGMENT, _INFO, _TAGS, _TAG))
+_SINCE_2001_S = calendar.timegm((2001, 1, 1, 0, 0, 0))
+_DEEPEST = 8
+_MOST_ELEMENTS = 200_000  # a long clip has a cluster every few seconds
+_WHERE = "Matroska"
+
+
+class _Walk:
+    """One walk over the elements, which hops over the pictures."""
+
+    def __init__(self, file: BinaryIO, parts: Parts) -> None:
+        self.file, self.parts = file, parts
+        self.size = file.seek(0, 2)
+        self.left = _MOST_ELEMENTS
+
+    def elements(self, at: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """Each element's number, and where its content begins and ends."""
+        while at < end and self.left > 0:
+            self.left -= 1
+            self.file.seek(at)
+            head = self.file.read(12)
+            wide = _width(head[:1], most=4)
+            length = _width(head[wide : wide + 1], most=8)
+            if not wide or not length or len(head) < wide + length:
+                self.fault()
+                return
+            number = int.from_bytes(head[:wide], "big")
+            told = int.from_bytes(head[wide : wide + length], "big") & (1 << 7 * length) - 1
+            body = at + wide + length
+            unknown = told == (1 << 7 * length) - 1  # of a stream that was written as it came
+            if not unknown and body + told > end:
+                self.fault()
+            if unknown and number != _SEGMENT:
+                return
+            at = end if unknown else body + told
+            yield number, body, min(at, end)
+        if self.left <= 0:
+            self.parts.left_out(_WHERE, f"more than {_MOST_ELEMENTS:,} elements")
+
+    def fault(self) -> None:
+        if not any(f.where == _WHERE for f in self.parts.findings):
+            self.parts.damaged(_WHERE, "elements", "the file ends before the clip does")
+
+    def content(self, at: int, end: int) -> bytes:
+        self.file.seek(at)
+        return self.file.read(min(end - at, LARGEST_TEXT))
+
+    def visit(self, at: int, end: int, depth: int = 0) -> None:
+        for number, body, stop in self.elements(at, end):
+            if number in _OPENED and depth < _DEEPEST:
+                self.visit(body, stop, depth + 1)
+            elif number == _SIMPLE:
+                self.tag(body, stop)
+            elif number in _TEXTS:
+                text = decode_text(self.content(body, stop))
+                self.parts.add_text(_WHERE, _TEXTS[number], text)
+            elif number == _DATE:
+                since = int.from_bytes(self.content(body, stop)[:8], "big", signed=True)
+                self.parts.times.append(("created", _SINCE_2001_S + since / 1e9))
+
+    def tag(self, at: int, end: int) -> None:
+        texts = {
+            number: decode_text(self.content(body, stop))
+            for number, body, stop in self.elements(at, end)
+            if number in (_NAME, _STRING)
+        }
+        self.parts.add_text(_WHERE, texts.get(_NAME, ""), texts.get(_STRING, ""))
+
+
+def _width(first: bytes, *, most: int) -> int:
+    """How many bytes a number has, by the zeros that its first byte begins with; 0 for none."""
+    width = 9 - first[0].bit_length() if first else 0
+    return width if 1 <= width <= most else 0
+
+
+def read_ebml(file: BinaryIO, parts: Parts) -> None:
+    """Walk a Matroska or WebM file into ``parts``."""
+    walk = _Walk(file, parts)
+    walk.visit(0, walk.size)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mesoscope.errors import OptionError
 from mesoscope.media.provenance.finding import Finding
-from mesoscope.media.provenance.source_types import source_type
+from mesoscope.media.provenance.software import source_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,16 +1,187 @@
-"""What a file holds beside the picture that is shown: clips, gain maps, depth, more pictures."""
+"""What a file holds beside the picture that is shown; and whether its previews are like it."""
 
 from __future__ import annotations
 
+import io
+import struct
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import cv2
+import numpy as np
+from PIL import Image
+
+from mesoscope.media.chunks import jpeg_frame, jpeg_without_metadata
 from mesoscope.media.provenance.finding import Finding
+from mesoscope.media.provenance.parts import damaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from numpy.typing import NDArray
+
     from mesoscope.media.provenance.parts import Parts
     from mesoscope.media.provenance.xmp import Xmp
+
+    Grey = NDArray[np.float32]
+
+
+LEAST_CORRELATION = 0.8  # below, it shows something else
+# Mean difference in grey levels within a part of the preview, and how often that of the median one:
+# tone mapping makes large differences, too, but not in one place.
+LARGEST_SPOT, STANDS_OUT = 20.0, 10.0
+_SPOT = 8  # parts a side
+_BLACK = 24.0
+_LEAST_PX = 16
+_MOST_PIXELS = 80_000_000  # beyond that, Pillow warns
+_MOST_PREVIEW_PIXELS = 4_000_000
+# What Pillow raises of damaged JPEGs; OpenCV would write of them to the terminal.
+_PILLOW_RAISES = (
+    OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError, struct.error,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How like a preview is to its picture.
+
+    Attributes:
+        correlation: Of their brightness, -1 to 1.
+        spot: The largest mean difference within one of 8 × 8 parts, in grey levels, after the
+            picture's brightness was fitted to the preview's.
+        elsewhere: The median of those parts' differences.
+        turned: Whether the preview had to be turned or mirrored.
+    """
+
+    correlation: float
+    spot: float
+    elsewhere: float = 0.0
+    turned: bool = False
+
+
+def thumbnail(
+    preview: bytes, picture: bytes, size: tuple[int, int] | None, where: str
+) -> list[Finding]:
+    """Findings about an embedded preview.
+
+    Args:
+        preview: Its JPEG.
+        picture: The whole file, a JPEG.
+        size: ``(width, height)`` of the picture in pixels.
+        where: As in a finding.
+    """
+    small = _decode(preview, _MOST_PREVIEW_PIXELS)
+    if small is None or min(small.shape) < _LEAST_PX:
+        return [damaged(where, "preview", "it cannot be decoded")] if preview else []
+    if size is None or not 0 < size[0] * size[1] <= _MOST_PIXELS:
+        return []
+    large = _decode(picture, _MOST_PIXELS, least_px=2 * max(small.shape))
+    if large is None:
+        return []
+    return [_told(liken(small, large), f"{small.shape[1]}×{small.shape[0]}", where)]
+
+
+def _decode(data: bytes, most_pixels: int, least_px: int | None = None) -> Grey | None:
+    """Brightness, ``(h, w)``; with ``least_px`` at an eighth, a quarter or half where enough."""
+    frame = jpeg_frame(data) if data.startswith(b"\xff\xd8") else None
+    if frame is None or not 0 < frame[0] * frame[1] <= most_pixels:
+        return None
+    try:
+        with Image.open(io.BytesIO(jpeg_without_metadata(data)), formats=["jpeg"]) as image:
+            if least_px is not None:
+                image.draft("L", (least_px, least_px))
+            return np.asarray(image.convert("L"), np.float32)
+    except _PILLOW_RAISES:
+        return None
+
+
+def liken(small: Grey, large: Grey) -> Likeness:
+    """Compare a preview with its picture, ``(h, w) float32`` grey levels both.
+
+    Cameras set a picture of 3:2 or 16:9 between black bars in a preview of 4:3; these are cut.
+    """
+    bare = _without_bars(small, large.shape[1] / large.shape[0])
+    best = _likeness(bare, large)
+    if best.correlation >= LEAST_CORRELATION:
+        return best
+    # Some programs turn the picture upright and leave the preview as it lay.
+    for turns in range(4):
+        for mirrored in (False, True):
+            if not turns and not mirrored:
+                continue
+            turned = np.rot90(large[:, ::-1] if mirrored else large, turns)
+            bare = _without_bars(small, turned.shape[1] / turned.shape[0])
+            like = _likeness(bare, turned)
+            if like.correlation > max(best.correlation, 0.9):
+                best = replace(like, turned=True)
+    return best
+
+
+def _without_bars(small: Grey, aspect: float) -> Grey:
+    """Cut black bars away where what is left has the picture's aspect (width / height)."""
+    height, width = small.shape
+    if width / height < aspect:
+        bar = round((height - width / aspect) / 2)
+        sides = (small[:bar], small[height - bar :])
+        rest = small[bar : height - bar]
+    else:
+        bar = round((width - height * aspect) / 2)
+        sides = (small[:, :bar], small[:, width - bar :])
+        rest = small[:, bar : width - bar]
+    # Half a bar is asked to be black: its inner edge blurs into the picture.
+    if bar < 2 or min(rest.shape) < _LEAST_PX or any(np.median(s) > _BLACK for s in sides):
+        return small
+    edge = 1  # of the picture, where JPEG mixes it with the bar
+    return rest[edge:-edge] if width / height < aspect else rest[:, edge:-edge]
+
+
+def _likeness(small: Grey, large: Grey) -> Likeness:
+    height, width = small.shape
+    fitted = cv2.resize(np.ascontiguousarray(large), (width, height), interpolation=cv2.INTER_AREA)
+    a, b = cv2.GaussianBlur(small, (0, 0), 1.0), cv2.GaussianBlur(fitted, (0, 0), 1.0)
+    spread_a, spread_b = float(a.std()), float(b.std())
+    if spread_a < 1 or spread_b < 1:  # nearly one tone: correlation means nothing
+        same = abs(float(a.mean() - b.mean())) < 16 and abs(spread_a - spread_b) < 4
+        return Likeness(1.0 if same else 0.0, 0.0)
+    correlation = float(((a - a.mean()) * (b - b.mean())).mean() / (spread_a * spread_b))
+    gain = correlation * spread_a / spread_b
+    difference = np.abs(a - a.mean() - gain * (b - b.mean()))
+    parts = cv2.resize(difference, (_SPOT, _SPOT), interpolation=cv2.INTER_AREA)
+    return Likeness(correlation, float(parts.max()), float(np.median(parts)))
+
+
+def _told(like: Likeness, size: str, where: str) -> Finding:
+    field = f"preview {size}"
+    value = f"correlation {like.correlation:.2f} with the picture"
+    if like.correlation < LEAST_CORRELATION:
+        return Finding(
+            "thumbnail", field, value, where,
+            "The small preview inside the file shows something else than the picture: it was "
+            "cropped or changed after the preview was made, by a program that does not renew it. "
+            "What was done is not told.",
+            "hint",
+        )  # fmt: skip
+    if like.spot > max(LARGEST_SPOT, STANDS_OUT * like.elsewhere):
+        return Finding(
+            "thumbnail", field, f"{value}, and one part differs by {like.spot:.0f} grey levels",
+            where,
+            "The small preview is the picture's, but one part of it looks different: that part may "
+            "have been changed after the preview was made. A strong change of brightness can look "
+            "so, too.",
+            "hint",
+        )  # fmt: skip
+    if like.turned:
+        return Finding(
+            "thumbnail", field, f"{value}, turned", where,
+            "The small preview is the picture's, lying otherwise: the picture was turned or "
+            "mirrored after the preview was made.",
+        )  # fmt: skip
+    return Finding(
+        "thumbnail", field, value, where,
+        "The small preview inside the file shows the picture. Programs that renew it after an "
+        "edit leave it so, too.",
+    )  # fmt: skip
+
 
 _BY_NAME = {
     "GCamera:MotionPhoto": "a motion clip",

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from typing import TYPE_CHECKING
 
+from mesoscope.media.chunks import ALONE, is_jpeg_frame, jpeg_segments
 from mesoscope.media.provenance.parts import JpegFacts, decode_text
 
 if TYPE_CHECKING:
     from mesoscope.media.provenance.parts import Parts
 
-_FILL = re.compile(rb"\xff+")
-_END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # restart markers belong to the scan
-# Markers without a length: for restarts, begin and end.
-_ALONE = frozenset((0x01, *range(0xD0, 0xDA)))
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
 _EXIF = b"Exif\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -44,21 +39,16 @@ def read_jpeg(data: bytes, parts: Parts) -> None:
     facts = parts.jpeg = JpegFacts()
     resources = bytearray()
     more: dict[bytes, dict[int, bytes]] = {}
-    at = 2
-    for _ in range(_MOST_SEGMENTS):
-        at = _next_marker(data, at)
-        if at < 0 or at + 2 > len(data):
-            parts.damaged("JPEG", "segments", "the file ends before the picture does")
+    for number, (marker, at, length) in enumerate(jpeg_segments(data, scans=True)):
+        if number == _MOST_SEGMENTS:
+            parts.left_out("JPEG", f"more than {_MOST_SEGMENTS:,} segments")
             break
-        marker = data[at + 1]
         if marker == 0xD9:
             facts.trailing = len(data[at + 2 :].rstrip(b"\0"))
             facts.appended = data[at + 2 : at + 2 + _TOLD]
             break
-        if marker in _ALONE:
-            at += 2
+        if marker in ALONE:
             continue
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
         body = data[at + 4 : at + 2 + length]
         if length < 2 or len(body) != length - 2:
             parts.damaged("JPEG", f"segment {marker:#04x}", "its length leads beyond the file")
@@ -69,38 +59,12 @@ def read_jpeg(data: bytes, parts: Parts) -> None:
             parts.damaged(
                 "JPEG", f"segment {marker:#04x}", "it is too short for what it should hold"
             )
-        at += 2 + length
-        if marker == 0xDA:
-            found = _END_OF_SCAN.search(data, at)
-            at = found.start() if found else -1
     else:
-        parts.left_out("JPEG", f"more than {_MOST_SEGMENTS:,} segments")
+        parts.damaged("JPEG", "segments", "the file ends before the picture does")
     if resources:
         parts.add_block(parts.resources, bytes(resources))
     _join_xmp(more, parts)
     parts.size = (facts.width, facts.height) if facts.width else None
-
-
-def without_metadata(data: bytes) -> bytes:
-    """A JPEG with its application and comment segments left out, but Adobe's, which tells colours.
-
-    Decoders then meet pixels only, and none of what a file may say of itself.
-    """
-    kept, at = [b"\xff\xd8"], 2
-    while (at := _next_marker(data, at)) >= 0 and data[at + 1 : at + 2] not in (b"", b"\xda"):
-        marker = data[at + 1]
-        length = 0 if marker in _ALONE else int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker == 0xEE or not (0xE0 <= marker <= 0xEF or marker == 0xFE):
-            kept.append(data[at : at + 2 + length])
-        at += 2 + length
-    return b"".join(kept) + (data[at:] if at >= 0 else b"")
-
-
-def _next_marker(data: bytes, at: int) -> int:
-    """Skip fill bytes; -1 where there is no marker."""
-    if at < 0 or data[at : at + 1] != b"\xff":
-        return -1
-    return _FILL.match(data, at).end() - 1  # type: ignore[union-attr]
 
 
 def _segment(
@@ -111,7 +75,7 @@ def _segment(
     resources: bytearray,
     more: dict[bytes, dict[int, bytes]],
 ) -> None:
-    if marker in _FRAMES:
+    if is_jpeg_frame(marker):
         _frame(marker, body, facts)
     elif marker == 0xDB:
         _tables(body, facts)

@@ -7,21 +7,20 @@ import os
 from typing import BinaryIO
 
 from mesoscope.errors import OptionError, SourceError, SourceUnsupported
+from mesoscope.media.chunks import Bounded, SpentError, Window
 from mesoscope.media.image import open_file
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
-from mesoscope.media.provenance import exif, history, photoshop, times
-from mesoscope.media.provenance.bounded import Bounded, SpentError, Window
+from mesoscope.media.provenance import exif, history, times
 from mesoscope.media.provenance.box_parts import read_boxes
-from mesoscope.media.provenance.chunk_parts import read_gif, read_png, read_riff
+from mesoscope.media.provenance.chunk_parts import read_ebml, read_gif, read_png, read_riff
 from mesoscope.media.provenance.credentials import credentials
-from mesoscope.media.provenance.ebml_parts import read_ebml
 from mesoscope.media.provenance.encoding import encoding
+from mesoscope.media.provenance.exif import Tiff, read_tiff
 from mesoscope.media.provenance.finding import WEIGHTS, Finding, Provenance
 from mesoscope.media.provenance.further import further
-from mesoscope.media.provenance.generators import generators
 from mesoscope.media.provenance.jpeg_parts import read_jpeg
 from mesoscope.media.provenance.parts import Parts, Text, damaged
-from mesoscope.media.provenance.tiff import Tiff, read_tiff
+from mesoscope.media.provenance.software import generators
 from mesoscope.media.provenance.xmp import read_xmp
 
 _XMP_TAG, _IPTC_TAG, _RESOURCES_TAG, _C2PA_TAG = 0x02BC, 0x83BB, 0x8649, 0xCD41  # of a TIFF file
@@ -201,13 +200,13 @@ def _older(parts: Parts) -> list[Finding]:
     found = []
     records = list(parts.iptc)
     for raw in parts.resources:
-        blocks, whole = photoshop.read_resources(raw)
+        blocks, whole = history.read_resources(raw)
         if not whole:
             found.append(damaged("Photoshop resources", "blocks", "they end before they should"))
         found += history.resources(blocks)
-        records += [blocks[photoshop.IPTC]] if photoshop.IPTC in blocks else []
+        records += [blocks[history.IPTC]] if history.IPTC in blocks else []
     for raw in records:
-        record, whole = photoshop.read_iptc(raw)
+        record, whole = history.read_iptc(raw)
         if not whole:
             found.append(damaged("IPTC", "records", "they end before they should"))
         found += history.iptc(record)
@@ -232,12 +231,12 @@ def _previews(parts: Parts, blocks: list[Tiff], data: bytes) -> list[Finding]:
     """The previews of EXIF and Photoshop against the picture."""
     previews = [("EXIF", tiff.thumbnail) for tiff in blocks if tiff.thumbnail]
     for raw in parts.resources:
-        block = photoshop.read_resources(raw)[0].get(photoshop.THUMBNAIL, b"")
-        if len(block) > photoshop.THUMBNAIL_HEADER:
-            previews.append(("Photoshop resources", block[photoshop.THUMBNAIL_HEADER :]))
+        block = history.read_resources(raw)[0].get(history.THUMBNAIL, b"")
+        if len(block) > history.THUMBNAIL_HEADER:
+            previews.append(("Photoshop resources", block[history.THUMBNAIL_HEADER :]))
     if not previews:
         return []
-    from mesoscope.media.provenance.thumbnail import thumbnail  # decoders, only where needed
+    from mesoscope.media.provenance.further import thumbnail  # decoders, only where needed
 
     return [
         finding

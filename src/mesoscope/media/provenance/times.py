@@ -11,7 +11,7 @@ from mesoscope.media.provenance.finding import Finding
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mesoscope.media.provenance.tiff import Tiff
+    from mesoscope.media.provenance.exif import Tiff
     from mesoscope.media.provenance.xmp import Xmp
 
 _FORM = re.compile(

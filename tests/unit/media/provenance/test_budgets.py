@@ -7,8 +7,8 @@ import tracemalloc
 import pytest
 from PIL import Image
 
+from mesoscope.media.chunks import Bounded, SpentError, Window
 from mesoscope.media.provenance import read_provenance
-from mesoscope.media.provenance.bounded import Bounded, SpentError, Window
 from mesoscope.media.provenance.xmp import read_xmp
 
 XMP_SEGMENT = b"http://ns.adobe.com/xap/1.0/\0"

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from mesoscope.media.provenance.encoding import quality
+from mesoscope.media.provenance.further import liken
 from mesoscope.media.provenance.jpeg_parts import read_jpeg
 from mesoscope.media.provenance.parts import Parts
-from mesoscope.media.provenance.thumbnail import liken
 
 
 def facts(data):

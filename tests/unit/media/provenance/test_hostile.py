@@ -8,9 +8,9 @@ import zlib
 import pytest
 
 from mesoscope.media.provenance.box_parts import read_boxes
+from mesoscope.media.provenance.exif import read_tiff
 from mesoscope.media.provenance.jpeg_parts import read_jpeg
 from mesoscope.media.provenance.parts import MOST_UNPACKED, Parts
-from mesoscope.media.provenance.tiff import read_tiff
 
 MIB = 1 << 20
 
