@@ -35,7 +35,7 @@ from mesoscope.evaluation.evaluate import evaluate
 from mesoscope.evaluation.throughput import faces_per_second
 from mesoscope.report.plots import LIGHT, blank, dress, legend
 from mesoscope.training.compress.prune import fine_tuning, take_away
-from mesoscope.training.compress.prune_plan import BEST, Plan, refuse_other_plan
+from mesoscope.training.compress.prune_plan import BEST, PrunePlan, refuse_other_plan
 from mesoscope.training.compress.sparsify import multiply_adds, sparsity_of
 from mesoscope.training.data.dataset import plain_crop
 from mesoscope.training.data.faces import ready_to_reframe
@@ -98,13 +98,14 @@ def options() -> argparse.ArgumentParser:
     return made
 
 
-def plans(chosen: argparse.Namespace) -> list[tuple[str, Plan | None]]:
+def plans(chosen: argparse.Namespace) -> list[tuple[str, PrunePlan | None]]:
     """What is measured, by name; ``None`` is the network as it was trained."""
     epochs = 1 if chosen.images else 0
-    found: list[tuple[str, Plan | None]] = [("as trained", None)]
-    found += [(f"zeros {s:g}", Plan(s, "oneshot", epochs)) for s in chosen.levels]
+    found: list[tuple[str, PrunePlan | None]] = [("as trained", None)]
+    found += [(f"zeros {s:g}", PrunePlan(s, "oneshot", epochs)) for s in chosen.levels]
     found += [
-        (f"channels {s:g}", Plan(s, "oneshot", epochs, structured=True)) for s in chosen.structured
+        (f"channels {s:g}", PrunePlan(s, "oneshot", epochs, structured=True))
+        for s in chosen.structured
     ]
     return found
 
@@ -124,7 +125,7 @@ def fewer(data, most: int):
     return dataclasses.replace(data, validation=tuple(kept))
 
 
-def pruned(chosen, plan: Plan | None, data, folder: Path, fabric):
+def pruned(chosen, plan: PrunePlan | None, data, folder: Path, fabric):
     """The recipe and the best weights of a level; fine-tuned now unless the folder holds them."""
     trained = read_recipe(chosen.run / "recipe.toml")
     if plan is None:
@@ -137,7 +138,7 @@ def pruned(chosen, plan: Plan | None, data, folder: Path, fabric):
     return recipe, checkpoint.load(folder / BEST)[0]
 
 
-def measured(chosen, name: str, plan: Plan | None, data, folder: Path, fabric):
+def measured(chosen, name: str, plan: PrunePlan | None, data, folder: Path, fabric):
     """One row but for its speed, and the model file."""
     recipe, tensors = pruned(chosen, plan, data, folder, fabric)
     net = build(recipe.network).eval()

@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from mesoscope.report.case.contents import CaseDetails, collect, model_facts
-from mesoscope.report.case.items import Spool
+from mesoscope.report.case.items import VerdictSpool
 from mesoscope.report.case.page import write_page
 from mesoscope.types import FaceScore, Person, Thresholds, Verdict
 
@@ -75,7 +75,7 @@ def chromium():
 def seen(chromium, tmp_path_factory):
     """What the browser shows of a report of ten thousand files."""
     path = tmp_path_factory.mktemp("browser") / "report.html"
-    with Spool() as items:
+    with VerdictSpool() as items:
         for i in range(COUNT):
             p = i * 7919 % COUNT / COUNT
             label = "fake" if p >= 0.7 else "real" if p < 0.3 else "inconclusive"
@@ -110,7 +110,7 @@ def dumped(chromium, path, pattern):
 def test_one_clip_is_one_file_with_its_persons(chromium, tmp_path):
     faces = tuple(FaceScore((0, 0, 9, 9), 1.0, 0.5, time_s=t, person=t % 2) for t in range(8))
     people = tuple(Person(n, "inconclusive", 0.5, 4, 0.0, 7.0) for n in range(2))
-    with Spool() as items:
+    with VerdictSpool() as items:
         items.write(
             Verdict("a.mp4", "clip", "inconclusive", 0.5, "m@00000000", faces=faces, persons=people)
         )

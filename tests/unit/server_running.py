@@ -78,7 +78,7 @@ def run(tmp_path):
     from mesoscope.server.guard import Log
     from mesoscope.server.running import address_of, prepare
     from mesoscope.server.service import Service
-    from mesoscope.server.settings import Limits, Settings
+    from mesoscope.server.settings import Limits, ServiceSettings
     from mesoscope.types import DetectOptions
 
     with contextlib.ExitStack() as stack:
@@ -89,7 +89,7 @@ def run(tmp_path):
                 "data": tmp_path / "data", "port": 0,
                 "options": DetectOptions(faces="whole", jobs=2), **values,
             }  # fmt: skip
-            settings = replace(Settings(**values), limits=Limits(**(limits or {})))
+            settings = replace(ServiceSettings(**values), limits=Limits(**(limits or {})))
             log = io.StringIO()
             service = Service(settings, Log(log, names=settings.log_names))
             server, listening = prepare(service)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mesoscope.synth.forge_folder import ForgingOptions, Watch
-    from mesoscope.synth.writing import Summary
+    from mesoscope.synth.writing import ForgingSummary
 
 _SHOWN = 3  # reasons in the closing line
 
@@ -83,7 +83,7 @@ sheet = click.option(
 
 
 def run(
-    make: Callable[[ForgingOptions, Watch], Summary], options: ForgingOptions, out: Path
+    make: Callable[[ForgingOptions, Watch], ForgingSummary], options: ForgingOptions, out: Path
 ) -> int:
     """Forge under bars and say what came of it; gives back the exit code.
 
@@ -101,7 +101,7 @@ def run(
     return INPUT_FAILED if summary.unreadable or not summary.held else DONE
 
 
-def closing(summary: Summary, out: Path, elapsed_s: float) -> str:
+def closing(summary: ForgingSummary, out: Path, elapsed_s: float) -> str:
     """What came of a run, in a line."""
     noun = "forgery and its twin" if summary.made == 1 else "forgeries and their twins"
     parts = [f"{summary.made:,} {noun} made in {elapsed_s:.1f} s, written to {out}"]

@@ -8,7 +8,7 @@ import logging
 from mesoscope.cli.echo import echo
 
 
-class Lines(logging.Handler):
+class TerminalHandler(logging.Handler):
     """Prints each record as a line; what acts on a terminal is written out."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -22,6 +22,6 @@ def attach() -> None:
     """Show what the library logs; once, however often it is asked for."""
     from mesoscope.runtime.log import logger
 
-    if not any(isinstance(handler, Lines) for handler in logger.handlers):
-        logger.addHandler(Lines(logging.INFO))
+    if not any(isinstance(handler, TerminalHandler) for handler in logger.handlers):
+        logger.addHandler(TerminalHandler(logging.INFO))
         logger.setLevel(logging.INFO)

@@ -18,7 +18,7 @@ from mesoscope.types.label import CLASSES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mesoscope.data.prepare import Plan, Prepared, PrepareOptions
+    from mesoscope.data.prepare import Prepared, PrepareOptions, PreparePlan
 
 AUTO = "auto"
 _ON_ONE_LINE = 3  # counts of a set
@@ -171,7 +171,7 @@ def _set_and_root(places: Sequence[str], named: str | None) -> tuple[str, Path]:
     return (first or named or AUTO), Path(places[-1])
 
 
-def _run(root: Path, out: Path, chosen: PrepareOptions, plan: Plan, jobs: int) -> int:
+def _run(root: Path, out: Path, chosen: PrepareOptions, plan: PreparePlan, jobs: int) -> int:
     """Prepare with a bar; Ctrl-C says how to go on."""
     from mesoscope.data.prepare import prepare
 
@@ -201,7 +201,7 @@ def _run(root: Path, out: Path, chosen: PrepareOptions, plan: Plan, jobs: int) -
     return INPUT_FAILED if prepared.census.left_out["unreadable"] else DONE
 
 
-def _say_found(plan: Plan) -> None:
+def _say_found(plan: PreparePlan) -> None:
 
     reading = plan.reading
     counts = [
@@ -221,7 +221,7 @@ def _say_found(plan: Plan) -> None:
         echo(visible(f"note: {note}"))
 
 
-def _say_planned(plan: Plan, out: Path) -> None:
+def _say_planned(plan: PreparePlan, out: Path) -> None:
     rows = [
         (split, CLASSES[label], method, count)
         for (split, label, method), count in sorted(

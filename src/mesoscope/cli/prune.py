@@ -8,7 +8,7 @@ import click
 
 from mesoscope.cli import options
 from mesoscope.cli.extras import train_extra
-from mesoscope.cli.train import Bars
+from mesoscope.cli.train import TrainingBars
 from mesoscope.errors import OptionError
 
 
@@ -68,10 +68,12 @@ def command(
         raise OptionError("--schedule gradual: channels leave all at once with --structured")
     with train_extra():
         from mesoscope.training.compress.prune import prune
-        from mesoscope.training.compress.prune_plan import Plan
+        from mesoscope.training.compress.prune_plan import PrunePlan
 
-    plan = Plan(sparsity, "oneshot" if structured else schedule or "gradual", finetune, structured)
-    watcher = Bars(finetune)
+    plan = PrunePlan(
+        sparsity, "oneshot" if structured else schedule or "gradual", finetune, structured
+    )
+    watcher = TrainingBars(finetune)
     prune(
         run,
         datasets,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
-    from mesoscope.report.case.make import ReportOptions, Written
+    from mesoscope.report.case.make import ReportOptions, WrittenReport
 
 VARIABLE = "MESOSCOPE_KEY_PASSPHRASE"  # for scripts, which nobody can ask
 
@@ -88,7 +88,7 @@ def report_options(
         yield ReportOptions(title, case, analyst, shown, key, watch)
 
 
-def say_written(written: Written) -> None:
+def say_written(written: WrittenReport) -> None:
     """One line on the report."""
     noun = "file" if written.files == 1 else "files"
     echo(

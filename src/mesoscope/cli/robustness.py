@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mesoscope.report.record import Figures
-    from mesoscope.report.robustness import Curve, Robustness
+    from mesoscope.report.robustness import Robustness, RobustnessCurve
 
 
 def lines(found: Robustness) -> list[list[str]]:
@@ -29,7 +29,7 @@ def notes(found: Robustness | None) -> list[str]:
     return [f"robustness: interrupted after {done}: its figures speak of those"]
 
 
-def _named(curve: Curve) -> tuple[str, str]:
+def _named(curve: RobustnessCurve) -> tuple[str, str]:
     kind, level = curve.corruption, curve.hardest.level
     return kind.title, "" if level is None else kind.told(level)
 

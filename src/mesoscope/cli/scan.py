@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from mesoscope.detection.detector import Detector
-    from mesoscope.report.case.items import Spool
-    from mesoscope.scan.local import Summary
+    from mesoscope.report.case.items import VerdictSpool
+    from mesoscope.scan.local import ScanSummary
     from mesoscope.scan.sinks import Sink
     from mesoscope.types import Verdict
 
@@ -125,10 +125,10 @@ def command(
     return INPUT_FAILED if summary.failed else DONE
 
 
-def _new_spool() -> Spool:
-    from mesoscope.report.case.items import Spool
+def _new_spool() -> VerdictSpool:
+    from mesoscope.report.case.items import VerdictSpool
 
-    return Spool()
+    return VerdictSpool()
 
 
 def _to_print(
@@ -145,16 +145,16 @@ def _run(
     paths: Sequence[str],
     out: Path | None,
     table: bool | None,
-    spool: Spool | None,
+    spool: VerdictSpool | None,
     *,
     as_json: bool,
-) -> tuple[Summary, bool]:
+) -> tuple[ScanSummary, bool]:
     """Scan into the sinks; ``False`` beside the summary where it was interrupted."""
-    from mesoscope.scan.local import Summary, scan
+    from mesoscope.scan.local import ScanSummary, scan
     from mesoscope.scan.sinks import JsonLines, open_sink
 
     show = sys.stdout.isatty() if table is None else table
-    latest = Summary()
+    latest = ScanSummary()
     with contextlib.ExitStack() as stack:
         sinks: list[Sink] = []
         if out:
@@ -168,7 +168,7 @@ def _run(
             echo(HEADER)
         progress = stack.enter_context(_bar(paths))
 
-        def watch(verdict: Verdict, summary: Summary) -> None:
+        def watch(verdict: Verdict, summary: ScanSummary) -> None:
             nonlocal latest
             latest = summary
             progress.update()
@@ -196,7 +196,7 @@ def _bar(paths: Sequence[str]) -> tqdm[None]:
     return shown
 
 
-def _closing(summary: Summary, out: Path | None) -> str:
+def _closing(summary: ScanSummary, out: Path | None) -> str:
     counts = ", ".join(f"{summary.labels[name]} {name}" for name in ANSWERS if summary.labels[name])
     rate = summary.total / summary.elapsed_s if summary.elapsed_s else 0.0
     took = f"{summary.elapsed_s:.1f} s ({rate:,.{0 if rate >= 10 else 1}f}/s)"

@@ -16,7 +16,7 @@ from mesoscope.cli.service_options import data, data_of, ledger
 from mesoscope.errors import OptionError
 
 if TYPE_CHECKING:
-    from mesoscope.server.settings import Settings
+    from mesoscope.server.settings import ServiceSettings
     from mesoscope.server.store import Store
 
 _MEBI = 1 << 20
@@ -103,13 +103,13 @@ def command(
         from mesoscope.server.guard import Log
         from mesoscope.server.running import serve
         from mesoscope.server.service import Service
-        from mesoscope.server.settings import Limits, Settings, is_loopback
+        from mesoscope.server.settings import Limits, ServiceSettings, is_loopback
     from mesoscope.runtime.allocator import keep_heap
 
     if keys and anyone_may_call:
         raise OptionError("--keys and --anyone-may-call say opposite things: give one of them")
     picture = max_upload * _MEBI
-    settings = Settings(
+    settings = ServiceSettings(
         data=data_of(data),
         ledger=ledger,
         host=host,
@@ -167,7 +167,7 @@ def _warn_without_keys(store: Store) -> None:
         )
 
 
-def _greeting(address: str, settings: Settings) -> str:
+def _greeting(address: str, settings: ServiceSettings) -> str:
     kept = "keeps no picture"
     if settings.keep_days:
         kept = f"keeps pictures for {settings.keep_days:g} days"

@@ -15,7 +15,7 @@ from mesoscope.cli.extras import train_extra
 from mesoscope.cli.main import DONE, INPUT_FAILED
 
 if TYPE_CHECKING:
-    from mesoscope.synth.stylegan.faces import Summary
+    from mesoscope.synth.stylegan.faces import GenerationSummary
 
 _COUNT = 100
 _SEEDS_MAX = 10_000_000
@@ -117,7 +117,7 @@ def command(
         raise click.UsageError("--count and --seeds say the same: give one of them")
     with train_extra():
         from mesoscope.synth.stylegan.face_folder import face_folder
-        from mesoscope.synth.stylegan.making import Settings
+        from mesoscope.synth.stylegan.making import SamplingSettings
     from mesoscope.synth.forgery import Encoding
 
     started = time.monotonic()
@@ -125,7 +125,7 @@ def command(
     with bar(total=len(wanted), what="generating", unit="faces") as progress:
         summary = face_folder(
             model, out, wanted,
-            settings=Settings(truncation, truncated_layers, mixing, noise),
+            settings=SamplingSettings(truncation, truncated_layers, mixing, noise),
             size_px=size_px, reals=reals, encoding=Encoding(format_, quality), seed=seed,
             validation=validation, sheet=sheet, device=device, batch=batch, watch=progress.update,
         )  # fmt: skip
@@ -135,7 +135,7 @@ def command(
     return INPUT_FAILED if summary.left_out else DONE
 
 
-def _closing(summary: Summary, out: Path, elapsed_s: float) -> str:
+def _closing(summary: GenerationSummary, out: Path, elapsed_s: float) -> str:
     """What came of a run, in a line."""
     noun = "face" if summary.made == 1 else "faces"
     parts = [f"{summary.made:,} {noun} made in {elapsed_s:.1f} s, written to {out}"]

@@ -122,14 +122,14 @@ def command(
     )  # fmt: skip
     place = device_of(device, threads=threads)
     fit(
-        reals, out, settings, Bars(),
+        reals, out, settings, SnapshotBars(),
         kimg=kimg, snapshot_kimg=snapshot_kimg, device=place, resume=resume,
         distance_pictures=distance_pictures,
     )  # fmt: skip
     echo(f"generator: {out / 'generator.safetensors'}", err=True)
 
 
-class Bars:
+class SnapshotBars:
     """Draws a run on standard error: a bar, and a line a snapshot."""
 
     def __init__(self) -> None:

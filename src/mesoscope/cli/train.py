@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
-    from mesoscope.training.fit.checkpoint import State
+    from mesoscope.training.fit.checkpoint import TrainingState
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ def command(
         from mesoscope.training.run import train
 
     resolved = read_recipe(recipe, overrides)
-    watcher = Bars(resolved.optimise.epochs)
+    watcher = TrainingBars(resolved.optimise.epochs)
     train(
         datasets,
         resolved,
@@ -70,7 +70,7 @@ def command(
     )
 
 
-class Bars:
+class TrainingBars:
     """Draws a run on standard error: a bar an epoch, a line a result."""
 
     def __init__(self, epochs: int) -> None:
@@ -87,7 +87,7 @@ class Bars:
         left = (total - done + (self._epochs - self._finished - 1) * total) / images_per_s
         self._bar.set_postfix_str(f"loss {loss:.4f}, {left / 60:.0f} min to the last epoch")
 
-    def epoch(self, record: dict[str, Any], state: State) -> None:
+    def epoch(self, record: dict[str, Any], state: TrainingState) -> None:
         """Close the bar and print what the epoch measured."""
         from mesoscope.training.fit.watcher import epoch_line
 

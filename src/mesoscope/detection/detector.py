@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol
 
 from mesoscope.detection.persons import scene_of
 from mesoscope.detection.reading import CHUNK, chunks_of, media_opener, read_frames
-from mesoscope.detection.record import (
+from mesoscope.detection.deciding import (
     DecisionRules,
     FrameRecord,
     InspectedBatch,

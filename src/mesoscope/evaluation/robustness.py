@@ -17,9 +17,9 @@ from mesoscope.errors.failures import source_failure
 from mesoscope.imaging.corruptions import CORRUPTIONS, corrupt, moderate
 from mesoscope.media.walk import Unreadable
 from mesoscope.metrics.figures import FIGURES as METRICS
-from mesoscope.metrics.figures import Counts, Ranked, ratio
+from mesoscope.metrics.figures import ConfusionCounts, Ranked, ratio
 from mesoscope.report.record import Figures
-from mesoscope.report.robustness import FIGURES, Curve, Level, Robustness
+from mesoscope.report.robustness import FIGURES, Level, Robustness, RobustnessCurve
 from mesoscope.runtime.log import logger
 from mesoscope.runtime.threads import cores, map_ordered
 
@@ -47,7 +47,7 @@ _AHEAD = 4  # pictures decoded ahead of their use
 _NOTHING = (math.nan, math.nan)
 
 
-class Answer(NamedTuple):
+class LevelScore(NamedTuple):
     """What of a verdict is measured here."""
 
     p_fake: float | None
@@ -67,7 +67,7 @@ class Judged:
     """
 
     sample: Sample
-    answers: tuple[Answer, ...]
+    answers: tuple[LevelScore, ...]
     error: str | None = None
 
 
@@ -133,8 +133,8 @@ def _judged(sample: Sample, verdicts: Sequence[Verdict]) -> Judged:
     return Judged(sample, tuple(map(_answer, verdicts)))
 
 
-def _answer(verdict: Verdict) -> Answer:
-    return Answer(verdict.p_fake, verdict.label, verdict.reason)
+def _answer(verdict: Verdict) -> LevelScore:
+    return LevelScore(verdict.p_fake, verdict.label, verdict.reason)
 
 
 def measure_robustness(
@@ -221,7 +221,7 @@ def measure(
     levels = [_level(number, step, by_source) for number, step in enumerate(_STEPS)]
     curves, at = [], 1
     for corruption in CORRUPTIONS:
-        curves.append(Curve(corruption, tuple(levels[at : at + len(corruption.levels)])))
+        curves.append(RobustnessCurve(corruption, tuple(levels[at : at + len(corruption.levels)])))
         at += len(corruption.levels)
     return Robustness(
         unchanged=levels[0],
@@ -249,7 +249,7 @@ class _Measured(NamedTuple):
 class _Column:
     """One source's answers at one step, and their figures under any weights."""
 
-    def __init__(self, labels: Ints, answers: Sequence[Answer]) -> None:
+    def __init__(self, labels: Ints, answers: Sequence[LevelScore]) -> None:
         self.scored = np.array([a.p_fake is not None for a in answers])
         verdicts = np.array([a.verdict for a in answers], object)
         reasons = np.array([a.reason for a in answers], object)
@@ -267,7 +267,7 @@ class _Column:
 
     def figures(self, weights: Floats) -> dict[str, Floats]:
         """Figures ``(b,)`` each, for weights ``(b, n)``."""
-        counts = Counts(self.ranked, weights[:, self.scored][:, self.ranked.order])
+        counts = ConfusionCounts(self.ranked, weights[:, self.scored][:, self.ranked.order])
         found = {name: METRICS[name](counts) for name in COMPARED}
         for name, (part, whole) in self.shares.items():
             found[name] = ratio(weights @ part, weights @ whole)

@@ -76,7 +76,7 @@ def on_show(times_s: Times, moments_s: Times) -> Numbers:
 _LIE_S, _LIE = 1.0, 0.05  # a header may be wrong by so many seconds, or by such a share
 
 
-class Reel(Protocol):
+class FrameReader(Protocol):
     """Pictures with times: :class:`~mesoscope.media.container.Container`, or an animation."""
 
     times_s: Times
@@ -113,7 +113,7 @@ class Clip:
     """
 
     def __init__(
-        self, name: str, reel: Reel, numbers: Numbers, close: contextlib.ExitStack
+        self, name: str, reel: FrameReader, numbers: Numbers, close: contextlib.ExitStack
     ) -> None:
         self.name = name
         self.duration_s = reel.length_s
@@ -228,7 +228,7 @@ def frames_at(
 
 def _reel(
     source: ClipSource, closing: contextlib.ExitStack, *, max_pixels: int, threads: int
-) -> Reel:
+) -> FrameReader:
     name = source_name(source)
     if isinstance(source, bytes):
         file: BinaryIO = io.BytesIO(source)
@@ -239,7 +239,7 @@ def _reel(
     if kind == "video":
         from mesoscope.media.container import Container  # with PyAV, only for videos
 
-        reel: Reel = Container(
+        reel: FrameReader = Container(
             file, demuxer(head) or "mov", name, max_pixels=max_pixels, threads=threads
         )
         closing.callback(reel.close)

@@ -44,7 +44,7 @@ def measure(labels: ArrayLike, p_fake: ArrayLike) -> dict[str, float]:
         OptionError: Labels other than 0 and 1, or scores outside 0..1.
     """
     ranked = Ranked(*probabilities(labels, p_fake))
-    counts = Counts(ranked, np.ones((1, ranked.n)))
+    counts = ConfusionCounts(ranked, np.ones((1, ranked.n)))
     return {name: float(figure(counts)[0]) for name, figure in FIGURES.items()}
 
 
@@ -61,7 +61,7 @@ def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
         0 to 1; ``nan`` where a class is missing.
     """
     ranked = Ranked(*checked(labels, scores))
-    return float(_auc(Counts(ranked, np.ones((1, ranked.n))))[0])
+    return float(_auc(ConfusionCounts(ranked, np.ones((1, ranked.n))))[0])
 
 
 class Ranked:
@@ -88,7 +88,7 @@ class Ranked:
         return gaps
 
 
-class Counts:
+class ConfusionCounts:
     """Weighted counts: a row a resample, a column a threshold, the first at infinity."""
 
     def __init__(self, ranked: Ranked, weights: Floats) -> None:
@@ -156,24 +156,24 @@ def checked(labels: ArrayLike, scores: ArrayLike) -> tuple[Ints, Floats]:
     return y.astype(np.int64), s
 
 
-def _accuracy(c: Counts) -> Floats:
+def _accuracy(c: ConfusionCounts) -> Floats:
     """Share of right labels where ``p_fake >= .5`` is called fake."""
     return ratio(c.weights @ c.ranked.right, c.n)
 
 
-def _balanced_accuracy(c: Counts) -> Floats:
+def _balanced_accuracy(c: ConfusionCounts) -> Floats:
     """Mean of the two classes' shares of right labels."""
     fakes = c.weights @ (c.ranked.right * c.ranked.y)
     reals = c.weights @ (c.ranked.right * (1 - c.ranked.y))
     return (ratio(fakes, c.n_fake) + ratio(reals, c.n_real)) / 2
 
 
-def _auc(c: Counts) -> Floats:
+def _auc(c: ConfusionCounts) -> Floats:
     area = (np.diff(c.fp, axis=1) * (c.tp[:, 1:] + c.tp[:, :-1])).sum(axis=1) / 2
     return ratio(area, c.n_fake * c.n_real)
 
 
-def _eer(c: Counts) -> Floats:
+def _eer(c: ConfusionCounts) -> Floats:
     """False-positive rate where ``|FNR - FPR|`` is smallest.
 
     The difference falls from threshold to threshold, so at most two thresholds are equally near,
@@ -190,7 +190,7 @@ def _eer(c: Counts) -> Floats:
     return np.where(c.both, (c.fpr[rows, first] + c.fpr[rows, final]) / 2, np.nan)
 
 
-def _ap(c: Counts) -> Floats:
+def _ap(c: ConfusionCounts) -> Floats:
     """Average precision: precision at each threshold, weighted by the recall that it adds."""
     tp, fp = c.tp[:, 1:], c.fp[:, 1:]
     precision = tp / np.maximum(tp + fp, 1)  # 0 where no weight has come yet: it adds no recall
@@ -198,23 +198,23 @@ def _ap(c: Counts) -> Floats:
     return np.where(c.both, total, np.nan)
 
 
-def _tpr_at_fpr(c: Counts) -> Floats:
+def _tpr_at_fpr(c: ConfusionCounts) -> Floats:
     """Highest true-positive rate among the thresholds with a false-positive rate of at most 1 %."""
     best = np.where(c.fpr <= FPR_LIMIT, c.tpr, 0).max(axis=1)
     return np.where(c.both, best, np.nan)
 
 
-def _ece(c: Counts) -> Floats:
+def _ece(c: ConfusionCounts) -> Floats:
     """Mean of ``|share of fakes - mean p_fake|`` over the bins, by their samples (Guo 2017)."""
     return ratio(np.abs(c.weights @ c.ranked.gaps).sum(axis=1), c.n)
 
 
-def _brier(c: Counts) -> Floats:
+def _brier(c: ConfusionCounts) -> Floats:
     """Mean of ``(p_fake - label)²`` (Brier 1950)."""
     return ratio(c.weights @ (c.ranked.p - c.ranked.y) ** 2, c.n)
 
 
-FIGURES: Mapping[str, Callable[[Counts], Floats]] = {
+FIGURES: Mapping[str, Callable[[ConfusionCounts], Floats]] = {
     "accuracy": _accuracy,
     "balanced_accuracy": _balanced_accuracy,
     "auc": _auc,
@@ -265,7 +265,7 @@ def roc(labels: ArrayLike, scores: ArrayLike) -> Curve:
         Every threshold; all ``nan`` on an axis whose class is missing.
     """
     ranked = Ranked(*checked(labels, scores))
-    counts = Counts(ranked, np.ones((1, ranked.n)))
+    counts = ConfusionCounts(ranked, np.ones((1, ranked.n)))
     thresholds = np.concatenate([[np.inf], ranked.thresholds])
     return Curve(counts.fpr[0], counts.tpr[0], thresholds)
 
@@ -277,7 +277,7 @@ def precision_recall(labels: ArrayLike, scores: ArrayLike) -> Curve:
         Every threshold; recall is ``nan`` without a fake.
     """
     ranked = Ranked(*checked(labels, scores))
-    counts = Counts(ranked, np.ones((1, ranked.n)))
+    counts = ConfusionCounts(ranked, np.ones((1, ranked.n)))
     tp, fp = counts.tp[0, 1:], counts.fp[0, 1:]
     return Curve(counts.tpr[0, 1:], tp / (tp + fp), ranked.thresholds)
 

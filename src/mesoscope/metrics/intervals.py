@@ -12,7 +12,7 @@ from mesoscope.metrics.figures import (
     BINS,
     FIGURES,
     METRICS,
-    Counts,
+    ConfusionCounts,
     Ranked,
     bin_of,
     checked,
@@ -62,7 +62,7 @@ def bootstrap(
     ranked = Ranked(*probabilities(labels, p_fake))
     found: dict[str, list[Floats]] = {name: [] for name in METRICS}
     for weights in resample(groups, n=n, seed=seed):
-        counts = Counts(ranked, weights[:, ranked.order])
+        counts = ConfusionCounts(ranked, weights[:, ranked.order])
         for name, figure in FIGURES.items():
             found[name].append(figure(counts))
     return {name: np.concatenate(parts) if parts else np.empty(0) for name, parts in found.items()}
@@ -98,7 +98,7 @@ def bootstrap_auc(
     ranked = Ranked(y[order][starts], s[order][starts])
     found = [
         FIGURES["auc"](
-            Counts(ranked, np.add.reduceat(w[:, order], starts, axis=1)[:, ranked.order])
+            ConfusionCounts(ranked, np.add.reduceat(w[:, order], starts, axis=1)[:, ranked.order])
         )
         for w in resample(groups, n=n, seed=seed)
     ]

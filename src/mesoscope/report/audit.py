@@ -44,7 +44,7 @@ class Headline(NamedTuple):
     more: str
 
 
-class Column(NamedTuple):
+class AuditColumn(NamedTuple):
     """The counts of one row of the census."""
 
     source: str
@@ -103,11 +103,11 @@ def by_severity(audit: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-def census(audit: Mapping[str, Any]) -> list[Column]:
+def census(audit: Mapping[str, Any]) -> list[AuditColumn]:
     """Counts by source and split, and the sum where there is more than one row."""
-    rows = [Column(p["source"], p["split"], p["real"], p["fake"]) for p in audit["parts"]]
+    rows = [AuditColumn(p["source"], p["split"], p["real"], p["fake"]) for p in audit["parts"]]
     if len(rows) > 1:
-        rows.append(Column("all", "", sum(r.real for r in rows), sum(r.fake for r in rows)))
+        rows.append(AuditColumn("all", "", sum(r.real for r in rows), sum(r.fake for r in rows)))
     return rows
 
 
@@ -185,7 +185,7 @@ def options(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
-class Shown(NamedTuple):
+class AuditEntry(NamedTuple):
     """One example as the page shows it.
 
     Attributes:
@@ -203,7 +203,7 @@ class Shown(NamedTuple):
     says: str
 
 
-class Bar(NamedTuple):
+class AuditBar(NamedTuple):
     """An AUC as a bar from chance to perfect, in hundredths of its width."""
 
     width: float
@@ -273,7 +273,7 @@ def write_audit_page(
 
 def examples(
     finding: Mapping[str, Any], pictures: Mapping[str, Source] | None
-) -> list[list[Shown]]:
+) -> list[list[AuditEntry]]:
     """A finding's examples, those that are looked at together as one list."""
     chosen = sorted(finding["examples"][:_MOST_EXAMPLES], key=lambda one: int(one["side_by_side"]))
     return [
@@ -282,14 +282,14 @@ def examples(
     ]
 
 
-def bar(cue: Mapping[str, Any]) -> Bar | None:
+def bar(cue: Mapping[str, Any]) -> AuditBar | None:
     """Where the bar of an AUC ends and its interval lies; ``None`` where nothing was measured."""
     value = number(cue["auc"])
     if math.isnan(value):
         return None
     low, high = (number(cue[name]) for name in ("low", "high"))
     ends = (value, value if math.isnan(low) else low, value if math.isnan(high) else high)
-    return Bar(*(round(200 * (min(max(end, 0.5), 1) - 0.5), 1) for end in ends))
+    return AuditBar(*(round(200 * (min(max(end, 0.5), 1) - 0.5), 1) for end in ends))
 
 
 def matrix(
@@ -315,9 +315,9 @@ def _strength(cue: Mapping[str, Any] | None) -> float:
     return 0.0 if math.isnan(value) else value
 
 
-def _shown(example: Mapping[str, Any], pictures: Mapping[str, Source] | None) -> Shown:
+def _shown(example: Mapping[str, Any], pictures: Mapping[str, Source] | None) -> AuditEntry:
     source = None if pictures is None else pictures.get(example["path"])
-    return Shown(
+    return AuditEntry(
         "" if source is None else _thumbnail(source),
         CLASSES[int(example["label"])],
         ", ".join(filter(None, (example["source"], example["split"]))),

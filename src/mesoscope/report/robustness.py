@@ -64,7 +64,7 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class RobustnessCurve:
     """One corruption and what came of its levels, in their order."""
 
     corruption: Corruption
@@ -90,7 +90,7 @@ class Robustness:
     """
 
     unchanged: Level
-    curves: tuple[Curve, ...]
+    curves: tuple[RobustnessCurve, ...]
     n_planned: int
     n_done: int
     n_unreadable: int
@@ -187,7 +187,7 @@ class Cell(NamedTuple):
     span: str
 
 
-class Row(NamedTuple):
+class RobustnessRow(NamedTuple):
     """One strength of one change: its name, and a cell for each figure of the table."""
 
     name: str
@@ -195,13 +195,13 @@ class Row(NamedTuple):
     cells: tuple[Cell, ...]
 
 
-def hardest_rows(found: Robustness) -> list[Row]:
+def hardest_rows(found: Robustness) -> list[RobustnessRow]:
     """The unchanged pictures, and each corruption where it does most harm."""
     rows = [_row("nothing", "", found.unchanged)]
     return rows + [_of_level(curve, curve.hardest) for curve in found.curves]
 
 
-def all_rows(found: Robustness) -> list[Row]:
+def all_rows(found: Robustness) -> list[RobustnessRow]:
     """Every strength of every corruption."""
     return [_of_level(curve, level) for curve in found.curves for level in curve.levels]
 
@@ -233,19 +233,19 @@ def summary(found: Robustness) -> str:
     return text
 
 
-def _of_level(curve: Curve, level: Level) -> Row:
+def _of_level(curve: RobustnessCurve, level: Level) -> RobustnessRow:
     kind = curve.corruption
     return _row(kind.title, "" if level.level is None else kind.told(level.level), level)
 
 
-def _row(name: str, told: str, level: Level) -> Row:
+def _row(name: str, told: str, level: Level) -> RobustnessRow:
     cells = tuple(_cell(level.mean_over_sources, figure) for figure in _CELLS)
     if level.level is None:  # against itself there is no change
         cells = tuple(
             Cell("", "") if figure == "auc_change" else cell
             for figure, cell in zip(_CELLS, cells, strict=True)
         )
-    return Row(name, told, cells)
+    return RobustnessRow(name, told, cells)
 
 
 def _cell(figures: Figures, name: str) -> Cell:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mesoscope.report.plots import Dash, Palette
     from mesoscope.report.record import Figures
-    from mesoscope.report.robustness import Curve, Level, Robustness
+    from mesoscope.report.robustness import Level, Robustness, RobustnessCurve
 
     Floats = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ _COLUMNS = 3  # of the sheet
 _UNCHANGED = "as is"
 
 
-def curve_plot(found: Robustness, curve: Curve, palette: Palette) -> Figure:
+def curve_plot(found: Robustness, curve: RobustnessCurve, palette: Palette) -> Figure:
     """One corruption: AUC and accuracy by source and as mean, and what became of verdicts."""
     figure = blank(palette, width=5.6, height=6.6)
     top = _panels(figure, found, curve, palette)
@@ -63,7 +63,7 @@ class _Trace(NamedTuple):
 
 
 def _panels(
-    figure: Figure | SubFigure, found: Robustness, curve: Curve, palette: Palette
+    figure: Figure | SubFigure, found: Robustness, curve: RobustnessCurve, palette: Palette
 ) -> list[Axes]:
     """Three panels over one axis of levels; returns them."""
     levels, labels = _axis(found, curve)
@@ -90,7 +90,7 @@ def _panels(
     return panels
 
 
-def _axis(found: Robustness, curve: Curve) -> tuple[list[Level], list[str]]:
+def _axis(found: Robustness, curve: RobustnessCurve) -> tuple[list[Level], list[str]]:
     """Levels and their names, with the unchanged pictures first, or between less and more."""
     kind = curve.corruption
     levels = list(curve.levels)

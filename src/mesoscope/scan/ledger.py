@@ -17,8 +17,8 @@ from mesoscope.scan.tables import (
     PENDING,
     REMOVED,
     Claim,
+    LedgerRow,
     Outcome,
-    Row,
     files,
     told,
     upsert,
@@ -79,7 +79,7 @@ class Ledger(LedgerReader):
         *,
         removed: Sequence[bytes] = (),
         new: Sequence[tuple[bytes, int, int]] = (),
-        changed: Sequence[Row] = (),
+        changed: Sequence[LedgerRow] = (),
     ) -> None:
         """Write down what a walk has found.
 

@@ -16,10 +16,10 @@ from mesoscope.scan.tables import (
     DONE,
     FAILED,
     PENDING,
-    Counts,
+    JobCounts,
     Known,
+    LedgerRow,
     Result,
-    Row,
     files,
     told,
     verdicts,
@@ -93,7 +93,7 @@ class LedgerReader:
             clock = extract("epoch", func.clock_timestamp())
             return float(connection.execute(select(clock)).scalar_one())
 
-    def rows(self, first: bytes, end: bytes) -> Iterator[Row]:
+    def rows(self, first: bytes, end: bytes) -> Iterator[LedgerRow]:
         """The files from path ``first`` up to before ``end``, in order, page by page."""
         # By bare names: the types of the columns would cost more than reading them.
         query: Select[Any, Any, Any, Any, Any] = (
@@ -113,7 +113,7 @@ class LedgerReader:
             with self._reads() as connection:
                 page = connection.execute(query, {"first": first, "end": end}).all()
             self._check(page, first)
-            yield from map(Row._make, page)
+            yield from map(LedgerRow._make, page)
             if len(page) < PAGE:
                 return
             first = page[-1][0] + b"\0"  # the next path there can be
@@ -157,13 +157,13 @@ class LedgerReader:
             _name(o): float(at) if isinstance(at, int | float) else 0.0 for o, at in rows
         }
 
-    def counts(self) -> Counts:
+    def counts(self) -> JobCounts:
         """Count files by state and label."""
         copies = func.sum(case((files.c.duplicate_of.is_not(None), 1), else_=0))
         query = select(files.c.state, files.c.label, func.count(), copies).group_by(
             files.c.state, files.c.label
         )
-        counts = Counts()
+        counts = JobCounts()
         with self._reads() as connection:
             for state, label, count, duplicates in connection.execute(query):
                 counts.states[state] += count

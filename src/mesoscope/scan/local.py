@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Summary:
+class ScanSummary:
     """What a scan has come to so far.
 
     Attributes:
@@ -52,8 +52,8 @@ def scan(
     paths: Iterable[str],
     sinks: Sequence[Sink],
     *,
-    watch: Callable[[Verdict, Summary], None] | None = None,
-) -> Summary:
+    watch: Callable[[Verdict, ScanSummary], None] | None = None,
+) -> ScanSummary:
     """Judge all pictures under some paths and write each verdict as soon as it is known.
 
     Memory does not grow with the number of pictures.
@@ -71,7 +71,7 @@ def scan(
         OutputError: A sink could not be written; the lines before are whole.
     """
     started = perf_counter()
-    summary = Summary()
+    summary = ScanSummary()
 
     def count_skipped(_path: str) -> None:
         summary.skipped += 1

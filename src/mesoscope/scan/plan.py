@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from mesoscope.scan.ledger import Ledger
-    from mesoscope.scan.tables import Row
+    from mesoscope.scan.tables import LedgerRow
 
 BATCH = 10_000  # changes written at a time
 
@@ -74,7 +74,7 @@ class Planner:
         self._listed = listed
         self._visited: set[tuple[int, int]] = set()
         self._new: list[Listed] = []
-        self._changed: list[Row] = []
+        self._changed: list[LedgerRow] = []
         self._removed: list[bytes] = []
         self._unreadable: list[Unreadable] = []
 
@@ -131,7 +131,7 @@ class Planner:
             self._remove(row, kept)
             row = next(rows, None)
 
-    def _note(self, found: Listed | Unreadable, row: Row | None, *, named: bool) -> None:
+    def _note(self, found: Listed | Unreadable, row: LedgerRow | None, *, named: bool) -> None:
         if isinstance(found, Unreadable):
             vanished = isinstance(found.error, SourceMissing) and not os.path.islink(found.path)  # noqa: PTH114
             if vanished and not named:  # between its listing and its turn
@@ -156,7 +156,7 @@ class Planner:
         if self._listed is not None:
             self._listed()
 
-    def _is_due(self, row: Row, found: Listed) -> bool:
+    def _is_due(self, row: LedgerRow, found: Listed) -> bool:
         changed = (row.size_bytes, row.mtime_ns) != (found.size_bytes, found.mtime_ns)
         if row.state not in STATES:
             return True  # of no version of mesoscope, or damaged
@@ -166,7 +166,7 @@ class Planner:
             return self._retry
         return self._ready is None or self._ready(found)
 
-    def _remove(self, row: Row, kept: bytes | None) -> None:
+    def _remove(self, row: LedgerRow, kept: bytes | None) -> None:
         if row.state not in (REMOVED, CLAIMED) and not (kept and row.path.startswith(kept)):
             self.planned.removed += 1
             self._removed.append(row.path)

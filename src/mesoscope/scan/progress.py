@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mesoscope.scan.tables import Counts
+    from mesoscope.scan.tables import JobCounts
     from mesoscope.types import Verdict
 
 __all__ = ["JobInterrupted", "JobSummary", "JobWatcher"]
@@ -30,7 +30,7 @@ class JobSummary:
 
     folder: Path
     ledger: str
-    counts: Counts
+    counts: JobCounts
     judged: int
     elapsed_s: float
     skipped: int = 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mesoscope.errors import OptionError
 from mesoscope.models.file import find_model
 from mesoscope.report.case.contents import model_path, settings_of
-from mesoscope.report.case.items import Spool, read_verdicts
+from mesoscope.report.case.items import VerdictSpool, read_verdicts
 from mesoscope.report.case.make import make_report, report_judged, report_read, with_maps
 from mesoscope.scan.folder import is_job, open_ledger
 from mesoscope.scan.local import scan
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mesoscope.detection.detector import Detector
-    from mesoscope.report.case.make import ReportOptions, Written
+    from mesoscope.report.case.make import ReportOptions, WrittenReport
     from mesoscope.scan.ledger_reader import LedgerReader
 
 __all__ = ["job_among", "report_job", "report_sources"]
@@ -56,7 +56,7 @@ def report_sources(
     model: str | os.PathLike[str],
     options: ReportOptions | None = None,
     watch: Callable[[Verdict], None] | None = None,
-) -> tuple[Written, int]:
+) -> tuple[WrittenReport, int]:
     """Judge pictures and clips, read the verdicts of scans, and report all of them.
 
     Verdicts of ``.jsonl`` files stay as they are; those that are shown are judged once more for
@@ -81,7 +81,7 @@ def report_sources(
     read = [source for source in sources if Path(source).suffix.lower() in _VERDICTS]
     media = [source for source in sources if source not in read]
     failed = 0
-    with Spool() as items:
+    with VerdictSpool() as items:
         for source in read:
             for verdict in read_verdicts(Path(source)):
                 items.add(verdict)
@@ -101,7 +101,7 @@ def report_job(
     ledger: str | None = None,
     model: str | os.PathLike[str],
     options: ReportOptions | None = None,
-) -> tuple[Written, int]:
+) -> tuple[WrittenReport, int]:
     """Report a job folder, by the settings that the job was begun with.
 
     Args:
@@ -127,14 +127,14 @@ def report_job(
 
 def _report_ledger(
     ledger: LedgerReader, out: Path, at_hand: Path, options: ReportOptions | None
-) -> Written:
+) -> WrittenReport:
     facts = ledger.facts()
     begun = facts.get("settings")
     asked = DetectOptions.of_settings(begun if isinstance(begun, dict) else {})
     path = model_path(str(facts.get("model")), at_hand=at_hand)
     judge = None if path is None else with_maps(path, asked)
     thresholds = None if judge is None else judge.thresholds
-    with Spool() as items:
+    with VerdictSpool() as items:
         for row in ledger.results():
             parsed(row)
             judged = None if row.sha256 is None else row.sha256.hex()

@@ -47,7 +47,7 @@ class Sink(Protocol):
     ) -> None: ...
 
 
-class Lines:
+class LineSink:
     """A file, or an open descriptor, that only ever holds whole lines.
 
     Every line goes out in one system call as soon as it is known. Where the disk is full, what
@@ -111,7 +111,7 @@ class Lines:
             self._owned = False
 
 
-class JsonLines(Lines):
+class JsonLines(LineSink):
     """One JSON object a line, in plain ASCII."""
 
     def write(self, verdict: Verdict) -> None:
@@ -119,7 +119,7 @@ class JsonLines(Lines):
         self.write_line(verdict.to_json())
 
 
-class Csv(Lines):
+class Csv(LineSink):
     """One row a source, with a header; names in the bytes they have on disk, but no formulas."""
 
     def __init__(self, target: Path | int) -> None:

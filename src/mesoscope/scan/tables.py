@@ -43,7 +43,7 @@ PENDING, CLAIMED, DONE, FAILED, REMOVED = "pending", "claimed", "done", "failed"
 STATES = frozenset((PENDING, CLAIMED, DONE, FAILED, REMOVED))
 
 
-class Row(NamedTuple):
+class LedgerRow(NamedTuple):
     """What a walk is compared with."""
 
     path: bytes
@@ -105,7 +105,7 @@ class Result(NamedTuple):
 
 
 @dataclass(slots=True)
-class Counts:
+class JobCounts:
     """How far a job is.
 
     Attributes:

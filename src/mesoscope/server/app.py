@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from mesoscope import __version__
 from mesoscope.errors import MesoscopeError
-from mesoscope.server.guard import Guard
+from mesoscope.server.guard import RequestGuard
 from mesoscope.server.problems import MEDIA_TYPE, Problem, of_error, of_os_error
 from mesoscope.server.routes import check, feedback, jobs, results, showing, state
 from mesoscope.server.routes.asked import answered
@@ -113,7 +113,7 @@ def make_app(service: Service) -> FastAPI:
         app.include_router(part.router)
     app.add_api_route("/openapi.json", _openapi, include_in_schema=False)
     app.router.default = _page  # what no route knows; a mount at / would answer for their paths
-    app.add_middleware(Guard, service=service)
+    app.add_middleware(RequestGuard, service=service)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(Unreachable, _unreachable)
     app.add_exception_handler(MesoscopeError, _error)

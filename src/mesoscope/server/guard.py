@@ -108,7 +108,7 @@ HEADERS: tuple[tuple[bytes, bytes], ...] = (
 )
 
 
-class Guard:
+class RequestGuard:
     """ASGI middleware: nothing reaches a route that is not allowed to.
 
     Args:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mesoscope.errors import MesoscopeError, SourceError
 from mesoscope.server.archives import members
-from mesoscope.server.judging import Clip, Question
+from mesoscope.server.judging import ClipRequest, Question
 from mesoscope.server.problems import Problem
 from mesoscope.server.spool import private_folder
 from mesoscope.server.store import Unreachable, new_id
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from mesoscope.server.archives import Member
     from mesoscope.server.batching import MicroBatcher
     from mesoscope.server.job_store import JobStore
-    from mesoscope.server.judging import Answer
+    from mesoscope.server.judging import UploadAnswer
     from mesoscope.server.settings import Limits
     from mesoscope.server.spool import Upload
 
     Row = Any
-    Record = Callable[[Question, Answer, Row, int], Future[None]]
+    Record = Callable[[Question, UploadAnswer, Row, int], Future[None]]
 
 RUNNERS = 2  # jobs worked on side by side: a short one does not wait for a long one
 IN_FLIGHT = 8  # files of one job that wait to be judged
@@ -62,7 +62,7 @@ class Jobs:
         self,
         folder: Path,
         store: JobStore,
-        batcher: MicroBatcher[Question, Answer],
+        batcher: MicroBatcher[Question, UploadAnswer],
         *,
         record: Record,
         judged: Callable[[str], set[int]],
@@ -215,19 +215,19 @@ class Jobs:
         with path.open("rb") as file:
             is_zip = file.read(4) in (b"PK\3\4", b"PK\5\6")
         with contextlib.ExitStack() as stack:
-            files: Sequence[Member | Clip] = (
+            files: Sequence[Member | ClipRequest] = (
                 stack.enter_context(members(path, self._limits))
                 if is_zip
-                else [Clip(path, job.name)]
+                else [ClipRequest(path, job.name)]
             )
             self._judge(job, files)
 
-    def _judge(self, job: Row, files: Sequence[Member | Clip]) -> None:
+    def _judge(self, job: Row, files: Sequence[Member | ClipRequest]) -> None:
         self._store.begin(job.id, len(files))
         done = self._judged(job.id)
         self._told("a job begins", {"job": job.id, "files": len(files), "done": len(done)})
         looked = 0.0
-        flight: list[tuple[Question, Future[Answer], int]] = []
+        flight: list[tuple[Question, Future[UploadAnswer], int]] = []
         written: list[Future[None]] = []
         for seq, file in enumerate(files):
             if seq in done:
@@ -237,7 +237,7 @@ class Jobs:
                 if self._stopping.is_set() or not self._store.may_go_on(job.id):
                     self._land(job, flight, written, 0)
                     raise Stopped
-            if isinstance(file, Clip) or file.is_clip:
+            if isinstance(file, ClipRequest) or file.is_clip:
                 self._land(job, flight, written, 0)
                 self._judge_clip(job, file, seq)
             else:
@@ -249,15 +249,15 @@ class Jobs:
         if not self._store.may_go_on(job.id):
             raise Stopped
 
-    def _question(self, file: Member | Clip) -> Question:
+    def _question(self, file: Member | ClipRequest) -> Question:
         return Question(file, new_id(), provenance=self._provenance, whole=self._keep)
 
-    def _judge_clip(self, job: Row, file: Member | Clip, seq: int) -> None:
+    def _judge_clip(self, job: Row, file: Member | ClipRequest, seq: int) -> None:
         """Judge a clip; one at a time, so that other threads stay free for those who wait."""
         with self._clip_turn, contextlib.ExitStack() as stack:
             clip = (
                 file
-                if isinstance(file, Clip)
+                if isinstance(file, ClipRequest)
                 else stack.enter_context(self._unpacked(job, file, seq))
             )
             question = self._question(clip)
@@ -265,7 +265,7 @@ class Jobs:
             self._record(question, future.result(), job, seq).result()
 
     @contextlib.contextmanager
-    def _unpacked(self, job: Row, member: Member, seq: int) -> Iterator[Member | Clip]:
+    def _unpacked(self, job: Row, member: Member, seq: int) -> Iterator[Member | ClipRequest]:
         """A clip of an archive in a file of its own; as it is, where it cannot be unpacked."""
         path = self._folder / job.id / f"member-{seq}"
         try:
@@ -275,14 +275,14 @@ class Jobs:
         except SourceError:
             yield member
         else:
-            yield Clip(path, member.name)
+            yield ClipRequest(path, member.name)
         finally:
             path.unlink(missing_ok=True)
 
     def _land(
         self,
         job: Row,
-        flight: list[tuple[Question, Future[Answer], int]],
+        flight: list[tuple[Question, Future[UploadAnswer], int]],
         written: list[Future[None]],
         most: int,
     ) -> None:

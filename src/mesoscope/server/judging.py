@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class ClipRequest:
     """A clip, or whatever was sent as one: too large to hold in memory.
 
     Attributes:
@@ -100,7 +100,7 @@ class Question:
 
 
 @dataclass(slots=True)
-class Answer:
+class UploadAnswer:
     """What became of a question.
 
     Attributes:
@@ -161,7 +161,7 @@ class Judges:
         card = self.plain.card
         self.terms = Terms(self.plain.thresholds, guard, card.face_margin, card.crop_margin)
 
-    def answer(self, questions: Sequence[Question]) -> Iterator[Answer]:
+    def answer(self, questions: Sequence[Question]) -> Iterator[UploadAnswer]:
         """Judge some files together; one answer a question, in their order.
 
         A file that cannot be read has a verdict that says so, whatever went wrong. Where it is not
@@ -174,7 +174,7 @@ class Judges:
                 raise
             yield self._failed(questions[0], error)
 
-    def _failed(self, question: Question, error: Exception) -> Answer:
+    def _failed(self, question: Question, error: Exception) -> UploadAnswer:
         if self._told is not None:
             what = f"{type(error).__name__}: {error}"
             self._told("a file failed", {"error": what, "trace": traceback.format_exc()})
@@ -185,9 +185,9 @@ class Judges:
             reason="unreadable", frames_read=0,
             error={"code": SourceError.code, "message": message},
         )  # fmt: skip
-        return Answer(verdict, verdict.to_json(), "", 0)
+        return UploadAnswer(verdict, verdict.to_json(), "", 0)
 
-    def _together(self, questions: Sequence[Question]) -> Iterator[Answer]:
+    def _together(self, questions: Sequence[Question]) -> Iterator[UploadAnswer]:
         sources = [_source(question.file) for question in questions]
         detector = self.mapping if any(q.heat for q in questions) else self.plain
         verdicts = detector.check_many(sources, keep_going=True)
@@ -196,13 +196,13 @@ class Judges:
 
     def _answer(
         self, question: Question, source: FileBytes | Path | Unreadable, verdict: Verdict
-    ) -> Answer:
+    ) -> UploadAnswer:
         name = question.file.name
         verdict = renamed(verdict, name)
         if isinstance(source, Unreadable):
-            return Answer(verdict, verdict.to_json(), "", 0)
+            return UploadAnswer(verdict, verdict.to_json(), "", 0)
         digest, size = identity(source)
-        answer = Answer(verdict, verdict.to_json(), digest, size)
+        answer = UploadAnswer(verdict, verdict.to_json(), digest, size)
         if question.heat:
             answer.evidence = self.evidence(verdict)
         if question.provenance:

@@ -18,9 +18,9 @@ from mesoscope.server.batching import MicroBatcher
 from mesoscope.server.guard import Log, Telemetry
 from mesoscope.server.job_store import JobStore
 from mesoscope.server.jobs import Jobs
-from mesoscope.server.judging import Answer, Judges, Question, compact
+from mesoscope.server.judging import Judges, Question, UploadAnswer, compact
 from mesoscope.server.keys import KeyRing, Rates
-from mesoscope.server.spool import Kept, Spool, private_folder
+from mesoscope.server.spool import Kept, UploadSpool, private_folder
 from mesoscope.server.store import Recorded, Recorder, Store, Unreachable
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Row
 
-    from mesoscope.server.settings import Settings
+    from mesoscope.server.settings import ServiceSettings
 
 LEDGER = "service.sqlite"
 SWEEP_S = 600.0
@@ -58,7 +58,7 @@ class Service:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ServiceSettings,
         log: Log | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
@@ -78,10 +78,10 @@ class Service:
         if settings.ledger is None:
             (data / LEDGER).chmod(0o600)
         self.keys = KeyRing(self.store) if settings.keys else None
-        self.spool = Spool(data / "spool", settings.limits.spool_bytes)
+        self.spool = UploadSpool(data / "spool", settings.limits.spool_bytes)
         self.kept = Kept(data / "kept", self.place, settings.keep_days)
         self.recorder = Recorder(self.store)
-        self.batcher: MicroBatcher[Question, Answer] = MicroBatcher(
+        self.batcher: MicroBatcher[Question, UploadAnswer] = MicroBatcher(
             self.judges.answer,
             threads=settings.options.jobs or cores(),
             window_s=settings.window_s,
@@ -126,20 +126,22 @@ class Service:
             os.close(self._lock)
         self.log.write("stopped", {})
 
-    def record(self, question: Question, answer: Answer, key: str | None) -> Future[None] | None:
+    def record(
+        self, question: Question, answer: UploadAnswer, key: str | None
+    ) -> Future[None] | None:
         """Commit the answer of a check; ``None`` where results are not kept."""
         if not self.settings.keep_results_days:
             return None
         return self.recorder.submit(self._row(question, answer, key))
 
-    def count(self, answer: Answer) -> None:
+    def count(self, answer: UploadAnswer) -> None:
         """Count a verdict."""
         self.telemetry.verdicts.labels(answer.verdict.label or "none").inc()
 
     def _record_of_job(
         self,
         question: Question,
-        answer: Answer,
+        answer: UploadAnswer,
         job: Row[Any],
         seq: int,
     ) -> Future[None]:
@@ -150,7 +152,7 @@ class Service:
     def _row(
         self,
         question: Question,
-        answer: Answer,
+        answer: UploadAnswer,
         key: str | None,
         *,
         job: str | None = None,

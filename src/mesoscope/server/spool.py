@@ -57,7 +57,7 @@ def private_folder(path: Path) -> Path:
     return path
 
 
-class Spool:
+class UploadSpool:
     """The private folder of uploads; what a killed process has left in it goes when it opens.
 
     Args:
@@ -104,7 +104,7 @@ class Upload:
         name: As cleaned by :func:`clean_name`.
     """
 
-    def __init__(self, spool: Spool, name: str) -> None:
+    def __init__(self, spool: UploadSpool, name: str) -> None:
         self.name = name
         self.size = 0
         self.path: Path | None = None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from mesoscope.server.spool import Spool
+    from mesoscope.server.spool import UploadSpool
 
 MEBI = 1 << 20
 _HEAD_BYTES = 8192  # of the headers of one part
@@ -48,7 +48,7 @@ class Bounds:
 
 
 async def receive(
-    request: Request, spool: Spool, bounds: Bounds, *, name: str = "", on_disk: bool = False
+    request: Request, spool: UploadSpool, bounds: Bounds, *, name: str = "", on_disk: bool = False
 ) -> list[Upload]:
     """Take the files out of a request's body.
 
@@ -140,7 +140,11 @@ def _too_large(most_bytes: int) -> Problem:
 
 
 async def _raw(
-    chunks: AsyncIterator[bytes], spool: Spool, bounds: Bounds, name: str, uploads: list[Upload]
+    chunks: AsyncIterator[bytes],
+    spool: UploadSpool,
+    bounds: Bounds,
+    name: str,
+    uploads: list[Upload],
 ) -> None:
     upload = Upload(spool, clean_name(name))
     uploads.append(upload)
@@ -164,7 +168,7 @@ def _check_file(upload: Upload, bounds: Bounds) -> None:
 async def _multipart(
     chunks: AsyncIterator[bytes],
     content_type: str,
-    spool: Spool,
+    spool: UploadSpool,
     bounds: Bounds,
     uploads: list[Upload],
 ) -> None:
@@ -200,7 +204,7 @@ async def _multipart(
 class _Form:
     """Callbacks of the parser."""
 
-    def __init__(self, spool: Spool, bounds: Bounds, uploads: list[Upload]) -> None:
+    def __init__(self, spool: UploadSpool, bounds: Bounds, uploads: list[Upload]) -> None:
         self.upload: Upload | None = None
         self.ended = False
         self._spool = spool

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mesoscope.errors import SourceError
     from mesoscope.synth.forgery import Landmarks
     from mesoscope.synth.reals import Real
-    from mesoscope.synth.writing import Maker, Summary
+    from mesoscope.synth.writing import ForgingSummary, Maker
     from mesoscope.types import Json
 
     MakerFor = Callable[[Sequence[Real], Mapping[str, Landmarks]], Maker]
@@ -76,7 +76,7 @@ def blend_folder(
     strength: float = 1.0,
     options: ForgingOptions | None = None,
     watch: Watch = unwatched,
-) -> Summary:
+) -> ForgingSummary:
     """Blend the faces of real pictures into themselves, or with similar ones.
 
     Args:
@@ -107,7 +107,7 @@ def edit_folder(
     donors: Path | None = None,
     options: ForgingOptions | None = None,
     watch: Watch = unwatched,
-) -> Summary:
+) -> ForgingSummary:
     """Do to the faces of real pictures what people do in Photoshop.
 
     Args:
@@ -150,7 +150,7 @@ def forge_folder(
     marks: Mapping[str, Json],
     options: ForgingOptions | None = None,
     watch: Watch = unwatched,
-) -> Summary:
+) -> ForgingSummary:
     """Forge real pictures by a maker, each with its untouched twin, mask and numbers.
 
     Args:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Summary:
+class ForgingSummary:
     """What came of a run.
 
     Attributes:
@@ -66,7 +66,7 @@ def write_forgeries(
     per_picture: int = 1,
     jobs: int = 0,
     watch: Callable[[dict[str, Json] | None], None] | None = None,
-) -> Summary:
+) -> ForgingSummary:
     """Make forgeries of reals and write them with their twins.
 
     A real that cannot be read or forged costs no other one anything: it is counted and named.
@@ -87,7 +87,7 @@ def write_forgeries(
     Raises:
         OutputError: The folder cannot be written; what was written before is whole.
     """
-    summary = Summary()
+    summary = ForgingSummary()
 
     def work(task: tuple[Real, str]) -> dict[str, Json] | SourceError:
         real, key = task
@@ -123,7 +123,7 @@ def write_forgeries(
     return summary
 
 
-def write_left_out(root: Path, summary: Summary) -> None:
+def write_left_out(root: Path, summary: ForgingSummary) -> None:
     """List the reals without a forgery in ``left_out.csv``, or remove an earlier run's list.
 
     Raises:

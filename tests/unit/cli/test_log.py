@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mesoscope.cli.log import Lines, attach
+from mesoscope.cli.log import TerminalHandler, attach
 from mesoscope.runtime.log import logger
 
 SOURCE = Path(__file__).parents[3] / "src/mesoscope"
@@ -22,7 +22,7 @@ def test_lines_are_shown_once_and_say_what_they_are(capsys):
         logger.warning("few pictures: raise `jobs` \x1b[31m")
         logger.debug("not this")
     finally:
-        for handler in [one for one in logger.handlers if isinstance(one, Lines)]:
+        for handler in [one for one in logger.handlers if isinstance(one, TerminalHandler)]:
             logger.removeHandler(handler)
         logger.setLevel(logging.NOTSET)
     assert capsys.readouterr().err.splitlines() == [

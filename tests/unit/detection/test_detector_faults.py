@@ -85,13 +85,13 @@ def test_of_finder_crop_reading_and_judge_too(where, monkeypatch):
 
         monkeypatch.setattr("mesoscope.detection.reading.open_media", opened)
     else:
-        from mesoscope.detection.record import judge
+        from mesoscope.detection.deciding import judge
 
         def judged(faces, *args, **more):
             fails(round(faces[0].p_fake * 255))
             return judge(faces, *args, **more)
 
-        monkeypatch.setattr("mesoscope.detection.record.judge", judged)
+        monkeypatch.setattr("mesoscope.detection.deciding.judge", judged)
     verdicts = list(detector.check_many([grey(n) for n in LEVELS], keep_going=True))
     assert [v.error is not None for v in verdicts] == [n == BAD for n in LEVELS]
     assert verdicts[2].error["code"] == "source.failed"

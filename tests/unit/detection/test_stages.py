@@ -10,7 +10,7 @@ from mesoscope.detection.reading import (
     media_opener,
     read_frames,
 )
-from mesoscope.detection.record import (
+from mesoscope.detection.deciding import (
     DecisionRules,
     FrameRecord,
     InspectedBatch,

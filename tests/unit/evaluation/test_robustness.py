@@ -13,8 +13,8 @@ from mesoscope.data.manifest import Sample
 from mesoscope.detection.detector import Detector
 from mesoscope.detection.scorer import Scores
 from mesoscope.evaluation.robustness import (
-    Answer,
     Judged,
+    LevelScore,
     judge_changed,
     measure,
     measure_robustness,
@@ -151,7 +151,7 @@ def test_one_group_and_no_resamples_have_no_interval(samples):
 
 def answers(p_fake, at_step=None, instead=None):
     verdict = "fake" if p_fake >= 0.5 else "real"
-    row = [Answer(p_fake, verdict, None)] * STEPS
+    row = [LevelScore(p_fake, verdict, None)] * STEPS
     if at_step is not None:
         row[at_step] = instead
     return tuple(row)
@@ -159,7 +159,7 @@ def answers(p_fake, at_step=None, instead=None):
 
 def test_a_mean_does_not_change_its_sources_on_the_way():
     """A source that lost its scores at a level takes the mean with it there."""
-    small = Answer(None, None, "face_too_small")
+    small = LevelScore(None, None, "face_too_small")
     judged = [
         Judged(
             plain(i, i % 2, str(i), source),
@@ -182,7 +182,7 @@ def test_a_mean_does_not_change_its_sources_on_the_way():
 
 def test_refused_faces_are_told_apart_from_doubtful_ones():
     strange, between = (
-        Answer(0.5, "inconclusive", why) for why in ("unfamiliar", "between_thresholds")
+        LevelScore(0.5, "inconclusive", why) for why in ("unfamiliar", "between_thresholds")
     )
     judged = [
         Judged(plain(i, i % 2, str(i)), answers(0.9 * (i % 2), 1, strange if i < 2 else between))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mesoscope.data.audit.finding import Audit, Cue, Example, Finding, Part, Together, Value
+from mesoscope.data.audit.finding import Audit, AuditFinding, Cue, Example, Part, Together, Value
 from mesoscope.errors import OutputError
 from mesoscope.report import audit as words
 from mesoscope.report.audit import bar, examples, matrix, write_audit_page
@@ -67,18 +67,18 @@ def audit():
         groups=321,
         parts=(Part("camera", "train", 500, 510), Part("web", "train", 100, 124)),
         findings=(
-            Finding(
+            AuditFinding(
                 "cue.format", "severe", "The file format alone tells 99 % apart", "How measured.",
                 "Encode alike.", 1234, action="encode",
                 examples=(example(NASTY, 1), example("b.jpg")),
             ),
-            Finding(
+            AuditFinding(
                 "repeats.across_splits", "severe", "4 pictures stand in two splits", "",
                 "Drop them.", 4, scope="camera", action="drop", drop=("0.jpg",),
                 examples=tuple(copies),
             ),
-            Finding("cue.size", "warning", "Sizes differ", "", "Resize.", 10, scope="web"),
-            Finding("balance", "note", "More fakes than reals", "", "", 3),
+            AuditFinding("cue.size", "warning", "Sizes differ", "", "Resize.", 10, scope="web"),
+            AuditFinding("balance", "note", "More fakes than reals", "", "", 3),
         ),
         cues=(
             Cue("format", "file format", "", 0.991, 0.98, 0.999, 600, 634, (Value("png", 0, 634),)),

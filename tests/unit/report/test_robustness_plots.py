@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mesoscope.data.manifest import Sample
-from mesoscope.evaluation.robustness import Answer, Judged, measure
+from mesoscope.evaluation.robustness import Judged, LevelScore, measure
 from mesoscope.imaging.corruptions import CORRUPTIONS
 from mesoscope.report.plots import DARK, LIGHT, png
 from mesoscope.report.robustness_plots import curve_plot, sheet
@@ -23,7 +23,9 @@ def make_found():
             for i in range(12):
                 label = labels[i % len(labels)]
                 p = np.clip(0.3 + 0.3 * label + draw.normal(0, 0.2, STEPS), 0, 1)
-                answers = tuple(Answer(float(v), "fake" if v > 0.5 else "real", None) for v in p)
+                answers = tuple(
+                    LevelScore(float(v), "fake" if v > 0.5 else "real", None) for v in p
+                )
                 judged.append(Judged(Sample(f"{i}.png", label, source, str(i), "test"), answers))
         return measure(judged, n_planned=len(judged), model="m@0", split="test", resamples=20)
 

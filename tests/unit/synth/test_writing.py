@@ -15,7 +15,7 @@ from mesoscope.synth.folder import ForgeryFolder, rng_for
 from mesoscope.synth.forgery import Encoding, Forgery
 from mesoscope.synth.reals import Framing, read_reals
 from mesoscope.synth.sheet import folder_sheet, write_sheet
-from mesoscope.synth.writing import Summary, write_forgeries, write_left_out
+from mesoscope.synth.writing import ForgingSummary, write_forgeries, write_left_out
 
 FIVE = np.array(
     [[91.5, 100], [134.2, 102.6], [113.3, 126.4], [89.9, 138.5], [132.2, 140.4]], np.float32
@@ -74,7 +74,7 @@ def test_what_does_not_do_is_counted_and_named(tmp_path, people):
     write_left_out(tmp_path / "out", summary)
     with (tmp_path / "out/left_out.csv").open() as file:
         assert [row["path"] for row in csv.DictReader(file)] == ["blank.png", "broken.jpg"]
-    write_left_out(tmp_path / "out", Summary())
+    write_left_out(tmp_path / "out", ForgingSummary())
     assert not (tmp_path / "out/left_out.csv").exists()
 
 

@@ -12,7 +12,7 @@ from typing import get_args, get_type_hints
 import pytest
 
 import mesoscope
-from mesoscope.data.prepare.ledger import Answer, LeftOut, Written
+from mesoscope.data.prepare.ledger import ItemResult, LeftOut, WrittenFace
 from mesoscope.errors import DatasetError, OptionError, ReportError
 from mesoscope.media.provenance import Finding, Provenance
 from mesoscope.types import ModelCard, Verdict
@@ -93,15 +93,15 @@ def test_provenance_comes_back_and_names_what_is_wrong():
 
 
 def test_an_answer_of_a_prepared_set_comes_back_and_names_what_is_wrong():
-    face = Written("a.png", "v.mp4", None, 0.5, (1.0, 2.0, 3.0, 4.5), 0.9, "mtcnn", "0" * 64, 7)
-    one = Answer("v", 1, "m", "g", "train", "s", (face,), (LeftOut("w", "no_face"),), ("n",))
-    assert Answer.from_json(one.to_json()) == one
+    face = WrittenFace("a.png", "v.mp4", None, 0.5, (1.0, 2.0, 3.0, 4.5), 0.9, "mtcnn", "0" * 64, 7)
+    one = ItemResult("v", 1, "m", "g", "train", "s", (face,), (LeftOut("w", "no_face"),), ("n",))
+    assert ItemResult.from_json(one.to_json()) == one
     data = json.loads(one.to_json())
     del data["written"][0]["sha256"]
     with pytest.raises(DatasetError, match=r"missing required field sha256 - at written\[0\]"):
-        Answer.from_json(json.dumps(data))
+        ItemResult.from_json(json.dumps(data))
     with pytest.raises(DatasetError, match="damaged line of the ledger"):
-        Answer.from_json("{")
+        ItemResult.from_json("{")
 
 
 def test_reading_a_card_does_not_load_msgspec():

@@ -8,7 +8,7 @@ import numpy as np
 
 from mesoscope.data.audit import severity
 from mesoscope.data.audit.cues import FACTS, codes_of, enough, how_well
-from mesoscope.data.audit.finding import Finding
+from mesoscope.data.audit.finding import AuditFinding
 from mesoscope.data.audit.severity import of_sets
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _SHOWN = 4
 _MIDDLE = (0.4, 0.5, 0.6)  # of a split's pictures in the order of a fact
 
 
-def of_splits(facts: Facts, options: AuditOptions) -> list[Finding]:
+def of_splits(facts: Facts, options: AuditOptions) -> list[AuditFinding]:
     """Held-out pictures of a source that differ from its pictures of training.
 
     Args:
@@ -46,7 +46,7 @@ def of_splits(facts: Facts, options: AuditOptions) -> list[Finding]:
     return found
 
 
-def of_encoding(facts: Facts) -> list[Finding]:
+def of_encoding(facts: Facts) -> list[AuditFinding]:
     """How well the encoding alone tells where a picture comes from."""
     if len(facts.sources.values) < 2:
         return []
@@ -65,7 +65,7 @@ def of_encoding(facts: Facts) -> list[Finding]:
         f"{source}: {names[commonest[code]]}" for code, source in enumerate(facts.sources.values)
     )
     return [
-        Finding(
+        AuditFinding(
             kind="sources.encoded_apart",
             severity="note",
             title=(
@@ -98,7 +98,7 @@ def _encodings(facts: Facts, rows: Ints) -> tuple[Ints, list[str]]:
     return kinds.reshape(-1), names
 
 
-def _of_split(facts: Facts, source: str, split: str, options: AuditOptions) -> list[Finding]:
+def _of_split(facts: Facts, source: str, split: str, options: AuditOptions) -> list[AuditFinding]:
     train, held = (facts.splits.values.index(name) for name in ("train", split))
     rows = np.flatnonzero(
         facts.rows_of(source) & facts.readable & np.isin(facts.splits.codes, (train, held))
@@ -121,7 +121,7 @@ def _of_split(facts: Facts, source: str, split: str, options: AuditOptions) -> l
     low, auc, high, strongest = told[0]
     every = ", ".join(f"{FACTS[name].title} ({_two(one)})" for _, one, _, name in told[:_SHOWN])
     return [
-        Finding(
+        AuditFinding(
             kind="splits.differ",
             severity=how,
             title=(

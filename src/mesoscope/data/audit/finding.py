@@ -59,7 +59,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AuditFinding:
     """One thing that is wrong with a data set, or worth knowing.
 
     Attributes:
@@ -104,7 +104,7 @@ class Finding:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Finding:
+    def from_dict(cls, data: Mapping[str, Any]) -> AuditFinding:
         """The way back."""
         known = _known(cls, data)
         known["drop"] = tuple(data["drop"])
@@ -246,7 +246,7 @@ class Audit:
     pictures: int
     groups: int
     parts: tuple[Part, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[AuditFinding, ...]
     cues: tuple[Cue, ...] = ()
     together: tuple[Together, ...] = ()
     not_done: tuple[str, ...] = ()
@@ -291,7 +291,7 @@ class Audit:
                 pictures=data["pictures"],
                 groups=data["groups"],
                 parts=tuple(Part(**_known(Part, one)) for one in data["parts"]),
-                findings=tuple(Finding.from_dict(one) for one in data["findings"]),
+                findings=tuple(AuditFinding.from_dict(one) for one in data["findings"]),
                 cues=tuple(Cue.from_dict(one) for one in data["cues"]),
                 together=tuple(Together.from_dict(one) for one in data["together"]),
                 not_done=tuple(data["not_done"]),

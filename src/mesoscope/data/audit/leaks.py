@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope.data.audit import severity
-from mesoscope.data.audit.finding import Finding
+from mesoscope.data.audit.finding import AuditFinding
 from mesoscope.data.audit.repeats import same_files
 from mesoscope.data.audit.severity import of_sets
 from mesoscope.data.sample import SPLITS
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mesoscope.data.audit.facts import Facts
-    from mesoscope.data.audit.repeats import Pairs
+    from mesoscope.data.audit.repeats import NearPairs
 
     Ints = NDArray[np.int64]
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _KEEPS = {split: rank for rank, split in enumerate(reversed(SPLITS))}
 
 
-def of_repeats(facts: Facts, near: Pairs) -> list[Finding]:
+def of_repeats(facts: Facts, near: NearPairs) -> list[AuditFinding]:
     """The same picture, or nearly, under both labels, in several splits, several times in one.
 
     Args:
@@ -56,7 +56,7 @@ def of_repeats(facts: Facts, near: Pairs) -> list[Finding]:
     return found
 
 
-def of_groups(facts: Facts) -> list[Finding]:
+def of_groups(facts: Facts) -> list[AuditFinding]:
     """Groups that stand in several splits."""
     sizes = np.bincount(facts.groups)
     splits = len(facts.splits.values)
@@ -69,7 +69,7 @@ def of_groups(facts: Facts) -> list[Finding]:
     share = _share_of_held_out(facts, rows)
     sets = [_one_a_split(facts, np.flatnonzero(facts.groups == group)) for group in torn[:6]]
     return [
-        Finding(
+        AuditFinding(
             kind="groups.across_splits",
             severity=severity.of_share(share),
             title=(
@@ -87,9 +87,9 @@ def of_groups(facts: Facts) -> list[Finding]:
     ]
 
 
-def _both_labels(facts: Facts, sets: Sequence[Ints]) -> Finding:
+def _both_labels(facts: Facts, sets: Sequence[Ints]) -> AuditFinding:
     rows = np.concatenate(sets)
-    return Finding(
+    return AuditFinding(
         kind="repeats.both_labels",
         severity="severe",
         title=f"{_many(len(sets), 'file')} stand under both labels",
@@ -102,7 +102,7 @@ def _both_labels(facts: Facts, sets: Sequence[Ints]) -> Finding:
     )
 
 
-def _across(facts: Facts, same: Sequence[Ints], near: Pairs) -> Finding:
+def _across(facts: Facts, same: Sequence[Ints], near: NearPairs) -> AuditFinding:
     """Repeats across splits; of each, the copy in the split that ranks lower goes."""
     gone: set[int] = set()
     touched: set[int] = set()
@@ -118,7 +118,7 @@ def _across(facts: Facts, same: Sequence[Ints], near: Pairs) -> Finding:
     share = _share_of_held_out(facts, every)
     sets: list[Ints] = [*(_one_a_split(facts, rows) for rows in same[:3]), *_pairs(near)]
     copies = sum(len(rows) for rows in same)
-    return Finding(
+    return AuditFinding(
         kind="repeats.across_splits",
         severity=severity.of_share(share),
         title=f"{100 * share:.1f} % of the held-out pictures stand in another split, too",
@@ -136,10 +136,10 @@ def _across(facts: Facts, same: Sequence[Ints], near: Pairs) -> Finding:
     )
 
 
-def _within(facts: Facts, same: Sequence[Ints], near: Pairs) -> Finding:
+def _within(facts: Facts, same: Sequence[Ints], near: NearPairs) -> AuditFinding:
     gone = np.concatenate([rows[1:] for rows in same]) if same else np.empty(0, np.int64)
     count = len(gone) + len(near)
-    return Finding(
+    return AuditFinding(
         kind="repeats.within_split",
         severity=severity.of_spoilt(count / len(facts.samples)),
         title=" and ".join(
@@ -162,8 +162,8 @@ def _within(facts: Facts, same: Sequence[Ints], near: Pairs) -> Finding:
     )
 
 
-def _near_both(facts: Facts, near: Pairs) -> Finding:
-    return Finding(
+def _near_both(facts: Facts, near: NearPairs) -> AuditFinding:
+    return AuditFinding(
         kind="repeats.near_both_labels",
         severity="note",
         title=f"{_many(len(near), 'pair')} of a real and a fake look nearly the same",
@@ -177,7 +177,7 @@ def _near_both(facts: Facts, near: Pairs) -> Finding:
     )
 
 
-def _by_source(facts: Facts, near: Pairs) -> str:
+def _by_source(facts: Facts, near: NearPairs) -> str:
     """How many pairs each source has, the most first: ``: 57 in dfdc, 18 in openforensics``."""
     count = np.bincount(facts.sources.codes[near.first], minlength=len(facts.sources.values))
     order = [int(code) for code in np.argsort(-count, kind="stable") if count[code]]
@@ -185,7 +185,7 @@ def _by_source(facts: Facts, near: Pairs) -> str:
     return f": {shown}" if shown else ""
 
 
-def _pairs(near: Pairs) -> list[Ints]:
+def _pairs(near: NearPairs) -> list[Ints]:
     """The pairs that are least alike first: those are the ones to doubt."""
     order = np.argsort(near.likeness, kind="stable")[:6]
     return [np.array([near.first[i], near.second[i]], np.int64) for i in order]

@@ -8,7 +8,7 @@ import numpy as np
 
 from mesoscope.data.audit import severity
 from mesoscope.data.audit.cues import LEAST_GROUPS
-from mesoscope.data.audit.finding import Finding, Part
+from mesoscope.data.audit.finding import AuditFinding, Part
 from mesoscope.data.audit.repeats import BLANK_SPREAD
 from mesoscope.data.audit.severity import of_rows
 from mesoscope.data.sample import SPLITS
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mesoscope.data.audit.finding import Action
 
 
-def of_claims(facts: Facts) -> list[Finding]:
+def of_claims(facts: Facts) -> list[AuditFinding]:
     """Files of another format than their suffix says, or with other bytes than the manifest says.
 
     Args:
@@ -30,7 +30,7 @@ def of_claims(facts: Facts) -> list[Finding]:
     return [*_suffixes(facts), *_digests(facts)]
 
 
-def _suffixes(facts: Facts) -> list[Finding]:
+def _suffixes(facts: Facts) -> list[AuditFinding]:
     column = facts.categories.get("suffix_fits")
     if column is None:
         return []
@@ -39,7 +39,7 @@ def _suffixes(facts: Facts) -> list[Finding]:
     if not len(rows):
         return []
     return [
-        Finding(
+        AuditFinding(
             kind="pictures.wrong_suffix",
             severity="note",
             title=f"{_files(len(rows))} another format than the name says",
@@ -51,7 +51,7 @@ def _suffixes(facts: Facts) -> list[Finding]:
     ]
 
 
-def _digests(facts: Facts) -> list[Finding]:
+def _digests(facts: Facts) -> list[AuditFinding]:
     claimed = [sample.sha256.lower() for sample in facts.samples]
     rows = np.array(
         [
@@ -65,7 +65,7 @@ def _digests(facts: Facts) -> list[Finding]:
         return []
     share = len(rows) / len(facts.samples)
     return [
-        Finding(
+        AuditFinding(
             kind="pictures.changed",
             severity=severity.of_spoilt(share),
             title=f"{_files(len(rows))} other bytes than the manifest says",
@@ -115,7 +115,7 @@ _LONG = _Extreme(
 )
 
 
-def of_extremes(facts: Facts) -> list[Finding]:
+def of_extremes(facts: Facts) -> list[AuditFinding]:
     """Pictures that are nearly black, nearly white, or long and narrow; blank ones aside."""
     if "spread" not in facts.numbers:
         return []
@@ -133,12 +133,12 @@ def of_extremes(facts: Facts) -> list[Finding]:
     ]
 
 
-def _of(facts: Facts, extreme: _Extreme, rows: NDArray[np.int64], number: str) -> Finding:
+def _of(facts: Facts, extreme: _Extreme, rows: NDArray[np.int64], number: str) -> AuditFinding:
     fakes = int(facts.labels[rows].sum())
     verb = "picture is" if len(rows) == 1 else "pictures are"
     values = facts.numbers[number]
     rows = rows[np.argsort(values[rows], kind="stable")]
-    return Finding(
+    return AuditFinding(
         kind=extreme.kind,
         severity=severity.of_spoilt(len(rows) / len(facts.samples)),
         title=f"{len(rows):,} {verb} {extreme.what}: {len(rows) - fakes:,} real, {fakes:,} fake",
@@ -173,7 +173,7 @@ def parts_of(facts: Facts) -> list[Part]:
     return found
 
 
-def of_pictures(facts: Facts) -> list[Finding]:
+def of_pictures(facts: Facts) -> list[AuditFinding]:
     """Unreadable, blank and tiny pictures."""
     found = []
     spoilt = np.array(sorted(facts.unreadable), np.int64)
@@ -202,7 +202,7 @@ def of_pictures(facts: Facts) -> list[Finding]:
     return found
 
 
-def of_balance(facts: Facts) -> list[Finding]:
+def of_balance(facts: Facts) -> list[AuditFinding]:
     """Splits and sources where one class is much larger, or alone; and sources that are small."""
     found = []
     for part_of, name, mask in _parts(facts):
@@ -213,7 +213,7 @@ def of_balance(facts: Facts) -> list[Finding]:
             found.append(_one_class(part_of, name, larger, sum(count)))
         elif (how := severity.of_balance(share)) is not None:
             found.append(
-                Finding(
+                AuditFinding(
                     kind="balance.classes",
                     severity=how,
                     title=f"{100 * share:.0f} % of {name} are {CLASSES[larger]}",
@@ -251,9 +251,9 @@ def _parts(facts: Facts) -> list[tuple[str, str, NDArray[np.bool_]]]:
     return splits + (sources if len(sources) > 1 else [])
 
 
-def _one_class(part_of: str, name: str, label: int, count: int) -> Finding:
+def _one_class(part_of: str, name: str, label: int, count: int) -> AuditFinding:
     source = part_of == "source"
-    return Finding(
+    return AuditFinding(
         kind="balance.one_class",
         severity="warning",
         title=f"{name} holds {CLASSES[label]} pictures only",
@@ -277,10 +277,10 @@ def _of_rows(
     detail: str,
     fix: str,
     action: Action,
-) -> Finding:
+) -> AuditFinding:
     fakes = int(facts.labels[rows].sum())
     one = len(rows) == 1
-    return Finding(
+    return AuditFinding(
         kind=kind,
         severity=severity.of_spoilt(len(rows) / len(facts.samples)),
         title=(

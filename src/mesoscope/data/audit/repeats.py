@@ -122,7 +122,7 @@ BLANK_SPREAD = 4.0  # grey values; below it a hash is that of noise
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
+class NearPairs:
     """Pairs of pictures that are nearly the same but not the same file.
 
     Attributes:
@@ -137,9 +137,11 @@ class Pairs:
     mirrored: Bools
     likeness: NDArray[np.float32]
 
-    def where(self, mask: Bools) -> Pairs:
+    def where(self, mask: Bools) -> NearPairs:
         """Those of a mask ``(p,)``."""
-        return Pairs(self.first[mask], self.second[mask], self.mirrored[mask], self.likeness[mask])
+        return NearPairs(
+            self.first[mask], self.second[mask], self.mirrored[mask], self.likeness[mask]
+        )
 
     def __len__(self) -> int:
         return len(self.first)
@@ -160,7 +162,7 @@ def same_files(facts: Facts) -> list[Ints]:
     return [rows[part] for part in np.split(order, cuts)] if len(order) else []
 
 
-def near_repeats(facts: Facts) -> Pairs:
+def near_repeats(facts: Facts) -> NearPairs:
     """Pictures that look the same, other than those that belong together anyway.
 
     Left out are pairs of one group, split and label, as the frames of a video are: they are meant
@@ -197,7 +199,7 @@ def near_repeats(facts: Facts) -> Pairs:
             found.append(part)
     if not found:
         nothing = np.empty(0, np.int64)
-        return Pairs(nothing, nothing, np.empty(0, bool), np.empty(0, np.float32))
+        return NearPairs(nothing, nothing, np.empty(0, bool), np.empty(0, np.float32))
     every = np.concatenate(found)
     # Once each: upright before mirrored.
     order = np.lexsort((every["mirrored"], every["second"], every["first"]))
@@ -206,7 +208,7 @@ def near_repeats(facts: Facts) -> Pairs:
         : len(every)
     ]
     every = every[first]
-    return Pairs(every["first"], every["second"], every["mirrored"], every["likeness"])
+    return NearPairs(every["first"], every["second"], every["mirrored"], every["likeness"])
 
 
 def _once(facts: Facts) -> Ints:

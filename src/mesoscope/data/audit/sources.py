@@ -8,7 +8,7 @@ import numpy as np
 
 from mesoscope import metrics
 from mesoscope.data.audit import severity
-from mesoscope.data.audit.finding import Finding
+from mesoscope.data.audit.finding import AuditFinding
 from mesoscope.data.audit.severity import of_sets
 from mesoscope.types.label import CLASSES
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mesoscope.data.audit.facts import Facts
-    from mesoscope.data.audit.repeats import Pairs
+    from mesoscope.data.audit.repeats import NearPairs
 
     Ints = NDArray[np.int64]
 
 
-def of_sources(facts: Facts, near: Pairs) -> list[Finding]:
+def of_sources(facts: Facts, near: NearPairs) -> list[AuditFinding]:
     """What to know of the sources of a set, and of the groups that they name.
 
     Args:
@@ -41,7 +41,7 @@ def _counts(facts: Facts) -> Ints:
     return count
 
 
-def _telling(facts: Facts) -> list[Finding]:
+def _telling(facts: Facts) -> list[AuditFinding]:
     """To know the source alone is to know the class, by so much."""
     count = _counts(facts)
     share = count[:, 1] / count.sum(axis=1)
@@ -56,7 +56,7 @@ def _telling(facts: Facts) -> list[Finding]:
         for code in ends
     )
     return [
-        Finding(
+        AuditFinding(
             kind="sources.tell",
             severity=how,
             title=f"To know a picture's source tells its class: AUC {_two(auc)}",
@@ -74,7 +74,7 @@ def _telling(facts: Facts) -> list[Finding]:
     ]
 
 
-def _shared(facts: Facts, near: Pairs) -> list[Finding]:
+def _shared(facts: Facts, near: NearPairs) -> list[AuditFinding]:
     """Two sources that hold the same pictures."""
     codes = facts.sources.codes
     ours, theirs = codes[near.first], codes[near.second]
@@ -95,7 +95,7 @@ def _shared(facts: Facts, near: Pairs) -> list[Finding]:
         kinds = {0: CLASSES[0], len(rows): CLASSES[1]}.get(fakes, "real and fake")
         sets = [np.array([a, b]) for a, b in zip(some.first, some.second, strict=True)]
         found.append(
-            Finding(
+            AuditFinding(
                 kind="repeats.across_sources",
                 severity=severity.of_spoilt(share),
                 title=(
@@ -114,7 +114,7 @@ def _shared(facts: Facts, near: Pairs) -> list[Finding]:
     return found
 
 
-def _in_one_split(facts: Facts) -> list[Finding]:
+def _in_one_split(facts: Facts) -> list[AuditFinding]:
     """Sources whose pictures all stand in one split of several."""
     if len(facts.splits.values) < 2:
         return []
@@ -127,7 +127,7 @@ def _in_one_split(facts: Facts) -> list[Finding]:
         split = facts.splits.values[splits[0]]
         trained = split == "train"
         found.append(
-            Finding(
+            AuditFinding(
                 kind="sources.one_split",
                 severity="note",
                 title=f"{source} stands in {split} only",
@@ -144,7 +144,7 @@ def _in_one_split(facts: Facts) -> list[Finding]:
     return found
 
 
-def _small(facts: Facts) -> list[Finding]:
+def _small(facts: Facts) -> list[AuditFinding]:
     """Sources that a network learns by heart, or that drown among others."""
     sizes = _counts(facts).sum(axis=1)
     largest = int(sizes.argmax())
@@ -156,7 +156,7 @@ def _small(facts: Facts) -> list[Finding]:
         for code in small[np.argsort(sizes[small])]
     )
     return [
-        Finding(
+        AuditFinding(
             kind="sources.small",
             severity="note",
             title=(
@@ -176,7 +176,7 @@ def _small(facts: Facts) -> list[Finding]:
     ]
 
 
-def _ungrouped(facts: Facts) -> list[Finding]:
+def _ungrouped(facts: Facts) -> list[AuditFinding]:
     """Sources in which every picture is a group of its own: who belongs together is not known."""
     names, count = [], 0
     for source in facts.sources.values:
@@ -189,7 +189,7 @@ def _ungrouped(facts: Facts) -> list[Finding]:
     every = len(names) == len(facts.sources.values)
     where = "" if every else f" in {', '.join(names)}"
     return [
-        Finding(
+        AuditFinding(
             kind="groups.unknown",
             severity="note",
             title=f"No groups are known{where}: each picture is one of its own",

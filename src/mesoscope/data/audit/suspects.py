@@ -9,7 +9,7 @@ import numpy as np
 
 from mesoscope import metrics
 from mesoscope.data.audit.cues import FOLDS, enough, folds_of
-from mesoscope.data.audit.finding import Finding
+from mesoscope.data.audit.finding import AuditFinding
 from mesoscope.data.audit.severity import of_rows
 from mesoscope.errors import MissingExtra
 from mesoscope.types.label import CLASSES
@@ -31,7 +31,9 @@ _NAMED = 3  # pictures that could not be looked at
 _LISTED = 0.02  # share of the pictures from which on it is a warning
 
 
-def of_labels(facts: Facts, options: AuditOptions, watch: Watch) -> tuple[list[Finding], list[str]]:
+def of_labels(
+    facts: Facts, options: AuditOptions, watch: Watch
+) -> tuple[list[AuditFinding], list[str]]:
     """Wrong labels suspected: confident disagreement of a cross-fitted model.
 
     A shipped model scores each picture as one face. In each source its score is turned into a
@@ -56,7 +58,7 @@ def of_labels(facts: Facts, options: AuditOptions, watch: Watch) -> tuple[list[F
 
 def of_scores(
     facts: Facts, scores: Floats, options: AuditOptions
-) -> tuple[list[Finding], list[str]]:
+) -> tuple[list[AuditFinding], list[str]]:
     """As :func:`of_labels`, where the pictures were scored already.
 
     Args:
@@ -98,12 +100,12 @@ def doubted(facts: Facts, scores: Floats, options: AuditOptions) -> tuple[Ints, 
     return found[np.argsort(p_label[found], kind="stable")], missed, p_label
 
 
-def _listed(facts: Facts, scores: Floats, found: Ints, p_label: Floats) -> list[Finding]:
+def _listed(facts: Facts, scores: Floats, found: Ints, p_label: Floats) -> list[AuditFinding]:
     if not len(found):
         return []
     share = len(found) / len(facts.samples)
     return [
-        Finding(
+        AuditFinding(
             kind="labels.suspected",
             severity="warning" if share >= _LISTED else "note",
             title=f"{_many(len(found))} may have the wrong label ({100 * share:.1f} %)",
@@ -127,7 +129,9 @@ def _listed(facts: Facts, scores: Floats, found: Ints, p_label: Floats) -> list[
     ]
 
 
-def of_faces(facts: Facts, options: AuditOptions, watch: Watch) -> tuple[list[Finding], list[str]]:
+def of_faces(
+    facts: Facts, options: AuditOptions, watch: Watch
+) -> tuple[list[AuditFinding], list[str]]:
     """Pictures in which no face is found, among some of each source and class.
 
     Returns:
@@ -168,7 +172,7 @@ def of_faces(facts: Facts, options: AuditOptions, watch: Watch) -> tuple[list[Fi
         return [], missed
     share = len(lacking) / (len(rows) - len(failed))
     return [
-        Finding(
+        AuditFinding(
             kind="pictures.faceless",
             severity="warning" if share >= 0.05 else "note",
             title=f"In {len(lacking):,} of {len(rows) - len(failed):,} pictures no face is found",

@@ -9,7 +9,7 @@ import numpy as np
 from mesoscope import metrics
 from mesoscope.data.audit import severity
 from mesoscope.data.audit.cues import FACTS, FOLDS, enough, folds_of
-from mesoscope.data.audit.finding import SEVERITIES, Finding, Together
+from mesoscope.data.audit.finding import SEVERITIES, AuditFinding, Together
 from mesoscope.data.audit.severity import of_classes
 from mesoscope.errors import MissingExtra
 
@@ -215,7 +215,7 @@ _MEASURED = (
 )
 
 
-def of_cues(facts: Facts, cues: Sequence[Cue]) -> list[Finding]:
+def of_cues(facts: Facts, cues: Sequence[Cue]) -> list[AuditFinding]:
     """The strongest cue of each family in each scope, where it tells enough."""
     best: dict[tuple[str, str], tuple[Cue, Severity]] = {}
     for cue in cues:
@@ -231,7 +231,7 @@ def of_cues(facts: Facts, cues: Sequence[Cue]) -> list[Finding]:
     return [_of_cue(facts, cue, found) for cue, found in best.values()]
 
 
-def of_together(together: Sequence[Together], cues: Sequence[Cue]) -> list[Finding]:
+def of_together(together: Sequence[Together], cues: Sequence[Cue]) -> list[AuditFinding]:
     """What all facts together tell, of the whole set or a source."""
     found = []
     for one in together:
@@ -242,7 +242,7 @@ def of_together(together: Sequence[Together], cues: Sequence[Cue]) -> list[Findi
         uses = ", ".join(FACTS[name].title for name, _ in one.uses[:4])
         where = one.scope or "this set"
         found.append(
-            Finding(
+            AuditFinding(
                 kind="cue.together",
                 severity=how,
                 title=(
@@ -273,11 +273,11 @@ def _by_pixels(one: Together, cues: Sequence[Cue]) -> bool:
     )
 
 
-def _of_cue(facts: Facts, cue: Cue, found: Severity) -> Finding:
+def _of_cue(facts: Facts, cue: Cue, found: Severity) -> AuditFinding:
     fact = FACTS[cue.name]
     rows = np.flatnonzero(facts.rows_of(cue.scope) & facts.readable)
     values = ", ".join(f"{v.value} ({v.real:,} real, {v.fake:,} fake)" for v in cue.values[:4])
-    return Finding(
+    return AuditFinding(
         kind=f"cue.{fact.family}",
         severity=found,
         title=f"Real and fake are told by {fact.title} alone: AUC {_area(cue)}",

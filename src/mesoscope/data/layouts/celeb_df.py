@@ -25,13 +25,13 @@ import re
 from typing import TYPE_CHECKING
 
 from mesoscope.data.layouts.folders import children, file_named, has, places, read_text, stem
-from mesoscope.data.layouts.item import Census, Item, Reading, many, refuse_quality
+from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, many, refuse_quality
 from mesoscope.errors import DatasetError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mesoscope.data.layouts.item import Clip
+    from mesoscope.data.layouts.item import ClipEntry
 
 _LIST = "list_of_testing_videos.txt"
 _CLASSES = {"celeb-real": 0, "youtube-real": 0, "celeb-synthesis": 1}
@@ -75,7 +75,7 @@ class CelebDf:
         refuse_quality(self, quality)
         path = file_named(root, _LIST)
         listed = _read_list(path) if path else {}
-        census = Census(self, root)
+        census = LayoutCensus(self, root)
         reals: dict[str, str] = {}
         for folder in sorted(children(root, *_CLASSES), key=lambda f: _CLASSES[f.name.lower()]):
             for clip in census.clips(folder):
@@ -93,7 +93,11 @@ class CelebDf:
 
 
 def _add(
-    census: Census, folder: Path, clip: Clip, listed: dict[str, int], reals: dict[str, str]
+    census: LayoutCensus,
+    folder: Path,
+    clip: ClipEntry,
+    listed: dict[str, int],
+    reals: dict[str, str],
 ) -> None:
     kind = folder.name.lower()
     match = _NAMES[kind].fullmatch(clip.stem)
@@ -154,7 +158,7 @@ def _version(root: Path, listed: int, fakes: int) -> int:
     return 1 if fakes <= _FAKES_V1 and 0 < listed <= _LISTED[1] else 2
 
 
-def _say_list(census: Census, listed: dict[str, int], expected: int) -> None:
+def _say_list(census: LayoutCensus, listed: dict[str, int], expected: int) -> None:
     here = {f"{_class_of(i)}/{i.name.rpartition('/')[2].lower()}" for i in census.items}
     missing = len(listed.keys() - here)
     if len(listed) != expected:

@@ -19,7 +19,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mesoscope.data.layouts.folders import children, has, kind, listed, places, stem
-from mesoscope.data.layouts.item import Census, Item, Reading, refuse_quality
+from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, refuse_quality
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +57,7 @@ class Ciplab:
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""
         refuse_quality(self, quality)
-        census = Census(self, root)
+        census = LayoutCensus(self, root)
         for folder in children(root, *_FOLDERS):
             label = _FOLDERS[folder.name.lower()]
             for name in listed(folder).files:
@@ -73,7 +73,7 @@ class Ciplab:
         return census.reading()
 
 
-def _add(census: Census, folder: Path, name: str, label: int) -> None:
+def _add(census: LayoutCensus, folder: Path, name: str, label: int) -> None:
     path = folder / name
     fake = _FAKE.fullmatch(stem(name))
     if kind(name) != "picture":

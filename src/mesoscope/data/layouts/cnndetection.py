@@ -19,7 +19,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mesoscope.data.layouts.folders import has, listed, peeked, places
-from mesoscope.data.layouts.item import Census, Item, Reading, refuse_quality
+from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, refuse_quality
 from mesoscope.data.sample import SPLIT_NAMES
 from mesoscope.types.label import CLASSES
 
@@ -58,7 +58,7 @@ class CnnDetection:
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""
         refuse_quality(self, quality)
-        census = Census(self, root)
+        census = LayoutCensus(self, root)
         for way, folder in _class_folders(root, (), _DEEP):
             _add(census, way, folder)
         methods = dict.fromkeys(i.name.rpartition("/")[0] for i in census.items)
@@ -101,7 +101,7 @@ def _place(way: tuple[str, ...], root: Path) -> tuple[str | None, str, str]:
     return split, generator, "/".join(way[1:])
 
 
-def _add(census: Census, way: tuple[str, ...], folder: Path) -> None:
+def _add(census: LayoutCensus, way: tuple[str, ...], folder: Path) -> None:
     split, generator, inner = _place(way, census.root)
     label = _CLASSES[folder.name.lower()]
     relative = folder.relative_to(census.root).as_posix()

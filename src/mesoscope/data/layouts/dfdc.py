@@ -35,7 +35,7 @@ from mesoscope.data.layouts.folders import (
     read_text,
     stem,
 )
-from mesoscope.data.layouts.item import Census, Count, Item, Reading, many, refuse_quality
+from mesoscope.data.layouts.item import Count, Item, LayoutCensus, Reading, many, refuse_quality
 from mesoscope.errors import DatasetError
 from mesoscope.types.label import CLASSES
 
@@ -87,10 +87,10 @@ class Dfdc:
         """List the set, as in :class:`Layout`."""
         refuse_quality(self, quality)
         if is_preview(peeked(root)):
-            census = Census(self, root, title="DFDC preview")
+            census = LayoutCensus(self, root, title="DFDC preview")
             add_preview(census)
             return census.reading()
-        census = Census(self, root)
+        census = LayoutCensus(self, root)
         _add_parts(census)
         for folder in children(root, _SAMPLE):
             _add_part(census, folder)
@@ -118,7 +118,7 @@ def _is_labelled(folder: Path) -> bool:
     return "metadata.json" in files and (clips or _is_part(folder.name))
 
 
-def _add_parts(census: Census) -> None:
+def _add_parts(census: LayoutCensus) -> None:
     """The folders of parts, or the root where it is one itself."""
     root = census.root
     if file_named(root, "labels.csv") is not None:
@@ -144,13 +144,13 @@ def _add_parts(census: Census) -> None:
             census.note(f"parts not here: {_ranges(missing)}")
 
 
-def _count(census: Census, folder: Path, whole: tuple[int, int]) -> None:
+def _count(census: LayoutCensus, folder: Path, whole: tuple[int, int]) -> None:
     for label, name in enumerate(CLASSES):
         inside = [i for i in census.items if i.paths[0].is_relative_to(folder) and i.label == label]
         census.counts.append(Count(name, len(inside), whole[label]))
 
 
-def _add_part(census: Census, folder: Path) -> Counter[int]:
+def _add_part(census: LayoutCensus, folder: Path) -> Counter[int]:
     """Add the clips that a part's list names, and count these by label."""
     path = file_named(folder, "metadata.json")
     clips = {clip.stem: clip for clip in census.clips(folder, _LISTS)}
@@ -200,7 +200,7 @@ def _entry(path: Path, name: str, entry: object) -> tuple[bool, str]:
     return label == "FAKE", original if isinstance(original, str) else ""
 
 
-def _add_labelled(census: Census, folder: Path) -> None:
+def _add_labelled(census: LayoutCensus, folder: Path) -> None:
     """A folder with labels.csv: the test release, or the validation one."""
     path = file_named(folder, "labels.csv")
     if path is None:
@@ -240,7 +240,7 @@ def _labels(path: Path) -> dict[str, int]:
     return labels
 
 
-def _name_originals(census: Census) -> None:
+def _name_originals(census: LayoutCensus) -> None:
     """Originals are named by their file, wherever it lies."""
     reals = {item.name.rpartition("/")[2]: item.name for item in census.items if not item.label}
     for n, item in enumerate(census.items):

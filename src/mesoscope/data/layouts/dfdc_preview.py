@@ -32,7 +32,7 @@ from mesoscope.types.label import CLASSES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mesoscope.data.layouts.item import Census
+    from mesoscope.data.layouts.item import LayoutCensus
 
 _FOLDERS = ("original_videos", "method_a", "method_b")
 _SETS = {"train": "train", "test": "test", "validation": "validation", "val": "validation"}
@@ -46,7 +46,7 @@ def is_preview(names: Listing) -> bool:
     )
 
 
-def add_preview(census: Census) -> None:
+def add_preview(census: LayoutCensus) -> None:
     """Read the preview into a census.
 
     Raises:
@@ -87,7 +87,7 @@ def add_preview(census: Census) -> None:
         census.counts.append(Count(f"{CLASSES[label]}, {split}", found, number))
 
 
-def _files(census: Census) -> dict[str, Path]:
+def _files(census: LayoutCensus) -> dict[str, Path]:
     """Clips by their path from the root in small letters."""
     here = {}
     for folder in children(census.root, *_FOLDERS):

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mesoscope.data.layouts.folders import children, peeked, places
-from mesoscope.data.layouts.item import Census, Item, Reading, refuse_quality
+from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, refuse_quality
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +52,7 @@ class Fal:
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""
         refuse_quality(self, quality)
-        census = Census(self, root)
+        census = LayoutCensus(self, root)
         reals: dict[str, str] = {}
         for wanted, label in _FOLDERS.items():
             for folder in children(root, wanted):

@@ -25,15 +25,15 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from mesoscope.data.layouts.ffpp_lists import Pairs, read_pairs
+from mesoscope.data.layouts.ffpp_lists import OfficialPairs, read_pairs
 from mesoscope.data.layouts.folders import children, has, kind, listed, places, stem
-from mesoscope.data.layouts.item import Census, Count, Item, Reading
+from mesoscope.data.layouts.item import Count, Item, LayoutCensus, Reading
 from mesoscope.errors import DatasetError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mesoscope.data.layouts.item import Clip
+    from mesoscope.data.layouts.item import ClipEntry
 
 QUALITIES = {"raw": "raw", "c0": "raw", "c23": "c23", "hq": "c23", "c40": "c40", "lq": "c40"}
 _DEFAULT = ("c23", "raw", "c40")
@@ -97,7 +97,7 @@ class FaceForensics:
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""
-        census = Census(self, root)
+        census = LayoutCensus(self, root)
         parts = _parts(root)
         chosen = _choose(census, parts, quality)
         found = [
@@ -160,7 +160,7 @@ def _qualities(folder: Path) -> dict[str, Path]:
     return {QUALITIES[p.name.lower()]: p for p in reversed(children(folder, *QUALITIES))}
 
 
-def _choose(census: Census, parts: list[_Part], quality: str | None) -> str:
+def _choose(census: LayoutCensus, parts: list[_Part], quality: str | None) -> str:
     """One compression: as asked for, else c23, else what is there."""
     here = {q for part in parts for q in part.qualities}
     if not here:
@@ -184,7 +184,9 @@ def _choose(census: Census, parts: list[_Part], quality: str | None) -> str:
     return chosen
 
 
-def _item(census: Census, part: _Part, clip: Clip, pairs: Pairs, chosen: str) -> Item | None:
+def _item(
+    census: LayoutCensus, part: _Part, clip: ClipEntry, pairs: OfficialPairs, chosen: str
+) -> Item | None:
     is_dfd = part.method in ("actors", "DeepFakeDetection")
     pattern = (_ACTOR, _SWAPPED)[part.label] if is_dfd else (_REAL, _FAKE)[part.label]
     match = pattern.fullmatch(clip.stem)
@@ -225,7 +227,7 @@ def _masks(part: _Part) -> dict[str, Path]:
     }
 
 
-def _count(census: Census, part: _Part, chosen: str) -> None:
+def _count(census: LayoutCensus, part: _Part, chosen: str) -> None:
     found = sum(1 for i in census.items if i.paths[0].is_relative_to(part.folder))
     census.counts.append(
         Count(f"{_told(part.method)}, {chosen}", found, _EXPECTED.get(part.method))
@@ -236,7 +238,7 @@ def _told(method: str) -> str:
     return f"real ({method})" if method in _REALS else method
 
 
-def _say_missing(census: Census, parts: list[_Part], chosen: str) -> None:
+def _say_missing(census: LayoutCensus, parts: list[_Part], chosen: str) -> None:
     here = {part.method for part in parts}
     missing = [name for name in _EXPECTED if name not in here]
     for name in missing:

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from mesoscope.data.layouts.item import Census
+    from mesoscope.data.layouts.item import LayoutCensus
 
 _LISTS = {"train.json": "train", "val.json": "validation", "test.json": "test"}
 _LENGTHS = {"train": 360, "validation": 70, "test": 70}
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
+class OfficialPairs:
     """Which clips belong together, and into which split they go.
 
     Attributes:
@@ -39,7 +39,7 @@ class Pairs:
         return self.groups.get(target, target), split
 
 
-def read_pairs(census: Census, swaps: Iterable[tuple[str, ...]]) -> Pairs:
+def read_pairs(census: LayoutCensus, swaps: Iterable[tuple[str, ...]]) -> OfficialPairs:
     """Read the lists, and join what fakes connect.
 
     Args:
@@ -74,7 +74,7 @@ def read_pairs(census: Census, swaps: Iterable[tuple[str, ...]]) -> Pairs:
             f"{some(missing)} not here, and what they list has no official split: they lie in the "
             "FaceForensics repository, dataset/splits/, and belong beside original_sequences/"
         )
-    return Pairs(_joined([*together, *swaps]), splits)
+    return OfficialPairs(_joined([*together, *swaps]), splits)
 
 
 def _find(root: Path, name: str) -> Path | None:

@@ -133,7 +133,7 @@ _NEITHER = "neither pictures nor clips"
 _BESIDE = frozenset(("masks", "landmarks", "models", "mask"))  # of frames, as others publish them
 
 
-class Clip(NamedTuple):
+class ClipEntry(NamedTuple):
     """A clip in a folder: a file, or a folder of frames.
 
     Attributes:
@@ -147,7 +147,7 @@ class Clip(NamedTuple):
     is_clip: bool
 
 
-class Census:
+class LayoutCensus:
     """Gathers what a reader finds, and makes a :class:`Reading` of it."""
 
     def __init__(self, layout: Layout, root: Path, *, title: str = "") -> None:
@@ -191,7 +191,7 @@ class Census:
             name = path.as_posix()
         self._unread[why].append(name.encode("utf-8", "backslashreplace").decode())
 
-    def clips(self, folder: Path, beside: Collection[str] = ()) -> list[Clip]:
+    def clips(self, folder: Path, beside: Collection[str] = ()) -> list[ClipEntry]:
         """The clips of a folder, as files or as folders of frames.
 
         They may lie right there, in ``videos/``, or by frames in ``frames/NAME/``,
@@ -201,7 +201,7 @@ class Census:
             folder: Where they lie.
             beside: Names in small letters of files that belong there without being clips.
         """
-        found: dict[str, Clip] = {}
+        found: dict[str, ClipEntry] = {}
         for place in (folder, *_inner(folder, "videos")):
             self._add_files(place, beside, found)
         inner = {"videos", "frames", "images"} | _BESIDE
@@ -213,7 +213,7 @@ class Census:
             if place.name in found:
                 again += 1
             elif pictures := self.frames(place):
-                found[place.name] = Clip(place.name, pictures, is_clip=False)
+                found[place.name] = ClipEntry(place.name, pictures, is_clip=False)
             else:
                 self.unread(place, "folders without a frame")
         if again:
@@ -223,7 +223,7 @@ class Census:
             )
         return [found[name] for name in sorted(found)]
 
-    def _add_files(self, place: Path, beside: Collection[str], found: dict[str, Clip]) -> None:
+    def _add_files(self, place: Path, beside: Collection[str], found: dict[str, ClipEntry]) -> None:
         for name in listed(place).files:
             if name.lower() in beside:
                 continue
@@ -233,7 +233,7 @@ class Census:
             elif stem(name) in found:
                 self.unread(place / name, "there twice")
             else:
-                found[stem(name)] = Clip(stem(name), (place / name,), is_clip=True)
+                found[stem(name)] = ClipEntry(stem(name), (place / name,), is_clip=True)
 
     def pictures(self, folder: Path) -> Iterator[tuple[str, Path]]:
         """The pictures in a folder and all below, others being remembered as not read.

@@ -16,7 +16,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mesoscope.data.layouts.folders import children, kind, listed, peeked, places, stem
-from mesoscope.data.layouts.item import Census, Item, Reading, refuse_quality
+from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, refuse_quality
 from mesoscope.data.sample import SPLIT_NAMES
 from mesoscope.types.label import CLASSES
 
@@ -60,7 +60,7 @@ class OpenForensics:
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""
         refuse_quality(self, quality)
-        census = Census(self, root)
+        census = LayoutCensus(self, root)
         for folder in children(root, *SPLIT_NAMES):
             split = SPLIT_NAMES[folder.name.lower()]
             for label, name in enumerate(CLASSES):
@@ -85,7 +85,7 @@ def _is_split(folder: Path) -> bool:
     )
 
 
-def _add(census: Census, place: Path, label: int, split: str) -> None:
+def _add(census: LayoutCensus, place: Path, label: int, split: str) -> None:
     relative = place.relative_to(census.root).as_posix()
     for name in listed(place).files:
         match = _NAME.fullmatch(stem(name))

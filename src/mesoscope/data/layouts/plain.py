@@ -28,7 +28,7 @@ from mesoscope.data.layouts.folders import (
     places,
     stem,
 )
-from mesoscope.data.layouts.item import Census, Item, Reading, many, refuse_quality
+from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, many, refuse_quality
 from mesoscope.data.manifest import MANIFESTS, read_dataset
 from mesoscope.data.sample import SPLIT_NAMES, SPLITS
 from mesoscope.types.label import CLASSES
@@ -65,7 +65,7 @@ class Plain:
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""
         refuse_quality(self, quality)
-        census = Census(self, root)
+        census = LayoutCensus(self, root)
         if any((root / name).is_file() for name in MANIFESTS):
             _add_manifest(census)
         else:
@@ -79,7 +79,7 @@ class Plain:
         return census.reading()
 
 
-def _add_manifest(census: Census) -> None:
+def _add_manifest(census: LayoutCensus) -> None:
     for sample in read_dataset(census.root, clips=True):
         if sample.shard:
             census.unread(Path(sample.shard), "pictures in shards, which are prepared already")
@@ -99,7 +99,7 @@ def _add_manifest(census: Census) -> None:
         )
 
 
-def _add_folders(census: Census) -> None:
+def _add_folders(census: LayoutCensus) -> None:
     root = census.root
     _add_classes(census, root, None)
     for name in listed(root).folders:
@@ -118,7 +118,7 @@ def _add_folders(census: Census) -> None:
         )
 
 
-def _add_classes(census: Census, folder: Path, split: str | None) -> None:
+def _add_classes(census: LayoutCensus, folder: Path, split: str | None) -> None:
     ahead = f"{folder.relative_to(census.root).as_posix()}/" if split else ""
     for place in children(folder, *_CLASSES):
         label = _CLASSES[place.name.lower()]

@@ -17,7 +17,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mesoscope.data.layouts.folders import children, has, peeked, places, stem
-from mesoscope.data.layouts.item import Census, Count, Item, Reading, refuse_quality
+from mesoscope.data.layouts.item import Count, Item, LayoutCensus, Reading, refuse_quality
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Uadfv:
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""
         refuse_quality(self, quality)
-        census = Census(self, root)
+        census = LayoutCensus(self, root)
         reals: dict[str, str] = {}
         for label, wanted in enumerate(CLASSES):
             for folder in children(root, wanted):

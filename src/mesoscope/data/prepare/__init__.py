@@ -5,7 +5,7 @@ cropping and writing (``work.py``, ``choice.py``), keeps what is done (``ledger.
 up (``run.py``, ``census.py``).
 """
 
-from mesoscope.data.prepare.plan import Plan, PrepareOptions, make_plan
+from mesoscope.data.prepare.plan import PrepareOptions, PreparePlan, make_plan
 from mesoscope.data.prepare.run import Prepared, prepare
 
-__all__ = ["Plan", "PrepareOptions", "Prepared", "make_plan", "prepare"]
+__all__ = ["PrepareOptions", "PreparePlan", "Prepared", "make_plan", "prepare"]

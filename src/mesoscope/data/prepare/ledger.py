@@ -35,7 +35,7 @@ REASONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenFace:
     """One face that lies in the data set.
 
     Attributes:
@@ -79,7 +79,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ItemResult:
     """What became of one item.
 
     Attributes:
@@ -100,7 +100,7 @@ class Answer:
     group: str
     split: str
     stamp: str
-    written: tuple[Written, ...] = ()
+    written: tuple[WrittenFace, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -109,7 +109,7 @@ class Answer:
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, line: str) -> Answer:
+    def from_json(cls, line: str) -> ItemResult:
         """The answer that :meth:`to_json` wrote.
 
         Raises:
@@ -136,7 +136,7 @@ class Answer:
 NAME = "prepare.sqlite"
 
 
-class Ledger:
+class PrepareLedger:
     """Answers by the names of their items, kept on disk; use it as a context manager.
 
     Args:
@@ -211,7 +211,7 @@ class Ledger:
                     f"{_said(new)}: give the same options to go on, or choose another `out`"
                 )
 
-    def add(self, answer: Answer) -> None:
+    def add(self, answer: ItemResult) -> None:
         """Keep an answer, in place of an older one; from here on its item is done.
 
         Raises:
@@ -226,23 +226,23 @@ class Ledger:
                 f"{self._folder / NAME}: cannot be written: {error}: the same command goes on later"
             ) from error
 
-    def answers(self) -> Iterator[Answer]:
+    def answers(self) -> Iterator[ItemResult]:
         """All answers, one in memory at a time, by name."""
         for (line,) in self._db.execute("SELECT answer FROM done ORDER BY name"):
-            yield Answer.from_json(line)
+            yield ItemResult.from_json(line)
 
-    def of(self, names: Iterable[str]) -> Iterator[Answer]:
+    def of(self, names: Iterable[str]) -> Iterator[ItemResult]:
         """The answers of items that are done, in the order of the names."""
         for name in names:
             row = self._db.execute("SELECT answer FROM done WHERE name = ?", (name,)).fetchone()
             if row is not None:
-                yield Answer.from_json(row[0])
+                yield ItemResult.from_json(row[0])
 
     def close(self) -> None:
         """Let go of the folder."""
         self._db.close()
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> PrepareLedger:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mesoscope.data.layouts.recognise import LAYOUTS, read_set
-from mesoscope.data.prepare.work import Job, name_of
+from mesoscope.data.prepare.work import ItemJob, name_of
 from mesoscope.data.split import SHARES, assign_splits
 from mesoscope.errors import DatasetError, ModelMissing, OptionError
 from mesoscope.types import DEFAULT_MAX_PIXELS, DetectOptions
@@ -127,7 +127,7 @@ _BYTES = {"png": 1.76, "jpg": 0.4}  # a pixel, of a photographed face; smooth fa
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PreparePlan:
     """A set, read, and what is to be done with it.
 
     Attributes:
@@ -142,7 +142,7 @@ class Plan:
 
     reading: Reading
     terms: str
-    jobs: tuple[Job, ...]
+    jobs: tuple[ItemJob, ...]
     left_out: tuple[Item, ...]
     at_most: int
     bytes_about: int
@@ -164,7 +164,7 @@ class Plan:
         return Counter((job.split, job.item.label, job.item.method) for job in self.jobs)
 
 
-def make_plan(root: Path, *, layout: str = AUTO, options: PrepareOptions) -> Plan:
+def make_plan(root: Path, *, layout: str = AUTO, options: PrepareOptions) -> PreparePlan:
     """Read a set and say which items go where; no picture is opened.
 
     Args:
@@ -190,7 +190,7 @@ def make_plan(root: Path, *, layout: str = AUTO, options: PrepareOptions) -> Pla
     jobs = tuple(with_masks(items))
     _refuse_twins(jobs)
     faces = sum(options.frames if i.is_clip else min(len(i.paths), options.frames) for i in items)
-    return Plan(
+    return PreparePlan(
         reading=reading,
         terms=LAYOUTS[reading.layout].terms,
         jobs=jobs,
@@ -221,7 +221,7 @@ def limited(items: Sequence[Item], limit: int, seed: int) -> tuple[Item, ...]:
     return tuple(item for item in items if item.name in taken)
 
 
-def with_masks(items: Sequence[Item]) -> list[Job]:
+def with_masks(items: Sequence[Item]) -> list[ItemJob]:
     """Items with what tells their faces: masks, and forged clips beside their originals.
 
     A real item has the mask of a forgery that was made from it, and that forgery itself.
@@ -241,11 +241,11 @@ def with_masks(items: Sequence[Item]) -> list[Job]:
             mask, other = item.mask, originals.get(item.original)
         else:
             mask, other = masks.get(item.name), forgeries.get(item.name)
-        jobs.append(Job(item, item.split or "", mask, other if item.is_clip else None))
+        jobs.append(ItemJob(item, item.split or "", mask, other if item.is_clip else None))
     return jobs
 
 
-def _refuse_twins(jobs: Iterable[Job]) -> None:
+def _refuse_twins(jobs: Iterable[ItemJob]) -> None:
     """Two items must never write the same file: names are unique, and so are their digests."""
     seen: dict[str, str] = {}
     for job in jobs:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from mesoscope.data.prepare.ledger import Ledger
-from mesoscope.data.prepare.plan import AUTO, Plan, PrepareOptions, make_plan
+from mesoscope.data.prepare.ledger import PrepareLedger
+from mesoscope.data.prepare.plan import AUTO, PrepareOptions, PreparePlan, make_plan
 from mesoscope.data.prepare.work import UNFINISHED, FaceExtractor, stamp_of
 from mesoscope.data.prepare.writing import write_up
 from mesoscope.data.sample import SPLITS
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from mesoscope.data.prepare.work import Job
-    from mesoscope.data.prepare.writing import Census
+    from mesoscope.data.prepare.work import ItemJob
+    from mesoscope.data.prepare.writing import PrepareSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Prepared:
     """
 
     folder: Path
-    plan: Plan
-    census: Census
+    plan: PreparePlan
+    census: PrepareSummary
     new: int
 
 
@@ -50,7 +50,7 @@ def prepare(
     layout: str = AUTO,
     options: PrepareOptions | None = None,
     jobs: int = 0,
-    plan: Plan | None = None,
+    plan: PreparePlan | None = None,
     watch: Callable[[int], None] | None = None,
 ) -> Prepared:
     """Make a data set of faces from a public set.
@@ -80,7 +80,7 @@ def prepare(
     plan = plan or make_plan(root, layout=layout, options=options)
     _refuse_inside(out, plan.root)
     threads = jobs or cores()
-    with Ledger(out, options.identity(plan.reading.layout)) as ledger:
+    with PrepareLedger(out, options.identity(plan.reading.layout)) as ledger:
         left = _left(plan, ledger, out)
         _make_folders(out)
         done = len(plan.jobs) - len(left)
@@ -99,7 +99,7 @@ def prepare(
     return Prepared(out, plan, census, len(left))
 
 
-def _left(plan: Plan, ledger: Ledger, out: Path) -> list[Job]:
+def _left(plan: PreparePlan, ledger: PrepareLedger, out: Path) -> list[ItemJob]:
     """The items that are still to be done.
 
     Raises:
@@ -132,9 +132,9 @@ def _stands(path: Path, size_bytes: int) -> bool:
         return False
 
 
-def _chunks(jobs: Iterable[Job]) -> Iterator[Sequence[Job]]:
+def _chunks(jobs: Iterable[ItemJob]) -> Iterator[Sequence[ItemJob]]:
     """Work for one thread each: a handful of pictures, or one clip or folder of frames."""
-    pictures: list[Job] = []
+    pictures: list[ItemJob] = []
     for job in jobs:
         if job.item.is_clip or len(job.item.paths) > 1:
             yield (job,)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mesoscope.data.prepare.choice import Candidate, Choice, choose, shrunk
-from mesoscope.data.prepare.ledger import Answer, LeftOut, Written
+from mesoscope.data.prepare.ledger import ItemResult, LeftOut, WrittenFace
 from mesoscope.detection.persons import scene_of
 from mesoscope.detection.reading import read_frames
 from mesoscope.detection.stages import CropRules, apart_on_failure, crop_faces, find_faces
@@ -39,7 +39,7 @@ _MOST_FACES = 6  # of a frame, the largest, unless all are kept: memory stays fl
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ItemJob:
     """An item, where it goes, and the mask that tells its face.
 
     Attributes:
@@ -67,7 +67,7 @@ class SampledFile:
         share: Of the folder's length at which it lies; of a clip its frames have their own.
     """
 
-    job: Job
+    job: ItemJob
     path: Path
     place: int = 0
     number: int = 0
@@ -107,7 +107,7 @@ class FaceExtractor:
         self._root, self._out, self._options, self._finder = root, out, options, finder
         self._rules = CropRules((options.margin,), size_px=options.size_px)
 
-    def prepare(self, jobs: Sequence[Job]) -> list[Answer]:
+    def prepare(self, jobs: Sequence[ItemJob]) -> list[ItemResult]:
         """Prepare a few pictures, or one clip or folder of frames.
 
         Frames of several items are found in together. What cannot be read becomes a line of the
@@ -149,7 +149,7 @@ class FaceExtractor:
             for job in jobs
         ]  # fmt: skip
 
-    def _files(self, job: Job) -> Iterator[SampledFile]:
+    def _files(self, job: ItemJob) -> Iterator[SampledFile]:
         paths = job.item.paths
         if job.item.is_clip:
             yield SampledFile(job, paths[0])
@@ -158,7 +158,7 @@ class FaceExtractor:
             share = (number + 0.5) / len(paths)
             yield SampledFile(job, paths[number], place, number, share)
 
-    def _opener(self, jobs: Sequence[Job]) -> Opener:
+    def _opener(self, jobs: Sequence[ItemJob]) -> Opener:
         clips = {job.item.paths[0] for job in jobs if job.item.is_clip}
         frames, max_pixels = self._options.frames, self._options.max_pixels
 
@@ -204,12 +204,12 @@ class FaceExtractor:
 
     def _finish(
         self,
-        job: Job,
+        job: ItemJob,
         stamp: str,
         frames: Sequence[CutFrame],
         left_out: Sequence[LeftOut],
         notes: Sequence[str],
-    ) -> Answer:
+    ) -> ItemResult:
         """Choose, write, and say what became of the rest."""
         item = job.item
         failed = list(left_out)
@@ -243,19 +243,19 @@ class FaceExtractor:
                 if frame.candidates:
                     reason = "untouched" if choice.untouched else "other_person"
                 without.append(LeftOut(self._told(frame.path), reason, frame.time_s))
-        return Answer(
+        return ItemResult(
             item.name, item.label, item.method, item.group, job.split, stamp,
             tuple(written), (*failed, *without), (*notes, *choice.notes),
         )  # fmt: skip
 
     def _write(
-        self, job: Job, source: Path, candidate: Candidate, number: int, data: bytes
-    ) -> Written:
+        self, job: ItemJob, source: Path, candidate: Candidate, number: int, data: bytes
+    ) -> WrittenFace:
         options = self._options
         path = place_of(job, candidate.place, number, options)
         _put(data, self._out / UNFINISHED, self._out / path)
         frames = job.item.is_clip or len(job.item.paths) > 1
-        return Written(
+        return WrittenFace(
             path=path,
             parent=self._told(source),
             frame=candidate.index if frames else None,
@@ -271,7 +271,7 @@ class FaceExtractor:
         return path.relative_to(self._root).as_posix()
 
 
-def place_of(job: Job, place: int, number: int, options: PrepareOptions) -> str:
+def place_of(job: ItemJob, place: int, number: int, options: PrepareOptions) -> str:
     """Where a face goes: ``split/class/digest-of-the-name[-frame][-face].png``.
 
     A digest tells neither method nor person nor set, so a list sorted by name is in no order that a

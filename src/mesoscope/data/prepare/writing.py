@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mesoscope.data.layouts.item import Item
-    from mesoscope.data.prepare.ledger import Answer, Ledger
-    from mesoscope.data.prepare.plan import Plan, PrepareOptions
+    from mesoscope.data.prepare.ledger import ItemResult, PrepareLedger
+    from mesoscope.data.prepare.plan import PrepareOptions, PreparePlan
 
     Key = tuple[str, int, str]  # split, label, method
 
@@ -32,7 +32,7 @@ _APART = 0.1  # shares of the classes that differ by more are told
 
 
 @dataclass(slots=True)
-class Census:
+class PrepareSummary:
     """Counts, filled answer by answer.
 
     Attributes:
@@ -50,7 +50,7 @@ class Census:
     _lost: Counter[int] = field(default_factory=Counter)
     _kinds: dict[int, Counter[str]] = field(default_factory=lambda: {0: Counter(), 1: Counter()})
 
-    def add(self, answer: Answer) -> None:
+    def add(self, answer: ItemResult) -> None:
         """Count one item."""
         key = (answer.split, answer.label, answer.method)
         self.items[key] += 1
@@ -154,7 +154,9 @@ _LEFT_OUT_COLUMNS = (
 )  # fmt: skip
 
 
-def write_up(plan: Plan, ledger: Ledger, out: Path, options: PrepareOptions) -> Census:
+def write_up(
+    plan: PreparePlan, ledger: PrepareLedger, out: Path, options: PrepareOptions
+) -> PrepareSummary:
     """Write the three files, each in one move, in the plan's order; empty folders go.
 
     Raises:
@@ -162,7 +164,7 @@ def write_up(plan: Plan, ledger: Ledger, out: Path, options: PrepareOptions) -> 
     """
     names = [job.item.name for job in plan.jobs]
     items = {job.item.name: job.item for job in plan.jobs}
-    census = Census()
+    census = PrepareSummary()
     for answer in ledger.of(names):
         census.add(answer)
     if plan.left_out:
@@ -187,7 +189,7 @@ def write_up(plan: Plan, ledger: Ledger, out: Path, options: PrepareOptions) -> 
     return census
 
 
-def _rows(answer: Answer, source: str, item: Item) -> Iterator[dict[str, object]]:
+def _rows(answer: ItemResult, source: str, item: Item) -> Iterator[dict[str, object]]:
     for one in answer.written:
         x1, y1, x2, y2 = (round(v, 2) for v in one.box)
         yield {
@@ -200,7 +202,7 @@ def _rows(answer: Answer, source: str, item: Item) -> Iterator[dict[str, object]
         }  # fmt: skip
 
 
-def _write_left_out(path: Path, answers: Iterable[Answer], plan: Plan) -> None:
+def _write_left_out(path: Path, answers: Iterable[ItemResult], plan: PreparePlan) -> None:
     with (
         beside(path, folder=path.parent / UNFINISHED) as part,
         part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
@@ -222,7 +224,7 @@ def _write_left_out(path: Path, answers: Iterable[Answer], plan: Plan) -> None:
             )  # fmt: skip
 
 
-def _about(plan: Plan, census: Census, options: PrepareOptions) -> dict[str, object]:
+def _about(plan: PreparePlan, census: PrepareSummary, options: PrepareOptions) -> dict[str, object]:
     """For whoever finds the folder: whence it comes, by what options, what is in it."""
     from mesoscope import __version__
 

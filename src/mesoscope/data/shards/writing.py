@@ -36,7 +36,7 @@ _BLOCK = tarfile.BLOCKSIZE
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenShards:
     """What was written.
 
     Attributes:
@@ -58,7 +58,7 @@ def write_shards(
     seed: int = 1,
     parquet: bool = False,
     watch: Callable[[int], None] | None = None,
-) -> Written:
+) -> WrittenShards:
     """Write a data set as tar shards.
 
     Each split has shards of its own, ``train-000000.tar`` and on, and within it the pictures stand
@@ -134,7 +134,7 @@ def write_index(root: Path, *, parquet: bool = False) -> tuple[Path, int]:
 def _write(
     samples: Sequence[Sample], root: Path, part: Path, size_bytes: int, seed: int, parquet: bool,
     watch: Callable[[int], None] | None,
-) -> Written:  # fmt: skip
+) -> WrittenShards:  # fmt: skip
     where: list[tuple[str, int, int, str]] = [("", 0, 0, "")] * len(samples)
     shards: list[str] = []
     place = 0
@@ -156,7 +156,7 @@ def _write(
         _rows(samples, where, root), further=FURTHER,
     )  # fmt: skip
     size = sum((part / name).stat().st_size for name in shards)
-    return Written(len(samples), tuple(shards), size)
+    return WrittenShards(len(samples), tuple(shards), size)
 
 
 def _read(sample: Sample, row: int) -> tuple[int, bytes, str]:

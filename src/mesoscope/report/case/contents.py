@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mesoscope.report.case.evidence import Judge
-    from mesoscope.report.case.items import Item
+    from mesoscope.report.case.items import ReportItem
     from mesoscope.types import Json, Thresholds, Verdict
 
 
-__all__ = ["CaseDetails", "ModelFacts", "Settings", "model_facts", "settings_of"]
+__all__ = ["CaseDetails", "ModelFacts", "ReportSettings", "model_facts", "settings_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ReportSettings:
     """The settings that decide an answer, and their hash.
 
     Attributes:
@@ -86,12 +86,12 @@ class Settings:
     sha256: str
 
 
-def settings_of(options: DetectOptions, thresholds: Thresholds | None) -> Settings:
+def settings_of(options: DetectOptions, thresholds: Thresholds | None) -> ReportSettings:
     """The settings of a detector, with the thresholds in force where they are known."""
     values = options.deciding()
     if thresholds is not None:
         values |= {"real_below": thresholds.real_below, "fake_above": thresholds.fake_above}
-    return Settings(values, settings_sha256(values))
+    return ReportSettings(values, settings_sha256(values))
 
 
 def settings_sha256(values: Mapping[str, Json]) -> str:
@@ -148,11 +148,11 @@ class Contents:
     """
 
     details: CaseDetails
-    items: Iterable[Item]
+    items: Iterable[ReportItem]
     tally: Tally
     evidence: Sequence[Evidence]
     models: tuple[ModelFacts, ...]
-    settings: Settings | None
+    settings: ReportSettings | None
     thresholds: Thresholds | None
 
     @property
@@ -163,11 +163,11 @@ class Contents:
 
 
 def collect(
-    items: Iterable[Item],
+    items: Iterable[ReportItem],
     details: CaseDetails,
     *,
     models: Callable[[Iterable[str]], tuple[ModelFacts, ...]],
-    settings: Settings | None = None,
+    settings: ReportSettings | None = None,
     thresholds: Thresholds | None = None,
     judge: Judge | None = None,
     pictures: int = PICTURES,
@@ -176,7 +176,8 @@ def collect(
     """Count the items, and gather evidence for the most suspicious of them.
 
     Args:
-        items: All of them; read several times, as :class:`~mesoscope.report.case.items.Spool`.
+        items: All of them; read several times, as
+             :class:`~mesoscope.report.case.items.VerdictSpool`.
         details: Of the case.
         models: Finds the facts of models by the names that verdicts have.
         settings: By which the answers were given, where that is known.

@@ -23,7 +23,7 @@ from mesoscope.report.case.items import Timeline, hash_source, timeline
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mesoscope.report.case.items import Item
+    from mesoscope.report.case.items import ReportItem
     from mesoscope.types import (
         DetectOptions,
         FaceScore,
@@ -102,7 +102,7 @@ class Evidence:
         notes: Why something is not shown, in sentences.
     """
 
-    item: Item
+    item: ReportItem
     verdict: Verdict
     picture: Shot | None = None
     faces: list[CloseUp] = field(default_factory=list)
@@ -112,7 +112,7 @@ class Evidence:
     notes: list[str] = field(default_factory=list)
 
 
-def gather(item: Item, judge: Judge | None) -> Evidence:
+def gather(item: ReportItem, judge: Judge | None) -> Evidence:
     """Open an item's source again and make what is shown of it; what fails becomes a note.
 
     Args:
@@ -148,7 +148,7 @@ def gather(item: Item, judge: Judge | None) -> Evidence:
     return found if not shows or _still(item) else _changed(item)
 
 
-def _still(item: Item) -> bool:
+def _still(item: ReportItem) -> bool:
     """Whether the file is the one whose hash the report carries, now that it was opened again."""
     try:
         return hash_source(item.verdict.source) == item.file
@@ -156,7 +156,7 @@ def _still(item: Item) -> bool:
         return False
 
 
-def _changed(item: Item) -> Evidence:
+def _changed(item: ReportItem) -> Evidence:
     found = Evidence(item, item.verdict, timeline=timeline(item.verdict))
     found.notes.append(
         "The file has changed since it was judged. Its picture is left out, as it is not the one "

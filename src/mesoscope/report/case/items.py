@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mesoscope.types import Answer
 
 
-__all__ = ["FileHash", "Item", "Spool", "hash_source", "read_verdicts"]
+__all__ = ["FileHash", "ReportItem", "VerdictSpool", "hash_source", "read_verdicts"]
 
 
 _BLOCK = 1 << 20
@@ -43,7 +43,7 @@ class FileHash(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ReportItem:
     """One source of a report.
 
     Attributes:
@@ -85,7 +85,7 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-class Spool:
+class VerdictSpool:
     """Items in a temporary file, so that a report of any size is made in flat memory.
 
     A sink for scans, too: :meth:`write` takes a verdict and hashes its file at once, while it is
@@ -125,12 +125,12 @@ class Spool:
             ) from error
         self._count += 1
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[ReportItem]:
         """All items in their order; may be asked for again, one reader at a time."""
         self._file.seek(0)
         while line := self._file.readline():
             verdict, found, earlier = json.loads(line)
-            yield Item(
+            yield ReportItem(
                 Verdict.from_json(json.dumps(verdict)),
                 None if found is None else FileHash(*found),
                 earlier,
@@ -232,7 +232,7 @@ class Tally:
         return sum(sum(counts) for counts in self.bins.values())
 
 
-def tally(items: Iterable[Item], *, pictures: int) -> Tally:
+def tally(items: Iterable[ReportItem], *, pictures: int) -> Tally:
     """Count items and choose those whose evidence is shown.
 
     These are the most suspicious: fakes before undecided ones before the rest, and among alike the
@@ -267,7 +267,7 @@ def tally(items: Iterable[Item], *, pictures: int) -> Tally:
 _GAP = 1.6  # times the usual step between frames, as in draw/timeline.py
 
 
-class Bar(NamedTuple):
+class HistogramBar(NamedTuple):
     """A piece of a stacked bar: which bin, which label, from where to where (0 to 1), how many."""
 
     bin: int
@@ -323,16 +323,16 @@ class Timeline:
     end_s: float
 
 
-def distribution(tally: Tally) -> tuple[list[Bar], int]:
+def distribution(tally: Tally) -> tuple[list[HistogramBar], int]:
     """Stacked bars of ``p_fake``, and what the full height counts; no bars where nothing scored."""
     most = max((sum(c[at] for c in tally.bins.values()) for at in range(BINS)), default=0)
-    bars: list[Bar] = []
+    bars: list[HistogramBar] = []
     for at in range(BINS):
         base = 0
         for label in reversed(SHOWN):
             count = tally.bins[label][at] if label in tally.bins else 0
             if count:
-                bars.append(Bar(at, label, base / most, (base + count) / most, count))
+                bars.append(HistogramBar(at, label, base / most, (base + count) / most, count))
                 base += count
     return bars, most
 

@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from mesoscope.detection.detector import Detector
-    from mesoscope.report.case.contents import Settings
+    from mesoscope.report.case.contents import ReportSettings
     from mesoscope.report.case.evidence import Judge
-    from mesoscope.report.case.items import Spool
+    from mesoscope.report.case.items import VerdictSpool
     from mesoscope.types import DetectOptions, Thresholds
 
-__all__ = ["FORMATS", "ReportOptions", "Written", "make_report", "refuse_report", "report_judged",
+__all__ = ["FORMATS", "ReportOptions", "WrittenReport", "make_report", "refuse_report",
+           "report_judged",
            "report_read", "with_maps"]  # fmt: skip
 
 FORMATS = (".html", ".htm", ".pdf")
@@ -61,7 +62,7 @@ class ReportOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenReport:
     """A report that was written.
 
     Attributes:
@@ -96,15 +97,15 @@ def refuse_report(out: Path) -> None:
 
 
 def make_report(
-    items: Spool,
+    items: VerdictSpool,
     out: Path,
     *,
     options: ReportOptions | None = None,
     judge: Judge | None = None,
-    settings: Settings | None = None,
+    settings: ReportSettings | None = None,
     thresholds: Thresholds | None = None,
     model: Path | None = None,
-) -> Written:
+) -> WrittenReport:
     """Gather the evidence for verdicts, and write the report.
 
     Args:
@@ -146,17 +147,17 @@ def make_report(
         watch=options.watch,
     )
     digest = (write_pdf if paper else write_page)(contents, out, key=options.key)
-    return Written(out, len(items), len(contents.evidence), digest, options.key is not None)
+    return WrittenReport(out, len(items), len(contents.evidence), digest, options.key is not None)
 
 
 def report_judged(
-    items: Spool,
+    items: VerdictSpool,
     out: Path,
     detector: Detector,
     *,
     model: str | os.PathLike[str],
     options: ReportOptions | None = None,
-) -> Written:
+) -> WrittenReport:
     """Report what a detector has just judged: model, settings and thresholds are known.
 
     Args:
@@ -182,13 +183,13 @@ def report_judged(
 
 
 def report_read(
-    items: Spool,
+    items: VerdictSpool,
     out: Path,
     detector: Detector,
     *,
     model: str | os.PathLike[str],
     options: ReportOptions | None = None,
-) -> Written:
+) -> WrittenReport:
     """Report verdicts that were given before: by which settings is not known.
 
     Args:
@@ -217,7 +218,7 @@ def with_maps(model: Path, options: DetectOptions) -> Detector:
     return DetectorSpec.of(model, dataclasses.replace(options, heat=True)).build()
 
 
-def _title(items: Spool) -> str:
+def _title(items: VerdictSpool) -> str:
     if len(items) == 1:
         (item,) = items
         return f"Check of {shown(Path(item.verdict.source).name)}"

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
     from mesoscope.report.case.contents import Contents
     from mesoscope.report.case.evidence import CloseUp, Evidence, Shot
-    from mesoscope.report.case.items import Item
+    from mesoscope.report.case.items import ReportItem
     from mesoscope.types import Answer, Thresholds, Verdict
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 _LINES_AT_ONCE = 200
 
 
-class Column(NamedTuple):
+class ReportColumn(NamedTuple):
     """A column of the table: its key in the record, and its heading."""
 
     key: str
@@ -44,26 +44,26 @@ class Column(NamedTuple):
 
 
 COLUMNS = (
-    Column("standing", "Verdict"),
-    Column("p_fake", "p_fake"),
-    Column("source", "File"),
-    Column("reason", "Why"),
-    Column("faces", "Faces"),
-    Column("bytes", "Size"),
-    Column("sha256", "SHA-256"),
+    ReportColumn("standing", "Verdict"),
+    ReportColumn("p_fake", "p_fake"),
+    ReportColumn("source", "File"),
+    ReportColumn("reason", "Why"),
+    ReportColumn("faces", "Faces"),
+    ReportColumn("bytes", "Size"),
+    ReportColumn("sha256", "SHA-256"),
 )
 WEIGHTS = {"strong": "says it outright", "hint": "worth a look", "note": "a plain fact"}
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ReportEntry:
     """An item with its evidence, in words."""
 
     evidence: Evidence
     thresholds: Thresholds | None
 
     @property
-    def item(self) -> Item:
+    def item(self) -> ReportItem:
         """The item."""
         return self.evidence.item
 
@@ -182,7 +182,7 @@ def _environment() -> jinja2.Environment:
 def _values(contents: Contents, key: Ed25519PrivateKey | None) -> dict[str, object]:
     tally = contents.tally
     bars, most = distribution(tally)
-    one = [Shown(evidence, contents.thresholds) for evidence in contents.evidence]
+    one = [ReportEntry(evidence, contents.thresholds) for evidence in contents.evidence]
     css, js = _asset("case.css"), _asset("case.js")
     ui = json.dumps({"words": WORDS, "reasons": CLAUSES})
     return {

@@ -10,7 +10,7 @@ from reportlab.pdfbase.pdfdoc import PDFArray, PDFDictionary, PDFName, PDFStream
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate
 
 from mesoscope.errors import OptionError
-from mesoscope.report.case.page import Shown
+from mesoscope.report.case.page import ReportEntry
 from mesoscope.report.case.pdf_parts import HEAD, ITEM, QUIET, RULE, SANS, WIDTH, load_fonts, plain
 from mesoscope.report.case.pdf_story import story
 from mesoscope.report.case.record import head, rows
@@ -89,7 +89,7 @@ def write_pdf(contents: Contents, path: Path, *, key: Ed25519PrivateKey | None =
     """
     refuse_long(contents.tally.total, path)
     load_fonts()
-    items = [Shown(evidence, contents.thresholds) for evidence in contents.evidence]
+    items = [ReportEntry(evidence, contents.thresholds) for evidence in contents.evidence]
     first = head(contents.details, contents.models, contents.settings, contents.tally)
     files = {
         "record.json": (

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from reportlab.platypus import Flowable
 
     from mesoscope.report.case.evidence import Shot
-    from mesoscope.report.case.items import Bar, Tally, Timeline
+    from mesoscope.report.case.items import HistogramBar, Tally, Timeline
     from mesoscope.types import Answer, Person
 
 
@@ -193,7 +193,7 @@ def tiles(tally: Tally) -> Table:
     return Table(cells, colWidths=[wide] * len(there), style=TableStyle(style), hAlign="LEFT")
 
 
-def histogram(bars: Sequence[Bar], cuts: Sequence[float]) -> Drawing:
+def histogram(bars: Sequence[HistogramBar], cuts: Sequence[float]) -> Drawing:
     """How the scores lie."""
     high, base, wide = 78.0, 14.0, WIDTH * 0.86
     drawing = Drawing(WIDTH, high + base + 4)

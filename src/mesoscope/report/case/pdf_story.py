@@ -50,14 +50,14 @@ if TYPE_CHECKING:
 
     from mesoscope.report.case.contents import Contents, ModelFacts
     from mesoscope.report.case.evidence import Evidence
-    from mesoscope.report.case.page import Shown
+    from mesoscope.report.case.page import ReportEntry
 
 _HASHES = ("SHA-256", "when it was judged", "SHA-256 of its file", "SHA-256 of the settings")
 _FACES_ACROSS, _STRIP_ACROSS = 3, 3
 _PICTURE_HIGH = 250.0  # points
 
 
-def story(contents: Contents, items: Sequence[Shown], signer: str) -> Iterator[Flowable]:
+def story(contents: Contents, items: Sequence[ReportEntry], signer: str) -> Iterator[Flowable]:
     """All of the report, part by part.
 
     Args:
@@ -145,7 +145,7 @@ def _table(contents: Contents) -> Iterator[Flowable]:
     yield grid(heads, [lines[place] for place in order], (0.05, 0.14, 0.09, 0.32, 0.24, 0.16))
 
 
-def _item(number: int, one: Shown, before: Sequence[Flowable]) -> Iterator[Flowable]:
+def _item(number: int, one: ReportEntry, before: Sequence[Flowable]) -> Iterator[Flowable]:
     evidence, verdict = one.evidence, one.evidence.verdict
     opening: list[Flowable] = [
         *before,
@@ -211,7 +211,7 @@ def _provenance(evidence: Evidence) -> Iterator[Flowable]:
         )
 
 
-def _file_facts(one: Shown) -> list[tuple[str, str]]:
+def _file_facts(one: ReportEntry) -> list[tuple[str, str]]:
     verdict = one.evidence.verdict
     rows = [("SHA-256", one.sha256 or "the file could not be read")]
     if one.item.earlier:

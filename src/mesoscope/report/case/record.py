@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from mesoscope.report.case.contents import CaseDetails, Settings
-    from mesoscope.report.case.items import Item, Tally
+    from mesoscope.report.case.contents import CaseDetails, ReportSettings
+    from mesoscope.report.case.items import ReportItem, Tally
     from mesoscope.types import Json, Verdict
 
 
@@ -39,7 +39,7 @@ _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
 
 @dataclass(frozen=True, slots=True)
-class SourceRecord:
+class ReportedSource:
     """A file that a report speaks of.
 
     Attributes:
@@ -56,7 +56,7 @@ class SourceRecord:
 def head(
     details: CaseDetails,
     models: Sequence[ModelFacts],
-    settings: Settings | None,
+    settings: ReportSettings | None,
     tally: Tally,
 ) -> str:
     """The record's first line."""
@@ -75,7 +75,7 @@ def head(
     return f'{_json(data)[:-1]},"items":['
 
 
-def rows(items: Iterable[Item], evidence: dict[int, tuple[int, Verdict]]) -> Iterator[str]:
+def rows(items: Iterable[ReportItem], evidence: dict[int, tuple[int, Verdict]]) -> Iterator[str]:
     """The record's lines of items, with their commas, and its end.
 
     Args:
@@ -117,7 +117,7 @@ def rows(items: Iterable[Item], evidence: dict[int, tuple[int, Verdict]]) -> Ite
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[dict[str, Any], Iterator[SourceRecord]]]:
+def opened(path: Path) -> Iterator[tuple[dict[str, Any], Iterator[ReportedSource]]]:
     """A report's record: its first line, and its items one by one.
 
     Raises:
@@ -161,7 +161,7 @@ def _first(line: bytes, path: Path) -> dict[str, Any]:
     return found
 
 
-def _items(data: mmap.mmap, path: Path) -> Iterator[SourceRecord]:
+def _items(data: mmap.mmap, path: Path) -> Iterator[ReportedSource]:
     while line := _line(data, path):
         if line.startswith(b"]}"):
             return
@@ -175,8 +175,8 @@ def _items(data: mmap.mmap, path: Path) -> Iterator[SourceRecord]:
     raise ReportError(f"{path}: its record is cut off: ask for the report again")
 
 
-def _source(row: dict[str, Any]) -> SourceRecord:
-    found = SourceRecord(row["source"], row["sha256"], row.get("judged_sha256"))
+def _source(row: dict[str, Any]) -> ReportedSource:
+    found = ReportedSource(row["source"], row["sha256"], row.get("judged_sha256"))
     if not isinstance(found.source, str) or not isinstance(found.sha256, str | None):
         raise TypeError("a path and a hash are texts")
     return found

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Future
 
-    from mesoscope.server.judging import Answer
+    from mesoscope.server.judging import UploadAnswer
     from mesoscope.server.service import Service
     from mesoscope.server.spool import Upload
 
@@ -131,7 +131,7 @@ def busy() -> Problem:
 
 async def _judged(
     request: Request, service: Service, questions: Sequence[Question], uploads: Sequence[Upload]
-) -> list[Answer]:
+) -> list[UploadAnswer]:
     try:
         futures = service.batcher.submit(questions, weights=[upload.size for upload in uploads])
     except QueueFull:
@@ -147,8 +147,8 @@ async def _judged(
 
 
 async def _or_gone(
-    request: Request, futures: Sequence[Future[Answer]], longest_s: float
-) -> list[Answer]:
+    request: Request, futures: Sequence[Future[UploadAnswer]], longest_s: float
+) -> list[UploadAnswer]:
     """Wait for answers; if the caller goes away, what has not begun is left out.
 
     Raises:
@@ -187,7 +187,10 @@ async def _disconnected(request: Request) -> None:
 
 
 async def _recorded(
-    request: Request, service: Service, questions: Sequence[Question], answers: Sequence[Answer]
+    request: Request,
+    service: Service,
+    questions: Sequence[Question],
+    answers: Sequence[UploadAnswer],
 ) -> list[str | None]:
     """Ids of the results, once they are committed; ``None`` where none are kept."""
     key = key_of(request)

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from torch import Tensor, optim
 
-    from mesoscope.synth.stylegan.training_step import Position
+    from mesoscope.synth.stylegan.training_step import StepPosition
 
 _KEY = "mesoscope.stylegan-train 1"
 
 
 @dataclass
-class State:
+class GanState:
     """What a run knows beside its tensors.
 
     Attributes:
@@ -43,7 +43,7 @@ class State:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
-def save(path: Path, at: Position, state: State) -> None:
+def save(path: Path, at: StepPosition, state: GanState) -> None:
     """Write where a run stands.
 
     Raises:
@@ -60,7 +60,7 @@ def save(path: Path, at: Position, state: State) -> None:
     write_tensors(path, whole, {_KEY: json.dumps(vars(state))})
 
 
-def load(path: Path, at: Position, settings: dict[str, Any]) -> State:
+def load(path: Path, at: StepPosition, settings: dict[str, Any]) -> GanState:
     """Put back what :func:`save` wrote.
 
     Raises:
@@ -69,7 +69,7 @@ def load(path: Path, at: Position, settings: dict[str, Any]) -> State:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            state = State(**json.loads(metadata[_KEY]))
+            state = GanState(**json.loads(metadata[_KEY]))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no dict
     except FileNotFoundError as error:
         raise RunError(f"{path}: no checkpoint there: begin the run without `resume`") from error
@@ -89,7 +89,7 @@ def load(path: Path, at: Position, settings: dict[str, Any]) -> State:
     return state
 
 
-def _restore(at: Position, tensors: dict[str, Tensor], state: State) -> None:
+def _restore(at: StepPosition, tensors: dict[str, Tensor], state: GanState) -> None:
     for name, network in _networks(at).items():
         network.load_state_dict(_under(name, tensors))
     for name, optimiser in _optimisers(at).items():
@@ -104,7 +104,7 @@ def _restore(at: Position, tensors: dict[str, Tensor], state: State) -> None:
     at.step = state.step
 
 
-def _networks(at: Position) -> dict[str, Any]:
+def _networks(at: StepPosition) -> dict[str, Any]:
     return {
         "generator": at.generator,
         "discriminator": at.discriminator,
@@ -112,7 +112,7 @@ def _networks(at: Position) -> dict[str, Any]:
     }
 
 
-def _optimisers(at: Position) -> dict[str, optim.Optimizer]:
+def _optimisers(at: StepPosition) -> dict[str, optim.Optimizer]:
     return {"of_generator": at.of_generator, "of_discriminator": at.of_discriminator}
 
 

@@ -10,13 +10,13 @@ from mesoscope.synth.forgery import Encoding
 from mesoscope.synth.reals import VALIDATION_SHARE, read_reals
 from mesoscope.synth.stylegan.faces import device_of, sheet_of, write_faces
 from mesoscope.synth.stylegan.loading import load_generator
-from mesoscope.synth.stylegan.making import Settings, refuse, refuse_suffix, write_picture
+from mesoscope.synth.stylegan.making import SamplingSettings, refuse, refuse_suffix, write_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from mesoscope.synth.stylegan.faces import Summary
+    from mesoscope.synth.stylegan.faces import GenerationSummary
     from mesoscope.types import Json
 
 __all__ = ["face_folder"]
@@ -29,7 +29,7 @@ def face_folder(
     out: Path,
     seeds: Sequence[int],
     *,
-    settings: Settings | None = None,
+    settings: SamplingSettings | None = None,
     size_px: int | None = None,
     reals: Path | None = None,
     encoding: Encoding | None = None,
@@ -39,7 +39,7 @@ def face_folder(
     device: str = "auto",
     batch: int | None = None,
     watch: Callable[[], None] | None = None,
-) -> Summary:
+) -> GenerationSummary:
     """Generate faces and write those that the folder does not hold yet.
 
     Args:
@@ -63,7 +63,7 @@ def face_folder(
         DatasetError: No reals there.
         OutputError: The folder cannot be written.
     """
-    chosen = settings or Settings()
+    chosen = settings or SamplingSettings()
     if sheet is not None:
         refuse_suffix(sheet)
     place = device_of(device)

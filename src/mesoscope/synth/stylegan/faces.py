@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from mesoscope.synth.folder import ForgeryFolder
     from mesoscope.synth.reals import Real
-    from mesoscope.synth.stylegan.making import Made, Settings
+    from mesoscope.synth.stylegan.making import Made, SamplingSettings
     from mesoscope.synth.stylegan.networks import Generator
     from mesoscope.types import Json, Pixels
 
@@ -35,7 +35,7 @@ _SHEET_TILES, _SHEET_TILE_PX = 64, 128
 
 
 @dataclass(slots=True)
-class Summary:
+class GenerationSummary:
     """What came of a run.
 
     Attributes:
@@ -76,13 +76,13 @@ def write_faces(
     generator: Generator,
     seeds: Sequence[int],
     *,
-    settings: Settings,
+    settings: SamplingSettings,
     size_px: int | None = None,
     reals: Sequence[Real] = (),
     validation: float = 0.2,
     batch: int = 1,
     watch: Callable[[], None] | None = None,
-) -> Summary:
+) -> GenerationSummary:
     """Generate faces and write those that the folder does not hold yet.
 
     The face of seed ``n`` stands beside the ``n``-th real, which is brought to the generator's size
@@ -106,7 +106,7 @@ def write_faces(
     """
     own = generator.config.size
     wanted = [seed for seed in dict.fromkeys(seeds) if not folder.has(_key(seed))]
-    summary = Summary(there=len(set(seeds)) - len(wanted))
+    summary = GenerationSummary(there=len(set(seeds)) - len(wanted))
 
     def save(made: Made) -> tuple[dict[str, Json], str]:
         real = reals[made.seed] if made.seed < len(reals) else None

@@ -18,8 +18,8 @@ from mesoscope.synth.files import GO_ON, locked
 from mesoscope.synth.stylegan import checkpoint, training_set
 from mesoscope.synth.stylegan.distance import Features, cloud_of, frechet
 from mesoscope.synth.stylegan.loading import save_generator
-from mesoscope.synth.stylegan.making import Settings, generate, grid, write_picture
-from mesoscope.synth.stylegan.training_step import Position
+from mesoscope.synth.stylegan.making import SamplingSettings, generate, grid, write_picture
+from mesoscope.synth.stylegan.training_step import StepPosition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -93,7 +93,7 @@ def fit(
     resume: bool = False,
     distance_pictures: int = 1000,
     least: int = training_set.PICTURES_MIN,
-) -> checkpoint.State:
+) -> checkpoint.GanState:
     """Train until so many thousand reals were shown.
 
     The run folder holds ``generator.safetensors`` (the averaged weights; ``best.safetensors`` where
@@ -121,7 +121,7 @@ def fit(
     """
     watcher = watcher or LoggedFitWatcher()
     with _alone(run, resume=resume):
-        at = Position(settings, device)
+        at = StepPosition(settings, device)
         reals, state = _begin(root, run, settings, watcher, at, resume=resume, least=least)
         measure = _Distance(reals, distance_pictures, device) if distance_pictures else None
         steps = math.ceil(kimg * 1000 / settings.batch)
@@ -207,11 +207,11 @@ def _begin(
     run: Path,
     settings: TrainSettings,
     watcher: FitWatcher,
-    at: Position,
+    at: StepPosition,
     *,
     resume: bool,
     least: int,
-) -> tuple[Reals, checkpoint.State]:
+) -> tuple[Reals, checkpoint.GanState]:
     """The reals, and where the run stands; a fresh folder is made."""
     saved = run / CHECKPOINT
     if resume:
@@ -230,17 +230,17 @@ def _begin(
             f"fewer than {training_set.PICTURES_FEW:,} pictures: faces will resemble these ones"
         )
     write_picture(run / "samples/reals.png", grid(list(reals.pixels[:_SAMPLES])))
-    state = checkpoint.State(settings.plain(), reals.sha256)
+    state = checkpoint.GanState(settings.plain(), reals.sha256)
     checkpoint.save(saved, at, state)
     return reals, state
 
 
 def _snapshot(
-    run: Path, at: Position, state: checkpoint.State, record: dict[str, Any],
+    run: Path, at: StepPosition, state: checkpoint.GanState, record: dict[str, Any],
     measure: _Distance | None,
 ) -> None:  # fmt: skip
     """Write faces, weights, the log, and last of all the checkpoint."""
-    made = list(generate(at.averaged, range(_SAMPLES), settings=Settings(truncation=1.0)))
+    made = list(generate(at.averaged, range(_SAMPLES), settings=SamplingSettings(truncation=1.0)))
     write_picture(run / f"samples/{at.shown:09}.png", grid([one.pixels for one in made]))
     about = {"kimg": record["kimg"], "settings": at.settings.plain()}
     if measure is not None:
@@ -270,15 +270,15 @@ class _Distance:
             for i in range(0, len(chosen), _DISTANCE_BATCH)
         )
 
-    def __call__(self, at: Position) -> float:
+    def __call__(self, at: StepPosition) -> float:
         return frechet(self._reals, cloud_of(self._fakes(at)))
 
     @torch.no_grad()
-    def _fakes(self, at: Position) -> Iterator[Tensor]:
+    def _fakes(self, at: StepPosition) -> Iterator[Tensor]:
         """Features of untruncated fakes, as FID is measured."""
         seeds = range(_DISTANCE_SEED, _DISTANCE_SEED + self._pictures)
         waiting = []
-        whole = Settings(truncation=1.0)
+        whole = SamplingSettings(truncation=1.0)
         for made in generate(at.averaged, seeds, settings=whole, batch=_DISTANCE_BATCH):
             waiting.append(torch.from_numpy(made.pixels))
             if len(waiting) == _DISTANCE_BATCH or made.seed == seeds[-1]:

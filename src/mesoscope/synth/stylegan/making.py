@@ -75,7 +75,7 @@ _MIXING, _NOISE = 1, 2  # streams of a seed's random numbers, beside the latent'
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class SamplingSettings:
     """How pictures are drawn from a generator.
 
     Attributes:
@@ -117,7 +117,7 @@ class Made:
     numbers: dict[str, Json] = field(default_factory=dict)
 
 
-def refuse(generator: Generator, settings: Settings, seeds: Iterable[int]) -> None:
+def refuse(generator: Generator, settings: SamplingSettings, seeds: Iterable[int]) -> None:
     """Miss what the generator cannot take before any work is done.
 
     Raises:
@@ -143,7 +143,7 @@ def generate(
     generator: Generator,
     seeds: Iterable[int],
     *,
-    settings: Settings | None = None,
+    settings: SamplingSettings | None = None,
     batch: int = 1,
 ) -> Iterator[Made]:
     """Draw pictures, as many at a time as a batch holds, so that memory stays bounded.
@@ -164,7 +164,7 @@ def generate(
     Raises:
         OptionError: A seed, a batch or ``truncated_layers`` outside its range.
     """
-    settings = settings or Settings()
+    settings = settings or SamplingSettings()
     if batch < 1:
         raise OptionError(f"batch {batch}: must be at least 1")
     waiting: list[int] = []
@@ -179,7 +179,7 @@ def generate(
 
 
 @torch.no_grad()
-def _batch(generator: Generator, seeds: list[int], settings: Settings) -> list[Made]:
+def _batch(generator: Generator, seeds: list[int], settings: SamplingSettings) -> list[Made]:
     # Exact sums and no search for the quickest kernel: the same picture every time.
     with torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
@@ -196,7 +196,7 @@ def _batch(generator: Generator, seeds: list[int], settings: Settings) -> list[M
     ]  # fmt: skip
 
 
-def _styles(generator: Generator, seed: int, settings: Settings) -> tuple[Tensor, Json]:
+def _styles(generator: Generator, seed: int, settings: SamplingSettings) -> tuple[Tensor, Json]:
     """Styles of one picture, ``[1, layers, D]``, and what was mixed."""
     config, mean = generator.config, generator.w_mean
     styles = generator.styles(latent(seed, config.style_dim)[None].to(mean.device))

@@ -26,7 +26,7 @@ _NOISE = "noises.noise_"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TensorPlace:
     """Where a tensor of the public layout goes.
 
     Attributes:
@@ -38,16 +38,16 @@ class Place:
     shape: Shape
 
 
-def places(config: GeneratorConfig) -> dict[str, Place]:
+def places(config: GeneratorConfig) -> dict[str, TensorPlace]:
     """Every tensor of a StyleGAN2 in the public layout, by its name there."""
     d = config.style_dim
-    found: dict[str, Place] = {}
+    found: dict[str, TensorPlace] = {}
     for i in range(config.mapping_layers):
         # 0 is the pixel norm, which has no weights.
-        found[f"style.{i + 1}.weight"] = Place(f"mapping.layers.{i}.weight", (d, d))
-        found[f"style.{i + 1}.bias"] = Place(f"mapping.layers.{i}.bias", (d,))
+        found[f"style.{i + 1}.weight"] = TensorPlace(f"mapping.layers.{i}.weight", (d, d))
+        found[f"style.{i + 1}.bias"] = TensorPlace(f"mapping.layers.{i}.bias", (d,))
     width = config.channels(4)
-    found["input.input"] = Place("synthesis.constant", (1, width, 4, 4))
+    found["input.input"] = TensorPlace("synthesis.constant", (1, width, 4, 4))
     for i, resolution in enumerate(config.resolutions):
         ours, before, width = f"synthesis.blocks.{i}", width, config.channels(resolution)
         first, second = f"convs.{2 * i - 2}", f"convs.{2 * i - 1}"
@@ -56,9 +56,9 @@ def places(config: GeneratorConfig) -> dict[str, Place]:
         found |= _styled(second if i else "conv1", f"{ours}.conv", width, width, d)
         rgb = f"to_rgbs.{i - 1}" if i else "to_rgb1"
         found |= _modulated(f"{rgb}.conv", f"{ours}.to_rgb.conv", (3, width, 1), d)
-        found[f"{rgb}.bias"] = Place(f"{ours}.to_rgb.bias", (1, 3, 1, 1))
+        found[f"{rgb}.bias"] = TensorPlace(f"{ours}.to_rgb.bias", (1, 3, 1, 1))
     for i, size in enumerate(config.noise_sizes):
-        found[f"{_NOISE}{i}"] = Place(f"noise_{i}", (1, 1, size, size))
+        found[f"{_NOISE}{i}"] = TensorPlace(f"noise_{i}", (1, 1, size, size))
     return found
 
 
@@ -164,21 +164,23 @@ def to_public(generator: Generator) -> dict[str, Tensor]:
     return found | {name: kernel.clone() for name, kernel in kernels(generator.config).items()}
 
 
-def _styled(public: str, ours: str, inputs: int, outputs: int, style_dim: int) -> dict[str, Place]:
+def _styled(
+    public: str, ours: str, inputs: int, outputs: int, style_dim: int
+) -> dict[str, TensorPlace]:
     return {
         **_modulated(f"{public}.conv", f"{ours}.conv", (outputs, inputs, 3), style_dim),
-        f"{public}.noise.weight": Place(f"{ours}.noise", (1,)),
-        f"{public}.activate.bias": Place(f"{ours}.bias", (outputs,)),
+        f"{public}.noise.weight": TensorPlace(f"{ours}.noise", (1,)),
+        f"{public}.activate.bias": TensorPlace(f"{ours}.bias", (outputs,)),
     }
 
 
-def _modulated(public: str, ours: str, size: Shape, style_dim: int) -> dict[str, Place]:
+def _modulated(public: str, ours: str, size: Shape, style_dim: int) -> dict[str, TensorPlace]:
     outputs, inputs, k = size
     style = "modulation"
     return {
-        f"{public}.weight": Place(f"{ours}.weight", (1, outputs, inputs, k, k)),
-        f"{public}.{style}.weight": Place(f"{ours}.{style}.weight", (inputs, style_dim)),
-        f"{public}.{style}.bias": Place(f"{ours}.{style}.bias", (inputs,)),
+        f"{public}.weight": TensorPlace(f"{ours}.weight", (1, outputs, inputs, k, k)),
+        f"{public}.{style}.weight": TensorPlace(f"{ours}.{style}.weight", (inputs, style_dim)),
+        f"{public}.{style}.bias": TensorPlace(f"{ours}.{style}.bias", (inputs,)),
     }
 
 

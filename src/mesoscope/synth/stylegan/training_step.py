@@ -150,7 +150,7 @@ class TrainSettings:
         return asdict(self)
 
 
-class Position:
+class StepPosition:
     """Everything that a step changes: both networks, averages, optimisers, p of augmentation.
 
     What is random in a step follows from the seed and the step's number alone, so a run that goes

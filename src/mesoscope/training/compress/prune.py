@@ -22,7 +22,7 @@ from mesoscope.training.compress.sparsify import (
 from mesoscope.training.data.faces import ready_to_forge, ready_to_reframe
 from mesoscope.training.export.finish import finish
 from mesoscope.training.fit import checkpoint
-from mesoscope.training.fit.checkpoint import State
+from mesoscope.training.fit.checkpoint import TrainingState
 from mesoscope.training.fit.loop import fit
 from mesoscope.training.fit.watcher import LogWatcher, draw_curves, write_log
 from mesoscope.training.nets import build
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from lightning_fabric import Fabric
 
-    from mesoscope.training.compress.prune_plan import Plan
+    from mesoscope.training.compress.prune_plan import PrunePlan
     from mesoscope.training.data.dataset import Survey
     from mesoscope.training.fit.watcher import RunWatcher
     from mesoscope.training.recipe.recipe import Recipe
@@ -57,7 +57,7 @@ WARMUP_EPOCHS = 0.1  # while the optimiser learns the scale of the gradients aga
 def prune(
     parent: Path,
     roots: Sequence[Path],
-    plan: Plan,
+    plan: PrunePlan,
     run: Path,
     watcher: RunWatcher | None = None,
     *,
@@ -121,14 +121,14 @@ def prune(
 def take_away(
     parent: Path,
     data: Survey,
-    plan: Plan,
+    plan: PrunePlan,
     run: Path,
     fabric: Fabric,
     watcher: RunWatcher,
     recipe: Recipe,
     *,
     resume: bool,
-) -> tuple[Recipe, State]:
+) -> tuple[Recipe, TrainingState]:
     """Prune and fine-tune, up to the best weights in the run folder.
 
     Args:
@@ -165,7 +165,7 @@ def take_away(
                 f"best epoch: {state.best_epoch}, mean AUC of the sources {state.best_auc:.4f}"
             )
         return recipe, state
-    state = State(recipe_sha256=recipe.sha256(), data_sha256=data.digests)
+    state = TrainingState(recipe_sha256=recipe.sha256(), data_sha256=data.digests)
     if fabric.is_global_zero:
         net = build(recipe.network)
         hold.put_in(net)
@@ -179,7 +179,7 @@ def _recipe_in(run: Path, hint: str) -> Recipe:
     return read_recipe(run / "recipe.toml")
 
 
-def fine_tuning(parent: Path, trained: Recipe, plan: Plan, overrides: Sequence[str]) -> Recipe:
+def fine_tuning(parent: Path, trained: Recipe, plan: PrunePlan, overrides: Sequence[str]) -> Recipe:
     """The trained network's recipe with a lower learning rate, the plan's epochs, the overrides.
 
     Raises:
@@ -204,7 +204,7 @@ def fine_tuning(parent: Path, trained: Recipe, plan: Plan, overrides: Sequence[s
 def _begin(
     run: Path,
     recipe: Recipe,
-    plan: Plan,
+    plan: PrunePlan,
     parent: Path,
     data: Survey,
 ) -> None:
@@ -230,7 +230,7 @@ def _begin(
         (run / "recipe.toml").unlink(missing_ok=True)  # of a run killed before it began
     open_run(run, recipe)
     write_plan(run, plan, parent)
-    checkpoint.save(run / START, checkpoint.pack("mean", weights), State())
+    checkpoint.save(run / START, checkpoint.pack("mean", weights), TrainingState())
 
 
 def _as_begun(run: Path, asked: Recipe) -> Recipe:
@@ -246,7 +246,7 @@ def _as_begun(run: Path, asked: Recipe) -> Recipe:
     return begun
 
 
-def _measured(run: Path, recipe: Recipe, trained: Recipe, plan: Plan) -> dict[str, Json]:
+def _measured(run: Path, recipe: Recipe, trained: Recipe, plan: PrunePlan) -> dict[str, Json]:
     """What was pruned, for the card: counted in the weights that are exported."""
     net = build(recipe.network)
     net.load_state_dict(checkpoint.unpack("mean", checkpoint.load(run / BEST)[0]))

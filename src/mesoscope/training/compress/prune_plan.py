@@ -23,7 +23,7 @@ PLAN = "pruning.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PrunePlan:
     """What to prune, and how.
 
     Attributes:
@@ -70,7 +70,7 @@ class Plan:
         return self.schedule == "gradual" and self.finetune > 0
 
 
-def write_plan(run: Path, plan: Plan, parent: Path) -> None:
+def write_plan(run: Path, plan: PrunePlan, parent: Path) -> None:
     """Keep the plan and what it began from in the run folder.
 
     Raises:
@@ -79,7 +79,7 @@ def write_plan(run: Path, plan: Plan, parent: Path) -> None:
     write_text(run / PLAN, json.dumps(_identity(plan, parent), indent=2) + "\n")
 
 
-def refuse_other_plan(run: Path, plan: Plan, parent: Path) -> None:
+def refuse_other_plan(run: Path, plan: PrunePlan, parent: Path) -> None:
     """Refuse to go on with a run that was begun in another way.
 
     Raises:
@@ -101,5 +101,5 @@ def refuse_other_plan(run: Path, plan: Plan, parent: Path) -> None:
         raise RunError(f"{run / PLAN}: not a plan of this version: {error}") from error
 
 
-def _identity(plan: Plan, parent: Path) -> dict[str, Json]:
+def _identity(plan: PrunePlan, parent: Path) -> dict[str, Json]:
     return {**dataclasses.asdict(plan), "parent_weights_sha256": file_sha256(parent / BEST)}

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from mesoscope.data.manifest import Sample
-    from mesoscope.training.fit.loop import Position
+    from mesoscope.training.fit.loop import EpochPosition
     from mesoscope.training.nets import Network
-    from mesoscope.training.nets.channels import Place
+    from mesoscope.training.nets.channels import ChannelPlace
     from mesoscope.training.recipe.recipe import Recipe
     from mesoscope.types import Json, Pixels
 
@@ -118,7 +118,7 @@ class WeightPruning:
         self._first = 0.0
         self.masks: Masks = {}
 
-    def begin(self, at: Position) -> None:
+    def begin(self, at: EpochPosition) -> None:
         """Put in the first weights; zeros that they hold already count and stay."""
         self.put_in(at.net)
         at.mean.load_state_dict(at.net.state_dict())
@@ -132,7 +132,7 @@ class WeightPruning:
         self._rank(weights, 0.0)
         self._apply(net)
 
-    def step(self, at: Position, epochs: float) -> None:
+    def step(self, at: EpochPosition, epochs: float) -> None:
         """Rank anew where the schedule asks for more zeros, and put the zeros back."""
         if self._ramp:
             self._rank(prunable(at.net), epochs / self._ramp)
@@ -288,7 +288,7 @@ def _labelled(stacks: Iterator[Pixels], labels: Tensor) -> Iterator[tuple[Pixels
         at += len(pixels)
 
 
-def _change(net: Network, place: Place, size: int) -> Tensor:
+def _change(net: Network, place: ChannelPlace, size: int) -> Tensor:
     """Weight × gradient, summed over all but the channels: ``(size,)``."""
     weight = net.get_parameter(place.tensor)
     if weight.grad is None:

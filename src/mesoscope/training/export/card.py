@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from mesoscope.training.data.dataset import Survey
-    from mesoscope.training.fit.checkpoint import State
+    from mesoscope.training.fit.checkpoint import TrainingState
     from mesoscope.training.recipe.recipe import Recipe
     from mesoscope.types import ModelCard
 
@@ -115,7 +115,7 @@ def _operating_points(card: ModelCard, by_source: dict[str, dict[str, float]]) -
 
 
 def model_card_markdown(
-    card: ModelCard, metrics: dict[str, Any], recipe: Recipe, data: Survey, state: State
+    card: ModelCard, metrics: dict[str, Any], recipe: Recipe, data: Survey, state: TrainingState
 ) -> str:
     """Write ``MODEL_CARD.md``.
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mesoscope.training.data.dataset import Survey
-    from mesoscope.training.fit.checkpoint import State
+    from mesoscope.training.fit.checkpoint import TrainingState
     from mesoscope.training.fit.watcher import RunWatcher
     from mesoscope.training.nets import Network
     from mesoscope.training.recipe.recipe import Recipe
@@ -43,7 +43,7 @@ def finish(
     recipe: Recipe,
     data: Survey,
     run: Path,
-    state: State,
+    state: TrainingState,
     watcher: RunWatcher,
     *,
     source: str,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class State:
+class TrainingState:
     """Where a run stands after a finished epoch.
 
     Attributes:
@@ -39,7 +39,7 @@ class State:
     data_sha256: str = ""
 
 
-def save(path: Path, tensors: dict[str, Tensor], state: State) -> None:
+def save(path: Path, tensors: dict[str, Tensor], state: TrainingState) -> None:
     """Write tensors and state so that a kill at any moment leaves the old file or the new one.
 
     Raises:
@@ -53,7 +53,7 @@ def save(path: Path, tensors: dict[str, Tensor], state: State) -> None:
         raise OutputError(f"{path}: the checkpoint cannot be written: {error}") from error
 
 
-def load(path: Path) -> tuple[dict[str, Tensor], State]:
+def load(path: Path) -> tuple[dict[str, Tensor], TrainingState]:
     """Read what :func:`save` wrote.
 
     Raises:
@@ -61,7 +61,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], State]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            state = State(**json.loads((file.metadata() or {})["state"]))
+            state = TrainingState(**json.loads((file.metadata() or {})["state"]))
             return {key: file.get_tensor(key) for key in file.keys()}, state  # noqa: SIM118
     except FileNotFoundError as error:
         raise RunError(f"{path}: no checkpoint there: start the run without `resume`") from error

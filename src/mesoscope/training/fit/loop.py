@@ -24,7 +24,7 @@ from mesoscope.training.data.dataset import (
 )
 from mesoscope.training.data.forging import Forge
 from mesoscope.training.fit import checkpoint
-from mesoscope.training.fit.checkpoint import State
+from mesoscope.training.fit.checkpoint import TrainingState
 from mesoscope.training.fit.distil import (
     auc_by_source,
     open_teacher,
@@ -57,7 +57,7 @@ class Watcher(Protocol):
         """Called after every step of an epoch."""
         ...
 
-    def epoch(self, record: dict[str, Any], state: State) -> None:
+    def epoch(self, record: dict[str, Any], state: TrainingState) -> None:
         """Called after every validated epoch."""
         ...
 
@@ -65,11 +65,11 @@ class Watcher(Protocol):
 class Hold(Protocol):
     """Keeps a network to a form while it is trained; pruning is one."""
 
-    def begin(self, at: Position) -> None:
+    def begin(self, at: EpochPosition) -> None:
         """Give a fresh position its first weights."""
         ...
 
-    def step(self, at: Position, epochs: float) -> None:
+    def step(self, at: EpochPosition, epochs: float) -> None:
         """Called after every step, so many epochs from the start."""
         ...
 
@@ -95,7 +95,7 @@ def fit(
     *,
     resume: bool,
     hold: Hold | None = None,
-) -> State:
+) -> TrainingState:
     """Train until the recipe's last epoch or until patience runs out.
 
     Every random choice is seeded by (seed, epoch, place), and the checkpoint holds weights, their
@@ -122,9 +122,9 @@ def fit(
     keep_heap(KEPT_BYTES, large_blocks=True)
     last, best = run / "checkpoints/last.safetensors", run / "checkpoints/best.safetensors"
     resumed = resume and last.exists()
-    at = Position(recipe, fabric, hold, fresh=not resumed)
+    at = EpochPosition(recipe, fabric, hold, fresh=not resumed)
     forge = None if data.points is None else Forge(recipe.synth, data.train, data.points)
-    state = State(recipe_sha256=recipe.sha256(), data_sha256=data.digests)
+    state = TrainingState(recipe_sha256=recipe.sha256(), data_sha256=data.digests)
     if resumed:
         tensors, before = checkpoint.load(last)
         _refuse_other(before, state, run)
@@ -171,7 +171,7 @@ def fit(
     return state
 
 
-class Position:
+class EpochPosition:
     """Everything that a step changes: weights, their running mean, the optimiser's memory."""
 
     def __init__(
@@ -225,7 +225,7 @@ class Position:
 
 
 def train_epoch(
-    at: Position,
+    at: EpochPosition,
     recipe: Recipe,
     data: Survey,
     fabric: Fabric,
@@ -321,7 +321,7 @@ def average(mean: nn.Module, net: nn.Module, decay: float) -> None:
         held.copy_(fresh)
 
 
-def _refuse_other(before: State, now: State, run: Path) -> None:
+def _refuse_other(before: TrainingState, now: TrainingState, run: Path) -> None:
     if before.recipe_sha256 != now.recipe_sha256:
         raise RunError(
             f"{run}: was begun with another recipe ({run}/recipe.toml): resume with that one, or "
@@ -333,6 +333,6 @@ def _refuse_other(before: State, now: State, run: Path) -> None:
         )
 
 
-def _out_of_patience(state: State, recipe: Recipe) -> bool:
+def _out_of_patience(state: TrainingState, recipe: Recipe) -> bool:
     patience = recipe.optimise.patience
     return bool(patience) and state.epoch - state.best_epoch >= patience

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from mesoscope.training.fit.checkpoint import State
+    from mesoscope.training.fit.checkpoint import TrainingState
 
 
 def draw_curves(history: Sequence[dict[str, Any]], out: Path) -> None:
@@ -72,7 +72,7 @@ class LoggedWatcher:
     def step(self, *, done: int, total: int, loss: float, images_per_s: float) -> None:
         """Nothing: steps are many."""
 
-    def epoch(self, record: dict[str, Any], state: State) -> None:
+    def epoch(self, record: dict[str, Any], state: TrainingState) -> None:
         """Log what the epoch measured."""
         logger.info(epoch_line(record, state, self._epochs))
 
@@ -81,7 +81,7 @@ class LoggedWatcher:
         return items
 
 
-def epoch_line(record: dict[str, Any], state: State, epochs: int) -> str:
+def epoch_line(record: dict[str, Any], state: TrainingState, epochs: int) -> str:
     """What an epoch measured, in a line.
 
     Args:
@@ -106,7 +106,7 @@ class LogWatcher:
         self.step = watcher.step
         self._watcher = watcher
 
-    def epoch(self, record: dict[str, Any], state: State) -> None:
+    def epoch(self, record: dict[str, Any], state: TrainingState) -> None:
         """Write both anew and pass it on."""
         write_log(self._run, state)
         draw_curves(state.history, self._run / "curves.png")
@@ -119,7 +119,7 @@ class SilentWatcher:
     def step(self, *, done: int, total: int, loss: float, images_per_s: float) -> None:
         """Nothing."""
 
-    def epoch(self, record: dict[str, Any], state: State) -> None:
+    def epoch(self, record: dict[str, Any], state: TrainingState) -> None:
         """Nothing."""
 
     def count(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:  # noqa: ARG002
@@ -127,7 +127,7 @@ class SilentWatcher:
         return items
 
 
-def write_log(run: Path, state: State) -> None:
+def write_log(run: Path, state: TrainingState) -> None:
     """Write ``log.jsonl``, one line a finished epoch."""
     # Written whole from the checkpoint's history: a killed run leaves no line of an epoch that is
     # trained again.

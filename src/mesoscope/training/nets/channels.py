@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ChannelPlace:
     """Where a tensor holds the channels of a group.
 
     Attributes:
@@ -50,8 +50,8 @@ class ChannelGroup:
 
     name: str
     size: int
-    gate: tuple[Place, ...]
-    places: tuple[Place, ...]
+    gate: tuple[ChannelPlace, ...]
+    places: tuple[ChannelPlace, ...]
 
 
 def width(net: nn.Module, layer: str) -> int:
@@ -59,25 +59,27 @@ def width(net: nn.Module, layer: str) -> int:
     return net.get_parameter(f"{layer}.weight").shape[0]
 
 
-def layer_out(name: str) -> tuple[Place, ...]:
+def layer_out(name: str) -> tuple[ChannelPlace, ...]:
     """Weight and bias of a layer that writes the channels."""
-    return Place(f"{name}.weight", 0), Place(f"{name}.bias", 0)
+    return ChannelPlace(f"{name}.weight", 0), ChannelPlace(f"{name}.bias", 0)
 
 
-def norm_gate(name: str, start: int = 0) -> tuple[Place, ...]:
+def norm_gate(name: str, start: int = 0) -> tuple[ChannelPlace, ...]:
     """What scales and shifts the channels in a norm."""
-    return Place(f"{name}.weight", 0, start), Place(f"{name}.bias", 0, start)
+    return ChannelPlace(f"{name}.weight", 0, start), ChannelPlace(f"{name}.bias", 0, start)
 
 
-def norm_all(name: str, start: int = 0) -> tuple[Place, ...]:
+def norm_all(name: str, start: int = 0) -> tuple[ChannelPlace, ...]:
     """The channels in a norm, its statistics included."""
-    statistics = (Place(f"{name}.{part}", 0, start) for part in ("running_mean", "running_var"))
+    statistics = (
+        ChannelPlace(f"{name}.{part}", 0, start) for part in ("running_mean", "running_var")
+    )
     return *norm_gate(name, start), *statistics
 
 
-def readers(names: Sequence[str], start: int = 0, each: int = 1) -> tuple[Place, ...]:
+def readers(names: Sequence[str], start: int = 0, each: int = 1) -> tuple[ChannelPlace, ...]:
     """Weights of the layers that read the channels."""
-    return tuple(Place(f"{name}.weight", 1, start, each) for name in names)
+    return tuple(ChannelPlace(f"{name}.weight", 1, start, each) for name in names)
 
 
 def narrow(net: Network, channels: Mapping[str, int]) -> None:

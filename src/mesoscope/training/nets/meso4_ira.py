@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from mesoscope.training.nets.channels import (
     ChannelGroup,
-    Place,
+    ChannelPlace,
     layer_out,
     norm_all,
     norm_gate,
@@ -61,7 +61,7 @@ class Attention(nn.Module):
         """Begin with everything let through."""
         raise NotImplementedError
 
-    def places(self, name: str) -> tuple[Place, ...]:
+    def places(self, name: str) -> tuple[ChannelPlace, ...]:
         """Where it holds the channels that it weighs; ``name`` is its own in the network."""
         raise NotImplementedError
 
@@ -82,7 +82,7 @@ class SqueezeExcitation(Attention):
         nn.init.zeros_(self.excite.weight)
         nn.init.constant_(self.excite.bias, 2.5)  # type: ignore[arg-type]
 
-    def places(self, name: str) -> tuple[Place, ...]:
+    def places(self, name: str) -> tuple[ChannelPlace, ...]:
         """Where it holds the channels that it weighs."""
         return *readers([f"{name}.squeeze"]), *layer_out(f"{name}.excite")
 
@@ -104,7 +104,7 @@ class EfficientChannelAttention(Attention):
         nn.init.zeros_(self.along.weight)
         nn.init.constant_(self.along.bias, 2.5)  # type: ignore[arg-type]
 
-    def places(self, name: str) -> tuple[Place, ...]:  # noqa: ARG002 - as the others
+    def places(self, name: str) -> tuple[ChannelPlace, ...]:  # noqa: ARG002 - as the others
         """None: the same five weights serve any number of channels."""
         return ()
 
@@ -127,7 +127,7 @@ class ConvolutionalBlockAttention(Attention):
         nn.init.zeros_(self.where.weight)
         nn.init.constant_(self.where.bias, 2.5)  # type: ignore[arg-type]
 
-    def places(self, name: str) -> tuple[Place, ...]:
+    def places(self, name: str) -> tuple[ChannelPlace, ...]:
         """Where it holds the channels that it weighs."""
         return self.channels.places(f"{name}.channels")
 
@@ -179,9 +179,9 @@ class InvertedResidual(nn.Module):
         Its norm is called as it is, with ``_norm`` behind.
         """
         places = (
-            Place(f"{writer}.weight", 0),
+            ChannelPlace(f"{writer}.weight", 0),
             *norm_all(f"{writer}_norm"),
-            Place(f"{name}.depthwise.weight", 0),
+            ChannelPlace(f"{name}.depthwise.weight", 0),
             *norm_all(f"{name}.depthwise_norm"),
             *(() if self.attention is None else self.attention.places(f"{name}.attention")),
             *readers([f"{name}.project"]),

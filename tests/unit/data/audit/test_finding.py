@@ -7,9 +7,9 @@ import pytest
 
 from mesoscope.data.audit.finding import (
     Audit,
+    AuditFinding,
     Cue,
     Example,
-    Finding,
     Part,
     Together,
     Value,
@@ -18,12 +18,12 @@ from mesoscope.errors import ReportError
 
 
 def an_audit(**changes):
-    finding = Finding(
+    finding = AuditFinding(
         "cue.format", "severe", "the format tells all", "Because.", "Encode anew.", 8,
         scope="a", action="encode", drop=("train/real/0.png",),
         examples=(Example("train/real/0.png", 0, "a", "train", "a PNG", 1),),
     )  # fmt: skip
-    note = Finding("set.small", "note", "few pictures", "8.", "Find more.", 8)
+    note = AuditFinding("set.small", "note", "few pictures", "8.", "Find more.", 8)
     parts = {
         "root": "set", "pictures": 8, "groups": 4, "parts": (Part("a", "train", 4, 4),),
         "findings": (note, finding),

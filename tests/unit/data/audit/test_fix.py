@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from mesoscope.data.audit.facts import read_facts
-from mesoscope.data.audit.finding import Audit, Finding
+from mesoscope.data.audit.finding import Audit, AuditFinding
 from mesoscope.data.audit.fix import MANIFEST, RECORD, mend, refuse_folder
 from mesoscope.data.audit.fix_plan import FixOptions, plan
 from mesoscope.data.manifest import read_dataset
@@ -25,7 +25,7 @@ def audit_of(root, *findings):
 
 
 def finding(kind, severity="severe", *, action="encode", scope="", drop=()):
-    return Finding(kind, severity, "", "", "", 1, scope=scope, action=action, drop=tuple(drop))
+    return AuditFinding(kind, severity, "", "", "", 1, scope=scope, action=action, drop=tuple(drop))
 
 
 def state_of(root):

@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from mesoscope.data.prepare.ledger import REASONS, Answer, Ledger, LeftOut, Written
+from mesoscope.data.prepare.ledger import REASONS, ItemResult, LeftOut, PrepareLedger, WrittenFace
 from mesoscope.data.prepare.plan import PrepareOptions
 from mesoscope.errors import DatasetError, ModelMissing, OptionError
 
@@ -12,7 +12,7 @@ OPTIONS = PrepareOptions()
 
 
 def answer(name="a/b", **changes):
-    written = Written(
+    written = WrittenFace(
         path="train/fake/01.png", parent="a/b.mp4", frame=7, time_s=0.25,
         box=(1.5, 2.0, 30.25, 40.0), confidence=0.5, finder="mtcnn", sha256="ab" * 32,
         size_bytes=12,
@@ -22,16 +22,16 @@ def answer(name="a/b", **changes):
         "name": name, "label": 1, "method": "Deepfakes", "group": "g", "split": "train",
         "stamp": "1 2 3", "written": (written,), "left_out": (left,), "notes": ("seen: so",),
     }  # fmt: skip
-    return Answer(**(told | changes))
+    return ItemResult(**(told | changes))
 
 
 def test_answers_come_back_as_they_were(tmp_path):
     one, two = answer("b"), answer("a", written=(), left_out=(LeftOut("x", "unreadable"),))
-    with Ledger(tmp_path / "set", OPTIONS.identity("ffpp")) as ledger:
+    with PrepareLedger(tmp_path / "set", OPTIONS.identity("ffpp")) as ledger:
         ledger.add(one)
         ledger.add(answer("a"))
         ledger.add(two)  # in place of the older
-    with Ledger(tmp_path / "set", OPTIONS.identity("ffpp")) as ledger:
+    with PrepareLedger(tmp_path / "set", OPTIONS.identity("ffpp")) as ledger:
         assert list(ledger.answers()) == [two, one]
         assert list(ledger.of(["b", "missing", "a"])) == [one, two]
     assert two.failed
@@ -51,44 +51,44 @@ def test_answers_come_back_as_they_were(tmp_path):
     ],
 )
 def test_other_options_are_refused(tmp_path, changes, said):
-    Ledger(tmp_path / "set", OPTIONS.identity("ffpp")).close()
+    PrepareLedger(tmp_path / "set", OPTIONS.identity("ffpp")).close()
     with pytest.raises(DatasetError, match=f"was begun with {said}: give the same options"):
-        Ledger(tmp_path / "set", PrepareOptions(**changes).identity("ffpp"))
+        PrepareLedger(tmp_path / "set", PrepareOptions(**changes).identity("ffpp"))
     with pytest.raises(DatasetError, match="was begun with `set` ffpp, and this is dfdc"):
-        Ledger(tmp_path / "set", OPTIONS.identity("dfdc"))
+        PrepareLedger(tmp_path / "set", OPTIONS.identity("dfdc"))
 
 
 def test_one_works_in_a_folder_at_a_time(tmp_path):
     with (
-        Ledger(tmp_path, OPTIONS.identity("ffpp")),
+        PrepareLedger(tmp_path, OPTIONS.identity("ffpp")),
         pytest.raises(DatasetError, match="another prepare works in it"),
     ):
-        Ledger(tmp_path, OPTIONS.identity("ffpp"))
-    Ledger(tmp_path, OPTIONS.identity("ffpp")).close()
+        PrepareLedger(tmp_path, OPTIONS.identity("ffpp"))
+    PrepareLedger(tmp_path, OPTIONS.identity("ffpp")).close()
 
 
 def test_folders_of_others_stay_as_they_are(tmp_path):
     (tmp_path / "photo.jpg").write_bytes(b"mine")
     with pytest.raises(DatasetError, match="holds files that prepare did not write"):
-        Ledger(tmp_path, OPTIONS.identity("ffpp"))
+        PrepareLedger(tmp_path, OPTIONS.identity("ffpp"))
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
     with pytest.raises(DatasetError, match="is a file"):
-        Ledger(tmp_path / "photo.jpg", OPTIONS.identity("ffpp"))
+        PrepareLedger(tmp_path / "photo.jpg", OPTIONS.identity("ffpp"))
 
 
 def test_a_damaged_ledger_is_told(tmp_path):
     (tmp_path / "prepare.sqlite").write_bytes(b"not a database, but long enough to be read" * 9)
     with pytest.raises(DatasetError, match=r"prepare\.sqlite: cannot be read"):
-        Ledger(tmp_path, OPTIONS.identity("ffpp"))
+        PrepareLedger(tmp_path, OPTIONS.identity("ffpp"))
 
 
 def test_another_schema_is_refused(tmp_path):
-    Ledger(tmp_path, OPTIONS.identity("ffpp")).close()
+    PrepareLedger(tmp_path, OPTIONS.identity("ffpp")).close()
     with sqlite3.connect(tmp_path / "prepare.sqlite") as db:
         db.execute("UPDATE begun SET schema = 99")
     db.close()
     with pytest.raises(DatasetError, match="another version of mesoscope"):
-        Ledger(tmp_path, OPTIONS.identity("ffpp"))
+        PrepareLedger(tmp_path, OPTIONS.identity("ffpp"))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from mesoscope.data.prepare.plan import (
     make_plan,
     with_masks,
 )
-from mesoscope.data.prepare.work import Job, place_of, spread
+from mesoscope.data.prepare.work import ItemJob, place_of, spread
 from mesoscope.errors import DatasetError
 
 
@@ -70,23 +70,25 @@ def test_a_real_clip_gets_the_mask_of_a_forgery_made_from_it():
 
 def test_items_that_would_meet_in_one_file_are_refused():
     with pytest.raises(DatasetError, match="same files"):
-        _refuse_twins([Job(item("a"), "train", None), Job(item("a"), "test", None)])
+        _refuse_twins([ItemJob(item("a"), "train", None), ItemJob(item("a"), "test", None)])
 
 
 def test_places_tell_class_and_split_alone():
     options = PrepareOptions()
     places = {
-        place_of(Job(i, "train", None), place, 0, options) for i in pairs(5) for place in range(3)
+        place_of(ItemJob(i, "train", None), place, 0, options)
+        for i in pairs(5)
+        for place in range(3)
     }
     assert len(places) == 45
     text = " ".join(places)
     assert not [word for word in ("A", "B/", "g1", "mp4") if word in text]
     picture = replace(item("x/y", is_clip=False), label=1)
-    first = place_of(Job(picture, "test", None), 0, 0, options)
+    first = place_of(ItemJob(picture, "test", None), 0, 0, options)
     assert first.startswith("test/fake/")
     assert "-" not in first
     every = PrepareOptions(all_faces=True, format="jpg")
-    two = {place_of(Job(picture, "test", None), 0, n, every) for n in range(2)}
+    two = {place_of(ItemJob(picture, "test", None), 0, n, every) for n in range(2)}
     assert len(two) == 2
     assert all(path.endswith(".jpg") for path in two)
 

@@ -4,7 +4,7 @@ import cv2
 import pytest
 
 from mesoscope.report.case.contents import CaseDetails, collect, model_facts, settings_of
-from mesoscope.report.case.items import Spool
+from mesoscope.report.case.items import VerdictSpool
 from mesoscope.types import DetectOptions, FaceScore, Thresholds, Verdict
 
 MODEL = "meso4@12345678"
@@ -61,7 +61,7 @@ def unreadable():
 
 @pytest.fixture
 def spool():
-    with Spool() as items:
+    with VerdictSpool() as items:
         yield items
 
 

@@ -11,7 +11,7 @@ from mesoscope.report.case.contents import (
     settings_of,
     settings_sha256,
 )
-from mesoscope.report.case.items import Item, tally
+from mesoscope.report.case.items import ReportItem, tally
 from mesoscope.report.case.record import head, opened, rows
 from mesoscope.types import DetectOptions, FaceScore, Person, Thresholds
 
@@ -26,8 +26,10 @@ def record(items, evidence=None, models=()):
 
 def test_a_record_is_json_that_cannot_end_a_script(verdict_of, unreadable):
     items = [
-        Item(verdict_of('<img src=x onerror="alert(1)">&amp;\u2028\udce9', 0.9), None, "0" * 64),
-        Item(unreadable("b"), None),
+        ReportItem(
+            verdict_of('<img src=x onerror="alert(1)">&amp;\u2028\udce9', 0.9), None, "0" * 64
+        ),
+        ReportItem(unreadable("b"), None),
     ]
     text = record(items, {0: (1, items[0].verdict)})
     assert not set("<>&") & set(text)
@@ -46,7 +48,7 @@ def test_a_record_is_json_that_cannot_end_a_script(verdict_of, unreadable):
 
 def test_a_record_is_read_line_by_line_out_of_any_file(tmp_path, verdict_of):
     path = tmp_path / "r"
-    items = [Item(verdict_of(f"n{i}"), None) for i in range(3)]
+    items = [ReportItem(verdict_of(f"n{i}"), None) for i in range(3)]
     path.write_bytes(b"\xff\x00 before " + record(items).encode() + b" after")
     with opened(path) as (first, found):
         assert first["mesoscope"] == "1"
@@ -76,7 +78,7 @@ def test_a_record_is_read_line_by_line_out_of_any_file(tmp_path, verdict_of):
 )
 def test_damaged_records(tmp_path, verdict_of, change, says):
     path = tmp_path / "r"
-    path.write_text(change(record([Item(verdict_of("a"), None)])))
+    path.write_text(change(record([ReportItem(verdict_of("a"), None)])))
     with pytest.raises(ReportError, match=says), opened(path) as (_, found):
         list(found)
 
@@ -111,6 +113,8 @@ def test_a_clip_counts_its_persons(verdict_of):
     faces = tuple(FaceScore((0, 0, 9, 9), 1.0, 0.9, time_s=t, person=t % 2) for t in range(6))
     people = tuple(Person(n, "fake", 0.9, 3, 0.0, 5.0) for n in range(2))
     clip = verdict_of("c.mp4", 0.9, kind="clip", faces=faces, persons=people)
-    one, other = json.loads(record([Item(clip, None), Item(verdict_of("a"), None)]))["items"]
+    one, other = json.loads(record([ReportItem(clip, None), ReportItem(verdict_of("a"), None)]))[
+        "items"
+    ]
     assert (one["faces"], one["persons"]) == (6, 2)
     assert "persons" not in other

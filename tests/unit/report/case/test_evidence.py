@@ -8,7 +8,7 @@ from PIL import Image
 
 from mesoscope.detection.detector import Detector
 from mesoscope.report.case.evidence import FACES, OF_A_PERSON, PICTURE_PX, gather
-from mesoscope.report.case.items import Item, hash_source
+from mesoscope.report.case.items import ReportItem, hash_source
 from mesoscope.types import FaceScore
 
 
@@ -18,7 +18,7 @@ def judge():
 
 
 def item_of(verdict, earlier=None):
-    return Item(verdict, hash_source(verdict.source), earlier)
+    return ReportItem(verdict, hash_source(verdict.source), earlier)
 
 
 def pixels_of(shot):
@@ -55,7 +55,7 @@ def test_a_file_that_is_gone_or_changed_is_told_and_not_shown(face_file, verdict
     found = gather(item, judge)
     assert found.picture is None
     assert "has changed since it was judged" in found.notes[0]
-    found = gather(Item(verdict_of("gone.jpg"), None), judge)
+    found = gather(ReportItem(verdict_of("gone.jpg"), None), judge)
     assert found.picture is None
     assert "could not be read" in found.notes[0]
 

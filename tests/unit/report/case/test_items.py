@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mesoscope.errors import OptionError, SourceError, SourceMissing
-from mesoscope.report.case.items import Spool, hash_source, read_verdicts
+from mesoscope.report.case.items import VerdictSpool, hash_source, read_verdicts
 
 
 def test_items_come_back_as_often_as_asked_for(tmp_path, spool, verdict_of):
@@ -77,7 +77,7 @@ def test_no_file_of_verdicts(tmp_path):
 
 def test_a_closed_spool_leaves_nothing(tmp_path, monkeypatch, verdict_of):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with Spool() as items:
+    with VerdictSpool() as items:
         items.write(verdict_of("a"))
     assert list(tmp_path.iterdir()) == []
 

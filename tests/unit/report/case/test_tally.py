@@ -1,12 +1,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesoscope.report.case.items import BINS, Item, distribution, tally, timeline
+from mesoscope.report.case.items import BINS, ReportItem, distribution, tally, timeline
 from mesoscope.types import FaceScore, Verdict
 
 
 def items(verdicts):
-    return [Item(verdict, None) for verdict in verdicts]
+    return [ReportItem(verdict, None) for verdict in verdicts]
 
 
 def test_counts_and_the_choice(verdict_of, unreadable):

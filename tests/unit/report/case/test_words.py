@@ -1,7 +1,7 @@
 import pytest
 
 from mesoscope.models.file import read_card, shipped
-from mesoscope.report.case.items import Item, tally
+from mesoscope.report.case.items import ReportItem, tally
 from mesoscope.report.case.words import (
     MEANINGS,
     choice,
@@ -58,13 +58,15 @@ def test_scores_are_never_a_certainty(p_fake, seen):
 
 
 def test_all_answers_in_a_sentence(verdict_of, unreadable):
-    found = tally([Item(v, None) for v in (verdict_of("a", 0.9), unreadable("b"))], pictures=1)
+    found = tally(
+        [ReportItem(v, None) for v in (verdict_of("a", 0.9), unreadable("b"))], pictures=1
+    )
     assert summary(found) == "2 files: 1 fake, 1 not readable."
     assert choice(found) == "Pictures and evidence are shown for every file that could be read."
     assert summary(tally([], pictures=1)) == "0 files: nothing to judge."
-    many = tally([Item(verdict_of("a"), None)] * 3, pictures=2)
+    many = tally([ReportItem(verdict_of("a"), None)] * 3, pictures=2)
     assert "for the 2 most suspicious" in choice(many)
-    assert "None is shown" in choice(tally([Item(verdict_of("a"), None)], pictures=0))
+    assert "None is shown" in choice(tally([ReportItem(verdict_of("a"), None)], pictures=0))
 
 
 def test_the_weakest_kind_stands_first():

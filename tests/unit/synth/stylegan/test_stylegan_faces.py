@@ -16,7 +16,7 @@ from mesoscope.synth.reals import read_reals
 from mesoscope.synth.stylegan.face_folder import face_folder
 from mesoscope.synth.stylegan.faces import device_of, middle_square, sheet_of, write_faces
 from mesoscope.synth.stylegan.loading import save_generator
-from mesoscope.synth.stylegan.making import Settings, generate, grid
+from mesoscope.synth.stylegan.making import SamplingSettings, generate, grid
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def write(out, generator, seeds, *, found=(), size_px=None, seed=0):
     encoding = Encoding("png")
     with ForgeryFolder(out, options={"maker": "stylegan"}, encoding=encoding, seed=seed) as folder:
         return write_faces(
-            folder, generator, seeds, settings=Settings(), reals=found, size_px=size_px
+            folder, generator, seeds, settings=SamplingSettings(), reals=found, size_px=size_px
         )
 
 
@@ -135,6 +135,6 @@ def test_a_file_of_weights_is_all_that_a_folder_of_faces_takes(small_generator, 
     assert (tmp_path / "sheet.png").is_file()
     assert face_folder(model, out, range(5), reals=reals, encoding=Encoding("png")).made == 1
     with pytest.raises(OptionError, match="was begun with mixing"):
-        face_folder(model, out, [0], settings=Settings(mixing=True), reals=reals)
+        face_folder(model, out, [0], settings=SamplingSettings(mixing=True), reals=reals)
     with pytest.raises(ModelError, match="none"):
         face_folder(tmp_path / "none.safetensors", tmp_path / "other", [0])

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from mesoscope.errors import OptionError
-from mesoscope.synth.stylegan.making import Settings, generate, latent, to_pixels
+from mesoscope.synth.stylegan.making import SamplingSettings, generate, latent, to_pixels
 from mesoscope.synth.stylegan.networks import truncate
 
 
 def pictures(generator, seeds, *, batch=1, **settings):
     return [
         made.pixels
-        for made in generate(generator, seeds, settings=Settings(**settings), batch=batch)
+        for made in generate(generator, seeds, settings=SamplingSettings(**settings), batch=batch)
     ]
 
 
@@ -80,7 +80,7 @@ def test_settings_reach_the_picture(small_generator):
 
 def test_mixing_is_drawn_and_written_down(small_generator):
     generator = small_generator(size=16)
-    settings = Settings(mixing=True, noise="none", truncation=1.0)
+    settings = SamplingSettings(mixing=True, noise="none", truncation=1.0)
     made = list(generate(generator, range(12), settings=settings))
     mixed = [one.numbers["mixing"] for one in made]
     assert {m["from_layer"] for m in mixed} <= set(range(1, 6))
@@ -105,7 +105,7 @@ def test_levels():
 @pytest.mark.parametrize("settings", [{"truncation": 3}, {"noise": "loud"}])
 def test_settings_out_of_range(settings):
     with pytest.raises(OptionError):
-        Settings(**settings)
+        SamplingSettings(**settings)
 
 
 def test_requests_out_of_range(small_generator):

@@ -21,7 +21,7 @@ from mesoscope.synth.stylegan.layers import Discriminator, batch_deviation
 from mesoscope.synth.stylegan.loading import load_generator
 from mesoscope.synth.stylegan.making import generate
 from mesoscope.synth.stylegan.training_step import (
-    Position,
+    StepPosition,
     TrainSettings,
     discriminator_loss,
     generator_loss,
@@ -205,7 +205,7 @@ def test_a_toy_set_is_learnt(folder, tmp_path):
     settings = {"batch": 8, "learning_rate": 0.01, "ema_kimg": 0.2, "r1": 0.1, "path_length": 0.0}
     watcher = train(folder, tmp_path / "run", kimg=1.6, snapshot=1.6, **settings)
     orange = np.array([200, 90, 30])
-    before = Position(TrainSettings(**TINY | settings), CPU).averaged
+    before = StepPosition(TrainSettings(**TINY | settings), CPU).averaged
     after = load_generator(tmp_path / "run/generator.safetensors")
     off = [
         np.abs(np.mean([m.pixels for m in generate(g, range(16))], (0, 1, 2)) - orange).mean()
@@ -261,13 +261,13 @@ def test_a_run_folder_holds_what_is_said(folder, tmp_path):
 
 
 def test_augmentation_is_moved_by_training(folder, tmp_path):
-    at = Position(TrainSettings(**TINY), CPU)
+    at = StepPosition(TrainSettings(**TINY), CPU)
     reals = torch.zeros(4, 3, 8, 8)
     for _ in range(8):
         at.advance(reals)
     assert at.controller.seen == 0  # moved after the fourth and the eighth step
     assert at.controller.heard != 0
-    off = Position(TrainSettings(**TINY, ada=False), CPU)
+    off = StepPosition(TrainSettings(**TINY, ada=False), CPU)
     for _ in range(4):
         off.advance(reals)
     assert off.controller.p == 0
@@ -277,7 +277,7 @@ def test_augmentation_is_moved_by_training(folder, tmp_path):
 def test_both_generators_are_trained_in_every_part(architecture):
     """After some steps every weight of both networks has moved, and so have the averages."""
     torch.manual_seed(0)
-    at = Position(TrainSettings(**TINY, architecture=architecture, mixing=0.5), CPU)
+    at = StepPosition(TrainSettings(**TINY, architecture=architecture, mixing=0.5), CPU)
     nets = (at.generator, at.discriminator, at.averaged)
     before = [[value.detach().clone() for value in net.parameters()] for net in nets]
     for _ in range(5):

@@ -13,11 +13,11 @@ from onnx import numpy_helper
 from mesoscope.detection.scorer import check_pictures
 from mesoscope.errors import ModelMismatch, OptionError, RecipeError, RunError
 from mesoscope.training.compress.prune import _refuse_lost_zeros, fine_tuning, take_away
-from mesoscope.training.compress.prune_plan import BEST, Plan, refuse_other_plan, write_plan
+from mesoscope.training.compress.prune_plan import BEST, PrunePlan, refuse_other_plan, write_plan
 from mesoscope.training.compress.sparsify import WeightPruning, prunable, sparsity_of
 from mesoscope.training.export.onnx_export import export
 from mesoscope.training.fit import checkpoint
-from mesoscope.training.fit.checkpoint import State
+from mesoscope.training.fit.checkpoint import TrainingState
 from mesoscope.training.fit.watcher import SilentWatcher
 from mesoscope.training.nets import NETWORKS, build
 from mesoscope.training.recipe.keys import NetworkKeys, OptimiseKeys
@@ -38,7 +38,7 @@ def parent(tmp_path):
     )
     (run / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
     mean = checkpoint.pack("mean", checkpoint.plain(build("meso4")))
-    checkpoint.save(run / BEST, mean, State(epoch=9, best_epoch=7))
+    checkpoint.save(run / BEST, mean, TrainingState(epoch=9, best_epoch=7))
     return run
 
 
@@ -115,22 +115,22 @@ def test_a_file_without_its_zeros_is_refused(exported):
 )
 def test_a_plan_says_what_it_does_not_take(wrong):
     with pytest.raises(OptionError):
-        Plan(**wrong)
+        PrunePlan(**wrong)
 
 
 def test_a_plan_in_words_and_in_epochs():
-    assert Plan(finetune=4).ramp_epochs() == 2
-    assert Plan(finetune=4, schedule="oneshot").ramp_epochs() == 0
-    assert Plan(finetune=0).ramp_epochs() == 0
-    assert "gradually" in Plan().method()
-    assert "fine-tuned for 1 epoch" in Plan(finetune=1, schedule="oneshot").method()
-    assert "not fine-tuned" in Plan(finetune=0).method()
-    assert "channels" in Plan(structured=True, schedule="oneshot").method()
+    assert PrunePlan(finetune=4).ramp_epochs() == 2
+    assert PrunePlan(finetune=4, schedule="oneshot").ramp_epochs() == 0
+    assert PrunePlan(finetune=0).ramp_epochs() == 0
+    assert "gradually" in PrunePlan().method()
+    assert "fine-tuned for 1 epoch" in PrunePlan(finetune=1, schedule="oneshot").method()
+    assert "not fine-tuned" in PrunePlan(finetune=0).method()
+    assert "channels" in PrunePlan(structured=True, schedule="oneshot").method()
 
 
 def test_fine_tuning_is_the_parents_recipe_at_a_fifth_of_its_rate(parent):
     trained = read_recipe(parent / "recipe.toml")
-    recipe = fine_tuning(parent, trained, Plan(finetune=3), ["data.images_per_epoch=64"])
+    recipe = fine_tuning(parent, trained, PrunePlan(finetune=3), ["data.images_per_epoch=64"])
     assert (recipe.name, recipe.network.dropout) == ("whole", 0.1)
     assert recipe.optimise.epochs == 3
     assert recipe.optimise.learning_rate == pytest.approx(1e-3)
@@ -149,11 +149,11 @@ def test_fine_tuning_is_the_parents_recipe_at_a_fifth_of_its_rate(parent):
 )
 def test_overrides_that_a_pruning_run_does_not_take(parent, override, error):
     with pytest.raises(error, match=override.partition("=")[0]):
-        fine_tuning(parent, read_recipe(parent / "recipe.toml"), Plan(), [override])
+        fine_tuning(parent, read_recipe(parent / "recipe.toml"), PrunePlan(), [override])
 
 
 def test_a_run_goes_on_with_the_plan_and_the_weights_that_it_began_with(parent, tmp_path):
-    run, plan = tmp_path / "run", Plan(0.4)
+    run, plan = tmp_path / "run", PrunePlan(0.4)
     run.mkdir()
     refuse_other_plan(run, plan, parent)  # nothing was begun yet
     write_plan(run, plan, parent)
@@ -161,7 +161,7 @@ def test_a_run_goes_on_with_the_plan_and_the_weights_that_it_began_with(parent, 
     with pytest.raises(RunError, match=r"sparsity 0\.4 and not 0\.5"):
         refuse_other_plan(run, dataclasses.replace(plan, sparsity=0.5), parent)
     mean = checkpoint.pack("mean", checkpoint.plain(build("meso4")))
-    checkpoint.save(parent / BEST, mean, State())
+    checkpoint.save(parent / BEST, mean, TrainingState())
     with pytest.raises(RunError, match="parent_weights_sha256"):
         refuse_other_plan(run, plan, parent)
     (run / "pruning.json").write_text("[]", encoding="utf-8")
@@ -180,7 +180,9 @@ class Interrupted(SilentWatcher):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("plan", [Plan(0.6, finetune=3), Plan(0.3, "oneshot", 3, True)], ids=str)
+@pytest.mark.parametrize(
+    "plan", [PrunePlan(0.6, finetune=3), PrunePlan(0.3, "oneshot", 3, True)], ids=str
+)
 def test_a_run_that_was_stopped_ends_as_an_unbroken_one(parent, tmp_path, make_dataset, plan):
     data = read_pictures(
         [make_dataset(train=4, validation=2)], Recipe(), SilentWatcher(), skip_unreadable=False
@@ -214,4 +216,4 @@ def test_a_run_that_was_stopped_ends_as_an_unbroken_one(parent, tmp_path, make_d
 
 def test_a_training_run_is_not_gone_on_with(parent):
     with pytest.raises(RunError, match="holds a training run"):
-        refuse_other_plan(parent, Plan(), parent)
+        refuse_other_plan(parent, PrunePlan(), parent)

@@ -13,7 +13,7 @@ from mesoscope.training.compress.sparsify import (
     smallest,
     sparsity_of,
 )
-from mesoscope.training.fit.loop import Position, average
+from mesoscope.training.fit.loop import EpochPosition, average
 from mesoscope.training.nets import NETWORKS, build
 from mesoscope.training.recipe.recipe import Recipe
 
@@ -120,7 +120,7 @@ def steps(at, hold, count, *, each=0.25, first=0):
 
 def test_zeros_are_held_over_steps_in_the_network_and_in_its_mean(fabric):
     hold = WeightPruning(trained(), 0.6, 0.0)
-    at = Position(Recipe(), fabric, hold)
+    at = EpochPosition(Recipe(), fabric, hold)
     before = {name: w.detach().clone() for name, w in prunable(at.net).items()}
     steps(at, hold, 3)
     for net in (at.net, at.mean):
@@ -132,7 +132,7 @@ def test_zeros_are_held_over_steps_in_the_network_and_in_its_mean(fabric):
 
 def test_a_gradual_schedule_only_adds_zeros_and_ends_exactly(fabric):
     hold = WeightPruning(trained(), 0.8, 1.0)
-    at = Position(Recipe(), fabric, hold)
+    at = EpochPosition(Recipe(), fabric, hold)
     total = sum(w.numel() for w in prunable(at.net).values())
     assert zeros_in(at.net) == 0
     seen, gone = [], {name: w == 0 for name, w in prunable(at.net).items()}
@@ -150,10 +150,10 @@ def test_a_gradual_schedule_only_adds_zeros_and_ends_exactly(fabric):
 
 def test_masks_come_back_with_a_position(fabric):
     hold = WeightPruning(trained(), 0.8, 1.0)
-    at = Position(Recipe(), fabric, hold)
+    at = EpochPosition(Recipe(), fabric, hold)
     steps(at, hold, 2)
     other_hold = WeightPruning(trained(), 0.8, 1.0)
-    other = Position(Recipe(), fabric, other_hold)
+    other = EpochPosition(Recipe(), fabric, other_hold)
     # As from a file: the optimiser would otherwise share its memory with the first one's.
     other.restore({name: value.clone() for name, value in at.tensors().items()})
     steps(at, hold, 1, first=2)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from mesoscope.errors import OutputError, RunError
 from mesoscope.training.fit import checkpoint
-from mesoscope.training.fit.checkpoint import State
+from mesoscope.training.fit.checkpoint import TrainingState
 from mesoscope.training.nets import build
 
 
@@ -34,7 +34,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def state():
-    return State(
+    return TrainingState(
         3, 2, 0.912345678901, [{"epoch": 1, "auc": 0.5, "by": {"été": 1}}], "r" * 64, "d" * 64
     )
 
@@ -75,7 +75,7 @@ def test_tensors_and_state_come_back_as_they_were(path, state):
 def test_a_network_comes_back_with_its_statistics(path):
     net = build("meso4")
     net(torch.rand(2, 3, 256, 256))  # moves the running means
-    checkpoint.save(path, checkpoint.pack("net", checkpoint.plain(net)), State())
+    checkpoint.save(path, checkpoint.pack("net", checkpoint.plain(net)), TrainingState())
     other = build("meso4")
     other.load_state_dict(checkpoint.unpack("net", checkpoint.load(path)[0]))
     assert equal(other.state_dict(), net.state_dict())
@@ -86,7 +86,7 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(path):
     net, optimiser = small_run(5)
     tensors = checkpoint.pack("net", checkpoint.plain(net))
     tensors |= checkpoint.pack("optimiser", checkpoint.optimiser_tensors(optimiser))
-    checkpoint.save(path, tensors, State())
+    checkpoint.save(path, tensors, TrainingState())
 
     tensors, _ = checkpoint.load(path)
     for with_optimiser in (True, False):
@@ -174,7 +174,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(path, state, failure, monkeypatch
 
     monkeypatch.setattr(checkpoint, "save_file", fail)
     with pytest.raises(OutputError, match="the checkpoint cannot be written"):
-        checkpoint.save(path, {"a": torch.zeros(1)}, State(9))
+        checkpoint.save(path, {"a": torch.zeros(1)}, TrainingState(9))
     assert checkpoint.load(path)[1] == state
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
@@ -185,7 +185,7 @@ def test_a_write_that_the_system_cuts_short(path, state):
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
     try:
         with pytest.raises(OutputError, match="cannot be written"):
-            checkpoint.save(path, {"a": torch.ones(10_000)}, State(9))
+            checkpoint.save(path, {"a": torch.ones(10_000)}, TrainingState(9))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert checkpoint.load(path)[1] == state
@@ -194,7 +194,7 @@ def test_a_write_that_the_system_cuts_short(path, state):
 
 def test_a_missing_folder(tmp_path):
     with pytest.raises(OutputError, match="cannot be written"):
-        checkpoint.save(tmp_path / "gone/last.safetensors", {"a": torch.ones(1)}, State())
+        checkpoint.save(tmp_path / "gone/last.safetensors", {"a": torch.ones(1)}, TrainingState())
 
 
 def test_the_file_is_plain_safetensors(path, state):

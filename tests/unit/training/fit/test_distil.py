@@ -8,7 +8,7 @@ from mesoscope.detection.scorer import OnnxScorer, check_pictures
 from mesoscope.errors import RecipeError
 from mesoscope.models.file import shipped
 from mesoscope.training.fit import checkpoint
-from mesoscope.training.fit.checkpoint import State
+from mesoscope.training.fit.checkpoint import TrainingState
 from mesoscope.training.fit.distil import Teacher, open_teacher, teachers_weights
 from mesoscope.training.recipe.keys import DistilKeys
 
@@ -37,7 +37,7 @@ def test_a_missing_teacher_says_what_to_do():
 def test_a_teachers_weights_are_the_best_of_its_run(tmp_path):
     best = {"mean.a.weight": torch.ones(2)}
     (tmp_path / "checkpoints").mkdir()
-    checkpoint.save(tmp_path / "checkpoints/best.safetensors", best, State())
+    checkpoint.save(tmp_path / "checkpoints/best.safetensors", best, TrainingState())
     found = teachers_weights(DistilKeys(str(tmp_path / "model.onnx"), 0.5))
     assert list(found) == ["a.weight"]
     assert torch.equal(found["a.weight"], torch.ones(2))

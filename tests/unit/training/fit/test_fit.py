@@ -10,7 +10,7 @@ from mesoscope.errors import RunError
 from mesoscope.training.data.dataset import Survey
 from mesoscope.training.fit.distil import auc_by_source, to_input
 from mesoscope.training.fit.loop import (
-    Position,
+    EpochPosition,
     average,
     loss_of,
     train_epoch,
@@ -25,7 +25,7 @@ def fabric():
 
 
 def test_norms_know_their_statistics_after_one_step_and_keep_the_momentum_later(fabric):
-    at = Position(Recipe(), fabric)
+    at = EpochPosition(Recipe(), fabric)
     norm = at.net.block1.norm
     x = torch.rand(4, 3, 256, 256)
     at.net.train()
@@ -40,7 +40,7 @@ def test_norms_know_their_statistics_after_one_step_and_keep_the_momentum_later(
 
 
 def test_norms_learn_no_statistics_of_mixed_pictures(fabric):
-    at = Position(Recipe(), fabric)
+    at = EpochPosition(Recipe(), fabric)
     norm = at.net.block1.norm
     before = norm.running_mean.clone()
     at.net.train()
@@ -51,7 +51,7 @@ def test_norms_learn_no_statistics_of_mixed_pictures(fabric):
 
 def test_a_position_comes_back_whole(fabric):
     recipe = Recipe()
-    one, other = Position(recipe, fabric), Position(recipe, fabric)
+    one, other = EpochPosition(recipe, fabric), EpochPosition(recipe, fabric)
     one.net.train()
     one.net(torch.rand(2, 3, 256, 256)).sum().backward()
     one.optimiser.step()
@@ -62,7 +62,7 @@ def test_a_position_comes_back_whole(fabric):
 
 
 def test_the_mean_of_weights_moves_by_its_decay(fabric):
-    at = Position(Recipe(), fabric)
+    at = EpochPosition(Recipe(), fabric)
     before = at.mean.dense2.weight.clone()
     with torch.no_grad():
         at.net.dense2.weight += 1
@@ -127,7 +127,7 @@ def keys_of_crops(monkeypatch, fabric, rank, world):
     recipe = Recipe(optimise=OptimiseKeys(batch_size=2 * world))
     samples = tuple(Sample(f"{i}.png", i % 2, "a", str(i), "train") for i in range(8))
     data = Survey(train=samples, validation=())
-    at = Position(recipe, fabric)
+    at = EpochPosition(recipe, fabric)
     train_epoch(at, recipe, data, Devices(rank, world), Quiet(), epoch=0)
     return seen
 

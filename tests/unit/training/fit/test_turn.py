@@ -13,7 +13,7 @@ from mesoscope.errors import DatasetError
 from mesoscope.training.data.dataset import survey, training_crop
 from mesoscope.training.data.forging import Forge
 from mesoscope.training.fit import checkpoint
-from mesoscope.training.fit.loop import Position, fit, train_epoch
+from mesoscope.training.fit.loop import EpochPosition, fit, train_epoch
 from mesoscope.training.recipe.keys import DataKeys, NetworkKeys, OptimiseKeys, SynthKeys
 from mesoscope.training.recipe.recipe import Recipe
 from mesoscope.training.run import read_pictures
@@ -127,7 +127,7 @@ def test_a_stream_shows_what_was_drawn_in_an_order_of_its_own(sets, fabric, monk
     data = found(sets[1])
     for name, recipe in (("random", RECIPE), ("stream", STREAM)):
         shown.clear()
-        train_epoch(Position(recipe, fabric), recipe, data, fabric, Quiet(), epoch=0)
+        train_epoch(EpochPosition(recipe, fabric), recipe, data, fabric, Quiet(), epoch=0)
         orders[name] = [s.file for s in shown]
         assert all((s.held is not None) == (name == "stream") for s in shown)
         assert sum(s.label for s in shown) == 6  # classes as balanced as drawn
@@ -150,7 +150,7 @@ def test_a_stream_of_which_forgeries_are_made(sets, fabric, monkeypatch):
     real = forge.shown
     monkeypatch.setattr(forge, "shown", lambda *a, **k: made.append((a[0], real(*a, **k))))
     data = dataclasses.replace(data, train=reals)
-    at = Position(STREAM, fabric)
+    at = EpochPosition(STREAM, fabric)
     train_epoch(at, STREAM, data, fabric, Quiet(), epoch=0, forge=forge)
     assert sum(s.label for s, _ in made) == 6
     assert all(s.held is not None for s, _ in made)

@@ -2,7 +2,7 @@
 
 import logging
 
-from mesoscope.training.fit.checkpoint import State
+from mesoscope.training.fit.checkpoint import TrainingState
 from mesoscope.training.fit.watcher import LoggedWatcher, epoch_line
 
 RECORD = {
@@ -13,7 +13,7 @@ SAID = "epoch 2/3: loss 0.5000, validation AUC 0.8750 (best) (a 0.750, b 1.000),
 
 
 def state(best):
-    made = State(recipe_sha256="", data_sha256="")
+    made = TrainingState(recipe_sha256="", data_sha256="")
     made.best_epoch = best
     return made
 

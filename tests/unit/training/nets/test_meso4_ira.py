@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from mesoscope.errors import RecipeError
 from mesoscope.models import imagenet as lite0
 from mesoscope.training.fit import checkpoint
-from mesoscope.training.fit.checkpoint import State
+from mesoscope.training.fit.checkpoint import TrainingState
 from mesoscope.training.nets import begin, build, imagenet, parameter_count
 from mesoscope.training.nets.meso4_ira import ATTENTION, InvertedResidual, plan
 from mesoscope.training.recipe.keys import NetworkKeys
@@ -171,7 +171,7 @@ def test_any_network_goes_on_from_a_run_of_the_same_shape(tmp_path):
         torch.manual_seed(3)
         before = build(name)
         best = checkpoint.pack("mean", checkpoint.plain(before))
-        checkpoint.save(tmp_path / "checkpoints/best.safetensors", best, State())
+        checkpoint.save(tmp_path / "checkpoints/best.safetensors", best, TrainingState())
         keys = NetworkKeys(architecture=name, initial=str(tmp_path))
         net = build(keys)
         begin(net, keys, dict)
@@ -182,7 +182,7 @@ def test_any_network_goes_on_from_a_run_of_the_same_shape(tmp_path):
 def test_a_run_of_another_shape_is_refused(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     best = checkpoint.pack("mean", checkpoint.plain(build("meso4_ira")))
-    checkpoint.save(tmp_path / "checkpoints/best.safetensors", best, State())
+    checkpoint.save(tmp_path / "checkpoints/best.safetensors", best, TrainingState())
     for keys in (
         NetworkKeys(architecture="meso4", initial=str(tmp_path)),
         dataclasses.replace(NetworkKeys(architecture="meso4_ira"), stem=16, initial=str(tmp_path)),
