@@ -1,4 +1,4 @@
-"""The house rules that a linter does not know: names, sizes, and what importing may not do."""
+"""The rules that a linter does not know: names, sizes, and what importing may not do."""
 
 from __future__ import annotations
 

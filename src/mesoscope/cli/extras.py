@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def extra(name: str, package: str) -> Iterator[None]:
-    """Around imports of a room that needs an extra: a missing package is named with it.
+    """Around imports of a package that needs an extra: a missing package is named with it.
 
     Args:
         name: Of the extra.

@@ -11,8 +11,6 @@ from itertools import chain, islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol
 
-from mesoscope.detection.persons import scene_of
-from mesoscope.detection.reading import CHUNK, chunks_of, media_opener, read_frames
 from mesoscope.detection.deciding import (
     DecisionRules,
     FrameRecord,
@@ -20,6 +18,8 @@ from mesoscope.detection.deciding import (
     decide,
     source_records,
 )
+from mesoscope.detection.persons import scene_of
+from mesoscope.detection.reading import CHUNK, chunks_of, media_opener, read_frames
 from mesoscope.detection.scorer import OnnxScorer, Scorer
 from mesoscope.detection.stages import (
     CropRules,

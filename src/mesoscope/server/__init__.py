@@ -1,1 +1,1 @@
-"""The service: the one path over HTTP. The only room where FastAPI stands."""
+"""The service: the one path over HTTP. The only package that imports FastAPI."""

@@ -1,1 +1,1 @@
-"""Where networks are trained; the only room in which torch stands."""
+"""Training of networks; the only package, but for synth.stylegan, that imports torch."""

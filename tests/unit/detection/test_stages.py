@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from mesoscope.detection.reading import (
-    SourceEnd,
-    SourceFrame,
-    SourceInfo,
-    media_opener,
-    read_frames,
-)
 from mesoscope.detection.deciding import (
     DecisionRules,
     FrameRecord,
     InspectedBatch,
     decide,
     source_records,
+)
+from mesoscope.detection.reading import (
+    SourceEnd,
+    SourceFrame,
+    SourceInfo,
+    media_opener,
+    read_frames,
 )
 from mesoscope.detection.scorer import Scores
 from mesoscope.detection.stages import (

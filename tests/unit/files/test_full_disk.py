@@ -22,7 +22,7 @@ def test_a_full_disk_leaves_the_earlier_file_and_nothing_else(tmp_path, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(Path, at, full)
         with pytest.raises(OutputError) as caught:
-            write_whole(path, b"later", hint="free some space")
+            write_whole(path, b"later", hint="free some space", parents=True)
     assert str(caught.value) == (
         f"{path}: cannot be written: {os.strerror(errno.ENOSPC)}: free some space"
     )

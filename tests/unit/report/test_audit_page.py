@@ -234,8 +234,9 @@ def test_headlines(audit):
 
 
 def test_a_page_that_cannot_be_written(audit, tmp_path):
+    (tmp_path / "a file").write_bytes(b"")
     with pytest.raises(OutputError, match="cannot be written"):
-        write_audit_page(audit, tmp_path / "nowhere/a.html")
+        write_audit_page(audit, tmp_path / "a file/a.html")
 
 
 @pytest.mark.parametrize("width", [400, 1280])

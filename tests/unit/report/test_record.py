@@ -81,5 +81,6 @@ def test_a_name_that_is_not_utf8_is_escaped(evaluation, evaluated, tmp_path):
 
 @pytest.mark.parametrize("write", [write_metrics, write_predictions])
 def test_a_file_that_cannot_be_written_is_named(evaluation, tmp_path, write):
-    with pytest.raises(OutputError, match="nowhere"):
-        write(evaluation, tmp_path / "nowhere" / "file")
+    (tmp_path / "no folder").write_bytes(b"")
+    with pytest.raises(OutputError, match="no folder/file: cannot be written"):
+        write(evaluation, tmp_path / "no folder" / "file")
