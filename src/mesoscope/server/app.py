@@ -17,7 +17,7 @@ from mesoscope import __version__
 from mesoscope.errors import MesoscopeError
 from mesoscope.server.guard import Guard
 from mesoscope.server.problems import MEDIA_TYPE, Problem, of_error, of_os_error
-from mesoscope.server.routes import check, feedback, jobs, results, state
+from mesoscope.server.routes import check, feedback, jobs, results, showing, state
 from mesoscope.server.routes.asked import answered
 from mesoscope.server.schema import allowed, openapi
 from mesoscope.server.store import Unreachable
@@ -60,7 +60,7 @@ def make_app(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
-    for part in (check, jobs, results, feedback, state):
+    for part in (check, jobs, results, showing, feedback, state):
         app.include_router(part.router)
     app.add_api_route("/openapi.json", _openapi, include_in_schema=False)
     app.router.default = _page  # what no route knows; a mount at / would answer for their paths
