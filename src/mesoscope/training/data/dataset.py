@@ -174,8 +174,7 @@ def _repeats(good: Sequence[Sample], digests: NDArray[np.uint8], where: str) -> 
 def draw(samples: Sequence[Sample], keys: DataKeys, rng: np.random.Generator) -> NDArray[np.int64]:
     """Return the order of one epoch, balanced as the recipe says.
 
-    Each source and class is sampled without replacement until all its pictures were drawn. have
-    come once.
+    Each source and class is sampled without replacement until all its pictures were drawn.
 
     Args:
         samples: The train split.
