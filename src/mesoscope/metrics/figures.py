@@ -126,7 +126,7 @@ def ratio(part: Floats, whole: Floats) -> Floats:
 
 
 def bin_of(p_fake: Floats, bins: int) -> Ints:
-    """Return the index of equal-width bins in 0..1; a bin includes its lower edge, the last also 1."""
+    """Return equal-width bin indices in 0..1; a bin includes its lower edge, the last also 1."""
     return np.minimum((p_fake * bins).astype(np.int64), bins - 1)
 
 
