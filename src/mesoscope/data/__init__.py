@@ -1,1 +1,1 @@
-"""Data sets on disk: what lies where, and what would make a score a lie."""
+"""Data sets on disk: layouts, manifests, splits, shards, audit and preparation."""

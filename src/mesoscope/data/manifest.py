@@ -1,4 +1,4 @@
-"""Data sets in the project's own layout, with or without a manifest; and manifests written.
+"""Read and write data sets in the project's own layout, with or without a manifest.
 
 ::
 
@@ -10,7 +10,7 @@
 With a ``manifest.csv`` or ``manifest.parquet`` at the root
 (``path,label,source,method,group,split,sha256``) the folders are not walked. Where there are
 neither such folders nor a manifest but tar files, their members are the pictures. Names of folders,
-labels and splits are read in whatever case.
+labels and splits ignore case.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 
-_GROUP = 50_000  # rows of a Parquet row group, which stand in memory at once
+_GROUP = 50_000  # rows of a Parquet row group, held in memory at once
 
 
 def write_manifest(
@@ -58,23 +58,23 @@ def write_manifest(
     *,
     further: Mapping[str, type] | None = None,
 ) -> int:
-    """Write a manifest; the file appears when it is whole, in place of one that was there.
+    """Write a manifest atomically.
 
     Args:
         path: Ends in ``.csv`` or ``.parquet``.
-        rows: :data:`COLUMNS` by name; ``path``, ``label`` and ``split`` are needed, what else is
-            missing is left empty. ``label`` is ``real``, ``fake``, 0 or 1, ``path`` relative to the
-            manifest's folder with ``/`` between.
-        further: Columns beside those, such as ``{"parent": str, "seed": int}``: text, ``int`` or
-            ``float``. Keys of rows that are in neither are left out.
+        rows: :data:`COLUMNS` by name; ``path``, ``label`` and ``split`` are required, others
+            default to empty. ``label`` is ``real``, ``fake``, 0 or 1, ``path`` relative to the
+            manifest's folder with ``/`` as separator.
+        further: Additional columns, such as ``{"parent": str, "seed": int}``: text, ``int`` or
+            ``float``. Other keys of rows are ignored.
 
     Returns:
-        How many rows.
+        The number of rows.
 
     Raises:
-        DatasetError: A row that no reader would take.
-        OutputError: Another suffix, or it cannot be written.
-        MissingExtra: Parquet was asked for and pyarrow is not installed.
+        DatasetError: A row is not valid.
+        OutputError: The suffix is unknown, or the file is not writable.
+        MissingExtra: Parquet is asked for and pyarrow is not installed.
     """
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".parquet"):
@@ -93,10 +93,10 @@ def write_manifest(
 
 
 def row_of(sample: Sample, root: Path) -> dict[str, object]:
-    """A sample as a row of the manifest at this root.
+    """Return a sample as a row of the manifest at this root.
 
     Raises:
-        DatasetError: It does not lie below the root.
+        DatasetError: The sample does not lie below the root.
     """
     try:
         relative = sample.path.relative_to(root).as_posix()
@@ -130,7 +130,7 @@ def _value(value: object, kind: type) -> object:
 def _write_csv(part: Path, rows: Iterator[dict[str, Any]], types: Mapping[str, type]) -> int:
     count = 0
     with part.open("w", newline="", encoding="utf-8") as file:
-        writer = RowWriter(file, defuse=False)  # it is read back
+        writer = RowWriter(file, defuse=False)  # defusing would change values that are read back
         writer.writerow(types)
         for row in rows:
             writer.writerow([row.get(name) for name in types])
@@ -159,17 +159,17 @@ def read_dataset(root: Path, *, clips: bool = False) -> list[Sample]:
     """List a data set's samples in a stable order.
 
     Args:
-        root: Its folder: with a manifest, or with ``train/{real,fake}`` and the like.
-        clips: For judging and preparing: clips are samples, too, and what has no split is taken
-            with an empty one, as in ``ROOT/{real,fake}``.
+        root: Folder of the set: with a manifest, or with ``train/{real,fake}`` and the like.
+        clips: Include clips, for judging and preparing, and samples without a split, with an empty
+            one, as in ``ROOT/{real,fake}``.
 
     Returns:
         The samples of all its splits.
 
     Raises:
-        DatasetError: A missing folder, a manifest with a wrong column or label, two manifests, a
-            clip where none are taken, a broken shard, no picture at all.
-        MissingExtra: A Parquet manifest, and pyarrow is not installed.
+        DatasetError: The folder is missing, a manifest has a wrong column or label, there are two
+            manifests, a clip without ``clips``, a broken shard, or no picture at all.
+        MissingExtra: The manifest is Parquet, and pyarrow is not installed.
     """
     if not root.is_dir():
         raise DatasetError(
@@ -196,13 +196,13 @@ def read_dataset(root: Path, *, clips: bool = False) -> list[Sample]:
 
 
 def read_datasets(roots: Sequence[Path], *, clips: bool = False) -> list[Sample]:
-    """Several data sets as one, each read as of :func:`read_dataset`.
+    """Read several data sets as one, each by :func:`read_dataset`.
 
-    A source's name is made unique where two roots share it, and groups of different roots are
-    never one.
+    A source's name is made unique where two roots share it, and groups of different roots stay
+    apart.
 
     Raises:
-        DatasetError: As :func:`read_dataset`, or a root given twice.
+        DatasetError: As for :func:`read_dataset`, or a root is given twice.
     """
     if len(roots) == 1:
         return read_dataset(roots[0], clips=clips)
@@ -228,13 +228,13 @@ def require_both_classes(
     """Refuse a split that lacks a class.
 
     Args:
-        samples: Of all splits.
-        split: Which.
-        where: The data sets' names, for the message.
-        fakes: Without them a split is refused, too.
+        samples: Samples of all splits.
+        split: Name of the split.
+        where: Names of the data sets, for the message.
+        fakes: Whether fakes are required.
 
     Raises:
-        DatasetError: No real or no fake picture in the split.
+        DatasetError: The split has no real or no fake picture.
     """
     count = Counter(s.label for s in samples if s.split == split)
     for name, label in LABELS.items():
@@ -246,7 +246,7 @@ def require_both_classes(
 
 def _manifest_of(root: Path) -> Path | None:
     found = [path for name in MANIFESTS if (path := root / name).is_file()]
-    if len(found) > 1:  # one may be older than the other, and nothing says which
+    if len(found) > 1:  # one may be outdated, and nothing says which
         raise DatasetError(f"{root}: holds {' and '.join(MANIFESTS)}: keep the one that is right")
     return found[0] if found else None
 
@@ -266,7 +266,7 @@ def _walk(root: Path, clips: bool) -> list[Sample]:
 
 
 def _folders(parent: Path, names: Container[str]) -> list[Path]:
-    """The folders of these names, in whatever case: some sets write Train/Real."""
+    """Return the folders of these names, ignoring case: some sets write Train/Real."""
     try:
         return sorted(p for p in parent.iterdir() if p.name.lower() in names and p.is_dir())
     except OSError as error:
@@ -274,7 +274,7 @@ def _folders(parent: Path, names: Container[str]) -> list[Path]:
 
 
 def _pictures(folder: Path, clips: bool) -> list[Path]:
-    """All below with a picture's suffix; broken links too, so that the survey names them."""
+    """Return all files below with a picture's suffix; broken links too, for the survey's errors."""
 
     def stop(error: OSError) -> None:
         raise DatasetError(f"{error.filename}: cannot be listed: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Rows of a manifest, CSV or Parquet → samples, checked."""
+"""Read the rows of a manifest, CSV or Parquet, into checked samples."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ CLIP = (
 )
 NEEDED = ("path", "label")
 NO_SPLIT = ""
-PLACE = ("offset", "size")  # in a shard
-# Absolute, of a drive, climbing, or empty: as RE2 takes it, too.
+PLACE = ("offset", "size")  # columns of a position in a shard
+# Absolute, with a drive, with .., or empty; a pattern that RE2 accepts, too.
 OUTSIDE = r"^\s*$|^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)"
 CLIP_AT_END = r"(?i)(" + "|".join(re.escape(s) for s in sorted(CLIP_SUFFIXES)) + r")\s*$"
 NOWHERE = ("", 0, 0)
@@ -32,14 +32,14 @@ _outside = re.compile(OUTSIDE).search
 
 
 def read_csv(manifest: Path, *, clips: bool = False) -> list[Sample]:
-    """The samples of a CSV manifest.
+    """Read the samples of a CSV manifest.
 
     Args:
         manifest: The file.
-        clips: Rows may be clips, and need no split.
+        clips: Allow clips, and rows without a split.
 
     Raises:
-        DatasetError: It is no CSV, lacks a column, or a row is wrong: the line is named.
+        DatasetError: The file is no CSV, lacks a column, or a row is not valid: the line is named.
     """
     try:
         with manifest.open(newline="", encoding="utf-8-sig") as file:
@@ -55,17 +55,17 @@ def read_csv(manifest: Path, *, clips: bool = False) -> list[Sample]:
 
 
 def needed_of(clips: bool) -> tuple[str, ...]:
-    """The columns that every manifest needs, by whether clips without a split are taken."""
+    """Return the required columns, with or without clips."""
     return NEEDED if clips else (*NEEDED, "split")
 
 
 def refuse_missing(
     manifest: Path, there: Sequence[str], what: str, how: str, needed: Sequence[str]
 ) -> None:
-    """Refuse a manifest that lacks a column; ``what`` and ``how`` say what it should have.
+    """Refuse a manifest that lacks a column; ``what`` and ``how`` describe the right form.
 
     Raises:
-        DatasetError: It does.
+        DatasetError: A column is missing.
     """
     missing = [c for c in needed if c not in there]
     if missing:
@@ -81,7 +81,7 @@ def _samples(
     root, own = prefix_of(manifest), manifest.parent.resolve().name
     at = [head.index(name) if name in head else -1 for name in (*COLUMNS, *PLACE)]
     width = len(head)
-    same: dict[str, str] = {}  # one text for all rows that say the same
+    same: dict[str, str] = {}  # interned texts
     for line in lines:
         if not line:
             continue
@@ -108,7 +108,7 @@ def _samples(
 
 
 def place_of(path: str, offset: str | int, size: str | int) -> tuple[str, int, int] | None:
-    """The shard within the root, and where in it; ``None`` where that cannot be."""
+    """Return the shard within the root, offset and size; ``None`` if not valid."""
     tar, within, _ = path.partition(".tar/")
     try:
         begin, length = int(offset), int(size)
@@ -118,7 +118,7 @@ def place_of(path: str, offset: str | int, size: str | int) -> tuple[str, int, i
 
 
 def no_place(where: str, path: str, offset: object, size: object) -> str:
-    """What is said where :func:`place_of` finds none."""
+    """Return the message for a row where :func:`place_of` gives ``None``."""
     return (
         f"{where}: path {path!r}, offset {offset!r}, size {size!r} are no place in a shard: the "
         "path must lead into a .tar, and the numbers must not be negative"
@@ -126,24 +126,24 @@ def no_place(where: str, path: str, offset: object, size: object) -> str:
 
 
 def prefix_of(manifest: Path) -> str:
-    """What stands before each path of a manifest."""
+    """Return the prefix of each path of a manifest."""
     parent = str(manifest.parent)
     return "" if parent == "." else parent.rstrip("/") + "/"
 
 
 def is_clip(path: str) -> bool:
-    """Whether a path is named like a clip."""
+    """Whether a path has a clip's suffix."""
     return path[path.rfind(".") :].lower() in CLIP_SUFFIXES
 
 
 def refuse(where: str, path: str, label: str, split: str) -> None:
-    """Say what is wrong with a row.
+    """Raise the error of a row.
 
     Raises:
         DatasetError: Always.
     """
     label, split = label.strip(), split.strip()
-    if label.lower() not in LABELS:  # not 1 and 0 either: some sets mean fake by 0
+    if label.lower() not in LABELS:  # not 1 and 0 either: some sets encode fake as 0
         raise DatasetError(f"{where}: label {label!r} is neither real nor fake")
     if split.lower() not in SPLIT_NAMES:
         raise DatasetError(f"{where}: split {split!r} is none of {', '.join(SPLITS)}")
@@ -152,21 +152,21 @@ def refuse(where: str, path: str, label: str, split: str) -> None:
     raise DatasetError(f"{where}: {path} {CLIP}")
 
 
-_ROWS = 1 << 16  # that stand in Arrow's memory beside the samples
+_ROWS = 1 << 16  # rows in Arrow's memory beside the samples
 _NAMED: dict[str, dict[str, Any]] = {"label": dict(LABELS), "split": dict(SPLIT_NAMES)}
-_RIGHT = (("label", "real"), ("split", "train"))  # what no row is refused for
+_RIGHT = (("label", "real"), ("split", "train"))  # valid values for all other columns
 
 
 def read_parquet(manifest: Path, *, clips: bool = False) -> list[Sample]:
-    """The samples of a Parquet manifest.
+    """Read the samples of a Parquet manifest.
 
     Args:
         manifest: The file.
-        clips: Rows may be clips, and need no split.
+        clips: Allow clips, and rows without a split.
 
     Raises:
-        DatasetError: It is no Parquet file, lacks a column or has one of another type, or a row is
-            wrong: the row is named, from 1.
+        DatasetError: The file is no Parquet, lacks a column or has one of another type, or a row is
+            not valid: the row is named, from 1.
         MissingExtra: pyarrow is not installed.
     """
     if find_spec("pyarrow") is None:
@@ -175,7 +175,7 @@ def read_parquet(manifest: Path, *, clips: bool = False) -> list[Sample]:
     from pyarrow import parquet
 
     samples: list[Sample] = []
-    same: dict[str, str] = {}  # one text for all rows that say the same
+    same: dict[str, str] = {}  # interned texts
     try:
         with parquet.ParquetFile(manifest) as file:
             names = {name.strip().lower(): name for name in file.schema_arrow.names}
@@ -195,7 +195,7 @@ def read_parquet(manifest: Path, *, clips: bool = False) -> list[Sample]:
 
 
 class _Rows:
-    """Some rows: their columns as Arrow holds them."""
+    """A batch of rows as Arrow columns."""
 
     def __init__(
         self,
@@ -207,11 +207,11 @@ class _Rows:
     ) -> None:
         self._manifest, self._columns, self._same = manifest, columns, same
         self._clips = clips
-        self._before = before  # so many rows
+        self._before = before  # number of rows
         self._count = len(columns["path"])
 
     def samples(self) -> Iterator[Sample]:
-        """Check the rows, and make samples of them."""
+        """Check the rows, and build samples."""
         for name in needed_of(self._clips):
             column = self._columns[name]
             if column.null_count:
@@ -241,18 +241,18 @@ class _Rows:
         return self._columns[name].cast(pa.large_string()).fill_null("")
 
     def _named(self, name: str) -> list[Any]:
-        """Labels and splits, by their names."""
+        """Return labels or splits by their names."""
         known = dict(_NAMED[name])
         if name == "split" and self._clips:
             known[""] = NO_SPLIT
         return self._by_value(name, lambda text: known.get(text.lower()))
 
     def _shared(self, name: str) -> list[Any]:
-        """Texts, one for all rows that say the same."""
+        """Return interned texts."""
         return self._by_value(name, lambda text: self._same.setdefault(text, text))
 
     def _by_value(self, name: str, read: Callable[[str], Any]) -> list[Any]:
-        """A column of which each different text is read once."""
+        """Convert a column, each distinct text once."""
         coded = self._texts(name).dictionary_encode()
         texts = [text.strip() for text in coded.dictionary.to_pylist()]
         values, codes = [read(text) for text in texts], coded.indices.to_pylist()
@@ -273,7 +273,7 @@ class _Rows:
                 refuse(self._where(row), paths[row].as_py().strip(), "real", "train")
 
     def _places(self, paths: list[str], root: str) -> Iterator[tuple[str, int, int]]:
-        """Shards, offsets and sizes."""
+        """Yield shards, offsets and sizes."""
         if not all(name in self._columns for name in PLACE):
             yield from [NOWHERE] * self._count
             return
@@ -296,7 +296,7 @@ def _refuse_type(manifest: Path, name: str, kind: Any) -> None:  # noqa: ANN401
         kind = kind.value_type
     text = types.is_string(kind) or types.is_large_string(kind)
     if types.is_null(kind) and name not in (*NEEDED, "split"):
-        return  # a column that is empty throughout
+        return  # the column is empty throughout
     if name in PLACE and not types.is_integer(kind):
         raise DatasetError(f"{manifest}: column {name!r} must be whole numbers, it is {kind}")
     if name not in PLACE and not text:

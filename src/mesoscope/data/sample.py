@@ -1,4 +1,4 @@
-"""One labelled picture, the project's words for labels and splits, and the door to its pixels."""
+"""One labelled picture, names of labels and splits, and access to its pixels."""
 
 from __future__ import annotations
 
@@ -28,22 +28,21 @@ SPLIT_NAMES = {"train": "train", "validation": "validation", "val": "validation"
 class Sample:
     """One labelled picture.
 
-    A million of them stand in memory at once, so a path is kept as text and made when it is asked
-    for.
+    Millions are in memory at once, so a path is stored as text and converted on request.
 
     Attributes:
-        file: Where it lies; of a picture in a shard, the shard and its name in there.
+        file: Its path; for a picture in a shard, the shard and its name there.
         label: 1 = fake, 0 = real.
         source: The set it comes from.
-        group: What must not be split: a source video, a person, a parent picture. Unique to the
-            picture where nothing is known.
+        group: Unit that must not be split: a source video, a person, a parent picture. Unique to
+            the picture where nothing is known.
         split: ``train``, ``validation`` or ``test``.
-        sha256: Of the picture's file, empty where unknown.
-        method: How it was forged, as its set calls it; empty where unknown, and for reals.
-        shard: The tar file that holds it; empty for a file of its own.
-        offset: Where it begins in its shard, in bytes.
-        size: Its bytes in the shard.
-        held: Its file's bytes, where they were read already, as from a stream; else ``None``.
+        sha256: Digest of the picture's file, empty if unknown.
+        method: Method of forgery by the set's name; empty if unknown, and for reals.
+        shard: Tar file that holds it; empty for a separate file.
+        offset: Its offset in the shard, in bytes.
+        size: Its size in the shard, in bytes.
+        held: Bytes of its file, if read already, as from a stream; else ``None``.
     """
 
     file: str
@@ -87,12 +86,12 @@ class Sample:
 
     @property
     def path(self) -> Path:
-        """Where it lies; of a picture in a shard, the shard and its name in there."""
+        """Its path; for a picture in a shard, the shard and its name there."""
         return Path(self.file)
 
     @property
     def picture(self) -> str | bytes | FilePart:
-        """What :func:`mesoscope.media.image.open_image` and a detector take."""
+        """Return the argument for :func:`mesoscope.media.image.open_image` and detectors."""
         if self.held is not None:
             return FileBytes.of(self.file, self.held)
         if self.shard:
@@ -100,34 +99,34 @@ class Sample:
         return self.file
 
     def among(self, source: str, group: str) -> Sample:
-        """The same picture under another name of its source and group."""
+        """Return a copy with another source and group."""
         return replace(self, source=source, group=group)
 
 
 def open_sample(sample: Sample, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pixels:
-    """A sample's picture, ``(H, W, 3) uint8`` RGB, upright.
+    """Read a sample's picture, ``(H, W, 3) uint8`` RGB, upright.
 
     Raises:
-        SourceError: It cannot be read, see :func:`mesoscope.media.image.open_image`.
+        SourceError: The picture is not readable, see :func:`mesoscope.media.image.open_image`.
     """
     return open_image(sample.picture, max_pixels=max_pixels).pixels
 
 
 def sample_bytes(sample: Sample, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> bytes:
-    """A sample's file, whole and unread.
+    """Read a sample's file without decoding it.
 
     Raises:
-        SourceError: It cannot be read, or its first bytes are no picture's.
+        SourceError: The file is not readable, or no picture.
     """
     picture = sample.picture
     return picture if isinstance(picture, bytes) else read_bytes(picture, max_pixels=max_pixels)
 
 
 def checked_sha256(sample: Sample, data: bytes) -> str:
-    """The SHA-256 of a sample's bytes, in hexadecimal.
+    """Return the SHA-256 of a sample's bytes, in hexadecimal.
 
     Raises:
-        DatasetError: The manifest says another.
+        DatasetError: The manifest has another digest.
     """
     found = hashlib.sha256(data).hexdigest()
     if sample.sha256 and sample.sha256.lower() != found:

@@ -1,8 +1,8 @@
-"""Splits of a set: the official ones where there are any, else made by group.
+"""Assign splits: the official ones if any, else by group.
 
-A group goes where the hash of its name says, so each is placed by itself: items that are added
-later move none of the others, and two machines that hold parts of a set agree. What belongs
-together is never torn apart: the group, and the person where the set names one.
+The hash of a group's name decides its split, independently of the others. Items that are added
+later move none, and machines that hold different parts of a set agree. Groups, and persons where
+the set names them, are never divided.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SHARES = (0.8, 0.1, 0.1)
 _WHOLE = 2**64
-_FAR = 0.5  # of a split's share
+_FAR = 0.5  # relative deviation of a split's share that is reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class Assigned:
     """Items with a split each.
 
     Attributes:
-        items: In the order that they had.
-        left_out: What no split can take without tearing a group or a person apart.
-        notes: What was decided, a sentence each, without full stop.
+        items: Items in their original order.
+        left_out: Items that no split can take without dividing a group or a person.
+        notes: Decisions, a sentence each, without full stop.
     """
 
     items: tuple[Item, ...]
@@ -51,27 +51,27 @@ def assign_splits(
     official: bool = True,
     donors_apart: bool = False,
 ) -> Assigned:
-    """Give each item a split.
+    """Assign a split to each item.
 
-    With official splits, those stay; a validation split that the set lacks is taken out of its
-    train split by group; items without an official split are placed by group, and left out where
-    their group stands in an official split that they are not in.
+    Official splits are kept. A missing validation split is taken from the train split by group.
+    Items without an official split are placed by group, and left out where their group lies in an
+    official split that they are not in.
 
-    A split that lacks a class gets the group of that class that lies nearest, so that small sets
-    can be used; only then does a group's place depend on the others.
+    A split that lacks a class gets the nearest group of that class, so that small sets are usable;
+    only then a group's split depends on the others.
 
     Args:
-        items: Of one set.
-        shares: Of train, validation and test, as shares of the groups; only their ratios count.
-        seed: Another one draws other splits.
+        items: Items of one set.
+        shares: Shares of groups for train, validation and test; only their ratios matter.
+        seed: Seed of the hash.
         official: Keep the set's own splits.
-        donors_apart: Also leave out fakes that wear the face of a person of another split.
+        donors_apart: Also leave out fakes whose donor is in another split.
 
     Returns:
-        The items with splits, those left out, and what was decided.
+        The items with splits, the items left out, and notes.
 
     Raises:
-        OptionError: Shares that are negative, endless, none, or not three.
+        OptionError: Shares are negative, not finite, all zero, or not three.
     """
     if len(shares) != len(SPLITS) or min(shares) < 0 or not 0 < sum(shares) < inf:
         raise OptionError(f"shares {tuple(shares)}: give three for {', '.join(SPLITS)}, such as "
@@ -112,12 +112,12 @@ def assign_splits(
 
 
 def _key(item: Item) -> str:
-    """What is placed as one: a person holds whole groups."""
+    """Return the unit of placement: a person holds whole groups."""
     return item.person or item.group
 
 
 def _hash(key: str, seed: int) -> float:
-    """In [0, 1), by the name alone."""
+    """Hash a name to [0, 1)."""
     digest = hashlib.sha256(f"{seed}\0{key}".encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") / _WHOLE
 
@@ -125,7 +125,7 @@ def _hash(key: str, seed: int) -> float:
 def _placed(
     items: Sequence[Item], shares: Sequence[float], seed: int, notes: list[str]
 ) -> dict[str, str]:
-    """The split of each key."""
+    """Return the split of each key."""
     classes: dict[str, set[int]] = defaultdict(set)
     for item in items:
         classes[_key(item)].add(item.label)
@@ -133,7 +133,7 @@ def _placed(
     ends = [end / sum(shares) for end in accumulate(shares)]
     wanted = [split for split, share in zip(SPLITS, shares, strict=True) if share > 0]
     starts = dict(zip(SPLITS, (0.0, *ends), strict=False))
-    # The last wanted split takes what rounding leaves above its end.
+    # The last wanted split takes the rounding remainder.
     splits = {
         key: next((s for s, end in zip(SPLITS, ends, strict=True) if value < end), wanted[-1])
         for key, value in hashes.items()
@@ -159,7 +159,7 @@ def _placed(
 
 
 def _say_shares(count: Counter[str], shares: dict[str, float], notes: list[str]) -> None:
-    """Few groups may fall far from the shares: a hash knows of no others."""
+    """Report shares far from the requested ones: the hash ignores the number of groups."""
     whole = count.total()
     for split, share in shares.items():
         expected = share / sum(shares.values()) * whole
@@ -170,7 +170,7 @@ def _say_shares(count: Counter[str], shares: dict[str, float], notes: list[str])
 
 
 def _by_donor(items: list[Item], *, donors_apart: bool) -> tuple[list[Item], list[Item]]:
-    """The items that stay, and the fakes whose donor is seen in another split."""
+    """Separate the fakes whose donor is in another split."""
     seen: dict[str, set[str | None]] = defaultdict(set)
     for item in items:
         if item.person:

@@ -1,4 +1,4 @@
-"""A part of a data set: some pictures of each source and class, drawn fairly over its groups."""
+"""Draw a subset of a data set, balanced over sources, classes and groups."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ if TYPE_CHECKING:
 
 __all__ = ["LIMIT", "split_of", "subset", "subset_of_splits"]
 
-LIMIT = 100  # pictures of a source and class: a few minutes on two cores for six sources
+LIMIT = 100  # pictures of a source and class: minutes on two cores for six sources
 
 
 def subset(samples: Sequence[Sample], *, limit: int = LIMIT, seed: int = 0) -> list[Sample]:
     """Draw at most ``limit`` pictures of each source and class.
 
-    Every group (a video, a person) is drawn from once before any is drawn from twice. The result
-    is in an order that mixes sources and classes evenly, so that its beginning stands for the
-    whole when the work is interrupted.
+    Every group (a video, a person) is drawn once before any is drawn twice. The order mixes sources
+    and classes evenly, so that any prefix represents the whole when the work is interrupted.
 
     Args:
         samples: Labelled pictures.
-        limit: Pictures of a source and class; 0 = all.
-        seed: The same seed draws the same pictures.
+        limit: Pictures of each source and class; 0 = all.
+        seed: Seed of the draw.
     """
     strata: dict[tuple[str, int], list[Sample]] = defaultdict(list)
     for sample in samples:
@@ -52,12 +51,12 @@ def subset(samples: Sequence[Sample], *, limit: int = LIMIT, seed: int = 0) -> l
 def subset_of_splits(
     samples: Sequence[Sample], *, limit: int = LIMIT, seed: int = 0
 ) -> list[Sample]:
-    """Draw at most ``limit`` pictures of each source, split and class; their order stays.
+    """Draw at most ``limit`` pictures of each source, split and class, keeping their order.
 
     Args:
         samples: Labelled pictures.
-        limit: Pictures of a source, split and class; 0 = all.
-        seed: The same seed draws the same pictures.
+        limit: Pictures of each source, split and class; 0 = all.
+        seed: Seed of the draw.
     """
     kept: set[int] = set()
     for split in {sample.split for sample in samples}:
@@ -67,15 +66,15 @@ def subset_of_splits(
 
 
 def split_of(samples: Sequence[Sample], split: str, roots: Sequence[Path]) -> list[Sample]:
-    """The samples of a split, of every split for ``all``; what has no split is always taken.
+    """Select the samples of a split, or of all for ``all``; samples without a split always count.
 
     Args:
-        samples: Of data sets.
+        samples: Samples of data sets.
         split: ``train``, ``validation``, ``test`` or ``all``.
         roots: The data sets, for messages.
 
     Raises:
-        DatasetError: There are none; the message names the splits that there are.
+        DatasetError: There is none; the message names the existing splits.
     """
     found = [sample for sample in samples if split == "all" or sample.split in (split, "")]
     if not found:

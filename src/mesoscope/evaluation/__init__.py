@@ -1,1 +1,1 @@
-"""A model measured on labelled data: accuracy, robustness, speed."""
+"""Evaluation of a model on labelled data: accuracy, robustness, speed."""

@@ -1,4 +1,4 @@
-"""A labelled data set through the one path, and what came of it."""
+"""Evaluate a detector on a labelled data set."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 __all__ = ["NAMES", "Evaluation", "Figures", "Prediction", "evaluate"]
 
-NAMES = (  # the order of a report
+NAMES = (  # in report order
     "coverage", *metrics.METRICS, "ece_by_chance", "ece_by_chance_high", "accuracy_of_all",
     "decided", "error_among_decided", "unfamiliar",
 )  # fmt: skip
-MOST_STRIPS = 4  # clips of either class whose verdict is kept to be drawn
+MOST_STRIPS = 4  # clips of either class whose verdict is kept for a strip
 
 _PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow")
 _MEANS = ("accuracy", "auc")
@@ -54,35 +54,34 @@ def evaluate(
     watch: Callable[[Verdict], None] | None = None,
     clips: bool = False,
 ) -> Evaluation:
-    """Judge labelled pictures and clips with :meth:`Detector.check_many`, measure the answers.
+    """Judge labelled pictures and clips with :meth:`Detector.check_many`, and compute metrics.
 
-    A clip is one item, as a picture is. What cannot be read, or holds no face, lowers the coverage
-    and is listed; it never stands in a figure as a guess, but for ``accuracy_of_all``, which counts
-    it as wrong. A group counts within its source: two sets may number their
-    videos alike.
+    A clip is one item, as a picture is. Unreadable items and items without a face lower the
+    coverage and are listed. No metric guesses a score for them; only ``accuracy_of_all`` counts
+    them as wrong. Groups are specific to their source: two sets may number their videos alike.
 
     Args:
-        samples: What to judge, at least one.
-        detector: Judges; its thresholds give the labels.
-        seed: Of the resamples.
-        resamples: How many; 0 leaves the intervals out.
-        conditions: What only the caller knows, say the model file's digest; kept in the result.
-        fpr: A false-positive rate to report on: the card's threshold for it, and the one that
-            gives it on these samples. The labels stay as they are.
-        prevalences: Shares of forged faces for which to say how many alarms are true.
+        samples: Samples to judge, at least one.
+        detector: The detector; its thresholds give the labels.
+        seed: Seed of the bootstrap.
+        resamples: Number of bootstrap resamples; 0 leaves out the intervals.
+        conditions: Further conditions, for example the model file's digest; kept in the result.
+        fpr: A false-positive rate to report: the card's threshold for it, and the one that gives it
+            on these samples. The labels do not change.
+        prevalences: Shares of forged faces at which to report the precision of alarms.
         watch: Called after each verdict.
-        clips: Judge clips, as a scan does. Without, a video is unreadable and an animated picture
-            is its first picture.
+        clips: Judge clips, as a scan does. Without it, a video is unreadable and an animated
+            picture is its first picture.
 
     Returns:
-        Predictions and figures, no pictures. Of the few clips of either class that were judged
-        most wrongly the whole verdict is kept.
+        Predictions and metrics, no pictures. The whole verdict is kept for a few of the most wrong
+        clips of either class.
 
     Raises:
-        OptionError: A rate or a prevalence that is not between 0 and 1.
+        OptionError: A rate or a prevalence is not between 0 and 1.
     """
     for name, value in [("fpr", fpr), *(("a prevalence", p) for p in prevalences)]:
-        if value is not None and not 0 < value < 1:  # said before the long work, not after
+        if value is not None and not 0 < value < 1:  # checked before the long work
             raise OptionError(f"{name} must lie between 0 and 1, got {value}")
     predictions = []
     verdicts = detector.check_many(
@@ -101,7 +100,7 @@ def evaluate(
     sources = sorted({p.source for p in predictions})
     for number, source in enumerate(sources, start=1):
         of_it = [p for p in predictions if p.source == source]
-        # Sources are drawn apart from each other; one alone is the whole, with one interval.
+        # Sources are resampled separately; a single source is the whole, with one interval.
         alone = len(sources) == 1
         by_source[source], drawn[source] = (
             (overall, drawn_overall) if alone else _measure(of_it, [seed, number], resamples)
@@ -126,13 +125,13 @@ def evaluate(
 
 
 class _MostWrong:
-    """The clips that were judged most wrongly so far: a few of either class, however many come."""
+    """Keeps the most wrong clips so far, a few of either class."""
 
     def __init__(self) -> None:
         self._kept: tuple[list[Any], list[Any]] = ([], [])
 
     def add(self, number: int, item: Prediction, verdict: Verdict) -> None:
-        """Keep this one if it is among them; ``number`` is unequalled."""
+        """Add a clip if it is among the most wrong; ``number`` breaks ties."""
         wrongness = item.wrongness
         if verdict.kind != "clip" or wrongness is None:
             return
@@ -142,13 +141,13 @@ class _MostWrong:
             heapq.heappop(kept)
 
     def verdicts(self) -> list[tuple[int, Verdict]]:
-        """Numbers and verdicts."""
+        """Return numbers and verdicts."""
         return [(-number, verdict) for kept in self._kept for _, number, verdict in kept]
 
 
 def _prediction(sample: Sample, verdict: Verdict) -> Prediction:
     deciding = next((face for face in verdict.faces if face.p_fake == verdict.p_fake), None)
-    if verdict.kind == "clip":  # a person decides, not a face
+    if verdict.kind == "clip":  # a clip is decided by a person, not a face
         deciding = None
     return Prediction(
         path=sample.file,
@@ -173,7 +172,7 @@ def _prediction(sample: Sample, verdict: Verdict) -> Prediction:
 def _measure(
     items: Sequence[Prediction], seed: Sequence[int], resamples: int
 ) -> tuple[Figures, dict[str, Floats]]:
-    """Figures, and each one's resampled values."""
+    """Return the metrics and their resampled values."""
     scored = [p for p in items if p.p_fake is not None]
     truth = np.array([p.label for p in scored], np.int64)
     p_fake = np.array([p.p_fake for p in scored], np.float64)
@@ -186,7 +185,7 @@ def _measure(
     strange = np.array([p.reason == "unfamiliar" for p in scored], np.float64)
     every, groups = _groups(items), _groups(scored)
     values = metrics.measure(truth, p_fake)
-    # A stream of its own: the floor must not hang on how many resamples were drawn.
+    # A separate stream: the noise floor must not depend on the number of resamples.
     floor = metrics.ece_by_chance(p_fake, n=min(resamples, 1000), seed=[*seed, 0])
     values |= {"ece_by_chance": floor.mean, "ece_by_chance_high": floor.high}
     drawn = metrics.bootstrap(truth, p_fake, groups, n=resamples, seed=seed)
@@ -200,7 +199,7 @@ def _measure(
         values[name] = metrics.share(part, whole)
         drawn[name] = metrics.bootstrap_share(part, whole, of, n=resamples, seed=seed)
     values = {name: values[name] for name in NAMES}
-    alone = len(set(every)) == 1  # one group drawn again and again is only itself
+    alone = len(set(every)) == 1  # resamples of one group are all equal
     nothing = (float("nan"), float("nan"))
     intervals = {
         name: nothing if alone else metrics.interval(drawn[name]) for name in NAMES if name in drawn
@@ -216,7 +215,7 @@ def _alarms(
 ) -> tuple[AlarmReport, ...]:
     scored = [p for p in predictions if p.p_fake is not None]
     found = columns_of(scored)
-    # What the guard refuses, or shows no face, is never called fake, whatever its score.
+    # A face that the guard refuses, or none found, is never called fake, whatever its score.
     refused = np.array([p.reason in ("unfamiliar", "face_not_seen") for p in scored], bool)
     found = found._replace(p_fake=np.where(refused, 0.0, found.p_fake))
 
@@ -249,7 +248,7 @@ def _alarms(
 
 
 def _groups(items: Sequence[Prediction]) -> NDArray[np.int64]:
-    """Each item's group as a number."""
+    """Return a group code for each item."""
     numbers: dict[tuple[str, str], int] = {}
     return np.array(
         [numbers.setdefault((p.source, p.group), len(numbers)) for p in items], np.int64
@@ -271,7 +270,7 @@ def _counts(items: Sequence[Prediction]) -> dict[str, int]:
 
 
 def _mean(by_source: Mapping[str, Figures], drawn: Mapping[str, Mapping[str, Floats]]) -> Figures:
-    """Means over the sources that have the figure; their resamples are drawn one by one."""
+    """Average over the sources that have the metric; their resamples are independent."""
     values, intervals = {}, {}
     for name in _MEANS:
         have = [s for s, one in by_source.items() if not math.isnan(one.values[name])]
@@ -299,7 +298,7 @@ def _conditions(predictions: Sequence[Prediction], detector: Detector) -> dict[s
 
 
 def _of_clips(predictions: Sequence[Prediction], detector: Detector) -> dict[str, Json]:
-    """What figures of clips hang on besides; nothing where there are none."""
+    """Return further conditions of metrics on clips; empty without clips."""
     if not any(p.kind == "clip" for p in predictions):
         return {}
     asked = detector.options
@@ -314,6 +313,6 @@ def _of_clips(predictions: Sequence[Prediction], detector: Detector) -> dict[str
 def _versions() -> dict[str, Json]:
     found: dict[str, Json] = {"mesoscope": __version__}
     for package in _PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):  # say a build of OpenCV with another name
+        with contextlib.suppress(PackageNotFoundError):  # another build of OpenCV, say
             found[package] = version(package)
     return found

@@ -1,4 +1,4 @@
-"""The folder of an evaluation: tried before the work, written after it."""
+"""Output folder of an evaluation: checked before the work, written after it."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ ROBUSTNESS = "robustness.csv"
 
 
 def open_folder(out: Path) -> None:
-    """Make the folder and write something into it: an hour's work must not end here.
+    """Create the folder and test that it is writable, before long work.
 
     Raises:
-        OutputError: It cannot be made or written into.
+        OutputError: The folder is not writable.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
-        for name in (METRICS, PREDICTIONS, TOLD, ROBUSTNESS):  # one left by another user, say
+        for name in (METRICS, PREDICTIONS, TOLD, ROBUSTNESS):  # they may belong to another user
             if (out / name).exists():
                 with (out / name).open("ab"):
                     pass
@@ -44,7 +44,7 @@ def write_results(evaluation: Evaluation, out: Path) -> None:
     """Write ``metrics.json``, ``predictions.csv`` and ``told.csv`` into the folder.
 
     Raises:
-        OutputError: One cannot be written.
+        OutputError: A file is not writable.
     """
     write_metrics(evaluation, out / METRICS)
     write_predictions(evaluation, out / PREDICTIONS)

@@ -1,4 +1,4 @@
-"""Changed pictures through the one path: how far each corruption moves the figures."""
+"""Measure robustness: metrics under each corruption, through the detector."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
-    Step = tuple[Corruption, float] | None  # None: the picture as it is
+    Step = tuple[Corruption, float] | None  # None: the unchanged picture
 
-_NAMED = 3  # pictures that failed
-COMPARED = ("auc", "accuracy")  # told as a change against the unchanged pictures, too
+_NAMED = 3  # failed pictures that are named
+COMPARED = ("auc", "accuracy")  # also reported as a difference to the unchanged pictures
 _STEPS: tuple[Step, ...] = (
     None,
     *((corruption, level) for corruption in CORRUPTIONS for level in corruption.levels),
 )
-_AHEAD = 4  # pictures decoded ahead of their use
+_AHEAD = 4  # pictures decoded ahead
 _NOTHING = (math.nan, math.nan)
 
 
 class LevelScore(NamedTuple):
-    """What of a verdict is measured here."""
+    """The measured fields of a verdict."""
 
     p_fake: float | None
     verdict: str | None
@@ -57,13 +57,13 @@ class LevelScore(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One picture in all its changes.
+    """Verdicts on one picture and its corrupted versions.
 
     Attributes:
         sample: The picture.
-        answers: The unchanged one's first, then each level's of each corruption; empty where the
-            picture could not be read, changed or judged.
-        error: What failed, in a line.
+        answers: That of the unchanged picture, then of each level of each corruption; empty if the
+            picture could not be read, corrupted or judged.
+        error: The failure, in a line.
     """
 
     sample: Sample
@@ -74,19 +74,19 @@ class Judged:
 def judge_changed(
     samples: Iterable[Sample], detector: Detector, *, seed: int = 0
 ) -> Iterator[Judged]:
-    """Judge each picture as it is and at every level of every corruption.
+    """Judge each picture unchanged and at every level of every corruption.
 
-    A picture is decoded once; those whose longest side is over
-    :data:`mesoscope.imaging.corruptions.LONGEST_PX` are brought to it first, so memory stays
+    A picture is decoded once. Larger ones are first scaled to a longest side of
+    :data:`mesoscope.imaging.corruptions.LONGEST_PX`, so memory stays
         bounded.
 
     Args:
-        samples: What to judge; read only as far ahead as needed.
-        detector: Judges.
-        seed: Of what the corruptions leave to chance.
+        samples: Samples to judge; read only as far ahead as needed.
+        detector: The detector.
+        seed: Seed of random corruptions.
 
     Yields:
-        One a sample, in their order. Whoever stops in between keeps whole pictures.
+        One result per sample, in order. Stopping early keeps complete pictures.
     """
     max_pixels = detector.options.max_pixels
 
@@ -109,7 +109,7 @@ def judge_changed(
     chosen = list(samples)
     threads = detector.options.jobs or cores()
     pictures = map_ordered(read, chosen, threads=threads, depth=_AHEAD)
-    counts: deque[int] = deque()  # of each picture's verdicts that are under way
+    counts: deque[int] = deque()  # number of pending verdicts of each picture
 
     def steps() -> Iterator[tuple[str, Pixels | Unreadable, int]]:
         for sample, picture in zip(chosen, pictures, strict=True):
@@ -125,7 +125,7 @@ def judge_changed(
 
 
 def _judged(sample: Sample, verdicts: Sequence[Verdict]) -> Judged:
-    """A picture's answers, or what failed at one of them."""
+    """Return a picture's answers, or its first failure."""
     for verdict in verdicts:
         if verdict.error is not None:
             said = verdict.error["message"]
@@ -147,20 +147,20 @@ def measure_robustness(
     resamples: int = 1000,
     watch: Callable[[], None] | None = None,
 ) -> tuple[Robustness | None, bool]:
-    """Judge pictures in all their changes and measure how far each moves the figures.
+    """Judge corrupted pictures and measure the change of each metric.
 
     Args:
-        chosen: The pictures, of :func:`mesoscope.data.subset.subset`.
-        detector: Judges.
-        split: That they are of, for the record.
-        limit: By which they were drawn, for the record.
-        seed: Of what the corruptions leave to chance.
-        resamples: Of the intervals; 0 leaves them out.
+        chosen: The pictures, from :func:`mesoscope.data.subset.subset`.
+        detector: The detector.
+        split: Split of the pictures, for the record.
+        limit: Limit of the subset, for the record.
+        seed: Seed of random corruptions.
+        resamples: Bootstrap resamples; 0 leaves out the intervals.
         watch: Called after each picture.
 
     Returns:
-        What came of it, ``None`` where no picture was done; and whether Ctrl-C ended it, which
-        keeps the pictures that were done.
+        The result, ``None`` if no picture was done; and whether Ctrl-C ended it, which keeps the
+        finished pictures.
     """
     judged, interrupted = [], False
     try:
@@ -199,19 +199,19 @@ def measure(
     seed: int = 0,
     resamples: int = 1000,
 ) -> Robustness:
-    """Figures of each level, by source and as means over sources, with intervals.
+    """Compute the metrics of each level, by source and as means over sources, with intervals.
 
     A change of accuracy or AUC is measured on the same pictures in the same resamples, so its
-    interval is narrower than the two figures' own.
+    interval is narrower than the intervals of both metrics.
 
     Args:
-        judged: From :func:`judge_changed`, all or as far as it came.
-        n_planned: Pictures that were chosen.
+        judged: Results of :func:`judge_changed`, all or a prefix.
+        n_planned: Number of chosen pictures.
         model: The detector's model, for the record.
-        split: Where the pictures stand, for the record.
+        split: Split of the pictures, for the record.
         limit: Pictures of a source and class, for the record.
-        seed: Of the resamples.
-        resamples: How many; 0 leaves the intervals out.
+        seed: Seed of the bootstrap.
+        resamples: Bootstrap resamples; 0 leaves out the intervals.
     """
     done = [one for one in judged if one.answers]
     by_source: dict[str, list[_Measured]] = {}
@@ -240,14 +240,14 @@ def measure(
 
 
 class _Measured(NamedTuple):
-    """One source at one step."""
+    """Metrics of one source at one level."""
 
     figures: Figures
     drawn: dict[str, Floats]  # name → (resamples,)
 
 
 class _Column:
-    """One source's answers at one step, and their figures under any weights."""
+    """Answers of one source at one level, and their metrics under any weights."""
 
     def __init__(self, labels: Ints, answers: Sequence[LevelScore]) -> None:
         self.scored = np.array([a.p_fake is not None for a in answers])
@@ -266,7 +266,7 @@ class _Column:
         }
 
     def figures(self, weights: Floats) -> dict[str, Floats]:
-        """Figures ``(b,)`` each, for weights ``(b, n)``."""
+        """Return metrics ``(b,)`` each, for weights ``(b, n)``."""
         counts = ConfusionCounts(self.ranked, weights[:, self.scored][:, self.ranked.order])
         found = {name: METRICS[name](counts) for name in COMPARED}
         for name, (part, whole) in self.shares.items():
@@ -277,22 +277,22 @@ class _Column:
 def _measure_source(
     judged: Sequence[Judged], seed: Sequence[int], resamples: int
 ) -> list[_Measured]:
-    """One source at every step, all in the same resamples."""
+    """Measure one source at every level, all in the same resamples."""
     labels = np.array([one.sample.label for one in judged], np.int64)
     groups = np.unique([one.sample.group for one in judged], return_inverse=True)[1]
     columns = [_Column(labels, [one.answers[k] for one in judged]) for k in range(len(_STEPS))]
     parts: list[list[dict[str, Floats]]] = [[] for _ in columns]
-    ones = np.ones((1, len(judged)))  # the first row: the figures themselves
+    ones = np.ones((1, len(judged)))  # the first row: the unweighted metrics
     for weights in chain([ones], metrics.resample(groups, n=resamples, seed=seed)):
         for column, part in zip(columns, parts, strict=True):
             part.append(column.figures(weights))
     rows = [{k: np.concatenate([p[k] for p in part]) for k in part[0]} for part in parts]
-    alone = len(set(groups)) == 1  # one group drawn again and again is only itself
+    alone = len(set(groups)) == 1  # resamples of one group are all equal
     n, n_fake = len(labels), int(labels.sum())
     found = []
     for column, row in zip(columns, rows, strict=True):
         same = np.array_equal(column.scored, columns[0].scored)
-        for name in COMPARED:  # told only where the same pictures were scored
+        for name in COMPARED:  # reported only if the same pictures were scored
             row[f"{name}_change"] = row[name] - (rows[0][name] if same else math.nan)
         counts = {"n": n, "n_real": n - n_fake, "n_fake": n_fake}
         counts["n_scored"] = int(column.scored.sum())
@@ -304,7 +304,7 @@ def _measure_source(
 
 
 def _level(number: int, step: Step, by_source: Mapping[str, Sequence[_Measured]]) -> Level:
-    """One step of all sources, and means over those that have the figure unchanged."""
+    """Combine a level of all sources, with means over those that have the metric unchanged."""
     values, intervals = {}, {}
     for name in FIGURES:
         have = [

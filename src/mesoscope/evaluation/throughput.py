@@ -1,8 +1,7 @@
-"""How many faces a model scores a second, here and now, on one core.
+"""Measure the faces per second of a model on one core of this machine.
 
-The rate belongs to a machine and not to a model, so it stands in no card: whoever wants it measures
-it. Models are measured in turns and in processor time of the calling thread, so that a machine that
-is busy or grows slower on the way does not favour one of them.
+The speed depends on the machine, so no card holds it. Models are measured in turns and in CPU time
+of the calling thread, so that load or throttling of the machine does not favour one of them.
 """
 
 from __future__ import annotations
@@ -20,22 +19,22 @@ if TYPE_CHECKING:
 
 __all__ = ["faces_per_second"]
 
-STOCK = 8  # different crops, so that no answer comes from a cache
+STOCK = 8  # distinct crops, so that no result comes from a cache
 
 
 def faces_per_second(
     scorers: Sequence[Scorer], *, rounds: int = 7, seconds: float = 0.15
 ) -> list[float]:
-    """Measure models in turns, one crop a call and one thread.
+    """Measure models in turns, one crop per call and one thread.
 
     Args:
-        scorers: At least one. They must compute in the thread that calls, as
+        scorers: At least one. They must compute in the calling thread, as
             :class:`mesoscope.detection.scorer.OnnxScorer` does unless it is given more threads.
-        rounds: Of which the median is taken.
-        seconds: Processor time of a model in a round.
+        rounds: Number of rounds, whose median is taken.
+        seconds: CPU time per model and round.
 
     Returns:
-        Crops a second, one number a model.
+        Crops per second of each model.
     """
     stocks = [_noise(scorer.card.input_px) for scorer in scorers]
     found: list[list[float]] = [[] for _ in scorers]

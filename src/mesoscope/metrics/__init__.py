@@ -1,4 +1,4 @@
-"""The field's figures of merit, each once, in plain numpy. Fake = 1 is the positive class."""
+"""Binary classification metrics in NumPy, each defined once. Fake = 1 is the positive class."""
 
 from mesoscope.metrics.alarms import (
     Alarms,

@@ -1,4 +1,4 @@
-"""Alarms: what is called fake from a threshold on, how often wrongly, and how many are true."""
+"""Alarms of a threshold: false-positive and detection rates, and the precision at a prevalence."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from mesoscope.metrics.intervals import LEVEL, effective_count, proportion_inter
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-FALSE_ALARMS_MIN = 5  # reals above a threshold that its false-positive rate must rest on
+FALSE_ALARMS_MIN = 5  # reals above a threshold that support its false-positive rate
 
 
 class Rate(NamedTuple):
-    """A share of counted faces.
+    """A proportion of counted faces.
 
     Attributes:
-        hits: How many.
-        n: Out of how many.
-        effective_n: What they are worth, see :func:`mesoscope.metrics.effective_count`.
+        hits: Number of hits.
+        n: Number of trials.
+        effective_n: Effective number of trials, see :func:`mesoscope.metrics.effective_count`.
     """
 
     hits: int
@@ -31,21 +31,21 @@ class Rate(NamedTuple):
 
     @property
     def share(self) -> float:
-        """``hits / n``; ``nan`` out of none."""
+        """``hits / n``; NaN without trials."""
         return self.hits / self.n if self.n else float("nan")
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """The interval of :func:`mesoscope.metrics.proportion_interval`."""
+        """Return the interval of :func:`mesoscope.metrics.proportion_interval`."""
         return proportion_interval(self.hits, self.n, effective_n=self.effective_n, level=level)
 
 
 class Alarms(NamedTuple):
-    """What a threshold does to reals and to fakes.
+    """Rates of reals and fakes above a threshold.
 
     Attributes:
-        threshold: An alarm is a ``p_fake`` from here on.
-        false: Reals that raise one: the false-positive rate.
-        found: Fakes that raise one: the detection rate.
+        threshold: A ``p_fake`` at or above it is an alarm.
+        false: Reals above it: the false-positive rate.
+        found: Fakes above it: the detection rate.
     """
 
     threshold: float
@@ -61,11 +61,11 @@ def alarms_at(
     Args:
         labels: ``(n,)``, 1 = fake, 0 = real.
         p_fake: ``(n,)``, 0 to 1.
-        threshold: Fake from here on.
-        groups: ``(n,)``, what belongs together; every face is its own where they are left out.
+        threshold: Scores at or above it are called fake.
+        groups: ``(n,)``, group codes; without them every face is its own group.
 
     Raises:
-        OptionError: Labels other than 0 and 1, scores outside 0..1, other lengths.
+        OptionError: Labels are not 0 or 1, scores are outside 0..1, or lengths differ.
     """
     y, p = probabilities(labels, p_fake)
     of = np.arange(len(y)) if groups is None else np.asarray(groups)
@@ -82,24 +82,24 @@ def alarms_at(
 def threshold_at_fpr(
     labels: ArrayLike, p_fake: ArrayLike, fpr: float, groups: ArrayLike | None = None
 ) -> float | None:
-    """The lowest threshold from which on at most a share ``fpr`` of the reals raises an alarm.
+    """Return the lowest threshold with a false-positive rate of at most ``fpr``.
 
-    It lies half way between two scores that occur, so that rounding elsewhere moves no face over
-    it. A rate is supported where at least five reals are let through by it: a cut above the
-    highest reals says little about the next ones. Groups count as in :func:`effective_count`.
+    It lies half way between two scores, so rounding elsewhere moves no face over it. It needs at
+    least five reals above it: a cut above the highest reals says little about new ones. Groups
+    count as in :func:`effective_count`.
 
     Args:
         labels: ``(n,)``, 1 = fake, 0 = real.
         p_fake: ``(n,)``, 0 to 1.
-        fpr: Wanted rate, between 0 and 1.
-        groups: ``(n,)``, what belongs together.
+        fpr: Target rate, between 0 and 1.
+        groups: ``(n,)``, group codes.
 
     Returns:
-        The threshold, or ``None`` where there are too few reals for the rate, or where no cut
-        gives it because too many of them share the highest score.
+        The threshold, or ``None`` if there are too few reals for the rate, or if no cut reaches it
+        because too many of them share the highest score.
 
     Raises:
-        OptionError: As :func:`alarms_at`, or a rate outside 0..1.
+        OptionError: As for :func:`alarms_at`, or the rate is outside 0..1.
     """
     if not 0 < fpr < 1:
         raise OptionError(f"a false-positive rate must lie between 0 and 1, got {fpr}")
@@ -117,27 +117,27 @@ def threshold_at_fpr(
 
 
 def reals_needed(fpr: float) -> int:
-    """How many reals, each of its own group, support a threshold at this rate."""
+    """Return how many reals, each of its own group, a threshold at this rate needs."""
     return int(np.ceil(FALSE_ALARMS_MIN / fpr - 1e-9))
 
 
 def true_share(alarms: Alarms, prevalence: float) -> tuple[float, tuple[float, float]]:
-    """The share of alarms that are true where a share ``prevalence`` of all faces is forged.
+    """Return the precision of alarms where a share ``prevalence`` of all faces is forged.
 
-    Bayes' rule: ``π · found / (π · found + (1 − π) · false)``. It is the precision that the
-    threshold would have out there, if reals and fakes are like those that were counted.
+    Bayes' rule: ``π · found / (π · found + (1 − π) · false)``. It is the precision in use, if reals
+    and fakes there are like those that were counted.
 
     Args:
-        alarms: Of a threshold.
+        alarms: Alarms of a threshold.
         prevalence: ``π``, between 0 and 1.
 
     Returns:
-        The share, and a 95 % interval. Each of the two rates is taken at its 97.5 % bounds, so
-        both hold at once at least as often as 95 % (Bonferroni): it is wide rather than narrow.
-        ``nan`` where a class was not there, or where nothing raises an alarm.
+        The precision, and a conservative 95 % interval: each of the two rates is taken at its 97.5
+        % bounds, so both hold at once in at least 95 % of cases (Bonferroni). NaN if a class is
+        missing, or if nothing raises an alarm.
 
     Raises:
-        OptionError: A prevalence that is not between 0 and 1.
+        OptionError: The prevalence is not between 0 and 1.
     """
     if not 0 < prevalence < 1:
         raise OptionError(f"a prevalence must lie between 0 and 1, got {prevalence}")

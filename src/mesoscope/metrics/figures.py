@@ -1,8 +1,8 @@
-"""The definitions, on weighted samples, and the curves behind them.
+"""Metrics on weighted samples, and their curves.
 
-A plain measurement is the case where all weights are one; in a bootstrap over groups, a group that
-was drawn k times gives its samples the weight k. So the samples are sorted once, and a thousand
-resamples are cumulative sums over them.
+A plain measurement has weights of one. In a bootstrap over groups, the samples of a group that was
+drawn k times have the weight k. So the samples are sorted once, and a thousand resamples are
+cumulative sums over them.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 
-CUT = 0.5  # accuracy calls fake what scores from here on
+CUT = 0.5  # scores from here on are called fake
 FPR_LIMIT = 0.01
-BINS = 15  # of the calibration error, the field's custom
+BINS = 15  # of the calibration error, as is usual
 
 
 def measure(labels: ArrayLike, p_fake: ArrayLike) -> dict[str, float]:
-    """All of :data:`METRICS`.
+    """Compute all of :data:`METRICS`.
 
     Args:
         labels: ``(n,)``, 1 = fake, 0 = real.
         p_fake: ``(n,)``, 0 to 1, higher = more fake.
 
     Returns:
-        A number for each name. ``nan`` where nothing can be said: all of them without a sample,
-        and with one class missing those that compare the two (``balanced_accuracy``, ``auc``,
-        ``eer``, ``ap``, ``tpr_at_fpr_0.01``).
+        A value for each name. NaN where it is undefined: all of them without a sample, and with one
+        class missing those that compare both (``balanced_accuracy``, ``auc``, ``eer``, ``ap``,
+        ``tpr_at_fpr_0.01``).
 
     Raises:
-        OptionError: Labels other than 0 and 1, or scores outside 0..1.
+        OptionError: Labels are not 0 or 1, or scores are outside 0..1.
     """
     ranked = Ranked(*probabilities(labels, p_fake))
     counts = ConfusionCounts(ranked, np.ones((1, ranked.n)))
@@ -49,23 +49,23 @@ def measure(labels: ArrayLike, p_fake: ArrayLike) -> dict[str, float]:
 
 
 def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Area under the ROC curve: the chance that a fake scores above a real, ties half.
+    """Compute the area under the ROC curve: the chance that a fake scores above a real, ties half.
 
-    The trapezoids under the curve, which is the rank statistic of Mann & Whitney (1947).
+    The trapezoidal area equals the rank statistic of Mann & Whitney (1947).
 
     Args:
         labels: ``(n,)``, 1 = fake, 0 = real.
         scores: ``(n,)``, higher = more fake.
 
     Returns:
-        0 to 1; ``nan`` where a class is missing.
+        0 to 1; NaN if a class is missing.
     """
     ranked = Ranked(*checked(labels, scores))
     return float(_auc(ConfusionCounts(ranked, np.ones((1, ranked.n))))[0])
 
 
 class Ranked:
-    """Samples by falling score. Those with one score stand or fall together: they are one step."""
+    """Samples sorted by falling score. Equal scores form one step."""
 
     def __init__(self, labels: Ints, scores: Floats) -> None:
         self.n = len(scores)
@@ -76,7 +76,7 @@ class Ranked:
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
-        """``(n,)``: is the label right that the cut at .5 gives."""
+        """``(n,)``: whether the label by the cut at .5 is right."""
         right: NDArray[np.bool_] = (self.p >= CUT) == (self.y == 1)
         return right
 
@@ -89,7 +89,7 @@ class Ranked:
 
 
 class ConfusionCounts:
-    """Weighted counts: a row a resample, a column a threshold, the first at infinity."""
+    """Weighted counts: a row per resample, a column per threshold, the first at infinity."""
 
     def __init__(self, ranked: Ranked, weights: Floats) -> None:
         self.ranked, self.weights = ranked, weights  # (b, n)
@@ -114,27 +114,27 @@ class ConfusionCounts:
 
     @cached_property
     def both(self) -> NDArray[np.bool_]:
-        """Are both classes there, ``(b,)``."""
+        """``(b,)``: whether both classes occur."""
         return (self.n_fake > 0) & (self.n_real > 0)
 
 
 def ratio(part: Floats, whole: Floats) -> Floats:
-    """``part / whole``, ``nan`` where there is nothing to divide by."""
+    """Compute ``part / whole``, NaN where the whole is 0."""
     out = np.full(np.broadcast_shapes(part.shape, whole.shape), np.nan)
     np.divide(part, whole, out=out, where=whole > 0)
     return out
 
 
 def bin_of(p_fake: Floats, bins: int) -> Ints:
-    """Which of so many equal bins of 0..1; a bin holds its lower edge, the last also 1."""
+    """Return equal-width bin indices in 0..1; a bin includes its lower edge, the last also 1."""
     return np.minimum((p_fake * bins).astype(np.int64), bins - 1)
 
 
 def probabilities(labels: ArrayLike, p_fake: ArrayLike) -> tuple[Ints, Floats]:
-    """Labels and scores as arrays, the scores in 0..1.
+    """Validate labels and scores, the scores in 0..1, and return them as arrays.
 
     Raises:
-        OptionError: They are something else.
+        OptionError: They are not valid.
     """
     y, p = checked(labels, p_fake)
     if p.size and (p.min() < 0 or p.max() > 1):
@@ -143,10 +143,10 @@ def probabilities(labels: ArrayLike, p_fake: ArrayLike) -> tuple[Ints, Floats]:
 
 
 def checked(labels: ArrayLike, scores: ArrayLike) -> tuple[Ints, Floats]:
-    """Labels and scores as arrays.
+    """Validate labels and scores, and return them as arrays.
 
     Raises:
-        OptionError: Other shapes, labels other than 0 and 1, scores that are no numbers.
+        OptionError: Shapes differ, labels are not 0 or 1, or scores are not numbers.
     """
     y, s = np.asarray(labels), np.asarray(scores, np.float64)
     if y.shape != s.shape or y.ndim != 1:
@@ -157,12 +157,12 @@ def checked(labels: ArrayLike, scores: ArrayLike) -> tuple[Ints, Floats]:
 
 
 def _accuracy(c: ConfusionCounts) -> Floats:
-    """Share of right labels where ``p_fake >= .5`` is called fake."""
+    """Accuracy, with ``p_fake >= .5`` called fake."""
     return ratio(c.weights @ c.ranked.right, c.n)
 
 
 def _balanced_accuracy(c: ConfusionCounts) -> Floats:
-    """Mean of the two classes' shares of right labels."""
+    """Mean of sensitivity and specificity."""
     fakes = c.weights @ (c.ranked.right * c.ranked.y)
     reals = c.weights @ (c.ranked.right * (1 - c.ranked.y))
     return (ratio(fakes, c.n_fake) + ratio(reals, c.n_real)) / 2
@@ -177,11 +177,11 @@ def _eer(c: ConfusionCounts) -> Floats:
     """False-positive rate where ``|FNR - FPR|`` is smallest.
 
     The difference falls from threshold to threshold, so at most two thresholds are equally near,
-    one on either side; then it is the mean of their false-positive rates. So scores that are all
-    equal have an error of one half, not of nothing.
+    one on either side; the result is the mean of their false-positive rates. So scores that are all
+    equal give .5, not 0.
     """
     fn = c.n_fake[:, None] - c.tp
-    # Whole numbers up to 2^53 are exact: so is the comparison.
+    # Integers up to 2^53 are exact, and so is the comparison.
     gap = np.abs(fn * c.n_real[:, None] - c.fp * c.n_fake[:, None])
     nearest = gap == gap.min(axis=1, keepdims=True)
     rows = np.arange(len(gap))
@@ -191,21 +191,21 @@ def _eer(c: ConfusionCounts) -> Floats:
 
 
 def _ap(c: ConfusionCounts) -> Floats:
-    """Average precision: precision at each threshold, weighted by the recall that it adds."""
+    """Average precision: precision at each threshold, weighted by the increase of recall."""
     tp, fp = c.tp[:, 1:], c.fp[:, 1:]
-    precision = tp / np.maximum(tp + fp, 1)  # 0 where no weight has come yet: it adds no recall
+    precision = tp / np.maximum(tp + fp, 1)  # 0 before any weight: it adds no recall
     total = ratio((np.diff(c.tp, axis=1) * precision).sum(axis=1), c.n_fake)
     return np.where(c.both, total, np.nan)
 
 
 def _tpr_at_fpr(c: ConfusionCounts) -> Floats:
-    """Highest true-positive rate among the thresholds with a false-positive rate of at most 1 %."""
+    """Highest true-positive rate at a false-positive rate of at most 1 %."""
     best = np.where(c.fpr <= FPR_LIMIT, c.tpr, 0).max(axis=1)
     return np.where(c.both, best, np.nan)
 
 
 def _ece(c: ConfusionCounts) -> Floats:
-    """Mean of ``|share of fakes - mean p_fake|`` over the bins, by their samples (Guo 2017)."""
+    """Mean of ``|share of fakes - mean p_fake|`` over bins, weighted by size (Guo 2017)."""
     return ratio(np.abs(c.weights @ c.ranked.gaps).sum(axis=1), c.n)
 
 
@@ -228,13 +228,13 @@ METRICS = tuple(FIGURES)
 
 
 class Curve(NamedTuple):
-    """One point a threshold, from the strictest to the most lenient.
+    """One point per threshold, from the strictest to the most lenient.
 
     Attributes:
         x: ``(t,)``, false-positive rate or recall.
         y: ``(t,)``, true-positive rate or precision.
-        thresholds: ``(t,)``, falling; what scores from there on is called fake. The ROC curve
-            begins with infinity: nothing is called fake.
+        thresholds: ``(t,)``, falling; scores from there on are called fake. The ROC curve begins at
+            infinity, where nothing is called fake.
     """
 
     x: Floats
@@ -243,13 +243,13 @@ class Curve(NamedTuple):
 
 
 class Reliability(NamedTuple):
-    """What the scores promise and what is the case, in bins of equal width.
+    """Predicted and observed shares of fakes, in bins of equal width.
 
     Attributes:
         edges: ``(bins + 1,)``, 0 to 1; a bin holds its lower edge, the last also its upper one.
-        samples: ``(bins,)``, how many stand in it.
-        mean_p_fake: ``(bins,)``, ``nan`` where a bin is empty.
-        share_fake: ``(bins,)``, ``nan`` where a bin is empty.
+        samples: ``(bins,)``, number of samples.
+        mean_p_fake: ``(bins,)``, NaN for an empty bin.
+        share_fake: ``(bins,)``, NaN for an empty bin.
     """
 
     edges: Floats
@@ -259,10 +259,10 @@ class Reliability(NamedTuple):
 
 
 def roc(labels: ArrayLike, scores: ArrayLike) -> Curve:
-    """The ROC curve, from (0, 0) to (1, 1): false-positive rate, true-positive rate.
+    """Compute the ROC curve, from (0, 0) to (1, 1): false-positive rate, true-positive rate.
 
     Returns:
-        Every threshold; all ``nan`` on an axis whose class is missing.
+        A point for every threshold; NaN on an axis whose class is missing.
     """
     ranked = Ranked(*checked(labels, scores))
     counts = ConfusionCounts(ranked, np.ones((1, ranked.n)))
@@ -271,10 +271,10 @@ def roc(labels: ArrayLike, scores: ArrayLike) -> Curve:
 
 
 def precision_recall(labels: ArrayLike, scores: ArrayLike) -> Curve:
-    """The precision–recall curve: recall, precision.
+    """Compute the precision–recall curve: recall, precision.
 
     Returns:
-        Every threshold; recall is ``nan`` without a fake.
+        A point for every threshold; recall is NaN without a fake.
     """
     ranked = Ranked(*checked(labels, scores))
     counts = ConfusionCounts(ranked, np.ones((1, ranked.n)))
@@ -283,7 +283,7 @@ def precision_recall(labels: ArrayLike, scores: ArrayLike) -> Curve:
 
 
 def reliability(labels: ArrayLike, p_fake: ArrayLike, *, bins: int = BINS) -> Reliability:
-    """Promised and true share of fakes, by score."""
+    """Compute the reliability diagram: predicted and observed shares of fakes by score."""
     y, p = probabilities(labels, p_fake)
     where = bin_of(p, bins)
     count = np.bincount(where, minlength=bins)

@@ -1,4 +1,4 @@
-"""How far figures could be chance: intervals of shares, bootstrap over groups, calibration."""
+"""Uncertainty of metrics: proportion intervals, bootstrap over groups, calibration noise."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-LEVEL = 0.95  # of the intervals
+LEVEL = 0.95  # level of the intervals
 _CHUNK = 1 << 18  # weights handled at once: two megabytes stay in the processor's cache
 
 
@@ -40,24 +40,23 @@ def bootstrap(
     n: int = 1000,
     seed: int | Sequence[int] = 0,
 ) -> dict[str, Floats]:
-    """All of :data:`METRICS` on resamples: as many groups as there are, drawn with replacement.
+    """Compute all of :data:`METRICS` on resamples: as many groups as there are, with replacement.
 
-    Groups are drawn and not pictures, because the frames of one video say less than as many
-    pictures of their own (Efron & Tibshirani 1993, chapter 8). :func:`interval` makes an interval
-    of the result.
+    Groups are drawn instead of pictures, because frames of one video are correlated (Efron &
+    Tibshirani 1993, chapter 8). :func:`interval` makes an interval of the result.
 
     Args:
         labels: ``(s,)``, 1 = fake, 0 = real.
         p_fake: ``(s,)``, 0 to 1.
-        groups: ``(s,)``, whatever can be compared.
-        n: Resamples.
-        seed: The same seed gives the same resamples.
+        groups: ``(s,)``, comparable group keys.
+        n: Number of resamples.
+        seed: Seed of the resamples.
 
     Returns:
-        ``(n,)`` for each name; ``nan`` for a resample that lacks a class.
+        ``(n,)`` for each name; NaN for a resample that lacks a class.
 
     Raises:
-        OptionError: Labels other than 0 and 1, scores outside 0..1, other lengths.
+        OptionError: Labels are not 0 or 1, scores are outside 0..1, or lengths differ.
     """
     ranked = Ranked(*probabilities(labels, p_fake))
     found: dict[str, list[Floats]] = {name: [] for name in METRICS}
@@ -71,23 +70,23 @@ def bootstrap(
 def bootstrap_auc(
     labels: ArrayLike, scores: ArrayLike, groups: ArrayLike, *, n: int, seed: int | Sequence[int]
 ) -> Floats:
-    """The AUC on the resamples of :func:`bootstrap`, for scores of any range.
+    """Compute the AUC on the resamples of :func:`bootstrap`, for scores of any range.
 
-    Samples of one score and one label stand or fall together, so they are counted first: scores
-    that take few values, such as those of a format or a size, cost little.
+    Samples of equal score and label are counted first, so scores with few values, such as formats
+    or sizes, are cheap.
 
     Args:
         labels: ``(s,)``, 1 = fake, 0 = real.
         scores: ``(s,)``, higher = more fake.
-        groups: ``(s,)``, whatever can be compared.
-        n: Resamples.
-        seed: The same seed gives the same resamples.
+        groups: ``(s,)``, comparable group keys.
+        n: Number of resamples.
+        seed: Seed of the resamples.
 
     Returns:
-        ``(n,)``; ``nan`` for a resample that lacks a class.
+        ``(n,)``; NaN for a resample that lacks a class.
 
     Raises:
-        OptionError: Labels other than 0 and 1, scores that are no numbers, other lengths.
+        OptionError: Labels are not 0 or 1, scores are not numbers, or lengths differ.
     """
     y, s = checked(labels, scores)
     if not y.size:
@@ -106,11 +105,11 @@ def bootstrap_auc(
 
 
 def share(part: ArrayLike, whole: ArrayLike) -> float:
-    """``sum(part) / sum(whole)``, ``nan`` where the whole is nothing.
+    """Compute ``sum(part) / sum(whole)``, NaN if the whole is 0.
 
     Args:
-        part: ``(s,)``, 1 where an item counts.
-        whole: ``(s,)``, 1 where it could have counted.
+        part: ``(s,)``, 1 for items that count.
+        whole: ``(s,)``, 1 for items that could count.
     """
     return float(ratio(np.asarray(part, np.float64).sum(), np.asarray(whole, np.float64).sum()))
 
@@ -118,7 +117,7 @@ def share(part: ArrayLike, whole: ArrayLike) -> float:
 def bootstrap_share(
     part: ArrayLike, whole: ArrayLike, groups: ArrayLike, *, n: int, seed: int | Sequence[int]
 ) -> Floats:
-    """:func:`share` on the resamples of :func:`bootstrap`, ``(n,)``."""
+    """Compute :func:`share` on the resamples of :func:`bootstrap`, ``(n,)``."""
     parts, wholes = np.asarray(part, np.float64), np.asarray(whole, np.float64)
     found = [ratio(w @ parts, w @ wholes) for w in resample(groups, n=n, seed=seed)]
     return np.concatenate(found) if found else np.empty(0)
@@ -144,10 +143,10 @@ def resample(groups: ArrayLike, *, n: int, seed: int | Sequence[int]) -> Iterato
 
 
 def interval(values: Floats) -> tuple[float, float]:
-    """The middle 95 % of resampled values (the percentile interval); ``nan`` ones are left out.
+    """Return the middle 95 % of resampled values (percentile interval), ignoring NaN.
 
     Returns:
-        ``(low, high)``, both ``nan`` where no resample gave a value.
+        ``(low, high)``, both NaN if all values are.
     """
     known = values[~np.isnan(values)]
     if not known.size:
@@ -156,31 +155,31 @@ def interval(values: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-_TERMS = 400  # of the continued fraction: far more than it needs for samples in the millions
+_TERMS = 400  # of the continued fraction: more than enough for samples in the millions
 _HALVINGS = 60  # 2⁻⁶⁰ is finer than a float near 1
 
 
 def proportion_interval(
     hits: float, n: float, *, effective_n: float | None = None, level: float = LEVEL
 ) -> tuple[float, float]:
-    """The interval of Clopper & Pearson (1934) for ``hits`` out of ``n``.
+    """Compute the interval of Clopper & Pearson (1934) for ``hits`` out of ``n``.
 
-    It says something even where nothing or all was hit, when a bootstrap would give an interval
-    without width. Samples that belong together, such as the frames of a video, say less than their
-    number; ``effective_n`` is the number that they are worth, and the same formula then takes it
-    in place of ``n`` (Korn & Graubard 1998).
+    It has a width even at 0 or ``n`` hits, where a bootstrap interval has none. Correlated samples,
+    such as the frames of a video, carry less information than their number; ``effective_n`` is
+    their effective number, which the same formula then uses in place of ``n`` (Korn & Graubard
+    1998).
 
     Args:
-        hits: How many, 0 to ``n``.
-        n: Out of how many.
-        effective_n: Of :func:`effective_count`; ``n`` where it is left out.
-        level: How often such an interval should hold the true share, between 0 and 1.
+        hits: Number of hits, 0 to ``n``.
+        n: Number of trials.
+        effective_n: Result of :func:`effective_count`; default ``n``.
+        level: Coverage, between 0 and 1.
 
     Returns:
-        ``(low, high)``; ``(0, 1)`` without a sample, as nothing is known then.
+        ``(low, high)``; ``(0, 1)`` without trials.
 
     Raises:
-        OptionError: Counts that cannot be, or a level outside 0..1.
+        OptionError: The counts are not valid, or the level is outside 0..1.
     """
     if not 0 <= hits <= n or not 0 < level < 1:
         raise OptionError(f"an interval needs 0 <= hits <= n and 0 < level < 1, got {hits}, {n}")
@@ -194,16 +193,16 @@ def proportion_interval(
 
 
 def effective_count(groups: ArrayLike) -> float:
-    """How many samples drawn one by one these are worth at least: ``(Σ mᵢ)² / Σ mᵢ²``.
+    """Compute the effective number of grouped samples: ``(Σ mᵢ)² / Σ mᵢ²``.
 
-    ``mᵢ`` is the size of a group, and all in a group are taken to err together: the worst case of
-    Kish's design effect (1965). Without groups it is their number.
+    ``mᵢ`` is the size of a group; samples of a group are taken as fully correlated, the worst case
+    of Kish's design effect (1965). Without groups it is their number.
 
     Args:
-        groups: ``(n,)``, whatever can be compared.
+        groups: ``(n,)``, comparable group keys.
 
     Returns:
-        0 without a sample.
+        The effective number; 0 without a sample.
     """
     _, sizes = np.unique(np.asarray(groups), return_counts=True)
     total = float(sizes.sum())
@@ -211,7 +210,7 @@ def effective_count(groups: ArrayLike) -> float:
 
 
 def _beta_quantile(share: float, a: float, b: float) -> float:
-    """Where the Beta(a, b) distribution has so much of itself below, by bisection."""
+    """Quantile of the Beta(a, b) distribution, by bisection."""
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
@@ -228,7 +227,7 @@ def _beta_below(x: float, a: float, b: float) -> float:
         return float(x >= 1)
     scale = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
     front = math.exp(scale + a * math.log(x) + b * math.log1p(-x))
-    # The fraction converges quickly on this side of the mean; the other side is its mirror.
+    # The fraction converges quickly below the mean; the other side follows by symmetry.
     if x < (a + 1) / (a + b + 2):
         return front * _fraction(x, a, b) / a
     return 1 - front * _fraction(1 - x, b, a) / b
@@ -256,15 +255,15 @@ def _off_zero(value: float, tiny: float) -> float:
     return value if abs(value) > tiny else tiny
 
 
-_SMALLEST = 1e-12  # a certainty that turns out wrong costs 28, and not infinity
+_SMALLEST = 1e-12  # probabilities are clipped to this, so a wrong certainty costs 28 nats
 
 
 class NoiseFloor(NamedTuple):
-    """The calibration error of a model that is calibrated perfectly, on so few samples.
+    """Calibration error of a perfectly calibrated model, at a finite sample size.
 
     Attributes:
-        mean: Of the simulated ones.
-        high: Below this lie 95 % of them.
+        mean: Mean of the simulated errors.
+        high: 95 % quantile of the simulated errors.
     """
 
     mean: float
@@ -272,30 +271,30 @@ class NoiseFloor(NamedTuple):
 
 
 def ece_by_chance(p_fake: ArrayLike, *, n: int = 1000, seed: int | Sequence[int] = 0) -> NoiseFloor:
-    """What the calibration error would be if ``p_fake`` were true probabilities.
+    """Simulate the calibration error under the assumption that ``p_fake`` is calibrated.
 
-    The error is a mean of absolute gaps, so chance makes it larger and never smaller: a source
-    with a hundred faces shows several hundredths without any fault of the model (Bröcker & Smith,
-    *Increasing the reliability of reliability diagrams*, 2007). Here labels are drawn from the
-    scores themselves, again and again, and the error is measured each time. Faces are drawn one by
-    one; where many belong to one video, chance reaches further still.
+    The error is a mean of absolute gaps, so noise only increases it: a source with a hundred faces
+    shows several hundredths with a perfect model (Bröcker & Smith, *Increasing the reliability of
+    reliability diagrams*, 2007). Labels are drawn repeatedly from the scores themselves, and the
+    error is measured each time. Faces are drawn independently; with many faces of one video the
+    noise is larger.
 
     Args:
         p_fake: ``(s,)``, 0 to 1.
-        n: Simulations.
-        seed: The same seed draws the same labels.
+        n: Number of simulations.
+        seed: Seed of the labels.
 
     Returns:
-        Mean and 95 % quantile; ``nan`` without a sample or a simulation.
+        Mean and 95 % quantile; NaN without a sample or a simulation.
 
     Raises:
-        OptionError: Scores outside 0..1.
+        OptionError: Scores are outside 0..1.
     """
     p = np.asarray(p_fake, np.float64)
     probabilities(np.zeros(p.shape, np.int64), p)
     if not p.size or not n:
         return NoiseFloor(float("nan"), float("nan"))
-    in_order = np.sort(p)  # so that each bin is a run, and its sum a difference
+    in_order = np.sort(p)  # sorted, so that each bin is a run, and its sum a difference
     ends = np.searchsorted(bin_of(in_order, BINS), np.arange(BINS + 1))
     draw = np.random.default_rng(seed)
     rows = max(1, _CHUNK // p.size)
@@ -310,10 +309,10 @@ def ece_by_chance(p_fake: ArrayLike, *, n: int = 1000, seed: int | Sequence[int]
 
 
 def log_loss(labels: ArrayLike, p_fake: ArrayLike) -> float:
-    """Mean negative log-likelihood of the labels, in nats; ``nan`` without a sample.
+    """Compute the mean negative log-likelihood of the labels, in nats; NaN without a sample.
 
     Raises:
-        OptionError: Labels other than 0 and 1, scores outside 0..1.
+        OptionError: Labels are not 0 or 1, or scores are outside 0..1.
     """
     y, p = probabilities(labels, p_fake)
     if not y.size:

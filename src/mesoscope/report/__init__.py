@@ -1,4 +1,4 @@
-"""Results as pictures and pages. Only :mod:`mesoscope.report.record` does without the extra."""
+"""Reports as figures and pages. Only :mod:`mesoscope.report.record` works without the extra."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from mesoscope.errors import MissingExtra
 
 
 def require(*packages: str) -> None:
-    """Make sure that pictures and pages can be made, before any long work.
+    """Check that the packages of a report are installed, before any long work.
 
     Args:
-        packages: What it takes; by default what the evaluation's page takes.
+        packages: Required packages; by default those of the evaluation page.
 
     Raises:
-        MissingExtra: One of them is not installed.
+        MissingExtra: A package is not installed.
     """
     for package in packages or ("matplotlib", "jinja2"):
         try:

@@ -1,4 +1,4 @@
-"""An audit in plain words, and as one HTML page that needs nothing else."""
+"""Summarise an audit in words, and write it as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"
-_TOLD = 0.55  # below this lower end of the AUC's interval, nothing worth a headline is told
+_TOLD = 0.55  # lower ends of the AUC's interval below this get no headline
 _NEARLY = 0.05  # of AUC
 SEVERITY_WORDS = ("severe", "warning", "note")
 
 
 class Headline(NamedTuple):
-    """What an audit comes to.
+    """Summary of an audit.
 
     Attributes:
-        severity: Of the worst finding; ``good`` where there is none worse than a note.
-        line: One sentence.
-        more: A second one.
+        severity: Severity of the worst finding; ``good`` if none is above a note.
+        line: First sentence.
+        more: Second sentence.
     """
 
     severity: str
@@ -45,7 +45,7 @@ class Headline(NamedTuple):
 
 
 class AuditColumn(NamedTuple):
-    """The counts of one row of the census."""
+    """One row of the table of counts."""
 
     source: str
     split: str
@@ -54,7 +54,7 @@ class AuditColumn(NamedTuple):
 
 
 def headline(audit: Mapping[str, Any]) -> Headline:
-    """Say in two sentences what an audit in JSON comes to."""
+    """Summarise an audit's JSON in two sentences."""
     counts = by_severity(audit)
     worst = next((name for name in ("severe", "warning") if counts[name]), "good")
     found = ", ".join(
@@ -96,7 +96,7 @@ def _tells(one: Mapping[str, Any]) -> bool:
 
 
 def by_severity(audit: Mapping[str, Any]) -> dict[str, int]:
-    """How many findings there are of each severity, the worst first."""
+    """Count findings by severity, the worst first."""
     return {
         name: sum(finding["severity"] == name for finding in audit["findings"])
         for name in SEVERITY_WORDS
@@ -104,7 +104,7 @@ def by_severity(audit: Mapping[str, Any]) -> dict[str, int]:
 
 
 def census(audit: Mapping[str, Any]) -> list[AuditColumn]:
-    """Counts by source and split, and the sum where there is more than one row."""
+    """Return counts by source and split, and the total of several rows."""
     rows = [AuditColumn(p["source"], p["split"], p["real"], p["fake"]) for p in audit["parts"]]
     if len(rows) > 1:
         rows.append(AuditColumn("all", "", sum(r.real for r in rows), sum(r.fake for r in rows)))
@@ -112,14 +112,14 @@ def census(audit: Mapping[str, Any]) -> list[AuditColumn]:
 
 
 def severities(audit: Mapping[str, Any], families: Mapping[str, str]) -> dict[tuple[str, str], str]:
-    """Which cues a finding stands for, by name and source, and how severe it is.
+    """Return the severity of each cue that a finding covers, by name and source.
 
-    Facts of one family are one finding. It speaks for the strongest of them, and for those that
-    tell nearly as much.
+    Facts of one family give one finding. It covers the strongest of them, and those that are nearly
+    as strong.
 
     Args:
-        audit: In JSON.
-        families: By the names of cues; a cue that is not there is a family of its own.
+        audit: JSON form of the audit.
+        families: Families by cue name; a missing cue is its own family.
     """
     found = {
         (finding["kind"], finding["scope"]): str(finding["severity"])
@@ -139,12 +139,12 @@ def severities(audit: Mapping[str, Any], families: Mapping[str, str]) -> dict[tu
 
 
 def number(value: float | None) -> float:
-    """A figure of the JSON; ``nan`` where it is null."""
+    """Return a figure of the JSON; NaN for null."""
     return math.nan if value is None else float(value)
 
 
 def percent(value: float | None) -> str:
-    """A share as shown: ``99 %``; never 100 where one is missing."""
+    """Format a share: ``99 %``; never 100 unless exact."""
     share = number(value)
     if math.isnan(share):
         return "–"
@@ -154,7 +154,7 @@ def percent(value: float | None) -> str:
 
 
 def area(one: Mapping[str, Any]) -> str:
-    """An AUC with its interval: ``.93 [.91, .95]``."""
+    """Format an AUC with its interval: ``.93 [.91, .95]``."""
     value, low, high = (number(one[name]) for name in ("auc", "low", "high"))
     if math.isnan(value):
         return "–"
@@ -162,7 +162,7 @@ def area(one: Mapping[str, Any]) -> str:
 
 
 def two(value: float | None) -> str:
-    """An AUC as shown, without the nought: ``.93``."""
+    """Format an AUC without the leading zero: ``.93``."""
     shown = number(value)
     if math.isnan(shown):
         return "–"
@@ -170,30 +170,30 @@ def two(value: float | None) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 picture``, ``2,000 pictures``."""
+    """Format a count: ``1 picture``, ``2,000 pictures``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _THUMBNAIL_PX = 176
-_MOST_EXAMPLES = 12  # of a finding
+_MOST_EXAMPLES = 12  # per finding
 _MOST_CUES = 60  # rows of the table of the whole set
 
 
 def options(text: str) -> Markup:
-    """Names of options, which messages have between backticks, as code."""
+    """Mark up option names, between backticks in messages, as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
 class AuditEntry(NamedTuple):
-    """One example as the page shows it.
+    """One example on the page.
 
     Attributes:
-        address: The picture as a ``data:`` address; empty where it is not shown.
+        address: The picture as a ``data:`` URL; empty if not shown.
         label: ``real`` or ``fake``.
         about: Source and split.
-        path: Of the file.
-        says: What to see in it.
+        path: Path of the file.
+        says: What to look for.
     """
 
     address: str
@@ -204,7 +204,7 @@ class AuditEntry(NamedTuple):
 
 
 class AuditBar(NamedTuple):
-    """An AUC as a bar from chance to perfect, in hundredths of its width."""
+    """A bar of an AUC from .5 to 1, in per cent of its width."""
 
     width: float
     low: float
@@ -220,22 +220,22 @@ def write_audit_page(
     command: str = "",
     fix: str = "",
 ) -> Path:
-    """Write the page of an audit.
+    """Write the HTML page of an audit.
 
     Args:
-        audit: In JSON, as ``Audit.to_dict`` gives it.
+        audit: JSON form, from ``Audit.to_dict``.
         path: The page to write.
-        pictures: What :func:`mesoscope.media.image.open_image` takes, by the paths of examples;
-            without it the page shows names only.
-        families: Of cues, by their names: facts of one family are one finding.
-        command: The line that audits again.
-        fix: The line that mends what can be mended.
+        pictures: Sources for :func:`mesoscope.media.image.open_image` by example path; without them
+            the page shows names only.
+        families: Families by cue name: facts of one family give one finding.
+        command: Command line that repeats the audit.
+        fix: Command line that cleans the set.
 
     Returns:
-        The page's path.
+        Path of the page.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The page is not writable.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -274,7 +274,7 @@ def write_audit_page(
 def examples(
     finding: Mapping[str, Any], pictures: Mapping[str, Source] | None
 ) -> list[list[AuditEntry]]:
-    """A finding's examples, those that are looked at together as one list."""
+    """Group a finding's examples; those of one number form one list."""
     chosen = sorted(finding["examples"][:_MOST_EXAMPLES], key=lambda one: int(one["side_by_side"]))
     return [
         [_shown(one, pictures) for one in together]
@@ -283,7 +283,7 @@ def examples(
 
 
 def bar(cue: Mapping[str, Any]) -> AuditBar | None:
-    """Where the bar of an AUC ends and its interval lies; ``None`` where nothing was measured."""
+    """Return the bar of an AUC and its interval; ``None`` without a measurement."""
     value = number(cue["auc"])
     if math.isnan(value):
         return None
@@ -297,7 +297,7 @@ def matrix(
     scopes: Sequence[str],
     severe: Mapping[tuple[str, str], str],
 ) -> list[tuple[str, list[tuple[Mapping[str, Any] | None, str]]]]:
-    """Cues by source: a row a cue, the strongest first, a cell a source with its severity."""
+    """Return a row per cue, the strongest first, with the severity in each source."""
     found = {(cue["name"], cue["scope"]): cue for cue in audit["cues"] if cue["scope"]}
     titles = {cue["name"]: cue["title"] for cue in audit["cues"] if cue["scope"]}
     rows = [
@@ -327,7 +327,7 @@ def _shown(example: Mapping[str, Any], pictures: Mapping[str, Source] | None) ->
 
 
 def _thumbnail(source: Source) -> str:
-    """A small picture without any metadata; empty where the file cannot be read."""
+    """Return a thumbnail without metadata; empty if the file is not readable."""
     file = io.BytesIO()
     try:
         image = Image.fromarray(open_image(source).pixels)

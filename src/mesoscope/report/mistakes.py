@@ -1,4 +1,4 @@
-"""The most confident mistakes: crops of pictures, and strips of clips with their scores."""
+"""Show the most confident mistakes: crops of pictures, strips of clips."""
 
 from __future__ import annotations
 
@@ -58,16 +58,16 @@ class Mistake(Wrong):
     """A picture on the wrong side of .5.
 
     Attributes:
-        crop: What the network saw, ``(S, S, 3) uint8``; ``None`` where the file has gone since.
+        crop: The network's input, ``(S, S, 3) uint8``; ``None`` if the file is missing now.
     """
 
     crop: Pixels | None
 
 
 def worst(evaluation: Evaluation, *, most: int = MOST) -> tuple[list[Mistake], list[Mistake]]:
-    """The mistaken pictures that are furthest from .5, half of either kind.
+    """Select the mistaken pictures furthest from .5, half of each kind.
 
-    Where one kind has fewer, the other fills the places.
+    If one kind has fewer, the other fills the rest.
 
     Returns:
         Reals called fake, and fakes called real, the most confident first.
@@ -89,7 +89,7 @@ def worst(evaluation: Evaluation, *, most: int = MOST) -> tuple[list[Mistake], l
 def contact_sheet(
     kinds: tuple[Sequence[Mistake], Sequence[Mistake]], palette: Palette
 ) -> Figure | None:
-    """Both kinds on one sheet, five in a row; ``None`` where there is no mistake."""
+    """Draw both kinds on one sheet, five in a row; ``None`` without mistakes."""
     rows: list[tuple[str, Sequence[Mistake]]] = []
     for title, kind in zip(("Real, called fake", "Fake, called real"), kinds, strict=True):
         rows += [
@@ -122,11 +122,11 @@ def _show(axes: Axes, mistake: Mistake, palette: Palette) -> None:
 
 
 def _cut(item: Prediction, card: ModelCard) -> Mistake:
-    """The crop that was scored, made once more by the one crop function."""
+    """Cut the scored crop again."""
     if item.box is None:
         return Mistake(item, None)
     try:
-        # It was read once under the caller's limit of pixels: that need not be asked again.
+        # The caller's limit of pixels was checked on the first read.
         frame = open_image(item.part or item.path, max_pixels=sys.maxsize)
         seen = crop(
             frame.pixels,
@@ -154,15 +154,15 @@ class ClipMistake(Wrong):
     """A clip on the wrong side.
 
     Attributes:
-        strip: Frames with face boxes and scores, the scores over time below, ``(h, 1080, 3)
-            uint8``; ``None`` where the file has gone since, or cannot be drawn.
+        strip: Frames with face boxes and scores, and the scores over time below, ``(h, 1080, 3)
+            uint8``; ``None`` if the file is missing now, or cannot be drawn.
     """
 
     strip: Pixels | None
 
     @property
     def says(self) -> str:
-        """What was told and of what, in a line."""
+        """Describe the wrong verdict in a line."""
         one = self.prediction
         why = f" ({one.reason.replace('_', ' ')})" if one.reason else ""
         length = "" if one.duration_s is None else f", {one.duration_s:.1f} s"
@@ -173,10 +173,10 @@ class ClipMistake(Wrong):
 
 
 def worst_clips(evaluation: Evaluation) -> tuple[list[ClipMistake], list[ClipMistake]]:
-    """The clips whose verdict was kept, the most wrong first: reals, then fakes.
+    """Select the clips whose verdict was kept, the most wrong first: reals, then fakes.
 
-    Those that were told the wrong label come before those whose score is on the wrong side of .5
-    without a wrong label.
+    Clips with a wrong label come before those whose score is on the wrong side of .5 without a
+    wrong label.
     """
     kept = [(p.wrongness, p) for p in evaluation.predictions if p.seen is not None]
     wrong = [(how, p) for how, p in kept if how is not None]
@@ -190,12 +190,12 @@ def worst_clips(evaluation: Evaluation) -> tuple[list[ClipMistake], list[ClipMis
 
 
 def _strip(item: Prediction, terms: Terms) -> Pixels | None:
-    """Frames and chart, one below the other."""
+    """Draw frames and chart, one below the other."""
     verdict = item.seen
     if verdict is None:
         return None
     try:
-        # It was read once under the caller's limit of pixels: that need not be asked again.
+        # The caller's limit of pixels was checked on the first read.
         frames = frames_at(item.path, _moments(item, verdict), max_pixels=sys.maxsize)
         return _drawn(frames, verdict, terms) if frames else None
     except Exception:  # noqa: BLE001 - a strip that cannot be drawn costs no page, whatever it is
@@ -203,10 +203,10 @@ def _strip(item: Prediction, terms: Terms) -> Pixels | None:
 
 
 def _moments(item: Prediction, verdict: Verdict) -> tuple[float, ...]:
-    """Which frames: of a real those that scored highest; of a fake some along its length.
+    """Choose frames: of a real the highest scores; of a fake evenly spaced ones.
 
-    What made a real look forged is in its highest frames. A forged clip that was missed scored low
-    throughout, and no frame stands for that more than another.
+    The highest scores show what made a real look forged. A missed fake scored low throughout, so no
+    frame stands out.
     """
     if not item.label:
         return most_suspicious(verdict, _FRAMES)

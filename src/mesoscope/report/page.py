@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page that needs nothing else, and its pictures as files beside it."""
+"""Write an evaluation as one self-contained HTML page, with its figures as files beside it."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ SHEET = "mistakes.png"
 PANELS = "reliability_by_source.png"
 ROBUSTNESS = "robustness.png"
 _TEMPLATES = Path(__file__).parent / "templates"
-_COLOURS = 64  # of the many plots of robustness
-_MOST_LISTED = 200  # unreadable files on the page; metrics.json has them all
+_COLOURS = 64  # of the robustness plots
+_MOST_LISTED = 200  # unreadable files on the page; metrics.json lists all
 
 
 class Meaning(NamedTuple):
-    """How a figure is shown: its name, what it says, which way is better, as per cent or not."""
+    """Presentation of a metric: name, meaning, direction, unit."""
 
     title: str
     says: str
@@ -97,7 +97,7 @@ IN_TABLE = ("accuracy", "auc", "eer", "tpr_at_fpr_0.01", "ece", "coverage")
 
 
 class Plot(NamedTuple):
-    """A picture for the page in both looks, as ``data:`` addresses."""
+    """A figure for the page in light and dark, as ``data:`` URLs."""
 
     light: str
     dark: str
@@ -112,18 +112,18 @@ _PLOTS = {
 
 
 def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Path:
-    """Write ``report.html`` and its pictures.
+    """Write ``report.html`` and its figures.
 
     Args:
-        evaluation: What to show.
-        folder: Where to; it exists.
-        command: The line that makes it again.
+        evaluation: The evaluation.
+        folder: Output folder; must exist.
+        command: Command line that repeats the evaluation.
 
     Returns:
-        The page's path.
+        Path of the page.
 
     Raises:
-        OutputError: A file cannot be written.
+        OutputError: A file is not writable.
     """
     drawn = {}
     for name, draw in _PLOTS.items():
@@ -142,7 +142,7 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
         drawn |= _robustness_plots(evaluation.robustness, folder)
     kinds = worst(evaluation)
     sheet = contact_sheet(kinds, LIGHT)
-    (folder / SHEET).unlink(missing_ok=True)  # of an evaluation before, when there is none now
+    (folder / SHEET).unlink(missing_ok=True)  # left by an earlier evaluation
     if sheet is not None:
         write_whole(folder / SHEET, png(sheet), sync=False)
     environment = jinja2.Environment(
@@ -183,7 +183,7 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
 
 
 def _write_strips(kinds: tuple[list[ClipMistake], ...], folder: Path) -> None:
-    """A file for each; those of an evaluation before go."""
+    """Write a file for each strip; remove those of an earlier evaluation."""
     for old in folder.glob("clip_*_told_*.jpg"):
         old.unlink(missing_ok=True)
     for kind in kinds:
@@ -205,7 +205,7 @@ def _strip_entries(
 
 
 def items_word(evaluation: Evaluation) -> str:
-    """What was judged: pictures, clips, or both."""
+    """Return the word for the judged items: pictures, clips, or both."""
     clips = len(evaluation.clips)
     if not clips:
         return "pictures"
@@ -213,7 +213,7 @@ def items_word(evaluation: Evaluation) -> str:
 
 
 def _robustness_plots(found: Robustness, folder: Path) -> dict[str, Plot]:
-    """A plot for each curve; and the sheet of all, as a file only."""
+    """Return a plot for each curve; write the sheet of all as a file."""
     write_whole(
         folder / ROBUSTNESS, png(robustness_sheet(found, LIGHT), colours=_COLOURS), sync=False
     )
@@ -231,7 +231,7 @@ def _robustness_text(found: Robustness | None) -> dict[str, object] | None:
 
 
 def notes(evaluation: Evaluation) -> list[str]:
-    """What one must know before reading the figures; often nothing."""
+    """Return notes to read before the figures; often none."""
     found = []
     items = items_word(evaluation)
     total = evaluation.overall.counts
@@ -260,12 +260,12 @@ def notes(evaluation: Evaluation) -> list[str]:
 
 
 def _figure(figures: Figures, name: str) -> str:
-    """A figure as shown: ``93.4 %`` or ``0.934``; a dash where nothing can be said."""
+    """Format a metric: ``93.4 %`` or ``0.934``; a dash for NaN."""
     return _shown(figures.values[name], name)
 
 
 def _span(figures: Figures, name: str) -> str:
-    """Its interval, as shown; empty where there is none, or no width to it."""
+    """Format its interval; empty without one, or for zero width."""
     low, high = figures.intervals[name]
     return (
         ""
@@ -279,13 +279,13 @@ def _shown(value: float, name: str, *, unit: str = "\N{NO-BREAK SPACE}%") -> str
         return "–"
     if not MEANINGS[name].percent:
         return f"{value:.3f}"
-    if 0.9995 <= value < 1:  # one of ten thousand missing is not all of them
+    if 0.9995 <= value < 1:  # 99.99 % must not be shown as 100 %
         return f">\N{NO-BREAK SPACE}99.9{unit}"
     return f"{100 * value:.1f}{unit}"
 
 
 def _crop(mistake: Mistake) -> str:
-    """A mistake's crop as a ``data:`` address; empty where there is none."""
+    """Return a mistake's crop as a ``data:`` URL; empty without a crop."""
     return "" if mistake.crop is None else _jpeg(mistake.crop)
 
 
@@ -304,9 +304,9 @@ def _address(data: bytes, kind: str) -> str:
 
 
 def _flat(conditions: object, name: str = "") -> list[tuple[str, str]]:
-    """Nested conditions as rows of a table."""
+    """Flatten nested conditions into rows of a table."""
     if not isinstance(conditions, dict):
         return [(name, str(conditions))]
-    if name:  # one row for what belongs together
+    if name:  # one row for related values
         return [(name, ", ".join(f"{key} {value}" for key, value in conditions.items()))]
     return [row for key, value in conditions.items() for row in _flat(value, key.replace("_", " "))]

@@ -1,4 +1,4 @@
-"""Matplotlib figures without its global state: ROC, precision–recall, reliability, histograms."""
+"""Matplotlib figures without global state: ROC, precision–recall, reliability, histograms."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ DASHES: tuple[Dash, ...] = (
     "-.",
     ":",
     (0, (6, 1.5, 1, 1.5, 1, 1.5)),
-)  # told apart without colour
-_FONT_ENDS = 0x0530  # Latin, Greek and Cyrillic are what matplotlib's own font surely has
+)  # distinguishable without colour
+_FONT_ENDS = 0x0530  # matplotlib's own font is sure to have Latin, Greek and Cyrillic
 
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """Colours of one look.
+    """Colours of a theme.
 
-    Those of the classes and lines are after Okabe & Ito (2008), who chose them so that people with
-    any kind of colour blindness can tell them apart.
+    Colours of classes and lines are those of Okabe & Ito (2008), which are distinguishable with any
+    kind of colour blindness.
     """
 
     paper: str
@@ -66,14 +66,14 @@ DARK = Palette(
 
 
 def blank(palette: Palette, *, width: float = 5.6, height: float = 4.6) -> Figure:
-    """An empty figure of so many inches."""
+    """Create an empty figure; sizes in inches."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor=palette.paper)
     FigureCanvasAgg(figure)
     return figure
 
 
 def dress(axes: Axes, palette: Palette, *, x: str = "", y: str = "") -> None:
-    """Give axes the palette's colours and their names."""
+    """Apply the palette and axis labels."""
     axes.set_facecolor(palette.paper)
     axes.set_xlabel(x, color=palette.ink)
     axes.set_ylabel(y, color=palette.ink)
@@ -86,7 +86,7 @@ def dress(axes: Axes, palette: Palette, *, x: str = "", y: str = "") -> None:
 
 
 def legend(axes: Axes, palette: Palette, *, where: Place = "best", title: str = "") -> None:
-    """A legend whose names are shown as they are."""
+    """Add a legend with literal names."""
     box = axes.legend(
         loc=where,
         fontsize=8,
@@ -103,7 +103,7 @@ def legend(axes: Axes, palette: Palette, *, where: Place = "best", title: str = 
 
 
 def drawable(name: str, *, longest: int = 30) -> str:
-    """A name cut to a length, without what the font lacks; such letters would be warned about."""
+    """Shorten a name, and remove glyphs that the font lacks and would warn about."""
     plain = "".join(c if c.isprintable() and ord(c) < _FONT_ENDS else "?" for c in name)
     if len(plain) <= longest:
         return plain
@@ -112,7 +112,7 @@ def drawable(name: str, *, longest: int = 30) -> str:
 
 
 def png(figure: Figure, *, colours: int | None = None) -> bytes:
-    """The figure as a PNG file; with few colours it is a quarter as large, and lines stay clean."""
+    """Encode the figure as PNG; few colours make it four times smaller, with clean lines."""
     file = io.BytesIO()
     figure.savefig(
         file, format="png", facecolor=figure.get_facecolor(), metadata={"Software": None}
@@ -129,14 +129,14 @@ def png(figure: Figure, *, colours: int | None = None) -> bytes:
     return small.getvalue()
 
 
-MOST_PANELS = 12  # more are too small to be read
-MOST_SOURCES = 8  # more lines cannot be told apart
+MOST_PANELS = 12  # more are too small to read
+MOST_SOURCES = 8  # more lines are not distinguishable
 _BARS = 40
 Steps = Literal["default", "steps-pre"]
 
 
 def roc(evaluation: Evaluation, palette: Palette) -> Figure:
-    """ROC curve of all items, and a thin one a source."""
+    """Plot the ROC curve of all items, and a thin one per source."""
     figure = blank(palette)
     axes = figure.add_subplot()
     dress(axes, palette, x="false-positive rate (reals called fake)", y="true-positive rate")
@@ -151,13 +151,13 @@ def roc(evaluation: Evaluation, palette: Palette) -> Figure:
 
 
 def precision_recall(evaluation: Evaluation, palette: Palette) -> Figure:
-    """Precision–recall curve of all items, and a thin one a source."""
+    """Plot the precision–recall curve of all items, and a thin one per source."""
     figure = blank(palette)
     axes = figure.add_subplot()
     dress(axes, palette, x="recall (fakes found)", y="precision (of those called fake)")
     for line in _lines(evaluation, palette):
         curve = metrics.precision_recall(line.truth, line.p_fake)
-        # A step reaches back to the recall before it: that is how the average is taken.
+        # Steps extend back to the previous recall, as average precision is defined.
         average = metrics.measure(line.truth, line.p_fake)["ap"]
         line.draw(axes, curve, area=average, steps="steps-pre")
     truth, _ = columns(evaluation)
@@ -170,7 +170,7 @@ def precision_recall(evaluation: Evaluation, palette: Palette) -> Figure:
 
 
 def reliability(evaluation: Evaluation, palette: Palette) -> Figure:
-    """Promised against true share of fakes, and how many items stand behind each point."""
+    """Plot the reliability diagram with the number of items behind each point."""
     truth, p_fake = columns(evaluation)
     curve = metrics.reliability(truth, p_fake)
     figure = blank(palette)
@@ -194,13 +194,13 @@ def reliability(evaluation: Evaluation, palette: Palette) -> Figure:
 
 
 def reliability_by_source(evaluation: Evaluation, palette: Palette) -> Figure | None:
-    """The same for each source, side by side, with the range that chance alone would give.
+    """Plot the reliability diagram of each source, with the range of chance.
 
-    Bars reach from the 2.5 % to the 97.5 % quantile of the share of fakes that a bin of so many
-    faces shows where its ``p_fake`` is right: a point outside of its bar is not chance.
+    Bars cover the 2.5 % to 97.5 % quantiles of the observed share of fakes in a bin of this size if
+    ``p_fake`` is calibrated: a point outside of its bar is not chance.
 
     Returns:
-        The figure; ``None`` where there are fewer than two sources, or too many to be seen.
+        The figure; ``None`` with fewer than two sources, or too many to show.
     """
     names = [name for name in evaluation.by_source if columns(evaluation, name)[0].size]
     if not 1 < len(names) <= MOST_PANELS:
@@ -238,7 +238,7 @@ def _panel(axes: Axes, evaluation: Evaluation, name: str, palette: Palette) -> N
 
 
 def scores(evaluation: Evaluation, palette: Palette) -> Figure:
-    """Histograms of ``p_fake`` by class, with the thresholds that the labels were given by."""
+    """Plot histograms of ``p_fake`` by class, with the label thresholds."""
     truth, p_fake = columns(evaluation)
     figure = blank(palette)
     axes = figure.add_subplot()
@@ -269,14 +269,14 @@ def scores(evaluation: Evaluation, palette: Palette) -> Figure:
 def columns(
     evaluation: Evaluation, source: str | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Truth and ``p_fake`` of the scored items, ``(n,)`` each; of one source or of all."""
+    """Return labels and ``p_fake`` of the scored items, ``(n,)`` each; of one source or of all."""
     items = [p for p in evaluation.scored if source is None or p.source == source]
     truth = np.array([p.label for p in items], np.int64)
     return truth, np.array([p.p_fake for p in items], np.float64)
 
 
 class _Line(NamedTuple):
-    """One curve to be: whose, of what, how it looks."""
+    """A curve to plot: name, data and style."""
 
     name: str
     truth: NDArray[np.int64]
@@ -300,7 +300,7 @@ class _Line(NamedTuple):
 
 
 def _lines(evaluation: Evaluation, palette: Palette) -> Iterator[_Line]:
-    """What has both classes, so that a curve can be drawn; the whole last, over its sources."""
+    """Yield the sources with both classes; the whole set last, on top."""
     names = list(evaluation.by_source)
     if 1 < len(names) <= MOST_SOURCES:
         looks = zip(cycle(palette.lines), cycle(DASHES), strict=False)

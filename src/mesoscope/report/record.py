@@ -1,4 +1,4 @@
-"""What an evaluation has found, and the shapes in which it is kept.
+"""Results of an evaluation, and their file formats.
 
 ``metrics.json``::
 
@@ -25,8 +25,8 @@
      "unreadable": [{"path", "source", "label", "code", "message"}, …],
      "unscored": [{"path", "source", "label", "reason"}, …]}
 
-A figure is ``null`` where nothing can be said, say ``auc`` where a class is missing; an interval
-is ``null`` there too, and where all items stand in one group.
+A metric is ``null`` where it is undefined, for example ``auc`` without a class; an interval is
+``null`` there too, and where all items are in one group.
 """
 
 from __future__ import annotations
@@ -62,27 +62,27 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One labelled item and what the detector said of it.
+    """One labelled item and the detector's verdict on it.
 
     Attributes:
-        path: Of the picture or clip.
-        label: The truth: 1 = fake, 0 = real.
-        source: The set it comes from.
-        group: What is resampled as one.
-        split: Where it stood.
-        p_fake: ``None`` where nothing was scored.
+        path: Path of the picture or clip.
+        label: True label: 1 = fake, 0 = real.
+        source: Source of the item.
+        group: Group of the item, the unit of resampling.
+        split: Split of the item.
+        p_fake: Score; ``None`` without one.
         verdict: The detector's label.
-        box: The face behind ``p_fake``, xyxy in pixels.
-        reason: Why there is no label or no clear one.
-        error: ``{"code", "message"}`` where the picture could not be read.
-        part: Where the picture lies within a larger file, to look at it again; ``None`` for a file
-            of its own.
-        kind: ``image`` or ``clip``, as it was judged.
-        frames: Pictures that were decoded of it.
-        faces: Faces that were scored in them.
-        persons: Of a clip: how many they belong to.
-        duration_s: Of a clip, in seconds.
-        seen: The whole verdict, of the clips that were judged most wrongly: a strip is drawn of it.
+        box: Box of the face behind ``p_fake``, xyxy in pixels.
+        reason: Reason without a clear label.
+        error: ``{"code", "message"}`` of an unreadable file.
+        part: Position of the picture in a larger file, to open it again; ``None`` for a separate
+            file.
+        kind: ``image`` or ``clip``.
+        frames: Number of decoded frames.
+        faces: Number of scored faces.
+        persons: Number of persons of a clip.
+        duration_s: Duration of a clip, in seconds.
+        seen: Whole verdict, for the most wrong clips, to draw a strip.
     """
 
     path: str
@@ -105,15 +105,15 @@ class Prediction:
 
     @property
     def told(self) -> Answer:
-        """What the user is told: as :attr:`Verdict.answer`."""
+        """The answer to the user: as :attr:`Verdict.answer`."""
         return answer_of(self.verdict, failed=self.error is not None)
 
     @property
     def wrongness(self) -> tuple[bool, float] | None:
-        """How wrong the answer is, to be compared: a wrong label first, then far from .5.
+        """Sort key of wrong answers: a wrong label first, then the distance from .5.
 
-        ``None`` where it is not wrong: a score on the right side of .5 without a wrong label, or
-        no score.
+        ``None`` for an answer that is not wrong: a score on the right side of .5 without a wrong
+        label, or no score.
         """
         if self.p_fake is None:
             return None
@@ -125,12 +125,12 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The figures of one set of items.
+    """Metrics of a set of items.
 
     Attributes:
         counts: ``n``, ``n_real``, ``n_fake``, ``n_scored``, ``n_unreadable``, ``n_unscored``.
-        values: Name → number; ``nan`` where nothing can be said.
-        intervals: Name → 95 % interval, ``nan`` at both ends where there is none.
+        values: Metrics by name; NaN where undefined.
+        intervals: 95 % intervals by name, NaN at both ends where undefined.
     """
 
     counts: Mapping[str, int]
@@ -138,7 +138,7 @@ class Figures:
     intervals: Mapping[str, tuple[float, float]]
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON shape: the names side by side, ``intervals`` beneath."""
+        """Return the JSON form: metrics by name, with ``intervals`` nested."""
         intervals: dict[str, Json] = {
             name: None if math.isnan(pair[0]) else [_number(v) for v in pair]
             for name, pair in self.intervals.items()
@@ -148,13 +148,13 @@ class Figures:
 
 
 class Columns(NamedTuple):
-    """The scored items as arrays, ``(n,)`` each.
+    """Arrays of the scored items, ``(n,)`` each.
 
     Attributes:
         labels: 1 = fake, 0 = real.
         p_fake: 0 to 1.
-        sources: Names.
-        groups: A number each; a name may stand in two sources and is two groups then.
+        sources: Names of sources.
+        groups: Group codes; equal names in two sources are two groups.
     """
 
     labels: NDArray[np.int64]
@@ -165,21 +165,20 @@ class Columns(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A data set, a detector, and what came of it.
+    """Result of evaluating a detector on a data set.
 
     Attributes:
-        predictions: One an item, in the order of the samples.
-        overall: Of all items.
-        by_source: Of each source's items, by name.
-        mean_over_sources: Plain mean of accuracy and AUC over the sources; a small source counts
-            as much as a large one.
-        card: The model's.
-        thresholds: Those that the labels were given by.
-        conditions: Everything else that the numbers depend on.
-        alarms: What thresholds do to reals and fakes; the first is that of the label fake.
-        robustness: The figures of changed pictures, where they were asked for.
-        guard: The one that was asked; ``None`` where faces were judged without.
-        told: What a user is told, counted by class and source.
+        predictions: One per item, in the order of the samples.
+        overall: Metrics of all items.
+        by_source: Metrics of each source, by name.
+        mean_over_sources: Unweighted mean of accuracy and AUC over sources.
+        card: The model's card.
+        thresholds: Thresholds of the labels.
+        conditions: All other conditions of the metrics.
+        alarms: Alarms at thresholds; the first is that of the label fake.
+        robustness: Metrics of corrupted pictures, if requested.
+        guard: The guard; ``None`` if faces were judged without.
+        told: Counts of answers by class and source.
     """
 
     predictions: tuple[Prediction, ...]
@@ -195,31 +194,31 @@ class Evaluation:
     told: tuple[Told, ...] = ()
 
     def columns(self) -> Columns:
-        """The scored items as arrays."""
+        """Arrays of the scored items."""
         return columns_of(self.scored)
 
     @property
     def scored(self) -> tuple[Prediction, ...]:
-        """The items that the figures speak of."""
+        """The items with a score."""
         return tuple(p for p in self.predictions if p.p_fake is not None)
 
     @property
     def clips(self) -> tuple[Prediction, ...]:
-        """Those items that were judged as clips."""
+        """The items judged as clips."""
         return tuple(p for p in self.predictions if p.kind == "clip")
 
     @property
     def unreadable(self) -> tuple[Prediction, ...]:
-        """Items that could not be read."""
+        """Items that were not readable."""
         return tuple(p for p in self.predictions if p.error is not None)
 
     @property
     def unscored(self) -> tuple[Prediction, ...]:
-        """Items that were read and got no score, say because no face was found."""
+        """Items without a score, for example because no face was found."""
         return tuple(p for p in self.predictions if p.p_fake is None and p.error is None)
 
     def to_dict(self) -> dict[str, Json]:
-        """The shape of ``metrics.json``."""
+        """Return the JSON form, ``metrics.json``."""
         unreadable: list[Json] = [{**_item(p), **dict(p.error or {})} for p in self.unreadable]
         unscored: list[Json] = [{**_item(p), "reason": p.reason} for p in self.unscored]
         return {
@@ -238,7 +237,7 @@ class Evaluation:
 
 
 def columns_of(items: Sequence[Prediction]) -> Columns:
-    """Items with a score as arrays."""
+    """Convert scored items to arrays."""
     numbers: dict[tuple[str, str], int] = {}
     return Columns(
         np.array([p.label for p in items], np.int64),
@@ -252,17 +251,17 @@ def write_metrics(evaluation: Evaluation, path: Path) -> None:
     """Write ``metrics.json``.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file is not writable.
     """
     text = json.dumps(evaluation.to_dict(), indent=1, allow_nan=False)
     write_text(path, text + "\n")
 
 
 def write_predictions(evaluation: Evaluation, path: Path) -> None:
-    """Write ``predictions.csv``: one row an item.
+    """Write ``predictions.csv``: one row per item.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file is not writable.
     """
     with (
         whole(path) as part,

@@ -1,4 +1,4 @@
-"""What came of changed pictures: one shape for table, ``metrics.json``, plots, page; in words."""
+"""Results on corrupted pictures: one data class for tables, ``metrics.json``, plots and pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mesoscope.types import Json
 
 
-FIGURES = (  # the order of a table
+FIGURES = (  # in table order
     "coverage",
     "auc",
     "auc_change",
@@ -41,12 +41,12 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Figures at one strength.
+    """Metrics at one level of a corruption.
 
     Attributes:
-        level: The strength in the corruption's unit; ``None`` for the pictures as they are.
-        by_source: Of each source, by name: all of :data:`FIGURES`.
-        mean_over_sources: Their plain means; ``nan`` where a source lost what it had unchanged,
+        level: Strength in the corruption's unit; ``None`` for the unchanged pictures.
+        by_source: All of :data:`FIGURES` by source.
+        mean_over_sources: Unweighted means; NaN if a source lacks a metric that it has unchanged,
             so that all points of a curve are means over the same sources.
     """
 
@@ -55,7 +55,7 @@ class Level:
     mean_over_sources: Figures
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON shape."""
+        """Return the JSON form."""
         return {
             "level": self.level,
             "mean_over_sources": self.mean_over_sources.to_dict(),
@@ -65,27 +65,27 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class RobustnessCurve:
-    """One corruption and what came of its levels, in their order."""
+    """Metrics of one corruption at each level, in order."""
 
     corruption: Corruption
     levels: tuple[Level, ...]
 
     @property
     def hardest(self) -> Level:
-        """The level with the lowest mean AUC; with the lowest accuracy where there is no AUC."""
+        """The level with the lowest mean AUC; by accuracy if there is no AUC."""
         return min(self.levels, key=lambda one: _merit(one.mean_over_sources))
 
 
 @dataclass(frozen=True, slots=True)
 class Robustness:
-    """The same pictures, as they are and changed.
+    """Metrics of the same pictures, unchanged and corrupted.
 
     Attributes:
-        unchanged: The pictures as they are.
-        curves: One a corruption.
-        n_planned: Pictures chosen.
-        n_done: Those that were judged in all their changes; the figures speak of these.
-        n_unreadable: Chosen pictures that could not be read.
+        unchanged: Metrics of the unchanged pictures.
+        curves: One per corruption.
+        n_planned: Number of chosen pictures.
+        n_done: Number of pictures judged at every level; the metrics cover these.
+        n_unreadable: Number of unreadable pictures.
         conditions: All of :data:`CONDITIONS`.
     """
 
@@ -98,11 +98,11 @@ class Robustness:
 
     @property
     def complete(self) -> bool:
-        """Were all chosen pictures judged."""
+        """Whether all chosen pictures were judged."""
         return self.n_done + self.n_unreadable == self.n_planned
 
     def to_dict(self) -> dict[str, Json]:
-        """The shape of ``robustness`` in ``metrics.json``."""
+        """Return the JSON form, ``robustness`` in ``metrics.json``."""
         curves: list[Json] = [
             {
                 "corruption": curve.corruption.name,
@@ -123,12 +123,12 @@ class Robustness:
 
 
 def write_table(found: Robustness, path: Path) -> None:
-    """Write ``robustness.csv``: a row for each level and source, and one for their mean.
+    """Write ``robustness.csv``: a row per level and source, and one for their mean.
 
-    Each row says what it speaks of: the model and the other :data:`CONDITIONS`.
+    Each row names its conditions: the model and the other :data:`CONDITIONS`.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file is not writable.
     """
     fixed = {name: str(found.conditions[name]) for name in CONDITIONS}
     with (
@@ -146,7 +146,7 @@ def _rows(found: Robustness) -> Iterator[dict[str, object]]:
     at = [("none", "", found.unchanged)]
     at += [(c.corruption.name, c.corruption.unit, one) for c in found.curves for one in c.levels]
     for name, unit, level in at:
-        # A number, and no text: in tables for people a text that begins with a minus is defused.
+        # A number instead of text: in tables for people a text that begins with a minus is defused.
         shown = level.level
         if shown is not None and shown == int(shown):
             shown = int(shown)
@@ -173,7 +173,7 @@ def _merit(figures: Figures) -> float:
     for name in ("auc", "accuracy"):
         if not math.isnan(value := figures.values[name]):
             return value
-    return -1.0  # nothing was scored at all: nothing is harder
+    return -1.0  # without scores nothing is harder
 
 
 _PERCENT = {"accuracy", "decided", "error_among_decided", "unfamiliar"}
@@ -181,14 +181,14 @@ _CELLS = ("auc", "auc_change", "accuracy", "decided", "error_among_decided")
 
 
 class Cell(NamedTuple):
-    """A figure and its interval, as text."""
+    """A metric and its interval, as text."""
 
     value: str
     span: str
 
 
 class RobustnessRow(NamedTuple):
-    """One strength of one change: its name, and a cell for each figure of the table."""
+    """One level of one corruption: name, level, and a cell per metric."""
 
     name: str
     level: str
@@ -196,18 +196,18 @@ class RobustnessRow(NamedTuple):
 
 
 def hardest_rows(found: Robustness) -> list[RobustnessRow]:
-    """The unchanged pictures, and each corruption where it does most harm."""
+    """Return the unchanged pictures, and each corruption at its hardest level."""
     rows = [_row("nothing", "", found.unchanged)]
     return rows + [_of_level(curve, curve.hardest) for curve in found.curves]
 
 
 def all_rows(found: Robustness) -> list[RobustnessRow]:
-    """Every strength of every corruption."""
+    """Return every level of every corruption."""
     return [_of_level(curve, level) for curve in found.curves for level in curve.levels]
 
 
 def summary(found: Robustness) -> str:
-    """What costs most, in one sentence; only what is surely more than chance counts."""
+    """Name the most harmful corruption in one sentence; only significant changes count."""
     name = "accuracy" if math.isnan(_mean(found.unchanged, "auc")) else "auc"
     said = "AUC" if name == "auc" else "accuracy"
     lost = [
@@ -240,7 +240,7 @@ def _of_level(curve: RobustnessCurve, level: Level) -> RobustnessRow:
 
 def _row(name: str, told: str, level: Level) -> RobustnessRow:
     cells = tuple(_cell(level.mean_over_sources, figure) for figure in _CELLS)
-    if level.level is None:  # against itself there is no change
+    if level.level is None:  # no change against itself
         cells = tuple(
             Cell("", "") if figure == "auc_change" else cell
             for figure, cell in zip(_CELLS, cells, strict=True)

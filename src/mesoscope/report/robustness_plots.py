@@ -1,4 +1,4 @@
-"""Robustness as curves: a figure a corruption for the page, and all of them on one sheet."""
+"""Plot robustness: a figure per corruption for the page, and one sheet of all."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _UNCHANGED = "as is"
 
 
 def curve_plot(found: Robustness, curve: RobustnessCurve, palette: Palette) -> Figure:
-    """One corruption: AUC and accuracy by source and as mean, and what became of verdicts."""
+    """Plot one corruption: AUC and accuracy by source and as mean, and shares of verdicts."""
     figure = blank(palette, width=5.6, height=6.6)
     top = _panels(figure, found, curve, palette)
     _legend(figure, top, palette, columns=3)
@@ -37,7 +37,7 @@ def curve_plot(found: Robustness, curve: RobustnessCurve, palette: Palette) -> F
 
 
 def sheet(found: Robustness, palette: Palette) -> Figure:
-    """All corruptions on one sheet with one legend."""
+    """Plot all corruptions on one sheet with one legend."""
     rows = -(-len(found.curves) // _COLUMNS)
     figure = blank(palette, width=4.4 * _COLUMNS, height=5.2 * rows + 0.8)
     blocks = np.ravel(figure.subfigures(rows, _COLUMNS, squeeze=False))
@@ -53,7 +53,7 @@ def sheet(found: Robustness, palette: Palette) -> Figure:
 
 
 class _Trace(NamedTuple):
-    """One line to be: whose, and how it looks."""
+    """A line to plot: name and style."""
 
     name: str
     colour: str
@@ -65,7 +65,7 @@ class _Trace(NamedTuple):
 def _panels(
     figure: Figure | SubFigure, found: Robustness, curve: RobustnessCurve, palette: Palette
 ) -> list[Axes]:
-    """Three panels over one axis of levels; returns them."""
+    """Draw three panels over one axis of levels, and return them."""
     levels, labels = _axis(found, curve)
     panels: list[Axes] = list(figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 2)))
     for axes, name, title in zip(panels, ("auc", "accuracy"), ("AUC", "accuracy"), strict=False):
@@ -91,7 +91,7 @@ def _panels(
 
 
 def _axis(found: Robustness, curve: RobustnessCurve) -> tuple[list[Level], list[str]]:
-    """Levels and their names, with the unchanged pictures first, or between less and more."""
+    """Return levels and tick labels, with the unchanged pictures first or in the middle."""
     kind = curve.corruption
     levels = list(curve.levels)
     at = sum(level < 0 for level in kind.levels) if kind.both_ways else 0
@@ -101,7 +101,7 @@ def _axis(found: Robustness, curve: RobustnessCurve) -> tuple[list[Level], list[
 
 
 def _traces(found: Robustness, palette: Palette) -> list[tuple[str, _Trace]]:
-    """A thin line a source, where there are several and not too many to be told apart."""
+    """Return a thin line per source, if there are several distinguishable ones."""
     names = list(found.unchanged.by_source)
     if not 1 < len(names) <= MOST_SOURCES:
         return []
@@ -127,7 +127,7 @@ def _line(
 
 
 def _floor(found: Robustness) -> float:
-    """One lower end for all panels, so that they can be compared by eye."""
+    """Return a common lower limit, to make panels comparable."""
     levels = [found.unchanged, *(one for curve in found.curves for one in curve.levels)]
     shown = [
         figures.values[name]
@@ -140,7 +140,7 @@ def _floor(found: Robustness) -> float:
 
 
 def _legend(figure: Figure, panels: Sequence[Axes], palette: Palette, *, columns: int) -> None:
-    """The names of all lines, once, below."""
+    """Add one legend below for all lines."""
     named: dict[str, Artist] = {}
     for axes in panels:
         for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):

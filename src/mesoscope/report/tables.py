@@ -1,4 +1,4 @@
-"""Tables made of several figures: alarms, calibration, decisions by source, answers by class."""
+"""Tables of metrics: alarms, calibration, decisions by source, answers by class."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ NAMES = {"label": "label fake", "card": "card's threshold", "here": "chosen on t
 
 
 class TrueShare(NamedTuple):
-    """How many alarms are true where so many faces are forged.
+    """Precision of alarms at a prevalence.
 
     Attributes:
         prevalence: Share of all faces that are forged.
-        share: Of the alarms that are true.
-        interval: 95 %, by the intervals of both rates.
+        share: Precision: share of true alarms.
+        interval: 95 % interval, from the intervals of both rates.
     """
 
     prevalence: float
@@ -39,16 +39,16 @@ class TrueShare(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AlarmReport:
-    """One threshold on the evaluated faces.
+    """Alarms of one threshold on the evaluated faces.
 
     Attributes:
-        name: ``label`` = the threshold of the label fake; ``card`` = the card's for the wanted
-            false-positive rate; ``here`` = the one that gives that rate on the evaluated faces.
-        fpr: The wanted rate; ``None`` for ``label``.
-        alarms: What was counted; ``None`` where there is no such threshold.
-        true_shares: One a prevalence that was asked about.
-        by_source: The same count for each source.
-        missing: Why there is no threshold.
+        name: ``label`` = threshold of the label fake; ``card`` = the card's for the target
+            false-positive rate; ``here`` = the one with that rate on the evaluated faces.
+        fpr: Target rate; ``None`` for ``label``.
+        alarms: The counts; ``None`` without such a threshold.
+        true_shares: One per requested prevalence.
+        by_source: The counts of each source.
+        missing: Reason without a threshold.
     """
 
     name: str
@@ -60,11 +60,11 @@ class AlarmReport:
 
     @property
     def title(self) -> str:
-        """For people."""
+        """Title for people."""
         return NAMES[self.name] if self.fpr is None else f"{NAMES[self.name]}, FPR {self.fpr:g}"
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON shape."""
+        """Return the JSON form."""
         found: dict[str, Json] = {"name": self.name, "wanted_fpr": self.fpr}
         if self.alarms is None:
             return {**found, "threshold": None, "missing": self.missing}
@@ -91,7 +91,7 @@ class AlarmReport:
 
 
 def alarm_rows(reports: tuple[AlarmReport, ...]) -> tuple[list[list[str]], list[str]]:
-    """The reports as a table of text, its first row the heads, and what is missing from it."""
+    """Return the reports as a table of text with a header row, and notes on what is missing."""
     prevalences = [one.prevalence for one in reports[0].true_shares] if reports else []
     rows = [["threshold", "p_fake from", "false-positive rate", "detection rate"]]
     rows[0] += [f"true alarms at {prevalence:g}" for prevalence in prevalences]
@@ -139,15 +139,15 @@ _COLUMNS = ("label", "source", "told", "count", "n", "share", "low", "high")
 
 
 class Told(NamedTuple):
-    """The answers to the items of one class.
+    """Counts of answers to the items of one class.
 
     Attributes:
-        label: ``real`` or ``fake``, the truth.
-        source: Its name; :data:`ALL` for all together.
-        n: Items, those without a score and unreadable ones among them.
-        counts: How often each of :data:`~mesoscope.types.label.ANSWERS` was given; sum ``n``.
-        intervals: 95 % intervals of their shares, by Clopper & Pearson; items of one group are
-            taken to be answered together.
+        label: True label, ``real`` or ``fake``.
+        source: Name of the source; :data:`ALL` for all.
+        n: Number of items, including unscored and unreadable ones.
+        counts: Count of each of :data:`~mesoscope.types.label.ANSWERS`; their sum is ``n``.
+        intervals: 95 % intervals of the shares (Clopper & Pearson), with the effective number of
+            groups.
     """
 
     label: str
@@ -157,7 +157,7 @@ class Told(NamedTuple):
     intervals: dict[Answer, tuple[float, float]]
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON shape: share and interval beside each count."""
+        """Return the JSON form: share and interval with each count."""
         row: dict[str, Json] = {"label": self.label, "source": self.source, "n": self.n}
         for name, count in self.counts.items():
             low, high = self.intervals[name]
@@ -170,7 +170,7 @@ class Told(NamedTuple):
 
 
 def told(predictions: Sequence[Prediction]) -> list[Told]:
-    """Count the answers, of all items first and then of each source; classes without items go."""
+    """Count the answers, of all items and of each source; classes without items are left out."""
     sources = sorted({p.source for p in predictions})
     found = []
     for source in (None, *sources) if len(sources) > 1 else (None,):
@@ -182,15 +182,15 @@ def told(predictions: Sequence[Prediction]) -> list[Told]:
 
 
 def told_rows(rows: Sequence[Told]) -> list[tuple[str, ...]]:
-    """A table for people, its head first: count, share and interval in a cell."""
+    """Return a table for people with a header row: count, share and interval in a cell."""
     return [HEAD, *((f"{t.label} ones told", t.source, f"{t.n:,}", *_cells(t)) for t in rows)]
 
 
 def write_told(rows: Sequence[Told], path: Path) -> None:
-    """Write ``told.csv``: a row for each class, source and answer.
+    """Write ``told.csv``: a row per class, source and answer.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file is not writable.
     """
     with (
         whole(path) as part,
@@ -233,7 +233,7 @@ STAGES = {
 
 
 class CalibrationRow(NamedTuple):
-    """One source's calibration error beside that of chance, as text."""
+    """Calibration error of one source, beside that of chance, as text."""
 
     source: str
     scored: str
@@ -245,7 +245,7 @@ class CalibrationRow(NamedTuple):
 
 
 class DecisionRow(NamedTuple):
-    """What the labels decide of one source, as text."""
+    """Decisions of the labels on one source, as text."""
 
     source: str
     error_of_all: str
@@ -256,17 +256,17 @@ class DecisionRow(NamedTuple):
 
 
 def calibration_rows(evaluation: Evaluation) -> list[CalibrationRow]:
-    """A row a source, and one of all."""
+    """Return a row per source, and one of all."""
     return [_calibration_row(name, figures) for name, figures in _entries(evaluation)]
 
 
 def decision_rows(evaluation: Evaluation) -> list[DecisionRow]:
-    """A row a source, and one of all."""
+    """Return a row per source, and one of all."""
     return [_decision_row(name, figures) for name, figures in _entries(evaluation)]
 
 
 def fit_rows(evaluation: Evaluation) -> list[tuple[str, str, str]]:
-    """Calibration error and log loss before and after, from the card; none where it lacks them."""
+    """Return calibration error and log loss before and after, from the card, if it has them."""
     found = cast("dict[str, Any]", evaluation.card.metrics.get("calibration") or {})
     return [
         (says, f"{found[stage]['ece']:.3f}", f"{found[stage]['nll']:.3f}")

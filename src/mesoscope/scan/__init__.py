@@ -1,1 +1,1 @@
-"""Jobs over folders."""
+"""Scans of folders, with or without a resumable job."""

@@ -1,4 +1,4 @@
-"""The job folder: where its ledger is, and whether a scan may go on with it."""
+"""The job folder: opening its ledger, and checks before resuming."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from mesoscope.types import Json
 
 LEDGER = "ledger.sqlite"
-LEDGER_URL = "ledger.url"  # where another database was asked for: its URL, without the password
+LEDGER_URL = "ledger.url"  # URL of another database than the folder's, without the password
 
 
 def open_ledger(folder: Path, url: str | None = None) -> Ledger:
-    """Open the ledger of a job that was begun before, to read it.
+    """Open the ledger of an existing job for reading.
 
-    A folder where nothing can be written is read as it is.
+    A read-only folder is supported.
 
     Args:
         folder: The job folder.
-        url: Of its database, where the folder does not say or holds no password.
+        url: URL of its database, if the folder does not record it or lacks the password.
 
     Raises:
-        JobError: There is none, or one of a newer version.
+        JobError: There is no ledger, or one of a newer version.
     """
     url_file = folder / LEDGER_URL
     if url is None and not url_file.exists() and not (folder / LEDGER).exists():
@@ -53,18 +53,18 @@ def open_ledger(folder: Path, url: str | None = None) -> Ledger:
 def begin_or_resume(
     folder: Path, detector: Detector, *, resume: bool | None, url: str | None = None
 ) -> Ledger:
-    """Open a job's ledger for a scan, and make both where they are new.
+    """Open a job's ledger for a scan; create the job if it is new.
 
     Args:
         folder: The job folder.
-        detector: Whose model and options the job is about.
-        resume: Whether the job is said to be there already; ``None`` takes it either way.
-        url: Of another database than the folder's own.
+        detector: Its model and options must be those of the job.
+        resume: Whether the job must exist; ``None`` accepts both.
+        url: URL of a database to use instead of the folder's own.
 
     Raises:
-        JobError: The job is there and ``resume`` says no, or the other way round; or it was begun
-            with another model or other options.
-        OutputError: The folder or the ledger cannot be written.
+        JobError: The job exists or not, against ``resume``; or it was begun with another model or
+            other options.
+        OutputError: The folder or the ledger is not writable.
     """
     stands = _stands(folder)
     if resume is False and stands:
@@ -92,7 +92,7 @@ def begin_or_resume(
 
 
 def is_job(folder: Path) -> bool:
-    """Whether a folder holds a job."""
+    """Return whether a folder holds a job."""
     return _stands(folder)
 
 
@@ -101,9 +101,9 @@ def _stands(folder: Path) -> bool:
 
 
 def _url(folder: Path, url: str | None) -> str | URL:
-    """Where the ledger is: where one is told to look, else in the folder, and nowhere else.
+    """Return the ledger's location: the given URL, else the folder's own, and nothing else.
 
-    The folder may be somebody else's: what it says does not have us connect anywhere.
+    The folder may belong to somebody else, so a URL in it is not followed.
     """
     if url is not None:
         return url
@@ -132,10 +132,10 @@ def _without_password(url: str) -> str:
 
 
 def _cannot_write(place: str | URL) -> bool:
-    """Whether an SQLite file, or the folder that its journal is written into, is read-only."""
+    """Whether an SQLite file, or the folder of its journal, is read-only."""
     try:
         parsed = make_url(place)
-    except ArgumentError:  # opening it will say so
+    except ArgumentError:  # opening it will report the error
         return False
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         return False
@@ -168,13 +168,13 @@ def _check_same(name: str, facts: Mapping[str, Json], detector: Detector) -> Non
             f"{detector.model_id}: give the same `model`, or name another folder"
         )
     begun = facts.get("settings")
-    # A job of an older version lacks the options of newer ones: they had what is now the default.
+    # Jobs of older versions lack newer options, which then had the present default.
     before = DetectOptions().deciding() | (begun if isinstance(begun, dict) else {})
     now = detector.options.deciding()
     for option in now:
         if before.get(option) != now[option]:
             how = "give the same options"
-            if option == "finder_model" and before[option] is None:  # `auto` takes one that is kept
+            if option == "finder_model" and before[option] is None:  # `auto` takes a kept model
                 how = (
                     "leave `finder_model` out, take a kept model away with: mesoscope models "
                     "remove yunet"

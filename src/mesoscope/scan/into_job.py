@@ -1,4 +1,4 @@
-"""Scan into a job folder, begun anew or gone on with: once, or whatever arrives."""
+"""Scan into a job folder, new or resumed: once, or continuously."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ def scan_into_job(
     resume: bool | None = None,
     watcher: JobWatcher | None = None,
 ) -> JobSummary:
-    """Judge pictures, clips and folders of them, and keep the verdicts in a job folder.
+    """Judge pictures, clips and folders of them, and store the verdicts in a job folder.
 
-    What the job holds already and has not changed is not judged again.
+    Unchanged files of the job are not judged again.
 
     Args:
-        detector: Judges.
+        detector: The detector.
         paths: Files and folders.
         folder: The job folder.
         ledger: URL of a database for the ledger, in place of a file in the folder.
-        resume: Whether the job is there already; ``None`` takes it either way.
-        watcher: Is told how far it is.
+        resume: Whether the job must exist; ``None`` accepts both.
+        watcher: Receives progress.
 
     Returns:
-        The counts, once nothing is left.
+        The counts, when the scan is complete.
 
     Raises:
-        JobInterrupted: By Ctrl-C; what was judged is kept.
-        JobError: The job is there and ``resume`` says no, or the other way round; or it was begun
-            with another model or other options.
-        OutputError: The folder or the ledger cannot be written.
+        JobInterrupted: Ctrl-C was pressed; finished verdicts are kept.
+        JobError: The job exists or not, against ``resume``; or it was begun with another model or
+            other options.
+        OutputError: The folder or the ledger is not writable.
     """
     seen = watcher or JobWatcher()
 
@@ -77,26 +77,26 @@ def watch_into_job(
     looks: int | None = None,
     watcher: JobWatcher | None = None,
 ) -> JobSummary:
-    """Judge what arrives in folders, and keep the verdicts in a job folder, until interrupted.
+    """Judge files that arrive in folders until interrupted; store the verdicts in a job folder.
 
     Args:
-        detector: Judges.
-        folders: Looked into again and again.
-        folder: The job folder; one that is there already is gone on with.
+        detector: The detector.
+        folders: Folders to poll.
+        folder: The job folder; an existing job is resumed.
         ledger: URL of a database for the ledger, in place of a file in the folder.
-        settle_s: A file is judged once its size and time have stayed for so long.
-        every_s: Pause between looks; longer where a look takes long.
-        looks: So many; ``None`` for ever.
-        watcher: Is told how far it is.
+        settle_s: A file is judged once its size and time are unchanged for this long.
+        every_s: Pause between polls; longer if polls are slow.
+        looks: Number of polls; ``None`` for no end.
+        watcher: Receives progress.
 
     Returns:
-        The counts, after so many looks.
+        The counts, after the given number of polls.
 
     Raises:
-        JobInterrupted: By Ctrl-C, which is how it ends where ``looks`` is ``None``.
-        OptionError: There is no such folder.
+        JobInterrupted: Ctrl-C was pressed, which is the normal end without ``looks``.
+        OptionError: A folder is missing.
         JobError: The job was begun with another model or other options.
-        OutputError: The folder or the ledger cannot be written.
+        OutputError: The folder or the ledger is not writable.
     """
     refuse_missing(folders)
 
@@ -114,7 +114,7 @@ def _run(
     watcher: JobWatcher,
     work: Callable[[Job, Ledger], Planned | None],
 ) -> JobSummary:
-    """Open the job, work, count; an interruption carries the counts."""
+    """Open the job, run the work and count; an interruption carries the counts."""
     started, judged = perf_counter(), 0
 
     def told(verdict: Verdict) -> None:

@@ -1,4 +1,4 @@
-"""A job: files claimed from the ledger, judged on the one path, and written back in batches."""
+"""Run a job: claim files from the ledger, judge them, and commit verdicts in batches."""
 
 from __future__ import annotations
 
@@ -29,27 +29,26 @@ if TYPE_CHECKING:
     from mesoscope.scan.tables import Claim
     from mesoscope.scan.workers import Worker
 
-CLAIM = 64  # files taken at a time
-COMMIT_ROWS = 64  # verdicts written at a time,
-COMMIT_S = 1.0  # or those of so long
+CLAIM = 64  # files per claim
+COMMIT_ROWS = 64  # verdicts per commit
+COMMIT_S = 1.0  # or after so long
 READERS = 4  # threads that read and hash ahead
-LOOKED_UP = 64  # hashes asked about at a time
-HELD = 256  # copies that wait for the verdict on their first
-RECENT = 256  # contents remembered besides, and twice a batch where that is more: more than are
-# judged between a look-up and its use
+LOOKED_UP = 64  # hashes per look-up
+HELD = 256  # copies waiting for the verdict on the first
+RECENT = 256  # recent contents remembered, at least: more than are judged during a look-up
 WAIT_S = 0.5
-IDLE_ROUNDS = 3  # of that length, in which this process alone is at a job and gets nothing
+IDLE_ROUNDS = 3  # rounds in which this process alone works on a job and gets nothing
 
 
 class Job:
-    """Scans what a ledger holds; several processes may do so at once.
+    """Scans the files of a ledger; several processes may share one.
 
     Args:
-        detector: Judges.
-        ledger: Of the job.
-        worker: This process, entered.
+        detector: The detector.
+        ledger: Ledger of the job.
+        worker: This process, already entered.
         folder: The job folder, which is never scanned itself.
-        told: Called with each verdict once it is in hand; it is in the ledger within a second.
+        told: Called with each verdict; the ledger has it within a second.
     """
 
     def __init__(
@@ -61,19 +60,19 @@ class Job:
         *,
         told: Callable[[Verdict], None] | None = None,
     ) -> None:
-        self.repeated = 0  # duplicates met by this process
+        self.repeated = 0  # duplicates in this process
         self._done = 0
-        self._first: bytes | None = None  # of the latest claims, and how often the same
+        self._first: bytes | None = None  # first path of the latest claims, and its repeats
         self._same = 0
         self._detector = detector
         self._ledger = ledger
         self._worker = worker
         self._folder = os.path.abspath(folder)  # noqa: PTH100 - as the paths in the ledger
         self._told = told
-        self._flight: deque[Content] = deque()  # what the detector was given and has not answered
+        self._flight: deque[Content] = deque()  # given to the detector, without a verdict yet
         self._held = 0
         self._dry = False
-        self._copies: dict[bytes, list[Content]] = {}  # of what is in flight
+        self._copies: dict[bytes, list[Content]] = {}  # of contents in flight
         self._remembered = max(RECENT, 2 * detector.options.batch_size)
         self._recent: OrderedDict[bytes, Known] = OrderedDict()
         self._finished: list[Outcome] = []
@@ -90,9 +89,9 @@ class Job:
         """Compare the folders with the ledger; see :class:`mesoscope.scan.plan.Planner`.
 
         Args:
-            paths: Of :func:`mesoscope.scan.plan.outermost`.
+            paths: Paths from :func:`mesoscope.scan.plan.outermost`.
             ready: Whether a new or changed file may be scanned yet.
-            retry: Plan files again that could not be opened.
+            retry: Plan again files that could not be opened.
             listed: Called after each file.
         """
         self._worker.reap()
@@ -107,16 +106,16 @@ class Job:
         return planner.compare(paths)
 
     def run(self, *, wait: bool = True, waits: Callable[[], None] | None = None) -> None:
-        """Scan until nothing is left, also of what other processes had claimed.
+        """Scan until nothing is left, including claims that other processes lost.
 
-        Whatever ends it, an interrupt too, what was judged is written down first.
+        Finished verdicts are committed whatever ends the run, an interrupt included.
 
         Args:
-            wait: ``False`` leaves to other processes what they have claimed.
-            waits: Called now and then while others finish the last files.
+            wait: ``False`` does not wait for claims of other processes.
+            waits: Called regularly while others finish the last files.
 
         Raises:
-            OutputError: The ledger cannot be written; what was committed stays.
+            OutputError: The ledger is not writable; committed verdicts stay.
         """
         idle = 0
         while True:
@@ -126,7 +125,7 @@ class Job:
                 return
             alone = not self._ledger.seen().keys() - {self._worker.owner, ""}
             idle = idle + 1 if alone and done == self._done else 0
-            if idle > IDLE_ROUNDS:  # a damaged index: they would be waited for for ever
+            if idle > IDLE_ROUNDS:  # a damaged index would mean waiting for ever
                 raise JobError(
                     damaged(self._ledger.name, "files in it can be neither claimed nor freed")
                 )
@@ -136,7 +135,7 @@ class Job:
             self._worker.reap()
 
     def _scan_claimed(self) -> None:
-        """Scan until there is nothing to claim."""
+        """Scan until nothing can be claimed."""
         self._committed_at = time.monotonic()
         self._dry = False
         groups = self._groups()
@@ -152,7 +151,7 @@ class Job:
             self._held = 0
 
     def _groups(self) -> Iterator[list[Content]]:
-        """Claimed files, read ahead, some at a time."""
+        """Yield claimed files, read ahead, in groups."""
         owner = self._worker.owner
         claims = chain.from_iterable(iter(partial(self._claim, owner), []))
         contents = map_ordered(read, claims, threads=READERS, depth=2 * READERS)
@@ -160,7 +159,7 @@ class Job:
             yield group
 
     def _claim(self, owner: str) -> list[Claim]:
-        """Some more files; a damaged ledger may give out the same again and again."""
+        """Claim more files; a damaged ledger may return the same ones repeatedly."""
         claims = self._ledger.claim(owner, CLAIM)
         first = claims[0].path if claims else None
         self._same = self._same + 1 if claims and first == self._first else 0
@@ -170,10 +169,10 @@ class Job:
         return claims
 
     def _sources(self, groups: Iterator[list[Content]]) -> Iterator[str | FileBytes]:
-        """What the detector is to judge; it reads this in our thread.
+        """Yield the sources for the detector, which reads them in this thread.
 
-        Files whose content is known, and those that are gone, are finished here. Copies of what
-        the detector is at are held back; if they become many, this ends, so that it may finish.
+        Files of known content, and missing files, are finished here. Copies of a content in flight
+        are held back; if they become many, iteration ends, so that the detector finishes.
         """
         for group in groups:
             digests = [content.sha256 for content in group if content.sha256 is not None]
@@ -213,18 +212,18 @@ class Job:
             self._held -= 1
             if content.sha256 is not None:
                 self._repeat(copy, known)
-            else:  # its first was not judged as it was: the next run sees to both
+            else:  # its first was not judged unchanged: the next run judges both
                 self._repeat(copy._replace(sha256=None), known)
 
     def _repeat(self, content: Content, known: Known) -> None:
-        """Give a file the verdict that its content has already."""
+        """Give a file the existing verdict on its content."""
         verdict = renamed(Verdict.from_json(known.verdict), os.fsdecode(content.claim.path))
         first = known.path if known.path != content.claim.path else None
         self.repeated += first is not None
         self._finish(content, verdict, first)
 
     def _finish(self, content: Content, verdict: Verdict, first: bytes | None) -> str:
-        """Tell a verdict and have it written; gives back its JSON."""
+        """Report a verdict and queue it for commit; return its JSON."""
         text = verdict.to_json()
         if self._told is not None:
             self._told(verdict)
@@ -270,10 +269,10 @@ class Job:
 
 
 def still_same(content: Content, verdict: Verdict) -> tuple[Content, Verdict]:
-    """What is written of a judged file; without its hash where that is not to be relied on.
+    """Return the row of a judged file, without its hash if that is not reliable.
 
-    A file that changed or vanished while it was read says so in its row, and so does one that
-    memory ran short for; the next run takes all of these again.
+    A file that changed or vanished while it was read, or ran out of memory, is marked so; the next
+    run judges it again.
     """
     if verdict.error is not None and verdict.error["code"] == SourceNoMemory.code:
         return content._replace(sha256=None), verdict
@@ -288,7 +287,7 @@ def still_same(content: Content, verdict: Verdict) -> tuple[Content, Verdict]:
 
 
 def whole(known: Known | None) -> Known | None:
-    """A verdict of the ledger, if it can be read: else its content is judged anew."""
+    """Return a verdict of the ledger if it is valid; otherwise its content is judged again."""
     if known is None:
         return None
     try:
@@ -299,7 +298,7 @@ def whole(known: Known | None) -> Known | None:
 
 
 def renamed(verdict: Verdict, path: str) -> Verdict:
-    """The verdict of a file for another of the same content."""
+    """Return the verdict under another file's path."""
     error = verdict.error
     if error is not None:
         error = {**error, "message": error["message"].replace(verdict.source, path, 1)}

@@ -1,4 +1,4 @@
-"""The ledger of a job: which files there are, who scans them, and what was found."""
+"""The ledger of a job: its files, their claims and verdicts."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ if TYPE_CHECKING:
 class Ledger(LedgerReader):
     """A job's ledger.
 
-    Every method is one transaction, or reads page by page, so a process may be killed between any
-    two steps. Several processes may use one ledger.
+    Every method is one transaction, or reads page by page, so a process may be killed at any time.
+    Several processes may use one ledger.
 
     Args:
-        engine: Of :func:`mesoscope.scan.tables.open_engine`.
+        engine: Engine from :func:`mesoscope.scan.tables.open_engine`.
 
     Raises:
-        OutputError: From any method: the disk is full, or the database is gone.
-        JobError: From any method: not a ledger, or a damaged one.
+        OutputError: From any method: the disk is full, or the database is not available.
+        JobError: From any method: this is no ledger, or it is damaged.
     """
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        self._entered: set[str] = set()  # processes, by this object
+        self._entered: set[str] = set()  # processes entered through this object
 
     @contextmanager
     def _writes(self) -> Iterator[Connection]:
@@ -57,7 +57,7 @@ class Ledger(LedgerReader):
             yield connection
 
     def begin(self, facts: Mapping[str, Json]) -> None:
-        """Make the tables and write down what the job is about.
+        """Create the tables and record the job's model and options.
 
         Raises:
             JobError: Another process has begun this job in the meantime.
@@ -81,14 +81,14 @@ class Ledger(LedgerReader):
         new: Sequence[tuple[bytes, int, int]] = (),
         changed: Sequence[LedgerRow] = (),
     ) -> None:
-        """Write down what a walk has found.
+        """Record the result of a walk.
 
-        A row that another process has claimed, or has scanned since it was read here, stays.
+        Rows that another process has claimed or finished since they were read stay.
 
         Args:
-            removed: Paths of files that are gone.
-            new: Path, size and time of files that are to be scanned.
-            changed: Rows as they were read, of files to be scanned again.
+            removed: Paths of missing files.
+            new: Path, size and time of files to scan.
+            changed: Rows as they were read, of files to scan again.
         """
         with self._writes() as connection:
             if removed:
@@ -129,11 +129,10 @@ class Ledger(LedgerReader):
                 )
 
     def claim(self, owner: str, count: int) -> list[Claim]:
-        """Take up to so many files that nobody scans yet.
+        """Claim up to so many open files.
 
-        The process is entered where it was not, as claims of one that is in no table would be
-        nobody's. One that was entered and is no more has lost its lease, and gets nothing until
-        it has said with :meth:`beat` that it is there again.
+        The process is entered if it was not, as claims need a known owner. A process that was
+        entered and then removed has lost its lease, and gets nothing until its next :meth:`beat`.
         """
         query = (
             select(files.c.path, files.c.sha256)
@@ -162,10 +161,10 @@ class Ledger(LedgerReader):
         return claims
 
     def finish(self, owner: str, outcomes: Sequence[Outcome]) -> int:
-        """Write outcomes down, all or none; those of files that are no longer ours are dropped.
+        """Commit outcomes, all or none; those of files claimed by others are dropped.
 
         Returns:
-            How many were written.
+            The number of rows written.
         """
         paths = [outcome.path for outcome in outcomes]
         mine = and_(files.c.path.in_(paths), files.c.owner == owner, files.c.state == CLAIMED)
@@ -177,7 +176,7 @@ class Ledger(LedgerReader):
         return len(kept)
 
     def fail(self, outcomes: Sequence[Outcome]) -> None:
-        """Write down places that cannot be walked into; nobody claims those."""
+        """Record paths that cannot be walked into; they cannot be claimed."""
         with self._writes() as connection:
             rows = upsert(connection, files).on_conflict_do_nothing()
             connection.execute(
@@ -208,7 +207,7 @@ class Ledger(LedgerReader):
             )
 
     def beat(self, owner: str) -> None:
-        """Say that a process is alive."""
+        """Record that a process is alive."""
         seen_at = self.now()
         with self._writes() as connection:
             self._enter(connection, owner, seen_at)
@@ -221,10 +220,10 @@ class Ledger(LedgerReader):
         self._entered.add(owner)
 
     def release(self, owner: str) -> None:
-        """Forget a process: what it had claimed and not finished is free again.
+        """Remove a process: its unfinished claims are free again.
 
         Args:
-            owner: One of :meth:`seen`; an empty name frees all that belong to none of them.
+            owner: One of :meth:`seen`; an empty name frees claims without a known process.
         """
         its = files.c.owner == owner
         if not owner:

@@ -1,4 +1,4 @@
-"""What a job's ledger tells: the job, its files, its counts, its results."""
+"""Read a job's ledger: the job, its files, counts and results."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 
     from mesoscope.types import Json
 
-PAGE = 10_000  # narrow rows read at a time
-RESULTS_PAGE = 1_000  # rows with their verdicts
+PAGE = 10_000  # narrow rows per page
+RESULTS_PAGE = 1_000  # rows with verdicts per page
 
 
 class LedgerReader:
-    """The part of a ledger that does not write.
+    """The read-only part of a ledger.
 
     Args:
-        engine: Of :func:`mesoscope.scan.tables.open_engine`.
+        engine: Engine from :func:`mesoscope.scan.tables.open_engine`.
 
     Raises:
-        OutputError: From any method: the database is gone.
-        JobError: From any method: not a ledger, or a damaged one.
+        OutputError: From any method: the database is not available.
+        JobError: From any method: this is no ledger, or it is damaged.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -59,14 +59,14 @@ class LedgerReader:
             yield connection.execution_options(**{tables.READS: True})
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connections."""
         self._engine.dispose()
 
     def facts(self) -> dict[str, Json]:
-        """What the job is about: model, settings; empty where there is no ledger yet.
+        """Return the job's model and options; empty without a ledger.
 
         Raises:
-            JobError: Written by a newer version.
+            JobError: The ledger was written by a newer version.
         """
         with self._reads() as connection:
             if not inspect(connection).has_table(tables.job.name):
@@ -86,16 +86,16 @@ class LedgerReader:
         return found
 
     def now(self) -> float:
-        """Seconds since 1970 by the clock that all processes on this ledger share."""
-        if self._engine.dialect.name == "sqlite":  # one machine
+        """Return seconds since 1970 by the clock that all processes on this ledger share."""
+        if self._engine.dialect.name == "sqlite":  # a single machine
             return time.time()
         with self._reads() as connection:
             clock = extract("epoch", func.clock_timestamp())
             return float(connection.execute(select(clock)).scalar_one())
 
     def rows(self, first: bytes, end: bytes) -> Iterator[LedgerRow]:
-        """The files from path ``first`` up to before ``end``, in order, page by page."""
-        # By bare names: the types of the columns would cost more than reading them.
+        """Yield the files from path ``first`` up to before ``end``, in order, page by page."""
+        # Plain column names: typed columns would cost more than the read.
         query: Select[Any, Any, Any, Any, Any] = (
             select(
                 literal_column("path"),
@@ -116,10 +116,10 @@ class LedgerReader:
             yield from map(LedgerRow._make, page)
             if len(page) < PAGE:
                 return
-            first = page[-1][0] + b"\0"  # the next path there can be
+            first = page[-1][0] + b"\0"  # the next possible path
 
     def _check(self, page: Sequence[Any], first: bytes) -> None:
-        """A damaged page may hold values of any type, in any order: reading on would never end."""
+        """Check a page: a damaged one may hold any type in any order, and loop for ever."""
         kinds = (bytes, int, int, str, int)
         for column, kind in zip(zip(*page, strict=True), kinds, strict=False):
             if not set(map(type, column)) <= {kind, bool}:
@@ -129,11 +129,11 @@ class LedgerReader:
             raise JobError(tables.damaged(self.name, "its rows are not in order"))
 
     def known(self, digests: Sequence[bytes]) -> dict[bytes, Known]:
-        """What was judged of some contents, by SHA-256; the first path of each."""
+        """Return the verdicts on some contents, by SHA-256, with the first path of each."""
         query = (
             select(files.c.sha256, files.c.path, verdicts.c.verdict)
             .join(verdicts, verdicts.c.path == files.c.path)
-            # Of any state: a file that is gone, too, still says what its content was.
+            # Of any state: a missing file still gives the verdict on its content.
             .where(files.c.sha256.in_(digests))
             .order_by(files.c.duplicate_of.is_not(None), files.c.path)
         )
@@ -144,15 +144,15 @@ class LedgerReader:
         return found
 
     def seen(self) -> dict[str, float]:
-        """When each process was last heard of, by the clock of :meth:`now`.
+        """Return when each process was last seen, by the clock of :meth:`now`.
 
-        0 for one that holds claims and is in no table, whose name is empty where there is none.
+        0 for the owner of claims that is in no table; its name may be empty.
         """
         owners = select(files.c.owner).where(tables.is_in(CLAIMED)).distinct()
         with self._reads() as connection:
             rows = connection.execute(select(tables.workers)).all()
             found = {_name(owner): 0.0 for owner in connection.scalars(owners)}
-        # A time that is none was never written by a process that lives.
+        # A live process never writes NULL.
         return found | {
             _name(o): float(at) if isinstance(at, int | float) else 0.0 for o, at in rows
         }
@@ -173,7 +173,7 @@ class LedgerReader:
         return counts
 
     def open_count(self) -> int:
-        """Files that are not judged yet."""
+        """Return the number of files without a verdict."""
         counts = [
             select(func.count()).select_from(files).where(tables.is_in(state))
             for state in (PENDING, CLAIMED)
@@ -182,7 +182,7 @@ class LedgerReader:
             return sum(connection.execute(count).scalar_one() for count in counts)
 
     def results(self) -> Iterator[Result]:
-        """The verdicts of all files that are still there, in the order of their paths."""
+        """Yield the verdicts of all existing files, in the order of their paths."""
         query = (
             select(
                 files.c.path, files.c.size_bytes, files.c.mtime_ns, files.c.sha256,
@@ -206,10 +206,10 @@ class LedgerReader:
                 after = result.path
 
     def _check_result(self, result: Result, after: bytes) -> None:
-        """Whether a row is what is written of a judged file.
+        """Check that a row is a valid judged file.
 
         Raises:
-            JobError: It is damaged.
+            JobError: The row is damaged.
         """
         whole = (
             isinstance(result.path, bytes)

@@ -1,4 +1,4 @@
-"""Scans on this machine: of folders as they are, and of what arrives in them."""
+"""Scan on this machine: existing folders, and files that arrive in them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ScanSummary:
-    """What a scan has come to so far.
+    """Counts of a scan so far.
 
     Attributes:
-        labels: Verdicts by label; ``none`` where nothing could be judged.
-        failed: Sources that could not be read.
-        skipped: Files in folders that are not pictures.
-        again: Further ways to folders that were scanned, such as links.
-        elapsed_s: Since the start.
+        labels: Verdicts by label; ``none`` for sources without a score.
+        failed: Sources that were not readable.
+        skipped: Other files than pictures in folders.
+        again: Further paths to scanned folders, such as links.
+        elapsed_s: Seconds since the start.
     """
 
     labels: Counter[str] = field(default_factory=Counter)
@@ -43,7 +43,7 @@ class ScanSummary:
 
     @property
     def total(self) -> int:
-        """Verdicts given."""
+        """Number of verdicts."""
         return self.labels.total()
 
 
@@ -54,21 +54,21 @@ def scan(
     *,
     watch: Callable[[Verdict, ScanSummary], None] | None = None,
 ) -> ScanSummary:
-    """Judge all pictures under some paths and write each verdict as soon as it is known.
+    """Judge all pictures under some paths and write each verdict immediately.
 
     Memory does not grow with the number of pictures.
 
     Args:
-        detector: Judges.
+        detector: The detector.
         paths: Files and folders.
-        sinks: Every verdict goes to each.
+        sinks: Receive every verdict.
         watch: Called after each verdict.
 
     Returns:
         The counts.
 
     Raises:
-        OutputError: A sink could not be written; the lines before are whole.
+        OutputError: A sink is not writable; earlier lines are complete.
     """
     started = perf_counter()
     summary = ScanSummary()
@@ -91,17 +91,17 @@ def scan(
     return summary
 
 
-REST = 4  # times as long as a look took, nothing is looked at: a fifth of a core at most
-# What browsers and copying programs call a file that is still on its way.
+REST = 4  # pause after a poll, relative to its duration: at most a fifth of a core
+# Suffixes of unfinished downloads and copies.
 UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".tmp", ".temp", ".filepart")
 
 
 class Settled:
-    """Tells which files are written to the end: those that have stayed the same for a while.
+    """Recognises complete files: those unchanged for a while.
 
     Args:
-        settle_s: For so long size and time of a file must stay.
-        clock: Seconds that never go back.
+        settle_s: Time without a change of size and time.
+        clock: Monotonic clock in seconds.
     """
 
     def __init__(self, settle_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -111,7 +111,7 @@ class Settled:
         self._now: dict[str, tuple[int, int, float]] = {}
 
     def __call__(self, found: Listed) -> bool:
-        """Whether a file that is new or has changed may be scanned."""
+        """Whether a new or changed file may be scanned."""
         if found.path.lower().endswith(UNFINISHED):
             return False
         size, mtime, since = self._before.get(found.path, (-1, -1, 0.0))
@@ -123,7 +123,7 @@ class Settled:
         return False
 
     def next_look(self) -> int:
-        """Forget files that are scanned or gone; how many are still waited for."""
+        """Forget files that are scanned or missing; return the number still waited for."""
         self._before, self._now = self._now, {}
         return len(self._before)
 
@@ -137,31 +137,31 @@ def watch(
     looked: Callable[[Planned, int], None] | None = None,
     looks: int | None = None,
 ) -> None:
-    """Look into folders again and again, and scan what has arrived or changed; until interrupted.
+    """Poll folders, and scan new and changed files, until interrupted.
 
-    Folders are looked through rather than the system asked for notices: that works on network
-    drives and across restarts alike, and the ledger knows what was there.
+    Polling works on network drives and across restarts, unlike notifications of the system, and the
+    ledger knows earlier files.
 
     Args:
-        job: Scans.
-        paths: Of :func:`mesoscope.scan.plan.outermost`.
-        settle_s: A file is scanned once its size and time have stayed for so long.
-        every_s: Pause between looks; longer where a look takes long.
-        looked: Called after each look with what it came to and how many files are waited for.
-        looks: So many; ``None`` for ever.
+        job: The job.
+        paths: Paths from :func:`mesoscope.scan.plan.outermost`.
+        settle_s: A file is scanned once its size and time are unchanged for this long.
+        every_s: Pause between polls; longer if polls are slow.
+        looked: Called after each poll with its result and the number of files waited for.
+        looks: Number of polls; ``None`` for no end.
 
     Raises:
-        OutputError: The ledger cannot be written.
+        OutputError: The ledger is not writable.
     """
     settled = Settled(settle_s)
     number = 0
     while looks is None or number < looks:
         started = time.monotonic()
-        # What could not be opened is tried again when one starts to watch, not every second.
+        # Files that could not be opened are retried at the start only, not in every poll.
         planned = job.plan(paths, ready=settled, retry=number == 0)
         took_s = time.monotonic() - started
         waiting = settled.next_look()
-        job.run(wait=False)  # files that another scan is at must not keep us from looking
+        job.run(wait=False)  # files of another scan must not delay the next poll
         if looked is not None:
             looked(planned, waiting)
         number += 1
@@ -170,10 +170,10 @@ def watch(
 
 
 def refuse_missing(paths: Sequence[str]) -> None:
-    """Miss what cannot be watched.
+    """Check that the folders to watch exist.
 
     Raises:
-        OptionError: There is no such folder.
+        OptionError: A folder is missing.
     """
     for path in paths:
         if not os.path.isdir(path):  # noqa: PTH112

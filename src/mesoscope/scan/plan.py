@@ -1,4 +1,4 @@
-"""What is left to scan: a walk and a ledger compared, side by side, in flat memory."""
+"""Plan a scan: compare a walk with the ledger, in constant memory."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from mesoscope.scan.ledger import Ledger
     from mesoscope.scan.tables import LedgerRow
 
-BATCH = 10_000  # changes written at a time
+BATCH = 10_000  # changes per transaction
 
 
 @dataclass(slots=True)
 class Planned:
-    """What a plan came to.
+    """Counts of a plan.
 
     Attributes:
-        listed: Pictures and clips found.
-        new: Not in the ledger before.
-        changed: To be scanned again.
-        removed: In the ledger and no longer there.
+        listed: Number of pictures and clips.
+        new: Files that the ledger did not have.
+        changed: Files to scan again.
+        removed: Files of the ledger that are missing.
         skipped: Files of other kinds.
-        again: Further ways to folders that were walked, such as links.
+        again: Further paths to walked folders, such as links.
     """
 
     listed: int = 0
@@ -41,17 +41,17 @@ class Planned:
 
 
 class Planner:
-    """Compares folders with the ledger and writes down what is to be scanned.
+    """Compares folders with the ledger and records the files to scan.
 
-    Both come in the order of the paths' bytes, so one pass over both tells new, changed and removed
-    files apart, and neither is held in memory.
+    Both are sorted by the paths' bytes, so one merge pass separates new, changed and removed files,
+    and neither is held in memory.
 
     Args:
-        ledger: Of the job.
-        unreadable: Called with places that cannot be walked into, to give them their rows.
-        leave_out: A folder to pass over: the job's own.
-        ready: Whether a new or changed file may be scanned yet; ``None`` takes all.
-        retry: Plan files again that could not be opened.
+        ledger: Ledger of the job.
+        unreadable: Called with paths that cannot be walked into, to record them.
+        leave_out: A folder to ignore: the job's own.
+        ready: Whether a new or changed file may be scanned yet; ``None`` accepts all.
+        retry: Plan again files that could not be opened.
         listed: Called after each file.
     """
 
@@ -79,21 +79,21 @@ class Planner:
         self._unreadable: list[Unreadable] = []
 
     def compare(self, paths: Iterable[str]) -> Planned:
-        """Walk files and folders, and plan what is to be scanned.
+        """Walk files and folders, and plan what to scan.
 
-        Files of the ledger under other folders stay as they are, and so do those under a folder
-        that cannot be read at the moment, such as a drive that is not there.
+        Rows under other folders are kept, and so are those under a temporarily unreadable folder,
+        such as a disconnected drive.
 
         Args:
-            paths: Absolute, none within another: :func:`outermost`.
+            paths: Absolute paths, none within another, from :func:`outermost`.
 
         Raises:
-            OutputError: The ledger cannot be written.
+            OutputError: The ledger is not writable.
         """
         for path in paths:
             folder = os.path.isdir(path)  # noqa: PTH112 - names that are not UTF-8 stay strings
             self._compare_one(path, folder)
-            if folder:  # and was none before, such as a drive that is there again
+            if folder:  # was not readable before, such as a reconnected drive
                 key = os.fsencode(path)
                 for row in self._ledger.rows(key, key + b"\0"):
                     self._remove(row, None)
@@ -105,12 +105,12 @@ class Planner:
         below = os.path.join(key, b"")  # noqa: PTH118
         end = below[:-1] + b"0"  # "0" follows "/"
         rows = self._ledger.rows(below, end) if folder else self._ledger.rows(key, key + b"\0")
-        kept: bytes | None = None  # under a folder that cannot be read
+        kept: bytes | None = None  # prefix of an unreadable folder
         row = next(rows, None)
         for found in self._walk(path):
             if isinstance(found, Listed):
                 here = found.raw
-                if row is not None and row == (*found, DONE, True):  # as nearly all are
+                if row is not None and row == (*found, DONE, True):  # the usual case
                     self._count()
                     row = next(rows, None)
                     continue
@@ -134,7 +134,7 @@ class Planner:
     def _note(self, found: Listed | Unreadable, row: LedgerRow | None, *, named: bool) -> None:
         if isinstance(found, Unreadable):
             vanished = isinstance(found.error, SourceMissing) and not os.path.islink(found.path)  # noqa: PTH114
-            if vanished and not named:  # between its listing and its turn
+            if vanished and not named:  # between listing and turn
                 if row is not None:
                     self._remove(row, None)
             elif row is None or row.state != FAILED:
@@ -159,7 +159,7 @@ class Planner:
     def _is_due(self, row: LedgerRow, found: Listed) -> bool:
         changed = (row.size_bytes, row.mtime_ns) != (found.size_bytes, found.mtime_ns)
         if row.state not in STATES:
-            return True  # of no version of mesoscope, or damaged
+            return True  # written by no version of mesoscope, or damaged
         if row.opened and not changed:
             return row.state == REMOVED
         if not row.opened and row.state == FAILED and not changed:
@@ -185,7 +185,7 @@ class Planner:
             self.planned.skipped += 1
 
     def _flush(self) -> None:
-        # Removed ones first: a path may be among both where the folder changed during the walk.
+        # Removed ones first: a path may be in both lists if the folder changed during the walk.
         if self._new or self._changed or self._removed:
             self._ledger.plan(removed=self._removed, new=self._new, changed=self._changed)
         if self._unreadable:
@@ -194,10 +194,10 @@ class Planner:
 
 
 def outermost(paths: Iterable[str]) -> list[str]:
-    """Absolute paths in the order of their bytes, without those that lie within another."""
+    """Return absolute paths sorted by bytes, without those that lie within another."""
     absolute = {os.path.join(os.path.abspath(path), "") for path in paths}  # noqa: PTH100, PTH118
     kept: list[str] = []
-    for path in sorted(absolute, key=os.fsencode):  # with its slash, a folder is before its files
+    for path in sorted(absolute, key=os.fsencode):  # folders, with a slash, before files
         if not kept or not path.startswith(kept[-1]):
             kept.append(path)
     return [path.rstrip(os.sep) or os.sep for path in kept]

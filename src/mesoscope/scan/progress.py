@@ -1,4 +1,4 @@
-"""How far a job is: what is seen of it as it runs, and what it has come to."""
+"""Progress and summary of a job."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["JobInterrupted", "JobSummary", "JobWatcher"]
 
 @dataclass(frozen=True, slots=True)
 class JobSummary:
-    """What a job has come to.
+    """Counts of a job.
 
     Attributes:
         folder: The job folder.
-        ledger: The ledger's place, without a password.
-        counts: Of all files of the job, those of earlier runs among them.
+        ledger: Location of the ledger, without a password.
+        counts: Counts of all files of the job, including earlier runs.
         judged: Verdicts of this run.
-        elapsed_s: That this run took.
+        elapsed_s: Duration of this run.
         skipped: Files in the folders that are neither pictures nor clips.
-        again: Further ways to folders that were scanned, such as links.
+        again: Further paths to scanned folders, such as links.
     """
 
     folder: Path
@@ -38,10 +38,10 @@ class JobSummary:
 
 
 class JobInterrupted(KeyboardInterrupt):
-    """Ctrl-C ended a job; what was judged is in its folder, and another scan goes on.
+    """Ctrl-C ended a job; its verdicts are kept, and another scan resumes it.
 
     Attributes:
-        summary: What the job has come to.
+        summary: Counts of the job.
     """
 
     def __init__(self, summary: JobSummary) -> None:
@@ -50,19 +50,19 @@ class JobInterrupted(KeyboardInterrupt):
 
 
 class JobWatcher:
-    """What may be seen of a job as it runs. Does nothing: override what is wanted."""
+    """Receives progress of a job. The methods do nothing: override what is needed."""
 
     def begun(self) -> None:
         """The ledger is open."""
 
     def listed(self) -> None:
-        """One more file was found."""
+        """One more file was listed."""
 
     def planned(self, total: int) -> None:
-        """All files are found, and so many are to be judged."""
+        """All files are listed; ``total`` of them are to be judged."""
 
     def told(self, verdict: Verdict) -> None:
-        """A verdict is in hand."""
+        """A verdict was made."""
 
     def waits(self) -> None:
-        """Nothing is left but what another scan is at."""
+        """Only files claimed by another scan are left."""

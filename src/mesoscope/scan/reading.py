@@ -1,4 +1,4 @@
-"""A file's content for a job: its hash, and the bytes that are then decoded."""
+"""Read a file for a job: its hash, and the bytes to decode."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from mesoscope.media.kinds import SNIFF_BYTES, sniff
 if TYPE_CHECKING:
     from mesoscope.scan.tables import Claim
 
-# Files up to this size are hashed and decoded from one reading. Larger ones, which are hashed
-# piece by piece, are read again from the system's cache: many of them wait at a time.
+# Files up to this size are hashed and decoded from one read. Larger ones are hashed
+# piece by piece, and read again from the system's cache, as many of them wait at a time.
 ONE_READING_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 20
 
 
 class Content(NamedTuple):
-    """A claimed file, read.
+    """A claimed file after reading.
 
     Attributes:
-        claim: Which.
-        source: What the detector is given: the file's bytes, or its path.
-        size_bytes: As it was before it was read, so that a change in between shows later; also of
-            a file that may not be opened, where it can be asked for.
-        mtime_ns: Likewise.
-        sha256: ``None`` where it could not be read; the detector will say why.
-        gone: There is no such file any more.
+        claim: The claim.
+        source: Source for the detector: the file's bytes, or its path.
+        size_bytes: Size before reading, to detect changes; also for files that may not be opened,
+            if it is available.
+        mtime_ns: Modification time before reading.
+        sha256: ``None`` for an unreadable file; the detector will report why.
+        gone: Whether the file is missing.
     """
 
     claim: Claim
@@ -42,7 +42,7 @@ class Content(NamedTuple):
 
 
 def read(claim: Claim) -> Content:
-    """Read and hash a file; what goes wrong is left to the detector to tell."""
+    """Read and hash a file; errors are left to the detector."""
     path = os.fsdecode(claim.path)
     try:
         with open(path, "rb", opener=_open_without_waiting) as file:
@@ -55,20 +55,20 @@ def read(claim: Claim) -> Content:
             if len(first) > ONE_READING_BYTES:
                 while piece := file.read(_PIECE_BYTES):
                     digest.update(piece)
-            elif sniff(first[:SNIFF_BYTES]) != "video":  # clips are sought in, on disk
+            elif sniff(first[:SNIFF_BYTES]) != "video":  # clips are read by seeking, on disk
                 source = FileBytes.of(path, first)
             return Content(claim, source, info.st_size, info.st_mtime_ns, digest.digest())
     except (FileNotFoundError, NotADirectoryError):
         return Content(claim, path, gone=not os.path.islink(path))  # noqa: PTH114 - as bytes
     except (OSError, ValueError):
-        with contextlib.suppress(OSError, ValueError):  # what it was like, so that a change shows
+        with contextlib.suppress(OSError, ValueError):  # size and time, to detect a later change
             info = os.stat(path)  # noqa: PTH116 - as bytes
             return Content(claim, path, info.st_size, info.st_mtime_ns)
         return Content(claim, path)
 
 
 def has_moved(content: Content) -> bool:
-    """Whether a file is no longer as it was when it was read; asked of those with a hash."""
+    """Whether a file changed since it was read; for files with a hash."""
     if content.sha256 is None:
         return False
     try:
@@ -79,5 +79,5 @@ def has_moved(content: Content) -> bool:
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    # A named pipe would block here until somebody writes into it.
+    # A named pipe would block here until somebody writes to it.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

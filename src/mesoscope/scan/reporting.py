@@ -1,4 +1,4 @@
-"""Reports of pictures and clips, of a scan's verdicts, and of job folders."""
+"""Reports of pictures, clips, verdict files and job folders."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _VERDICTS = (".jsonl", ".ndjson")
 
 
 def job_among(sources: Sequence[str], out: Path) -> Path | None:
-    """The job folder among the sources of a report, if one is; misses what cannot be.
+    """Return the job folder among a report's sources, if there is one.
 
     Args:
-        sources: Pictures, clips, folders of them, files of verdicts, or one job folder.
+        sources: Pictures, clips, folders of them, verdict files, or one job folder.
         out: The report's file.
 
     Raises:
-        OptionError: A job folder and something else, or the report would replace a source.
+        OptionError: A job folder is mixed with other sources, or the report would replace a source.
     """
     for source in map(Path, sources):
         if out.exists() and source.exists() and out.samefile(source):
@@ -57,26 +57,25 @@ def report_sources(
     options: ReportOptions | None = None,
     watch: Callable[[Verdict], None] | None = None,
 ) -> tuple[WrittenReport, int]:
-    """Judge pictures and clips, read the verdicts of scans, and report all of them.
+    """Report pictures and clips, judged now, and the verdicts of earlier scans.
 
-    Verdicts of ``.jsonl`` files stay as they are; those that are shown are judged once more for
-    their evidence maps.
+    Verdicts of ``.jsonl`` files are kept; the ones shown are judged again for their evidence maps.
 
     Args:
-        sources: Pictures, clips, folders of them, and ``.jsonl`` files that scans have written.
+        sources: Pictures, clips, folders of them, and ``.jsonl`` files of scans.
         out: The file to write, ``.html`` or ``.pdf``.
-        detector: Judges pictures and clips.
+        detector: Detector for pictures and clips.
         model: The detector's model, by name or file.
-        options: What the report says and shows.
+        options: Options of the report.
         watch: Called after each verdict.
 
     Returns:
-        What was written, and how many of the pictures and clips could not be read.
+        The written report, and the number of unreadable pictures and clips.
 
     Raises:
-        OptionError: A file of verdicts that is none, or a report that cannot be.
+        OptionError: A verdict file or an option of the report is not valid.
         MissingExtra: The ``report`` extra is not installed.
-        OutputError: It cannot be written.
+        OutputError: The report is not writable.
     """
     read = [source for source in sources if Path(source).suffix.lower() in _VERDICTS]
     media = [source for source in sources if source not in read]
@@ -102,23 +101,23 @@ def report_job(
     model: str | os.PathLike[str],
     options: ReportOptions | None = None,
 ) -> tuple[WrittenReport, int]:
-    """Report a job folder, by the settings that the job was begun with.
+    """Report a job folder, with the job's settings.
 
     Args:
         folder: The job folder.
         out: The file to write, ``.html`` or ``.pdf``.
-        ledger: URL of its database, where the folder does not hold it.
-        model: A model that the job may name, besides those that are shipped.
-        options: What the report says and shows.
+        ledger: URL of its database, if the folder does not hold it.
+        model: A further model that the job may use, besides the shipped ones.
+        options: Options of the report.
 
     Returns:
-        What was written, and how many files of the job are not judged yet.
+        The written report, and the number of files without a verdict.
 
     Raises:
-        JobError: No job folder, or a damaged one.
-        OptionError: A report that cannot be.
+        JobError: The folder is no job, or is damaged.
+        OptionError: An option of the report is not valid.
         MissingExtra: The ``report`` extra is not installed.
-        OutputError: It cannot be written.
+        OutputError: The report is not writable.
     """
     with contextlib.closing(open_ledger(folder, ledger)) as kept:
         left = kept.open_count()

@@ -1,4 +1,4 @@
-"""Where verdicts are written, a whole line at a time; and a job's verdicts as a file."""
+"""Sinks for verdicts, a whole line at a time; and export of a job's verdicts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CSV_COLUMNS = (
 
 
 class Sink(Protocol):
-    """Takes verdicts one by one; each is safe once :meth:`write` returns."""
+    """Writes verdicts one by one; each is safe once :meth:`write` returns."""
 
     def write(self, verdict: Verdict) -> None:
         """Write one verdict."""
@@ -48,13 +48,13 @@ class Sink(Protocol):
 
 
 class LineSink:
-    """A file, or an open descriptor, that only ever holds whole lines.
+    """A file, or an open descriptor, that always holds whole lines.
 
-    Every line goes out in one system call as soon as it is known. Where the disk is full, what
-    was written of the last line is cut off again, and the lines before it stay.
+    Every line is one system call, made immediately. On a full disk the partial last line is cut off
+    again, and earlier lines stay.
 
     Args:
-        target: A file to (over)write, its folder is made; or a descriptor such as 1.
+        target: A file to (over)write, its folder is created; or a descriptor such as 1.
 
     Raises:
         OutputError: The file cannot be opened.
@@ -78,7 +78,7 @@ class LineSink:
 
         Raises:
             OutputError: The disk is full or the file is gone.
-            BrokenPipeError: The reader of a pipe has gone; the caller stops quietly.
+            BrokenPipeError: The reader of a pipe has closed it; the caller stops quietly.
         """
         data = text.encode("utf-8", "surrogateescape") + b"\n"
         try:
@@ -89,7 +89,7 @@ class LineSink:
             raise
         except OSError as error:
             if self._owned:
-                with contextlib.suppress(OSError):  # a device cannot be cut
+                with contextlib.suppress(OSError):  # a device cannot be truncated
                     os.ftruncate(self._fd, self._written)
             raise OutputError(
                 f"{self._name}: {error.strerror}: the lines written before are whole; free some "
@@ -120,7 +120,7 @@ class JsonLines(LineSink):
 
 
 class Csv(LineSink):
-    """One row a source, with a header; names in the bytes they have on disk, but no formulas."""
+    """One CSV row per source, with a header; names as bytes on disk, formulas defused."""
 
     def __init__(self, target: Path | int) -> None:
         super().__init__(target)
@@ -147,10 +147,10 @@ class Csv(LineSink):
 
 
 def open_sink(path: Path) -> JsonLines | Csv:
-    """The sink that a file's suffix asks for.
+    """Open the sink for a file's suffix.
 
     Raises:
-        OutputError: Neither ``.jsonl`` nor ``.csv``, or it cannot be written.
+        OutputError: The suffix is neither ``.jsonl`` nor ``.csv``, or the file is not writable.
     """
     suffix = path.suffix.lower()
     if suffix in (".jsonl", ".ndjson"):
@@ -169,26 +169,26 @@ COLUMNS = (
     "duration_s", "finder", "model", "error_code", "error_message", "size_bytes", "mtime_ns",
     "sha256", "duplicate_of",
 )  # fmt: skip
-_GROUP = 10_000  # rows of a Parquet row group, which stand in memory at once
+_GROUP = 10_000  # rows of a Parquet row group, held in memory at once
 
 
 def export(ledger: LedgerReader, path: Path) -> int:
-    """Write the verdicts of all files that are still there, in the order of their paths.
+    """Write the verdicts of all existing files, in the order of their paths.
 
-    JSON lines hold each verdict whole, as a scan into such a file writes it. CSV and Parquet hold
-    :data:`COLUMNS`, Parquet also the verdict's JSON. The file appears when it is whole. Memory does
+    JSON lines hold whole verdicts, as a scan into such a file writes them. CSV and Parquet hold
+    :data:`COLUMNS`, Parquet also the verdict's JSON. The file is written atomically. Memory does
     not grow with the number of rows.
 
     Args:
-        ledger: Of the job.
-        path: Its suffix says which: one of :data:`FORMATS`.
+        ledger: Ledger of the job.
+        path: Its suffix selects the format: one of :data:`FORMATS`.
 
     Returns:
-        How many verdicts.
+        The number of verdicts.
 
     Raises:
-        OutputError: Another suffix, or it cannot be written.
-        MissingExtra: Parquet was asked for and pyarrow is not installed.
+        OutputError: The suffix is unknown, or the file is not writable.
+        MissingExtra: Parquet is asked for and pyarrow is not installed.
     """
     write = _writer(path)
     with whole(path) as part:
@@ -196,7 +196,7 @@ def export(ledger: LedgerReader, path: Path) -> int:
 
 
 def json_lines(results: Iterable[Result]) -> Iterator[str]:
-    """The verdicts as lines of JSON, as :func:`export` writes them.
+    """Yield the verdicts as lines of JSON, as :func:`export` writes them.
 
     Raises:
         JobError: The ledger is damaged.
@@ -230,7 +230,7 @@ def _write_json_lines(results: Iterator[Result], path: Path) -> int:
 
 def _write_csv(results: Iterator[Result], path: Path) -> int:
     count = 0
-    # Names are written in the bytes they have on disk, as everywhere in CSV.
+    # Names are written as bytes on disk, as in all CSV files.
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         file.write(",".join(COLUMNS) + "\n")
         for result in results:
@@ -262,7 +262,7 @@ def _write_parquet(results: Iterator[Result], path: Path) -> int:
 
 
 def record(result: Result) -> dict[str, Any]:
-    """A result as one row of :data:`COLUMNS`; ``None`` where there is nothing to say."""
+    """Return a result as a row of :data:`COLUMNS`; ``None`` for missing values."""
     verdict = parsed(result)
     error = verdict.get("error") or {}
     same = ("source", "kind", "label", "p_fake", "reason", "frames_read", "finder", "model")
@@ -280,10 +280,10 @@ def record(result: Result) -> dict[str, Any]:
 
 
 def parsed(result: Result) -> dict[str, Any]:
-    """The verdict of a result.
+    """Parse the verdict of a result.
 
     Raises:
-        JobError: It is none, as the ledger is damaged.
+        JobError: The verdict is not valid, as the ledger is damaged.
     """
     try:
         verdict = json.loads(result.verdict)
@@ -305,7 +305,7 @@ def parsed(result: Result) -> dict[str, Any]:
 
 
 def _in_unicode(row: dict[str, Any]) -> dict[str, Any]:
-    # Parquet's strings are UTF-8: bytes of a name that are not become \udcXX, as in JSON.
+    # Parquet's strings are UTF-8: invalid bytes of a name become \udcXX, as in JSON.
     return {
         name: value.encode("utf-8", "backslashreplace").decode()
         if isinstance(value, str)

@@ -1,4 +1,4 @@
-"""The ledger's tables, the rows in them, and how a database is opened: SQLite or PostgreSQL."""
+"""The ledger's tables and rows, and opening of its database: SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -44,42 +44,42 @@ STATES = frozenset((PENDING, CLAIMED, DONE, FAILED, REMOVED))
 
 
 class LedgerRow(NamedTuple):
-    """What a walk is compared with."""
+    """The columns that a walk is compared with."""
 
     path: bytes
     size_bytes: int
     mtime_ns: int
     state: str
-    opened: bool  # its content is known
+    opened: bool  # whether its content is known
 
 
 class Claim(NamedTuple):
-    """A file that this process is to scan."""
+    """A file claimed by this process."""
 
     path: bytes
-    sha256: bytes | None  # of what was judged before, if anything was
+    sha256: bytes | None  # of the content judged before, if any
 
 
 class Known(NamedTuple):
-    """A content that was judged: under which path, and the verdict as JSON."""
+    """A judged content: its path, and the verdict as JSON."""
 
     path: bytes
     verdict: str
 
 
 class Outcome(NamedTuple):
-    """What became of a claimed file.
+    """Result of a claimed file.
 
     Attributes:
-        path: As on disk.
+        path: Path as bytes on disk.
         state: ``done``, ``failed`` or ``removed``.
-        size_bytes: When it was read.
-        mtime_ns: When it was read.
-        sha256: Of its content; ``None`` where it could not be read.
-        label: The verdict's.
-        p_fake: The verdict's.
-        verdict: The verdict as JSON; ``None`` for a file that had gone.
-        duplicate_of: The path of the same content that was judged.
+        size_bytes: Size when it was read.
+        mtime_ns: Modification time when it was read.
+        sha256: Digest of its content; ``None`` if it was not readable.
+        label: Label of the verdict.
+        p_fake: Score of the verdict.
+        verdict: The verdict as JSON; ``None`` for a missing file.
+        duplicate_of: Path of the judged file with the same content.
     """
 
     path: bytes
@@ -94,7 +94,7 @@ class Outcome(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A judged file as it leaves the ledger."""
+    """A judged file of the ledger."""
 
     path: bytes
     size_bytes: int
@@ -106,12 +106,12 @@ class Result(NamedTuple):
 
 @dataclass(slots=True)
 class JobCounts:
-    """How far a job is.
+    """Counts of a job's files.
 
     Attributes:
         states: Files by state.
-        labels: Of the judged ones; ``none`` where there is no label.
-        duplicates: Files with the content of another.
+        labels: Judged files by label; ``none`` without a label.
+        duplicates: Number of files with the content of another.
     """
 
     states: Counter[str] = field(default_factory=Counter)
@@ -120,21 +120,21 @@ class JobCounts:
 
     @property
     def left(self) -> int:
-        """Files not yet judged."""
+        """Number of files without a verdict."""
         return self.states[PENDING] + self.states[CLAIMED]
 
     @property
     def failed(self) -> int:
-        """Files that could not be read."""
+        """Number of unreadable files."""
         return self.states[FAILED]
 
 
-VERSION = 1  # of these tables; a ledger with a higher one is refused
-BUSY_S = 60.0  # so long another process may hold SQLite's one writing lock
-# What SQLite says where the ledger is whole and its surroundings are in the way.
+VERSION = 1  # schema version; ledgers of a higher one are refused
+BUSY_S = 60.0  # longest wait for SQLite's single write lock
+# SQLite errors of an intact ledger in an unsuitable environment.
 _PASSING = ("locked", "busy", "disk is full", "readonly", "read-only", "unable to open", "disk I/O",
             "interrupted")  # fmt: skip
-READS = "mesoscope_reads"  # option of a connection that will not write
+READS = "mesoscope_reads"  # option of a read-only connection
 
 metadata = MetaData()
 
@@ -145,9 +145,9 @@ job = Table(
     Column("value", Text, nullable=False),
 )
 
-# Paths are bytes, as they are on disk: a name need not be UTF-8, and bytes have one order in every
-# database, that of the walk. This table stays narrow, as a resume reads all of it; verdicts, of a
-# kilobyte and more, stand apart.
+# Paths are bytes, as on disk: a name need not be UTF-8, and bytes have one order in every
+# database, that of the walk. This table is narrow, as a resumed job reads all of it; verdicts, of a
+# kilobyte and more, are kept apart.
 files = Table(
     "mesoscope_files",
     metadata,
@@ -165,11 +165,11 @@ files = Table(
 
 
 def is_in(state: str) -> ColumnElement[bool]:
-    """Whether a file is in a state, in words that the partial indexes below are found by."""
+    """Build a state condition in the form that the partial indexes below match."""
     return files.c.state == literal_column(f"'{state}'")
 
 
-# Of a million files few are open, and only those stand in these indexes.
+# Few of a million files are open, and only those are in these indexes.
 Index(
     "mesoscope_files_pending", files.c.path,
     sqlite_where=is_in(PENDING), postgresql_where=is_in(PENDING),
@@ -196,21 +196,21 @@ workers = Table(
 
 
 def upsert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """An insert that can say what happens to a row that is there already."""
+    """Build an insert that supports conflict clauses."""
     if connection.dialect.name == "sqlite":
         return sqlite.insert(table)
     return postgresql.insert(table)
 
 
 def open_engine(url: str | URL, *, read_only: bool = False) -> Engine:
-    """Make an engine; nothing is connected yet.
+    """Create an engine, without connecting.
 
     Args:
         url: An SQLAlchemy URL of an SQLite file or a PostgreSQL database.
-        read_only: Write nothing, so that a ledger where nothing can be written can be read.
+        read_only: Never write, to support read-only folders.
 
     Raises:
-        JobError: Not a URL, or of another database.
+        JobError: The URL is not valid, or of another database.
         MissingExtra: PostgreSQL's driver is not installed.
     """
     try:
@@ -244,11 +244,11 @@ def open_engine(url: str | URL, *, read_only: bool = False) -> Engine:
 
 
 def _open_read_only(database: str) -> sqlite3.Connection:
-    """Open an SQLite file that cannot be written, or whose folder cannot.
+    """Open an SQLite file that is read-only, or in a read-only folder.
 
     Raises:
-        sqlite3.Error: It cannot be opened.
-        JobError: A scan was killed, and its last changes lie in a file that only a writer can take.
+        sqlite3.Error: The file cannot be opened.
+        JobError: A killed scan left changes in a journal that only a writer can apply.
     """
     raw = os.path.abspath(database)  # noqa: PTH100
     place = "file:" + quote(os.fsencode(raw))
@@ -262,7 +262,7 @@ def _open_read_only(database: str) -> sqlite3.Connection:
                 f"{database}: a scan ended in mid-work, and its last changes in {log} cannot be "
                 "taken over where nothing can be written: copy the job folder, and use the copy"
             ) from None
-        # Without a journal, and where nobody writes, it may be read as it lies there.
+        # Without a journal and without writers, it may be read as it is.
         connection = sqlite3.connect(f"{place}?immutable=1", uri=True, timeout=BUSY_S)
     connection.isolation_level = None
     return connection
@@ -270,16 +270,16 @@ def _open_read_only(database: str) -> sqlite3.Connection:
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions begin where SQLAlchemy says so
-    # A reader and a writer side by side. On some network drives it is refused, and SQLite goes on
-    # with its older journal.
+    # WAL lets a reader and a writer run together. Some network drives refuse it, and SQLite
+    # then keeps its older journal.
     connection.execute("PRAGMA journal_mode=WAL")
-    # Without power the last commits may be lost and nothing is damaged; those files are scanned
-    # again. The death of a process loses no commit.
+    # After a power failure the last commits may be lost, without damage; their files are scanned
+    # again. A killed process loses no commit.
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that began by reading cannot wait for another's write to end, one that began
+    # A transaction that began by reading cannot wait for another's write, one that began
     # as a writer can.
     reads = connection.get_execution_options().get(READS, False)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
@@ -287,11 +287,11 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def told(name: str) -> Iterator[None]:
-    """Around work on the database: its errors become one line that names the ledger.
+    """Context for database work: errors become one line that names the ledger.
 
     Raises:
-        OutputError: The disk is full, or the database is gone; what was committed stays.
-        JobError: Not a ledger, or a damaged one.
+        OutputError: The disk is full, or the database is not available; committed rows stay.
+        JobError: This is no ledger, or it is damaged.
     """
     try:
         yield
@@ -313,7 +313,7 @@ def told(name: str) -> Iterator[None]:
 
 
 def damaged(name: str, cause: str) -> str:
-    """The one line of a ledger that cannot be used."""
+    """Return the message for a damaged ledger."""
     return (
         f"{name}: not a ledger, or a damaged one: {cause}: bring back a copy of the job folder, or "
         "begin a new job"
@@ -321,7 +321,7 @@ def damaged(name: str, cause: str) -> str:
 
 
 def _is_damage(error: Exception, cause: str) -> bool:
-    """Whether SQLite says "operational" of what no waiting and no free space will mend."""
+    """Whether an SQLite "operational" error means damage."""
     original = error.orig if isinstance(error, DBAPIError) else error
     return isinstance(original, sqlite3.Error) and not any(words in cause for words in _PASSING)
 
@@ -333,10 +333,10 @@ def _cause(error: Exception) -> str:
 
 
 def from_json(text: object, name: str, what: str) -> Any:  # noqa: ANN401 - whatever stands there
-    """A value of the ledger that is JSON.
+    """Parse JSON of the ledger.
 
     Raises:
-        JobError: It is none.
+        JobError: The text is no JSON.
     """
     try:
         return json.loads(text)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The processes that share a ledger: who is alive, and whose claims are free again."""
+"""The processes that share a ledger: liveness, and release of stale claims."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-LEASE_S = 60.0  # a process not heard of for so long has lost its claims
+LEASE_S = 60.0  # a process not seen for so long has lost its claims
 BEAT_S = 10.0
 
 
 class Roster(Protocol):
-    """The part of a ledger that knows its processes."""
+    """The part of a ledger that manages processes."""
 
     def beat(self, owner: str) -> None:
-        """Say that a process is alive."""
+        """Record that a process is alive."""
         ...
 
     def seen(self) -> Mapping[str, float]:
-        """When each was last heard of; 0 for one that has claims and was never entered."""
+        """Return when each was last seen; 0 for an owner of claims that was never entered."""
         ...
 
     def now(self) -> float:
-        """By the same clock."""
+        """Return the time by the same clock."""
         ...
 
     def release(self, owner: str) -> None:
-        """Forget a process and free its claims."""
+        """Remove a process and free its claims."""
         ...
 
 
 class Worker:
-    """This process, as others on the ledger see it; a context manager.
+    """This process as a worker on the ledger; a context manager.
 
-    It holds a lock on a file of its own in the job folder and writes the time into the ledger every
-    few seconds. The system lets go of the lock when the process dies, however it dies, so those who
-    share the folder take over at once. Those on other machines, who share only the database, wait
-    until nothing was heard for :data:`LEASE_S` seconds.
+    It holds a lock on its own file in the job folder and updates its time in the ledger every few
+    seconds. The operating system releases the lock when the process dies, so workers that share the
+    folder take over at once. Workers on other machines, which share only the database, wait until
+    it was not seen for :data:`LEASE_S` seconds.
 
     Args:
-        ledger: Where it is entered.
+        ledger: The ledger to enter.
         folder: The job folder.
     """
 
@@ -64,7 +64,7 @@ class Worker:
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> Self:
-        if self._folder.is_symlink():  # of somebody else's job: it would have us write elsewhere
+        if self._folder.is_symlink():  # of somebody else's job: writes would go elsewhere
             raise JobError(f"{self._folder}: a link: take it away, a folder is made in its place")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -84,8 +84,8 @@ class Worker:
     ) -> None:
         self._ended.set()
         self._thread.join()
-        # Where the disk is full or the database gone, the lock stays behind, free to be taken: it
-        # tells the next scan that these claims are nobody's.
+        # On a full disk or without the database, the lock file stays and is free: it
+        # shows the next scan that these claims are stale.
         with contextlib.suppress(MesoscopeError, OSError):
             self._ledger.release(self.owner)
             self._path(self.owner).unlink()
@@ -93,12 +93,12 @@ class Worker:
             os.close(self._lock)
 
     def reap(self) -> list[str]:
-        """Free the claims of processes that are no more, or were never entered.
+        """Free the claims of processes that died, or were never entered.
 
-        This process is entered anew where others took it for dead: it was stopped for a while.
+        This process is entered again if others took it for dead, for example after a suspension.
 
         Returns:
-            Their names.
+            The names of these processes.
         """
         now = self._ledger.now()
         dead = [
@@ -114,7 +114,7 @@ class Worker:
         return dead
 
     def _has_died(self, owner: str) -> bool:
-        """Whether its lock is free; ``False`` where that cannot be told."""
+        """Whether its lock is free; ``False`` if unknown."""
         try:
             lock = os.open(self._path(owner), os.O_RDWR)
         except (OSError, ValueError):  # of another machine
@@ -125,22 +125,22 @@ class Worker:
             os.close(lock)
 
     def _path(self, owner: str) -> Path:
-        if Path(owner).name != owner:  # nobody's name leads out of the folder
+        if Path(owner).name != owner:  # no name may lead out of the folder
             raise ValueError(owner)
         return self._folder / f"{owner}.lock"
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_S):
-            # What hinders a beat hinders the next commit, too, and that one says so.
+            # An error here will also occur in the next commit, which reports it.
             with contextlib.suppress(MesoscopeError):
                 self._ledger.beat(self.owner)
 
 
 def _try_lock(descriptor: int) -> bool:
-    """Lock a file without waiting; ``False`` where another holds it or the system has no locks."""
+    """Lock a file without waiting; ``False`` if it is held or the system has no locks."""
     try:
         import fcntl
-    except ImportError:  # Windows: the lease alone decides
+    except ImportError:  # Windows: only the lease counts
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

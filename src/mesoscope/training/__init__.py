@@ -1,1 +1,1 @@
-"""Training of networks; the only package, but for synth.stylegan, that imports torch."""
+"""Training of networks: the only package, besides synth.stylegan, that imports torch."""

@@ -1,10 +1,9 @@
-"""The MesoNet authors' weights: Keras' HDF5 files, read without Keras or TensorFlow.
+"""Read the MesoNet authors' weights from Keras' HDF5 files, without Keras or TensorFlow.
 
-A file written by Keras 2 keeps one group a layer and in it the arrays that the attribute
-``weight_names`` lists. Layer names count up in the order in which the authors' code makes the
-layers (``conv2d_5``, ``conv2d_6`` …), and that order, not the order in the file, is used here:
-Keras sorts the file by depth in the graph, which puts the branches of an inception block side by
-side.
+A file written by Keras 2 has one group per layer with the arrays that the attribute
+``weight_names`` lists. Layer names are numbered in the order in which the authors' code creates the
+layers (``conv2d_5``, ``conv2d_6`` …). This module uses that order, not the order in the file: Keras
+sorts the file by depth in the graph, which interleaves the branches of an inception block.
 """
 
 from __future__ import annotations
@@ -51,12 +50,12 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def read_keras(path: Path, architecture: str) -> Network:
-    """Read a Keras weight file into one of the networks, its output turned round.
+    """Read a Keras weight file into a network, and negate its output.
 
-    Kernels go from (height, width, in, out) to (out, in, height, width). Keras flattens height,
-    width, channel, and torch channel, height, width, so the first dense layer's inputs are put in
-    that order. The authors' output is the probability of *real*, ``sigmoid(z)``; as
-    ``1 − sigmoid(z) = sigmoid(−z)``, the last layer's weights and bias change sign.
+    Kernels are transposed from (height, width, in, out) to (out, in, height, width). Keras flattens
+    height, width, channel, and torch channel, height, width, so the first dense layer's inputs are
+    reordered. The authors' output is the probability of *real*, ``sigmoid(z)``; as ``1 − sigmoid(z)
+    = sigmoid(−z)``, the last layer's weights and bias change sign.
 
     Args:
         path: An ``.h5`` file by ``save_weights`` or ``save`` of Keras 2.
@@ -66,8 +65,8 @@ def read_keras(path: Path, architecture: str) -> Network:
         The network in evaluation mode.
 
     Raises:
-        WeightsError: Not such a file, truncated, another network, a missing or surplus layer, other
-            shapes, values that are not finite.
+        WeightsError: The file is damaged or holds another network, a layer is missing or surplus,
+            or shapes or values are not valid.
     """
     if architecture not in NETWORKS:
         raise WeightsError(f"no network {architecture!r}: there are {', '.join(NETWORKS)}")
@@ -106,7 +105,7 @@ def _refuse_other_formats(path: Path) -> None:
 
 
 def _read_layers(file: h5py.File, path: Path, architecture: str) -> dict[str, list[Layer]]:
-    """Arrays by kind of layer, each kind in the order in which the layers were made."""
+    """Return arrays by kind of layer, each kind in the order of creation."""
     root = file.get("model_weights", file)
     if "layer_names" not in root.attrs:
         raise WeightsError(
@@ -161,7 +160,7 @@ def _read_layer(
             raise WeightsError(
                 f"{path}: {key} of layer {name} is {array.shape}, and expected is {shapes[key]}"
             )
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite: refused below
+        with np.errstate(over="ignore"):  # float32 overflow becomes infinite and is refused below
             layer[key] = np.asarray(array[()], dtype=np.float32)
         if not np.isfinite(layer[key]).all():
             raise WeightsError(f"{path}: {key} of layer {name} holds values that are not finite")
@@ -171,7 +170,7 @@ def _read_layer(
 
 
 def _keras_shapes(architecture: str) -> dict[str, list[dict[str, tuple[int, ...]]]]:
-    """The shapes that Keras gives the arrays of a network, read off our own."""
+    """Return the shapes of Keras' arrays, derived from the torch network."""
     own = {key: tuple(value.shape) for key, value in build(architecture).state_dict().items()}
 
     def weight(name: str) -> dict[str, tuple[int, ...]]:

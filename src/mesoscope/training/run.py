@@ -1,4 +1,4 @@
-"""A training run from folders to a model file with its card."""
+"""A training run, from data sets to a model file with its card."""
 
 from __future__ import annotations
 
@@ -54,24 +54,24 @@ def train(
 
     Args:
         roots: Data sets in the project's layout or with a manifest.
-        recipe: What to do.
+        recipe: The recipe.
         run: The run folder. ``recipe.toml``, ``log.jsonl``, ``curves.png``, ``checkpoints/``,
             ``model.onnx``, ``metrics.json`` and ``MODEL_CARD.md`` go there.
-        watcher: Shown the progress; ``None`` logs a line an epoch.
-        resume: Go on with the run that the folder holds.
-        skip_unreadable: Leave unreadable pictures out, and count them in the card.
+        watcher: Receives progress; ``None`` logs a line per epoch.
+        resume: Continue the run in the folder.
+        skip_unreadable: Leave out unreadable pictures, and count them in the card.
         accelerator: ``auto``, ``cpu`` or ``gpu`` (Lightning Fabric).
-        devices: How many of them a machine.
+        devices: Number of devices per machine.
         nodes: Machines; start each with torchrun.
 
     Returns:
         The exported model file.
 
     Raises:
-        RecipeError: A run to begin with that is none, or holds a network of another shape.
-        RunError: A folder that holds another run, or none where ``resume`` is asked for.
+        RecipeError: The run of the initial weights is missing or has a network of another shape.
+        RunError: The folder holds another run, or none where ``resume`` is asked for.
         DatasetError: See :func:`mesoscope.training.data.dataset.survey`.
-        ModelMismatch: The exported file does not answer as torch does.
+        ModelMismatch: The exported file's outputs differ from torch's.
         OutputError: The run folder cannot be written.
     """
     fabric = open_fabric(accelerator, devices, nodes, recipe.precision)
@@ -97,7 +97,7 @@ def train(
 
 
 def open_fabric(accelerator: str, devices: int | str, nodes: int, precision: str) -> Fabric:
-    """Lightning Fabric on these devices; ``precision`` is a recipe's ``32`` or ``bf16``."""
+    """Open Lightning Fabric on these devices; ``precision`` is a recipe's ``32`` or ``bf16``."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     if accelerator == "auto" and not torch.cuda.is_available():
         accelerator, devices = "cpu", (1 if devices == "auto" else devices)
@@ -114,10 +114,10 @@ def open_fabric(accelerator: str, devices: int | str, nodes: int, precision: str
 
 
 def refuse_run(run: Path, *, resume: bool) -> None:
-    """Refuse a folder that holds a run, or one that holds none where it is to be resumed.
+    """Refuse a folder that holds a run, or with ``resume`` one that holds none.
 
     Raises:
-        RunError: So it is.
+        RunError: The folder holds a run, or none to resume.
     """
     begun = (run / "recipe.toml").exists() or (run / "checkpoints").exists()
     if resume and not begun:
@@ -127,10 +127,10 @@ def refuse_run(run: Path, *, resume: bool) -> None:
 
 
 def open_run(run: Path, recipe: Recipe) -> None:
-    """Make the run folder, with its recipe.
+    """Create the run folder, with its recipe.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The folder cannot be written.
     """
     try:
         (run / "checkpoints").mkdir(parents=True, exist_ok=True)
@@ -157,7 +157,7 @@ def read_pictures(
         )
     if recipe.data.read == "stream":
         require_shards(samples)
-        samples.sort(key=lambda s: (s.shard, s.offset))  # validation is read as it lies, too
+        samples.sort(key=lambda s: (s.shard, s.offset))  # validation is read in storage order, too
     return survey(
         [s for s in samples if s.source not in leave_out],
         where=where,
@@ -168,14 +168,14 @@ def read_pictures(
 
 
 def watcher_of(fabric: Fabric, recipe: Recipe, watcher: RunWatcher | None) -> RunWatcher:
-    """Who is shown a run: only the first process has something to show."""
+    """Return the watcher of this process: only the first one reports."""
     if not fabric.is_global_zero:
         return SilentWatcher()
     return LoggedWatcher(recipe.optimise.epochs) if watcher is None else watcher
 
 
 def found(data: Survey) -> str:
-    """What data sets hold, in a line."""
+    """Describe the data in one line."""
     train, validation = len(data.train), len(data.validation)
     text = f"{train} pictures to train on, {validation} to validate"
     if data.unreadable:

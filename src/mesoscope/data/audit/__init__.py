@@ -1,1 +1,1 @@
-"""What would let a model cheat on a data set, and what would make its score a lie."""
+"""Audit of a data set: label leaks, shortcuts and duplicates."""

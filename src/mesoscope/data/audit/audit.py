@@ -1,4 +1,4 @@
-"""The audit: read every picture once, ask each question, sort what was found."""
+"""Run an audit: read every picture once, run all checks, sort the findings."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def audit(
     options: AuditOptions | None = None,
     watch: Watch = unwatched,
 ) -> Audit:
-    """Find what would let a model cheat on a data set, and what would make its score a lie.
+    """Find shortcuts, leaks and duplicates that make a data set's scores misleading.
 
     Args:
         samples: Of :func:`mesoscope.data.manifest.read_dataset`.
         root: The data set's folder: findings name pictures below it by their relative path.
-        options: What to look at; all by default.
-        watch: Wraps the long parts for a progress bar.
+        options: What to check; everything by default.
+        watch: Wraps long iterations for a progress bar.
 
     Returns:
-        Findings, the worst first.
+        Findings, the most severe first.
 
     Raises:
-        DatasetError: No sample at all.
+        DatasetError: There is no sample.
         MissingExtra: scikit-learn is not installed.
-        ModelError: The model that looks for wrong labels cannot be used.
+        ModelError: The model that finds label errors is not usable.
     """
     if not samples:
         raise DatasetError("an audit needs pictures: there is none")

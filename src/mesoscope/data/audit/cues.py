@@ -1,4 +1,4 @@
-"""How well each fact of the files alone tells real from fake, judged without its own group."""
+"""Measure how well single file facts predict the label, cross-validated by group."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 FOLDS = 5
-_SHRINK = 2.0  # pictures of the mean rate that are added to each value's
+_SHRINK = 2.0  # prior pictures at the mean rate, added to each value's
 
 
 def folds_of(groups: Codes, labels: NDArray[np.int8], *, seed: int) -> NDArray[np.int8]:
-    """Deal groups into :data:`FOLDS` folds, with about as many of each class in each.
+    """Assign groups to :data:`FOLDS` folds, stratified by class.
 
     Args:
         groups: ``(n,)``.
@@ -36,19 +36,19 @@ def folds_of(groups: Codes, labels: NDArray[np.int8], *, seed: int) -> NDArray[n
     fakes = np.bincount(member, weights=labels, minlength=len(sizes)) / sizes
     luck = np.random.default_rng(seed).random(len(sizes))
     fold = np.empty(len(sizes), np.int8)
-    # Like a sorted deck: groups of one share of fakes and one size go to all folds in turn.
+    # Groups with one share of fakes and one size are dealt to all folds in turn.
     fold[np.lexsort((luck, -sizes, fakes))] = np.arange(len(sizes)) % FOLDS
     return fold[member]
 
 
 def rates(codes: Codes, labels: NDArray[np.int8], folds: NDArray[np.int8]) -> NDArray[np.float64]:
-    """How fake each value is in the other folds, less their share of fakes.
+    """Target-encode values: their share of fakes in the other folds, minus the folds' mean share.
 
-    Rare values are drawn towards nothing, and one that other folds do not hold says nothing. This
-    is target encoding (Micci-Barreca 2001, formula 3) without the leak of one's own label.
+    Rare values are shrunk towards zero; values that other folds lack get zero. This is target
+    encoding (Micci-Barreca 2001, formula 3) without leaking the picture's own label.
 
     Args:
-        codes: ``(n,)``, each picture's value, not negative.
+        codes: ``(n,)``, value code of each picture, not negative.
         labels: ``(n,)``.
         folds: ``(n,)``.
 
@@ -70,21 +70,21 @@ def rates(codes: Codes, labels: NDArray[np.int8], folds: NDArray[np.int8]) -> ND
 
 Reach = Literal["pixels", "file", "place", "content"]
 
-LEAST_GROUPS = 10  # of each class, for a figure
-_BINS = 24  # of a number
-_SHOWN = 6  # values of a cue
+LEAST_GROUPS = 10  # groups of each class needed for a figure
+_BINS = 24  # quantile bins of a number
+_SHOWN = 6  # values listed for a cue
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A fact that may be a cue.
+    """A file fact that may be a cue.
 
     Attributes:
-        title: In words.
-        family: Facts of one family are one finding: the strongest speaks.
-        reach: ``pixels`` where it leaves traces in the pixels that a network sees; ``file`` where
-            it stands beside them; ``place`` for the file's name, folder and date; ``content`` for
-            what the picture shows.
+        title: Name for people.
+        family: Facts of one family give one finding, that of the strongest.
+        reach: ``pixels`` where it leaves traces in the pixels that a network sees; ``file`` for
+            other file properties; ``place`` for the file's name, folder and date; ``content`` for
+            properties of the picture's content.
     """
 
     title: str
@@ -123,14 +123,14 @@ FACTS = {
 
 
 def measure_cues(facts: Facts, options: AuditOptions) -> list[Cue]:
-    """Measure every fact that takes several values: over the whole set, and in each source.
+    """Measure every fact with several values: over the whole set, and in each source.
 
     Args:
-        facts: Of all pictures.
-        options: Resamples and seed.
+        facts: Facts of all pictures.
+        options: Number of resamples and seed.
 
     Returns:
-        The strongest first.
+        Cues, the strongest first.
     """
     found = []
     sources = facts.sources.values
@@ -144,15 +144,15 @@ def measure_cues(facts: Facts, options: AuditOptions) -> list[Cue]:
 
 
 def enough(labels: NDArray[np.int8], groups: Codes) -> bool:
-    """Are there groups enough of both classes for a figure."""
+    """Whether both classes have enough groups for a figure."""
     return all(len(np.unique(groups[labels == label])) >= LEAST_GROUPS for label in (0, 1))
 
 
 def codes_of(facts: Facts, name: str, rows: NDArray[np.int64]) -> Codes | None:
-    """A fact as codes: a category's own, a number's range.
+    """Encode a fact as integers: a category's codes, a number's bins.
 
     Returns:
-        ``(len(rows),)``, -1 where a picture lacks it; ``None`` for a fact that none has.
+        ``(len(rows),)``, -1 where a picture lacks the fact; ``None`` if all lack it.
     """
     if name in facts.categories:
         return facts.categories[name].codes[rows]
@@ -167,16 +167,16 @@ def codes_of(facts: Facts, name: str, rows: NDArray[np.int64]) -> Codes | None:
 def how_well(
     codes: Codes, labels: NDArray[np.int8], groups: Codes, options: AuditOptions
 ) -> tuple[float, float, float]:
-    """How well values tell two kinds of pictures apart, cross-fitted by group.
+    """Measure how well values separate two classes, cross-fitted by group.
 
     Args:
-        codes: ``(n,)``, each picture's value, not negative.
+        codes: ``(n,)``, value code of each picture, not negative.
         labels: ``(n,)``, 0 or 1.
         groups: ``(n,)``.
-        options: Resamples and seed.
+        options: Number of resamples and seed.
 
     Returns:
-        The AUC and the ends of its 95 % interval.
+        The AUC and its 95 % interval.
     """
     scores = rates(codes, labels, folds_of(groups, labels, seed=options.seed))
     drawn = metrics.bootstrap_auc(
@@ -186,7 +186,7 @@ def how_well(
 
 
 def _edges(values: Floats) -> Floats:
-    """Between ranges that hold about as many pictures each, or between the few values there are."""
+    """Return quantile bin edges, or midpoints between the few distinct values."""
     known = values[~np.isnan(values)]
     distinct = np.unique(known)
     if len(distinct) <= _BINS:
@@ -225,7 +225,7 @@ def _measure(
 
 
 def _values(facts: Facts, name: str, rows: NDArray[np.int64], codes: Codes) -> tuple[Value, ...]:
-    """The values that differ most between the classes; ranges in their order."""
+    """Return the values that differ most between the classes; bins in ascending order."""
     labels = facts.labels[rows]
     if name in facts.categories:
         words = facts.categories[name].values
@@ -241,7 +241,7 @@ def _values(facts: Facts, name: str, rows: NDArray[np.int64], codes: Codes) -> t
     found = []
     for number in range(max(1, len(edges) - 1)):
         of = within == number
-        if not of.any():  # as where most have one value, or one that is no number
+        if not of.any():  # for example where most have one value, or NaN
             continue
         low, high = numbers[of].min(), numbers[of].max()
         text = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"

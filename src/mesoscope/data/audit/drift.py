@@ -1,4 +1,4 @@
-"""Findings about what differs between splits and between sources, the classes aside."""
+"""Findings about differences between splits and between sources, regardless of class."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-_SEEN = ("pixels", "content")  # by a network
+_SEEN = ("pixels", "content")  # reaches that a network sees
 _OF_ENCODING = ("format", "size", "tables")
-_TOLD = 0.2  # of what always naming the largest source gets wrong: less is not worth telling
+_TOLD = 0.2  # relative error reduction over always naming the largest source; less is not reported
 _SHOWN = 4
-_MIDDLE = (0.4, 0.5, 0.6)  # of a split's pictures in the order of a fact
+_MIDDLE = (0.4, 0.5, 0.6)  # quantiles from which example pictures are taken
 
 
 def of_splits(facts: Facts, options: AuditOptions) -> list[AuditFinding]:
-    """Held-out pictures of a source that differ from its pictures of training.
+    """Report held-out pictures of a source that differ from its train pictures.
 
     Args:
-        facts: Of all pictures.
-        options: Resamples and seed.
+        facts: Facts of all pictures.
+        options: Number of resamples and seed.
 
     Returns:
-        One for each source and held-out split in which a fact differs clearly.
+        One finding for each source and held-out split in which a fact differs clearly.
     """
     if "train" not in facts.splits.values:
         return []
@@ -47,7 +47,7 @@ def of_splits(facts: Facts, options: AuditOptions) -> list[AuditFinding]:
 
 
 def of_encoding(facts: Facts) -> list[AuditFinding]:
-    """How well the encoding alone tells where a picture comes from."""
+    """Report how well the encoding alone predicts the source of a picture."""
     if len(facts.sources.values) < 2:
         return []
     rows = np.flatnonzero(facts.readable)
@@ -87,7 +87,7 @@ def of_encoding(facts: Facts) -> list[AuditFinding]:
 
 
 def _encodings(facts: Facts, rows: Ints) -> tuple[Ints, list[str]]:
-    """A number for each way of encoding, and its words."""
+    """Return a code for each distinct encoding, and descriptions."""
     columns = [facts.categories[name] for name in _OF_ENCODING if name in facts.categories]
     table = np.column_stack([column.codes[rows] for column in columns])
     values, kinds = np.unique(table, axis=0, return_inverse=True)
@@ -158,7 +158,7 @@ def _medians(facts: Facts, name: str, rows: Ints, is_held: NDArray[np.int8]) -> 
 
 
 def _pairs(facts: Facts, name: str, rows: Ints, is_held: NDArray[np.int8]) -> list[Ints]:
-    """Pictures of training beside held-out ones, each from about the middle of its split."""
+    """Pair train pictures with held-out ones, each from about the middle of its split."""
     if name not in facts.numbers:
         return []
     sides = []

@@ -1,4 +1,4 @@
-"""What the files say of themselves, a column a fact: filled in one pass over the pictures."""
+"""Read file facts of all pictures in one pass, one column per fact."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
     from mesoscope.data.manifest import Sample
 
 
-# Folders that must tell the class or the split are no news.
+# Folders that name the class or the split are not facts.
 _OF_THE_LAYOUT = frozenset(
     ("real", "fake", "train", "training", "validation", "val", "valid", "test", "0_real", "1_fake")
 )
 _RUNS = re.compile(r"[0-9]+|[a-z]+|[A-Z]+|[^0-9a-zA-Z]+")
-_LONGEST = 40  # of a fact in characters
+_LONGEST = 40  # longest value of a fact, in characters
 
 
 def read_name(name: str) -> tuple[dict[str, str], dict[str, float]]:
-    """Facts of a picture's path.
+    """Return the facts of a picture's path.
 
     Args:
-        name: Its path within the data set, with ``/`` between.
+        name: Path within the data set, with ``/`` as separator.
 
     Returns:
-        Words: ``folder`` without the folders of class and split, ``name_shape`` (``a4_95`` of
+        Categories: ``folder`` without the folders of class and split, ``name_shape`` (``a4_95`` of
         ``real_00001``: runs of letters as ``a`` or ``A``, of digits as ``9``, each with its
-        length), ``name_words`` (its runs of three letters and more).
-        Numbers: ``name_length`` and ``name_number``, the last run of digits.
+        length), ``name_words`` (its runs of three letters and more). Numbers: ``name_length`` and
+        ``name_number``, the last run of digits.
     """
     path = PurePosixPath(name)
     stem = path.stem
@@ -78,39 +78,39 @@ _HOURS_FROM = dt.datetime(2000, 1, 1, tzinfo=dt.timezone.utc).timestamp()
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A fact that takes one of some values.
+    """A categorical fact.
 
     Attributes:
-        codes: ``(n,)``, a number into ``values``; -1 where the fact is not there.
-        values: In words.
+        codes: ``(n,)``, index into ``values``; -1 where the fact is missing.
+        values: Distinct values.
     """
 
     codes: Codes
     values: tuple[str, ...]
 
     def of(self, number: int) -> str:
-        """The value of one picture; empty where the fact is not there."""
+        """Return the value of one picture; empty where the fact is missing."""
         code = int(self.codes[number])
         return self.values[code] if code >= 0 else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All pictures' facts; row ``i`` of each column is ``samples[i]``.
+    """The facts of all pictures; row ``i`` of each column is ``samples[i]``.
 
     Attributes:
-        samples: What was read.
+        samples: The samples that were read.
         labels: ``(n,)``, 1 = fake, 0 = real.
-        sources: The sets they come from.
+        sources: Names of the sources.
         splits: ``train``, ``validation`` and ``test``.
-        groups: ``(n,)``, a number a group; groups of two sources are never one.
-        names: ``(n,)``, each picture's path as findings name it.
-        categories: By name, such as ``format``.
-        numbers: ``(n,) float32`` by name, such as ``width``; ``nan`` where the fact is not there.
+        groups: ``(n,)``, group codes; groups of two sources are never equal.
+        names: ``(n,)``, each picture's path in findings.
+        categories: Columns by name, such as ``format``.
+        numbers: ``(n,) float32`` by name, such as ``width``; NaN where the fact is missing.
         sha256: ``(n, 32) uint8``; zeros where the file could not be read.
-        hashes: ``(n, 2) uint64``: perceptual, of the picture and of its mirror image.
+        hashes: ``(n, 2) uint64``: perceptual hashes of the picture and of its mirror image.
         thumbnails: ``(n, 16, 16) uint8``, grey.
-        unreadable: Why, by row.
+        unreadable: Reasons by row.
     """
 
     samples: tuple[Sample, ...]
@@ -128,13 +128,13 @@ class Facts:
 
     @property
     def readable(self) -> NDArray[np.bool_]:
-        """``(n,)``: which pictures could be decoded."""
+        """``(n,)``: mask of pictures that could be decoded."""
         mask = np.ones(len(self.samples), bool)
         mask[list(self.unreadable)] = False
         return mask
 
     def rows_of(self, source: str) -> NDArray[np.bool_]:
-        """``(n,)``: which pictures a source holds; all of them for the empty name."""
+        """Return the mask ``(n,)`` of a source's pictures; of all for the empty name."""
         if not source:
             return np.ones(len(self.samples), bool)
         of: NDArray[np.bool_] = self.sources.codes == self.sources.values.index(source)
@@ -142,23 +142,23 @@ class Facts:
 
 
 class Words:
-    """Gathers a :class:`Category` row by row; rows that were never set lack the fact."""
+    """Builds a :class:`Category` row by row; rows never set lack the fact."""
 
     def __init__(self, rows: int) -> None:
         self._codes = np.full(rows, -1, np.int32)
         self._known: dict[str, int] = {}
 
     def set(self, row: int, value: str) -> None:
-        """Note one row's value."""
+        """Set one row's value."""
         self._codes[row] = self._known.setdefault(value, len(self._known))
 
     def done(self) -> Category:
-        """The column."""
+        """Return the column."""
         return Category(self._codes, tuple(self._known))
 
 
 class _Read(NamedTuple):
-    """One file's facts, on their way from a thread into the columns."""
+    """Facts of one file, passed from a thread to the columns."""
 
     words: dict[str, str]
     numbers: dict[str, float]
@@ -177,10 +177,10 @@ def read_facts(
     """Read every picture once and decode it at most once, in parallel.
 
     Args:
-        samples: What to read.
-        root: Pictures below it are named by their path from it.
-        options: Threads and the limit of pixels.
-        watch: Wraps the work for a progress bar.
+        samples: Samples to read.
+        root: Pictures below it are named by relative path.
+        options: Number of threads and the limit of pixels.
+        watch: Wraps the iteration for a progress bar.
 
     Returns:
         The columns: about a kilobyte a picture.
@@ -227,7 +227,7 @@ def read_facts(
 
 
 def name_of(sample: Sample, root: Path | None) -> str:
-    """A picture's path as findings name it."""
+    """Return a picture's path for findings."""
     name = source_name(sample.path)
     if root is not None and Path(name).is_relative_to(root):
         return Path(name).relative_to(root).as_posix()
@@ -252,7 +252,7 @@ def _read(sample: Sample, name: str, *, max_pixels: int) -> _Read:
 def _look(
     data: bytes, name: str, words: dict[str, str], numbers: dict[str, float], *, max_pixels: int
 ) -> Look:
-    """What a file's header and its pixels say; facts go into words and numbers."""
+    """Read facts of a file's header and pixels into categories and numbers."""
     suffix = Path(name).suffix
     header = read_header(data, suffix)
     words |= header.words
@@ -277,7 +277,7 @@ def _look(
 
 
 def _date(path: Path) -> dict[str, float]:
-    """When the file was last changed, in hours since 2000, as ``float32`` holds minutes of it."""
+    """Modification time in hours since 2000; ``float32`` resolves minutes of it."""
     try:
         return {"date": (path.stat().st_mtime - _HOURS_FROM) / 3600}
     except OSError:

@@ -1,4 +1,4 @@
-"""What an audit says: findings with examples, cues with their figures, and all of it as JSON."""
+"""Results of an audit: findings with examples, cues with figures, and their JSON."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 Severity = Literal["severe", "warning", "note"]
 Action = Literal["", "drop", "encode"]
-SEVERITIES: tuple[Severity, ...] = ("severe", "warning", "note")  # the worst first
+SEVERITIES: tuple[Severity, ...] = ("severe", "warning", "note")  # the most severe first
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One picture that shows a finding.
+    """One picture as an example of a finding.
 
     Attributes:
-        path: Of the picture, as the audited samples name it: relative to the data set's folder
-            where it lies below, with ``/`` between.
+        path: Path of the picture, as in the audited samples: relative to the data set's folder if
+            it lies below, with ``/`` as separator.
         label: 1 = fake, 0 = real.
-        source: The set that it comes from.
+        source: Source of the picture.
         split: ``train``, ``validation`` or ``test``.
-        says: What to see in it, in a few words.
-        side_by_side: Examples of one number are to be looked at together; from 0.
+        says: What it shows, in a few words.
+        side_by_side: Examples with equal numbers are shown together; from 0.
     """
 
     path: str
@@ -42,7 +42,7 @@ class Example:
     side_by_side: int = 0
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON shape."""
+        """Return the JSON form."""
         return {
             "path": self.path,
             "label": self.label,
@@ -54,25 +54,25 @@ class Example:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Example:
-        """The way back."""
+        """Build from the JSON form."""
         return cls(**_known(cls, data))
 
 
 @dataclass(frozen=True, slots=True)
 class AuditFinding:
-    """One thing that is wrong with a data set, or worth knowing.
+    """One problem of a data set, or one fact worth knowing.
 
     Attributes:
         kind: A stable code, such as ``cue.format`` or ``repeats.across_splits``.
-        severity: ``severe``, ``warning`` or ``note``, by the rules in
+        severity: ``severe``, ``warning`` or ``note``, by the rules of
             :mod:`mesoscope.data.audit.severity`.
-        title: One line with the plain figure.
-        detail: What it means and how it was measured, a few sentences.
-        fix: What to do, in a sentence; what ``fix`` does where ``action`` is not empty.
-        count: How many pictures it touches.
-        scope: The source that it was found in; empty for the whole set.
-        action: What ``fix`` can do: ``drop`` the pictures of ``drop``, ``encode`` all anew in one
-            format, size and quality, or nothing.
+        title: One line with the main figure.
+        detail: Meaning and method, in a few sentences.
+        fix: Recommended action, in a sentence; what ``fix`` does if ``action`` is not empty.
+        count: Number of affected pictures.
+        scope: Source of the pictures; empty for the whole set.
+        action: What ``fix`` can do: ``drop`` the pictures of ``drop``, ``encode`` all in one
+            format, size and quality, or nothing (empty).
         drop: Paths that ``fix`` leaves out, named as in :class:`Example`.
         examples: A few pictures.
     """
@@ -89,7 +89,7 @@ class AuditFinding:
     examples: tuple[Example, ...] = ()
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON shape."""
+        """Return the JSON form."""
         return {
             "kind": self.kind,
             "severity": self.severity,
@@ -105,7 +105,7 @@ class AuditFinding:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> AuditFinding:
-        """The way back."""
+        """Build from the JSON form."""
         known = _known(cls, data)
         known["drop"] = tuple(data["drop"])
         known["examples"] = tuple(Example.from_dict(one) for one in data["examples"])
@@ -114,7 +114,7 @@ class AuditFinding:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """How often a fact has one value, or lies in one range, in each class."""
+    """Counts of one value or range of a fact, by class."""
 
     value: str
     real: int
@@ -123,19 +123,19 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """How well one fact of the files alone tells real from fake.
+    """How well one file fact predicts the label.
 
     Attributes:
         name: A stable code, such as ``format``.
-        title: In words, such as ``file format``.
-        scope: The source that it was measured in; empty for the whole set.
-        auc: Area under the ROC curve, cross-fitted by group, so that .5 is chance whatever the
+        title: Name for people, such as ``file format``.
+        scope: Source of the pictures; empty for the whole set.
+        auc: Area under the ROC curve, cross-fitted by group, so that .5 is chance regardless of
             direction.
         low: Lower end of its 95 % interval, by bootstrap over groups.
-        high: Upper end.
-        real: How many real pictures have the fact.
-        fake: How many fakes.
-        values: Its commonest values, or ranges from small to large.
+        high: Upper end of the interval.
+        real: Number of reals with the fact.
+        fake: Number of fakes with the fact.
+        values: The commonest values, or ranges in ascending order.
     """
 
     name: str
@@ -149,7 +149,7 @@ class Cue:
     values: tuple[Value, ...] = ()
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON shape."""
+        """Return the JSON form."""
         return {
             "name": self.name,
             "title": self.title,
@@ -164,7 +164,7 @@ class Cue:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Cue:
-        """The way back."""
+        """Build from the JSON form."""
         known = _known(cls, data)
         known |= {name: _number(data[name]) for name in ("auc", "low", "high")}
         known["values"] = tuple(Value(**_known(Value, one)) for one in data["values"])
@@ -173,17 +173,16 @@ class Cue:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """How well all facts of the files together tell real from fake.
+    """How well all file facts together predict the label.
 
     Attributes:
-        scope: The source that it was measured in; empty for the whole set.
-        auc: Of a gradient-boosted model, cross-fitted by group.
+        scope: Source of the pictures; empty for the whole set.
+        auc: AUC of a gradient boosting classifier, cross-fitted by group.
         low: Lower end of its 95 % interval, by bootstrap over groups.
-        high: Upper end.
-        accuracy: Balanced: the mean of both classes' shares told rightly. ".99" is "99 % of this
-            set can be told without looking at a face".
-        pictures: How many it was measured on.
-        uses: Names of cues and by how much the AUC falls when one is shuffled, the largest first.
+        high: Upper end of the interval.
+        accuracy: Balanced accuracy.
+        pictures: Number of pictures.
+        uses: Names of cues and the fall of the AUC when one is permuted, the largest first.
     """
 
     scope: str
@@ -195,7 +194,7 @@ class Together:
     uses: tuple[tuple[str, float], ...] = ()
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON shape."""
+        """Return the JSON form."""
         return {
             "scope": self.scope,
             "auc": _rounded(self.auc),
@@ -208,7 +207,7 @@ class Together:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Together:
-        """The way back."""
+        """Build from the JSON form."""
         known = _known(cls, data)
         known |= {name: _number(data[name]) for name in ("auc", "low", "high", "accuracy")}
         known["uses"] = tuple((str(name), float(fall)) for name, fall in data["uses"])
@@ -217,7 +216,7 @@ class Together:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """How many pictures one split of one source holds."""
+    """Number of pictures in one split of one source, by class."""
 
     source: str
     split: str
@@ -227,19 +226,19 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """All that an audit found.
+    """The result of an audit.
 
     Attributes:
         root: The data set's folder, as given; empty where samples were given.
-        pictures: How many pictures it holds.
-        groups: How many groups they form.
+        pictures: Number of pictures.
+        groups: Number of groups.
         parts: Counts by source and split.
-        findings: The worst first.
-        cues: All that were measured, whether a finding or not: the strongest first.
-        together: All cues in one model: for the whole set, then for each source.
-        not_done: What was not looked at and why, a sentence each.
-        seconds: How long each part took.
-        facts: What was read of each picture; not in the JSON, ``None`` on the way back.
+        findings: The most severe first.
+        cues: All measured cues, with or without a finding: the strongest first.
+        together: All facts in one classifier: for the whole set, then for each source.
+        not_done: Checks that were not made and why, a sentence each.
+        seconds: Duration of each part.
+        facts: Facts of each picture; not in the JSON, ``None`` when read from it.
     """
 
     root: str
@@ -255,12 +254,12 @@ class Audit:
 
     @property
     def worst(self) -> Severity | None:
-        """The worst severity among the findings; ``None`` without any."""
+        """Highest severity among the findings; ``None`` without findings."""
         found = {finding.severity for finding in self.findings}
         return next((severity for severity in SEVERITIES if severity in found), None)
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON shape."""
+        """Return the JSON form."""
         return {
             "shape": VERSIONS["audit"][-1],
             "root": self.root,
@@ -279,10 +278,10 @@ class Audit:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Audit:
-        """The way back.
+        """Build from the JSON form.
 
         Raises:
-            ReportError: It is no audit, or one of a later shape.
+            ReportError: The data is no audit, or has a newer schema.
         """
         try:
             refuse_version("audit", data["shape"], ReportError, where="an audit of shape")
@@ -302,12 +301,12 @@ class Audit:
 
 
 def _known(cls: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries that are fields of the class: a later version may write more."""
+    """Keep only entries that are fields of the class: newer versions may write more."""
     return {one.name: data[one.name] for one in fields(cls) if one.name in data}
 
 
 def _rounded(value: float) -> float | None:
-    """JSON knows no ``nan``: what is not known is null."""
+    """JSON has no NaN: missing figures are null."""
     return None if math.isnan(value) else round(value, 4)
 
 

@@ -1,4 +1,4 @@
-"""Write a mended copy of a data set: all of it or nothing, and never into the set itself."""
+"""Write a cleaned copy of a data set, atomically and never into the set itself."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _COLUMNS = ("from", "to", "action", "reason", "label", "source", "group", "split
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """What was done.
+    """Result of cleaning a data set.
 
     Attributes:
-        out: The mended set.
-        left_out: How many pictures, by reason.
-        copied: How many kept their pixels.
-        encoded: How many were encoded anew.
-        moved: How many stand in another split now.
+        out: Folder of the copy.
+        left_out: Number of pictures left out, by reason.
+        copied: Number of pictures whose pixels were kept.
+        encoded: Number of re-encoded pictures.
+        moved: Number of pictures that changed split.
     """
 
     out: Path
@@ -55,7 +55,7 @@ class Mended:
 
 
 class _Done(NamedTuple):
-    """One step, done."""
+    """A finished step."""
 
     step: Step
     to: str
@@ -65,15 +65,15 @@ class _Done(NamedTuple):
 
 
 def refuse_folder(root: Path, out: Path) -> None:
-    """Make sure that the copy can be written, before the long work.
+    """Check that the copy can be written, before the long work.
 
     Args:
-        root: The data set.
-        out: Where the copy goes.
+        root: Folder of the data set.
+        out: Folder of the copy.
 
     Raises:
-        OptionError: The folder is not empty, is a file, or lies in the set, or the set in it; or
-            there is no folder to make it in.
+        OptionError: ``out`` is not empty, is a file, lies in the set or contains it, or its parent
+            folder is missing.
     """
     if out.is_symlink() or out.exists():
         if not out.is_dir() or out.is_symlink():
@@ -98,25 +98,25 @@ def mend(
     options: FixOptions | None = None,
     watch: Watch = unwatched,
 ) -> Mended:
-    """Write a copy of a data set without what its audit found, as far as that can be mended.
+    """Write a copy of a data set without the problems that can be fixed.
 
-    The set itself is only read. The copy is written beside ``out`` and takes its name when it is
-    whole; what fails or is interrupted leaves nothing. It holds pictures named by numbers,
-    ``manifest.csv``, and ``what_was_done.csv`` with a line for each picture of the set.
+    The set itself is only read. The copy is written to a temporary folder and renamed at the end;
+    an error or interrupt leaves nothing. The copy holds numbered pictures, ``manifest.csv``, and
+    ``what_was_done.csv`` with a row for each picture of the set.
 
     Args:
-        audit: Of the set, made here and now, with its facts.
+        audit: Audit of the set from this process, with its facts.
         out: A new or empty folder.
-        options: How; the defaults encode pictures anew where their encoding tells the class.
-        watch: Wraps the long part for a progress bar.
+        options: Options; by default pictures are re-encoded if their encoding predicts the class.
+        watch: Wraps the iteration for a progress bar.
 
     Returns:
         What was done.
 
     Raises:
-        OptionError: The folder cannot be taken, or the audit has no facts.
+        OptionError: The folder is not usable, or the audit has no facts.
         DatasetError: A split would lose all pictures of a class.
-        OutputError: The copy cannot be written.
+        OutputError: The copy is not writable.
     """
     options = options or FixOptions()
     if audit.root:
@@ -147,7 +147,7 @@ def _write(
 ) -> Mended:
     for folder in sorted({str(Path(step.name).parent) for step in steps if step.name}):
         (part / folder).mkdir(parents=True)
-    stamp = time.time()  # of all files alike, so that it tells nothing
+    stamp = time.time()  # one time for all files, so that it predicts nothing
 
     def one(step: Step) -> _Done:
         return _do(facts, step, part, options, stamp)
@@ -190,7 +190,7 @@ def _do(facts: Facts, step: Step, part: Path, options: FixOptions, stamp: float)
 
 
 def _entry(facts: Facts, one: _Done) -> dict[str, object]:
-    """A row of the manifest; a group of one picture needs no name, which might tell the class."""
+    """Return a row of the manifest; a group of one gets no name, which might leak the class."""
     sample = facts.samples[one.step.row]
     shared = sample.group not in (facts.names[one.step.row], sample.file)
     return {
@@ -219,7 +219,7 @@ def _record(facts: Facts, done: list[_Done], path: Path) -> None:
 
 
 def _remove(part: Path) -> None:
-    """Remove what was begun; threads that were interrupted may be writing their last picture."""
+    """Remove a partial copy; interrupted threads may still write their last picture."""
     for _ in range(20):
         shutil.rmtree(part, ignore_errors=True)
         if not part.exists():
@@ -228,7 +228,7 @@ def _remove(part: Path) -> None:
 
 
 def _umask() -> int:
-    """What this process takes from new folders' rights; a temporary folder has the owner's only."""
+    """Return this process' umask; a temporary folder is private to its owner."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask

@@ -1,4 +1,4 @@
-"""Mend a data set into a copy, and audit the copy as the set was audited."""
+"""Clean a data set into a copy, and audit the copy with the same options."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AFTER", "mend_and_audit"]
 
-AFTER = "audit.json"  # of the copy, in it
+AFTER = "audit.json"  # file in the copy with its audit
 
 
 def mend_and_audit(
@@ -33,15 +33,15 @@ def mend_and_audit(
     watch: Watch = unwatched,
     told: Callable[[Mended], None] | None = None,
 ) -> Audit:
-    """Write a mended copy of a data set, and audit that; ``audit.json`` in it holds the audit.
+    """Write a cleaned copy of a data set and audit it; ``audit.json`` in it holds the result.
 
     Args:
-        audit: Of the whole set, made here and now, with its facts.
+        audit: Audit of the whole set from this process, with its facts.
         out: A new or empty folder.
-        options: How it is mended.
-        audit_options: How the copy is audited: as the set was.
-        watch: Wraps the long parts for a progress bar.
-        told: Called with what was mended, before the copy is audited.
+        options: Options of the cleaning.
+        audit_options: Options of the copy's audit, as for the set.
+        watch: Wraps long iterations for a progress bar.
+        told: Called with the result of the cleaning, before the copy is audited.
 
     Returns:
         The audit of the copy.

@@ -1,4 +1,4 @@
-"""How a mended picture is written: as it was without its metadata, or encoded anew."""
+"""Write a picture of a cleaned set: without metadata, or re-encoded."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from mesoscope.media.pixels import quiet_pillow
 if TYPE_CHECKING:
     from mesoscope.types import Pixels
 
-LOSSLESS = 101  # stands for a quality where nothing was lost; 100 is JPEG's best, and loses
+LOSSLESS = 101  # quality of lossless pictures; 100 is JPEG's best and lossy
 _ORIENTATION = 0x0112
 _END = b"\xff\xd9"
-_PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # of the chunks, those that are pixels
-_ALIKE = 0.01  # aspect ratios this near are one
+_PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # PNG chunks that hold pixels
+_ALIKE = 0.01  # tolerance of equal aspect ratios
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """How far a picture is degraded before it gets its last encoding.
+    """Degradation of a picture before its last encoding.
 
     Attributes:
-        side_px: Its short side then.
-        quality: Of a JPEG encoding at that size; :data:`LOSSLESS` leaves it out.
-        half_chroma: Whether that halves the colours' resolution, 4:2:0.
+        side_px: Its short side after downscaling.
+        quality: Quality of a JPEG encoding at that size; :data:`LOSSLESS` skips it.
+        half_chroma: Whether that encoding subsamples chroma (4:2:0).
     """
 
     side_px: int
@@ -43,7 +43,7 @@ class History:
     half_chroma: bool
 
     def with_other(self, other: History) -> History:
-        """The worse of two in each respect."""
+        """Return the worse of two in each respect."""
         return History(
             min(self.side_px, other.side_px),
             min(self.quality, other.quality),
@@ -53,12 +53,12 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """The one shape and encoding that a pool of pictures ends in.
+    """Common shape and encoding of a pool of pictures.
 
     Attributes:
-        width: In pixels.
-        height: In pixels.
-        quality: Of JPEG; :data:`LOSSLESS` writes PNG.
+        width: Width in pixels.
+        height: Height in pixels.
+        quality: JPEG quality; :data:`LOSSLESS` writes PNG.
     """
 
     width: int
@@ -67,18 +67,18 @@ class Final:
 
     @property
     def suffix(self) -> str:
-        """Of the files."""
+        """Suffix of the files."""
         return ".png" if self.quality == LOSSLESS else ".jpg"
 
 
 def encode_anew(data: bytes, name: str, history: History, final: Final, max_pixels: int) -> bytes:
-    """Decode a picture, degrade it as told, and give it the last encoding.
+    """Decode a picture, degrade it, and encode it in its final form.
 
-    It is turned upright and brought to sRGB, cut to the shape in its middle, shrunk and compressed
-    as the worse of two pictures was, one of each class, and then shrunk and encoded as all are.
+    The picture is turned upright, converted to sRGB and centre-cropped to the shape. It is degraded
+    like the worse of two pictures, one of each class, and then scaled and encoded.
 
     Raises:
-        SourceError: It cannot be decoded.
+        SourceError: The picture is not decodable.
     """
     pixels = upright_srgb(data, name, max_pixels)
     pixels = shaped(pixels, final.width / final.height)
@@ -97,16 +97,16 @@ def encode_anew(data: bytes, name: str, history: History, final: Final, max_pixe
 
 
 def keep_pixels(data: bytes, name: str, max_pixels: int) -> tuple[bytes, str]:
-    """A picture without what its file says of itself; its pixels stay as they are where they can.
+    """Remove the metadata of a picture; keep its pixels where possible.
 
-    A JPEG or PNG loses its metadata only. One that must be turned upright or has a colour profile,
-    and any other kind of file, becomes a PNG of its pixels, upright and in sRGB.
+    A JPEG or PNG loses only its metadata. A picture with an orientation or a colour profile, and
+    any other format, becomes a PNG of its pixels, upright and in sRGB.
 
     Returns:
-        The file and its suffix.
+        The bytes of the file and its suffix.
 
     Raises:
-        SourceError: It cannot be decoded.
+        SourceError: The picture is not decodable.
     """
     kind = sniff(data[:SNIFF_BYTES])
     if kind in ("jpeg", "png") and _is_plain(data, name):
@@ -115,12 +115,12 @@ def keep_pixels(data: bytes, name: str, max_pixels: int) -> tuple[bytes, str]:
 
 
 def upright_srgb(data: bytes, name: str, max_pixels: int) -> Pixels:
-    """A picture upright, its colours brought from its profile to sRGB.
+    """Decode a picture upright, and convert it from its profile to sRGB.
 
-    A profile that cannot be used, such as one of inks, is left out, as viewers do.
+    Profiles that are not usable, such as those of inks, are ignored, as viewers do.
 
     Raises:
-        SourceError: It cannot be decoded.
+        SourceError: The picture is not decodable.
     """
     pixels = decode(data, name, max_pixels=max_pixels)
     if b"ICC_PROFILE" not in data and b"iCCP" not in data and b"ICCP" not in data:
@@ -143,7 +143,7 @@ def upright_srgb(data: bytes, name: str, max_pixels: int) -> Pixels:
 
 
 def shaped(pixels: Pixels, aspect: float) -> Pixels:
-    """The largest part of an aspect ratio (width over height) in a picture's middle."""
+    """Centre-crop to an aspect ratio (width over height)."""
     height, width = pixels.shape[:2]
     if abs(width / height / aspect - 1) <= _ALIKE:
         return pixels
@@ -154,23 +154,23 @@ def shaped(pixels: Pixels, aspect: float) -> Pixels:
 
 
 def _is_plain(data: bytes, name: str) -> bool:
-    """Whether the stored pixels are those that are shown."""
+    """Whether the stored pixels are shown as they are."""
     orientation, profile = _opened(data, name)
     if orientation != 1 or profile:
         return False
     frame = jpeg_frame(data) if data[:2] == b"\xff\xd8" else None
-    return frame is None or frame[2] in (1, 3)  # not inks
+    return frame is None or frame[2] in (1, 3)  # no CMYK
 
 
 def _opened(data: bytes, name: str) -> tuple[int, bytes]:
-    """Orientation and colour profile, before a pixel is decoded."""
+    """Return orientation and colour profile without decoding."""
     from PIL import Image
 
     try:
         with quiet_pillow(), Image.open(io.BytesIO(data)) as image:
             orientation = int(image.getexif().get(_ORIENTATION, 1))
             profile = image.info.get("icc_profile") or b""
-    except Exception as error:  # a damaged file makes Pillow raise any of a dozen
+    except Exception as error:  # damaged files make Pillow raise a dozen types
         raise SourceError(f"{name}: damaged or truncated: {error}") from error
     return (orientation if 1 <= orientation <= 8 else 1), bytes(profile)
 
@@ -202,7 +202,7 @@ def _shrunk(pixels: Pixels, width: int, height: int) -> Pixels:
 def _jpeg(pixels: Pixels, quality: int, *, half_chroma: bool) -> bytes:
     try:
         return jpeg(pixels, quality, full_chroma=not half_chroma)
-    except OutputError as error:  # too wide or too high: of the one source
+    except OutputError as error:  # too wide or too high: an error of this source
         raise SourceError(str(error)) from error
 
 

@@ -1,4 +1,4 @@
-"""What becomes of each picture of a set that is mended: left out, moved, copied, encoded anew."""
+"""Plan what to do with each picture of a set to clean: leave out, move, copy, re-encode."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 
 def settle_groups(facts: Facts, kept: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give every group one split, so that the splits keep their sizes as nearly as they can.
+    """Assign every group to one split, keeping the sizes of the splits as far as possible.
 
-    Groups that stand in one split stay. Of the others, the largest first, each goes whole into that
-    one of its splits which lacks most of what it held before, counted by source and class.
+    Groups in one split stay. The others are placed whole, the largest first: each goes to the one
+    of its splits that lacks most of its former pictures, counted by source and class.
 
     Args:
-        facts: Of all pictures.
-        kept: ``(k,)``, the rows that are kept.
+        facts: Facts of all pictures.
+        kept: ``(k,)``, rows that are kept.
 
     Returns:
-        ``(k,)``, each kept row's split as a code of ``facts.splits``.
+        ``(k,)``, split code of each kept row, in ``facts.splits``.
     """
     splits = facts.splits.codes[kept].astype(np.int64)
     n_splits = len(facts.splits.values)
@@ -42,7 +42,7 @@ def settle_groups(facts: Facts, kept: NDArray[np.int64]) -> NDArray[np.int64]:
     torn = stands.sum(axis=1) > 1
     if not torn.any():
         return splits
-    # A cell is a source's class: what each split held of it, and what it holds so far.
+    # A cell is a class of a source: its count in each split before, and so far.
     cell = facts.sources.codes[kept].astype(np.int64) * 2 + facts.labels[kept]
     held = np.zeros((n_splits, int(cell.max()) + 1))
     np.add.at(held, (splits, cell), 1)
@@ -52,7 +52,7 @@ def settle_groups(facts: Facts, kept: NDArray[np.int64]) -> NDArray[np.int64]:
     rows_of = _rows_of(member, np.flatnonzero(torn))
     for rows in sorted(rows_of, key=lambda rows: (-len(rows), int(rows[0]))):
         count = np.bincount(cell[rows], minlength=held.shape[1])
-        lacks = (held - settled) / np.maximum(held, 1)  # shares, so that small splits are filled
+        lacks = (held - settled) / np.maximum(held, 1)  # relative, so that small splits are filled
         standing = stands[member[rows[0]]]
         gain = np.where(standing, (lacks * count).sum(axis=1), -np.inf)
         best = int(gain.argmax())
@@ -62,7 +62,7 @@ def settle_groups(facts: Facts, kept: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _rows_of(member: NDArray[np.int64], groups: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """The rows of each of these groups."""
+    """Return the rows of each of these groups."""
     order = np.argsort(member, kind="stable")
     begins = np.searchsorted(member[order], groups, side="left")
     ends = np.searchsorted(member[order], groups, side="right")
@@ -72,32 +72,32 @@ def _rows_of(member: NDArray[np.int64], groups: NDArray[np.int64]) -> list[NDArr
 Encode = Literal["auto", "always", "never"]
 
 UNREADABLE, TOO_SMALL, TORN = "pictures.unreadable", "too_small", "groups.across_splits"
-# The families of cues that only another encoding takes away; and the one that may need it.
+# Cue families that only re-encoding removes, and one that may need it.
 _OF_PIXELS = frozenset(fact.family for fact in FACTS.values() if fact.reach == "pixels")
 _OF_METADATA = "metadata"
 _ALL_FACTS = "together"
 _SMALLEST = 0.02  # of a class may be smaller than the common size, and is left out
-_BALANCED = 0.05  # share of fakes of a source against the whole, so that its size tells nothing
-_ALIKE = 0.01  # aspect ratios this near are one
-_OFF_THE_GRID = 16  # JPEGs encoded anew lose one part of so many of their sides
-_ASSUMED = 75  # JPEG quality that stands for lossy WebP and AVIF, which tell none
+_BALANCED = 0.05  # tolerance of a source's share of fakes: it must not predict the class
+_ALIKE = 0.01  # tolerance of equal aspect ratios
+_OFF_THE_GRID = 16  # re-encoded JPEGs lose one part in so many of their sides
+_ASSUMED = 75  # assumed JPEG quality of lossy WebP and AVIF, which record none
 _LOSSLESS = frozenset(("png", "bmp", "tiff", "gif"))
 
 
 @dataclass(frozen=True, slots=True)
 class FixOptions:
-    """How a set is mended.
+    """Options of cleaning a data set.
 
     Attributes:
-        encode: Encode pictures anew: ``auto`` where their encoding tells the class.
-        size_px: Short side of those; ``None`` takes what nearly all of them have.
-        quality: JPEG quality of those. Where no picture was lossy before, PNG is written.
-        seed: Of all that is drawn.
-        threads: 0 takes as many as there are cores.
-        max_pixels: Pictures with more are not decoded.
+        encode: Re-encode pictures: ``auto`` if their encoding predicts the class.
+        size_px: Short side of re-encoded pictures; ``None`` takes that of nearly all pictures.
+        quality: JPEG quality of re-encoded pictures. If all pictures are lossless, PNG is written.
+        seed: Seed of all randomness.
+        threads: 0 for one per core.
+        max_pixels: Pictures with more pixels are not decoded.
 
     Raises:
-        OptionError: One of them is out of range.
+        OptionError: An option is out of range.
     """
 
     encode: Encode = "auto"
@@ -118,12 +118,12 @@ class FixOptions:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Pictures that are given one shape and encoding.
+    """Pictures that get one shape and encoding.
 
     Attributes:
-        source: Whose they are; empty for all.
-        rows: Of the facts.
-        final: What they end in.
+        source: Their source; empty for all.
+        rows: Their rows in the facts.
+        final: Their final shape and encoding.
     """
 
     source: str
@@ -133,15 +133,15 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What becomes of one picture.
+    """Planned treatment of one picture.
 
     Attributes:
-        row: Of the facts.
-        name: Of the new file within the set, without its suffix; empty where it is left out.
-        split: It stands in then.
-        reason: Codes of findings, and why it is left out or moved.
-        history: How far it is degraded; ``None`` keeps its pixels.
-        final: How it is encoded anew.
+        row: Its row in the facts.
+        name: Path of the new file within the copy, without suffix; empty if left out.
+        split: Split in the copy.
+        reason: Codes of findings: why it is left out or moved.
+        history: Its degradation; ``None`` keeps its pixels.
+        final: Its final encoding.
     """
 
     row: int
@@ -153,17 +153,17 @@ class Step:
 
 
 def plan(audit: Audit, options: FixOptions) -> list[Step]:
-    """Decide for every picture; the order of those that are kept tells nothing about them.
+    """Plan every picture; kept pictures come in random order.
 
     Args:
-        audit: Made here and now, with its facts.
-        options: How.
+        audit: Audit from this process, with its facts.
+        options: Options of the cleaning.
 
     Returns:
-        A step a picture: first those that are left out.
+        One step per picture: first those that are left out.
 
     Raises:
-        OptionError: The audit came from a file and has no facts.
+        OptionError: The audit was read from a file and has no facts.
         DatasetError: A split would lose all pictures of a class.
     """
     facts = audit.facts
@@ -181,7 +181,7 @@ def plan(audit: Audit, options: FixOptions) -> list[Step]:
     splits = settle_groups(facts, kept)
     encoded = _histories(facts, pools, kept, options.seed)
     steps = [Step(row, "", "", reason) for row, reason in sorted(left_out.items())]
-    # Numbers in an order of chance, so that names and dates of writing tell neither class.
+    # Random numbers as names, so that names and write times predict neither class.
     order = np.random.default_rng((options.seed, 1)).permutation(len(kept))
     digits = max(6, len(str(len(kept))))
     for number, place in enumerate(order):
@@ -195,7 +195,7 @@ def plan(audit: Audit, options: FixOptions) -> list[Step]:
 
 
 def _left_out(audit: Audit, facts: Facts) -> dict[int, str]:
-    """Rows that findings drop, with their codes; what cannot be read goes in any case."""
+    """Return rows to drop with the codes of findings; unreadable files are always dropped."""
     rows = {name: row for row, name in enumerate(facts.names)}
     found: dict[int, str] = dict.fromkeys(facts.unreadable, UNREADABLE)
     for finding in audit.findings:
@@ -207,7 +207,7 @@ def _left_out(audit: Audit, facts: Facts) -> dict[int, str]:
 
 
 def _pools(audit: Audit, facts: Facts, kept: NDArray[np.int64], options: FixOptions) -> list[Pool]:
-    """Which pictures are encoded anew, together with which others."""
+    """Return the pools of pictures that are re-encoded together."""
     scopes = _scopes(audit, facts, options)
     if not scopes or not len(kept):
         return []
@@ -221,7 +221,7 @@ def _pools(audit: Audit, facts: Facts, kept: NDArray[np.int64], options: FixOpti
 
 
 def _scopes(audit: Audit, facts: Facts, options: FixOptions) -> set[str]:
-    """Sources, or the empty name for all, whose encoding tells the class."""
+    """Return the sources, or the empty name for all, whose encoding predicts the class."""
     if options.encode == "always":
         return {""}
     found = set()
@@ -237,7 +237,7 @@ def _scopes(audit: Audit, facts: Facts, options: FixOptions) -> set[str]:
 
 
 def _needs_pixels(facts: Facts, scope: str) -> bool:
-    """Whether metadata cannot go without the pixels: profiles, and pictures that lie on a side."""
+    """Whether removing metadata changes pixels: colour profiles, and rotated pictures."""
     of = facts.rows_of(scope)
     for name in ("icc", "exif"):
         column = facts.categories.get(name)
@@ -256,7 +256,7 @@ def _has_both(facts: Facts, kept: NDArray[np.int64], source: str) -> bool:
 
 
 def _is_balanced(facts: Facts, kept: NDArray[np.int64]) -> bool:
-    """Whether to know a picture's source tells nothing of its class."""
+    """Whether a picture's source does not predict its class."""
     share = float(facts.labels[kept].mean())
     return all(
         abs(float(facts.labels[kept[facts.rows_of(s)[kept]]].mean()) - share) <= _BALANCED
@@ -281,7 +281,7 @@ def _pool(source: str, facts: Facts, rows: NDArray[np.int64], options: FixOption
 
 
 def _common_side(facts: Facts, rows: NDArray[np.int64], *, lossless: bool) -> int:
-    """A short side that nearly all pictures of both classes have."""
+    """Return a short side that nearly all pictures of both classes have."""
     short, labels = _short_side(facts)[rows], facts.labels[rows]
     side = min(
         int(np.quantile(short[labels == y], _SMALLEST, method="lower"))
@@ -289,7 +289,7 @@ def _common_side(facts: Facts, rows: NDArray[np.int64], *, lossless: bool) -> in
         if (labels == y).any()
     )
     # A little less than all have: resampling moves the blocks of former compressions off the grid
-    # of the last one, and with them most of what those left behind.
+    # of the last one, and removes most of their traces.
     return side if lossless else side - side // _OFF_THE_GRID
 
 
@@ -298,8 +298,8 @@ def _histories(
 ) -> dict[int, tuple[History, Final, str]]:
     """Draw for each picture one of the other class, and take the worse of both.
 
-    So both classes end with one distribution of sizes and qualities, that of the worse of a real
-    and a fake one.
+    Both classes get one distribution of sizes and qualities, that of the worse of a real and a fake
+    picture.
     """
     short = _short_side(facts)
     stays = set(map(int, kept))

@@ -1,4 +1,4 @@
-"""What one picture's file and its pixels say in short, for an audit."""
+"""File facts and pixel features of one picture, for an audit."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ _TAGS = {
     0x0131: "software", 0x0132: "time", 0x013B: "artist", 0x8298: "copyright", 0x8825: "GPS",
 }  # fmt: skip
 _MAKE, _MODEL, _SOFTWARE = 0x010F, 0x0110, 0x0131
-_MOST_KINDS = 32  # of chunks of a PNG
-_MOST_TAGS = 6  # named; beyond, their number says enough
+_MOST_KINDS = 32  # kinds of PNG chunks that are listed
+_MOST_TAGS = 6  # EXIF tags that are listed; beyond, their number is given
 
 
 class Header(NamedTuple):
-    """A file's facts.
+    """Facts of a file.
 
     Attributes:
-        kind: ``jpeg``, ``png`` … by its first bytes; ``unknown``.
-        words: Facts that are words, by name; those that the file does not have are left out.
-        numbers: Facts that are numbers, by name, likewise.
-        size: Width and height in pixels as stored, where the header tells.
+        kind: ``jpeg``, ``png`` … by its first bytes; or ``unknown``.
+        words: Categorical facts by name; missing ones are left out.
+        numbers: Numerical facts by name; missing ones are left out.
+        size: Width and height in pixels as stored, where the header has them.
     """
 
     kind: str
@@ -57,11 +57,11 @@ class Header(NamedTuple):
 
 
 def read_header(data: bytes, suffix: str) -> Header:
-    """Read what the file says of itself; nothing is raised, as damaged files are judged elsewhere.
+    """Read facts of a file; damaged files raise nothing, as they are reported elsewhere.
 
     Args:
         data: The whole file.
-        suffix: Of its name, as ``.jpg``.
+        suffix: Suffix of its name, as ``.jpg``.
     """
     kind = sniff(data[:SNIFF_BYTES]) or "unknown"
     parts = Parts(kind)
@@ -88,7 +88,7 @@ def read_header(data: bytes, suffix: str) -> Header:
 
 
 def belongs(kind: str, suffix: str) -> bool:
-    """Is the suffix one of this kind of file's."""
+    """Whether the suffix is one of this kind of file."""
     return _SUFFIXES.get(suffix.lower(), kind) == kind
 
 
@@ -109,9 +109,9 @@ def _jpeg(facts: JpegFacts, words: dict[str, str], numbers: dict[str, float]) ->
 
 @lru_cache(maxsize=4096)
 def _tables(luma: tuple[int, ...], chroma: tuple[int, ...]) -> tuple[float, str]:
-    """The quality on the scale of the Independent JPEG Group, and a name for the tables.
+    """Return the quality on the scale of the Independent JPEG Group, and a name for the tables.
 
-    Tables of their own get the quality whose standard table is nearest in mean.
+    Custom tables get the quality of the standard table with the nearest mean.
     """
     facts = JpegFacts(table_of=(0, 1), tables={0: luma, 1: chroma} if chroma else {0: luma})
     known = quality(facts)
@@ -123,7 +123,7 @@ def _tables(luma: tuple[int, ...], chroma: tuple[int, ...]) -> tuple[float, str]
 
 @cache
 def _steps() -> NDArray[np.int64]:
-    """Sum of the standard table at each quality from 1 to 100."""
+    """Sums of the standard table at each quality from 1 to 100."""
     return np.array([sum(luminance_table(q)) for q in range(1, 101)])
 
 
@@ -152,7 +152,7 @@ def _png(data: bytes, words: dict[str, str]) -> None:
 
 
 def _exif(parts: Parts) -> tuple[str, str]:
-    """Which tags there are, and which camera and program they name."""
+    """Return a list of tags, and the camera and program that they name."""
     if not parts.exif:
         return "none", "none"
     tiff: Tiff = read_tiff(parts.exif[0])
@@ -168,12 +168,12 @@ def _marks(parts: Parts) -> str:
 
 
 THUMBNAIL_PX = 16
-LEAST_PX = 256  # pictures with twice as many are decoded at a fraction of their size
-_HASH_PX = 32  # of the small picture that is transformed
+LEAST_PX = 256  # pictures of twice the size are decoded at a fraction of it
+_HASH_PX = 32  # side of the picture that is transformed
 
 
 def _lowest() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows and columns of the 64 lowest frequencies beside the mean, along the diagonals."""
+    """Return rows and columns of the 64 lowest frequencies except the mean, along the diagonals."""
     places = [(row, column) for row in range(_HASH_PX) for column in range(_HASH_PX)]
     places.sort(key=lambda place: (sum(place), place))
     rows, columns = np.array(places[1:65]).T
@@ -181,20 +181,20 @@ def _lowest() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 _ROWS, _COLUMNS = _lowest()
-_MIRRORED = np.where(_COLUMNS % 2 == 1, -1.0, 1.0)  # odd cosines turn their sign in a mirror
+_MIRRORED = np.where(_COLUMNS % 2 == 1, -1.0, 1.0)  # odd cosines change sign in the mirror image
 _BITS = np.uint64(1) << np.arange(64, dtype=np.uint64)
 
 
 class Look(NamedTuple):
-    """One picture in short.
+    """Pixel features of one picture.
 
     Attributes:
-        hashes: Two 64-bit hashes, of the picture and of its mirror image.
+        hashes: Two 64-bit perceptual hashes, of the picture and of its mirror image.
         thumbnail: ``(16, 16) uint8``, grey.
         brightness: Mean grey value, 0 to 255.
         spread: Standard deviation of grey values.
-        sharpness: How much of the spread is left in the finest detail: standard deviation of the
-            Laplacian over ``spread``, at a side of at most 511 pixels.
+        sharpness: Standard deviation of the Laplacian over ``spread``, at a side of at most 511
+            pixels.
     """
 
     hashes: tuple[int, int]
@@ -205,11 +205,11 @@ class Look(NamedTuple):
 
 
 def look_at(pixels: Pixels) -> Look:
-    """Look at a picture once.
+    """Compute the features of a picture.
 
-    The hash is the signs of the 64 lowest frequencies of the discrete cosine transform of a
-    32 × 32 picture, the mean aside, so two hashes tell apart what differs in coarse structure, and
-    the mirror image's follows by turning signs (after Zauner 2010, section 3.1).
+    The hash is the signs of the 64 lowest frequencies of the discrete cosine transform of a 32 × 32
+    picture, except the mean, so hashes differ where coarse structure differs. The mirror image's
+    hash follows by sign changes (after Zauner 2010, section 3.1).
 
     Args:
         pixels: ``(H, W, 3) uint8``, RGB.

@@ -1,4 +1,4 @@
-"""Findings about pictures and groups that stand in several places: a score that is memory."""
+"""Findings about duplicates and groups across splits, which inflate test scores."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-# The split that keeps a picture: what is judged on stays, and what is trained on gives way.
+# Priority of splits to keep a picture: evaluation splits before train.
 _KEEPS = {split: rank for rank, split in enumerate(reversed(SPLITS))}
 
 
 def of_repeats(facts: Facts, near: NearPairs) -> list[AuditFinding]:
-    """The same picture, or nearly, under both labels, in several splits, several times in one.
+    """Report equal or nearly equal pictures with both labels, in several splits, or within one.
 
     Args:
-        facts: Of all pictures.
-        near: Of :func:`mesoscope.data.audit.repeats.near_repeats`.
+        facts: Facts of all pictures.
+        near: Pairs from :func:`mesoscope.data.audit.repeats.near_repeats`.
     """
     same = same_files(facts)
     two_labels = [rows for rows in same if len(set(facts.labels[rows])) > 1]
@@ -47,7 +47,7 @@ def of_repeats(facts: Facts, near: NearPairs) -> list[AuditFinding]:
         found.append(_across(facts, torn, across))
     inner = near.where(facts.splits.codes[near.first] == facts.splits.codes[near.second])
     alike = facts.labels[inner.first] == facts.labels[inner.second]
-    # Pairs of two sources are told by mesoscope.data.audit.sources.
+    # Pairs across sources are reported by mesoscope.data.audit.sources.
     own = alike & (facts.sources.codes[inner.first] == facts.sources.codes[inner.second])
     if within or own.any():
         found.append(_within(facts, within, inner.where(own)))
@@ -57,7 +57,7 @@ def of_repeats(facts: Facts, near: NearPairs) -> list[AuditFinding]:
 
 
 def of_groups(facts: Facts) -> list[AuditFinding]:
-    """Groups that stand in several splits."""
+    """Report groups that occur in several splits."""
     sizes = np.bincount(facts.groups)
     splits = len(facts.splits.values)
     stands = np.zeros((len(sizes), splits), bool)
@@ -103,7 +103,7 @@ def _both_labels(facts: Facts, sets: Sequence[Ints]) -> AuditFinding:
 
 
 def _across(facts: Facts, same: Sequence[Ints], near: NearPairs) -> AuditFinding:
-    """Repeats across splits; of each, the copy in the split that ranks lower goes."""
+    """Report repeats across splits; the copy in the split of lower priority is dropped."""
     gone: set[int] = set()
     touched: set[int] = set()
     for rows in same:
@@ -178,7 +178,7 @@ def _near_both(facts: Facts, near: NearPairs) -> AuditFinding:
 
 
 def _by_source(facts: Facts, near: NearPairs) -> str:
-    """How many pairs each source has, the most first: ``: 57 in dfdc, 18 in openforensics``."""
+    """Count pairs by source, the most first: ``: 57 in dfdc, 18 in openforensics``."""
     count = np.bincount(facts.sources.codes[near.first], minlength=len(facts.sources.values))
     order = [int(code) for code in np.argsort(-count, kind="stable") if count[code]]
     shown = ", ".join(f"{count[code]:,} in {facts.sources.values[code]}" for code in order[:6])
@@ -186,13 +186,13 @@ def _by_source(facts: Facts, near: NearPairs) -> str:
 
 
 def _pairs(near: NearPairs) -> list[Ints]:
-    """The pairs that are least alike first: those are the ones to doubt."""
+    """Return the pairs, the least alike first, as the most doubtful."""
     order = np.argsort(near.likeness, kind="stable")[:6]
     return [np.array([near.first[i], near.second[i]], np.int64) for i in order]
 
 
 def _by_split(facts: Facts, rows: Ints) -> list[Ints]:
-    """Rows of one split each."""
+    """Return rows grouped by split."""
     codes = facts.splits.codes[rows]
     return [rows[codes == code] for code in np.unique(codes)]
 
@@ -203,7 +203,7 @@ def _one_a_split(facts: Facts, rows: Ints) -> Ints:
 
 
 def _share_of_held_out(facts: Facts, rows: Ints) -> float:
-    """Which share of the pictures outside ``train`` are among these."""
+    """Return the share of the pictures outside ``train`` among these rows."""
     if "train" not in facts.splits.values:
         return len(rows) / len(facts.samples)
     train = facts.splits.values.index("train")

@@ -1,4 +1,4 @@
-"""What an audit looks at, and how long it may take."""
+"""Options of an audit."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 from mesoscope.errors import OptionError
 from mesoscope.types import DEFAULT_MAX_PIXELS
 
-# Wraps each long part for a progress bar: what is done, its items, how many → the same items.
+# Wraps a long iteration for a progress bar: (what, items, total) → items.
 Watch = Callable[[str, Iterable[Any], int], Iterable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class AuditOptions:
-    """What to look at.
+    """Options of an audit.
 
     Attributes:
-        suspects: Look for wrong labels: a model scores every picture.
-        model: The model file that does; ``None`` takes the shipped one.
-        check_faces: Look for a face in so many pictures of each source and class; 0 leaves it out.
-        resamples: Of each interval.
-        seed: Of all that is drawn.
-        threads: That read pictures; 0 takes as many as there are cores.
-        max_pixels: Pictures with more are not decoded.
+        suspects: Find label errors; a model scores every picture.
+        model: Model file for that; ``None`` takes the shipped one.
+        check_faces: Pictures of each source and class to search for a face; 0 skips the check.
+        resamples: Bootstrap resamples of each interval.
+        seed: Seed of all randomness.
+        threads: Threads that read pictures; 0 for one per core.
+        max_pixels: Pictures with more pixels are not decoded.
     """
 
     suspects: bool = True
@@ -49,5 +49,5 @@ class AuditOptions:
 
 
 def unwatched(what: str, items: Iterable[Any], total: int) -> Iterable[Any]:  # noqa: ARG001 - the shape of Watch
-    """Watches nothing."""
+    """Return the items without a progress bar."""
     return items

@@ -1,4 +1,4 @@
-"""What an audit leaves behind: its JSON and its page."""
+"""Output files of an audit: JSON and an HTML page."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["refuse_output", "write_json", "write_page"]
 
 
 def refuse_output(path: Path, dataset: Path) -> None:
-    """Miss what cannot be written before the long work, and what would lie among the pictures.
+    """Check before the long work that a file can be written, outside of the data set.
 
     Args:
         path: The file to write.
-        dataset: The folder that is audited.
+        dataset: The audited folder.
 
     Raises:
-        OptionError: The folder is not there, or the file would lie in the set.
+        OptionError: The folder is missing, or the file would lie in the set.
     """
     if not path.parent.is_dir():
         raise OptionError(f"{path}: there is no folder {path.parent}: make it first")
@@ -41,7 +41,7 @@ def write_json(audit: Audit, path: Path) -> None:
     """Write an audit as JSON.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file is not writable.
     """
     write_text(path, json.dumps(audit.to_dict(), indent=1) + "\n")
 
@@ -49,18 +49,18 @@ def write_json(audit: Audit, path: Path) -> None:
 def write_page(
     audit: Audit, path: Path, *, pictures: bool = True, command: str = "", fix: str = ""
 ) -> Path:
-    """Write an audit as one HTML page that needs nothing else.
+    """Write an audit as one self-contained HTML page.
 
     Args:
         audit: The audit.
         path: The page to write.
-        pictures: Show small copies of examples, where the audit was made here and now.
-        command: The line that audits again, for the page's foot.
-        fix: The line that mends what can be mended.
+        pictures: Show thumbnails of examples, if the audit was made in this process.
+        command: Command line that repeats the audit, for the page's foot.
+        fix: Command line that cleans the set.
 
     Raises:
         MissingExtra: The ``report`` extra is not installed.
-        OutputError: It cannot be written.
+        OutputError: The page is not writable.
     """
     from mesoscope.report import require
 

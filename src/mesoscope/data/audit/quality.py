@@ -1,4 +1,4 @@
-"""Findings about single pictures: false names, broken or useless ones, and outliers."""
+"""Findings about single pictures: wrong suffixes, broken or useless files, outliers."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def of_claims(facts: Facts) -> list[AuditFinding]:
-    """Files of another format than their suffix says, or with other bytes than the manifest says.
+    """Report files whose format differs from the suffix, or whose digest from the manifest.
 
     Args:
-        facts: Of all pictures.
+        facts: Facts of all pictures.
     """
     return [*_suffixes(facts), *_digests(facts)]
 
@@ -84,8 +84,8 @@ def _files(count: int) -> str:
     return "1 file holds" if count == 1 else f"{count:,} files hold"
 
 
-DARK, BRIGHT = 24.0, 232.0  # mean grey values; a face lit as usual lies between 60 and 190
-LONG = 2.0  # longer side over shorter: a square of it holds a half
+DARK, BRIGHT = 24.0, 232.0  # mean grey values; faces in normal light have 60 to 190
+LONG = 2.0  # aspect ratio: a centre square holds half
 
 
 class _Extreme(NamedTuple):
@@ -116,7 +116,7 @@ _LONG = _Extreme(
 
 
 def of_extremes(facts: Facts) -> list[AuditFinding]:
-    """Pictures that are nearly black, nearly white, or long and narrow; blank ones aside."""
+    """Report pictures that are nearly black, nearly white, or elongated; except blank ones."""
     if "spread" not in facts.numbers:
         return []
     seen = facts.readable & (facts.numbers["spread"] >= BLANK_SPREAD)
@@ -156,11 +156,11 @@ def _says(facts: Facts, number: str, row: int) -> str:
     return f"mean brightness {facts.numbers[number][row]:.0f} of 255"
 
 
-TINY_PX = 48  # a short side below shows no detail that a forgery could betray itself by
+TINY_PX = 48  # a shorter side shows no detail of a forgery
 
 
 def parts_of(facts: Facts) -> list[Part]:
-    """Counts by source and split."""
+    """Count pictures by source and split."""
     found = []
     for source in facts.sources.values:
         for split in SPLITS:
@@ -174,7 +174,7 @@ def parts_of(facts: Facts) -> list[Part]:
 
 
 def of_pictures(facts: Facts) -> list[AuditFinding]:
-    """Unreadable, blank and tiny pictures."""
+    """Report unreadable, blank and tiny pictures."""
     found = []
     spoilt = np.array(sorted(facts.unreadable), np.int64)
     if len(spoilt):
@@ -203,7 +203,7 @@ def of_pictures(facts: Facts) -> list[AuditFinding]:
 
 
 def of_balance(facts: Facts) -> list[AuditFinding]:
-    """Splits and sources where one class is much larger, or alone; and sources that are small."""
+    """Report splits and sources with class imbalance or one class only, and small sources."""
     found = []
     for part_of, name, mask in _parts(facts):
         count = [int((facts.labels[mask] == label).sum()) for label in (0, 1)]
@@ -230,7 +230,7 @@ def of_balance(facts: Facts) -> list[AuditFinding]:
 
 
 def too_few(facts: Facts) -> list[str]:
-    """Sources that are too small for a figure, in words."""
+    """Name the sources that are too small for a figure."""
     lines = []
     for source in facts.sources.values:
         of = facts.rows_of(source) & facts.readable

@@ -1,4 +1,4 @@
-"""The same picture twice: the same file, or nearly the same picture, mirrored ones too."""
+"""Find duplicates: equal files, and nearly equal pictures, mirrored ones too."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 
-NEAR_BITS = 7  # of 64: the most that four bands with one turned bit each are sure to find
+NEAR_BITS = 7  # of 64: the most that four bands with one flipped bit each are sure to find
 _BANDS, _BAND_BITS = 4, 16
 _AT_ONCE = 1 << 21  # candidates in memory
 # Where more hashes than this share a band, as those of thousands of copies do, each is compared
-# with the first few of each kind: all copies are found still, and their pairs stay few.
+# with the first few of each kind: every copy is still found, with few pairs.
 _CROWD, _OF_A_KIND = 256, 16
 
 _ONES = np.array([value.bit_count() for value in range(1 << 16)], np.uint8)
@@ -32,7 +32,7 @@ _TURNS = np.array([0, *(1 << bit for bit in range(_BAND_BITS))], np.uint64)
 
 
 def distance(a: Hashes, b: Hashes) -> NDArray[np.uint8]:
-    """How many of 64 bits differ."""
+    """Return the Hamming distance of 64-bit hashes."""
     differ = np.ascontiguousarray(a ^ b)
     halves = differ.view(np.uint16).reshape(*differ.shape, 4)
     total: NDArray[np.uint8] = _ONES[halves].sum(axis=-1, dtype=np.uint8)
@@ -42,22 +42,22 @@ def distance(a: Hashes, b: Hashes) -> NDArray[np.uint8]:
 def near_pairs(
     first: Hashes, second: Hashes, *, kinds: Ints | None = None
 ) -> Iterator[tuple[Ints, Ints]]:
-    """All pairs of hashes that differ in :data:`NEAR_BITS` bits at most.
+    """Find all pairs of hashes within :data:`NEAR_BITS` bits.
 
     Hashes are cut into four bands of 16 bits. Of two that differ in seven bits, one band differs in
-    one bit at most, so looking up each band and its 16 neighbours finds every such pair, and few
-    others are compared (multi-index hashing: Norouzi, Punjani & Fleet 2012, section 3).
+    at most one bit. So looking up each band and its 16 neighbours finds every such pair with few
+    comparisons (multi-index hashing: Norouzi, Punjani & Fleet 2012, section 3).
 
     Args:
         first: ``(n,)``.
         second: ``(m,)``.
-        kinds: ``(m,)``, what the second ones are. With it, of a crowd of hashes that share a band
-            a few of each kind stand for all, so that thousands of copies are not all paired.
+        kinds: ``(m,)``, kinds of the second hashes. If given, a crowd of hashes that share a band
+            is represented by a few of each kind, so that thousands of copies are not all paired.
 
     Yields:
-        Places in ``first`` and in ``second``, some at a time. A pair may come more than once.
+        Indices into ``first`` and ``second``, in chunks. A pair may come more than once.
     """
-    # Neighbouring frequencies go together, so the bits are dealt out: bands are all alike then.
+    # Neighbouring frequencies are correlated, so the bits are interleaved: bands are alike.
     bands = list(zip(_bands(first), _bands(second), strict=True))
     for ours, theirs in bands:
         order = np.argsort(theirs, kind="stable") if kinds is None else _thinned(theirs, kinds)
@@ -74,7 +74,7 @@ def near_pairs(
 
 
 def _thinned(keys: Hashes, kinds: Ints) -> Ints:
-    """Places in the order of their keys; of crowds, the first few of each kind."""
+    """Return indices in the order of their keys; of crowds, the first few of each kind."""
     order = np.lexsort((kinds, keys))
     keys, kinds = keys[order], kinds[order]
     place = np.arange(len(order))
@@ -96,13 +96,13 @@ def _bands(hashes: Hashes) -> list[Hashes]:
 
 
 def _expanded(begins: Ints, counts: Ints) -> Iterator[tuple[Ints, Ints]]:
-    """Every place of ranges, with the range's own number, so many at a time."""
+    """Yield every index of ranges, with the range's number, in chunks."""
     rows = np.flatnonzero(counts)
     ends = np.cumsum(counts[rows])
     start = 0
     while start < len(rows):
         done = ends[start - 1] if start else 0
-        # One range at least, however long it is.
+        # At least one range, however long it is.
         stop = max(start + 1, int(np.searchsorted(ends, done + _AT_ONCE, side="right")))
         some = rows[start:stop]
         many = counts[some]
@@ -111,24 +111,25 @@ def _expanded(begins: Ints, counts: Ints) -> Iterator[tuple[Ints, Ints]]:
         start = stop
 
 
-# Measured on 400 faces of six sets, each changed, and on millions of pairs of strangers
+# Measured on 400 faces of six sets, each changed, and on millions of unrelated pairs
 # (benchmarks/audit_measured.py): of copies saved again at quality 30, halved or made brighter, all
-# are found, of those with 2 % of two sides cut off six in seven; of strangers a pair in a million.
+# are found, of those with 2 % of two sides cut off six in seven; of unrelated pairs one in a
+# million.
 LEAST_LIKE = 0.965  # correlation of two thumbnails
 _PAIR = np.dtype(
     [("first", np.int64), ("second", np.int64), ("mirrored", bool), ("likeness", np.float32)]
 )
-BLANK_SPREAD = 4.0  # grey values; below it a hash is that of noise
+BLANK_SPREAD = 4.0  # grey values; below it a hash is noise
 
 
 @dataclass(frozen=True, slots=True)
 class NearPairs:
-    """Pairs of pictures that are nearly the same but not the same file.
+    """Pairs of pictures that are nearly equal but not the same file.
 
     Attributes:
         first: ``(p,)``, rows of the facts.
-        second: ``(p,)``, rows beyond ``first``.
-        mirrored: ``(p,)``: one is like the other's mirror image.
+        second: ``(p,)``, rows greater than ``first``.
+        mirrored: ``(p,)``: whether one resembles the other's mirror image.
         likeness: ``(p,)``, correlation of the thumbnails.
     """
 
@@ -138,7 +139,7 @@ class NearPairs:
     likeness: NDArray[np.float32]
 
     def where(self, mask: Bools) -> NearPairs:
-        """Those of a mask ``(p,)``."""
+        """Select pairs by a mask ``(p,)``."""
         return NearPairs(
             self.first[mask], self.second[mask], self.mirrored[mask], self.likeness[mask]
         )
@@ -148,10 +149,9 @@ class NearPairs:
 
 
 def same_files(facts: Facts) -> list[Ints]:
-    """Rows whose files are the same to the last byte, a set of at least two each.
+    """Return sets of at least two rows with identical files.
 
-    Files that are no pictures are left out: a page of an error that was saved in place of many is
-    no copy of anything.
+    Files that are no pictures are ignored, such as an error page saved in place of many.
     """
     rows = np.flatnonzero(facts.sha256.any(axis=1) & facts.readable)
     keys = np.ascontiguousarray(facts.sha256[rows]).view("V32").ravel()
@@ -163,17 +163,17 @@ def same_files(facts: Facts) -> list[Ints]:
 
 
 def near_repeats(facts: Facts) -> NearPairs:
-    """Pictures that look the same, other than those that belong together anyway.
+    """Find similar pictures, except those that are similar by design.
 
-    Left out are pairs of one group, split and label, as the frames of a video are: they are meant
-    to be alike. Blank pictures are alike, too, and left out.
+    Pairs of one group, split and label, such as frames of a video, are ignored, and so are blank
+    pictures.
 
     Args:
-        facts: Of all pictures.
+        facts: Facts of all pictures.
 
     Returns:
-        Pairs of different files. Of a file that is there several times only the first counts. Of
-        hundreds of copies each is paired with a few of every source, split and label, not with all.
+        Pairs of different files. Of identical files only the first counts. Each of hundreds of
+        copies is paired with a few of every source, split and label, not with all.
     """
     rows = _once(facts)
     shapes = _standardised(facts.thumbnails[rows])
@@ -185,7 +185,7 @@ def near_repeats(facts: Facts) -> NearPairs:
     for mirrored in (False, True):
         other = facts.hashes[rows, int(mirrored)]
         for one, two in near_pairs(facts.hashes[rows, 0], other, kinds=kinds):
-            # Once each, as one number: numbers are sorted far faster than records.
+            # Deduplicated as single integers, which sort much faster than records.
             pair = np.unique(np.minimum(one, two) * len(rows) + np.maximum(one, two))
             a, b = np.divmod(pair, len(rows))
             a, b = a[a != b], b[a != b]
@@ -201,7 +201,7 @@ def near_repeats(facts: Facts) -> NearPairs:
         nothing = np.empty(0, np.int64)
         return NearPairs(nothing, nothing, np.empty(0, bool), np.empty(0, np.float32))
     every = np.concatenate(found)
-    # Once each: upright before mirrored.
+    # Deduplicated: upright before mirrored.
     order = np.lexsort((every["mirrored"], every["second"], every["first"]))
     every = every[order]
     first = np.append(True, (np.diff(every["first"]) != 0) | (np.diff(every["second"]) != 0))[
@@ -212,7 +212,7 @@ def near_repeats(facts: Facts) -> NearPairs:
 
 
 def _once(facts: Facts) -> Ints:
-    """Readable rows with something in the picture, each file once."""
+    """Return readable rows with some contrast, one per file."""
     if "spread" not in facts.numbers:  # none could be read
         return np.empty(0, np.int64)
     rows = np.flatnonzero(facts.readable & (facts.numbers["spread"] >= BLANK_SPREAD))
@@ -222,7 +222,7 @@ def _once(facts: Facts) -> Ints:
 
 
 def _apart(facts: Facts, a: Ints, b: Ints) -> Bools:
-    """Do they differ in group, split or label."""
+    """Whether two rows differ in group, split or label."""
     differ: Bools = (
         (facts.groups[a] != facts.groups[b])
         | (facts.splits.codes[a] != facts.splits.codes[b])
@@ -232,7 +232,7 @@ def _apart(facts: Facts, a: Ints, b: Ints) -> Bools:
 
 
 def _standardised(thumbnails: NDArray[np.uint8]) -> NDArray[np.float16]:
-    """``(n, 16, 16)``, each of mean 0 and of length 1; halves take a half of the memory."""
+    """Normalise ``(n, 16, 16)`` to mean 0 and norm 1, in half precision to save memory."""
     shapes = np.empty(thumbnails.shape, np.float16)
     for start in range(0, len(thumbnails), 8192):
         part = thumbnails[start : start + 8192].astype(np.float32)

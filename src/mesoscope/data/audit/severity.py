@@ -1,13 +1,13 @@
-"""How bad a finding is: every line that is drawn, with its reason; and its examples.
+"""Severity of findings: every limit with its reason; and choice of examples.
 
-A model that sees pixels can use what leaves traces in them; it cannot read EXIF or a file's name.
-So a cue of the encoding is severe where a cue of the metadata is a warning: the latter shows that
-the classes came about in different ways, and misleads whatever reads files. What a picture shows,
-such as its sharpness, may be a true cue, so it is a warning at most.
+A model that sees pixels can use traces in the pixels; it cannot read EXIF or a file's name. So a
+cue of the encoding is severe where a cue of the metadata is a warning. The latter shows that the
+classes were made in different ways, and misleads readers of files. Content, such as sharpness, may
+be a true cue, so it is at most a warning.
 
-Cues are judged by the lower end of their interval, so that few pictures make no alarm. Copies and
-groups across splits are judged by the share of held-out pictures that they touch: that share of a
-score is memory.
+Cues are judged by the lower end of their interval, so small samples raise no alarm. Copies and
+groups across splits are judged by the share of held-out pictures that they affect: that share of a
+score is memorised.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 STRONG, CLEAR, FAINT = 0.75, 0.65, 0.57  # lower ends of an AUC's interval
 MUCH, SOME = 0.01, 0.001  # shares of held-out pictures, or of all
 UNEVEN, LOPSIDED = 0.65, 0.8  # share of the larger class
-SMALLER = 5  # times; a source that is smaller than the largest by so much is named
+SMALLER = 5  # times; sources smaller than the largest by this factor are named
 
 _BY_REACH: dict[str, tuple[tuple[float, Severity], ...]] = {
     "pixels": ((STRONG, "severe"), (CLEAR, "warning"), (FAINT, "note")),
@@ -42,36 +42,36 @@ _BY_REACH: dict[str, tuple[tuple[float, Severity], ...]] = {
 
 
 def of_cue(reach: Reach, low: float) -> Severity | None:
-    """How severe a cue is; ``None`` where it is none worth telling.
+    """Return the severity of a cue; ``None`` if it is too weak.
 
     Args:
-        reach: How far its traces reach.
+        reach: Reach of the fact.
         low: Lower end of its AUC's interval.
     """
     return next((severity for line, severity in _BY_REACH[reach] if low >= line), None)
 
 
 def of_share(share: float) -> Severity:
-    """How severe it is that a share of the held-out pictures is known from training."""
+    """Return the severity of a share of held-out pictures known from training."""
     return "severe" if share >= MUCH else "warning"
 
 
 def of_spoilt(share: float) -> Severity:
-    """How severe it is that a share of the pictures cannot be used."""
+    """Return the severity of a share of unusable pictures."""
     return "warning" if share >= MUCH else "note"
 
 
 def of_balance(share: float) -> Severity | None:
-    """How severe it is that the larger class has a share of the pictures."""
+    """Return the severity of the larger class' share."""
     if share >= LOPSIDED:
         return "warning"
     return "note" if share >= UNEVEN else None
 
 
 def of_drift(low: float) -> Severity | None:
-    """How severe it is that held-out pictures differ from those of training, by an AUC's low end.
+    """Return the severity of a shift between train and held-out pictures, by an AUC's low end.
 
-    A score on other pictures may be what is wanted, so it is never severe.
+    Evaluation on other data may be intended, so it is never severe.
     """
     if low >= STRONG:
         return "warning"
@@ -79,9 +79,9 @@ def of_drift(low: float) -> Severity | None:
 
 
 def of_source(auc: float) -> Severity | None:
-    """How severe it is that a picture's source tells its class with an AUC.
+    """Return the severity of the AUC with which the source predicts the class.
 
-    Models tell sources well, so this is a cue in the pixels; it is exact, and has no interval.
+    Models recognise sources well, so this is a cue in the pixels; it is exact, without interval.
     """
     return of_cue("pixels", auc)
 
@@ -90,7 +90,7 @@ MOST = 6  # pictures, or pairs of them
 
 
 def example(facts: Facts, row: int, says: str, beside: int = 0) -> Example:
-    """One picture as an example."""
+    """Return one picture as an example."""
     return Example(
         path=facts.names[row],
         label=int(facts.labels[row]),
@@ -104,7 +104,7 @@ def example(facts: Facts, row: int, says: str, beside: int = 0) -> Example:
 def of_rows(
     facts: Facts, rows: NDArray[np.int64], says: Callable[[int], str]
 ) -> tuple[Example, ...]:
-    """A few of these rows, evenly over their order, each by itself."""
+    """Return a few of these rows as examples, evenly over their order."""
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, MOST).round().astype(int))]
     return tuple(example(facts, int(r), says(int(r)), n) for n, r in enumerate(chosen))
 
@@ -112,7 +112,7 @@ def of_rows(
 def of_classes(
     facts: Facts, rows: NDArray[np.int64], says: Callable[[int], str]
 ) -> tuple[Example, ...]:
-    """Some reals beside some fakes, the first of each that stand in the rows."""
+    """Return some reals and some fakes as examples, the first of each in the rows."""
     found = []
     for label in (0, 1):
         of = rows[facts.labels[rows] == label][: MOST // 2]
@@ -123,7 +123,7 @@ def of_classes(
 def of_sets(
     facts: Facts, sets: Iterable[NDArray[np.int64]], says: Callable[[int], str]
 ) -> tuple[Example, ...]:
-    """The first few sets of pictures that belong together, at most three of each."""
+    """Return the first few sets of related pictures, at most three of each."""
     found = []
     for number, rows in enumerate(sets):
         if number == MOST:

@@ -1,4 +1,4 @@
-"""Findings about sources: which tells a class, which is small, which stands in one split alone."""
+"""Findings about sources: those that predict the class, are small, or lie in one split."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def of_sources(facts: Facts, near: NearPairs) -> list[AuditFinding]:
-    """What to know of the sources of a set, and of the groups that they name.
+    """Report problems of the sources of a set and of their groups.
 
     Args:
-        facts: Of all pictures.
-        near: Repeats, as :func:`mesoscope.data.audit.repeats.near_repeats` finds them.
+        facts: Facts of all pictures.
+        near: Pairs from :func:`mesoscope.data.audit.repeats.near_repeats`.
     """
     found = _ungrouped(facts)
     if len(facts.sources.values) > 1:
@@ -35,14 +35,14 @@ def of_sources(facts: Facts, near: NearPairs) -> list[AuditFinding]:
 
 
 def _counts(facts: Facts) -> Ints:
-    """``(sources, 2)``: reals and fakes."""
+    """``(sources, 2)``: numbers of reals and fakes."""
     count = np.zeros((len(facts.sources.values), 2), np.int64)
     np.add.at(count, (facts.sources.codes, facts.labels.astype(np.int64)), 1)
     return count
 
 
 def _telling(facts: Facts) -> list[AuditFinding]:
-    """To know the source alone is to know the class, by so much."""
+    """Report how well the source alone predicts the class."""
     count = _counts(facts)
     share = count[:, 1] / count.sum(axis=1)
     auc = metrics.roc_auc(facts.labels, share[facts.sources.codes])
@@ -75,7 +75,7 @@ def _telling(facts: Facts) -> list[AuditFinding]:
 
 
 def _shared(facts: Facts, near: NearPairs) -> list[AuditFinding]:
-    """Two sources that hold the same pictures."""
+    """Report sources that share pictures."""
     codes = facts.sources.codes
     ours, theirs = codes[near.first], codes[near.second]
     alike = facts.labels[near.first] == facts.labels[near.second]
@@ -115,7 +115,7 @@ def _shared(facts: Facts, near: NearPairs) -> list[AuditFinding]:
 
 
 def _in_one_split(facts: Facts) -> list[AuditFinding]:
-    """Sources whose pictures all stand in one split of several."""
+    """Report sources that lie in one of several splits only."""
     if len(facts.splits.values) < 2:
         return []
     found = []
@@ -145,7 +145,7 @@ def _in_one_split(facts: Facts) -> list[AuditFinding]:
 
 
 def _small(facts: Facts) -> list[AuditFinding]:
-    """Sources that a network learns by heart, or that drown among others."""
+    """Report sources that are too small beside the others."""
     sizes = _counts(facts).sum(axis=1)
     largest = int(sizes.argmax())
     small = np.flatnonzero(sizes * severity.SMALLER < sizes[largest])
@@ -177,7 +177,7 @@ def _small(facts: Facts) -> list[AuditFinding]:
 
 
 def _ungrouped(facts: Facts) -> list[AuditFinding]:
-    """Sources in which every picture is a group of its own: who belongs together is not known."""
+    """Report sources in which every picture is a group of its own."""
     names, count = [], 0
     for source in facts.sources.values:
         of = facts.rows_of(source)

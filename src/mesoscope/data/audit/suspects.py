@@ -1,4 +1,4 @@
-"""What a model says of the labels, and a face finder of the pictures."""
+"""Find label errors by a model, and pictures without a face by a face finder."""
 
 from __future__ import annotations
 
@@ -23,35 +23,34 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-# Measured by benchmarks/audit_measured.py, which turns 2 % of the labels of six sets round.
-LEAST_AUC = 0.8  # of the model in a source, for its doubts to mean something there
-CONFIDENT = 0.05  # a label that is less probable than this is suspected
-_LEAST = 1e-6  # of a probability, for its log-odds
-_NAMED = 3  # pictures that could not be looked at
-_LISTED = 0.02  # share of the pictures from which on it is a warning
+# Measured by benchmarks/audit_measured.py, which flips 2 % of the labels of six sets.
+LEAST_AUC = 0.8  # of the model in a source; below it no labels are suspected
+CONFIDENT = 0.05  # labels below this probability are suspected
+_LEAST = 1e-6  # probabilities are clipped to this
+_NAMED = 3  # failed pictures that are named
+_LISTED = 0.02  # share of the pictures from which it is a warning
 
 
 def of_labels(
     facts: Facts, options: AuditOptions, watch: Watch
 ) -> tuple[list[AuditFinding], list[str]]:
-    """Wrong labels suspected: confident disagreement of a cross-fitted model.
+    """Find suspected label errors: confident disagreement of a cross-fitted model.
 
-    A shipped model scores each picture as one face. In each source its score is turned into a
-    probability by the labels of the other folds, groups kept whole, and a label that is improbable
-    then is suspected (after Northcutt, Jiang & Chuang 2021, section 3, with one score in place of
-    a model trained anew). Where the model hardly tells the classes, its doubts mean nothing, and
-    none are raised.
+    A shipped model scores each picture as one face crop. In each source a logistic fit on the other
+    folds, by groups, turns its score into a probability. Labels of low probability are suspected
+    (after Northcutt, Jiang & Chuang 2021, section 3, with one score in place of a retrained model).
+    Where the model hardly separates the classes, no labels are suspected.
 
     Args:
-        facts: Of all pictures.
+        facts: Facts of all pictures.
         options: The model, threads and seed.
-        watch: Wraps the scoring for a progress bar.
+        watch: Wraps the iteration for a progress bar.
 
     Returns:
-        Findings, and what could not be looked at.
+        Findings, and notes on what could not be checked.
 
     Raises:
-        ModelError: The model cannot be used.
+        ModelError: The model is not usable.
     """
     return of_scores(facts, score_labels(facts, options, watch), options)
 
@@ -59,11 +58,11 @@ def of_labels(
 def of_scores(
     facts: Facts, scores: Floats, options: AuditOptions
 ) -> tuple[list[AuditFinding], list[str]]:
-    """As :func:`of_labels`, where the pictures were scored already.
+    """Like :func:`of_labels`, for pictures that are scored already.
 
     Args:
-        facts: Of all pictures.
-        scores: ``(n,)``, p_fake; ``nan`` where there is none.
+        facts: Facts of all pictures.
+        scores: ``(n,)``, p_fake; NaN without a score.
         options: The seed.
     """
     found, missed, p_label = doubted(facts, scores, options)
@@ -71,11 +70,11 @@ def of_scores(
 
 
 def doubted(facts: Facts, scores: Floats, options: AuditOptions) -> tuple[Ints, list[str], Floats]:
-    """Rows whose labels are suspected, the least probable first.
+    """Return rows with suspected labels, the least probable first.
 
     Returns:
-        The rows; what could not be looked at; ``(n,)`` how probable each label is, ``nan`` where
-        not known.
+        The rows; notes on what could not be checked; ``(n,)`` the probability of each label, NaN
+        where unknown.
     """
     suspected: list[Ints] = []
     missed = []
@@ -132,11 +131,10 @@ def _listed(facts: Facts, scores: Floats, found: Ints, p_label: Floats) -> list[
 def of_faces(
     facts: Facts, options: AuditOptions, watch: Watch
 ) -> tuple[list[AuditFinding], list[str]]:
-    """Pictures in which no face is found, among some of each source and class.
+    """Find pictures without a face, among a sample of each source and class.
 
     Returns:
-        Findings, and what could not be looked at: pictures that something fails at are named, and
-        cost the others nothing.
+        Findings, and notes on what could not be checked: failed pictures are named.
     """
     from mesoscope.detection.stages import find_in_pictures
     from mesoscope.errors import MesoscopeError
@@ -185,7 +183,7 @@ def of_faces(
 
 
 def score_labels(facts: Facts, options: AuditOptions, watch: Watch) -> Floats:
-    """The model's p_fake of each picture, ``(n,)``; ``nan`` where it cannot be read."""
+    """Return the model's p_fake of each picture, ``(n,)``; NaN for unreadable files."""
     from mesoscope.detection.detector import Detector
     from mesoscope.models import DEFAULT_MODEL
 
@@ -204,9 +202,9 @@ def score_labels(facts: Facts, options: AuditOptions, watch: Watch) -> Floats:
 
 
 def _probabilities(scores: Floats, labels: NDArray[np.int8], folds: NDArray[np.int8]) -> Floats:
-    """How probably fake a picture of such a score is, by the labels of the other folds.
+    """Return the probability of "fake" at each score, fitted on the other folds.
 
-    A logistic curve over the score's log-odds (Platt 1999).
+    Logistic regression on the score's log-odds (Platt 1999).
     """
     try:
         from sklearn.linear_model import LogisticRegression

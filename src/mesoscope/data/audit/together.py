@@ -1,4 +1,4 @@
-"""How well all facts of the files together tell real from fake, and what is said of cues."""
+"""Measure how well all file facts together predict the label; findings about cues."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
     Table = NDArray[np.float64]
 
 
-_REACHES = ("pixels", "file")  # a name or a date tells nothing of how a picture was made
-_MOST_VALUES = 60  # of a category; rarer ones are one
+_REACHES = ("pixels", "file")  # names and dates say nothing about how a picture was made
+_MOST_VALUES = 60  # of a category; rarer ones are merged
 _USES = 5  # cues that are named
 _MOST_SHUFFLED = 1000  # pictures of each fold
-_LEAST_FALL = 0.005  # of the AUC, of a cue that is named
+_LEAST_FALL = 0.005  # fall of the AUC of a cue that is named
 
 
 class Boosted:
-    """Gradient boosting on histograms of both classes, each of one weight, in one thread.
+    """Histogram gradient boosting with balanced classes, in one thread.
 
-    Its own threads wait for each other in loops: beside other work that takes minutes for seconds.
+    Its own threads spin while they wait, which takes minutes instead of seconds on busy machines.
 
     Args:
         table: ``(n, c)``; ``nan`` where a fact is missing.
         labels: ``(n,)``.
-        seed: Of its own draws.
-        words: Columns that hold categories.
+        seed: Seed of the classifier.
+        words: Indices of categorical columns.
 
     Raises:
         MissingExtra: scikit-learn is not installed.
@@ -66,7 +66,7 @@ class Boosted:
             max_iter=60,
             learning_rate=0.15,
             max_leaf_nodes=15,
-            # A leaf of twenty, its default, would leave a set of forty pictures without a cut.
+            # The default of twenty would leave a set of forty pictures without a split.
             min_samples_leaf=int(np.clip(len(labels) // 50, 2, 20)),
             categorical_features=list(words) or None,
             early_stopping=False,
@@ -77,7 +77,7 @@ class Boosted:
             self._model = model.fit(table, labels)
 
     def p_fake(self, table: Table) -> Table:
-        """``(n,)``: how likely each row is of a fake."""
+        """Return the probability of "fake" for each row, ``(n,)``."""
         with self._alone(1):
             return np.asarray(self._model.predict_proba(table)[:, 1], np.float64)
 
@@ -85,15 +85,15 @@ class Boosted:
 def measure_together(facts: Facts, options: AuditOptions) -> list[Together]:
     """Fit all facts at once, for the whole set and for each source.
 
-    The model is gradient boosting on histograms (Friedman 2001; scikit-learn's). It learns on
-    four fifths of the groups and is asked about the fifth, five times.
+    The model is histogram gradient boosting (Friedman 2001; scikit-learn's), in five-fold
+    cross-validation by group.
 
     Args:
-        facts: Of all pictures.
-        options: Resamples and seed.
+        facts: Facts of all pictures.
+        options: Number of resamples and seed.
 
     Returns:
-        One for each scope that has groups enough and a fact that takes several values.
+        One result per scope with enough groups and a fact with several values.
 
     Raises:
         MissingExtra: scikit-learn is not installed.
@@ -154,7 +154,7 @@ def _fit(
 
 
 def _table(facts: Facts, rows: NDArray[np.int64]) -> tuple[Table, list[str], list[int]]:
-    """The facts that vary, their names, and which columns hold categories."""
+    """Return the facts that vary, their names, and the categorical columns."""
     columns: list[Table] = []
     names: list[str] = []
     words: list[int] = []
@@ -167,7 +167,7 @@ def _table(facts: Facts, rows: NDArray[np.int64]) -> tuple[Table, list[str], lis
             column = facts.numbers[name][rows].astype(np.float64)
         else:
             continue
-        if len(np.unique(column)) < 2:  # nan counts as a value, and once
+        if len(np.unique(column)) < 2:  # NaN counts as one value
             continue
         if name in facts.categories:
             words.append(len(columns))
@@ -177,7 +177,7 @@ def _table(facts: Facts, rows: NDArray[np.int64]) -> tuple[Table, list[str], lis
 
 
 def _commonest(codes: Codes) -> Table:
-    """Categories by falling frequency; those beyond the most are one, and -1 stays missing."""
+    """Rank categories by falling frequency; rare ones share a rank, and -1 becomes NaN."""
     values, counts = np.unique(codes[codes >= 0], return_counts=True)
     place = np.full(int(codes.max(initial=0)) + 1, float(_MOST_VALUES))
     place[values[np.argsort(-counts, kind="stable")][:_MOST_VALUES]] = np.arange(
@@ -216,7 +216,7 @@ _MEASURED = (
 
 
 def of_cues(facts: Facts, cues: Sequence[Cue]) -> list[AuditFinding]:
-    """The strongest cue of each family in each scope, where it tells enough."""
+    """Report the strongest cue of each family in each scope, if strong enough."""
     best: dict[tuple[str, str], tuple[Cue, Severity]] = {}
     for cue in cues:
         fact = FACTS[cue.name]
@@ -232,7 +232,7 @@ def of_cues(facts: Facts, cues: Sequence[Cue]) -> list[AuditFinding]:
 
 
 def of_together(together: Sequence[Together], cues: Sequence[Cue]) -> list[AuditFinding]:
-    """What all facts together tell, of the whole set or a source."""
+    """Report how well all facts together predict the label, for the whole set or a source."""
     found = []
     for one in together:
         reach: Reach = "pixels" if _by_pixels(one, cues) else "file"
@@ -264,7 +264,7 @@ def of_together(together: Sequence[Together], cues: Sequence[Cue]) -> list[Audit
 
 
 def _by_pixels(one: Together, cues: Sequence[Cue]) -> bool:
-    """Whether what leaves traces in the pixels has a part in it."""
+    """Whether facts with traces in the pixels contribute."""
     if any(FACTS[name].reach == "pixels" for name, _ in one.uses):
         return True
     return any(

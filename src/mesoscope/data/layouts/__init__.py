@@ -1,1 +1,1 @@
-"""Readers of public sets, one file each: how they lie on disk, what they should hold."""
+"""Readers of public data sets, one file each: their layout on disk and expected contents."""

@@ -58,11 +58,11 @@ class CelebDf:
     qualities: tuple[str, ...] = ()
 
     def is_root(self, folder: Path) -> bool:
-        """Any of the three folders."""
+        """Whether it holds any of the three folders."""
         return has(folder, *_CLASSES)
 
     def is_part(self, name: str) -> bool:
-        """The three folders."""
+        """Whether the name is one of the three folders."""
         return name in _CLASSES
 
     def recognise(self, root: Path) -> Path | None:
@@ -131,7 +131,7 @@ def _class_of(item: Item) -> str:
 
 
 def _read_list(path: Path) -> dict[str, int]:
-    """The clips of the list with its own labels, 1 = real, by path in small letters."""
+    """Return the listed clips with the list's labels, 1 = real, by lower-case path."""
     listed = {}
     for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
@@ -151,7 +151,7 @@ def _read_list(path: Path) -> dict[str, int]:
 
 
 def _version(root: Path, listed: int, fakes: int) -> int:
-    """By the folder's name, else by what only the second version can hold."""
+    """Return the version by the folder's name, else by contents of the second version only."""
     name = root.name.lower()
     if name.endswith(("v1", "v2")):
         return int(name[-1])
@@ -165,7 +165,7 @@ def _say_list(census: LayoutCensus, listed: dict[str, int], expected: int) -> No
         census.note(f"the test list names {many(len(listed), 'clip')}, the official one {expected}")
     if missing:
         census.note(f"{missing} of the {many(len(listed), 'clip')} of the test list are not here")
-    # 1 is real in the list: a label that equals the folder's is the other class.
+    # 1 is real in the list: a label that equals the folder's means the other class.
     wrong = sum(
         1 for name, label in listed.items() if label == _CLASSES.get(name.partition("/")[0])
     )

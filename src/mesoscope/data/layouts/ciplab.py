@@ -42,11 +42,11 @@ class Ciplab:
     qualities: tuple[str, ...] = ()
 
     def is_root(self, folder: Path) -> bool:
-        """Either of the two folders."""
+        """Whether it holds either of the two folders."""
         return has(folder, *_FOLDERS)
 
     def is_part(self, name: str) -> bool:
-        """The two folders."""
+        """Whether the name is one of the two folders."""
         return name in _FOLDERS
 
     def recognise(self, root: Path) -> Path | None:
@@ -87,6 +87,6 @@ def _add(census: LayoutCensus, folder: Path, name: str, label: int) -> None:
 
 
 def _method(digits: str) -> str:
-    """The parts that digits such as ``1110`` name."""
+    """Return the parts that digits such as ``1110`` name."""
     told = [place for place, digit in zip(_PLACES, digits, strict=False) if digit == "1"]
     return ", ".join(told) or "composite"

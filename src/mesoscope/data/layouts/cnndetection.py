@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CLASSES = {"0_real": 0, "1_fake": 1}
-_DEEP = 3  # a split, a generator and a class may lie above 0_real
-_PEEK = 40  # folders looked into on each level
+_DEEP = 3  # split, generator and class may lie above 0_real
+_PEEK = 40  # folders checked on each level
 _SPLIT = re.compile(r"(?:.*_)?(train|val|valid|validation|test)(?:set)?")  # progan_train, valset
 
 
@@ -43,11 +43,11 @@ class CnnDetection:
     qualities: tuple[str, ...] = ()
 
     def is_root(self, folder: Path) -> bool:
-        """The two folders, at most three folders below."""
+        """Whether it holds the two folders, at most three levels below."""
         return _holds(folder, _DEEP)
 
     def is_part(self, name: str) -> bool:
-        """The two folders."""
+        """Whether the name is one of the two folders."""
         return name in _CLASSES
 
     def recognise(self, root: Path) -> Path | None:
@@ -83,7 +83,7 @@ def _holds(folder: Path, deep: int) -> bool:
 def _class_folders(
     folder: Path, way: tuple[str, ...], deep: int
 ) -> Iterator[tuple[tuple[str, ...], Path]]:
-    """All ``0_real`` and ``1_fake``, with the names of the folders above them."""
+    """Yield all ``0_real`` and ``1_fake``, with the names of the folders above them."""
     for name in listed(folder).folders:
         if name.lower() in _CLASSES:
             yield way, folder / name
@@ -92,7 +92,7 @@ def _class_folders(
 
 
 def _place(way: tuple[str, ...], root: Path) -> tuple[str | None, str, str]:
-    """Split, generator, and the path of the class below it."""
+    """Return split, generator, and the path of the class below it."""
     match = _SPLIT.fullmatch(root.name.lower())
     if way and (inner := _SPLIT.fullmatch(way[0].lower())):
         match, way = inner, way[1:]

@@ -64,7 +64,7 @@ class Dfdc:
     qualities: tuple[str, ...] = ()
 
     def is_root(self, folder: Path) -> bool:
-        """A part, a list of labels beside clips, or folders of that kind."""
+        """Whether it holds a part, a list of labels beside clips, or folders of that kind."""
         names = peeked(folder)
         if is_preview(names) or _is_labelled(folder):
             return True
@@ -75,7 +75,7 @@ class Dfdc:
         )
 
     def is_part(self, name: str) -> bool:
-        """Folders of the set that hold no list of their own."""
+        """Whether the name is a folder of the set without a list of its own."""
         return name in ("videos", "test_videos", "original_videos", "method_a", "method_b")
 
     def recognise(self, root: Path) -> Path | None:
@@ -109,7 +109,7 @@ def _is_part(name: str) -> bool:
 
 
 def _is_labelled(folder: Path) -> bool:
-    """Labels beside clips; a metadata.json alone may be anyone's."""
+    """Whether it holds labels beside clips; a metadata.json alone is not specific."""
     names = peeked(folder)
     files = {name.lower() for name in names.files}
     clips = any(kind(name) == "clip" for name in names.files)
@@ -119,10 +119,10 @@ def _is_labelled(folder: Path) -> bool:
 
 
 def _add_parts(census: LayoutCensus) -> None:
-    """The folders of parts, or the root where it is one itself."""
+    """Add the folders of parts, or the root if it is a part."""
     root = census.root
     if file_named(root, "labels.csv") is not None:
-        return  # of the test release, whose metadata.json tells no labels but augmentations
+        return  # test release, whose metadata.json holds augmentations instead of labels
     if file_named(root, "metadata.json") is not None:
         named = _add_part(census, root)
         _count(census, root, (named[0], named[1]))
@@ -151,7 +151,7 @@ def _count(census: LayoutCensus, folder: Path, whole: tuple[int, int]) -> None:
 
 
 def _add_part(census: LayoutCensus, folder: Path) -> Counter[int]:
-    """Add the clips that a part's list names, and count these by label."""
+    """Add the clips of a part's list, and count them by label."""
     path = file_named(folder, "metadata.json")
     clips = {clip.stem: clip for clip in census.clips(folder, _LISTS)}
     if path is None:
@@ -192,7 +192,7 @@ def _add_part(census: LayoutCensus, folder: Path) -> Counter[int]:
 
 
 def _entry(path: Path, name: str, entry: object) -> tuple[bool, str]:
-    """Whether a clip is fake, and its original's name."""
+    """Return whether a clip is fake, and its original's name."""
     label = str(entry.get("label", "")).upper() if isinstance(entry, dict) else ""
     if label not in ("REAL", "FAKE") or not isinstance(entry, dict):
         raise DatasetError(f"{path}, {name}: its label {label!r} is neither REAL nor FAKE")
@@ -201,7 +201,7 @@ def _entry(path: Path, name: str, entry: object) -> tuple[bool, str]:
 
 
 def _add_labelled(census: LayoutCensus, folder: Path) -> None:
-    """A folder with labels.csv: the test release, or the validation one."""
+    """Add a folder with labels.csv: the test release, or the validation release."""
     path = file_named(folder, "labels.csv")
     if path is None:
         return
@@ -226,7 +226,7 @@ def _add_labelled(census: LayoutCensus, folder: Path) -> None:
 
 
 def _labels(path: Path) -> dict[str, int]:
-    """Labels by clip; 1 = fake here, too."""
+    """Return labels by clip; 1 = fake here, too."""
     rows = csv.DictReader(read_text(path).splitlines())
     rows.fieldnames = [name.strip().lower() for name in rows.fieldnames or ()]
     if not {"filename", "label"} <= set(rows.fieldnames):
@@ -241,7 +241,7 @@ def _labels(path: Path) -> dict[str, int]:
 
 
 def _name_originals(census: LayoutCensus) -> None:
-    """Originals are named by their file, wherever it lies."""
+    """Replace originals' file names by item names."""
     reals = {item.name.rpartition("/")[2]: item.name for item in census.items if not item.label}
     for n, item in enumerate(census.items):
         if item.original:
@@ -249,7 +249,7 @@ def _name_originals(census: LayoutCensus) -> None:
 
 
 def _ranges(numbers: list[int]) -> str:
-    """``1–49``, ``3, 7, 12–15``."""
+    """Format numbers as ranges: ``1–49``, ``3, 7, 12–15``."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:

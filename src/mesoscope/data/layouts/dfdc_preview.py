@@ -40,7 +40,7 @@ _LABELS = {"real": 0, "fake": 1}
 
 
 def is_preview(names: Listing) -> bool:
-    """Whether a folder with these names in it is the preview's root."""
+    """Whether a folder with these names is the preview's root."""
     return any(n.lower() == "dataset.json" for n in names.files) and any(
         n.lower() in _FOLDERS for n in names.folders
     )
@@ -88,7 +88,7 @@ def add_preview(census: LayoutCensus) -> None:
 
 
 def _files(census: LayoutCensus) -> dict[str, Path]:
-    """Clips by their path from the root in small letters."""
+    """Return clips by lower-case path from the root."""
     here = {}
     for folder in children(census.root, *_FOLDERS):
         for relative, listing in below(folder):
@@ -112,6 +112,6 @@ def _entry(where: str, entry: object) -> tuple[int, str, str, str]:
 
 
 def _original(rest: str, target: str, swapped: str) -> str:
-    """The clip of the target that has the same last parts; the census drops it if not here."""
+    """Return the clip of the target with the same last parts; the census drops it if missing."""
     name = stem(rest.rpartition("/")[2])
     return f"original_videos/{target}/{name.replace(f'_{swapped}_', '_', 1)}"

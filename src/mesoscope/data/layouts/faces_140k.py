@@ -40,14 +40,14 @@ class Faces140k:
     qualities: tuple[str, ...] = ()
 
     def is_root(self, folder: Path) -> bool:
-        """A folder of that name, or fakes that are named as here."""
+        """Whether it is a folder of that name, or holds fakes with such names."""
         splits = [folder / n for n in peeked(folder).folders if n.lower() in SPLIT_NAMES]
         return bool(splits) and (
             folder.name.lower() == "real-vs-fake" or any(map(_is_split, splits))
         )
 
     def is_part(self, name: str) -> bool:
-        """The folders of the splits."""
+        """Whether the name is a folder of a split."""
         return name in SPLIT_NAMES
 
     def recognise(self, root: Path) -> Path | None:

@@ -36,12 +36,12 @@ class Fal:
     qualities: tuple[str, ...] = ()
 
     def is_root(self, folder: Path) -> bool:
-        """``modified`` and one of the others."""
+        """Whether it holds ``modified`` and one of the others."""
         names = {name.lower() for name in peeked(folder).folders}
         return "modified" in names and bool(names & {"original", "reference"})
 
     def is_part(self, name: str) -> bool:
-        """The three folders."""
+        """Whether the name is one of the three folders."""
         return name in _FOLDERS
 
     def recognise(self, root: Path) -> Path | None:
@@ -60,7 +60,7 @@ class Fal:
                     whole = f"{folder.name}/{name}"
                     method = _METHOD if label else ""
                     if not label:
-                        reals[name] = whole  # of two, the one in reference/
+                        reals[name] = whole  # of two, the one in reference/ wins
                     twin = reals.get(name, "") if label else ""
                     census.add(Item((path,), label, whole, method, name, None, original=twin))
         for wanted in _FOLDERS:

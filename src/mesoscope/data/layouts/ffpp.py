@@ -50,12 +50,12 @@ _SWAPPED = re.compile(r"(\d{2})_(\d{2})__(.+)__\w+")
 
 
 class _Part(NamedTuple):
-    """The clips of one method, or of one kind of reals.
+    """Clips of one method, or of one kind of reals.
 
     Attributes:
-        method: As in ``_EXPECTED``, or a folder's name that is not of the set.
+        method: A key of ``_EXPECTED``, or the name of an unknown folder.
         folder: Its folder.
-        qualities: Folder by compression.
+        qualities: Folders by compression.
     """
 
     method: str
@@ -79,13 +79,13 @@ class FaceForensics:
     qualities: tuple[str, ...] = _DEFAULT
 
     def is_root(self, folder: Path) -> bool:
-        """Either of the two folders, or the reals beside a method."""
+        """Whether it holds either of the two folders, or the reals beside a method."""
         return has(folder, "original_sequences", "manipulated_sequences") or (
             has(folder, _FLAT_REAL) and has(folder, *_METHODS.keys() - set(_REALS))
         )
 
     def is_part(self, name: str) -> bool:
-        """The two folders, and those of a flat copy."""
+        """Whether the name is one of the two folders, or a folder of a flat copy."""
         return name in ("original_sequences", "manipulated_sequences", _FLAT_REAL) or (
             name in _METHODS and name not in _REALS
         )
@@ -131,7 +131,7 @@ class FaceForensics:
 
 
 def _parts(root: Path) -> list[_Part]:
-    """Reals before the fakes, so that their names are known."""
+    """List parts, reals before fakes, so that their names are known."""
     parts = []
     for folder in children(root, "original_sequences"):
         if _qualities(folder):  # the first release had no folder youtube/ in between
@@ -143,7 +143,7 @@ def _parts(root: Path) -> list[_Part]:
 
 
 def _flat_parts(root: Path) -> list[_Part]:
-    """Of a copy whose root alone tells the compression: FaceForensics++_C23/Deepfakes/*.mp4."""
+    """Parts of copies with the compression in the name: FaceForensics++_C23/Deepfakes/*.mp4."""
     words = re.split("[^a-z0-9]+", root.name.lower())
     quality = next((QUALITIES[word] for word in words if word in QUALITIES), _DEFAULT[0])
     names = {_FLAT_REAL: "youtube"} | {name: _METHODS[name] for name in _METHODS}
@@ -161,7 +161,7 @@ def _qualities(folder: Path) -> dict[str, Path]:
 
 
 def _choose(census: LayoutCensus, parts: list[_Part], quality: str | None) -> str:
-    """One compression: as asked for, else c23, else what is there."""
+    """Choose one compression: the one asked for, else c23, else the only one."""
     here = {q for part in parts for q in part.qualities}
     if not here:
         raise DatasetError(
@@ -210,13 +210,13 @@ def _item(
 
 
 def _target(name: str) -> str:
-    """Its real clip's name: 071 of 071_054, 01__walk of 01_02__walk__YVGY8LOK."""
+    """Return its real clip's name: 071 of 071_054, 01__walk of 01_02__walk__YVGY8LOK."""
     match = _SWAPPED.fullmatch(name)
     return f"{match[1]}__{match[3]}" if match else name.partition("_")[0]
 
 
 def _masks(part: _Part) -> dict[str, Path]:
-    """Clips of masks by the name of their fake."""
+    """Return clips of masks by the name of their fake."""
     folders = children(part.folder, "masks") if part.label else []
     return {
         stem(name): place / name

@@ -1,4 +1,4 @@
-"""The official splits of FaceForensics++: pairs of clips, and what they say of a fake."""
+"""The official splits of FaceForensics++: pairs of clips."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _LENGTHS = {"train": 360, "validation": 70, "test": 70}
 
 @dataclass(frozen=True, slots=True)
 class OfficialPairs:
-    """Which clips belong together, and into which split they go.
+    """Groups and splits of clips by the official lists.
 
     Attributes:
         groups: By a clip's number, such as ``054_071`` for 071.
-        splits: By a clip's number; empty where no list is here.
+        splits: By a clip's number; empty without lists.
     """
 
     groups: dict[str, str]
     splits: dict[str, str]
 
     def of(self, target: str, source: str = "") -> tuple[str, str | None]:
-        """Group and split of a real clip, or of the fake of two."""
+        """Return group and split of a real clip, or of the fake of two."""
         split = self.splits.get(target)
         if source and self.splits.get(source) != split:
             split = None
@@ -40,15 +40,15 @@ class OfficialPairs:
 
 
 def read_pairs(census: LayoutCensus, swaps: Iterable[tuple[str, ...]]) -> OfficialPairs:
-    """Read the lists, and join what fakes connect.
+    """Read the lists, and join groups that fakes connect.
 
     Args:
-        census: Of the set; told which lists are missing.
-        swaps: Target and source of each fake that is here. A fake of two clips that no list
-            pairs joins their groups, too: one face is in both.
+        census: Census of the set; records missing lists.
+        swaps: Target and source of each fake. A fake of two clips that no list pairs also joins
+            their groups, as one face is in both.
 
     Raises:
-        DatasetError: A list that is damaged, or a clip in two of them.
+        DatasetError: A list is damaged, or a clip is in two lists.
     """
     splits: dict[str, str] = {}
     together: list[tuple[str, ...]] = []
@@ -78,7 +78,7 @@ def read_pairs(census: LayoutCensus, swaps: Iterable[tuple[str, ...]]) -> Offici
 
 
 def _find(root: Path, name: str) -> Path | None:
-    """At the root, in splits/, or in dataset/splits/ as in the repository."""
+    """Find a list at the root, in splits/, or in dataset/splits/ as in the repository."""
     folders = [root, *children(root, "splits")]
     for folder in children(root, "dataset"):
         folders += children(folder, "splits")
@@ -104,7 +104,7 @@ def _is_clip(value: object) -> bool:
 
 
 def _joined(together: Iterable[tuple[str, ...]]) -> dict[str, str]:
-    """The group of each clip: all clips that are connected, named by their numbers."""
+    """Return the group of each clip: a connected component, named by its clips."""
     parent: dict[str, str] = {}
 
     def top(clip: str) -> str:
@@ -124,6 +124,6 @@ def _joined(together: Iterable[tuple[str, ...]]) -> dict[str, str]:
 
 
 def _name(clips: list[str]) -> str:
-    """``054_071`` for a pair; the first two and the number of the others for more."""
+    """Return ``054_071`` for a pair; the first two and the number of the others for more."""
     more = len(clips) - 2
     return "_".join(clips[:2]) + (f"_and_{more}" if more > 0 else "")

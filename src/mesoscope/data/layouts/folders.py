@@ -1,10 +1,9 @@
-"""Folders and lists of public sets: listed once, by name alone, whatever lies between.
+"""List folders and lists of public sets by name.
 
-No file is opened and none is asked for its size, as sets have a hundred thousand and more; only
-:func:`kind_at` opens those whose suffix says nothing.
-Names are compared in small letters, as copies of sets differ in case (``YouTube-real`` and
-``Youtube-real``). Links are followed. What systems leave behind (``._x``, ``.DS_Store``,
-``Thumbs.db``, ``__MACOSX``) is passed over.
+No file is opened or queried for its size, as sets have a hundred thousand and more; only
+:func:`kind_at` opens files without a known suffix. Names are compared in lower case, as copies of
+sets differ in case (``YouTube-real`` and ``Youtube-real``). Links are followed. Files of operating
+systems (``._x``, ``.DS_Store``, ``Thumbs.db``, ``__MACOSX``) are ignored.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ _AGAIN = "get it again from the set's source"
 
 
 def read_json(path: Path) -> object:
-    """The content of a JSON file.
+    """Return the content of a JSON file.
 
     Raises:
-        DatasetError: It is empty, cut off, or no JSON; the line is named.
+        DatasetError: The file is empty, truncated, or no JSON; the line is named.
     """
     text = read_text(path)
     if not text.strip():
@@ -45,10 +44,10 @@ def read_json(path: Path) -> object:
 
 
 def read_text(path: Path) -> str:
-    """The text of a list, with or without a byte order mark.
+    """Return the text of a list, with or without a byte order mark.
 
     Raises:
-        DatasetError: It cannot be read, or is no UTF-8.
+        DatasetError: The file is unreadable, or no UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -60,17 +59,17 @@ def read_text(path: Path) -> str:
 
 _LITTER = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r"))
 _NO_MEDIA = frozenset((".csv", ".json", ".jsonl", ".md", ".txt", ".parquet", ".npy", ".pts"))
-_BELOW = 2  # archives unpack into a folder of their own, some into two
-_PEEK = 2000  # names looked at to tell a set
-_FOLDERS_PEEK = 64  # folders looked into to find a root
+_BELOW = 2  # levels: archives unpack into a folder of their own, some into two
+_PEEK = 2000  # names checked to recognise a set
+_FOLDERS_PEEK = 64  # folders checked to find a root
 
 
 class Listing(NamedTuple):
-    """What lies in a folder, in the order of the names.
+    """Contents of a folder, sorted by name.
 
     Attributes:
         folders: Names of folders, and of links to folders.
-        files: Names of all else, broken links too, so that whoever opens them can name them.
+        files: All other names, broken links too, so that errors can name them.
     """
 
     folders: tuple[str, ...]
@@ -81,13 +80,13 @@ def listed(folder: Path) -> Listing:
     """List a folder.
 
     Raises:
-        DatasetError: It cannot be listed.
+        DatasetError: The folder is not readable.
     """
     return Listing(*map(tuple, map(sorted, _scan(folder, None))))
 
 
 def peeked(folder: Path, most: int = _PEEK) -> Listing:
-    """The first names that the disk gives, in no order; none where it cannot be listed."""
+    """Return the first names in disk order; none for an unreadable folder."""
     try:
         return Listing(*map(tuple, _scan(folder, most)))
     except DatasetError:
@@ -110,27 +109,27 @@ def _scan(folder: Path, most: int | None) -> tuple[list[str], list[str]]:
 
 
 def children(folder: Path, *names: str) -> list[Path]:
-    """The folders right below that have one of these names, given in small letters."""
+    """Return direct subfolders of these names, given in lower case."""
     return [folder / name for name in listed(folder).folders if name.lower() in names]
 
 
 def has(folder: Path, *names: str) -> bool:
-    """Whether a folder of one of these names, in small letters, lies right below."""
+    """Whether a direct subfolder has one of these names, in lower case."""
     return any(name.lower() in names for name in peeked(folder).folders)
 
 
 def file_named(folder: Path, name: str) -> Path | None:
-    """The file of that name, in whatever case."""
+    """Return the file of that name, ignoring case."""
     return next((folder / n for n in listed(folder).files if n.lower() == name), None)
 
 
 def below(folder: Path) -> Iterator[tuple[str, Listing]]:
-    """All folders below, the folder itself first, each with its path from there.
+    """Yield all folders below, the folder itself first, each with its relative path.
 
-    A folder is visited once, by the way that comes first; further links to it are passed over.
+    A folder is visited once, by its first path; further links to it are ignored.
 
     Yields:
-        Paths with ``/`` between, empty for the folder itself, and what lies there.
+        Paths with ``/`` as separator, empty for the folder itself, and their contents.
     """
     visited: set[str] = set()
     stack = [""]
@@ -149,16 +148,16 @@ def below(folder: Path) -> Iterator[tuple[str, Listing]]:
 def places(
     root: Path, is_root: Callable[[Path], bool], is_part: Callable[[str], bool]
 ) -> list[Path]:
-    """Where a set's root is: the folder itself, else those below, else the one above.
+    """Return candidate roots of a set: the folder itself, else those below, else the one above.
 
     Args:
-        root: As the user named it.
-        is_root: Tells a root.
-        is_part: Tells from a folder's name, in small letters, that it may be a part of the set:
-            only then its parent is looked at.
+        root: Folder named by the user.
+        is_root: Whether a folder is a root.
+        is_part: Whether a lower-case folder name may be a part of the set; only then its parent is
+            checked.
 
     Returns:
-        All at the nearest distance; several where a folder holds several copies.
+        All roots at the nearest distance; several if a folder holds several copies.
     """
     level = [root]
     for distance in range(_BELOW + 1):
@@ -176,13 +175,13 @@ def places(
 
 
 def kind(name: str) -> str:
-    """``clip`` or ``picture``, told from the suffix; empty for others."""
+    """Return ``clip`` or ``picture`` by suffix; empty for others."""
     suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - thrice as quick as pathlib
     return "picture" if suffix in PICTURE_SUFFIXES else "clip" if suffix in CLIP_SUFFIXES else ""
 
 
 def kind_at(path: Path) -> str:
-    """As :func:`kind`; where the suffix says nothing, the first bytes do, as in a scan."""
+    """Like :func:`kind`; files of unknown suffix are recognised by content."""
     if (told := kind(path.name)) or path.suffix.lower() in _NO_MEDIA:
         return told
     try:
@@ -194,5 +193,5 @@ def kind_at(path: Path) -> str:
 
 
 def stem(name: str) -> str:
-    """A file's name without its suffix."""
+    """Return a file's name without its suffix."""
     return os.path.splitext(name)[0]  # noqa: PTH122

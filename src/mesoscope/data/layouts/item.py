@@ -1,4 +1,4 @@
-"""What a reader of a public set gives: labelled clips and pictures, and a census of them."""
+"""Output of layout readers: labelled clips and pictures, and a census of them."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One clip, one picture, or one clip that is published as a folder of frames.
+    """One clip, one picture, or one clip published as a folder of frames.
 
     Attributes:
-        paths: The clip's or picture's file; or the frames, in their order.
-        label: 1 = fake, 0 = real: turned round where the set says it the other way.
-        name: Its name within the set with ``/`` between, without suffix, unique, such as
+        paths: File of the clip or picture; or the frames, in order.
+        label: 1 = fake, 0 = real, also where the set inverts it.
+        name: Unique name within the set with ``/`` as separator, without suffix, such as
             ``manipulated_sequences/Deepfakes/c23/071_054``.
-        method: How it was forged, as the set calls it (``Deepfakes``); empty for reals.
-        group: What must not be split, such as the pair of source videos. Never in two of the
+        method: Method of forgery by the set's name (``Deepfakes``); empty for reals.
+        group: Unit that must not be split, such as the pair of source videos. Never in two of the
             splits below.
-        split: ``train``, ``validation`` or ``test`` where the set has an official one. ``None``
-            where it has none, and for what the set puts into one split although its group
-            stands in another: :func:`mesoscope.data.split.assign_splits` tells the two apart.
-        mask: Of the forged region, a clip or a picture, where the set has one.
-        is_clip: ``paths`` holds one clip to sample frames from.
-        person: Who is seen, where the set says: holds whole groups, and may stand in two official
-            splits. Splits made anew keep persons together.
-        source: The set it comes from, where a manifest names another than the folder.
-        donor: Whose face was put in, where the set says: the name of another ``person``.
-        original: Name of the real item that a fake was made from, where the set tells and the item
-            is there: its face is then found where the fake's mask lies. Empty otherwise.
+        split: ``train``, ``validation`` or ``test`` if the set has an official one. ``None`` if it
+            has none, and for items that the set puts into one split although their group lies in
+            another: :func:`mesoscope.data.split.assign_splits` separates the two cases.
+        mask: Mask of the forged region, a clip or a picture, if the set has one.
+        is_clip: Whether ``paths`` holds one clip to sample frames from.
+        person: Person shown, if the set names it: a person has whole groups, and may be in two
+            official splits. New splits keep persons together.
+        source: Source of the item, if a manifest names another than the folder.
+        donor: Person whose face was inserted, if the set names it, as in ``person``.
+        original: Name of the real item that a fake was made from, if the set names it and the item
+            exists: its face is then found by the fake's mask. Empty otherwise.
     """
 
     paths: tuple[Path, ...]
@@ -56,12 +56,12 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many of something were found, and how many the set should hold.
+    """Number of items found, and expected in the whole set.
 
     Attributes:
-        what: Such as ``real`` or ``Deepfakes, c23``.
-        found: Here.
-        expected: In the whole published set; ``None`` where it says no number.
+        what: Description, such as ``real`` or ``Deepfakes, c23``.
+        found: Number found.
+        expected: Number in the whole published set; ``None`` if unknown.
     """
 
     what: str
@@ -71,15 +71,15 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was found under a root.
+    """Result of reading a set.
 
     Attributes:
         layout: The reader's name, such as ``ffpp``.
-        title: The set's, such as ``FaceForensics++``.
-        items: In a stable order.
-        counts: Found against expected.
-        notes: What is missing, unknown or strange, a sentence each, without full stop.
-        root: The folder that was read, which may lie below or above the one that was named.
+        title: The set's name, such as ``FaceForensics++``.
+        items: Items in a stable order.
+        counts: Found and expected numbers.
+        notes: Missing, unknown or odd things, a sentence each, without full stop.
+        root: Folder that was read, which may lie below or above the named one.
     """
 
     layout: str
@@ -91,38 +91,38 @@ class Reading:
 
 
 class Layout(Protocol):
-    """A reader of one public set."""
+    """A reader of one public data set."""
 
     name: str
     title: str
-    terms: str  # of use, in a sentence
-    looks_for: str  # what tells the set, for people
-    qualities: tuple[str, ...]  # compressions it is published in; none where there is one alone
+    terms: str  # terms of use, in a sentence
+    looks_for: str  # identifying marks of the set, for people
+    qualities: tuple[str, ...]  # compressions it is published in; empty for a single one
 
     def is_root(self, folder: Path) -> bool:
-        """Whether the folder itself holds this set. Looks at a few names."""
+        """Whether the folder is this set's root. Checks a few names."""
         ...
 
     def is_part(self, name: str) -> bool:
-        """Whether a folder of this name, in small letters, may lie at the set's root."""
+        """Whether a folder of this lower-case name may lie at the set's root."""
         ...
 
     def recognise(self, root: Path) -> Path | None:
-        """The folder that is this set's root: ``root``, or the one folder below or above it.
+        """Return this set's root: ``root``, or the one folder below or above it.
 
-        Looks at names alone, and at few of them. ``None``: this is another set.
+        Checks few names and no contents. ``None`` means another set.
         """
         ...
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
-        """List the set.
+        """List the items of the set.
 
         Args:
-            root: As :meth:`recognise` gave it, or as the user says.
-            quality: One compression of several (``c23``), where the set comes in several.
+            root: Root from :meth:`recognise`, or from the user.
+            quality: A compression (``c23``), if the set has several.
 
         Raises:
-            DatasetError: A wrong root, no item at all, a list that cannot be read.
+            DatasetError: The root is wrong, there is no item, or a list is not readable.
         """
         ...
 
@@ -130,16 +130,16 @@ class Layout(Protocol):
 _EXAMPLES = 3
 _STRICTEST = ("test", "validation", "train")
 _NEITHER = "neither pictures nor clips"
-_BESIDE = frozenset(("masks", "landmarks", "models", "mask"))  # of frames, as others publish them
+_BESIDE = frozenset(("masks", "landmarks", "models", "mask"))  # of frames, as some publish them
 
 
 class ClipEntry(NamedTuple):
     """A clip in a folder: a file, or a folder of frames.
 
     Attributes:
-        stem: Its name without suffix.
-        paths: The file, or the frames in their order.
-        is_clip: It is a file.
+        stem: Name without suffix.
+        paths: The file, or the frames in order.
+        is_clip: Whether it is a file.
     """
 
     stem: str
@@ -148,7 +148,7 @@ class ClipEntry(NamedTuple):
 
 
 class LayoutCensus:
-    """Gathers what a reader finds, and makes a :class:`Reading` of it."""
+    """Collects the items of a reader, and builds a :class:`Reading`."""
 
     def __init__(self, layout: Layout, root: Path, *, title: str = "") -> None:
         self.layout = layout
@@ -161,7 +161,7 @@ class LayoutCensus:
         self._unread: dict[str, list[str]] = defaultdict(list)
 
     def add(self, item: Item) -> None:
-        """Take an item; its name is made unique by the suffix of its file where it is taken."""
+        """Add an item; if its name is taken, the file's suffix makes it unique."""
         try:
             item.name.encode()
         except UnicodeEncodeError:
@@ -176,15 +176,15 @@ class LayoutCensus:
         self.items.append(item)
 
     def note(self, sentence: str) -> None:
-        """Say something of the set, in a sentence without full stop."""
+        """Add a note on the set, a sentence without full stop."""
         self.notes.append(sentence)
 
     def count(self, what: str, expected: int | None, of: Callable[[Item], bool]) -> None:
-        """Count the items that ``of`` tells."""
+        """Count the items for which ``of`` is true."""
         self.counts.append(Count(what, sum(map(of, self.items)), expected))
 
     def unread(self, path: Path, why: str = _NEITHER) -> None:
-        """Remember a file that is not taken, and why, such as ``neither pictures nor clips``."""
+        """Record an ignored file and the reason, such as ``neither pictures nor clips``."""
         try:
             name = path.relative_to(self.root).as_posix()
         except ValueError:
@@ -192,14 +192,14 @@ class LayoutCensus:
         self._unread[why].append(name.encode("utf-8", "backslashreplace").decode())
 
     def clips(self, folder: Path, beside: Collection[str] = ()) -> list[ClipEntry]:
-        """The clips of a folder, as files or as folders of frames.
+        """Return the clips of a folder, as files or folders of frames.
 
-        They may lie right there, in ``videos/``, or by frames in ``frames/NAME/``,
-        ``images/NAME/`` or ``NAME/``. What is there as a clip and as frames is taken as a clip.
+        They may lie in the folder itself, in ``videos/``, or as frames in ``frames/NAME/``,
+        ``images/NAME/`` or ``NAME/``. A clip file takes precedence over its frames.
 
         Args:
-            folder: Where they lie.
-            beside: Names in small letters of files that belong there without being clips.
+            folder: Folder of the clips.
+            beside: Lower-case names of known files that are no clips.
         """
         found: dict[str, ClipEntry] = {}
         for place in (folder, *_inner(folder, "videos")):
@@ -236,10 +236,10 @@ class LayoutCensus:
                 found[stem(name)] = ClipEntry(stem(name), (place / name,), is_clip=True)
 
     def pictures(self, folder: Path) -> Iterator[tuple[str, Path]]:
-        """The pictures in a folder and all below, others being remembered as not read.
+        """Yield the pictures in a folder and below; other files are recorded as ignored.
 
         Yields:
-            The path from the folder without suffix, with ``/`` between, and the file.
+            The relative path without suffix, with ``/`` as separator, and the file.
         """
         for relative, listing in below(folder):
             ahead = f"{relative}/" if relative else ""
@@ -251,7 +251,7 @@ class LayoutCensus:
                     self.unread(place / name, "no pictures")
 
     def frames(self, folder: Path) -> tuple[Path, ...]:
-        """A folder's pictures in the order of their numbers, be they padded or not."""
+        """Return a folder's pictures in numerical order, padded or not."""
         names = []
         for name in listed(folder).files:
             if kind(name) == "picture":
@@ -261,13 +261,13 @@ class LayoutCensus:
         return tuple(folder / name for name in sorted(names, key=lambda n: (len(n), n)))
 
     def reading(self) -> Reading:
-        """What was gathered, with groups that stand in two official splits settled.
+        """Return the collected reading; groups in two official splits are resolved.
 
-        Test keeps what it has: its items of another split lose that split, and a note says so.
-        Originals that are not here are named by no item.
+        Test keeps its items: those of another split lose their split, with a note. Names of missing
+        originals are removed.
 
         Raises:
-            DatasetError: Nothing was found.
+            DatasetError: There is no item.
         """
         self._settle()
         real = {item.name for item in self.items if not item.label}
@@ -318,17 +318,17 @@ class LayoutCensus:
 
 
 def _inner(folder: Path, name: str) -> list[Path]:
-    """The folders below of that name, or all."""
+    """Return the direct subfolders of that name, or all."""
     return [folder / n for n in listed(folder).folders if not name or n.lower() == name]
 
 
 def many(number: int, thing: str) -> str:
-    """``1 file``, ``2 files``, ``12,000 files``."""
+    """Format a count: ``1 file``, ``2 files``, ``12,000 files``."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def some(names: Iterable[str]) -> str:
-    """The first few names, and how many more there are."""
+    """Join the first few names and the number of the others."""
     first = list(names)
     more = len(first) - _EXAMPLES
     told = ", ".join(first[:_EXAMPLES])
@@ -336,10 +336,10 @@ def some(names: Iterable[str]) -> str:
 
 
 def refuse_quality(layout: Layout, quality: str | None) -> None:
-    """Refuse a compression for a set that comes in one alone.
+    """Refuse a compression for a set with a single one.
 
     Raises:
-        DatasetError: One was asked for.
+        DatasetError: A compression was asked for.
     """
     if quality is not None:
         raise DatasetError(

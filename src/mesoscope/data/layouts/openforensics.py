@@ -42,14 +42,14 @@ class OpenForensics:
     qualities: tuple[str, ...] = ()
 
     def is_root(self, folder: Path) -> bool:
-        """Folders of splits whose pictures are named as here."""
+        """Whether it holds folders of splits whose pictures have such names."""
         return any(
             name.lower() in SPLIT_NAMES and _is_split(folder / name)
             for name in peeked(folder).folders
         )
 
     def is_part(self, name: str) -> bool:
-        """The folders of the splits."""
+        """Whether the name is a folder of a split."""
         return name in SPLIT_NAMES
 
     def recognise(self, root: Path) -> Path | None:

@@ -7,10 +7,10 @@
     ROOT/manifest.csv                               the project's own, also manifest.parquet;
                                                     of pictures or clips, with splits or without
 
-Names of folders are read in whatever case, and ``reals`` and ``fakes`` are taken, too. Files may
-lie in folders below their class. Nothing is known of who is in which file, so a group is a file,
-together with its namesake of the other class (``real/07.png``, ``fake/07.png``); files of a folder
-below a class are one group, since they are mostly frames of one clip.
+Folder names are compared ignoring case, and ``reals`` and ``fakes`` are accepted. Files may lie in
+subfolders of their class. Identities are unknown, so a group is a file, together with its namesake
+of the other class (``real/07.png``, ``fake/07.png``); files of a folder below a class are one
+group, since they are mostly frames of one clip.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ class Plain:
     qualities: tuple[str, ...] = ()
 
     def is_root(self, folder: Path) -> bool:
-        """A manifest, or a class's folder, here or in a split's."""
+        """Whether it holds a manifest, or a class folder, here or in a split."""
         names = peeked(folder)
         if not set(MANIFESTS).isdisjoint(names.files) or has(folder, *_CLASSES):
             return True
         return any(n.lower() in SPLIT_NAMES and has(folder / n, *_CLASSES) for n in names.folders)
 
     def is_part(self, name: str) -> bool:
-        """Folders of classes and splits."""
+        """Whether the name is a class or a split."""
         return name in _CLASSES or name in SPLIT_NAMES
 
     def recognise(self, root: Path) -> Path | None:

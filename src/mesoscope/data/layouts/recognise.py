@@ -1,4 +1,4 @@
-"""Which public set a folder holds, and its reading."""
+"""Recognise the public set in a folder, and read it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _READERS: tuple[Layout, ...] = (
 LAYOUTS: dict[str, Layout] = {reader.name: reader for reader in _READERS}
 """Readers by name, the one that takes any real and fake folders last."""
 
-_ABOVE = 5  # folders looked at to tell of what a folder is a part
+_ABOVE = 5  # folders above that are checked for a set that contains the folder
 _OTHER_NAMES = {
     "ff": "ffpp", "ff++": "ffpp", "faceforensics": "ffpp", "faceforensics++": "ffpp",
     "dfd": "ffpp", "faceshifter": "ffpp", "dfdcp": "dfdc", "dfdc_preview": "dfdc",
@@ -42,10 +42,10 @@ _OTHER_NAMES = {
 
 
 def layout_named(name: str) -> Layout:
-    """The reader of that name, in whatever case, or of another name that the set goes by.
+    """Return the reader of that name, ignoring case, or of an alias.
 
     Raises:
-        DatasetError: There is none; the likeliest is named.
+        DatasetError: The name is unknown; the nearest one is suggested.
     """
     key = name.strip().lower().replace("-", "_").replace(" ", "_")
     key = _OTHER_NAMES.get(key, key)
@@ -57,26 +57,26 @@ def layout_named(name: str) -> Layout:
 
 
 def recognise(root: Path) -> tuple[Layout, Path]:
-    """Tell which set a folder holds.
+    """Recognise the set in a folder.
 
-    A root that lies one or two folders below what was named, or one above, is found. Where a
-    set and plain real and fake folders fit one folder alike, the set is meant.
+    A root one or two levels below the folder, or one above, is found. If a specific set and plain
+    real and fake folders fit one folder, the specific set wins.
 
     Args:
-        root: The folder of a set.
+        root: Folder of a set.
 
     Returns:
-        Its reader, and the set's own root.
+        The reader, and the set's root.
 
     Raises:
-        DatasetError: No such folder, no set that is known, or several.
+        DatasetError: The folder is missing, or holds no known set or several.
     """
     _require_folder(root)
     *sets, plain = LAYOUTS.values()
     matches = [(r, place) for r in sets for place in places(root, r.is_root, r.is_part)]
     folders = [(plain, p) for p in places(root, plain.is_root, plain.is_part)]
     if not matches or (plain.is_root(root) and all(root in p.parents for _, p in matches)):
-        matches = folders  # a data set of one's own may hold others
+        matches = folders  # a user's own data set may contain others
     match = _nearest(root, matches)
     if match is not None:
         return match
@@ -89,19 +89,19 @@ def recognise(root: Path) -> tuple[Layout, Path]:
 
 
 def read_set(root: Path, layout: str | None = None, quality: str | None = None) -> Reading:
-    """List a public set.
+    """List the items of a public set.
 
     Args:
-        root: Its folder, or the one right below or above it.
-        layout: Its name, one of :data:`LAYOUTS`; told from the folder where ``None``.
-        quality: One compression of several, such as ``c23``; the reader's own choice, told in the
-            notes, where ``None``.
+        root: The set's folder, or one right below or above it.
+        layout: Name of a reader, one of :data:`LAYOUTS`; recognised where ``None``.
+        quality: A compression, such as ``c23``; the reader's choice, recorded in the notes, where
+            ``None``.
 
     Returns:
-        Its items and a census of them.
+        The items and a census of them.
 
     Raises:
-        DatasetError: The set is not recognised, holds nothing, or a list of it is damaged.
+        DatasetError: The set is not recognised or empty, or a list is damaged.
     """
     root = Path(root)
     if layout is None:
@@ -118,7 +118,7 @@ def read_set(root: Path, layout: str | None = None, quality: str | None = None) 
 
 
 def _nearest(root: Path, matches: list[tuple[Layout, Path]]) -> tuple[Layout, Path] | None:
-    """The match that lies nearest, the first reader's where several fit one folder."""
+    """Return the nearest match; of several in one folder the first reader's."""
     nearest = min((_distance(root, place) for _, place in matches), default=0)
     matches = [m for m in matches if _distance(root, m[1]) == nearest]
     if len({place for _, place in matches}) > 1:
@@ -128,7 +128,7 @@ def _nearest(root: Path, matches: list[tuple[Layout, Path]]) -> tuple[Layout, Pa
 
 
 def _point_above(root: Path, sets: list[Layout]) -> None:
-    """Name the root where a folder deep inside a set was given, below one of the set's parts."""
+    """Name the root in the error if a folder deep inside a set was given."""
     part = root.absolute()
     for above in list(part.parents)[:_ABOVE]:
         for reader in sets:
@@ -149,7 +149,7 @@ def _require_folder(root: Path) -> None:
 
 
 def _distance(root: Path, place: Path) -> int:
-    """How many folders lie between; those above are farther than those below."""
+    """Return the number of levels between; folders above are farther than those below."""
     if place == root:
         return 0
     return len(place.relative_to(root).parts) if place.is_relative_to(root) else 9

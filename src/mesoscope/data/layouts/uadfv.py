@@ -38,13 +38,13 @@ class Uadfv:
     qualities: tuple[str, ...] = ()
 
     def is_root(self, folder: Path) -> bool:
-        """A folder of that name, or fakes that are named as here."""
+        """Whether it is a folder of that name, or holds fakes with such names."""
         if folder.name.lower() == "uadfv" and has(folder, "real", "fake"):
             return True
         return has(folder, "fake") and any(map(_has_fakes, children(folder, "fake")))
 
     def is_part(self, name: str) -> bool:
-        """The folders of the two classes."""
+        """Whether the name is a folder of a class."""
         return name in ("real", "fake")
 
     def recognise(self, root: Path) -> Path | None:

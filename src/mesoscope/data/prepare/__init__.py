@@ -1,8 +1,8 @@
-"""Public sets made into data sets of faces: ``mesoscope prepare``.
+"""Convert public sets to data sets of face crops: ``mesoscope prepare``.
 
-:func:`prepare` plans (``plan.py``), takes item after item through reading, finding, choosing,
-cropping and writing (``work.py``, ``choice.py``), keeps what is done (``ledger.py``) and writes it
-up (``run.py``, ``census.py``).
+:func:`prepare` plans (``plan.py``), reads, finds, chooses, crops and writes each item (``work.py``,
+``choice.py``), records finished items (``ledger.py``) and writes the manifest and summary
+(``run.py``, ``writing.py``).
 """
 
 from mesoscope.data.prepare.plan import PrepareOptions, PreparePlan, make_plan

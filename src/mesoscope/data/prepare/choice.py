@@ -1,16 +1,15 @@
-"""Which faces of an item are kept: one person, told by the mask of the forgery or by size.
+"""Choose the faces of an item to keep: one person, by the forgery's mask or by size.
 
-Of a clip, faces are joined to persons over its frames (:mod:`mesoscope.detection.persons`), and one
-person is kept. Where there is a mask of the forged region, it is the one whose boxes hold most of
-it. Where there is none, but the forged clip and its original are at hand, it is the one whose boxes
-differ most between the two. Elsewhere it is the one that takes most of the picture, summed over the
-frames, so that somebody who stays and somebody who is near are both worth more than a passer-by.
-Frames in which that person was not seen give nothing. Of a picture, one face is kept alike.
+In a clip, faces are linked to persons over its frames (:mod:`mesoscope.detection.persons`), and one
+person is kept. With a mask of the forged region, it is the person whose boxes hold most of it.
+Without a mask, but with the forged clip and its original, it is the person whose boxes differ most
+between the two. Otherwise it is the person with the largest area, summed over frames, so that both
+duration and size count. Frames without that person give nothing. In a picture, one face is kept by
+the same rules.
 
-A real item is asked with the mask of a forgery that was made from it, or with that forgery, so that
-real and forged crops show the same person. Where a fake's faces all lie beside its mask, none is
-kept: they are real. With ``all_faces`` every face is kept, but for those of a fake that its mask
-leaves out.
+A real item uses the mask of a forgery made from it, or that forgery itself, so that real and forged
+crops show the same person. Where all faces of a fake lie outside its mask, none is kept: they are
+real. With ``all_faces`` every face is kept, except those of a fake that lie outside its mask.
 """
 
 from __future__ import annotations
@@ -36,33 +35,33 @@ if TYPE_CHECKING:
 
     from mesoscope.types import Box, Face, Frame, Pixels
 
-    Region = NDArray[np.bool_]  # (H, W), where the forgery is
+    Region = NDArray[np.bool_]  # (H, W), the forged region
 
 _FORGED = 32  # of 255 in any colour: video compression leaves grey around a black mask
-_SMALL_PX = 320  # longest side of frames that are kept to be compared
-_DIFFERENT = 12  # of 255, averaged over some pixels: more than two encodings of one clip differ by
+_SMALL_PX = 320  # longest side of frames kept for comparison
+_DIFFERENT = 12  # of 255, averaged over some pixels: more than two encodings of a clip differ by
 _AVERAGED_PX = 5
-_COMPARED = 2  # frames at most, until one differs: decoding the other clip is dear
-_LOOKS = 3  # moments at which a clip's mask is looked at where there are several persons
-_TOUCHED = 0.1  # share of a mask that a forged face holds at least, where all faces are kept
+_COMPARED = 2  # most frames compared, until one differs: decoding the other clip is slow
+_LOOKS = 3  # times at which a clip's mask is read if there are several persons
+_TOUCHED = 0.1  # smallest share of a mask in a forged face, where all faces are kept
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A face of a frame, cut out already; the frame itself is gone.
+    """A cropped face of a frame; the frame itself is released.
 
     Attributes:
-        place: The frame's place among those looked at, from 0.
-        share: Of the clip's length at which the frame begins, 0 to 1.
-        index: The frame's number within its clip or folder.
-        time_s: The frame's own time; ``None`` but for clips.
-        face: Where it is.
-        width_px: Of the frame.
-        height_px: Of the frame.
-        scene: Of the frame, see :func:`mesoscope.detection.persons.scene_of`.
-        finder: Who found it.
+        place: Index of the frame among the sampled ones, from 0.
+        share: Relative time of the frame in the clip, 0 to 1.
+        index: Number of the frame in its clip or folder.
+        time_s: Time of the frame; ``None`` except for clips.
+        face: The face found.
+        width_px: Width of the frame.
+        height_px: Height of the frame.
+        scene: Descriptor of the frame, see :func:`mesoscope.detection.persons.scene_of`.
+        finder: Name of the face finder.
         crop: ``(S, S, 3) uint8``.
-        small: The whole frame, see :func:`shrunk`, where it may be compared with another clip's.
+        small: The downscaled frame, see :func:`shrunk`, for comparison with another clip.
     """
 
     place: int
@@ -79,19 +78,19 @@ class Candidate:
 
     @property
     def area(self) -> float:
-        """Of the face, as a share of its frame's."""
+        """Area of the face, as a share of its frame's."""
         x1, y1, x2, y2 = self.face.box
         return (x2 - x1) * (y2 - y1) / (self.width_px * self.height_px)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is kept.
+    """The chosen faces.
 
     Attributes:
-        kept: In the order of the frames.
-        untouched: There were faces, and none of them lies under the mask of the forgery.
-        notes: What the user should know.
+        kept: Faces in the order of the frames.
+        untouched: Whether there were faces, all outside of the forgery's mask.
+        notes: Notes for the user.
     """
 
     kept: tuple[Candidate, ...]
@@ -110,11 +109,11 @@ def choose(
     """Choose among the faces of one clip, one folder of frames or one picture.
 
     Args:
-        candidates: In the order of their frames.
-        fake: Whether the item is one: a real is never without a forged face.
-        mask: Of the forged region, a clip or a picture.
-        other: Of a forged clip its original, of a real one a forgery made from it: what differs
-            stands in for a mask where there is none.
+        candidates: Faces in the order of their frames.
+        fake: Whether the item is a fake; a real keeps a face in any case.
+        mask: Mask of the forged region, a clip or a picture.
+        other: Original of a forged clip, or a forgery made from a real one: their difference
+            replaces a missing mask.
         all_faces: Keep every face.
     """
     persons: dict[int, list[Candidate]] = defaultdict(list)
@@ -152,7 +151,7 @@ def _by_mask(
 
 
 def _sightings(candidates: Sequence[Candidate]) -> list[Sighting]:
-    # A folder of frames has no times: 25 a second is what most clips have.
+    # Folders of frames have no times: 25 frames a second is usual.
     return [
         Sighting(
             c.place, c.index / 25 if c.time_s is None else c.time_s, c.face, c.width_px, c.scene
@@ -162,7 +161,7 @@ def _sightings(candidates: Sequence[Candidate]) -> list[Sighting]:
 
 
 def shrunk(pixels: Pixels) -> Pixels:
-    """A frame as it is compared: small, so that its encoding's noise is averaged away."""
+    """Downscale a frame for comparison, which averages its compression noise."""
     scale = _SMALL_PX / max(pixels.shape[:2])
     if scale >= 1:
         return pixels
@@ -170,7 +169,7 @@ def shrunk(pixels: Pixels) -> Pixels:
 
 
 def _by_frame(persons: dict[int, list[Candidate]]) -> dict[int, list[tuple[int, Candidate]]]:
-    """Persons and faces of each frame, by its place."""
+    """Return persons and faces of each frame, by its index."""
     found: dict[int, list[tuple[int, Candidate]]] = defaultdict(list)
     for person, candidates in persons.items():
         for candidate in candidates:
@@ -179,7 +178,7 @@ def _by_frame(persons: dict[int, list[Candidate]]) -> dict[int, list[tuple[int, 
 
 
 def _spread(places: Sequence[int], most: int) -> list[int]:
-    """Some of them, evenly."""
+    """Return some of the indices, evenly spaced."""
     count = min(most, len(places))
     return [places[int((n + 0.5) * len(places) / count)] for n in range(count)]
 
@@ -187,17 +186,17 @@ def _spread(places: Sequence[int], most: int) -> list[int]:
 def _held(
     persons: dict[int, list[Candidate]], mask: Path
 ) -> tuple[dict[int, float], tuple[str, ...]]:
-    """The mean share of the mask that lies in each person's boxes, over the moments looked at.
+    """Return the mean share of the mask in each person's boxes, over the sampled times.
 
     Returns:
-        Nothing, and a note, where the mask cannot be read or shows no region.
+        Nothing, and a note, if the mask is not readable or shows no region.
     """
     by_frame = _by_frame(persons)
     some = _spread(sorted(by_frame), 1 if len(persons) == 1 else _LOOKS)
     try:
         regions = _regions(mask, [by_frame[place][0][1].share for place in some])
     except Exception as error:
-        if ran_short(error):  # another try may well go through
+        if ran_short(error):  # another try may succeed
             raise
         return {}, (f"mask not used as it cannot be read: {mask.name}",)
     held = dict.fromkeys(persons, 0.0)
@@ -214,10 +213,10 @@ def _held(
 
 
 def _differing(persons: dict[int, list[Candidate]], other: Path) -> dict[int, float]:
-    """The share of each person's boxes that differs between two clips; none where unknown.
+    """Return the share of each person's boxes that differs between two clips; empty if unknown.
 
-    Of the boxes and not of what differs: two encodings of a clip differ a little all over, and a
-    larger box holds more of that.
+    Relative to the boxes: two encodings of a clip differ slightly everywhere, and a larger box
+    holds more of that.
     """
     by_frame = {
         place: found
@@ -251,7 +250,7 @@ def _differing(persons: dict[int, list[Candidate]], other: Path) -> dict[int, fl
 
 
 def _difference(one: Pixels, other: Pixels) -> Region:
-    """Where they differ by more than two encodings of one clip do; nowhere if of two shapes."""
+    """Return the mask of pixels that differ more than two encodings do; empty if shapes differ."""
     if one.shape != other.shape:
         return np.zeros(one.shape[:2], np.bool_)
     apart = cv2.absdiff(one, other).max(axis=2)
@@ -259,33 +258,33 @@ def _difference(one: Pixels, other: Pixels) -> Region:
 
 
 def _inside(region: Region, candidate: Candidate) -> Region:
-    """The part of a region that lies in a face's box."""
+    """Return the part of a region in a face's box."""
     x1, y1, x2, y2 = _scaled(candidate, region.shape[1], region.shape[0])
     return region[round(y1) : round(y2), round(x1) : round(x2)]
 
 
 def _scaled(candidate: Candidate, width: int, height: int) -> Box:
-    """A face's box in pixels of a mask of another size."""
+    """Scale a face's box to a mask of another size."""
     x, y = width / candidate.width_px, height / candidate.height_px
     x1, y1, x2, y2 = candidate.face.box
     return max(x1 * x, 0.0), max(y1 * y, 0.0), x2 * x, y2 * y
 
 
 def _regions(mask: Path, shares: Sequence[float]) -> list[Region | None]:
-    """The mask at some shares of its length; ``None`` where a frame of it cannot be decoded."""
+    """Return the mask at relative times; ``None`` for frames that are not decodable."""
     if mask.suffix.lower() not in CLIP_SUFFIXES:
         return [_region(open_image(mask).pixels)] * len(shares)
     return [None if frame is None else _region(frame.pixels) for frame in _frames(mask, shares)]
 
 
 def _frames(clip: Path, shares: Sequence[float]) -> list[Frame | None]:
-    """A clip's frames at some shares of its length; ``None`` where one cannot be decoded."""
+    """Return a clip's frames at relative times; ``None`` for frames that are not decodable."""
     with open_clip(clip, frames=1) as opened:
         length_s = opened.duration_s
     frames = frames_at(clip, [share * length_s for share in shares])
     if len(frames) == len(shares):
         return list(frames)
-    # Some cannot be decoded, and which of them is told by asking for each alone.
+    # Some are not decodable; asking for each alone shows which.
     alone = [frames_at(clip, [share * length_s]) for share in shares]
     return [found[0] if found else None for found in alone]
 

@@ -1,8 +1,8 @@
-"""The ledger of a data set that is being prepared: which items are done, and what became of each.
+"""Ledger of a data set in preparation: the finished items and their results.
 
-A transaction an item: whatever kills the process, an item is either in the ledger, and then all of
-its files are in their places, or it is done again and its files take the same names. The database
-stays locked while a process works, and a killed one lets go.
+Each item is one transaction. After a kill, an item is either in the ledger with all of its files in
+place, or it is done again and its files get the same names. The database stays locked while a
+process works; the operating system releases the lock of a killed one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mesoscope.types import Json
 
 
-# Why a picture, a frame or a face was left out, as it is counted for the user.
+# Reasons why a picture, frame or face was left out, as counted for the user.
 REASONS = {
     "unreadable": "files or frames that cannot be read",
     "no_face": "pictures or frames without a face",
@@ -36,18 +36,18 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class WrittenFace:
-    """One face that lies in the data set.
+    """One face in the data set.
 
     Attributes:
-        path: Relative to the data set, with ``/`` between.
-        parent: The file it was cut from, relative to the set's root.
-        frame: Its frame's number within a clip or a folder of frames; ``None`` for a picture.
-        time_s: The frame's own time; ``None`` but for clips.
-        box: In pixels of the frame, as the finder gave it.
-        confidence: How sure the finder was.
-        finder: Its name; ``whole`` where the picture was taken as it is.
-        sha256: Of the file.
-        size_bytes: Of the file, so that a later run sees whether it is still whole.
+        path: Path relative to the data set, with ``/`` as separator.
+        parent: File it was cropped from, relative to the set's root.
+        frame: Number of its frame in a clip or a folder of frames; ``None`` for a picture.
+        time_s: Time of its frame; ``None`` except for clips.
+        box: Box of the finder, in pixels of the frame.
+        confidence: Confidence of the finder.
+        finder: Name of the finder; ``whole`` if the picture was taken as it is.
+        sha256: Digest of the file.
+        size_bytes: Size of the file, to check later that it is whole.
     """
 
     path: str
@@ -63,13 +63,13 @@ class WrittenFace:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A clip, a picture or a frame that gave no face.
+    """A clip, picture or frame without a face.
 
     Attributes:
-        path: Of the file, relative to the set's root.
+        path: The file, relative to the set's root.
         reason: One of :data:`REASONS`.
-        time_s: The frame's time, where one frame of a clip is meant.
-        detail: The error's message, or empty.
+        time_s: Time of the frame, for a single frame of a clip.
+        detail: The error's message; may be empty.
     """
 
     path: str
@@ -80,18 +80,18 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class ItemResult:
-    """What became of one item.
+    """Result of one item.
 
     Attributes:
-        name: The item's.
+        name: Name of the item.
         label: 1 = fake, 0 = real.
-        method: The item's.
-        group: The item's.
-        split: Where its faces went.
-        stamp: Of its file when it was read: tells whether the file has changed since.
+        method: Method of the item.
+        group: Group of the item.
+        split: Split of its faces.
+        stamp: Fingerprint of its files when read: shows later changes.
         written: Its faces.
-        left_out: What gave none.
-        notes: What the user should know, such as a mask that could not be read.
+        left_out: Its parts without a face.
+        notes: Notes for the user, such as a mask that is not readable.
     """
 
     name: str
@@ -105,15 +105,15 @@ class ItemResult:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """One line."""
+        """Return one line of JSON."""
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, line: str) -> ItemResult:
-        """The answer that :meth:`to_json` wrote.
+        """Read a line from :meth:`to_json`.
 
         Raises:
-            DatasetError: It is none.
+            DatasetError: The line is not valid.
         """
         try:
             told = loads(line)
@@ -123,12 +123,12 @@ class ItemResult:
 
     @property
     def failed(self) -> bool:
-        """Something of it could not be read."""
+        """Whether a part of it was not readable."""
         return any(one.reason == "unreadable" for one in self.left_out)
 
     @property
     def ran_short(self) -> bool:
-        """Memory ran short at something of it: it may well be whole, and another try go through."""
+        """Whether memory ran short: another try may succeed."""
         code = SourceNoMemory.code
         return any(one.detail.startswith(f"{code}: ") for one in self.left_out)
 
@@ -137,14 +137,14 @@ NAME = "prepare.sqlite"
 
 
 class PrepareLedger:
-    """Answers by the names of their items, kept on disk; use it as a context manager.
+    """Results by item name, kept on disk; a context manager.
 
     Args:
-        folder: The data set's, which is made where it is missing.
-        identity: Of the options, see :meth:`PrepareOptions.identity`.
+        folder: Folder of the data set; created if missing.
+        identity: Identity of the options, see :meth:`PrepareOptions.identity`.
 
     Raises:
-        DatasetError: The folder holds something else, or was begun with other options, or another
+        DatasetError: The folder holds something else or was begun with other options, another
             process works in it, or its ledger is damaged.
     """
 
@@ -167,7 +167,7 @@ class PrepareLedger:
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.execute("BEGIN IMMEDIATE")  # takes the lock, which stays until the end
+            self._db.execute("BEGIN IMMEDIATE")  # takes the write lock until the end
             self._db.execute("CREATE TABLE IF NOT EXISTS begun (schema INTEGER, options TEXT)")
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS done (name TEXT PRIMARY KEY, answer TEXT NOT NULL) "
@@ -212,10 +212,10 @@ class PrepareLedger:
                 )
 
     def add(self, answer: ItemResult) -> None:
-        """Keep an answer, in place of an older one; from here on its item is done.
+        """Store a result, replacing an older one; its item is then done.
 
         Raises:
-            DatasetError: The disk is full, or the like.
+            DatasetError: The write failed, for example because the disk is full.
         """
         try:
             self._db.execute(
@@ -227,19 +227,19 @@ class PrepareLedger:
             ) from error
 
     def answers(self) -> Iterator[ItemResult]:
-        """All answers, one in memory at a time, by name."""
+        """Yield all results by name, one in memory at a time."""
         for (line,) in self._db.execute("SELECT answer FROM done ORDER BY name"):
             yield ItemResult.from_json(line)
 
     def of(self, names: Iterable[str]) -> Iterator[ItemResult]:
-        """The answers of items that are done, in the order of the names."""
+        """Yield the results of finished items, in the order of the names."""
         for name in names:
             row = self._db.execute("SELECT answer FROM done WHERE name = ?", (name,)).fetchone()
             if row is not None:
                 yield ItemResult.from_json(row[0])
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Close the database and release the folder."""
         self._db.close()
 
     def __enter__(self) -> PrepareLedger:
@@ -250,7 +250,7 @@ class PrepareLedger:
 
 
 def _said(value: Json) -> str:
-    """An option's value as on a command line."""
+    """Format an option's value as on a command line."""
     if isinstance(value, list):
         return ",".join(map(str, value))
     if isinstance(value, bool):

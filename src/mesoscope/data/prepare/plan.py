@@ -1,4 +1,4 @@
-"""What preparing a set would do, and what one may choose of it."""
+"""Options of a preparation, and its plan."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ FORMATS = ("png", "jpg")
 
 @dataclass(frozen=True, slots=True)
 class PrepareOptions:
-    """How a set becomes a data set of faces.
+    """Options of a preparation.
 
     Attributes:
-        frames: Of each clip and each folder of frames, so many, spread evenly over its length.
-        faces: The finder, one of :data:`~mesoscope.types.FINDERS`; the same for both classes.
-        finder_model: File of the finder's model, where it needs one that is not shipped.
-        split: ``official`` keeps the set's own splits where it has some, ``group`` draws new ones.
-        shares: Of train, validation and test, where splits are drawn.
-        donors_apart: Leave out fakes that wear the face of a person of another split.
-        quality: One compression of several (``c23``), where the set comes in several.
-        margin: The crop's side in longest sides of the face's box; pictures that are taken whole
-            get none.
+        frames: Number of frames from each clip and folder of frames, evenly spaced.
+        faces: Face finder, one of :data:`~mesoscope.types.FINDERS`; the same for both classes.
+        finder_model: Model file of the finder, if it needs one that is not shipped.
+        split: ``official`` keeps the set's own splits if any, ``group`` draws new ones.
+        shares: Shares of train, validation and test in drawn splits.
+        donors_apart: Leave out fakes whose donor is in another split.
+        quality: A compression (``c23``), if the set has several.
+        margin: Side of the crop in longest sides of the face's box; does not apply to pictures that
+            are taken whole.
         size_px: Side of the crops.
-        format: ``png`` or ``jpg``, of every crop of both classes.
-        jpeg_quality: Of ``jpg``, without chroma subsampling.
-        limit: At most so many clips or pictures of each split, class and method; ``None``: all.
-        seed: Of the split and of the limit's choice.
-        all_faces: Keep every face in place of one: see :mod:`mesoscope.data.prepare.choice`.
-        min_face_px: Faces whose longest side is shorter are left out.
-        max_pixels: Pictures with more are left out.
+        format: ``png`` or ``jpg``, for crops of both classes.
+        jpeg_quality: Quality of ``jpg``, without chroma subsampling.
+        limit: Most clips or pictures of each split, class and method; ``None`` for all.
+        seed: Seed of the split and of the limited choice.
+        all_faces: Keep every face instead of one: see :mod:`mesoscope.data.prepare.choice`.
+        min_face_px: Smallest longest side of a face.
+        max_pixels: Most pixels of a picture.
     """
 
     frames: int = 32
@@ -67,7 +67,7 @@ class PrepareOptions:
     max_pixels: int = DEFAULT_MAX_PIXELS
 
     def __post_init__(self) -> None:
-        self.detect()  # refuses what the finders refuse
+        self.detect()  # checks the finder's options
         if self.split not in SPLITTINGS:
             raise OptionError(f"split must be one of {', '.join(SPLITTINGS)}, got {self.split!r}")
         if self.format not in FORMATS:
@@ -87,7 +87,7 @@ class PrepareOptions:
                 raise OptionError(f"{name} must lie between {low} and {high}, got {value}")
 
     def detect(self) -> DetectOptions:
-        """Those that the finder and the reading of clips take."""
+        """Return the options of the finder and of reading clips."""
         return DetectOptions(
             faces=self.faces,
             finder_model=self.finder_model,
@@ -97,17 +97,17 @@ class PrepareOptions:
         )
 
     def identity(self, layout: str) -> dict[str, Json]:
-        """All that must be equal for two runs to write into one folder, ready for JSON.
+        """Return everything that must be equal for two runs into one folder, ready for JSON.
 
         Args:
             layout: Name of the set's reader.
 
         Raises:
-            ModelMissing: The finder's model file is not there.
+            ModelMissing: The finder's model file is missing.
         """
         told: dict[str, Json] = {"set": layout} | asdict(self)
         told["shares"] = list(self.shares)
-        if self.finder_model is not None:  # the file may have moved, or another stand at its path
+        if self.finder_model is not None:  # the file may have moved, or another may be at its path
             told["finder_model"] = _digest(Path(self.finder_model))
         if self.format != "jpg":
             del told["jpeg_quality"]
@@ -121,23 +121,23 @@ def _digest(path: Path) -> str:
         raise ModelMissing(f"{path}: cannot be read: {error.strerror}") from error
 
 
-AUTO = "auto"  # recognise the set
-_PLAIN = "plain"  # the reader of anybody's folders
-_BYTES = {"png": 1.76, "jpg": 0.4}  # a pixel, of a photographed face; smooth faces take less
+AUTO = "auto"  # recognise the layout
+_PLAIN = "plain"  # the reader of plain folders
+_BYTES = {"png": 1.76, "jpg": 0.4}  # per pixel of a photographed face; smooth faces take less
 
 
 @dataclass(frozen=True, slots=True)
 class PreparePlan:
-    """A set, read, and what is to be done with it.
+    """The contents of a set, and what to do with it.
 
     Attributes:
-        reading: What was found.
-        terms: Of use, in a sentence.
+        reading: Result of reading the set.
+        terms: Terms of use, in a sentence.
         jobs: Items with their splits, in a stable order.
-        left_out: What no split can take without tearing a group apart.
-        at_most: Faces that come of it where each frame shows one.
-        bytes_about: What they will take on disk, roughly.
-        notes: On splits and groups.
+        left_out: Items that no split can take without splitting a group.
+        at_most: Number of faces if each frame shows one.
+        bytes_about: Estimate of their size on disk.
+        notes: Notes on splits and groups.
     """
 
     reading: Reading
@@ -150,31 +150,31 @@ class PreparePlan:
 
     @property
     def root(self) -> Path:
-        """The set's folder."""
+        """Folder of the set."""
         return self.reading.root
 
     @property
     def source(self) -> str:
-        """What the set is called in a manifest; of plain folders, the root's name."""
+        """Name of the source in a manifest; for plain folders, the root's name."""
         layout = self.reading.layout
         return self.root.resolve().name or layout if layout == _PLAIN else layout
 
     def counted(self) -> Counter[tuple[str, int, str]]:
-        """Items by split, label and method."""
+        """Return item counts by split, label and method."""
         return Counter((job.split, job.item.label, job.item.method) for job in self.jobs)
 
 
 def make_plan(root: Path, *, layout: str = AUTO, options: PrepareOptions) -> PreparePlan:
-    """Read a set and say which items go where; no picture is opened.
+    """Read a set and assign its items; no picture is opened.
 
     Args:
-        root: The set's folder, or one beside it that :func:`mesoscope.data.layouts.recognise` sees
-            through.
-        layout: Name of its reader; ``auto`` recognises it.
-        options: As chosen.
+        root: Folder of the set, or one beside it that :func:`mesoscope.data.layouts.recognise`
+            resolves.
+        layout: Name of the reader; ``auto`` recognises it.
+        options: The options.
 
     Raises:
-        DatasetError: No folder, no set known here, or nothing of it.
+        DatasetError: The folder is missing, or the set is unknown or empty.
     """
     reading = read_set(root, None if layout == AUTO else layout, options.quality)
     assigned = assign_splits(
@@ -202,10 +202,10 @@ def make_plan(root: Path, *, layout: str = AUTO, options: PrepareOptions) -> Pre
 
 
 def limited(items: Sequence[Item], limit: int, seed: int) -> tuple[Item, ...]:
-    """At most so many items of each split, class and method.
+    """Keep at most so many items of each split, class and method.
 
-    Groups are taken in one random order for all of them, so that a real clip and the forgeries
-    made from it stay together as far as the limit goes.
+    Groups are taken in one random order for all, so that a real clip and the forgeries made from it
+    stay together as far as the limit allows.
     """
     order = {item.group: b"" for item in items}
     for group in order:
@@ -222,7 +222,7 @@ def limited(items: Sequence[Item], limit: int, seed: int) -> tuple[Item, ...]:
 
 
 def with_masks(items: Sequence[Item]) -> list[ItemJob]:
-    """Items with what tells their faces: masks, and forged clips beside their originals.
+    """Pair items with the masks or counterparts that identify their faces.
 
     A real item has the mask of a forgery that was made from it, and that forgery itself.
     """
@@ -246,7 +246,7 @@ def with_masks(items: Sequence[Item]) -> list[ItemJob]:
 
 
 def _refuse_twins(jobs: Iterable[ItemJob]) -> None:
-    """Two items must never write the same file: names are unique, and so are their digests."""
+    """Refuse two items that would write the same file: names and digests must be unique."""
     seen: dict[str, str] = {}
     for job in jobs:
         digest = name_of(job.item.name)

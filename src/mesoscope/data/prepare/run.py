@@ -1,4 +1,4 @@
-"""A public set → a data set of faces: planned, worked off by threads, gone on with after a kill."""
+"""Prepare a public set as a data set of faces: planned, parallel, resumable."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A data set that is ready.
+    """A finished preparation.
 
     Attributes:
-        folder: Where it lies.
-        plan: What was to be done.
-        census: What came of it.
+        folder: Folder of the data set.
+        plan: The plan.
+        census: Counts of the results.
         new: Items done by this run; the others were done before.
     """
 
@@ -55,25 +55,24 @@ def prepare(
 ) -> Prepared:
     """Make a data set of faces from a public set.
 
-    Run again after whatever ended it, it goes on: items that are done are not done again, but for
-    those that could not be read and have changed since, those that memory ran short at, and those
-    whose files have gone.
+    A later run resumes: finished items are skipped, except those that were not readable and have
+    changed since, those that ran out of memory, and those whose files are missing.
 
     Args:
-        root: The set's folder.
-        out: The data set's; new, empty, or begun with the same options.
+        root: Folder of the set.
+        out: Folder of the data set; new, empty, or begun with the same options.
         layout: Name of the set's reader; ``auto`` recognises it.
-        options: How; the defaults where left out.
-        jobs: Threads; 0 = one a core.
-        plan: Made by :func:`~mesoscope.data.prepare.plan.make_plan` from the same, to read the set
-            once.
-        watch: Called with the number of items done, at the begin and after each one.
+        options: The options; defaults where ``None``.
+        jobs: Number of threads; 0 = one per core.
+        plan: Result of :func:`~mesoscope.data.prepare.plan.make_plan` for the same arguments, to
+            read the set once.
+        watch: Called with the number of finished items, at the start and after each.
 
     Raises:
-        DatasetError: A root or a folder that cannot be used.
-        OptionError: An option outside its range.
-        ModelError: The finder's model cannot be used.
-        OutputError: A file cannot be written.
+        DatasetError: A root or folder is not usable.
+        OptionError: An option is out of range.
+        ModelError: The finder's model is not usable.
+        OutputError: A file is not writable.
     """
     options = options or PrepareOptions()
     finder = finder_for(options.detect())
@@ -87,7 +86,7 @@ def prepare(
         if watch is not None:
             watch(done)
         extractor = FaceExtractor(plan.root, out, options, finder)
-        # Not more ahead than a thread or two need: what is not in the ledger is done again.
+        # Little read-ahead: what is not in the ledger is done again.
         answers = map_ordered(extractor.prepare, _chunks(left), threads=threads, depth=2 * threads)
         for answer in chain.from_iterable(answers):
             ledger.add(answer)
@@ -100,10 +99,10 @@ def prepare(
 
 
 def _left(plan: PreparePlan, ledger: PrepareLedger, out: Path) -> list[ItemJob]:
-    """The items that are still to be done.
+    """Return the items to do.
 
     Raises:
-        DatasetError: An item that is done is not in the set any more, or goes elsewhere now.
+        DatasetError: A finished item is no longer in the set, or has another split.
     """
     jobs = {job.item.name: job for job in plan.jobs}
     whole = set()
@@ -133,7 +132,7 @@ def _stands(path: Path, size_bytes: int) -> bool:
 
 
 def _chunks(jobs: Iterable[ItemJob]) -> Iterator[Sequence[ItemJob]]:
-    """Work for one thread each: a handful of pictures, or one clip or folder of frames."""
+    """Yield work for one thread: a few pictures, or one clip or folder of frames."""
     pictures: list[ItemJob] = []
     for job in jobs:
         if job.item.is_clip or len(job.item.paths) > 1:
@@ -148,7 +147,7 @@ def _chunks(jobs: Iterable[ItemJob]) -> Iterator[Sequence[ItemJob]]:
 
 
 def _make_folders(out: Path) -> None:
-    """All folders, and none of the files that a killed run left half written."""
+    """Create all folders, and remove partial files of a killed run."""
     try:
         shutil.rmtree(out / UNFINISHED, ignore_errors=True)
         for name in (UNFINISHED, *(f"{s}/{label}" for s in SPLITS for label in CLASSES)):

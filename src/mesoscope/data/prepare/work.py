@@ -1,4 +1,4 @@
-"""One item → faces in the data set: frames sampled, faces found, chosen, cut out and written."""
+"""Extract the faces of an item: sample frames, find, choose, crop and write faces."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
     from mesoscope.media.video import Clip
     from mesoscope.types import Frame, Pixels
 
-UNFINISHED = "unfinished"  # folder for files that are being written
-_MOST_FACES = 6  # of a frame, the largest, unless all are kept: memory stays flat in crowds
+UNFINISHED = "unfinished"  # folder of partial files
+_MOST_FACES = 6  # of a frame, the largest, unless all are kept: bounds memory in crowds
 
 
 @dataclass(frozen=True, slots=True)
 class ItemJob:
-    """An item, where it goes, and the mask that tells its face.
+    """An item, its split, and the mask that identifies its face.
 
     Attributes:
-        item: To prepare.
-        split: Where its faces go.
-        mask: Of the forged region: the item's, or of a forgery made from it.
-        other: Of a forged clip its original, of a real one a forgery made from it, if there is one.
+        item: Item to prepare.
+        split: Split of its faces.
+        mask: Mask of the forged region: the item's, or of a forgery made from it.
+        other: Original of a forged clip, or a forgery made from a real one, if any.
     """
 
     item: Item
@@ -60,11 +60,11 @@ class SampledFile:
     """A file that is read for an item.
 
     Attributes:
-        job: Whose.
-        path: The file: the item's clip or picture, or one of a folder of frames.
-        place: Its place among the item's files that are read, from 0.
-        number: Its number within a folder of frames, from 0.
-        share: Of the folder's length at which it lies; of a clip its frames have their own.
+        job: The item's job.
+        path: The item's clip or picture, or one of a folder of frames.
+        place: Its index among the item's files that are read, from 0.
+        number: Its number in a folder of frames, from 0.
+        share: Its relative position in the folder; frames of a clip have their own.
     """
 
     job: ItemJob
@@ -76,14 +76,14 @@ class SampledFile:
 
 @dataclass(frozen=True, slots=True)
 class CutFrame:
-    """One frame of an item after finding and cropping; its pixels are gone.
+    """A frame after finding and cropping; its pixels are released.
 
     Attributes:
-        place: Its place among the item's frames, from 0.
-        path: The file that it comes from.
-        time_s: Its time; ``None`` but for clips.
-        only_small: It shows faces, and all of them are too small.
-        candidates: Its faces, cut out.
+        place: Its index among the item's frames, from 0.
+        path: File it comes from.
+        time_s: Its time; ``None`` except for clips.
+        only_small: Whether it shows faces, all of them too small.
+        candidates: Its cropped faces.
     """
 
     place: int
@@ -97,10 +97,10 @@ class FaceExtractor:
     """Prepares items; one object is shared by all threads.
 
     Args:
-        root: The set's, to which paths are told.
-        out: The data set's folder.
-        options: As chosen.
-        finder: Looks for faces.
+        root: Root of the set; recorded paths are relative to it.
+        out: Folder of the data set.
+        options: The options.
+        finder: The face finder.
     """
 
     def __init__(self, root: Path, out: Path, options: PrepareOptions, finder: FaceFinder) -> None:
@@ -110,11 +110,10 @@ class FaceExtractor:
     def prepare(self, jobs: Sequence[ItemJob]) -> list[ItemResult]:
         """Prepare a few pictures, or one clip or folder of frames.
 
-        Frames of several items are found in together. What cannot be read becomes a line of the
-        answer.
+        Frames of several items share a finder batch. Unreadable parts become entries of the result.
 
         Raises:
-            OutputError: A file cannot be written.
+            OutputError: A file is not writable.
         """
         stamps = {job.item.name: stamp_of(job.item) for job in jobs}
         files = [file for job in jobs for file in self._files(job)]
@@ -176,11 +175,11 @@ class FaceExtractor:
 
     def _unreadable(self, path: Path, error: Exception) -> LeftOut:
         said = failure(str(path), error)
-        detail = str(said).removeprefix(f"{path}: ")  # no machine's paths in the data set
+        detail = str(said).removeprefix(f"{path}: ")  # no local paths in the data set
         return LeftOut(self._told(path), "unreadable", None, f"{said.code}: {detail}")
 
     def _cut(self, file: SampledFile, place: int, read: SourceFrame, faces: FrameFaces) -> CutFrame:
-        """Cut the faces of a frame out."""
+        """Crop the faces of a frame."""
         frame, length_s = read.frame, read.source.duration_s
         index, share = file.number, file.share
         if length_s is not None:
@@ -210,7 +209,7 @@ class FaceExtractor:
         left_out: Sequence[LeftOut],
         notes: Sequence[str],
     ) -> ItemResult:
-        """Choose, write, and say what became of the rest."""
+        """Choose and write the faces, and record why the rest was left out."""
         item = job.item
         failed = list(left_out)
         try:
@@ -272,10 +271,10 @@ class FaceExtractor:
 
 
 def place_of(job: ItemJob, place: int, number: int, options: PrepareOptions) -> str:
-    """Where a face goes: ``split/class/digest-of-the-name[-frame][-face].png``.
+    """Return the path of a face: ``split/class/digest-of-the-name[-frame][-face].png``.
 
-    A digest tells neither method nor person nor set, so a list sorted by name is in no order that a
-    model could learn; and names of different sub-folders never meet.
+    A digest reveals neither method nor person nor set, so sorted names have no order that a model
+    could learn; and names of different sub-folders never collide.
     """
     item = job.item
     name = name_of(item.name)
@@ -287,21 +286,21 @@ def place_of(job: ItemJob, place: int, number: int, options: PrepareOptions) -> 
 
 
 def name_of(item_name: str) -> str:
-    """16 digits for an item's name."""
+    """Return 16 digits for an item's name."""
     return hashlib.sha256(item_name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def spread(count: int, frames: int) -> list[int]:
-    """Numbers of the frames looked at in a folder of so many: the middles of equal parts."""
+    """Return the numbers of the sampled frames of a folder: the middles of equal parts."""
     if count <= frames:
         return list(range(count))
     return [int((n + 0.5) * count / frames) for n in range(frames)]
 
 
 def stamp_of(item: Item) -> str:
-    """What tells whether an item's files have changed: how many, their sizes, the latest time."""
+    """Return a fingerprint of an item's files: their number, sizes and latest time."""
     size_bytes = latest_ns = 0
-    for path in item.paths:  # any frame of a folder may be the one that is put right
+    for path in item.paths:  # any frame of a folder may have been replaced
         try:
             found = path.stat()
         except OSError:
@@ -312,19 +311,19 @@ def stamp_of(item: Item) -> str:
 
 
 def encode(pixels: Pixels, options: PrepareOptions) -> bytes:
-    """A crop as the bytes of a file: alike for both classes, whatever it was cut from.
+    """Encode a crop, the same for both classes, whatever its source.
 
     Args:
         pixels: ``(S, S, 3) uint8`` RGB.
         options: Format and quality.
     """
     if options.format == "png":
-        return png(pixels)  # four times as quick as zlib at 6, and 4 % larger
+        return png(pixels)  # four times as fast as zlib at 6, and 4 % larger
     return jpeg(pixels, options.jpeg_quality, full_chroma=True)
 
 
 def _put(data: bytes, unfinished: Path, path: Path) -> None:
-    """Write a file in one move: under a name of its own, then renamed to its place."""
+    """Write a file atomically: under a temporary name, then renamed."""
     try:
         with beside(path, folder=unfinished, sync=False) as part:
             part.write_bytes(data)

@@ -1,4 +1,4 @@
-"""What a prepared data set says of itself: census, manifest, list of what was left out."""
+"""Write the summary files of a prepared data set: counts, manifest, list of what was left out."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     Key = tuple[str, int, str]  # split, label, method
 
 
-_APART = 0.1  # shares of the classes that differ by more are told
+_APART = 0.1  # differences between the classes' shares above this are reported
 
 
 @dataclass(slots=True)
 class PrepareSummary:
-    """Counts, filled answer by answer.
+    """Counts of a preparation, updated per item.
 
     Attributes:
         items: Clips and pictures by split, label and method.
-        faces: Faces written, likewise.
-        left_out: What gave no face, by reason.
-        notes: What answers had to say: by its kind, the items and the rest of what they said.
+        faces: Faces written, by the same keys.
+        left_out: Parts without a face, by reason.
+        notes: Notes of items: by kind, the items and the rest of the notes.
     """
 
     items: Counter[Key] = field(default_factory=Counter)
@@ -67,15 +67,15 @@ class PrepareSummary:
 
     @property
     def total(self) -> int:
-        """Faces written."""
+        """Number of faces written."""
         return self.faces.total()
 
     def of_class(self, label: int) -> int:
-        """Faces of a class."""
+        """Return the number of faces of a class."""
         return sum(count for (_, one, _), count in self.faces.items() if one == label)
 
     def rows(self) -> list[tuple[str, str, str, int, int]]:
-        """Split, class, method, items and faces; in the order of splits."""
+        """Return split, class, method, items and faces; in the order of splits."""
         keys = sorted(self.items, key=lambda key: (SPLITS.index(key[0]), key[1], key[2]))
         return [
             (split, CLASSES[label], method, self.items[split, label, method],
@@ -84,7 +84,7 @@ class PrepareSummary:
         ]  # fmt: skip
 
     def warnings(self) -> list[str]:
-        """What would spoil training, or a figure, a sentence each."""
+        """Return problems for training or evaluation, a sentence each."""
         return [
             *self._empty(),
             *self._unlike("taken whole, without looking for a face", self._whole, self._written()),
@@ -109,7 +109,7 @@ class PrepareSummary:
         return {label: self.of_class(label) + self._lost[label] for label in (0, 1)}
 
     def _unlike(self, what: str, part: Counter[int], of: dict[int, int]) -> Iterable[str]:
-        """Tell where the finder treats the classes unlike: their framing would tell them apart."""
+        """Report where the finder treats the classes differently, which makes framing a cue."""
         if not (of[0] and of[1]):
             return
         real, fake = (part[label] / of[label] for label in (0, 1))
@@ -120,7 +120,7 @@ class PrepareSummary:
             )
 
     def _formats(self) -> Iterable[str]:
-        """Tell where the classes came in different kinds of files."""
+        """Report where the classes come in different file formats."""
         kinds = [set(self._kinds[label]) for label in (0, 1)]
         if all(kinds) and not kinds[0] & kinds[1]:
             real, fake = (", ".join(sorted(names)) for names in kinds)
@@ -130,7 +130,7 @@ class PrepareSummary:
             )
 
     def left_out_lines(self) -> list[str]:
-        """How many were left out, a line a reason."""
+        """Return the numbers left out, a line per reason."""
         return [
             f"{text}: {self.left_out[reason]:,}"
             for reason, text in REASONS.items()
@@ -157,10 +157,10 @@ _LEFT_OUT_COLUMNS = (
 def write_up(
     plan: PreparePlan, ledger: PrepareLedger, out: Path, options: PrepareOptions
 ) -> PrepareSummary:
-    """Write the three files, each in one move, in the plan's order; empty folders go.
+    """Write the three files atomically, in the plan's order, and remove empty folders.
 
     Raises:
-        OutputError: One of them cannot be written.
+        OutputError: A file is not writable.
     """
     names = [job.item.name for job in plan.jobs]
     items = {job.item.name: job.item for job in plan.jobs}
@@ -225,7 +225,7 @@ def _write_left_out(path: Path, answers: Iterable[ItemResult], plan: PreparePlan
 
 
 def _about(plan: PreparePlan, census: PrepareSummary, options: PrepareOptions) -> dict[str, object]:
-    """For whoever finds the folder: whence it comes, by what options, what is in it."""
+    """Return a description of the folder: its origin, options and contents."""
     from mesoscope import __version__
 
     reading = plan.reading

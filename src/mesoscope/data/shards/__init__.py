@@ -1,1 +1,1 @@
-"""Data sets in tar files, after the convention of WebDataset: written, read, streamed."""
+"""Data sets in tar shards by the WebDataset convention: written, read, streamed."""

@@ -1,4 +1,4 @@
-"""Whether the pictures of a data set are those that its manifest means."""
+"""Check the pictures of a data set against the digests of its manifest."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["faults_of"]
 
 
 def faults_of(samples: Sequence[Sample]) -> Iterator[MesoscopeError | None]:
-    """Read every picture, packed or not, and compare its SHA-256 with the manifest's.
+    """Read every picture, in a shard or not, and compare its SHA-256 with the manifest's.
 
     Args:
-        samples: Of a data set.
+        samples: Samples of a data set.
 
     Yields:
-        One a sample, in their order: what is wrong with it, ``None`` where nothing is. Where the
-        manifest knows no SHA-256, a picture that can be read has nothing wrong.
+        The error of each sample in order, ``None`` if it has none. Without a SHA-256 in the
+        manifest only readability is checked.
     """
 
     def check(sample: Sample) -> MesoscopeError | None:

@@ -1,8 +1,8 @@
-"""Tar files without a manifest → samples: the members of one key are a sample, as in WebDataset.
+"""Index tar files without a manifest; the members of one key are a sample, as in WebDataset.
 
-Of each there must be one picture and one label: ``label`` in its ``.json``, or its ``.cls``. A
-number is read only where a ``classnames.txt`` beside the tars says what it stands for, as public
-sets disagree on what 1 is. Other members are left alone.
+Each sample must have one picture and one label: ``label`` in its ``.json``, or its ``.cls``. A
+numeric label needs a ``classnames.txt`` beside the tars, as public sets disagree on the meaning of
+1. Other members are ignored.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ _BLOCK = tarfile.BLOCKSIZE
 
 
 def tars_of(root: Path) -> list[Path]:
-    """The tar files at the root of a data set, or in folders of its splits."""
+    """Return the tar files at the root of a data set, or in folders of its splits."""
     folders = [root, *(p for p in root.iterdir() if p.name.lower() in SPLIT_NAMES and p.is_dir())]
     return sorted(p for folder in folders for p in folder.glob("*.tar") if p.is_file())
 
 
 def read_tars(root: Path, tars: Sequence[Path]) -> list[Sample]:
-    """Look through tar files for samples, which takes a while.
+    """Read the samples of tar files, which takes a while.
 
     Args:
-        root: Of the data set.
+        root: Root of the data set.
         tars: Its tar files.
 
     Returns:
-        The samples of shards that were written here in the order of the data set that they were
-        written from, those of others by key.
+        The samples. Shards written by mesoscope keep the order of their source data set; others are
+        sorted by key.
 
     Raises:
-        DatasetError: A tar that is cut off or compressed, a key that comes twice, a sample without
-            a picture, label or split.
+        DatasetError: A tar is truncated or compressed, a key occurs twice, or a sample lacks a
+            picture, label or split.
     """
     names = _class_names(root)
     found = []
@@ -63,7 +63,7 @@ def read_tars(root: Path, tars: Sequence[Path]) -> list[Sample]:
 
 
 class _Member(NamedTuple):
-    """A file in a tar; ``text`` of the small kinds only."""
+    """A file in a tar; ``text`` only for small text files."""
 
     name: str
     offset: int
@@ -72,14 +72,14 @@ class _Member(NamedTuple):
 
 
 def _keys(tar: Path) -> Iterator[tuple[str, dict[str, _Member]]]:
-    """A tar's samples: key → members by extension."""
+    """Yield a tar's samples: key and members by extension."""
     seen: set[str] = set()
     key, members = "", dict[str, _Member]()
     for member in _members(tar):
         folder, slash, base = member.name.rpartition("/")
         stem, _, extension = base.partition(".")
         if not stem:
-            continue  # of the sort of .DS_Store
+            continue  # such as .DS_Store
         here, extension = folder + slash + stem, extension.lower()
         if here != key or extension in members:
             if here in seen:
@@ -100,7 +100,7 @@ def _members(tar: Path) -> Iterator[_Member]:
     try:
         with tar.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as opened:
             while (info := opened.next()) is not None:
-                # tarfile keeps what it has seen, and a set has millions.
+                # tarfile keeps all members, and a set has millions.
                 opened.members.clear()  # type: ignore[attr-defined]
                 if info.isreg() and not info.issparse():
                     small = info.name.rpartition(".")[2].lower() in _TEXTS
@@ -165,7 +165,7 @@ def _sample(
 
 
 def _told(where: str, members: dict[str, _Member]) -> dict[str, str]:
-    """What the sample's texts say of it."""
+    """Return the metadata in the sample's texts."""
     told: dict[str, str] = {}
     if "json" in members:
         try:
@@ -198,7 +198,7 @@ def refuse_broken(samples: Iterable[Sample]) -> None:
     """Refuse shards that are missing, or shorter than their manifest says.
 
     Raises:
-        DatasetError: So they are.
+        DatasetError: A shard is missing or too short.
     """
     ends: dict[str, int] = {}
     for sample in samples:
@@ -232,6 +232,6 @@ def _class_names(root: Path) -> list[str]:
 
 
 def _split_of(tar: Path) -> str:
-    """From the tar's name, ``train-0003.tar``, or its folder's."""
+    """Return the split by the tar's name, ``train-0003.tar``, or its folder's."""
     begin = re.split(r"[^a-z]", tar.name.lower(), maxsplit=1)[0]
     return begin if begin in SPLIT_NAMES else tar.parent.name

@@ -1,10 +1,9 @@
-"""Shards read front to back, as disks like it, their pictures mixed on the way.
+"""Read shards sequentially, with shuffled output.
 
-Which pictures an epoch shows, and how often each, is drawn before; only their order is made here.
-The shards are permuted and a few are open at a time, of which runs of neighbours are read in turn;
-a buffer holds what was read, and each picture that comes in takes the place of one drawn from it,
-which is shown. So a shard is read once an epoch, from its begin to its end, and memory holds the
-buffer, however large the set is. The same seed gives the same order.
+The pictures of an epoch are drawn before; this module only orders them. The shards are permuted and
+a few are open at a time; runs of neighbours are read from them in turn. Each picture read replaces
+a random one in a shuffle buffer, which is yielded. So a shard is read once per epoch, front to
+back, and memory holds the buffer only. The same seed gives the same order.
 """
 
 from __future__ import annotations
@@ -33,17 +32,17 @@ if TYPE_CHECKING:
 
 BUFFER = 4096  # pictures: 80 MB of JPEGs of 256×256
 TOGETHER = 8  # shards open at a time
-_RUN = 32  # neighbours read from one shard before the next has its turn
+_RUN = 32  # neighbours read from one shard before switching to the next
 _RUNS_AHEAD = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Turns:
-    """The order of an epoch, and of the reading behind it.
+    """Order of an epoch, and of its reads.
 
     Attributes:
-        order: ``(n,)`` indices into the samples; device ``d`` of ``k`` shows ``order[d::k]``.
-        reads: Of each device, what it reads, in that order: each sample once.
+        order: ``(n,)`` indices into the samples; device ``d`` of ``k`` gets ``order[d::k]``.
+        reads: Read order of each device: each sample once.
     """
 
     order: Numbers
@@ -51,10 +50,10 @@ class Turns:
 
 
 def require_shards(samples: Sequence[Sample]) -> None:
-    """Refuse pictures that are files of their own.
+    """Refuse pictures outside of shards.
 
     Raises:
-        DatasetError: One is.
+        DatasetError: A picture lies in no shard.
     """
     alone = next((s for s in samples if not s.shard), None)
     if alone is not None:
@@ -73,22 +72,22 @@ def turns(
     together: int = TOGETHER,
     devices: int = 1,
 ) -> Turns:
-    """Order what was drawn for an epoch so that shards are read front to back.
+    """Order the samples drawn for an epoch so that shards are read front to back.
 
-    The shards are shared out among the devices, and so is a rest that makes their shares equal.
+    The shards are divided among the devices, with a remainder that makes their shares equal.
 
     Args:
-        drawn: ``(n,)`` indices into ``samples``; one that stands there several times is read once
-            and shown as often, within the buffer's reach.
-        samples: All of them in shards.
-        rng: Decides the order.
-        buffer: Pictures that are mixed: the more, the better, and the more memory.
-        together: Shards that are read in turn.
-        devices: That train together.
+        drawn: ``(n,)`` indices into ``samples``; a repeated one is read once and yielded
+            repeatedly, within the buffer's reach.
+        samples: Samples, all of them in shards.
+        rng: Source of the order.
+        buffer: Size of the shuffle buffer in pictures.
+        together: Shards open at a time.
+        devices: Number of devices that train together.
 
     Raises:
-        DatasetError: A picture that is in no shard.
-        OptionError: ``buffer``, ``together`` or ``devices`` below 1.
+        DatasetError: A picture lies in no shard.
+        OptionError: ``buffer``, ``together`` or ``devices`` is below 1.
     """
     for name, value in (("buffer", buffer), ("together", together), ("devices", devices)):
         if value < 1:
@@ -121,17 +120,17 @@ def turns(
 
 
 def in_turn(samples: Sequence[Sample], turns: Turns, device: int = 0) -> Iterator[Sample]:
-    """A device's samples in their order, each holding its bytes.
+    """Yield a device's samples in order, each holding its bytes.
 
-    Shards are read ahead by a thread of their own.
+    A thread reads the shards ahead.
 
     Args:
-        samples: Those that the turns were made for.
-        turns: From :func:`turns`.
-        device: Of how many the turns were made for.
+        samples: The samples that were ordered.
+        turns: Order from :func:`turns`.
+        device: Index of the device.
 
     Raises:
-        SourceError: A shard that cannot be read, or ends too early.
+        SourceError: A shard is not readable, or truncated.
     """
     devices = len(turns.reads)
     shown = turns.order[device::devices].tolist()
@@ -161,23 +160,24 @@ def stream(
     device: int = 0,
     devices: int = 1,
 ) -> Iterator[Sample]:
-    """All samples of shards once, mixed, each holding its bytes.
+    """Yield all samples of shards once, shuffled, each holding its bytes.
 
-    ``open_sample`` and ``sample_bytes`` of :mod:`mesoscope.data.sample` take them as they come.
+    Works with ``open_sample`` and ``sample_bytes`` of :mod:`mesoscope.data.sample`.
 
     Args:
-        samples: From :func:`mesoscope.data.manifest.read_dataset`, say those of a split.
-        seed: Of the order.
-        epoch: Each has an order of its own.
-        buffer: Pictures that are mixed, and held.
-        together: Shards that are read in turn.
-        device: Which share of them, from 0.
-        devices: Shares.
+        samples: Samples from :func:`mesoscope.data.manifest.read_dataset`, for example of one
+            split.
+        seed: Seed of the order.
+        epoch: Number of the epoch; each has its own order.
+        buffer: Size of the shuffle buffer in pictures.
+        together: Shards open at a time.
+        device: Index of the device, from 0.
+        devices: Number of devices.
 
     Raises:
-        DatasetError: A picture that is in no shard.
-        SourceError: A shard that cannot be read.
-        OptionError: A number out of range.
+        DatasetError: A picture lies in no shard.
+        SourceError: A shard is not readable.
+        OptionError: A number is out of range.
     """
     if not 0 <= device < devices:
         raise OptionError(f"device must lie in 0..{devices - 1}, got {device}")
@@ -188,7 +188,7 @@ def stream(
 
 
 def _interleaved(shards: Sequence[list[int]], together: int) -> list[int]:
-    """Runs of neighbours, of a few shards in turn; a shard that is through makes room."""
+    """Interleave runs of neighbours from a few shards; finished shards are replaced."""
     waiting = iter(shards)
     opened = [iter(shard) for shard in islice(waiting, together)]
     found: list[int] = []
@@ -208,7 +208,7 @@ def _interleaved(shards: Sequence[list[int]], together: int) -> list[int]:
 
 
 def _mixed(items: Sequence[int], buffer: int, rng: np.random.Generator) -> list[int]:
-    """What comes out of a buffer of so many when each that comes in takes a drawn one's place."""
+    """Return the output order of a shuffle buffer."""
     held = list(items[:buffer])
     places = rng.integers(len(held) or 1, size=max(0, len(items) - len(held))).tolist()
     shown = []
@@ -221,7 +221,7 @@ def _mixed(items: Sequence[int], buffer: int, rng: np.random.Generator) -> list[
 def _read(
     samples: Sequence[Sample], order: Sequence[int]
 ) -> Generator[tuple[int, bytes], None, None]:
-    """``(index, bytes)`` in this order, read ahead in one thread with few files open."""
+    """Yield ``(index, bytes)`` in this order, read ahead in one thread with few open files."""
     runs = [order[i : i + _RUN] for i in range(0, len(order), _RUN)]
     left = Counter(samples[index].shard for index in order)
     with contextlib.closing(_Shards(left)) as shards:
@@ -234,14 +234,14 @@ def _read(
 
 
 class _Shards:
-    """Open tar files, each closed once all that is wanted of it was read."""
+    """Open tar files, each closed after its last read."""
 
     def __init__(self, left: Counter[str]) -> None:
         self._left = left
         self._files: dict[str, BinaryIO] = {}
 
     def read(self, sample: Sample) -> bytes:
-        """The bytes of a picture."""
+        """Return the bytes of a picture."""
         shard = sample.shard
         try:
             if shard not in self._files:
@@ -259,6 +259,6 @@ class _Shards:
         return data
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all files."""
         for file in self._files.values():
             file.close()

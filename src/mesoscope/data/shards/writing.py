@@ -1,8 +1,8 @@
-"""A data set as tar shards in a drawn order, with a manifest that says where each picture lies.
+"""Write a data set as shuffled tar shards, with a manifest of positions.
 
 A shard is a plain tar file. A sample is the members of one key, side by side, as in WebDataset:
-``000000042.jpg``, the picture's file as it was, and ``000000042.json``, what the manifest says of
-it, and in which row. Keys count the samples as they are packed, so a key says nothing of a class.
+``000000042.jpg``, the picture's original file, and ``000000042.json``, its row of the manifest and
+the row's number. Keys count the samples in packing order, so a key reveals no class.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 
     from mesoscope.data.sample import Sample
 
-FURTHER = {"original": str, "offset": int, "size": int}  # columns of a shards' manifest
+FURTHER = {"original": str, "offset": int, "size": int}  # additional columns of a shards' manifest
 SIZE_BYTES = 256 << 20
 _BLOCK = tarfile.BLOCKSIZE
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenShards:
-    """What was written.
+    """Result of writing shards.
 
     Attributes:
-        pictures: So many.
-        shards: Names of the tar files, in their order.
-        size_bytes: Of all of them.
+        pictures: Number of pictures.
+        shards: Names of the tar files, in order.
+        size_bytes: Total size.
     """
 
     pictures: int
@@ -61,37 +61,36 @@ def write_shards(
 ) -> WrittenShards:
     """Write a data set as tar shards.
 
-    Each split has shards of its own, ``train-000000.tar`` and on, and within it the pictures stand
-    in an order drawn by the seed, groups and classes mixed, so that reading front to back mixes
-    them. The pictures' bytes are copied, not encoded anew. The same data set and seed give the same
-    bytes. The manifest keeps the rows' order, so that training draws from shards as from the
-    folder. The folder appears when it is whole.
+    Each split has its own shards, ``train-000000.tar`` and on. Pictures are packed in random order,
+    groups and classes mixed, so that sequential reads are mixed. The pictures' bytes are copied,
+    not re-encoded. The same data set and seed give the same bytes. The manifest keeps the rows'
+    order, so training draws the same samples as from the folder.
 
     Args:
         root: The data set.
-        out: A new folder, or an empty one.
-        size_bytes: A shard is closed before it grows beyond this.
-        seed: Of the order.
-        parquet: Write ``manifest.parquet`` in place of ``manifest.csv``.
-        watch: Called after each picture, with how many there are in all.
+        out: A new or empty folder; it appears when complete.
+        size_bytes: Largest size of a shard.
+        seed: Seed of the order.
+        parquet: Write ``manifest.parquet`` instead of ``manifest.csv``.
+        watch: Called after each picture, with the total.
 
     Raises:
-        DatasetError: See :func:`mesoscope.data.manifest.read_dataset`, or a picture whose SHA-256
-            is not the manifest's.
-        SourceError: A picture that cannot be read.
-        OutputError: ``out`` holds files, or cannot be written.
-        MissingExtra: Parquet was asked for and pyarrow is not installed.
+        DatasetError: As for :func:`mesoscope.data.manifest.read_dataset`, or a picture's SHA-256
+            differs from the manifest.
+        SourceError: A picture is not readable.
+        OutputError: ``out`` holds files, or is not writable.
+        MissingExtra: Parquet is asked for and pyarrow is not installed.
     """
     if parquet and find_spec("pyarrow") is None:
         raise MissingExtra("pyarrow", extra="parquet")
     samples = read_dataset(root)
-    if not out.name:  # "." and "/", which nothing can be moved onto
+    if not out.name:  # "." and "/" cannot be replaced
         raise OutputError(f"{out}: is no folder of the shards' own: name a new folder")
     part = out.with_name(f".{out.name}.part")
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise OutputError(f"{out}: holds files already: name a new folder")
-        shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
+        shutil.rmtree(part, ignore_errors=True)  # of a killed run
         part.mkdir(parents=True)
         written = _write(samples, root, part, size_bytes, seed, parquet, watch)
         if out.exists():
@@ -108,17 +107,17 @@ def write_index(root: Path, *, parquet: bool = False) -> tuple[Path, int]:
     """Write the manifest of shards that have none.
 
     Args:
-        root: The folder with the tar files.
-        parquet: Write ``manifest.parquet`` in place of ``manifest.csv``.
+        root: Folder with the tar files.
+        parquet: Write ``manifest.parquet`` instead of ``manifest.csv``.
 
     Returns:
-        The manifest, and how many pictures it names.
+        The manifest, and its number of pictures.
 
     Raises:
-        DatasetError: There is a manifest, there are no tar files, or one is wrong; see
+        DatasetError: There is a manifest already, there are no tar files, or one is not valid; see
             :func:`mesoscope.data.shards.index.read_tars`.
-        OutputError: It cannot be written.
-        MissingExtra: Parquet was asked for and pyarrow is not installed.
+        OutputError: The file is not writable.
+        MissingExtra: Parquet is asked for and pyarrow is not installed.
     """
     there = [root / name for name in MANIFESTS if (root / name).exists()]
     if there:
@@ -181,7 +180,7 @@ def _rows(
 
 
 class _Shards:
-    """The tar files of one split, one of them open."""
+    """Tar files of one split, one of them open."""
 
     def __init__(self, folder: Path, split: str, size_bytes: int) -> None:
         self.names: list[str] = []
@@ -189,20 +188,20 @@ class _Shards:
         self._tar: tarfile.TarFile | None = None
 
     def add(self, key: str, suffix: str, data: bytes, row: dict[str, object]) -> tuple[str, int]:
-        """Write a sample; returns the shard's name and where in it the picture's bytes begin."""
+        """Write a sample; return the shard's name and the offset of the picture's bytes."""
         text = json.dumps(row, ensure_ascii=True).encode()
         tar = self._tar
         if tar is None or tar.offset + _in_tar(data, text) > self._size_bytes:
             tar = self._next()
         offset = tar.offset + _BLOCK  # names are short, so a header is one block
         for name, content in ((key + suffix, data), (key + ".json", text)):
-            info = tarfile.TarInfo(name)  # of 1970, owned by nobody: the same bytes each time
+            info = tarfile.TarInfo(name)  # fixed time and owner: the same bytes each time
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
         return self.names[-1], offset
 
     def close(self) -> None:
-        """Write the end mark of the open one."""
+        """Close the open file with its end mark."""
         if self._tar is not None:
             self._tar.close()
         self._tar = None
@@ -216,5 +215,5 @@ class _Shards:
 
 
 def _in_tar(*members: bytes) -> int:
-    """Bytes that members take, with their headers."""
+    """Return the tar size of members, with their headers."""
     return sum(_BLOCK + -(-len(data) // _BLOCK) * _BLOCK for data in members)

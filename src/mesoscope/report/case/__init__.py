@@ -1,1 +1,1 @@
-"""Reports that one hands over: verdicts, their evidence and their hashes, as HTML or PDF."""
+"""Case reports: verdicts, their evidence and file hashes, as HTML or PDF."""

@@ -1,4 +1,4 @@
-"""All that a report shows, put together once for whatever form it is written in."""
+"""Collect the contents of a case report, independent of its format."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ __all__ = ["CaseDetails", "ModelFacts", "ReportSettings", "model_facts", "settin
 
 @dataclass(frozen=True, slots=True)
 class CaseDetails:
-    """What the person who makes a report says of it.
+    """Details of the case.
 
     Attributes:
-        title: Of the report.
+        title: Title of the report.
         reference: Number or name of the case; empty where there is none.
-        analyst: Who hands it over; empty where it is not said.
-        made: When, in UTC, ISO 8601.
-        version: mesoscope's.
+        analyst: Name of the analyst; may be empty.
+        made: Time of creation in UTC, ISO 8601.
+        version: Version of mesoscope.
     """
 
     title: str
@@ -48,19 +48,19 @@ class CaseDetails:
     def now(
         cls, title: str, *, version: str, reference: str = "", analyst: str = ""
     ) -> CaseDetails:
-        """Details of a report that is made now."""
+        """Return details with the current time."""
         made = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         return cls(title, reference, analyst, made, version)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """A model as a report names it.
+    """Identity and card of a model.
 
     Attributes:
-        id: ``name@first 8 digits of the file's SHA-256``, as verdicts have it.
-        sha256: Of the whole file; empty where the file was not at hand.
-        card: Its card; ``None`` where the file was not at hand.
+        id: ``name@first 8 digits of the file's SHA-256``, as in verdicts.
+        sha256: Digest of the whole file; empty if the file is not available.
+        card: The model's card; ``None`` if the file is not available.
     """
 
     id: str
@@ -68,17 +68,17 @@ class ModelFacts:
     card: ModelCard | None = None
 
     def to_dict(self) -> dict[str, Json]:
-        """As in the report's record."""
+        """Return the JSON form for the report's record."""
         graph = "" if self.card is None else self.card.graph_sha256
         return {"id": self.id, "sha256": self.sha256, "graph_sha256": graph}
 
 
 @dataclass(frozen=True, slots=True)
 class ReportSettings:
-    """The settings that decide an answer, and their hash.
+    """The detector's settings and their hash.
 
     Attributes:
-        values: By name; the thresholds that were in force among them.
+        values: Settings by name, including the thresholds.
         sha256: Of ``values`` as JSON with sorted keys, without spaces.
     """
 
@@ -87,7 +87,7 @@ class ReportSettings:
 
 
 def settings_of(options: DetectOptions, thresholds: Thresholds | None) -> ReportSettings:
-    """The settings of a detector, with the thresholds in force where they are known."""
+    """Return the settings of a detector, with its thresholds if known."""
     values = options.deciding()
     if thresholds is not None:
         values |= {"real_below": thresholds.real_below, "fake_above": thresholds.fake_above}
@@ -95,17 +95,17 @@ def settings_of(options: DetectOptions, thresholds: Thresholds | None) -> Report
 
 
 def settings_sha256(values: Mapping[str, Json]) -> str:
-    """The hash of settings: SHA-256 of their JSON with sorted keys and without spaces."""
+    """Return the SHA-256 of settings as JSON with sorted keys and without spaces."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def model_facts(ids: Iterable[str], *, at_hand: Path | None = None) -> tuple[ModelFacts, ...]:
-    """Facts of models that verdicts name, as far as their files are at hand.
+    """Return facts of models named in verdicts, as far as their files are available.
 
     Args:
-        ids: As verdicts have them.
-        at_hand: A model file besides those that are shipped.
+        ids: Model ids of verdicts.
+        at_hand: A model file besides the shipped ones.
     """
     files = [*([at_hand] if at_hand else []), *shipped().values()]
     known: dict[str, ModelFacts] = {}
@@ -120,7 +120,7 @@ def model_facts(ids: Iterable[str], *, at_hand: Path | None = None) -> tuple[Mod
 
 
 def model_path(model_id: str, *, at_hand: Path | None = None) -> Path | None:
-    """The file of a model that a verdict names; ``None`` where it is not at hand."""
+    """Return the file of a model id; ``None`` if it is not available."""
     for path in [*([at_hand] if at_hand else []), *shipped().values()]:
         try:
             if f"{read_card(path).name}@{file_sha256(path)[:8]}" == model_id:
@@ -130,21 +130,21 @@ def model_path(model_id: str, *, at_hand: Path | None = None) -> Path | None:
     return None
 
 
-PICTURES = 24  # items whose evidence is shown, unless another number is asked for
+PICTURES = 24  # default number of items with evidence
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a report shows.
+    """Contents of a report.
 
     Attributes:
-        details: Of the case.
-        items: All items, in their order; read several times.
-        tally: Their counts, and which of them are shown with evidence.
-        evidence: Of those, in the same order.
-        models: That gave the answers.
-        settings: By which they were given; ``None`` where that is not known.
-        thresholds: In force; ``None`` where they are not known.
+        details: Details of the case.
+        items: All items in order; iterated several times.
+        tally: Counts of the items, and the choice of items with evidence.
+        evidence: Evidence of the chosen items, in order.
+        models: Models of the verdicts.
+        settings: Settings of the detector; ``None`` if unknown.
+        thresholds: Thresholds of the detector; ``None`` if unknown.
     """
 
     details: CaseDetails
@@ -157,7 +157,7 @@ class Contents:
 
     @property
     def whole(self) -> dict[int, tuple[int, Verdict]]:
-        """By place among the items: an item's number in the report, from 1, and its verdict."""
+        """Map item indices to the number in the report, from 1, and the verdict."""
         places = zip(self.tally.pictured, self.evidence, strict=True)
         return {place: (n, one.verdict) for n, (place, one) in enumerate(places, 1)}
 
@@ -173,18 +173,18 @@ def collect(
     pictures: int = PICTURES,
     watch: Callable[[int, int], None] | None = None,
 ) -> Contents:
-    """Count the items, and gather evidence for the most suspicious of them.
+    """Count the items, and collect evidence for the most suspicious ones.
 
     Args:
-        items: All of them; read several times, as
-             :class:`~mesoscope.report.case.items.VerdictSpool`.
-        details: Of the case.
-        models: Finds the facts of models by the names that verdicts have.
-        settings: By which the answers were given, where that is known.
-        thresholds: In force, where that is known.
-        judge: Judges once more, for evidence maps.
-        pictures: Items whose evidence is shown, at most.
-        watch: Called after each of these with how many are done, and of how many.
+        items: All items; iterated several times, as
+            :class:`~mesoscope.report.case.items.VerdictSpool`.
+        details: Details of the case.
+        models: Returns model facts for the ids in verdicts.
+        settings: Settings of the detector, if known.
+        thresholds: Thresholds of the detector, if known.
+        judge: Judges again, for evidence maps.
+        pictures: Largest number of items with evidence.
+        watch: Called after each of these with the number done and the total.
     """
     counted = tally(items, pictures=pictures)
     wanted = set(counted.pictured)

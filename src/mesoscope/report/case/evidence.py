@@ -1,4 +1,4 @@
-"""What is shown of one item: its picture again, its faces with their maps, its provenance."""
+"""Collect the evidence of one item: its picture, face crops with maps, and provenance."""
 
 from __future__ import annotations
 
@@ -35,42 +35,42 @@ if TYPE_CHECKING:
     )
 
 PICTURE_PX = 960  # longest side of a picture in a report
-FRAME_PX = 480  # of a frame in a clip's strip
+FRAME_PX = 480  # longest side of a frame in a clip's strip
 FACE_PX = 192  # side of a face
-FACES = 6  # that are shown close up, the most suspicious first
+FACES = 6  # number of face close-ups, the most suspicious first
 OF_A_PERSON = 2
 FRAMES = 6
 _QUALITY = 86
-_SAME = 5e-3  # two passes of one model over one file: batches round differently, settings do more
+_SAME = 5e-3  # of p_fake: batches of one model differ by rounding, settings differ more
 
 
 class Judge(Protocol):
-    """What judges a source once more, with its evidence maps: a ``Detector(heat=True)``."""
+    """Judges a source again, with evidence maps: a ``Detector(heat=True)``."""
 
     options: DetectOptions
     thresholds: Thresholds
 
     @property
     def card(self) -> ModelCard:
-        """What the model says of itself."""
+        """The model's card."""
         ...
 
     @property
     def model_id(self) -> str:
-        """As verdicts have it."""
+        """The model's id, as in verdicts."""
         ...
 
     def check(self, source: str) -> Verdict:
         """Judge one source.
 
         Raises:
-            SourceError: It cannot be read.
+            SourceError: The source is not readable.
         """
         ...
 
 
 class Shot(NamedTuple):
-    """A picture for a report: JPEG bytes, its size in pixels, what it shows in words."""
+    """A picture for a report: JPEG bytes, size in pixels, and description."""
 
     jpeg: bytes
     width: int
@@ -79,7 +79,7 @@ class Shot(NamedTuple):
 
 
 class CloseUp(NamedTuple):
-    """One face as the model saw it, without and with its evidence map."""
+    """A face crop, plain and with its evidence map."""
 
     face: FaceScore
     number: int
@@ -89,17 +89,17 @@ class CloseUp(NamedTuple):
 
 @dataclass(slots=True)
 class Evidence:
-    """What is shown of one item.
+    """Evidence of one item.
 
     Attributes:
         item: The item.
-        verdict: Its verdict; with evidence maps, where judging once more gave the same answer.
-        picture: The picture with its faces; ``None`` for clips and where it cannot be shown.
-        faces: Faces close up.
-        strip: Of a clip, its most suspicious frames.
-        timeline: Of a clip.
-        findings: What the file says of itself.
-        notes: Why something is not shown, in sentences.
+        verdict: Its verdict; with evidence maps, if judging again gave the same result.
+        picture: Picture with marked faces; ``None`` for clips, or if not available.
+        faces: Close-ups of faces.
+        strip: Most suspicious frames of a clip.
+        timeline: Scores of a clip over time.
+        findings: Provenance findings.
+        notes: Reasons why something is missing, in sentences.
     """
 
     item: ReportItem
@@ -113,11 +113,11 @@ class Evidence:
 
 
 def gather(item: ReportItem, judge: Judge | None) -> Evidence:
-    """Open an item's source again and make what is shown of it; what fails becomes a note.
+    """Open an item's source again and collect its evidence; failures become notes.
 
     Args:
         item: The item.
-        judge: Judges it again for its evidence maps; ``None`` where its model is not at hand.
+        judge: Judges again for evidence maps; ``None`` if its model is not available.
     """
     found = Evidence(item, item.verdict, timeline=timeline(item.verdict))
     source = item.verdict.source
@@ -149,7 +149,7 @@ def gather(item: ReportItem, judge: Judge | None) -> Evidence:
 
 
 def _still(item: ReportItem) -> bool:
-    """Whether the file is the one whose hash the report carries, now that it was opened again."""
+    """Whether the file still has the hash in the report."""
     try:
         return hash_source(item.verdict.source) == item.file
     except SourceError:
@@ -178,7 +178,7 @@ def _read_provenance(found: Evidence, source: str) -> None:
 
 
 def _judge_again(found: Evidence, judge: Judge) -> None:
-    """Get the evidence maps by judging once more, and take them only with the same answer."""
+    """Judge again for evidence maps, and use them only if the result is the same."""
     old = found.verdict
     try:
         new = judge.check(old.source)
@@ -196,7 +196,7 @@ def _judge_again(found: Evidence, judge: Judge) -> None:
             f"another answer ({new.label or new.reason}, {now}). The answer shown is the first one."
         )
         return
-    # The answer stays the one that was given; only the maps are added to it.
+    # The original verdict stays; only the maps are added.
     faces = tuple(
         dataclasses.replace(a, heat=b.heat) for a, b in zip(old.faces, new.faces, strict=True)
     )
@@ -231,7 +231,7 @@ def _show_clip(found: Evidence, source: str, terms: Terms) -> None:
 
 
 def _close_ups(frames: Sequence[Frame], verdict: Verdict, terms: Terms) -> list[CloseUp]:
-    """The most suspicious faces of some frames, in squares as they were cut for the model."""
+    """Return the most suspicious faces of some frames, as the crops of the model."""
     by_index = {frame.index: frame for frame in frames}
     numbered = [
         (number, face)
@@ -239,7 +239,7 @@ def _close_ups(frames: Sequence[Frame], verdict: Verdict, terms: Terms) -> list[
         if face.frame_index in by_index
     ]
     numbered.sort(key=lambda one: -one[1].p_fake)
-    if verdict.kind == "clip":  # the frames of one person look alike
+    if verdict.kind == "clip":  # frames of one person look alike
         numbered = _few_of_each(numbered)
     shown = []
     for number, face in numbered[:FACES]:
@@ -276,7 +276,7 @@ def _says(verdict: Verdict) -> str:
 
 
 def _fitted(pixels: Pixels, longest_px: int) -> tuple[Pixels, float]:
-    """Shrink a picture to a longest side; and by how much. Small ones stay."""
+    """Shrink a picture to a longest side, and return the factor. Small ones are unchanged."""
     height, width = pixels.shape[:2]
     scale = min(1.0, longest_px / max(height, width))
     if scale == 1:

@@ -1,4 +1,4 @@
-"""What a report is about: verdicts and hashes of their files, kept on disk, counted, charted."""
+"""Items of a case report: verdicts and file hashes, spooled to disk, counted, charted."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ __all__ = ["FileHash", "ReportItem", "VerdictSpool", "hash_source", "read_verdic
 
 
 _BLOCK = 1 << 20
-_LINE_MAX = 64 << 20  # characters: a long clip's verdict is a few megabytes; more is no verdict
+_LINE_MAX = 64 << 20  # characters: verdicts on long clips have a few megabytes
 
 
 class FileHash(NamedTuple):
-    """A file's identity: SHA-256 in hexadecimal, and its length in bytes."""
+    """SHA-256 in hexadecimal and length in bytes of a file."""
 
     sha256: str
     n_bytes: int
@@ -47,9 +47,9 @@ class ReportItem:
     """One source of a report.
 
     Attributes:
-        verdict: What was said of it.
-        file: Its hash; ``None`` where there is no file to read, as for ``<array>``.
-        earlier: The hash that the file had when it was judged, where that is known and differs.
+        verdict: Its verdict.
+        file: Its hash; ``None`` without a file, as for ``<array>``.
+        earlier: Hash when it was judged, if known and different.
     """
 
     verdict: Verdict
@@ -61,8 +61,8 @@ def hash_source(path: str) -> FileHash:
     """Hash a file.
 
     Raises:
-        SourceMissing: Nothing lies there.
-        SourceError: It cannot be read, or is a folder, a pipe or a device.
+        SourceMissing: The file is missing.
+        SourceError: The file is not readable, or is a folder, pipe or device.
     """
     digest, length = hashlib.sha256(), 0
     try:
@@ -81,15 +81,15 @@ def hash_source(path: str) -> FileHash:
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    # A named pipe would block here until somebody writes into it.
+    # A named pipe would block here until somebody writes to it.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 class VerdictSpool:
-    """Items in a temporary file, so that a report of any size is made in flat memory.
+    """Items in a temporary file, so reports of any size need constant memory.
 
-    A sink for scans, too: :meth:`write` takes a verdict and hashes its file at once, while it is
-    still what was judged.
+    Also a sink for scans: :meth:`write` takes a verdict and hashes its file at once, before it can
+    change.
     """
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class VerdictSpool:
         self.add(verdict)
 
     def add(self, verdict: Verdict, *, judged_sha256: str | None = None) -> None:
-        """Append a verdict, with the hash of the file that was judged, where it is known.
+        """Append a verdict, with the hash of the judged file, if known.
 
         Raises:
             OutputError: The disk of temporary files is full.
@@ -126,7 +126,7 @@ class VerdictSpool:
         self._count += 1
 
     def __iter__(self) -> Iterator[ReportItem]:
-        """All items in their order; may be asked for again, one reader at a time."""
+        """Iterate over all items in order; repeatable, one reader at a time."""
         self._file.seek(0)
         while line := self._file.readline():
             verdict, found, earlier = json.loads(line)
@@ -149,10 +149,10 @@ class VerdictSpool:
 
 
 def read_verdicts(path: Path) -> Iterable[Verdict]:
-    """The verdicts of a ``.jsonl`` file that a scan has written.
+    """Read the verdicts of a ``.jsonl`` file written by a scan.
 
     Raises:
-        OptionError: It cannot be read, or a line is not a verdict; the message names the line.
+        OptionError: The file is not readable, or a line is no verdict; the message names the line.
     """
     try:
         with path.open(encoding="utf-8", errors="surrogateescape") as file:
@@ -174,10 +174,10 @@ def read_verdicts(path: Path) -> Iterable[Verdict]:
 
 
 def _refuse_odd(verdict: Verdict) -> None:
-    """Refuse what has a verdict's fields and not their types: pages are made of them.
+    """Check the types of a verdict's fields, as pages are made of them.
 
     Raises:
-        OptionError: Which value it is.
+        OptionError: A value has a wrong type.
     """
     error = verdict.error
     if error is not None and not (isinstance(error, Mapping) and {"code", "message"} <= set(error)):
@@ -200,19 +200,19 @@ def _refuse_odd(verdict: Verdict) -> None:
 
 BINS = 20
 _RANK: Mapping[Answer, int] = {"fake": 2, "inconclusive": 1}
-SHOWN = sorted(ANSWERS, key=lambda answer: -_RANK.get(answer, 0))  # as they are shown
+SHOWN = sorted(ANSWERS, key=lambda answer: -_RANK.get(answer, 0))  # in display order
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a report's items come to.
+    """Counts of a report's items.
 
     Attributes:
-        labels: Items by their answer.
-        kinds: ``image`` and ``clip``.
-        bins: ``{label: counts}`` of ``p_fake`` in :data:`BINS` equal bins; 1 is in the last.
-        models: Verdicts by the model that gave them.
-        pictured: Places of the items to be shown with their evidence, the most suspicious first.
+        labels: Items by answer.
+        kinds: Items by kind, ``image`` or ``clip``.
+        bins: ``{label: counts}`` of ``p_fake`` in :data:`BINS` equal bins; the last includes 1.
+        models: Verdicts by model.
+        pictured: Indices of the items with evidence, the most suspicious first.
     """
 
     labels: Counter[Answer] = field(default_factory=Counter)
@@ -223,24 +223,24 @@ class Tally:
 
     @property
     def total(self) -> int:
-        """All items."""
+        """Number of items."""
         return self.labels.total()
 
     @property
     def scored(self) -> int:
-        """Items with a score."""
+        """Number of items with a score."""
         return sum(sum(counts) for counts in self.bins.values())
 
 
 def tally(items: Iterable[ReportItem], *, pictures: int) -> Tally:
-    """Count items and choose those whose evidence is shown.
+    """Count items and choose those with evidence.
 
-    These are the most suspicious: fakes before undecided ones before the rest, and among alike the
-    higher score; what could not be read has nothing to show.
+    The order is by suspicion: fakes, then undecided ones, then the rest; by falling score within
+    each. Unreadable items are never chosen.
 
     Args:
-        items: All of them.
-        pictures: How many are shown at most.
+        items: All items.
+        pictures: Largest number of items with evidence.
     """
     found = Tally()
     worst: list[tuple[tuple[int, float, int], int]] = []
@@ -264,11 +264,11 @@ def tally(items: Iterable[ReportItem], *, pictures: int) -> Tally:
     return found
 
 
-_GAP = 1.6  # times the usual step between frames, as in draw/timeline.py
+_GAP = 1.6  # times the usual frame interval, as in draw/timeline.py
 
 
 class HistogramBar(NamedTuple):
-    """A piece of a stacked bar: which bin, which label, from where to where (0 to 1), how many."""
+    """A segment of a stacked bar: bin, label, lower and upper end (0 to 1), count."""
 
     bin: int
     label: str
@@ -278,7 +278,7 @@ class HistogramBar(NamedTuple):
 
 
 class Dot(NamedTuple):
-    """A face of a clip: where it lies in time and in ``p_fake``, both 0 to 1."""
+    """A face of a clip: time and ``p_fake``, both scaled to 0..1."""
 
     x: float
     y: float
@@ -286,12 +286,12 @@ class Dot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One person of a clip through time.
+    """Scores of one person of a clip over time.
 
     Attributes:
-        person: From 0.
-        dots: In the order of time.
-        gap: A longer step between two of them is a time when the person was not seen.
+        person: Number of the person, from 0.
+        dots: Points in order of time.
+        gap: Longer intervals are times without the person.
     """
 
     person: int
@@ -300,7 +300,7 @@ class Line:
 
     @property
     def runs(self) -> list[list[Dot]]:
-        """The dots without the gaps: runs of frames in which the person was seen."""
+        """Split the points at gaps, into runs of frames that show the person."""
         found: list[list[Dot]] = []
         for dot in self.dots:
             if found and dot.x - found[-1][-1].x <= self.gap:
@@ -315,8 +315,8 @@ class Timeline:
     """``p_fake`` of every judged face of a clip over time.
 
     Attributes:
-        lines: One a person.
-        end_s: Time at the right end; the left end is 0.
+        lines: One line per person.
+        end_s: Time of the right end; the left end is 0.
     """
 
     lines: tuple[Line, ...]
@@ -324,7 +324,7 @@ class Timeline:
 
 
 def distribution(tally: Tally) -> tuple[list[HistogramBar], int]:
-    """Stacked bars of ``p_fake``, and what the full height counts; no bars where nothing scored."""
+    """Return stacked bars of ``p_fake``, and the count of the full height; empty without scores."""
     most = max((sum(c[at] for c in tally.bins.values()) for at in range(BINS)), default=0)
     bars: list[HistogramBar] = []
     for at in range(BINS):
@@ -338,7 +338,7 @@ def distribution(tally: Tally) -> tuple[list[HistogramBar], int]:
 
 
 def timeline(verdict: Verdict) -> Timeline | None:
-    """The timeline of a clip's verdict; ``None`` where there is none to draw."""
+    """Return the timeline of a clip's verdict; ``None`` if there is none."""
     timed = [(face, face.time_s) for face in verdict.faces if face.time_s is not None]
     if verdict.kind != "clip" or not timed:
         return None

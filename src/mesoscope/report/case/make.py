@@ -1,4 +1,4 @@
-"""Make a report: what is asked for, checked early; evidence gathered; the file written."""
+"""Make a case report: check the arguments, collect the evidence, write the file."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ FORMATS = (".html", ".htm", ".pdf")
 
 @dataclass(frozen=True, slots=True)
 class ReportOptions:
-    """What a report says beside its verdicts, and how much it shows.
+    """Options of a case report.
 
     Attributes:
-        title: Empty for one made from the number of files.
+        title: Title; if empty, made from the number of files.
         case: Number or name of the case.
-        analyst: Who hands it over.
-        pictures: Files shown with their evidence, at most: the most suspicious.
-        key: Signs it, see :func:`mesoscope.report.case.seal.read_private`.
-        watch: Called after each file that is shown, with how many are done and of how many.
+        analyst: Name of the analyst.
+        pictures: Largest number of files with evidence: the most suspicious.
+        key: Signing key, see :func:`mesoscope.report.case.seal.read_private`.
+        watch: Called after each file with evidence, with the number done and the total.
     """
 
     title: str = ""
@@ -63,13 +63,13 @@ class ReportOptions:
 
 @dataclass(frozen=True, slots=True)
 class WrittenReport:
-    """A report that was written.
+    """A written report.
 
     Attributes:
-        path: Its file.
-        files: It is about so many.
-        with_evidence: So many of them are shown with their evidence.
-        digest: That of its seal.
+        path: Path of the report.
+        files: Number of files in it.
+        with_evidence: Number of files with evidence.
+        digest: Digest in its seal.
         signed: Whether it is signed.
     """
 
@@ -81,10 +81,11 @@ class WrittenReport:
 
 
 def refuse_report(out: Path) -> None:
-    """Miss what can be missed before the work: the suffix, the folder, the extra.
+    """Check before long work that a report can be written: suffix, folder, extra.
 
     Raises:
-        OptionError: Neither HTML nor PDF, a folder, or in a folder that is not there.
+        OptionError: The suffix is neither HTML nor PDF, ``out`` is a folder, or its folder is
+            missing.
         MissingExtra: The ``report`` extra is not installed.
     """
     if out.suffix.lower() not in FORMATS:
@@ -106,21 +107,21 @@ def make_report(
     thresholds: Thresholds | None = None,
     model: Path | None = None,
 ) -> WrittenReport:
-    """Gather the evidence for verdicts, and write the report.
+    """Collect the evidence for verdicts, and write the report.
 
     Args:
         items: The verdicts.
-        out: The file to write, ``.html`` or ``.pdf``; replaced whole.
-        options: What it says and shows.
-        judge: Judges those that are shown once more, for their evidence maps.
-        settings: By which the verdicts were given, where that is known.
-        thresholds: In force, where that is known.
-        model: A model file besides those that are shipped, to tell facts of.
+        out: The file to write, ``.html`` or ``.pdf``; written atomically.
+        options: Options of the report.
+        judge: Judges the shown items again, for their evidence maps.
+        settings: Settings of the verdicts, if known.
+        thresholds: Thresholds of the verdicts, if known.
+        model: A model file besides the shipped ones, for its facts.
 
     Raises:
-        OptionError: As :func:`refuse_report`, or too many files for a PDF.
+        OptionError: As for :func:`refuse_report`, or there are too many files for a PDF.
         MissingExtra: The ``report`` extra is not installed.
-        OutputError: It cannot be written.
+        OutputError: The report is not writable.
     """
     from mesoscope.report.case.page import write_page
     from mesoscope.report.case.pdf import refuse_long, write_pdf
@@ -158,17 +159,17 @@ def report_judged(
     model: str | os.PathLike[str],
     options: ReportOptions | None = None,
 ) -> WrittenReport:
-    """Report what a detector has just judged: model, settings and thresholds are known.
+    """Report verdicts of a detector in this process, whose model and settings are known.
 
     Args:
-        items: The verdicts; a scan writes them there, as into any other sink.
+        items: The verdicts; a scan writes them there, as into other sinks.
         out: The file to write, ``.html`` or ``.pdf``.
-        detector: Judged them.
-        model: Its model, by name or file: it judges once more what is shown, for evidence maps.
-        options: What the report says and shows.
+        detector: The detector of the verdicts.
+        model: Its model, by name or file, to judge shown items again for evidence maps.
+        options: Options of the report.
 
     Raises:
-        As :func:`make_report`.
+        As for :func:`make_report`.
     """
     path = find_model(model)
     return make_report(
@@ -190,17 +191,17 @@ def report_read(
     model: str | os.PathLike[str],
     options: ReportOptions | None = None,
 ) -> WrittenReport:
-    """Report verdicts that were given before: by which settings is not known.
+    """Report earlier verdicts, whose settings are unknown.
 
     Args:
         items: The verdicts.
         out: The file to write, ``.html`` or ``.pdf``.
-        detector: Its options judge once more what is shown, by the model that most verdicts name.
-        model: A model that they may name, besides those that are shipped.
-        options: What the report says and shows.
+        detector: Its options judge shown items again, with the most frequent model of the verdicts.
+        model: A model that the verdicts may name, besides the shipped ones.
+        options: Options of the report.
 
     Raises:
-        As :func:`make_report`.
+        As for :func:`make_report`.
     """
     from collections import Counter
 
@@ -212,7 +213,7 @@ def report_read(
 
 
 def with_maps(model: Path, options: DetectOptions) -> Detector:
-    """A detector by the same options that keeps evidence maps."""
+    """Return a detector with the same options and evidence maps."""
     from mesoscope.detection.detector import DetectorSpec
 
     return DetectorSpec.of(model, dataclasses.replace(options, heat=True)).build()

@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: no network, no file beside it."""
+"""Write a case report as one self-contained HTML page, without network."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _LINES_AT_ONCE = 200
 
 
 class ReportColumn(NamedTuple):
-    """A column of the table: its key in the record, and its heading."""
+    """A column of the table: key in the record, and heading."""
 
     key: str
     title: str
@@ -57,7 +57,7 @@ WEIGHTS = {"strong": "says it outright", "hint": "worth a look", "note": "a plai
 
 @dataclass(frozen=True, slots=True)
 class ReportEntry:
-    """An item with its evidence, in words."""
+    """Text of an item with its evidence."""
 
     evidence: Evidence
     thresholds: Thresholds | None
@@ -69,12 +69,12 @@ class ReportEntry:
 
     @property
     def label(self) -> Answer:
-        """How it is counted."""
+        """Its answer in the counts."""
         return self.item.verdict.answer
 
     @property
     def name(self) -> str:
-        """Its path, for people."""
+        """Its path as shown."""
         return shown(self.item.verdict.source)
 
     @property
@@ -84,43 +84,43 @@ class ReportEntry:
 
     @property
     def why(self) -> str:
-        """Why there is no clear label; empty where there is one."""
+        """The reason without a clear label; empty with one."""
         return shown(words.why(self.item.verdict))
 
     @property
     def says(self) -> str:
-        """The answer in a sentence."""
+        """The verdict in a sentence."""
         return shown(words.sentence(self.item.verdict, self.thresholds))
 
     @property
     def notes(self) -> list[str]:
-        """What one should know besides."""
+        """Further notes."""
         return [shown(n) for n in (*self.item.verdict.notes, *self.evidence.notes)]
 
     @property
     def sha256(self) -> str:
-        """Of its file; empty where there is none."""
+        """Digest of its file; empty without one."""
         return "" if self.item.file is None else self.item.file.sha256
 
     @property
     def size(self) -> str:
-        """Of its file; empty where there is none."""
+        """Size of its file; empty without one."""
         return "" if self.item.file is None else size(self.item.file.n_bytes)
 
     @property
     def cuts(self) -> tuple[float, ...]:
-        """The thresholds, from below; empty where they are not known."""
+        """Thresholds in ascending order; empty if unknown."""
         return cuts(self.thresholds)
 
     @property
     def people_or_faces(self) -> int:
-        """Faces that were judged; of a clip the persons whose they are."""
+        """Number of judged faces; of a clip the number of persons."""
         verdict = self.item.verdict
         return len(verdict.persons if verdict.kind == "clip" else verdict.faces)
 
     @property
     def people(self) -> str:
-        """How many persons, for those who hear the timeline."""
+        """Number of persons, as alternative text of the timeline."""
         count = len(self.item.verdict.persons)
         return f"{count} persons" if count > 1 else "one person"
 
@@ -129,15 +129,15 @@ def write_page(contents: Contents, path: Path, *, key: Ed25519PrivateKey | None 
     """Write the report as HTML.
 
     Args:
-        contents: What to show.
-        path: The file to write; it is replaced.
-        key: Signs the report.
+        contents: Contents of the report.
+        path: The file to write; replaced if it exists.
+        key: Signing key.
 
     Returns:
-        The digest in its seal.
+        The digest in the seal.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The report is not writable.
     """
     with (
         sealed(path, key) as sealing,
@@ -150,7 +150,7 @@ def write_page(contents: Contents, path: Path, *, key: Ed25519PrivateKey | None 
 
 
 def cuts(thresholds: Thresholds | None) -> tuple[float, ...]:
-    """Thresholds to draw: both, or the one cut."""
+    """Return the thresholds to draw: both, or the one cut."""
     if thresholds is None:
         return ()
     return tuple(sorted({thresholds.real_below, thresholds.fake_above}))
@@ -221,14 +221,14 @@ def _values(contents: Contents, key: Ed25519PrivateKey | None) -> dict[str, obje
         "js_hash": _csp(js),
         "ui": Markup(ui),  # noqa: S704 - our own words, in ASCII
         "seal": Markup(blank_seal(key)),  # noqa: S704 - digits
-        # JSON in which record.py has escaped what could end a script.
+        # JSON; record.py has escaped what could end a script.
         "head": Markup(head(contents.details, contents.models, contents.settings, tally)),  # noqa: S704
         "rows": (Markup(row) for row in rows(contents.items, contents.whole)),  # noqa: S704
     }
 
 
 def face_caption(close: CloseUp, verdict: Verdict) -> str:
-    """What stands under a face."""
+    """Return the caption of a face."""
     face = close.face
     parts = [f"Face {close.number}: {words.score(face.p_fake)}"]
     if verdict.kind == "clip":
@@ -245,7 +245,7 @@ def _asset(name: str) -> str:
 
 
 def _csp(text: str) -> str:
-    """The hash by which a page's policy allows one script or style and no other."""
+    """Return the CSP hash that allows one script or style."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 

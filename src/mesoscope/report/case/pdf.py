@@ -1,4 +1,4 @@
-"""The report as a PDF document that one hands over: the same content as the page, on paper."""
+"""Write a case report as a PDF document, with the contents of the HTML page."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 def attach(canvas: Canvas, files: Mapping[str, tuple[str, str]]) -> None:
-    """Attach files, which viewers list (PDF 1.7, 7.11.4).
+    """Attach files to a PDF (PDF 1.7, 7.11.4).
 
     Args:
-        canvas: Of the document, before it is saved.
-        files: By name, in the order of names as PDF wants it: what each is, and its text in ASCII.
+        canvas: Canvas of the document, before it is saved.
+        files: Description and ASCII text by name, in the order of names, as PDF requires.
     """
     document = canvas._doc  # noqa: SLF001 - reportlab has no public way to attach
     names: list[object] = []
@@ -53,17 +53,17 @@ def attach(canvas: Canvas, files: Mapping[str, tuple[str, str]]) -> None:
     document.Catalog.Names = tree
 
 
-PDF_MOST = 200  # files; a longer list is for the page, whose table can be searched
+PDF_MOST = 200  # files; longer lists belong on the HTML page, which has a search
 _MARGIN = 18 * mm
 _TOTAL = "number-of-pages"
 _TITLE_MOST = 70  # characters of the title in a footer
 
 
 def refuse_long(n_items: int, path: Path) -> None:
-    """Make sure that a PDF is not asked to hold an archive.
+    """Check that a PDF does not get too many files.
 
     Raises:
-        OptionError: More files than :data:`PDF_MOST`.
+        OptionError: There are more than :data:`PDF_MOST` files.
     """
     if n_items > PDF_MOST:
         raise OptionError(
@@ -76,16 +76,16 @@ def write_pdf(contents: Contents, path: Path, *, key: Ed25519PrivateKey | None =
     """Write the report as PDF.
 
     Args:
-        contents: What to show.
-        path: The file to write; it is replaced, once the new one is whole.
-        key: Signs the report.
+        contents: Contents of the report.
+        path: The file to write; replaced when the new one is complete.
+        key: Signing key.
 
     Returns:
-        The digest in its seal.
+        The digest in the seal.
 
     Raises:
-        OptionError: Too many files for a PDF.
-        OutputError: It cannot be written.
+        OptionError: There are too many files for a PDF.
+        OutputError: The report is not writable.
     """
     refuse_long(contents.tally.total, path)
     load_fonts()
@@ -105,10 +105,10 @@ def write_pdf(contents: Contents, path: Path, *, key: Ed25519PrivateKey | None =
 
 
 class _Document(BaseDocTemplate):  # type: ignore[misc]
-    """A document whose headings are its outline."""
+    """A document with its headings as outline."""
 
     def afterFlowable(self, flowable: Flowable) -> None:  # noqa: N802 - reportlab's
-        """Give headings a bookmark."""
+        """Add a bookmark for headings."""
         style = getattr(flowable, "style", None)
         if style not in (HEAD, ITEM):
             return
@@ -120,18 +120,18 @@ class _Document(BaseDocTemplate):  # type: ignore[misc]
 
 
 class _End(Flowable):  # type: ignore[misc]
-    """At the end of the last page: now it is known how many there are, and files are attached."""
+    """End of the document, where the number of pages is known and files are attached."""
 
     def __init__(self, files: dict[str, tuple[str, str]]) -> None:
         super().__init__()
         self._files = files
 
     def wrap(self, *_available: float) -> tuple[float, float]:
-        """Takes no room."""
+        """Return no size."""
         return 0, 0
 
     def draw(self) -> None:
-        """Define the part of the footers that was left open."""
+        """Define the page count of the footers, and attach the files."""
         canvas: Canvas = self.canv
         pages = canvas.getPageNumber()
         canvas.beginForm(_TOTAL)
@@ -143,7 +143,7 @@ class _End(Flowable):  # type: ignore[misc]
 
 
 def _unquoted(text: str) -> str:
-    """Text that is written uncompressed: without quotes it cannot look like a seal."""
+    """Remove quotes from uncompressed text, so that it cannot look like a seal."""
     return text.replace('"', "'")
 
 

@@ -1,7 +1,7 @@
-"""The parts of a PDF report: its looks, and its tables, charts and pictures.
+"""Building blocks of a PDF report: styles, tables, charts and pictures.
 
 DejaVu comes with matplotlib and is embedded, so Latin, Greek, Cyrillic and more scripts show on
-every machine. What it lacks is written as an escape, see :func:`mesoscope.files.names.drawn`.
+every machine. Missing glyphs are escaped, see :func:`mesoscope.files.names.drawn`.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ BULLET = ParagraphStyle("bullet", parent=BODY, leftIndent=11, bulletIndent=1, sp
 
 
 def load_fonts() -> None:
-    """Make the fonts known to reportlab; again costs nothing.
+    """Register the fonts with reportlab; later calls do nothing.
 
-    ``<b>`` inside a paragraph takes the bold face.
+    ``<b>`` inside a paragraph selects the bold face.
     """
     import matplotlib as mpl
 
@@ -86,33 +86,33 @@ def load_fonts() -> None:
 
 @cache
 def _glyphs() -> frozenset[int]:
-    """The characters that both faces which carry names have."""
+    """Return the characters that both faces for names have."""
     fonts = (pdfmetrics.getFont(name) for name in (SANS, BOLD, MONO))
     return frozenset.intersection(*(frozenset(font.face.charToGlyph) for font in fonts))
 
 
 def safe(text: str) -> str:
-    """Text for the font, without marks of a paragraph's own little language."""
+    """Escape text for the font and for reportlab's markup."""
     return escape(drawn(text, _glyphs()))
 
 
 def plain(text: str) -> str:
-    """Text for the font, to be drawn as it is."""
+    """Escape text for the font, without markup."""
     return drawn(text, _glyphs())
 
 
 def say(text: str, style: ParagraphStyle = BODY) -> Paragraph:
-    """A paragraph of text that came from anywhere."""
+    """Return a paragraph of untrusted text."""
     return Paragraph(safe(text), style)
 
 
 def marked(text: str, style: ParagraphStyle = BODY, *, bullet: str = "") -> Paragraph:
-    """A paragraph of our own text with marks, whose other parts went through :func:`safe`."""
+    """Return a paragraph of markup whose variable parts went through :func:`safe`."""
     return Paragraph(text, style, bulletText=bullet or None)
 
 
 def hexadecimal(colour: Color) -> str:
-    """A colour for ``<font color=…>``."""
+    """Format a colour for ``<font color=…>``."""
     return f"#{colour.hexval()[2:]}"
 
 
@@ -126,12 +126,12 @@ _BARE = [
 
 
 def verdict_text(label: Answer) -> str:
-    """A label's word in its colour, marked for a paragraph."""
+    """Return a label in its colour, as markup."""
     return f'<font color="{hexadecimal(LABEL[label])}"><b>{WORDS[label]}</b></font>'
 
 
 def facts(rows: Iterable[tuple[str, str]], *, code: Sequence[str] = ()) -> Table:
-    """Names and values in two columns; the values of ``code`` in a fixed width."""
+    """Return a table of names and values; values of ``code`` in a monospaced font."""
     cells = [
         [say(name, FAINT), say(value, CODE if name in code else SMALL)] for name, value in rows
     ]
@@ -143,7 +143,7 @@ def facts(rows: Iterable[tuple[str, str]], *, code: Sequence[str] = ()) -> Table
 def grid(
     heads: Sequence[str], rows: Sequence[Sequence[Paragraph]], shares: Sequence[float]
 ) -> Table:
-    """A table with a heading on every page that it reaches; ``shares`` of the text's width."""
+    """Return a table with a repeated heading; ``shares`` of the text width."""
     style = [
         *_BARE,
         ("LINEBELOW", (0, 0), (-1, -1), 0.5, RULE),
@@ -159,7 +159,7 @@ def grid(
 
 
 def note(text: str) -> Table:
-    """A paragraph that one should not miss; marked text."""
+    """Return a highlighted paragraph of markup."""
     style = [
         ("BACKGROUND", (0, 0), (-1, -1), NOTE),
         ("LINEBEFORE", (0, 0), (0, -1), 3, NOTE_EDGE),
@@ -171,7 +171,7 @@ def note(text: str) -> Table:
 
 
 def tiles(tally: Tally) -> Table:
-    """How many of each label, large."""
+    """Return the counts of each label in large type."""
     there = [label for label in SHOWN if tally.labels[label]]
     cells = [
         [marked(f'<font size="8">{WORDS[label].capitalize()}</font>', FAINT) for label in there],
@@ -194,7 +194,7 @@ def tiles(tally: Tally) -> Table:
 
 
 def histogram(bars: Sequence[HistogramBar], cuts: Sequence[float]) -> Drawing:
-    """How the scores lie."""
+    """Draw the distribution of scores."""
     high, base, wide = 78.0, 14.0, WIDTH * 0.86
     drawing = Drawing(WIDTH, high + base + 4)
     step = wide / BINS
@@ -215,7 +215,7 @@ def histogram(bars: Sequence[HistogramBar], cuts: Sequence[float]) -> Drawing:
 
 
 def timeline(line: Timeline, cuts: Sequence[float]) -> Drawing:
-    """The scores of a clip's faces over time, one line a person."""
+    """Draw the scores of a clip's faces over time, one line per person."""
     left, base, high = 16.0, 14.0, 84.0
     wide = WIDTH - left - 6
     drawing = Drawing(WIDTH, high + base + 8)
@@ -243,7 +243,7 @@ def timeline(line: Timeline, cuts: Sequence[float]) -> Drawing:
 
 
 def persons(people: Sequence[Person]) -> Table:
-    """The persons of a clip."""
+    """Return a table of the persons of a clip."""
     rows = []
     for one in people:
         colour = hexadecimal(PERSON[one.number % len(PERSON)])
@@ -264,13 +264,13 @@ def persons(people: Sequence[Person]) -> Table:
 
 
 def picture(shot: Shot, *, width: float, height: float) -> Image:
-    """A picture, as large as fits and never larger than one point a pixel."""
+    """Return a picture, as large as fits, at most one point per pixel."""
     scale = min(width / shot.width, height / shot.height, 1.0)
     return Image(io.BytesIO(shot.jpeg), shot.width * scale, shot.height * scale, hAlign="LEFT")
 
 
 def rows_of(cells: Sequence[Sequence[Flowable]], across: int) -> Table:
-    """Cells in rows of so many; each may hold a picture and its caption."""
+    """Arrange cells in rows; each may hold a picture and its caption."""
     lines = [list(cells[at : at + across]) for at in range(0, len(cells), across)]
     lines[-1] += [[] for _ in range(across - len(lines[-1]))]
     return Table(lines, colWidths=[WIDTH / across] * across, style=TableStyle(_BARE), hAlign="LEFT")

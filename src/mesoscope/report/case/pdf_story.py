@@ -1,4 +1,4 @@
-"""What a PDF report says, from its title to how it is checked."""
+"""Contents of a PDF report in order, from title to verification."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ _PICTURE_HIGH = 250.0  # points
 
 
 def story(contents: Contents, items: Sequence[ReportEntry], signer: str) -> Iterator[Flowable]:
-    """All of the report, part by part.
+    """Yield the flowables of the whole report.
 
     Args:
-        contents: What to show.
-        items: Those shown with evidence.
-        signer: Fingerprint of the key that signs; empty where none does.
+        contents: Contents of the report.
+        items: Items with evidence.
+        signer: Fingerprint of the signing key; empty if not signed.
     """
     yield from _opening(contents, signer)
     yield from _table(contents)
@@ -103,7 +103,7 @@ def _opening(contents: Contents, signer: str) -> Iterator[Flowable]:
         yield Spacer(1, 10)
         yield tiles(tally)
     bars, most = distribution(tally)
-    if tally.scored >= 5:  # fewer are read in the table
+    if tally.scored >= 5:  # fewer are readable in the table
         limits = cuts(contents.thresholds)
         key = ", ".join(
             f'<font color="{hexadecimal(LABEL[label])}">■</font> {WORDS[label]}'

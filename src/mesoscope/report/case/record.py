@@ -1,8 +1,8 @@
-"""The machine-readable record inside a report, and how a report is checked by it.
+"""The machine-readable record in a report, and verification of reports.
 
-The record is JSON in plain ASCII, without ``<``, ``>`` and ``&``, so that it stands in HTML as it
-stands in PDF. Its first line ends in ``"items":[``, each item is a line, and the last line is
-``]}``; so a record of any length can be read line by line.
+The record is JSON in plain ASCII, without ``<``, ``>`` and ``&``, so HTML and PDF hold the same
+text. Its first line ends in ``"items":[``, each item is a line, and the last line is ``]}``; so a
+record of any length can be read line by line.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mesoscope.types import Json, Verdict
 
 
-_READ = {"made", "mesoscope", "settings", "settings_sha256"}  # by those who check a report
+_READ = {"made", "mesoscope", "settings", "settings_sha256"}  # fields needed for verification
 _LONGEST = 64 << 20  # bytes of one line; a verdict on a long clip has a few million
 _START = b'{"mesoscope_report":'
 _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
@@ -40,12 +40,12 @@ _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
 @dataclass(frozen=True, slots=True)
 class ReportedSource:
-    """A file that a report speaks of.
+    """A source file of a report.
 
     Attributes:
-        source: Its path, as it was given.
-        sha256: Its hash when the report was made; ``None`` where it could not be read.
-        judged_sha256: Its hash when it was judged, where that is known and differs.
+        source: Its path as given.
+        sha256: Its digest when the report was made; ``None`` if it was not readable.
+        judged_sha256: Its digest when it was judged, if known and different.
     """
 
     source: str
@@ -59,7 +59,7 @@ def head(
     settings: ReportSettings | None,
     tally: Tally,
 ) -> str:
-    """The record's first line."""
+    """Return the record's first line."""
     data: dict[str, Json] = {
         "mesoscope_report": VERSIONS["report"][-1],
         "mesoscope": details.version,
@@ -76,12 +76,12 @@ def head(
 
 
 def rows(items: Iterable[ReportItem], evidence: dict[int, tuple[int, Verdict]]) -> Iterator[str]:
-    """The record's lines of items, with their commas, and its end.
+    """Yield the record's lines of items, with commas, and its end.
 
     Args:
-        items: All of them.
-        evidence: For places of items that are shown: their number in the report, from 1, and the
-            whole verdict.
+        items: All items.
+        evidence: For items with evidence, by index: number in the report, from 1, and the whole
+            verdict.
     """
     before = ""
     for at, item in enumerate(items):
@@ -118,10 +118,10 @@ def rows(items: Iterable[ReportItem], evidence: dict[int, tuple[int, Verdict]]) 
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[dict[str, Any], Iterator[ReportedSource]]]:
-    """A report's record: its first line, and its items one by one.
+    """Read a report's record: its first line, and an iterator over its items.
 
     Raises:
-        ReportError: There is no record, it is damaged, or it is of a newer version.
+        ReportError: The record is missing, damaged, or of a newer version.
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -165,7 +165,7 @@ def _items(data: mmap.mmap, path: Path) -> Iterator[ReportedSource]:
     while line := _line(data, path):
         if line.startswith(b"]}"):
             return
-        if line.isspace():  # a report about nothing
+        if line.isspace():  # a report without items
             continue
         try:
             found = _source(json.loads(line.rstrip().rstrip(b",")))
@@ -183,7 +183,7 @@ def _source(row: dict[str, Any]) -> ReportedSource:
 
 
 def _json(data: dict[str, Json]) -> str:
-    """One line of plain ASCII that may stand inside a ``script`` of HTML."""
+    """Return one line of ASCII JSON that is safe in an HTML ``script``."""
     return json.dumps(data, separators=(",", ":")).translate(_ESCAPES)
 
 
@@ -193,18 +193,18 @@ Signature = Literal["good", "other_key", "broken", "absent", "unsigned", "by_unk
 
 @dataclass(slots=True)
 class Check:
-    """What checking a report found.
+    """Result of verifying a report.
 
     Attributes:
-        seal: The report against its own digest and signature.
-        signature: ``good``: by the key that was given. ``other_key``: whole, but by another key.
-            ``by_unknown``: whole, and no key was given. ``broken``: it does not fit the report.
+        seal: State of the digest and signature.
+        signature: ``good``: by the given key. ``other_key``: valid, but by another key.
+            ``by_unknown``: valid, and no key was given. ``broken``: it does not match the report.
             ``absent``: a key was given, and there is no signature. ``unsigned``: neither.
-        files: How many source files are in which state; ``unknown`` where the report holds no hash.
-        models: State of each model by its id; ``missing`` where its file is not at hand.
-        settings_match: The hash of the settings is that of the settings; ``None`` without any.
-        made: When the report says it was made.
-        version: Of the mesoscope that made it.
+        files: Number of source files by state; ``unknown`` if the report holds no hash.
+        models: State of each model by id; ``missing`` if its file is not available.
+        settings_match: Whether the settings have their hash; ``None`` without settings.
+        made: Time of creation in the report.
+        version: Version of mesoscope that made it.
     """
 
     seal: Seal
@@ -217,7 +217,7 @@ class Check:
 
     @property
     def trusted(self) -> bool:
-        """The report itself is as it was made, as far as this check can tell."""
+        """Whether the report is unchanged, as far as this check can tell."""
         seal_holds = self.seal.intact and self.settings_match is not False
         return seal_holds and self.signature in ("good", "unsigned", "by_unknown")
 
@@ -231,18 +231,18 @@ def verify(
     files: bool = True,
     watch: Callable[[str, State], None] | None = None,
 ) -> Check:
-    """Check a report, HTML or PDF.
+    """Verify a report, HTML or PDF.
 
     Args:
         path: The report.
-        key: The public key that it should be signed with, 32 bytes.
-        root: Folder that relative paths of source files start at; the current one by default.
-        model: A model file to hold against the report's, besides those that are shipped.
-        files: Look for the source files, too.
+        key: Expected public key, 32 bytes.
+        root: Base folder of relative source paths; default the working directory.
+        model: A model file to compare with the report's, besides the shipped ones.
+        files: Verify the source files, too.
         watch: Called with each source file and its state.
 
     Raises:
-        ReportError: Not a report.
+        ReportError: The file is no report.
     """
     seal = read_seal(path)
     found = Check(seal, _signature(seal, key))
@@ -276,7 +276,7 @@ def _settings_match(first: Mapping[str, Json]) -> bool | None:
 
 
 def _models(first: Mapping[str, Json], at_hand: Path | None) -> dict[str, State]:
-    """Which of a report's models are at hand, byte for byte."""
+    """Return the state of a report's models, compared by digest."""
     models = [model for model in cast("list[Json]", first["models"]) if isinstance(model, dict)]
     here = {one.id: one for one in model_facts((str(m["id"]) for m in models), at_hand=at_hand)}
     return {str(m["id"]): _model_state(str(m["sha256"]), here[str(m["id"])]) for m in models}

@@ -1,14 +1,13 @@
-"""The seal of a report: a digest of the whole file, its signature, and the keys that sign.
+"""The seal of a report: digest of the whole file, signature, and key files.
 
 A report holds exactly one seal, written as this line of JSON, in this order and without spaces::
 
     {"mesoscope_seal":1,"content_sha256":"64 digits","signature":"128","public_key":"64"}
 
 ``content_sha256`` is the SHA-256 of the whole file with the digits of ``content_sha256`` and of
-``signature`` replaced by zeros, so no byte stands outside it: what is not hashed is what the hash
-and the signature are compared with. ``signature`` is Ed25519 (RFC 8032) over :func:`message`; it
-and ``public_key`` are empty in a report that is not signed. All digits are lower-case hexadecimal,
-as another way to write the same number would be a byte that can be changed unseen.
+``signature`` replaced by zeros, so every byte is covered. ``signature`` is Ed25519 (RFC 8032) over
+:func:`message`; it and ``public_key`` are empty in an unsigned report. All digits are lower-case
+hexadecimal, as an alternative spelling would allow unnoticed changes.
 """
 
 from __future__ import annotations
@@ -65,18 +64,18 @@ def _extra() -> Iterator[None]:
 
 
 def make_keys(private: Path, *, passphrase: str | None = None) -> tuple[Path, str]:
-    """Make a key pair: the private key at the path, the public one beside it as ``NAME.pub.pem``.
+    """Create a key pair: the private key at the path, the public one as ``NAME.pub.pem`` beside it.
 
     Args:
-        private: Where the private key goes.
-        passphrase: Encrypts it; without one only its mode, 0600, protects it.
+        private: Path of the private key.
+        passphrase: Encrypts the key; without one only its mode, 0600, protects it.
 
     Returns:
         Path of the public key, and its fingerprint.
 
     Raises:
-        OptionError: One of the two files exists; nothing is ever overwritten.
-        OutputError: A file cannot be written.
+        OptionError: One of the two files exists; nothing is overwritten.
+        OutputError: A file is not writable.
         MissingExtra: ``cryptography`` is not installed.
     """
     with _extra():
@@ -96,15 +95,15 @@ def make_keys(private: Path, *, passphrase: str | None = None) -> tuple[Path, st
 
 
 def read_private(path: Path, *, ask: Callable[[], str] | None = None) -> Ed25519PrivateKey:
-    """The private key in a PEM file.
+    """Read a private key from a PEM file.
 
     Args:
         path: The file.
-        ask: Gives the passphrase; called only where the key is protected by one.
+        ask: Returns the passphrase; called only for encrypted keys.
 
     Raises:
-        OptionError: It cannot be read, its passphrase is missing or wrong, or it is another kind
-            of key.
+        OptionError: The file is not readable, its passphrase is missing or wrong, or it is another
+            kind of key.
         MissingExtra: ``cryptography`` is not installed.
     """
     with _extra():
@@ -118,9 +117,9 @@ def read_private(path: Path, *, ask: Callable[[], str] | None = None) -> Ed25519
             raise OptionError(f"{path}: protected by a passphrase, which was not given") from error
         try:
             key = serialization.load_pem_private_key(data, password=ask().encode())
-        except (ValueError, TypeError) as wrong:  # TypeError: an empty one
+        except (ValueError, TypeError) as wrong:  # TypeError: an empty passphrase
             raise OptionError(f"{path}: not its passphrase, or a damaged key: try again") from wrong
-    except Exception as error:  # cryptography raises several kinds for what is no key
+    except Exception as error:  # cryptography raises several types for invalid keys
         raise OptionError(
             f"{path}: not a private key: make one with mesoscope report keygen"
         ) from error
@@ -130,10 +129,10 @@ def read_private(path: Path, *, ask: Callable[[], str] | None = None) -> Ed25519
 
 
 def read_public(path: Path) -> bytes:
-    """The public key in a PEM file, 32 bytes.
+    """Read a public key from a PEM file, 32 bytes.
 
     Raises:
-        OptionError: It cannot be read, or is another kind of key.
+        OptionError: The file is not readable, or is another kind of key.
         MissingExtra: ``cryptography`` is not installed.
     """
     with _extra():
@@ -155,22 +154,22 @@ def read_public(path: Path) -> bytes:
 
 
 def public_bytes(key: Ed25519PrivateKey) -> bytes:
-    """The public key that belongs to a private one, 32 bytes."""
+    """Return the public key of a private one, 32 bytes."""
     return _raw(key.public_key())
 
 
 def fingerprint(public: bytes) -> str:
-    """SHA-256 of a public key's 32 bytes, in hexadecimal."""
+    """Return the SHA-256 of a public key's 32 bytes, in hexadecimal."""
     return hashlib.sha256(public).hexdigest()
 
 
 def sign(key: Ed25519PrivateKey, message: bytes) -> bytes:
-    """Sign; 64 bytes."""
+    """Sign a message; 64 bytes."""
     return key.sign(message)
 
 
 def signed_by(public: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether a signature is that of a key over a message.
+    """Whether a signature is valid for a key and message.
 
     Raises:
         MissingExtra: ``cryptography`` is not installed.
@@ -202,7 +201,7 @@ def _pem(path: Path) -> bytes:
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:
     try:
-        # The mode is given when the file is made: at no moment can others read the key.
+        # The mode is set at creation: others can read the key at no time.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -220,14 +219,14 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """What a report's seal says, held against its bytes.
+    """State of a report's seal.
 
     Attributes:
-        intact: The digest is that of the file as it is.
-        content_sha256: The digest that the report carries.
-        signed: It carries a signature.
-        signature_holds: The signature is that of the key inside, over this digest.
-        key_fingerprint: SHA-256 of the public key inside; empty where it is not signed.
+        intact: Whether the digest matches the file.
+        content_sha256: The digest in the report.
+        signed: Whether there is a signature.
+        signature_holds: Whether the signature is valid for the key inside and this digest.
+        key_fingerprint: SHA-256 of the public key inside; empty without signature.
     """
 
     intact: bool
@@ -239,11 +238,11 @@ class Seal:
 
 @dataclass(slots=True)
 class Sealing:
-    """A report that is being written.
+    """A report while it is written.
 
     Attributes:
-        fresh: The file to write.
-        digest: That of its seal, once it is sealed.
+        fresh: The temporary file to write.
+        digest: Digest in the seal, set after sealing.
     """
 
     fresh: Path
@@ -251,7 +250,7 @@ class Sealing:
 
 
 def blank_seal(key: Ed25519PrivateKey | None) -> str:
-    """The line that a report is written with, before :func:`seal` fills it in."""
+    """Return the empty seal that a report is written with; :func:`seal` fills it in."""
     signature, public = ("", "") if key is None else ("0" * 128, public_bytes(key).hex())
     return (
         f'{{"mesoscope_seal":1,"content_sha256":"{"0" * 64}",'
@@ -260,21 +259,21 @@ def blank_seal(key: Ed25519PrivateKey | None) -> str:
 
 
 def message(content_sha256: str) -> bytes:
-    """The bytes that are signed for a digest: they can be no other protocol's."""
+    """Return the bytes to sign for a digest; a prefix separates them from other protocols."""
     return f"mesoscope report seal 1\n{content_sha256}\n".encode()
 
 
 @contextmanager
 def sealed(path: Path, key: Ed25519PrivateKey | None) -> Iterator[Sealing]:
-    """Write a report beside its place, seal it, and move it there whole.
+    """Context that writes a report to a temporary file, seals it, and renames it.
 
-    A report that stood there before stays until the new one is done.
+    An existing report stays until the new one is complete.
 
     Yields:
-        Where to write it; afterwards it holds the digest.
+        The temporary file; it holds the digest afterwards.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The report is not writable.
     """
     try:
         with beside(path) as fresh:
@@ -286,13 +285,13 @@ def sealed(path: Path, key: Ed25519PrivateKey | None) -> Iterator[Sealing]:
 
 
 def seal(path: Path, key: Ed25519PrivateKey | None) -> str:
-    """Fill in the blank seal of a report that was just written.
+    """Fill in the empty seal of a report.
 
     Returns:
         The digest.
 
     Raises:
-        OutputError: The file holds no blank seal, or it cannot be written.
+        OutputError: The file holds no empty seal, or is not writable.
     """
     try:
         with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
@@ -309,10 +308,10 @@ def seal(path: Path, key: Ed25519PrivateKey | None) -> str:
 
 
 def read_seal(path: Path) -> Seal:
-    """Hold a report against its seal.
+    """Read and check the seal of a report.
 
     Raises:
-        ReportError: Not a report, or one with no seal or several.
+        ReportError: The file is no report, or has no seal or several.
     """
     try:
         size = path.stat().st_size
@@ -341,9 +340,9 @@ def read_seal(path: Path) -> Seal:
 
 
 def _find(data: mmap.mmap) -> re.Match[bytes] | None:
-    """The one seal; ``None`` where there is none, or more than one.
+    """Find the only seal; ``None`` for none or several.
 
-    What a report shows cannot look like one: in HTML, JSON and PDF its quotes are escaped.
+    Contents of a report cannot look like a seal: their quotes are escaped in HTML, JSON and PDF.
     """
     found = _SEAL.search(data)
     return None if found is None or _SEAL.search(data, found.end()) else found

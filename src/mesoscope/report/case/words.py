@@ -1,4 +1,4 @@
-"""What a report says in words: names of files, single answers, and what the answers are worth."""
+"""Texts of a report: file names, single verdicts, and the reliability of verdicts."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ NO_SETTINGS = "The verdicts came from a file that does not say by which settings
 
 
 class Weakness(NamedTuple):
-    """How a model did on one kind of picture, as text."""
+    """Performance of a model on one source, as text."""
 
     source: str
     n: str
@@ -125,14 +125,14 @@ class Weakness(NamedTuple):
 
 
 def why(verdict: Verdict) -> str:
-    """Why there is no clear label; empty where there is one."""
+    """Return the reason without a clear label; empty with one."""
     if verdict.error is not None:
         return verdict.error["message"].removeprefix(f"{verdict.source}: ")
     return clause_of(verdict.reason)
 
 
 def sentence(verdict: Verdict, thresholds: Thresholds | None) -> str:
-    """One answer in a sentence."""
+    """Describe one verdict in a sentence."""
     label = verdict.answer
     if verdict.error is not None:
         return f"{WORDS[label].capitalize()}: {why(verdict)}."
@@ -154,14 +154,14 @@ def sentence(verdict: Verdict, thresholds: Thresholds | None) -> str:
 
 
 def summary(tally: Tally) -> str:
-    """All answers in a sentence: ``37 files: 12 fake, 20 real, 3 inconclusive, 2 not readable``."""
+    """Summarise all verdicts: ``37 files: 12 fake, 20 real, 3 inconclusive, 2 not readable``."""
     noun = "file" if tally.total == 1 else "files"
     parts = [f"{tally.labels[name]:,} {WORDS[name]}" for name in SHOWN if tally.labels[name]]
     return f"{tally.total:,} {noun}: {', '.join(parts) or 'nothing to judge'}."
 
 
 def weaknesses(card: ModelCard) -> list[Weakness]:
-    """How the model did on each kind of its own validation pictures, the worst first."""
+    """Return the performance on each source of the model's validation pictures, the worst first."""
     sources = card.metrics.get("by_source")
     decisions = card.metrics.get("decisions")
     decided = decisions.get("by_source") if isinstance(decisions, dict) else None
@@ -206,7 +206,7 @@ def _percent(value: Json) -> str:
 
 
 def settings_rows(values: Mapping[str, Json]) -> list[tuple[str, str]]:
-    """Settings as rows of a table."""
+    """Return settings as rows of a table."""
     return [
         (name.replace("_", " "), "–" if value is None else str(value))
         for name, value in sorted(values.items())
@@ -214,7 +214,7 @@ def settings_rows(values: Mapping[str, Json]) -> list[tuple[str, str]]:
 
 
 def choice(tally: Tally) -> str:
-    """Which items are shown with their evidence, where these are not all."""
+    """Describe the choice of items with evidence, unless all have it."""
     shown = len(tally.pictured)
     if not shown:
         return "The table holds every file. None is shown with its picture."
@@ -227,7 +227,7 @@ def choice(tally: Tally) -> str:
 
 
 def score(p_fake: float | None) -> str:
-    """A score as it is shown: three digits, and never a certainty; a dash for none."""
+    """Format a score with three digits, never as 0 or 1; a dash for none."""
     if p_fake is None:
         return "–"
     if p_fake >= 0.9995:
@@ -236,7 +236,7 @@ def score(p_fake: float | None) -> str:
 
 
 def dashes(cuts: Sequence[float]) -> str:
-    """What the dashed lines across a timeline are; empty where there are none."""
+    """Describe the dashed lines of a timeline; empty without thresholds."""
     if not cuts:
         return ""
     noun = "line is the threshold" if len(cuts) == 1 else "lines are the thresholds"
@@ -244,7 +244,7 @@ def dashes(cuts: Sequence[float]) -> str:
 
 
 def rule(card: ModelCard) -> str:
-    """Where a model's score turns into a label."""
+    """Describe how a model's score becomes a label."""
     cuts = card.thresholds
     return (
         f"fake from {cuts.fake_above:.3g} on, real below {cuts.real_below:.3g}; rule: {cuts.rule}"
@@ -252,7 +252,7 @@ def rule(card: ModelCard) -> str:
 
 
 def signed(fingerprint: str) -> str:
-    """What a report's signature is worth, or what its lack means."""
+    """Explain a report's signature or its absence."""
     if fingerprint:
         return (
             "It is signed (Ed25519). Only with the public key, got from the signer by another way "
@@ -266,7 +266,7 @@ def signed(fingerprint: str) -> str:
 
 
 def size(n_bytes: int) -> str:
-    """A file's size for people: ``812 B``, ``3.4 MB``; 1 kB = 1,000 B."""
+    """Format a file size: ``812 B``, ``3.4 MB``; 1 kB = 1,000 B."""
     if n_bytes < 1000:
         return f"{n_bytes} B"
     value = float(n_bytes)

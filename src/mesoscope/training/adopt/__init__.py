@@ -1,1 +1,1 @@
-"""Classifiers of others as model files of ours."""
+"""Third-party classifiers converted to mesoscope model files."""

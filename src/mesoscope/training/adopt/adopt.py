@@ -1,8 +1,8 @@
-"""A face classifier of others, wrapped into a graph that takes and gives what ours do.
+"""Wrap a third-party face classifier in a graph with mesoscope's inputs and outputs.
 
-It takes ``crops uint8 [n, S, S, 3]`` RGB. What the other network wants is done by operations before
-it: order of colours and axes, range, mean and deviation. Behind it stand the log-odds of "fake",
-Platt's scale and shift, and the logistic.
+The graph takes ``crops uint8 [n, S, S, 3]`` RGB. Operations before the network convert them to its
+own input: channel order, layout, range, mean and standard deviation. Operations after it compute
+the log-odds of "fake", Platt's scale and shift, and the sigmoid.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 __all__ = ["Adopted", "adopt"]
 
 LEAST_OPSET = 9
-_SURE = 1e-7  # probabilities are held so far from 0 and 1: their log-odds are finite
+_SURE = 1e-7  # probabilities are clipped to this distance from 0 and 1, so log-odds stay finite
 
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """A network of others between the operations that make a model of it.
+    """A third-party network with the conversion of its input and the log-odds of its output.
 
     Attributes:
-        body: What comes before it and the network, up to its answers ``[n, k]``.
-        flat: Name of those answers.
-        classes: How many there are a picture, ``k``.
-        card: What its own card says.
-        parameters: Numbers among its weights.
+        body: The graph up to the network's output ``[n, k]``.
+        flat: Name of that output.
+        classes: Outputs per picture, ``k``.
+        card: The network's ``CARD.toml``.
+        parameters: Number of weights.
     """
 
     body: onnx.ModelProto
@@ -54,7 +54,7 @@ class Adopted:
     parameters: int
 
     def model(self, calibration: Calibration) -> onnx.ModelProto:
-        """The whole graph, with ``logit = scale · its own + shift``."""
+        """Return the whole graph, with ``logit = scale · log-odds + shift``."""
         model = onnx.ModelProto()
         model.CopyFrom(self.body)
         del model.graph.output[:]
@@ -70,14 +70,14 @@ class Adopted:
 
 
 def adopt(path: Path, card: ForeignCard) -> Adopted:
-    """Wrap a network, and let it answer the check pictures.
+    """Wrap a network and run it on the check pictures.
 
     Args:
-        path: Its ``.onnx`` file, with its weights inside.
-        card: What it takes and answers.
+        path: The network's ``.onnx`` file, weights included.
+        card: What the network takes and returns.
 
     Raises:
-        ModelError: Not such a file, or not a network as its card says.
+        ModelError: The file is not such a network, or does not match its card.
     """
     inner = _load(path)
     opset = max((o.version for o in inner.opset_import if o.domain in ("", "ai.onnx")), default=0)
@@ -86,14 +86,14 @@ def adopt(path: Path, card: ForeignCard) -> Adopted:
     inner = compose.add_prefix(inner, "net/")
     graph = inner.graph
     weights = {one.name for one in graph.initializer}
-    takes = [one for one in graph.input if one.name not in weights]  # old files list them as inputs
+    takes = [one for one in graph.input if one.name not in weights]  # old files list weights, too
     if len(takes) != 1:
         raise ModelError(f"{path}: it takes {len(takes)} inputs, and a classifier of faces one")
     batch = _check_input(takes[0], card, path)
     gives = _output(graph, card, path)
     del graph.input[:]
     del graph.output[:]
-    del graph.value_info[:]  # of a batch of one, perhaps
+    del graph.value_info[:]  # shapes may be those of a batch of one
     side = card.input.size
     dims = [batch or "n", side, side, 3]
     graph.input.append(helper.make_tensor_value_info("crops", TensorProto.UINT8, dims))
@@ -134,7 +134,7 @@ def _load(path: Path) -> onnx.ModelProto:
 
 
 def _check_input(takes: onnx.ValueInfoProto, card: ForeignCard, path: Path) -> int | None:
-    """The size of a batch, where it is fixed."""
+    """Return the batch size, where it is fixed."""
     tensor = takes.type.tensor_type
     side = card.input.size
     wanted = (3, side, side) if card.input.layout == "nchw" else (side, side, 3)
@@ -165,7 +165,7 @@ def _output(graph: onnx.GraphProto, card: ForeignCard, path: Path) -> onnx.Value
 
 
 class _Steps:
-    """Operations that are put behind one another in a graph."""
+    """Append operations to a graph, one after another."""
 
     def __init__(self, graph: onnx.GraphProto, name: str) -> None:
         self._graph, self._name, self._made = graph, name, 0
@@ -188,7 +188,7 @@ class _Steps:
 
 
 def _prepare(steps: _Steps, takes: onnx.ValueInfoProto, card: ForeignCard) -> None:
-    """From crops to what the network takes, under the name that it takes it by."""
+    """Convert crops to the network's input, under its input name."""
     i, kind = card.input, takes.type.tensor_type.elem_type
     low, high = RANGES[i.range]
     deviation = np.array(i.deviation or (1.0, 1.0, 1.0))
@@ -211,7 +211,7 @@ def _prepare(steps: _Steps, takes: onnx.ValueInfoProto, card: ForeignCard) -> No
 
 
 def _log_odds(steps: _Steps, flat: str, classes: int, output: OutputKeys) -> str:
-    """From answers ``[n, k]`` to log-odds of fake."""
+    """Compute the log-odds of "fake" from outputs ``[n, k]``."""
     if classes == 1:
         sign = np.float32(1 if output.fake_is == "high" else -1)
         logit = flat if output.gives == "logit" else _logit_of(steps, flat)
@@ -236,7 +236,7 @@ def _logit_of(steps: _Steps, p: str) -> str:
 def _answers(
     model: onnx.ModelProto, flat: str, card: ForeignCard, path: Path, batch: int | None
 ) -> NDArray[np.float32]:
-    """What the network says of the check pictures, ``[4, k]``."""
+    """Run the network on the check pictures: outputs ``[4, k]``."""
     session = open_session(model.SerializeToString(), path, threads=1)
     pictures = check_pictures(card.input.size)
     found = []
@@ -258,7 +258,7 @@ def _answers(
 def _takes_many(
     model: onnx.ModelProto, flat: str, card: ForeignCard, path: Path, alone: NDArray[np.float32]
 ) -> bool:
-    """Whether it answers several pictures at once as it does each alone."""
+    """Whether a batch gives the same outputs as its pictures one by one."""
     session = open_session(model.SerializeToString(), path, threads=1)
     try:
         (together,) = session.run([flat], {"crops": check_pictures(card.input.size)})

@@ -1,4 +1,4 @@
-"""From the MesoNet authors' Keras weights to a model file of ours."""
+"""Import the MesoNet authors' Keras weights as a model file."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ NOISE_CROPS = 4
 def import_keras(
     file: Path, architecture: str, out: Path, *, name: str | None = None, force: bool = False
 ) -> ModelCard:
-    """Turn the authors' weights into a model file.
+    """Convert the authors' weights to a model file.
 
     Their output is the probability of real; the model's ``p_fake`` is one minus that. Nothing is
     written where the file does not hold the network asked for.
 
     Args:
         file: The ``.h5`` file.
-        architecture: The network that it holds: ``meso4`` or ``mesoinception4``.
+        architecture: Network in the file: ``meso4`` or ``mesoinception4``.
         out: The model file to write.
-        name: In the model's card; that of ``out`` where ``None``.
+        name: Name in the model's card; the stem of ``out`` where ``None``.
         force: Replace ``out`` where it exists.
 
     Returns:
@@ -47,7 +47,7 @@ def import_keras(
     Raises:
         WeightsError: The file does not hold that network.
         ModelMismatch: The exported file does not answer as torch does.
-        OptionError: ``out`` or ``name`` cannot be.
+        OptionError: ``out`` or ``name`` is not valid.
         OutputError: The file cannot be written.
     """
     refuse_model_file(out, force=force)
@@ -67,10 +67,10 @@ def import_keras(
 
 
 def _noise() -> Pixels:
-    """Seeded noise of four strengths: no face may be at hand, and none is needed.
+    """Return seeded noise of four strengths, as check crops that need no face.
 
-    The exporter compares on its four smooth check pictures as well; between them they drive the
-    network through dark, bright, flat and rough input. A training run compares on faces.
+    The exporter also compares on its four smooth check pictures. Together they drive the network
+    through dark, bright, flat and rough input. A training run compares on faces.
     """
     random = np.random.default_rng(2018)
     noise = random.normal(0.0, 1.0, (NOISE_CROPS, 256, 256, 3))

@@ -1,4 +1,4 @@
-"""From a face classifier of others to a calibrated model file of ours."""
+"""Import a third-party face classifier as a calibrated model file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_model", "bring"]
 
-_LEAST_P = 1e-6  # log-odds of a score beyond are those of this: float32 ends there
+_LEAST_P = 1e-6  # log-odds are clipped to those of this probability: float32 ends there
 
 
 def add_model(
@@ -51,12 +51,12 @@ def add_model(
     sha256: str | None = None,
     count: Count = lambda items, _total, _what: items,
 ) -> tuple[Path, ModelCard]:
-    """Wrap a detector of others and keep it, so that it goes by its card's name.
+    """Wrap a third-party detector and keep it under the name in its card.
 
-    Args:
-        file: Its ``.onnx`` file.
-        card: ``CARD.toml``: what it takes and answers.
-        folder: Where added models are kept, see :mod:`mesoscope.models.kept`.
+    file: The network's ``.onnx`` file.
+        card: ``CARD.toml``: what the network takes and returns.
+        folder: The folder of added models, see :mod:`mesoscope.models.kept`.
+        out: The file to write instead of one in ``folder``.
         out: The file to write in place of one in ``folder``.
         datasets: Labelled faces to calibrate on, as in :func:`bring`.
         sha256: The digest that ``file`` must have, in hexadecimal.
@@ -66,11 +66,11 @@ def add_model(
         The file that was written, and its card.
 
     Raises:
-        ModelMismatch: Another digest.
-        ModelError: Not a network as its card says.
-        RecipeError: The card cannot be used.
+        ModelMismatch: The digest of ``file`` differs.
+        ModelError: The file is not a network that matches its card.
+        RecipeError: The card is not valid.
         OptionError: The name or the file is taken.
-        DatasetError: No data set, or one without reals or fakes.
+        DatasetError: There is no data set, or one lacks reals or fakes.
         OutputError: The file cannot be written.
     """
     verify_sha256(file, sha256)
@@ -102,22 +102,22 @@ def bring(
     *,
     count: Count = lambda items, _total, _what: items,
 ) -> ModelCard:
-    """Wrap a network of others into a model file, and calibrate it on labelled faces.
+    """Wrap a third-party network in a model file, and calibrate it on labelled faces.
 
     Args:
-        path: Its ``.onnx`` file.
-        foreign: What it takes and answers.
+        path: The network's ``.onnx`` file.
+        foreign: What the network takes and returns.
         out: The model file to write; replaced whole or not at all.
-        roots: Data sets of faces to calibrate on: their validation split, or all of them where
-            there is none. Without any, its own answers and thresholds stand.
+        roots: Data sets of faces to calibrate on: their validation split, or all samples where
+            there is none. Without data sets the network's own outputs and thresholds stay.
         count: Wraps work for a progress bar: ``(items, total, what) → items``.
 
     Returns:
         The card as it stands in the file.
 
     Raises:
-        ModelError: Not a network as its card says.
-        DatasetError: No data set, or one without reals or fakes.
+        ModelError: The file is not a network that matches its card.
+        DatasetError: There is no data set, or one lacks reals or fakes.
         OutputError: The file cannot be written.
     """
     samples = _samples(roots)
@@ -153,7 +153,7 @@ def bring(
 
 
 def _samples(roots: Sequence[Path]) -> list[Sample]:
-    """What to calibrate on."""
+    """Return the samples to calibrate on."""
     if not roots:
         return []
     everything = read_datasets(roots)
@@ -180,7 +180,7 @@ def _write(
 
 
 def _logits(scorer: OnnxScorer, samples: Sequence[Sample], count: Count) -> list[float | None]:
-    """The network's own log-odds of each face; ``None`` where it cannot be read."""
+    """Return the network's log-odds of each face; ``None`` for unreadable files."""
     detector = Detector(scorer, faces="whole")
     verdicts = detector.check_many([s.picture for s in samples])
     found: list[float | None] = []

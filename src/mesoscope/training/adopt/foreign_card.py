@@ -1,4 +1,4 @@
-"""``CARD.toml``: what a face classifier of others takes and what its answers mean."""
+"""``CARD.toml``: the input and output of a third-party face classifier."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ RANGES = {"0..1": (0.0, 1.0), "0..255": (0.0, 255.0), "-1..1": (-1.0, 1.0)}
 
 @dataclass(frozen=True, slots=True)
 class InputKeys:
-    """``[input]``: what the network takes.
+    """``[input]``: the network's input.
 
     Attributes:
-        size: Side of its square pictures, in pixels.
+        size: Side of its square input, in pixels.
         layout: ``nchw`` or ``nhwc``.
         colours: ``rgb`` or ``bgr``.
-        range: Of the values before ``mean`` and ``deviation``: ``0..1``, ``0..255`` or ``-1..1``.
-        mean: Subtracted from each colour, in the network's order; none by default.
-        deviation: Each colour is divided by it, in the network's order; by 1 by default.
-        face_margin: Longest side of a found face's box times this is the side of its crop.
-        crop_margin: The same of pictures that are faces as they are.
-        further_margins: Of further crops of a found face, whose logits are averaged.
+        range: Range of values before ``mean`` and ``deviation``: ``0..1``, ``0..255`` or ``-1..1``.
+        mean: Subtracted from each channel, in the network's order; default 0.
+        deviation: Divisor of each channel, in the network's order; default 1.
+        face_margin: Side of the crop around a found face, in longest sides of its box.
+        crop_margin: The same for pictures that are face crops already.
+        further_margins: Margins of further crops of a found face; logits are averaged.
     """
 
     size: int = 224
@@ -48,13 +48,13 @@ class InputKeys:
 
 @dataclass(frozen=True, slots=True)
 class OutputKeys:
-    """``[output]``: what the network answers.
+    """``[output]``: the network's output.
 
     Attributes:
-        name: Of the output that counts; needed where there are several.
+        name: Name of the output to read; needed where there are several.
         gives: ``logit`` or ``probability``: of one value, or of each class.
         fake_classes: Which classes mean "fake", counted from 0; all others mean "real".
-        fake_is: Of a single value: ``high`` or ``low``.
+        fake_is: For a single value: ``high`` or ``low``.
     """
 
     name: str = ""
@@ -73,14 +73,14 @@ class ThresholdKeys:
 
 @dataclass(frozen=True, slots=True)
 class ForeignCard:
-    """What a card of others says: the file ``CARD.toml``.
+    """The file ``CARD.toml`` of a third-party network.
 
     Attributes:
-        name: Short name, that models go by, and for verdicts.
-        architecture: As its makers call it.
-        training_data: In words: what it saw.
-        licence: Of the weights.
-        source: Where they come from.
+        name: Short name of the model, used in verdicts.
+        architecture: The authors' name of it.
+        training_data: Description of the training data.
+        licence: Licence of the weights.
+        source: Where the weights come from.
     """
 
     name: str = ""
@@ -98,7 +98,7 @@ class ForeignCard:
             raise RecipeError(fault)
 
     def card(self) -> ModelCard:
-        """The card of the wrapped file, as far as it is known before the file is."""
+        """Return the model card, as far as it is known before export."""
         i, t = self.input, self.thresholds
         return ModelCard(
             name=self.name, architecture=self.architecture, input_px=i.size,
@@ -146,10 +146,10 @@ def _three(values: tuple[float, ...], low: float, high: float) -> bool:
 
 
 def read_foreign_card(path: Path) -> ForeignCard:
-    """Read the card of a network of others.
+    """Read the card of a third-party network.
 
     Raises:
-        RecipeError: No such file, not TOML, an unknown key, a value that cannot be.
+        RecipeError: The file is missing or no TOML, or a key or value is not valid.
     """
     data = recipe_file.read_toml(path, missing="no such card: write one beside the model")
     try:

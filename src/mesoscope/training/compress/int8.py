@@ -1,4 +1,4 @@
-"""Which part of a graph computes in 8-bit integers, and the rewrites that make it pay.
+"""Choose the layers that compute in 8-bit integers, and rewrite graphs so that they gain speed.
 
 Measured with ONNX Runtime on a processor with AVX-512 VNNI, one crop a call
 (``benchmarks/quantization.py`` compares this choice with quantising every layer):
@@ -8,10 +8,10 @@ Measured with ONNX Runtime on a processor with AVX-512 VNNI, one crop a call
   before they multiply, and a patch of few channels is mostly gathering.
 - The first convolution reads three channels. Where it strides over columns, neighbouring columns
   can count as channels at no cost, as they lie side by side in ``crops``: then it is wide enough.
-- What stands between two such convolutions (ReLU, pooling, sums, channel weights) must be in
+What lies between two such convolutions (ReLU, pooling, sums, channel weights) must be in
   integers too, or each way to floats and back costs what the convolution saved.
-- Dense layers keep activations in floats: they take next to no time, and what they read decides
-  the score, so rounding there moves it most. Large ones keep their weights in 8 bits, for a
+Dense layers keep activations in floats: they take little time, and rounding their input moves
+  the score most. Large ones keep their weights in 8 bits, for a
   smaller file.
 """
 
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 __all__ = ["SEEN", "chosen", "feed_bytes", "pool_globally", "shrink_dense", "widen_first"]
 
 LEAST_FILTERS, LEAST_INPUTS = 16, 8
-LARGE_DENSE = 4096  # weights; below it scales and names take what the smaller weights save
-FOLLOWERS = ("Relu", "Clip", "MaxPool")  # in integers wherever what they read is
-SEEN = "crops_seen"  # what a widened first convolution reads: grey levels as floats
-BETWEEN = ("GlobalAveragePool", "Add", "Mul")  # only on the way to another such convolution
+LARGE_DENSE = 4096  # weights; smaller layers save less than their scales and names cost
+FOLLOWERS = ("Relu", "Clip", "MaxPool")  # in integers wherever their input is
+SEEN = "crops_seen"  # input of a widened first convolution: grey levels as floats
+BETWEEN = ("GlobalAveragePool", "Add", "Mul")  # in integers only between two such convolutions
 
 
 def chosen(model: onnx.ModelProto) -> list[str]:
-    """Names of the nodes to compute in integers, in the graph's order; every node needs a name."""
+    """Return the nodes to compute in integers, in graph order; every node needs a name."""
     known, sizes = constants(model), shapes(model)
     needed = _ancestors(model, ["logit"])
     convolutions = [
@@ -64,7 +64,7 @@ def chosen(model: onnx.ModelProto) -> list[str]:
 
 
 def pool_globally(model: onnx.ModelProto) -> None:
-    """A mean over height and width becomes the pooling that has an integer kernel; exact."""
+    """Replace a mean over height and width by global pooling, which has an integer kernel."""
     known = constants(model)
     for node in model.graph.node:
         if node.op_type != "ReduceMean" or len(node.input) < 2 or node.input[1] not in known:
@@ -77,7 +77,7 @@ def pool_globally(model: onnx.ModelProto) -> None:
 
 
 def widen_first(model: onnx.ModelProto) -> None:
-    """Let the first convolution see neighbouring columns as channels, where it strides over them.
+    """Merge neighbouring columns into channels for a first convolution that strides over them.
 
     The same bytes are ``crops [N, S, S, 3]`` and ``[N, S, S / s, 3 s]``. A filter of width ``k``,
     with stride ``s`` over columns and ``left`` columns of padding, becomes one of width
@@ -122,7 +122,7 @@ def widen_first(model: onnx.ModelProto) -> None:
 
 
 def feed_bytes(model: onnx.ModelProto) -> None:
-    """Let the widened first convolution read the crops' own bytes.
+    """Let the widened first convolution read the bytes of the crops directly.
 
     In a quantised graph floats are made of them, and bytes of the floats; with a scale of 1 for
     :data:`SEEN` these are the same bytes.
@@ -140,7 +140,7 @@ def feed_bytes(model: onnx.ModelProto) -> None:
 
 
 def shrink_dense(model: onnx.ModelProto) -> list[str]:
-    """Keep the weights of large dense layers in 8 bits, one scale a column; computed in floats.
+    """Store the weights of large dense layers in 8 bits, one scale a column; compute in floats.
 
     Returns:
         Names of the layers.
@@ -154,7 +154,7 @@ def shrink_dense(model: onnx.ModelProto) -> list[str]:
         value = known.get(name)
         if value is None or value.ndim != 2 or value.size < LARGE_DENSE or len(after[name]) > 1:
             continue
-        axis = 0 if attributes(node).get("transB", 0) else 1  # of what comes out
+        axis = 0 if attributes(node).get("transB", 0) else 1  # axis of the output
         largest = np.abs(value).max(1 - axis, keepdims=True)
         scale = np.where(largest > 0, largest / 127, 1).astype(np.float32)
         whole = np.rint(value / scale).astype(np.int8)
@@ -184,7 +184,7 @@ def _pays(node: onnx.NodeProto, known: dict[str, NDArray[np.float32]], size: lis
 
 
 def _first(model: onnx.ModelProto) -> tuple[onnx.NodeProto | None, float]:
-    """The first convolution towards the logit, and what a grey level is as it sees it."""
+    """Return the first convolution before the logit, and the value of a grey level at its input."""
     after, known = readers(model), constants(model)
     needed = _ancestors(model, ["logit"])
     tensors = [
@@ -207,7 +207,7 @@ def _first(model: onnx.ModelProto) -> tuple[onnx.NodeProto | None, float]:
 
 
 def _strides(first: onnx.NodeProto, weights: NDArray[np.float32]) -> bool:
-    """Whether a convolution is plain, strides over columns, and becomes wide enough so."""
+    """Whether a convolution is plain, strides over columns, and gets wide enough by merging."""
     has = attributes(first)
     step = has.get("strides", [1, 1])
     return bool(
@@ -221,7 +221,7 @@ def _strides(first: onnx.NodeProto, weights: NDArray[np.float32]) -> bool:
 
 
 def _grouped(weights: NDArray[np.float32], step: int, left: int) -> tuple[NDArray[np.float32], int]:
-    """Filters ``[F, C, k, w]`` over groups of ``step`` columns; also the groups left of the first.
+    """Group filters ``[F, C, k, w]`` by ``step`` columns; also return the groups left of the first.
 
     ``left`` is the padding in columns.
     """
@@ -239,7 +239,7 @@ def _input_dimensions(model: onnx.ModelProto) -> list[onnx.TensorShapeProto.Dime
 
 
 def _ancestors(model: onnx.ModelProto, names: list[str]) -> set[str]:
-    """These tensors and all that they are computed from."""
+    """Return these tensors and all tensors that they are computed from."""
     needed = set(names)
     for node in reversed(model.graph.node):
         if needed & set(node.output):
@@ -254,6 +254,6 @@ def _replace(model: onnx.ModelProto, name: str, value: NDArray[np.generic]) -> N
 
 
 def _drop_unread(model: onnx.ModelProto) -> None:
-    """Leave out nodes whose answers nobody reads."""
+    """Remove nodes whose outputs are not read."""
     needed = _ancestors(model, [output.name for output in model.graph.output])
     replace_nodes(model, [n for n in model.graph.node if needed & set(n.output)])

@@ -1,4 +1,4 @@
-"""A pruning run: from the run folder of a trained network to that of a sparser or narrower one."""
+"""A pruning run: prune and fine-tune the network of a training run."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from mesoscope.types import Json
 
 START = "checkpoints/start.safetensors"
-LEARNING_RATE = 0.2  # of the fine-tuning, as a share of the training's highest
+LEARNING_RATE = 0.2  # of the training's highest, for fine-tuning
 WARMUP_EPOCHS = 0.1  # while the optimiser learns the scale of the gradients again
 
 
@@ -74,25 +74,25 @@ def prune(
         parent: The run folder of the trained network: its ``recipe.toml`` and best weights.
         roots: Data sets to fine-tune and calibrate on.
         plan: What to prune.
-        run: The new run folder, with the same files as a training run and ``pruning.json``. Its
-            recipe is the parent's but for the fine-tuning.
-        watcher: Shown the progress; ``None`` logs a line an epoch.
-        overrides: ``key=value`` for the fine-tuning, as for a training run.
-        resume: Go on with the run that the folder holds.
-        skip_unreadable: Leave unreadable pictures out, and count them in the card.
+        run: The new run folder, with the files of a training run and ``pruning.json``. Its recipe
+            differs from the parent's by the settings of the fine-tuning.
+        watcher: Receives progress; ``None`` logs a line per epoch.
+        overrides: ``key=value`` settings of the fine-tuning, as for a training run.
+        resume: Continue the run in the folder.
+        skip_unreadable: Leave out unreadable pictures, and count them in the card.
         accelerator: ``auto``, ``cpu`` or ``gpu`` (Lightning Fabric).
-        devices: How many of them a machine.
+        devices: Number of devices per machine.
         nodes: Machines; start each with torchrun.
 
     Returns:
         The exported model file.
 
     Raises:
-        RunError: No trained network in ``parent``; a folder that holds another run, or none where
+        RunError: ``parent`` has no trained network; ``run`` holds another run, or none where
             ``resume`` is asked for.
-        RecipeError: An override that a recipe does not take.
-        OptionError: More multiply-adds asked for than channels can take away; an override of the
-            network.
+        RecipeError: An override is not a recipe key.
+        OptionError: The share of multiply-adds cannot be removed by channels, or an override
+            concerns the network.
         DatasetError: See :func:`mesoscope.training.data.dataset.survey`.
         ModelMismatch: The exported file does not answer as torch does.
         OutputError: The run folder cannot be written.
@@ -129,24 +129,24 @@ def take_away(
     *,
     resume: bool,
 ) -> tuple[Recipe, TrainingState]:
-    """Prune and fine-tune, up to the best weights in the run folder.
+    """Prune and fine-tune; the run folder then holds the best weights.
 
     Args:
         parent: The run folder of the trained network.
-        data: To fine-tune on.
+        data: The data to fine-tune on.
         plan: What to prune.
         run: The new run folder.
         fabric: Devices and precision.
-        watcher: Shown the progress.
-        recipe: Of the fine-tuning; its channels are those of the trained network.
-        resume: Go on with the run that the folder holds.
+        watcher: Receives progress.
+        recipe: Recipe of the fine-tuning, with the channels of the trained network.
+        resume: Continue the run in the folder.
 
     Returns:
-        The recipe with the channels that are left, and where the run ended.
+        The recipe with the remaining channels, and the final state of the run.
 
     Raises:
         RunError: No weights in ``parent``, or the run was begun with another recipe.
-        OptionError: More multiply-adds asked for than channels can take away.
+        OptionError: The share of multiply-adds cannot be removed by channels.
         OutputError: The run folder cannot be written.
     """
     if fabric.is_global_zero and not (run / START).exists():
@@ -180,11 +180,11 @@ def _recipe_in(run: Path, hint: str) -> Recipe:
 
 
 def fine_tuning(parent: Path, trained: Recipe, plan: PrunePlan, overrides: Sequence[str]) -> Recipe:
-    """The trained network's recipe with a lower learning rate, the plan's epochs, the overrides.
+    """Return the trained network's recipe with a lower learning rate, the plan's epochs, overrides.
 
     Raises:
-        OptionError: An override of the network or of the epochs.
-        RecipeError: One that a recipe does not take.
+        OptionError: An override concerns the network or the epochs.
+        RecipeError: An override is not a recipe key.
     """
     for override in overrides:
         key = override.partition("=")[0].strip()
@@ -208,7 +208,7 @@ def _begin(
     parent: Path,
     data: Survey,
 ) -> None:
-    """Make the run folder, with all that decides the run and the weights it starts from."""
+    """Create the run folder with the recipe, the plan and the initial weights."""
     weights = checkpoint.unpack("mean", checkpoint.load(parent / BEST)[0])
     if plan.structured:
         net = build(recipe.network)
@@ -234,7 +234,7 @@ def _begin(
 
 
 def _as_begun(run: Path, asked: Recipe) -> Recipe:
-    """The recipe in the run folder, which must be the one asked for, but for its channels."""
+    """Return the recipe in the run folder; it must equal the given one except for channels."""
     begun = _recipe_in(run, "start a new run folder")
     channels = begun.network.channels
     same = dataclasses.replace(asked, network=dataclasses.replace(asked.network, channels=channels))
@@ -247,7 +247,7 @@ def _as_begun(run: Path, asked: Recipe) -> Recipe:
 
 
 def _measured(run: Path, recipe: Recipe, trained: Recipe, plan: PrunePlan) -> dict[str, Json]:
-    """What was pruned, for the card: counted in the weights that are exported."""
+    """Measure the pruning in the exported weights, for the card."""
     net = build(recipe.network)
     net.load_state_dict(checkpoint.unpack("mean", checkpoint.load(run / BEST)[0]))
     found: dict[str, Json] = {"method": plan.method(), **sparsity_of(net)}
@@ -278,7 +278,7 @@ def _source(trained: Recipe, parent: Path, data: Survey) -> str:
 
 
 def _refuse_lost_zeros(model: Path, sparsity: dict[str, Json]) -> None:
-    """The exporter rewrites the graph; hold the file against the network."""
+    """Compare the zeros of the exported file, whose graph was rewritten, with the network's."""
     graph = onnx.load(model).graph
     layers = [node for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
     names = {name for node in layers for name in node.input[:2]}

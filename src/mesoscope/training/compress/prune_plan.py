@@ -1,4 +1,4 @@
-"""What a pruning run is told, and the file in its folder that keeps it."""
+"""Options of a pruning run, and the file in its folder that keeps them."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ PLAN = "pruning.json"
 
 @dataclass(frozen=True, slots=True)
 class PrunePlan:
-    """What to prune, and how.
+    """Options of a pruning run.
 
     Attributes:
-        sparsity: Share that goes: of the weights of convolutions and dense layers, or with
+        sparsity: Share to remove: of the weights of convolutions and dense layers, or with
             ``structured`` of the multiply-adds.
         schedule: ``gradual`` (along a cubic curve over the first half of the fine-tuning) or
             ``oneshot`` (before it).
-        finetune: Epochs of fine-tuning; 0 = none.
-        structured: Take whole channels, all before the fine-tuning.
+        finetune: Epochs of fine-tuning; 0 for none.
+        structured: Remove whole channels, all before the fine-tuning.
     """
 
     sparsity: float = 0.2
@@ -51,7 +51,7 @@ class PrunePlan:
             raise OptionError("channels leave all at once: structured goes with schedule oneshot")
 
     def method(self) -> str:
-        """In words, for the card."""
+        """Description of the method, for the card."""
         epochs = "1 epoch" if self.finetune == 1 else f"{self.finetune} epochs"
         tuned = f"fine-tuned for {epochs}" if self.finetune else "not fine-tuned"
         if self.structured:
@@ -63,7 +63,7 @@ class PrunePlan:
         return f"smallest magnitudes of all layers ranked together, {how}, {tuned}"
 
     def ramp_epochs(self) -> float:
-        """Epochs until the sparsity is reached."""
+        """Epochs until the target sparsity."""
         return RAMP * self.finetune if self._ramps() else 0.0
 
     def _ramps(self) -> bool:
@@ -71,19 +71,19 @@ class PrunePlan:
 
 
 def write_plan(run: Path, plan: PrunePlan, parent: Path) -> None:
-    """Keep the plan and what it began from in the run folder.
+    """Write the plan and the parent's identity into the run folder.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file cannot be written.
     """
     write_text(run / PLAN, json.dumps(_identity(plan, parent), indent=2) + "\n")
 
 
 def refuse_other_plan(run: Path, plan: PrunePlan, parent: Path) -> None:
-    """Refuse to go on with a run that was begun in another way.
+    """Refuse to resume a run that was begun with another plan or parent.
 
     Raises:
-        RunError: It was, or it is no pruning run.
+        RunError: The plan or parent differs, or the folder is no pruning run.
     """
     if not (run / PLAN).exists():
         if (run / BEST).exists():

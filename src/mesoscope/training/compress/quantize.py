@@ -1,9 +1,9 @@
-"""From a model file in floats to one that computes in 8-bit integers, measured beside it.
+"""Quantise a model file to 8-bit integers, and compare it with the original.
 
 Static quantisation (Jacob et al., *Quantization and training of neural networks for efficient
 integer-arithmetic-only inference*, CVPR 2018): each weight and each value between two layers is
-kept in 8 bits. Ranges of weights are their own, one a filter; ranges of values are those that real
-faces of the train split take. The file holds standard ONNX operations (QuantizeLinear and
+kept in 8 bits. Each filter has the range of its own weights. The ranges of activations come from
+real faces of the train split. The file holds standard ONNX operations (QuantizeLinear and
 DequantizeLinear around each layer), which ONNX Runtime fuses into integer kernels.
 """
 
@@ -65,27 +65,27 @@ def quantize(
     allow_loss: bool = False,
     count: Count = lambda items, _total, _what: items,
 ) -> Comparison:
-    """Write a quantised copy of a model, unless it judges worse.
+    """Write a quantised copy of a model, unless its figures are worse.
 
     Args:
         model: A model file in floats.
-        roots: Data sets: ranges are read off their train split, the copy is judged on their
-            validation split.
+        roots: Data sets: the train split sets the ranges, the validation split measures the copy.
         out: The ``.onnx`` file to write; replaced whole or not at all.
-        name: Of the copy, for its card.
-        faces: Crops of the train split that set the ranges, each source and class alike.
-        seed: Of their choice.
-        max_loss: What accuracy or AUC, means over sources, may lose.
-        allow_loss: Write the copy even where it loses more.
+        name: Name of the copy, for its card.
+        faces: Number of crops of the train split that set the ranges, balanced over sources and
+            classes.
+        seed: Seed of the choice of crops.
+        max_loss: Largest accepted loss of accuracy or AUC, as means over sources.
+        allow_loss: Write the copy even if it loses more.
         count: Wraps work for a progress bar: ``(items, total, what) → items``.
 
     Returns:
-        Both sides, measured through the one path.
+        The comparison of both models, measured through the detector.
 
     Raises:
-        ModelError: Not a model file, quantised already, or nothing in it is worth quantising.
-        ModelMismatch: It loses more than ``max_loss``. Nothing is written.
-        DatasetError: No train or validation split, or one without reals or fakes.
+        ModelError: The file is no model, quantised already, or has no layer worth quantising.
+        ModelMismatch: The copy loses more than ``max_loss``. Nothing is written.
+        DatasetError: There is no train or validation split, or one lacks a class.
         SourceError: A picture chosen for the ranges cannot be read.
         OutputError: The disk is full, or the folder cannot be written.
     """
@@ -124,7 +124,7 @@ def quantize(
         found, pairs = compare(model, fresh, validation, count=count)
         _refuse_loss(out, found, max_loss, allow_loss=allow_loss)
         answers = OnnxScorer(fresh).score(check_pictures(card.input_px)).p_fake
-        points, false_alarms = operating_points(pairs[1])  # rounding moves scores, so their own
+        points, false_alarms = operating_points(pairs[1])  # own ones: rounding moves scores
         card = dataclasses.replace(
             card,
             self_check=tuple(round(float(p), 7) for p in answers),
@@ -132,7 +132,7 @@ def quantize(
             operating_points=points,
         )
         put(fresh, out, with_card(integer, card))
-    # Measured before its figures stood in its card; nothing but the card has changed.
+    # The card was changed after the measurement; the graph was not.
     whole = found.quantised._replace(size_bytes=out.stat().st_size)
     return found._replace(quantised=whole)
 
@@ -141,11 +141,11 @@ def in_integers(model: onnx.ModelProto, crops: Pixels) -> tuple[onnx.ModelProto,
     """Quantise a graph.
 
     Args:
-        model: In floats; not changed.
+        model: A model in floats; not changed.
         crops: ``(n, S, S, 3) uint8``: their values set the ranges.
 
     Returns:
-        The graph, and which layers compute in what, for the card; empty where none does.
+        The graph, and the precision of each layer for the card; empty if nothing was quantised.
     """
     work = onnx.ModelProto.FromString(model.SerializeToString())
     for number, node in enumerate(work.graph.node):
@@ -210,27 +210,27 @@ def _refuse_loss(out: Path, found: Comparison, max_loss: float, *, allow_loss: b
 
 
 class _Recorder:
-    """A scorer that keeps the crops it is given: those are what the one path makes of pictures."""
+    """A scorer that records the crops it receives."""
 
     def __init__(self, card: ModelCard) -> None:
         self.card, self.model_id = card, f"{card.name}@crops"
         self.crops: list[Pixels] = []
 
     def score(self, crops: Pixels, *, heat: bool = False) -> Scores:  # noqa: ARG002 - a Scorer's
-        """Keep them and answer nothing in particular."""
+        """Record the crops and return zeros."""
         self.crops.extend(crops)
         half = np.full(len(crops), 0.5, np.float32)
         return Scores(half, np.zeros_like(half), None)
 
 
 class _Faces(CalibrationDataReader):  # type: ignore[misc]
-    """Hands crops to ONNX Runtime's calibration, one a call."""
+    """Pass crops to ONNX Runtime's calibration, one per call."""
 
     def __init__(self, crops: Pixels) -> None:
         self._left = iter(crops)
 
     def get_next(self) -> dict[str, Pixels] | None:
-        """The next crop as a batch of one; ``None`` at the end."""
+        """Return the next crop as a batch of one; ``None`` at the end."""
         crop = next(self._left, None)
         return None if crop is None else {"crops": crop[None]}
 
@@ -238,7 +238,7 @@ class _Faces(CalibrationDataReader):  # type: ignore[misc]
 def _gather(
     card: ModelCard, train: Sequence[Sample], faces: int, seed: int, count: Count
 ) -> Pixels:
-    """Crops of train pictures, each source and class alike: ``(n, S, S, 3) uint8``."""
+    """Return train crops balanced over sources and classes: ``(n, S, S, 3) uint8``."""
     keys = DataKeys(images_per_epoch=min(faces, len(train)), source_power=0.0)
     picks = dict.fromkeys(draw(train, keys, np.random.default_rng(seed)).tolist())
     recorder = _Recorder(card)
@@ -255,9 +255,9 @@ def _gather(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the quantiser's advice from the user, and put the root logger back after.
+    """Silence the quantiser, and restore the root logger afterwards.
 
-    It recommends a preparation that the exporter has done, and installs a handler to say so.
+    The quantiser recommends a step that the exporter has done, and installs a log handler.
     """
     before, handlers = logging.root.manager.disable, logging.root.handlers[:]
     logging.disable(logging.WARNING)

@@ -1,12 +1,12 @@
-"""The two ways to prune: single weights become zero, or whole channels leave.
+"""Unstructured and structured pruning: of single weights, and of whole channels.
 
 Han et al., *Learning both Weights and Connections for Efficient Neural Networks*, NIPS 2015, with
 one ranking over all layers; the gradual schedule of Zhu & Gupta, *To prune, or not to prune*, 2017.
 
-A channel's importance is how much the loss would change without it, to first order: the sum of
-weight × gradient over the weights that scale and shift it, squared, mean over batches (Molchanov
-et al., *Importance Estimation for Neural Network Pruning*, CVPR 2019, equations 8 and 9, with the
-gate behind the norm). What leaves first has the least importance for the multiply-adds it costs.
+A channel's importance is the change of the loss without it, to first order: the sum of weight ×
+gradient over the weights that scale and shift it, squared, mean over batches (Molchanov et al.,
+*Importance Estimation for Neural Network Pruning*, CVPR 2019, equations 8 and 9, with the gate
+after the norm). Channels with the least importance per multiply-add are removed first.
 """
 
 from __future__ import annotations
@@ -35,35 +35,35 @@ if TYPE_CHECKING:
     from mesoscope.training.recipe.recipe import Recipe
     from mesoscope.types import Json, Pixels
 
-    Masks = dict[str, Tensor]  # by the name of a weight, True where it stays
+    Masks = dict[str, Tensor]  # by the name of a weight, True where it is kept
 
 
 RAMP = 0.5  # share of the fine-tuning in which a gradual schedule reaches its sparsity
-LEAST_KEPT = 0.5  # of the share that layers keep on average: the dense layer's weights are small
-RANKINGS = 100  # on that way; ranking 300,000 weights takes a few hundredths of a second
+LEAST_KEPT = 0.5  # of the mean share that layers keep: the dense layer's weights are small
+RANKINGS = 100  # during the ramp; ranking 300,000 weights takes a few hundredths of a second
 
 
 def prunable(net: nn.Module) -> dict[str, Tensor]:
-    """Weights of all convolutions and dense layers, by name; never biases or norms."""
+    """Return the weights of all convolutions and dense layers, by name; no biases or norms."""
     kinds = nn.Conv1d | nn.Conv2d | nn.Linear
     layers = ((name, layer) for name, layer in net.named_modules() if isinstance(layer, kinds))
     return {f"{name}.weight": layer.weight for name, layer in layers}
 
 
 def smallest(weights: Mapping[str, Tensor], held: Mapping[str, Tensor], zeros: int) -> Masks:
-    """Masks that leave all but the smallest magnitudes, ranked over all layers together.
+    """Return masks that keep all but the smallest magnitudes, ranked over all layers together.
 
-    Each layer keeps at least half the share that it would keep if all lost alike. Without that, one
-    whose weights are small, as those behind a mean over places are, is emptied long before the
-    others, and an empty layer lets nothing through (Tanaka et al., *Pruning neural networks without
-    any data by iteratively conserving synaptic flow*, NeurIPS 2020, section 3, call it the collapse
-    of a layer).
+    Each layer keeps at least half the share that it would keep under uniform pruning. Without this
+    limit, a layer with small weights, such as one after a mean over positions, is emptied long
+    before the others, and an empty layer passes nothing on (Tanaka et al., *Pruning neural networks
+    without any data by iteratively conserving synaptic flow*, NeurIPS 2020, section 3, call it the
+    collapse of a layer).
 
     Args:
         weights: By name.
-        held: Masks of the same names and shapes; what they have taken out stays out.
-        zeros: How many weights to take out in all. Exact: equal magnitudes go in the order of
-            the layers.
+        held: Masks of the same names and shapes; weights that they remove stay removed.
+        zeros: Number of weights to remove in all. Exact: ties are broken in the order of the
+            layers.
 
     Returns:
         ``True`` where a weight stays, by name.
@@ -79,7 +79,7 @@ def smallest(weights: Mapping[str, Tensor], held: Mapping[str, Tensor], zeros: i
 
 
 def _ranks(weight: Tensor, held: Tensor, kept: float) -> Tensor:
-    """Magnitudes of one layer, ``(n,)``: −1 where it is out, infinite for those that must stay."""
+    """Magnitudes of one layer, ``(n,)``: −1 for removed weights, infinite for protected ones."""
     ranks = torch.where(held, weight.detach().abs(), -1.0).flatten()
     stays = ranks.topk(min(math.ceil(kept * len(ranks)), int(held.sum()))).indices
     ranks[stays] = math.inf
@@ -87,29 +87,30 @@ def _ranks(weight: Tensor, held: Tensor, kept: float) -> Tensor:
 
 
 def cubic(first: float, last: float, through: float) -> float:
-    """Sparsity on the way from ``first`` to ``last`` (Zhu & Gupta 2017, equation 1).
+    """Return the sparsity between ``first`` and ``last`` (Zhu & Gupta 2017, equation 1).
 
-    Quick at first, while there is much to spare, and slow at the end.
+    It rises quickly at first and slowly at the end.
 
     Args:
-        first: Where it begins.
-        last: Where it ends.
-        through: Share of the way, cut to 0..1.
+        first: Initial sparsity.
+        last: Final sparsity.
+        through: Share of the schedule, clipped to 0..1.
     """
     left = 1 - min(max(through, 0.0), 1.0)
     return last + (first - last) * left**3
 
 
 class WeightPruning:
-    """Holds a network to its masks while it is fine-tuned.
+    """Apply pruning masks to a network during fine-tuning.
 
-    It is a :class:`mesoscope.training.fit.loop.Hold`. Masks only grow: a weight that is out stays
-    out. They are applied after every step, to the network and to the running mean of its weights.
+    Implements :class:`mesoscope.training.fit.loop.Hold`. Masks only grow: a removed weight stays
+    removed. They are applied after every step, to the network and to the running mean of its
+    weights.
 
     Args:
-        start: The weights and statistics to begin with.
+        start: Initial weights and statistics.
         sparsity: Share of the prunable weights that are zero at the end.
-        ramp_epochs: Epochs until then; 0 = at once.
+        ramp_epochs: Epochs until then; 0 applies the whole sparsity at once.
     """
 
     def __init__(self, start: Mapping[str, Tensor], sparsity: float, ramp_epochs: float) -> None:
@@ -119,12 +120,12 @@ class WeightPruning:
         self.masks: Masks = {}
 
     def begin(self, at: EpochPosition) -> None:
-        """Put in the first weights; zeros that they hold already count and stay."""
+        """Load the initial weights; zeros in them count and stay."""
         self.put_in(at.net)
         at.mean.load_state_dict(at.net.state_dict())
 
     def put_in(self, net: nn.Module) -> None:
-        """Load the first weights into a network, without those that go at once."""
+        """Load the initial weights into a network, without those that are removed at once."""
         net.load_state_dict(self._start)
         weights = prunable(net)
         self.masks = {name: w.detach() != 0 for name, w in weights.items()}
@@ -133,18 +134,18 @@ class WeightPruning:
         self._apply(net)
 
     def step(self, at: EpochPosition, epochs: float) -> None:
-        """Rank anew where the schedule asks for more zeros, and put the zeros back."""
+        """Update the masks by the schedule, and apply them."""
         if self._ramp:
             self._rank(prunable(at.net), epochs / self._ramp)
         self._apply(at.net)
         self._apply(at.mean)
 
     def reached(self, epochs: int) -> bool:
-        """Whether the sparsity is the one asked for."""
+        """Whether the target sparsity is reached."""
         return epochs >= self._ramp
 
     def tensors(self) -> dict[str, Tensor]:
-        """The masks, and the sparsity that the first weights had."""
+        """Return the masks, and the sparsity of the initial weights."""
         return {**self.masks, "first": torch.tensor(self._first, dtype=torch.float64)}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
@@ -166,13 +167,13 @@ class WeightPruning:
 
 
 def share_of_zeros(masks: Mapping[str, Tensor]) -> float:
-    """Share of all weights that masks take out."""
+    """Return the share of all weights that masks remove."""
     total = sum(mask.numel() for mask in masks.values())
     return sum(int((~mask).sum()) for mask in masks.values()) / total
 
 
 def sparsity_of(net: nn.Module) -> dict[str, Json]:
-    """Zeros among the weights of convolutions and dense layers, overall and by layer.
+    """Return the sparsity of convolutions and dense layers, overall and by layer.
 
     Returns:
         ``overall`` (share), ``weights`` and ``zeros`` (numbers), ``by_layer`` (share by name).
@@ -192,16 +193,16 @@ def sparsity_of(net: nn.Module) -> dict[str, Json]:
     }
 
 
-BATCHES, BATCH = 32, 32  # that importance is measured on
-LEAST = 0.25  # share of a group that stays in any case: an empty layer would cut the network in two
+BATCHES, BATCH = 32, 32  # crops on which importance is measured
+LEAST = 0.25  # of a group is kept in any case: an empty layer would cut the network in two
 
 
 def importance(net: Network, recipe: Recipe, train: Sequence[Sample]) -> dict[str, Tensor]:
-    """How much each channel matters, measured on training pictures as inference sees them.
+    """Measure how much each channel matters, on training pictures as inference sees them.
 
     Args:
-        net: Trained; its gradients are used and cleared.
-        recipe: Its balance of sources and classes, its seed and its crop.
+        net: Trained network; its gradients are used and cleared.
+        recipe: Gives the balance of sources and classes, the seed and the crop.
         train: The train split.
 
     Returns:
@@ -229,21 +230,21 @@ def importance(net: Network, recipe: Recipe, train: Sequence[Sample]) -> dict[st
 def choose(
     net: Network, worth: Mapping[str, Tensor], share: float
 ) -> tuple[dict[str, Tensor], int, int]:
-    """The channels to keep so that a share of the multiply-adds goes at the least loss.
+    """Choose the channels to keep, so that a share of the multiply-adds goes at the least loss.
 
-    Wide groups lose channels by the bundle: processors take 8 or 16 at a time, and a network with
+    Wide groups lose channels in bundles: processors compute 8 or 16 at a time, and a network with
     61 channels is as slow as one with 64.
 
     Args:
         net: The network.
-        worth: What :func:`importance` found.
-        share: Of all multiply-adds at 256×256 that is to go.
+        worth: Result of :func:`importance`.
+        share: Share of all multiply-adds at 256×256 to remove.
 
     Returns:
-        Which channels stay, ``(size,) bool`` by group; multiply-adds before and after.
+        Masks of the kept channels, ``(size,) bool`` by group; multiply-adds before and after.
 
     Raises:
-        OptionError: Even the narrowest network that is left has more.
+        OptionError: The narrowest possible network has more multiply-adds.
     """
     cells = _cells(net)
     stay = {g.name: torch.ones(g.size, dtype=torch.bool) for g in net.channel_groups()}
@@ -272,12 +273,12 @@ def choose(
 
 
 def bundle_of(size: int) -> int:
-    """How many channels leave a group of that size at once."""
+    """Return how many channels a group of that size loses at once."""
     return 16 if size >= 64 else 8 if size >= 16 else 1
 
 
 def multiply_adds(net: Network) -> int:
-    """Of one crop of 256×256, convolutions and dense layers alone."""
+    """Return the multiply-adds of one crop of 256×256, in convolutions and dense layers."""
     return _multiply_adds(net, _cells(net), {})
 
 
@@ -302,7 +303,7 @@ def _change(net: Network, place: ChannelPlace, size: int) -> Tensor:
 
 
 def _cells(net: Network) -> dict[str, int]:
-    """How many cells each weight is applied to, by the weight's name."""
+    """Return how many output positions each weight is applied to, by the weight's name."""
     found: dict[str, int] = {}
     hooks = []
     for name, layer in net.named_modules():

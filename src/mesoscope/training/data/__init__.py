@@ -1,1 +1,1 @@
-"""Training pictures: read, framed, augmented, paired and mixed."""
+"""Training samples: survey, framing, augmentation, pairing and mixing."""

@@ -1,12 +1,12 @@
-"""Random changes to training pictures, the same for both classes; pairs and mixtures.
+"""Random augmentation of training crops, the same for both classes; pairs, mixup and CutMix.
 
-Each stands for something that happens to pictures on their way and says nothing about forgery:
-reframing, mirroring, colour and tone, resizing, focus, sharpening, smoothing, sensor noise, JPEG,
-WebP and H.264.
+Each operation stands for something that happens to pictures after capture and is unrelated to
+forgery: reframing, mirroring, colour and tone, resizing, focus, sharpening, smoothing, sensor
+noise, JPEG, WebP and H.264.
 
 Where a forgery was made from a video that is among the reals, the two differ in little but the
-forgery. Seen in one step under the same crop, colours and compression, what they share pulls the
-weights both ways and cancels; what is left is the trace. Self-blended images are trained on so
+forgery. A pair in one step has the same crop, colours and compression, so the gradients of what
+they share cancel, and those of the forgery remain. Self-blended images are trained in the same way
 (Shiohara & Yamasaki, CVPR 2022, section 4.1: each real picture beside its own forgery).
 """
 
@@ -80,18 +80,18 @@ def augment(
     size_px: int,
     face: Box | None = None,
 ) -> Pixels:
-    """Cut a face crop at random and change it at random.
+    """Crop a face at random and augment it.
 
     Args:
-        pixels: The whole picture, ``(H, W, 3) uint8``; it is the face.
-        rng: Decides everything; the same state gives the same result.
-        keys: Chances and strengths.
-        margin: Of the crop.
-        size_px: Side of the result.
-        face: Where the face is in it, if that is known.
+        pixels: The whole picture, ``(H, W, 3) uint8``, which is a face crop.
+        rng: Source of all randomness; the same state gives the same result.
+        keys: Probabilities and strengths.
+        margin: Margin of the crop.
+        size_px: Side of the result in pixels.
+        face: Box of the face in the picture, where it is known.
 
     Returns:
-        ``(size_px, size_px, 3) uint8``, or of a side of ``window_px`` where that is asked for.
+        ``(size_px, size_px, 3) uint8``; with ``window_px`` its side is that of the window.
     """
     height, width = pixels.shape[:2]
     box = random_box(width, height, rng, keys.crop_scale_min, keys.crop_scale_max)
@@ -114,7 +114,7 @@ def augment(
 def _taken(
     x: Pixels, rng: np.random.Generator, keys: AugmentKeys, chances: NDArray[np.float64]
 ) -> Pixels:
-    """How the picture was taken and shown: mirrored, coloured, resized, out of focus."""
+    """Augment as capture and display do: mirror, colour, resize, defocus."""
     flip, colour, rescale, blur = chances
     if flip < keys.flip:
         x = np.ascontiguousarray(x[:, ::-1])
@@ -130,7 +130,7 @@ def _taken(
 def _saved(
     x: Pixels, rng: np.random.Generator, keys: AugmentKeys, chances: NDArray[np.float64]
 ) -> Pixels:
-    """How the picture was saved: sensor noise, then H.264, then JPEG or WebP."""
+    """Augment as saving does: sensor noise, then H.264, then JPEG or WebP."""
     noise, jpeg = chances
     if noise < keys.noise:
         x = filters.noise(x, rng.uniform(0, keys.noise_sigma_max), rng, half_up=True)
@@ -146,9 +146,9 @@ def _saved(
 def random_box(
     width: int, height: int, rng: np.random.Generator, scale_min: float, scale_max: float = 1
 ) -> Box:
-    """A box of the picture's own shape, each side ``scale_min`` to ``scale_max`` of it.
+    """Return a box of the picture's aspect ratio, each side ``scale_min`` to ``scale_max`` of it.
 
-    A smaller one lies within the picture; in a larger one lies the picture.
+    A smaller box lies within the picture; a larger one contains it.
     """
     scale, right, down = rng.uniform(scale_min, scale_max), rng.random(), rng.random()
     x, y = (1 - scale) * width * right, (1 - scale) * height * down
@@ -156,9 +156,9 @@ def random_box(
 
 
 def around(face: Box, width: int, height: int, rng: np.random.Generator, keys: AugmentKeys) -> Box:
-    """A square around a face, as loose as drawn, and a little off its middle, as finders are.
+    """Return a square around a face, with random margin and offset, as face finders give.
 
-    What is drawn does not depend on the face or the picture, so that a pair stays alike.
+    The random draws depend on neither the face nor the picture, so a pair gets the same ones.
     """
     x1, y1, x2, y2 = face
     drawn = rng.uniform(keys.reframe_margin_min, keys.reframe_margin_max)
@@ -192,7 +192,7 @@ def _rescale(x: Pixels, rng: np.random.Generator, smallest: float) -> Pixels:
 
 
 def _processed(x: Pixels, rng: np.random.Generator, keys: AugmentKeys) -> Pixels:
-    """What a telephone does to a picture before it saves it."""
+    """Process as telephones do before saving: sharpen, smooth, change the tone curve."""
     sharpen, smooth, gamma = rng.random(3)
     if smooth < keys.smooth:
         if rng.random() < 0.5:
@@ -209,9 +209,9 @@ def _processed(x: Pixels, rng: np.random.Generator, keys: AugmentKeys) -> Pixels
 
 
 def pair(order: Order, samples: Sequence[Sample], rng: np.random.Generator) -> Order:
-    """Put a forgery of the same source and group behind each real picture that has one.
+    """Place a forgery of the same source and group after each real picture that has one.
 
-    The forgeries of such groups come only there; all others keep their turn.
+    Forgeries of such groups appear only there; all others keep their position.
 
     Args:
         order: ``(n,)`` indices into ``samples``.
@@ -242,7 +242,7 @@ def pair(order: Order, samples: Sequence[Sample], rng: np.random.Generator) -> O
 
 
 def behind_their_real(order: Order, samples: Sequence[Sample]) -> NDArray[np.bool_]:
-    """Which places hold a forgery with a real picture of its group right before it, ``(n,)``."""
+    """Mask of positions whose sample is a forgery right after a real of its group, ``(n,)``."""
     found = np.zeros(len(order), bool)
     for place in range(1, len(order)):
         before, here = samples[order[place - 1]], samples[order[place]]
@@ -260,20 +260,20 @@ MIXUP_ALPHA = 0.4  # Zhang et al. take .1 to .4 on ImageNet
 def mix(
     crops: Pixels, labels: Floats, keys: MixKeys, rng: np.random.Generator
 ) -> tuple[Pixels, Floats]:
-    """Mix a batch with itself in another order, or leave it as it is.
+    """Apply mixup or CutMix to a batch, or return it unchanged.
 
     *mixup* (Zhang et al., ICLR 2018, section 2) takes a weighted mean of two pictures. *CutMix*
-    (Yun et al., ICCV 2019, section 3.1) puts a rectangle of one into the other. In both the label
-    is the share of each.
+    (Yun et al., ICCV 2019, section 3.1) pastes a rectangle of one into the other. The labels are
+    mixed by the same shares.
 
     Args:
         crops: ``(n, S, S, 3) uint8``.
         labels: ``(n,)``, 0 to 1.
-        keys: The chance of each for a batch.
-        rng: Decides everything.
+        keys: Probability of each, per batch.
+        rng: Source of all randomness.
 
     Returns:
-        Crops and labels, new ones where something was mixed.
+        Crops and labels; new arrays if anything was mixed.
     """
     which = rng.random()
     if which >= keys.mixup + keys.cutmix or len(crops) < 2:
@@ -295,7 +295,7 @@ def mix(
 
 
 def rectangle(height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """Top, left, height and width of a tenth to nine tenths of a picture, of its own shape."""
+    """Return top, left, height and width of a random rectangle, .1 to .9 of each side."""
     side = np.sqrt(rng.uniform(0.1, 0.9))
     high, wide = max(1, int(height * side)), max(1, int(width * side))
     return int(rng.integers(height - high + 1)), int(rng.integers(width - wide + 1)), high, wide

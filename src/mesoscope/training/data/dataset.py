@@ -1,4 +1,4 @@
-"""What is trained on: the survey before the first epoch, the draw of each epoch, the batches."""
+"""Training data: the survey before the first epoch, the order of each epoch, the batches."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-INPUT_PX = 256  # the head's size fixes it
+INPUT_PX = 256  # fixed by the size of the head
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What was found when every picture was read once.
+    """Result of reading every picture once.
 
     Attributes:
-        train: To train on.
-        validation: To choose and calibrate by.
-        unreadable: What could not be read, with the reason; left out.
-        repeated: Train pictures left out because validation holds the same file.
-        digests: SHA-256 of all files' digests, labels, splits and sources in order: the identity of
-            the data.
-        points: Landmarks of the train pictures, where forgeries are to be made of them:
-            ``(n, 5, 2)``, not a number where none were found.
-        boxes: The main face of each train picture, where crops are to be made around it:
-            ``(n, 4)``, not a number where none was found.
-        forged: The forgeries in ``validation`` were made for this run.
+        train: Samples of the train split.
+        validation: Samples of the validation split, for model selection and calibration.
+        unreadable: Samples left out as unreadable, with the reason.
+        repeated: Number of train pictures left out because validation holds the same file.
+        digests: SHA-256 over all files' digests, labels, splits and sources in order: the identity
+            of the data.
+        points: Landmarks of the train pictures, where forgeries are made of them: ``(n, 5, 2)``,
+            NaN where none were found.
+        boxes: Main face of each train picture, where crops are made around it: ``(n, 4)``, NaN
+            where none was found.
+        forged: Whether the forgeries in ``validation`` were made for this run.
     """
 
     train: tuple[Sample, ...]
@@ -63,7 +63,7 @@ class Survey:
     forged: bool = False
 
     def box(self, index: int) -> Box | None:
-        """The main face of a train picture, where it is known."""
+        """Return the box of the main face of a train picture, where it is known."""
         if self.boxes is None or index >= len(self.boxes):
             return None
         x1, y1, x2, y2 = (float(v) for v in self.boxes[index])
@@ -78,23 +78,23 @@ def survey(
     watch: Callable[[Iterable[T], int], Iterable[T]],
     forging: bool = False,
 ) -> Survey:
-    """Read every train and validation picture once, before anything is trained.
+    """Read every train and validation picture once, before training.
 
     Args:
-        samples: All of them.
+        samples: Samples of all splits.
         where: The data sets' names, for messages.
         skip_unreadable: Leave unreadable pictures out instead of stopping.
-        watch: Wraps the work for a progress bar: ``(items, total) → items``.
-        forging: Forgeries will be made, so fakes may be missing.
+        watch: Wraps an iterable for a progress bar: ``(items, total) → items``.
+        forging: Allow a split without fakes, as forgeries will be made.
 
     Raises:
-        DatasetError: An empty class, unreadable pictures (all are listed), or one file under
+        DatasetError: A class is empty, pictures are unreadable (all are listed), or one file has
             both labels.
     """
     used = [s for s in samples if s.split in ("train", "validation")]
     for split in ("train", "validation"):
         require_both_classes(used, split, where, fakes=not forging)
-    digests = np.zeros((len(used), 32), np.uint8)  # not texts: there may be millions
+    digests = np.zeros((len(used), 32), np.uint8)  # bytes, as there may be millions
     bad: dict[int, MesoscopeError] = {}
     order = _as_they_lie(used)
     answers = map_ordered(_read_once, (used[i] for i in order), threads=cores())
@@ -126,7 +126,7 @@ def survey(
 
 
 def _as_they_lie(samples: Sequence[Sample]) -> list[int]:
-    """Places in the order to read them: shards from front to back."""
+    """Return indices in reading order: shards from front to back."""
     order = range(len(samples))
     return sorted(order, key=lambda i: (samples[i].shard, samples[i].offset))
 
@@ -149,13 +149,13 @@ def _read_once(sample: Sample) -> str | MesoscopeError:
 
 
 def _repeats(good: Sequence[Sample], digests: NDArray[np.uint8], where: str) -> NDArray[np.bool_]:
-    """Which train pictures are files of validation, too, ``(n,)``.
+    """Mask of train pictures whose file is in validation too, ``(n,)``.
 
     Raises:
-        DatasetError: One file under both labels.
+        DatasetError: One file has both labels.
     """
     rows = np.ascontiguousarray(digests).view(">u8")  # (n, 4)
-    content = np.unique(rows, axis=0, return_inverse=True)[1].ravel()  # (n,) a number a content
+    content = np.unique(rows, axis=0, return_inverse=True)[1].ravel()  # (n,) a code per file
     labels = np.array([s.label for s in good], np.int64)
     n, n_fake = np.bincount(content), np.bincount(content, labels)
     both = np.flatnonzero((n_fake > 0) & (n_fake < n))
@@ -172,15 +172,14 @@ def _repeats(good: Sequence[Sample], digests: NDArray[np.uint8], where: str) -> 
 
 
 def draw(samples: Sequence[Sample], keys: DataKeys, rng: np.random.Generator) -> NDArray[np.int64]:
-    """The order of one epoch, balanced as the recipe says.
+    """Return the order of one epoch, balanced as the recipe says.
 
-    Each source and class is dealt like a deck of cards: none comes a second time before all
-    have come once.
+    Each source and class is sampled without replacement until all its pictures were drawn.
 
     Args:
         samples: The train split.
-        keys: Balance and length.
-        rng: Decides the order.
+        keys: Balance and length of the epoch.
+        rng: Source of the order.
 
     Returns:
         ``(images_per_epoch,)`` indices into ``samples``.
@@ -219,20 +218,19 @@ def training_crop(
     face: Box | None = None,
     face_of: Callable[[Sample], Box | None] | None = None,
 ) -> Pixels:
-    """One augmented crop, ``(256, 256, 3) uint8``.
+    """Return one augmented crop, ``(256, 256, 3) uint8``.
 
     Args:
-        sample: Whose crop.
-        recipe: What to do to it.
-        key: Seeds its changes.
-        reals: Real pictures of the same source; one of them may stand in for a fake, blended into
-            itself.
-        forge: Makes forgeries; in a pair, ``reals`` is the real picture before alone.
-        face: Where its face is, in a pair that of the real picture; it may be cut out around it.
-        face_of: The same of a real picture that stands in for it.
+        sample: The sample to crop.
+        recipe: The augmentation.
+        key: Seed of the augmentation.
+        reals: Real pictures of the same source; a self-blended one may replace a fake.
+        forge: Makes forgeries; in a pair, ``reals`` holds only the real picture before.
+        face: Box of its face, in a pair that of the real picture; the crop may be made around it.
+        face_of: Returns the box of a real picture that replaces it.
     """
     rng = np.random.default_rng(key)
-    blend = np.random.default_rng((*key, 1))  # its own, so that pairs are changed alike after it
+    blend = np.random.default_rng((*key, 1))  # separate stream, so that pairs are augmented alike
     behind = reals[0] if len(reals) == 1 else None
     made = None if forge is None else forge.shown(sample, key, behind=behind)
     of = None
@@ -251,7 +249,7 @@ def training_crop(
 
 
 def reals_by_source(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
-    """The real pictures of each source that has some."""
+    """Group the real pictures by source."""
     found: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         if sample.label == 0:
@@ -260,14 +258,14 @@ def reals_by_source(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
 
 
 def plain_crop(sample: Sample, margin: float) -> Pixels:
-    """One crop as inference sees it, ``(256, 256, 3) uint8``."""
+    """Return one crop as inference sees it, ``(256, 256, 3) uint8``."""
     frame = Frame(open_sample(sample), sample.file)
     face = whole_face(frame)
     return crop(frame.pixels, face.box, margin=margin, size_px=INPUT_PX)
 
 
 def batches(crops: Iterable[Pixels], size: int) -> Iterator[NDArray[np.uint8]]:
-    """Stack crops to ``(n, 256, 256, 3) uint8``, ``n`` = ``size`` but for the last."""
+    """Stack crops to ``(n, 256, 256, 3) uint8``, ``n`` = ``size`` except for the last."""
     stack: list[Pixels] = []
     for one in crops:
         stack.append(one)

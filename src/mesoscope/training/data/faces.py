@@ -1,13 +1,13 @@
-"""Where faces and landmarks lie in train pictures, and what a run needs to forge real ones.
+"""Face boxes and landmarks of train pictures, and made forgeries of validation pictures.
 
-Data sets frame faces in their own ways: video faces are cut out tightly, portraits stand in their
-surroundings. A network that saw each kind of source in one framing takes the framing for part of
-the evidence. Crops around the found face, tight or loose at random, take that away, and are what
-a finder's crops will be (``augment.reframe``).
+Data sets frame faces differently: video faces are cropped tightly, portraits show their
+surroundings. A network that sees each source in one framing uses the framing as a cue. Crops around
+the found face with a random margin remove that cue, and match the crops of a face finder
+(``augment.reframe``).
 
-Landmarks are found once and kept in the run folder. Where the validation split has no fakes at
-all, one forgery of each of its reals is made and kept there, too, with the real picture as it must
-stand beside it; calibration and figures are then those of made forgeries, and the card says so.
+Landmarks are found once and kept in the run folder. Where the validation split has no fakes, one
+forgery of each of its reals is made and kept there, with the matching real picture. Calibration and
+figures are then those of made forgeries, and the card says so.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ def ready_to_reframe(
     """Find the main face of every train picture.
 
     Args:
-        data: What was found.
-        recipe: Where it does not reframe, nothing is done.
-        run: The run folder; the boxes are kept there, and read again by a resumed run.
+        data: The survey.
+        recipe: The recipe; without ``augment.reframe`` nothing is done.
+        run: The run folder; it keeps the boxes for resumed runs.
         fabric: The first process works, the others wait and read.
-        watcher: Shown the progress.
+        watcher: Receives progress.
 
     Returns:
         The survey with the boxes.
@@ -76,7 +76,7 @@ def _keep_boxes(data: Survey, run: Path, watcher: RunWatcher) -> None:
     answers = find_in_pictures(
         (sample.picture for sample in samples), MainFaceFinder(), threads=cores()
     )
-    boxes = np.full((len(samples), 4), np.nan, np.float32)  # not a number where no face is seen
+    boxes = np.full((len(samples), 4), np.nan, np.float32)  # NaN where no face is found
     shown = watcher.count(answers, len(samples), "finding the face in each train picture")
     for box, answer in zip(boxes, shown, strict=True):
         if isinstance(answer, MesoscopeError):
@@ -90,33 +90,33 @@ def _keep_boxes(data: Survey, run: Path, watcher: RunWatcher) -> None:
 
 
 def _boxes(run: Path, digests: str) -> NDArray[np.float32] | None:
-    """What is kept, ``None`` where it is of other pictures."""
+    """Return the kept boxes, ``None`` if they belong to other pictures."""
     with np.load(run / BOXES, allow_pickle=False) as kept:
         same = str(kept["digests"]) == digests
         return np.asarray(kept["boxes"], np.float32) if same else None
 
 
 LANDMARKS, FORGED = "landmarks.npz", "forged"
-_VALIDATION = 1 << 30  # in a key's place of the epoch
+_VALIDATION = 1 << 30  # replaces the epoch in a key
 
 
 def ready_to_forge(
     data: Survey, recipe: Recipe, run: Path, fabric: Fabric, watcher: RunWatcher
 ) -> Survey:
-    """Find landmarks, and make forgeries to validate by where the split has no fakes.
+    """Find landmarks, and make validation forgeries if the split has no fakes.
 
     Args:
-        data: What was found.
-        recipe: Without forgeries in it, nothing is done.
-        run: The run folder; both are kept there, and read again by a resumed run.
+        data: The survey.
+        recipe: The recipe; without forgeries in it nothing is done.
+        run: The run folder; it keeps both for resumed runs.
         fabric: The first process works, the others wait and read.
-        watcher: Shown the progress.
+        watcher: Receives progress.
 
     Returns:
         The survey with both.
 
     Raises:
-        DatasetError: No landmarks in any real picture that is to be forged.
+        DatasetError: No real picture to forge has landmarks.
         OutputError: The run folder cannot be written.
     """
     keys = recipe.synth
@@ -148,7 +148,7 @@ def _keep_landmarks(data: Survey, run: Path, watcher: RunWatcher) -> None:
     answers = find_in_pictures(
         (samples[place].picture for place in real), MainFaceFinder(), threads=cores()
     )
-    points = np.full((len(samples), 5, 2), np.nan, np.float32)  # stays so without a face
+    points = np.full((len(samples), 5, 2), np.nan, np.float32)  # NaN without a face
     shown = watcher.count(answers, len(real), "finding landmarks of the real pictures")
     for place, answer in zip(real, shown, strict=True):
         if isinstance(answer, MesoscopeError):
@@ -178,7 +178,7 @@ def _refuse_blind(samples: Sequence[Sample], points: NDArray[np.float32], split:
 
 
 def _pairs(forge: Forge, validation: Sequence[Sample]) -> list[tuple[Sample, Sample]]:
-    """Each real picture that can be forged, and its forgery yet to be made."""
+    """Pair each real picture that can be forged with the forgery to make."""
     by_file = {s.file: s for s in validation}
     return [(by_file[s.file], s) for s in forge.samples if s.label == 1]
 
@@ -211,7 +211,7 @@ def _keep_forgeries(
 
 
 def _paths(run: Path, place: int) -> tuple[Path, Path]:
-    """Of a pair: the real picture and its forgery."""
+    """Return the paths of a pair: the real picture and its forgery."""
     name = f"{place:06d}.png"
     return run / FORGED / "real" / name, run / FORGED / "fake" / name
 

@@ -1,21 +1,20 @@
-"""Forgeries made of the train split's real pictures while training.
+"""Make forgeries of the train split's real pictures during training.
 
 After Shiohara & Yamasaki, *Detecting deepfakes with self-blended images*, CVPR 2022, section 3.2,
-without landmarks: training crops hold one face about their middle, so the mask is a random soft
-blob there. What is left to find is what every swap leaves: two statistics of colour, sharpness
-and compression in one face, and the seam between them.
+without landmarks: training crops hold one face in their middle, so the mask is a random soft blob
+there. The detectable trace is that of every face swap: two statistics of colour, sharpness and
+compression in one face, and the seam between them.
 
-:mod:`mesoscope.synth.blend` is another forgery after the same paper: its mask follows landmarks and
-each of its numbers is drawn for the record. All shipped models were trained with the one here
-(``augment.self_blend``), whose draws must stay for their recipes to mean what they meant; it needs
-no landmarks, so it works on crops in which none are found. What the two share has one home: the
-paper's shares of the copy, blur, sharpening, sizes and compression.
+:mod:`mesoscope.synth.blend` makes self-blended images too: its mask follows landmarks and it
+records each random number. All shipped models were trained with the one here
+(``augment.self_blend``), so its draws must not change; it needs no landmarks, so it works on crops
+where none are found. Both use the same parts: shares of the copy, blur, sharpening, sizes and
+compression.
 
-A detector can so be trained from real faces alone, as in Shiohara & Yamasaki, *Detecting deepfakes
-with self-blended images*, CVPR 2022, section 3. Which maker works at a place of an epoch follows
-from the place's key, and a real picture looks up the same draw and is shown as the twin of such a
-forgery: changed as a whole as often as the forgeries are, so that nothing but the forged part tells
-them. Where ``data.pairs`` puts a forgery behind its real picture, both have one key.
+A detector can be trained from real faces alone (Shiohara & Yamasaki, section 3). The key of a
+position in an epoch decides which maker works there. A real picture uses the same draw and gets the
+same global change as often as the forgeries do, so only the forged part differs. Where
+``data.pairs`` puts a forgery after its real picture, both have one key.
 """
 
 from __future__ import annotations
@@ -52,11 +51,11 @@ def self_blend(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     """Blend a changed copy of a picture into the picture.
 
     Args:
-        pixels: A real face about its middle, ``(H, W, 3) uint8``.
-        rng: Decides everything; the same state gives the same result.
+        pixels: Picture with a real face in its middle, ``(H, W, 3) uint8``.
+        rng: Source of all randomness; the same state gives the same result.
 
     Returns:
-        The forgery, of the same shape.
+        The forgery, same shape.
     """
     return self_blend_with_mask(pixels, rng)[0]
 
@@ -64,7 +63,7 @@ def self_blend(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 def self_blend_with_mask(
     pixels: Pixels, rng: np.random.Generator
 ) -> tuple[Pixels, NDArray[np.float32]]:
-    """As :func:`self_blend`, and where the copy lies: ``(H, W)``, 0 to 1."""
+    """Like :func:`self_blend`, and also return the blending mask: ``(H, W)``, 0 to 1."""
     copy, base = pixels, pixels
     if rng.random() < 0.5:
         copy = _change(copy, rng)
@@ -79,7 +78,7 @@ def self_blend_with_mask(
 
 
 def blend_mask(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """A soft bent ellipse about the middle, or a part of it, ``(height, width)``, 0 to 1."""
+    """Return a soft bent ellipse in the middle, or a part of it, ``(height, width)``, 0 to 1."""
     y, x = np.ogrid[:height, :width]
     centre = np.array([width, height]) * (0.5 + rng.uniform(-0.06, 0.06, 2))
     across, down = width * rng.uniform(0.2, 0.4), height * rng.uniform(0.25, 0.45)
@@ -99,7 +98,7 @@ def blend_mask(height: int, width: int, rng: np.random.Generator) -> NDArray[np.
 
 
 def _change(x: Pixels, rng: np.random.Generator) -> Pixels:
-    """Colour, and then sharpness or compression, as a picture from elsewhere would differ."""
+    """Change colour, then sharpness or compression, as in a picture of another source."""
     gain = 1 + rng.uniform(-0.1, 0.1) + rng.uniform(-0.06, 0.06, 3)
     shift = rng.uniform(-12, 12) + rng.uniform(-6, 6, 3)
     x = np.clip(x * gain + shift + 0.5, 0, 255).astype(np.uint8)
@@ -117,7 +116,7 @@ def _change(x: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _move(x: Pixels, rng: np.random.Generator) -> Pixels:
-    """Shift and scale a little, as a swapped face never lies quite where the other was."""
+    """Shift and scale a little, as face swaps do."""
     height, width = x.shape[:2]
     scale = 1 + rng.uniform(-0.05, 0.05, 2)
     shift = rng.uniform(-0.03, 0.03, 2) * (width, height) + (1 - scale) * (width, height) / 2
@@ -126,22 +125,22 @@ def _move(x: Pixels, rng: np.random.Generator) -> Pixels:
     return np.asarray(moved, np.uint8)
 
 
-TRIES = 8  # of real pictures in place of one that cannot be forged
-DONORS = 4  # whose looks are compared
-_DRAW, _MAKE = 2, 3  # streams of a place's random numbers; 0 and 1 are dataset.py's
+TRIES = 8  # real pictures tried in place of one that cannot be forged
+DONORS = 4  # candidates compared by looks
+_DRAW, _MAKE = 2, 3  # random streams of a position; 0 and 1 are dataset.py's
 
 
 class Forge:
-    """Makes forgeries of reals. Safe to share between threads.
+    """Make forgeries of real pictures. Thread-safe.
 
     Args:
-        keys: Which, and how many.
+        keys: Kinds of forgery and their shares.
         samples: The train split.
-        points: The landmarks of each, ``(n, 5, 2)``, not a number where none were found.
+        points: Landmarks of each sample, ``(n, 5, 2)``, NaN where none were found.
 
     Attributes:
-        samples: What epochs are drawn from: the train split and, for each source without fakes, one
-            forgery yet to be made of each of its reals that has landmarks.
+        samples: Samples that epochs are drawn from: the train split and, for each source without
+            fakes, one forgery to make of each of its reals that has landmarks.
     """
 
     def __init__(
@@ -164,22 +163,22 @@ class Forge:
         self.samples: tuple[Sample, ...] = (*samples, *yet)
 
     def picture(self, sample: Sample, key: Key, *, behind: Sample | None = None) -> Pixels | None:
-        """As :meth:`shown`, without the real picture it is made of."""
+        """Like :meth:`shown`, without the real picture it is made of."""
         made = self.shown(sample, key, behind=behind)
         return None if made is None else made[0]
 
     def shown(
         self, sample: Sample, key: Key, *, behind: Sample | None = None
     ) -> tuple[Pixels, Sample] | None:
-        """What is shown at a place of an epoch, ``None`` where it is the sample as it is.
+        """Return the picture shown at a position of an epoch, ``None`` for the sample unchanged.
 
         Args:
-            sample: What was drawn for the place.
-            key: Decides everything; that of the real picture in a pair.
-            behind: The real picture that it stands behind in a pair.
+            sample: Sample drawn for the position.
+            key: Seed of all randomness; that of the real picture in a pair.
+            behind: The real picture before it in a pair.
 
         Returns:
-            ``(H, W, 3) uint8``, and the real picture that it was made of.
+            ``(H, W, 3) uint8``, and the real picture it was made of.
         """
         maker, rng = self._maker(sample.source, key), np.random.default_rng((*key, _MAKE))
         if sample.label == 0:
@@ -196,7 +195,7 @@ class Forge:
         for _ in range(TRIES):
             try:
                 return self._made(maker, parent, rng), parent
-            except SourceUnsuitable:  # a face too small for what was drawn
+            except SourceUnsuitable:  # the face is too small for the draw
                 if not bare:
                     return None
                 parent = self._any(sample.source, rng) or parent
@@ -219,7 +218,7 @@ class Forge:
         blends, edited = self._keys.blend, self._keys.edit
         if source not in self._parents:
             return ""
-        # Of the half of an epoch that is forged: all of it where the source has no fakes.
+        # Share among the forged half of an epoch: all of it where the source has no fakes.
         half = blends + edited if source in self._bare else 0.5
         drawn = np.random.default_rng((*key, _DRAW)).random() * half
         return "blend" if drawn < blends else "edit" if drawn < blends + edited else ""
@@ -229,7 +228,7 @@ class Forge:
         return parents[rng.integers(len(parents))] if parents else None
 
     def _donor(self, parent: Sample, pixels: Pixels, rng: np.random.Generator) -> Donor | None:
-        """Of some real pictures of other groups whose faces lie alike, the one that looks alike."""
+        """Return the most similar of some reals of other groups with similar face geometry."""
         points, found = self._points[parent], {}
         for _ in range(DONORS):
             try:
@@ -242,7 +241,7 @@ class Forge:
 
 
 def _forgery_of(real: Sample) -> Sample:
-    """The place in an epoch of a forgery that is yet to be made."""
+    """Return the sample of a forgery that is made later."""
     return _with_label(real, 1)
 
 

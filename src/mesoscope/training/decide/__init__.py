@@ -1,1 +1,1 @@
-"""Calibration, thresholds and what is familiar."""
+"""Calibration, thresholds and the guard against unfamiliar faces."""

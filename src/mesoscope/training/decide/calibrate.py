@@ -1,4 +1,4 @@
-"""From raw logits to probabilities, and from probabilities to labels; on validation data."""
+"""Calibrate raw logits to probabilities, and choose thresholds, on validation data."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ __all__ = [
     "temperature",
 ]
 
-MIN_DECIDED = 20  # fewer faces on one side of a cut support no claim about its error
-SMALLEST_SLOPE = 1e-3  # log-odds that one standard deviation of the logit moves, at least
+MIN_DECIDED = 20  # a cut with fewer faces on one side supports no claim about its error
+SMALLEST_SLOPE = 1e-3  # smallest change of log-odds per standard deviation of the logit
 STEPS = 100
 HELD = ", scale held at its least: the logit does not rank fakes above reals"
 
@@ -42,31 +42,31 @@ def platt(
     backtracking as in Lin, Lin & Weng, *A note on Platt's probabilistic outputs*, Machine Learning
     68, 2007.
 
-    The scale stays positive, as calibration must not turn the ranking round. Where the best scale
-    would be zero or negative, so where the logit ranks reals above fakes, it is held at a slope so
-    small that every ``p_fake`` lies at the share of fakes: such a model says "cannot tell" instead
-    of ending a training run that took hours, and ``method`` records it.
+    The scale stays positive, as calibration must not reverse the ranking. Where the best scale is
+    zero or negative (the logit ranks reals above fakes), it is fixed at a slope so small that every
+    ``p_fake`` equals the share of fakes. Such a model answers "cannot tell" instead of failing a
+    training run of hours, and ``method`` records it.
 
     Args:
         logits: ``(n,)``, higher = more fake.
         labels: ``(n,)``, 1 = fake, 0 = real; both must occur.
-        weights: ``(n,)``, not negative, such as those that make each source and class count alike;
-            only their ratios matter.
-        method_note: What it was fitted on, for the card.
+        weights: ``(n,)``, not negative, for example to balance sources and classes; only their
+            ratios matter.
+        method_note: What the fit used, for the card.
 
     Returns:
         Scale and shift.
 
     Raises:
-        OptionError: Shapes that differ, labels other than 0 and 1, a value that is not finite, a
-            class without weight.
+        OptionError: Shapes differ, labels are not 0 or 1, a value is not finite, or a class has no
+            weight.
     """
     x, fake, w = _checked(logits, labels, weights, "logits")
     centre = float(np.average(x, weights=w))
     spread = float(np.sqrt(np.average((x - centre) ** 2, weights=w)))
-    if spread <= 1e-9 * max(abs(centre), 1.0):  # one logit for all, but for rounding
+    if spread <= 1e-9 * max(abs(centre), 1.0):  # all logits equal up to rounding
         spread = 1.0
-    z = (x - centre) / spread  # both unknowns of one size: Newton's system is well conditioned
+    z = (x - centre) / spread  # both parameters of one scale: Newton's system is well conditioned
     target = _smoothed(fake, w)
     slope, offset = _newton(z, target, w, free=(True, True))
     method = "Platt scaling"
@@ -82,22 +82,22 @@ def temperature(
 ) -> Calibration:
     """Fit ``p_fake = sigmoid(logit / T)`` by maximum likelihood; ``scale`` is ``1 / T``.
 
-    Guo, Pleiss, Sun & Weinberger, *On calibration of modern neural networks*, ICML 2017. One
-    unknown where :func:`platt` has two: the place of one half stays where the network has it, which
-    is safer on few faces and wrong where the network leans to one class. Targets are smoothed and
-    the scale is held positive as there.
+    Guo, Pleiss, Sun & Weinberger, *On calibration of modern neural networks*, ICML 2017. It fits
+    one parameter, :func:`platt` two: the logit of one half stays in place, which is safer on few
+    faces and wrong where the network leans to one class. Targets are smoothed and the scale is kept
+    positive as there.
 
     Args:
         logits: ``(n,)``, higher = more fake.
         labels: ``(n,)``, 1 = fake, 0 = real; both must occur.
         weights: ``(n,)``, as in :func:`platt`.
-        method_note: What it was fitted on, for the card.
+        method_note: What the fit used, for the card.
 
     Returns:
         Scale, and a shift of 0.
 
     Raises:
-        OptionError: As :func:`platt`.
+        OptionError: As for :func:`platt`.
     """
     x, fake, w = _checked(logits, labels, weights, "logits")
     spread = float(np.sqrt(np.average(x**2, weights=w))) or 1.0
@@ -109,11 +109,11 @@ def temperature(
     return Calibration(slope / spread, 0.0, method, method_note)
 
 
-CALIBRATORS = {"platt": platt, "temperature": temperature}  # by their name in a recipe
+CALIBRATORS = {"platt": platt, "temperature": temperature}  # by their recipe names
 
 
 def probability(logits: ArrayLike, calibration: Calibration | None = None) -> Floats:
-    """``p_fake`` ``(n,)`` of raw logits ``(n,)``, without a calibration as the network has it."""
+    """Return ``p_fake`` ``(n,)`` of raw logits ``(n,)``; uncalibrated without a calibration."""
     c = calibration or Calibration()
     u = np.clip(c.scale * np.asarray(logits, np.float64) + c.shift, -500, 500)
     p: Floats = 1 / (1 + np.exp(-u))
@@ -123,33 +123,33 @@ def probability(logits: ArrayLike, calibration: Calibration | None = None) -> Fl
 def choose_thresholds(
     p_fake: ArrayLike, labels: ArrayLike, target_error: float, weights: ArrayLike | None = None
 ) -> Thresholds:
-    """The two cuts that decide as many faces as the wanted error allows.
+    """Choose the two thresholds that decide the most faces at the target error.
 
     ``fake_above`` is the lowest cut ``t ≥ ½`` for which the share of reals among ``p_fake ≥ t`` is
     at most ``target_error``; ``real_below`` the highest ``t ≤ ½`` for which the share of fakes
-    among ``p_fake < t`` is. The share is that of all faces on the side, which is what a user of
-    the label meets. Both cuts stay on their side of one half: a strong model could keep the
-    promise while it calls a face fake that is more likely real, and then the cuts would cross.
-    At least 20 faces must lie on a side; where no cut will do, the side is never decided (1 and 0).
+    among ``p_fake < t`` is. The share is that of all faces on the side, as a user of the label
+    meets it. Each cut stays on its side of one half: a strong model could reach the target error
+    with cuts that cross, and call faces fake that are more likely real. At least 20 faces must lie
+    on a side; without a valid cut the side is never decided (1 and 0).
 
     Args:
         p_fake: ``(n,)``, calibrated, 0 to 1.
         labels: ``(n,)``, 1 = fake, 0 = real; both must occur.
-        target_error: Wanted share of wrong ones among the decided, above 0 and at most ½.
+        target_error: Target share of wrong labels among the decided, above 0 and at most ½.
         weights: ``(n,)``, as in :func:`platt`.
 
     Returns:
-        Both cuts, and in ``rule`` how they came about.
+        Both thresholds; ``rule`` records how they were chosen.
 
     Raises:
-        OptionError: As :func:`platt`, or a target or probability out of range.
+        OptionError: As for :func:`platt`, or a target or probability is out of range.
     """
     if not 0 < target_error <= 0.5:
         raise OptionError(f"target_error must lie above 0 and at most 0.5, got {target_error}")
     p, fake, w = _checked(p_fake, labels, weights, "p_fake", most=1)
     fake_above, said_fake = _lowest_cut(p, ~fake, w, target_error)
-    # The mirrored problem has its cut among 1 − p ≥ 1 − t; "<" against "≤" is settled by the cut
-    # lying between two values and never on one, except at one half.
+    # The mirrored problem has its cut among 1 − p ≥ 1 − t; "<" and "≤" agree as the cut
+    # lies between two values and never on one, except at one half.
     mirrored, said_real = _lowest_cut(np.where(p == 0.5, 0.0, 1 - p), fake, w, target_error)
     real_below = 1 - mirrored
     rule = (
@@ -162,24 +162,25 @@ def choose_thresholds(
 def half_error_thresholds(
     p_fake: ArrayLike, labels: ArrayLike, least_decided: float, weights: ArrayLike | None = None
 ) -> Thresholds:
-    """The two cuts that decide the most faces at half the error of deciding every face.
+    """Choose the two thresholds that decide the most faces at half the error of deciding all.
 
-    Faces are left undecided from one half outwards, as far on either side: with true probabilities
-    that gives the least error for each share decided (Chow, *On optimum recognition error and
-    reject tradeoff*, 1970), and one unknown instead of two is not fitted to chance as easily.
+    Faces near one half stay undecided, equally far on either side: with true probabilities that
+    gives the least error for each share decided (Chow, *On optimum recognition error and reject
+    tradeoff*, 1970), and one parameter overfits less than two.
 
     Args:
         p_fake: ``(n,)``, calibrated, 0 to 1.
         labels: ``(n,)``, 1 = fake, 0 = real; both must occur.
-        least_decided: Share of faces that must stay decided, above 0 and at most 1. Where half the
-            error cannot be had with so many, the cuts are those of the least error with so many.
+        least_decided: Smallest share of decided faces, above 0 and at most 1. If half the error
+            needs fewer decided faces, the cuts are those of the least error at this share.
         weights: ``(n,)``, as in :func:`platt`.
 
     Returns:
-        Both cuts, and in ``rule`` how they came about and whether half the error was reached.
+        Both thresholds; ``rule`` records how they were chosen and whether half the error was
+        reached.
 
     Raises:
-        OptionError: As :func:`platt`, or a share or probability out of range.
+        OptionError: As for :func:`platt`, or a share or probability is out of range.
     """
     if not 0 < least_decided <= 1:
         raise OptionError(f"least_decided must lie above 0 and at most 1, got {least_decided}")
@@ -203,13 +204,13 @@ def half_error_thresholds(
 
 
 def _lowest_cut(p: Floats, wrong: Flags, w: Floats, target: float) -> tuple[float, str]:
-    """The lowest cut from ½ with at most ``target`` wrong at or above it, and what it decides."""
+    """Return the lowest cut from ½ with at most ``target`` wrong above it, and a description."""
     order = np.argsort(-p, kind="stable")
     p, w, wrong = p[order], w[order], wrong[order]
     decided = np.arange(1, len(p) + 1)
     total = np.cumsum(w)
     share = np.cumsum(w * wrong) / np.where(total > 0, total, 1)
-    last_of_tie = np.append(p[1:] != p[:-1], True)  # equal ones are decided together
+    last_of_tie = np.append(p[1:] != p[:-1], True)  # ties are decided together
     fits = last_of_tie & (p >= 0.5) & (decided >= MIN_DECIDED) & (share <= target) & (total > 0)
     if not fits.any():
         return 1.0, "is never said"
@@ -220,7 +221,7 @@ def _lowest_cut(p: Floats, wrong: Flags, w: Floats, target: float) -> tuple[floa
 
 
 def _smoothed(fake: Flags, w: Floats) -> Floats:
-    """Platt's targets: a little short of 0 and 1, by the number of faces of each class."""
+    """Platt's targets: slightly inside 0 and 1, by the number of faces of each class."""
     n_fake, n_real = _effective(w[fake]), _effective(w[~fake])
     return np.where(fake, (n_fake + 1) / (n_fake + 2), 1 / (n_real + 2))
 
@@ -230,7 +231,7 @@ def _newton(
 ) -> tuple[float, float]:
     """Minimise the weighted cross-entropy of ``sigmoid(slope · z + offset)`` against ``target``.
 
-    What is not free stays: a slope at its least, an offset at zero.
+    Parameters that are not free stay fixed: the slope at its minimum, the offset at zero.
     """
     x = np.stack([z, np.ones_like(z)])  # (2, n)
     base = float(np.clip(np.average(target, weights=w), 1e-9, 1 - 1e-9))
@@ -262,7 +263,7 @@ def _newton(
 
 
 def _effective(w: Floats) -> float:
-    """How many equally weighted samples these weights are worth (Kish 1965)."""
+    """Effective sample size of weighted samples (Kish 1965)."""
     return float(w.sum() ** 2 / (w**2).sum())
 
 
@@ -274,10 +275,10 @@ def _checked(
     *,
     most: float | None = None,
 ) -> tuple[Floats, Flags, Floats]:
-    """Values, which are fake, and weights, ``(n,)`` each; with ``most``, values lie in 0..most.
+    """Return values, the mask of fakes, and weights, ``(n,)`` each; values lie in 0..``most``.
 
     Raises:
-        OptionError: They are something else.
+        OptionError: The arguments are not valid.
     """
     x, y = np.asarray(values, np.float64), np.asarray(labels)
     w = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)

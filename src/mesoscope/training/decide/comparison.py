@@ -1,4 +1,4 @@
-"""Two model files before the same pictures: accuracy, size, cost and speed side by side."""
+"""Compare two model files on the same pictures: accuracy, size, cost and speed."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "Side", "compare", "multiply_adds", "shapes"]
 
 
-ALWAYS = ("p_fake", "logit", "unfamiliar")  # the evidence map is computed when it is asked for
+ALWAYS = ("p_fake", "logit", "unfamiliar")  # the evidence map is computed on request only
 
 
 def shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
-    """Shape of every tensor that has a known one, for a batch of one.
+    """Return the shape of every tensor with a known one, for a batch of one.
 
     Args:
-        model: Not changed.
+        model: The model; not changed.
 
     Returns:
         Name → sizes; tensors with an unknown size are left out.
@@ -52,19 +52,19 @@ def shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
 
 
 def multiply_adds(model: onnx.ModelProto) -> int:
-    """Multiplications of convolutions and dense layers that scoring one crop takes.
+    """Count the multiply-adds of convolutions and dense layers for one crop.
 
-    Additions, activations and pooling are left out, as is usual, and so is the evidence map.
+    Additions, activations, pooling and the evidence map are not counted, as is usual.
 
     Args:
-        model: In floats, not quantised; not changed.
+        model: A model in floats; not changed.
 
     Returns:
-        Their number.
+        The number of multiply-adds.
     """
     known, total = shapes(model), 0
     needed = {name for name in ALWAYS if any(o.name == name for o in model.graph.output)}
-    for node in reversed(model.graph.node):  # nodes are in order: readers before makers
+    for node in reversed(model.graph.node):  # nodes are sorted: readers after producers
         if not needed & set(node.output):
             continue
         needed.update(node.input)
@@ -80,15 +80,15 @@ def multiply_adds(model: onnx.ModelProto) -> int:
 
 
 class Side(NamedTuple):
-    """One of two models that are compared.
+    """The figures of one of two compared models.
 
     Attributes:
-        accuracy: On the validation split, mean over sources, cut at one half.
-        auc: Likewise.
-        size_bytes: Of the file.
-        faces_per_second: On one core of this machine, one crop a call.
-        accuracy_interval: 95 % interval of the accuracy, by groups.
-        auc_interval: Likewise.
+        accuracy: Accuracy at .5 on the validation split, mean over sources.
+        auc: AUC on the validation split, mean over sources.
+        size_bytes: Size of the file.
+        faces_per_second: Speed on one core of this machine, one crop per call.
+        accuracy_interval: 95 % interval of the accuracy, by group bootstrap.
+        auc_interval: 95 % interval of the AUC, by group bootstrap.
     """
 
     accuracy: float
@@ -103,11 +103,11 @@ class Comparison(NamedTuple):
     """The original and its quantised copy, measured in one run.
 
     Attributes:
-        original: In floats.
-        quantised: In integers.
-        moved: Root mean square difference of ``p_fake`` between the two.
-        other_labels: Share of pictures whose label differs.
-        n: Validation pictures.
+        original: Figures of the model in floats.
+        quantised: Figures of the model in integers.
+        moved: Root mean square difference of ``p_fake`` between both.
+        other_labels: Share of pictures with a different label.
+        n: Number of validation pictures.
     """
 
     original: Side
@@ -125,14 +125,14 @@ def compare(
     resamples: int = 1000,
     count: Count = lambda items, _total, _what: items,
 ) -> tuple[Comparison, tuple[Evaluation, Evaluation]]:
-    """Judge the same pictures with two model files, and measure the speed of both in turns.
+    """Judge the same pictures with two model files, and measure both speeds in turns.
 
     Args:
-        original: In floats.
-        quantised: In integers.
-        samples: Labelled pictures, each taken as one face.
-        resamples: Of the bootstrap behind the intervals.
-        count: Wraps work for a progress bar.
+        original: The model in floats.
+        quantised: The model in integers.
+        samples: Labelled pictures, each taken as one face crop.
+        resamples: Bootstrap resamples of the intervals.
+        count: Wraps an iterable for a progress bar.
 
     Returns:
         The comparison, and the evaluations of both.

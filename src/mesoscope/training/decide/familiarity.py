@@ -1,16 +1,16 @@
-"""How far a face crop is from everything in the training: the guard inside the model file.
+"""The guard in the model file: the distance of a face crop from the training distribution.
 
-A network gives a score for anything: for noise, for a page of text, for a cat. The guard is a
-density of what it was trained on. Each crop is summed up by some hundred numbers: means and root
-mean squares of the network's last features over places, and of sixteen small filters over the crop
-itself (a 4×4 cosine transform of its luma, its two colour differences), as low-level traces are
-what such networks judge by and what noise, drawings and blur change first. One normal distribution
-is fitted to the summaries of training crops; a crop's Mahalanobis distance from it, in units of
-the distance that few validation faces exceed, is the model's output ``unfamiliar``.
+A network gives a score for anything: noise, a page of text, a cat. The guard is a density of the
+training data. It summarises each crop by about a hundred numbers: means and root mean squares over
+positions, of the network's last features and of sixteen small filters on the crop (a 4×4 cosine
+transform of its luma, its two colour differences). Such networks judge by low-level traces, and
+noise, drawings and blur change these first. One normal distribution is fitted to the summaries of
+training crops. A crop's Mahalanobis distance from it, in units of the distance that few validation
+faces exceed, is the model's output ``unfamiliar``.
 
 Lee et al., *A simple unified framework for detecting out-of-distribution samples and adversarial
-attacks*, NeurIPS 2018, take such a distance from a network's features, one mean a class;
-``benchmarks/densities.py`` compares it with what stands here and with nearest neighbours.
+attacks*, NeurIPS 2018, use such a distance on a network's features, with one mean per class.
+``benchmarks/densities.py`` compares it with this guard and with nearest neighbours.
 """
 
 from __future__ import annotations
@@ -48,26 +48,26 @@ __all__ = [
     *("fit_normal", "summaries", "summary", "train_crops"),
 ]
 
-CROPS = 6000  # of the train split; half as they are, half changed as in training
-REFUSED = 0.01  # of the validation faces, so that ordinary faces are hardly ever refused
-LEAST_SHRINKAGE = 0.01  # keeps the whitening's numbers small enough for 32-bit arithmetic
-SIDE = 4  # of the filters
-STRIDE = 6  # a sample of places is enough; no multiple of JPEG's 8, so its block edges are met
-DARKEST = 1e-4  # under the rounding of 8 bits, so that a smooth crop differs from a flat one
-PALE = 0.03  # of the plain maps, so that a photograph in grey is a pale one and not a strange one
+CROPS = 6000  # of the train split; half plain, half augmented as in training
+REFUSED = 0.01  # share of validation faces beyond the threshold
+LEAST_SHRINKAGE = 0.01  # keeps the whitening matrix small enough for 32-bit arithmetic
+SIDE = 4  # of the filters, in pixels
+STRIDE = 6  # sampling positions suffices; no multiple of JPEG's 8, so its block edges are met
+DARKEST = 1e-4  # below the rounding of 8 bits, so that a smooth crop differs from a flat one
+PALE = 0.03  # of the plain maps, so that a grey photograph counts as pale and not as unfamiliar
 BATCH = 16
 LUMA, BLUE, RED = (0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081)  # BT.601
-FILTERS = 16  # as many as a processor takes at once
+FILTERS = 16  # one SIMD register
 PLAIN_FILTERS = 3  # means of luma and of the two colour differences come first
 
 
 class Normal(NamedTuple):
-    """A normal distribution, as far as distances from it need it.
+    """A normal distribution, with the factors of its Mahalanobis distance.
 
     Attributes:
-        mean: ``(d,)``.
-        whiten: ``(d, d)``: the distance of ``z`` is the length of ``(z - mean) @ whiten``.
-        shrinkage: Share of the scaled identity in the covariance, 0 to 1.
+        mean: Mean, ``(d,)``.
+        whiten: ``(d, d)``; the distance of ``z`` is the norm of ``(z - mean) @ whiten``.
+        shrinkage: Weight of the scaled identity in the covariance, 0 to 1.
     """
 
     mean: Floats
@@ -76,12 +76,12 @@ class Normal(NamedTuple):
 
 
 class Familiarity(nn.Module):
-    """How far crops are from the training, 1 = the threshold.
+    """Distance of crops from the training distribution; 1 is the threshold.
 
     Args:
-        normal: Of the summaries of training crops.
-        threshold: The distance that becomes 1.
-        record: What the model's card says of it.
+        normal: Distribution of the summaries of training crops.
+        threshold: Distance that is scaled to 1.
+        record: Entry of the model's card.
     """
 
     filters: Tensor
@@ -114,18 +114,18 @@ def fit(
 ) -> Familiarity:
     """Fit the guard of a trained network.
 
-    The distribution is that of train crops, drawn with the recipe's balance, half of them changed
-    as in training: what a network was trained to see through is familiar to it. The threshold is
-    set on validation faces, of which at most 1 % lie beyond it, each source and class alike.
+    The distribution is that of train crops, drawn with the recipe's balance, half of them augmented
+    as in training, so augmented crops are familiar. The threshold is set so that at most 1 % of
+    validation faces lie beyond it, sources and classes weighted equally.
 
     Args:
         net: In evaluation mode, on the CPU.
-        data: Its train and validation splits.
-        recipe: That it was trained by.
-        watch: Wraps the work for a progress bar: ``(items, total) → items``.
+        data: The survey, with train and validation splits.
+        recipe: The recipe of its training.
+        watch: Wraps an iterable for a progress bar: ``(items, total) → items``.
 
     Returns:
-        The guard, with its record for the card.
+        The guard, with its entry for the card.
 
     Raises:
         DatasetError: The network's features of some crop are not finite.
@@ -142,11 +142,11 @@ def fit(
 
 
 def train_crops(data: Survey, recipe: Recipe) -> tuple[NDArray[np.int64], Iterator[Pixels]]:
-    """Train crops as the guard sees them: every second one changed as in training.
+    """Draw train crops to fit the guard; every second one is augmented as in training.
 
     Args:
-        data: The train split, and where the faces are in it.
-        recipe: Its balance decides what is drawn, its augmentation what is changed.
+        data: The survey, with face boxes.
+        recipe: Gives the balance and the augmentation.
 
     Returns:
         ``(n,)`` indices into the train split, and a crop ``(256, 256, 3) uint8`` for each.
@@ -158,7 +158,7 @@ def train_crops(data: Survey, recipe: Recipe) -> tuple[NDArray[np.int64], Iterat
 
     def make(place: int) -> Pixels:
         sample = samples[order[place]]
-        # Beyond the last epoch's number: changes that the network has not seen.
+        # Beyond the last epoch's number: draws that the network has not seen.
         key = (recipe.seed, recipe.optimise.epochs + 1, place)
         if place % 2:
             return training_crop(sample, recipe, key, face=data.box(int(order[place])))
@@ -169,7 +169,7 @@ def train_crops(data: Survey, recipe: Recipe) -> tuple[NDArray[np.int64], Iterat
 
 @torch.no_grad()
 def summaries(net: Network, crops: Iterable[Pixels]) -> Floats:
-    """What :func:`summary` keeps of each crop ``(256, 256, 3) uint8``: ``(n, 35 + 2C)``."""
+    """Apply :func:`summary` to crops ``(256, 256, 3) uint8``: ``(n, 35 + 2C)``."""
     kernels, least, parts = filters(), floors(), []
     for pixels in batches(crops, BATCH):
         x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
@@ -178,11 +178,11 @@ def summaries(net: Network, crops: Iterable[Pixels]) -> Floats:
 
 
 def summary(x: Tensor, a: Tensor, kernels: Tensor, floors: Tensor) -> Tensor:
-    """What is kept of crops ``[N, 3, S, S]`` and their features ``[N, C, h, w]``: ``[N, 35 + 2C]``.
+    """Summarise crops ``[N, 3, S, S]`` and their features ``[N, C, h, w]``: ``[N, 35 + 2C]``.
 
-    Of the crop, on the maps of its filters: the means of the three plain ones, and the logarithms
-    of all root mean squares and mean magnitudes. The ratio of these two tells drawings, which are
-    flat with a few hard edges, from photographs. Of the features: means and root mean squares.
+    From the filtered crop: the means of the three plain maps, and the logarithms of all root mean
+    squares and mean magnitudes. The ratio of these two separates drawings, which are flat with a
+    few hard edges, from photographs. From the features: means and root mean squares.
     """
     c = F.conv2d(x, kernels, stride=STRIDE)  # [N, 16, s, s]
     parts = [
@@ -196,15 +196,15 @@ def summary(x: Tensor, a: Tensor, kernels: Tensor, floors: Tensor) -> Tensor:
 
 
 def floors() -> Tensor:
-    """What is added before the logarithm, a value a filter ``[16]``."""
+    """Offsets inside the logarithm, one per filter ``[16]``."""
     return torch.tensor([PALE] * PLAIN_FILTERS + [DARKEST] * (FILTERS - PLAIN_FILTERS))
 
 
 def filters() -> Tensor:
     """Sixteen filters ``[16, 3, 4, 4]``: three plain means, then frequencies of luma.
 
-    The frequencies are those of the 4×4 cosine transform but its two highest mixed ones, which
-    their neighbours nearly tell.
+    The frequencies are those of the 4×4 cosine transform except its two highest mixed ones, which
+    their neighbours nearly determine.
     """
     u, i = np.mgrid[:SIDE, :SIDE]
     wave = np.cos(np.pi * (2 * i + 1) * u / (2 * SIDE)) * np.where(u == 0, 0.5, np.sqrt(0.5))
@@ -216,14 +216,14 @@ def filters() -> Tensor:
 
 
 def fit_normal(values: ArrayLike) -> Normal:
-    """The normal distribution of ``(n, d)`` values, its covariance shrunk.
+    """Fit a normal distribution to ``(n, d)`` values, with a shrunk covariance.
 
-    Every column is brought to a variance of 1, then the covariance drawn towards the identity by
-    the share that loses least (Ledoit & Wolf, *A well-conditioned estimator for large-dimensional
-    covariance matrices*, Journal of Multivariate Analysis 88, 2004, section 3), by 1 % at least.
+    Columns are scaled to a variance of 1. The covariance is then shrunk towards the identity by the
+    share of least expected loss (Ledoit & Wolf, *A well-conditioned estimator for large-dimensional
+    covariance matrices*, Journal of Multivariate Analysis 88, 2004, section 3), at least by 1 %.
 
     Raises:
-        DatasetError: Fewer than two rows, or a value that is not finite.
+        DatasetError: There are fewer than two rows, or a value is not finite.
     """
     x = np.asarray(values, np.float64)
     if len(x) < 2 or not np.isfinite(x).all():
@@ -232,7 +232,7 @@ def fit_normal(values: ArrayLike) -> Normal:
             f"pictures, got {len(x)}; are all weights finite?"
         )
     mean, spread = x.mean(0), x.std(0)
-    # A column that never changes: any change is strange, but not infinitely so.
+    # A constant column: any change is unfamiliar, but not infinitely so.
     spread = np.maximum(spread, 1e-3 * max(float(spread.max()), 1e-6))
     z = (x - mean) / spread
     covariance = z.T @ z / len(z)
@@ -249,15 +249,15 @@ def fit_normal(values: ArrayLike) -> Normal:
 
 
 def cut_at(distances: ArrayLike, weights: ArrayLike, share: float) -> tuple[float, float]:
-    """The lowest cut that at most ``share`` of the weight lies beyond, and what does lie beyond.
+    """Return the lowest cut with at most ``share`` of the weight beyond it, and the share beyond.
 
     Args:
         distances: ``(n,)``, at least one.
-        weights: ``(n,)``, only their ratios matter.
-        share: 0 to 1.
+        weights: ``(n,)``; only their ratios matter.
+        share: Target share, 0 to 1.
 
     Returns:
-        The cut, between two distances or a little above the largest, and the share beyond it.
+        The cut, between two distances or slightly above the largest, and the share beyond it.
     """
     d, w = np.asarray(distances, np.float64), np.asarray(weights, np.float64)
     order = np.argsort(d)
@@ -270,12 +270,12 @@ def cut_at(distances: ArrayLike, weights: ArrayLike, share: float) -> tuple[floa
 
 
 def _root_mean_square(maps: Tensor) -> Tensor:  # [N, C, h, w] → [N, C]
-    # Not as a vector norm: ONNX Runtime takes longer for that.
+    # No vector norm: ONNX Runtime computes that more slowly.
     return (maps * maps).mean((2, 3)).sqrt()
 
 
 def alike(samples: Sequence[Sample]) -> Floats:
-    """Weights ``(n,)`` that let each source and class count alike."""
+    """Return weights ``(n,)`` that balance sources and classes."""
     cells = Counter((s.source, s.label) for s in samples)
     return np.array([1 / cells[s.source, s.label] for s in samples])
 

@@ -1,7 +1,7 @@
-"""Thresholds that hold on strangers: chosen on kinds of forgery that a network never saw.
+"""Choose thresholds on kinds of forgery that a network was not trained on.
 
-On the validation split of its own kinds a network looks better than it is elsewhere. Here both
-thresholds come from scores of left-out kinds, which ``benchmarks/strangers.py`` collects.
+On the validation split of its training sets a network performs better than elsewhere. Here both
+thresholds come from scores on left-out kinds, which ``benchmarks/strangers.py`` collects.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-GENUINE_FAKE = 0.02  # of the genuine pictures of each left-out source, told "fake"
-FORGED_REAL = 0.15  # of the forged pictures of each left-out kind, told "real"
+GENUINE_FAKE = 0.02  # of the genuine pictures of each left-out source, labelled "fake"
+FORGED_REAL = 0.15  # of the forged pictures of each left-out kind, labelled "real"
 _EDGE = 1e-6
-_MEASURED_COLUMNS = 9  # of the table of figures by source in a card for people
-_LEAST = 50  # fewer pictures of a source tell no share of two per cent
+_MEASURED_COLUMNS = 9  # of the table of figures by source in MODEL_CARD.md
+_LEAST = 50  # fewer pictures of a source cannot resolve a share of two per cent
 
 
 class Score(NamedTuple):
-    """A picture of a kind that the network which scored it never saw.
+    """The score of a picture by a network that was trained without its kind.
 
     Attributes:
-        kind: How it was forged, or what it stands beside.
+        kind: Method of forgery; for a real picture that of its counterparts.
         source: Data set.
         label: 1 = fake, 0 = real.
-        p_fake: Calibrated on the kinds that the network did see.
+        p_fake: Calibrated on the kinds that the network was trained on.
         spread: Standard deviation of the logits of ``p_fake`` on validation pictures of those
-            kinds: how sure the network is at home.
+            kinds.
     """
 
     kind: str
@@ -53,14 +53,14 @@ class Score(NamedTuple):
 
 
 def carried(scores: Sequence[Score], spread: float) -> list[Score]:
-    """What a network would say that is surer at home, or less sure, in the same proportion.
+    """Rescale the scores' logits to another network's spread.
 
-    Left-out runs are short, and a longer training may spread the scores of strangers, too. This is
-    the most careful reading of them; thresholds by it decide hardly anything.
+    Left-out runs are short, and longer training may widen the scores on unseen kinds, too. This is
+    the most conservative assumption; thresholds by it decide hardly anything.
 
     Args:
-        scores: Of left-out pictures.
-        spread: Of the logits of that network at home.
+        scores: Scores of left-out pictures.
+        spread: Standard deviation of that network's logits on its own validation split.
     """
     found = []
     for score in scores:
@@ -71,7 +71,7 @@ def carried(scores: Sequence[Score], spread: float) -> list[Score]:
 
 
 def spread_of(p_fake: Floats) -> float:
-    """The standard deviation of the logits of some scores."""
+    """Return the standard deviation of the logits of some scores."""
     p = np.clip(p_fake, _EDGE, 1 - _EDGE)
     return float(np.std(np.log(p / (1 - p))))
 
@@ -82,19 +82,18 @@ def thresholds(
     genuine_fake: float = GENUINE_FAKE,
     forged_real: float = FORGED_REAL,
 ) -> Thresholds:
-    """The widest use of "fake" and "real" that keeps both promises on every left-out kind.
+    """Choose the widest "fake" and "real" ranges that keep both limits on every left-out kind.
 
     Args:
-        scores: Of left-out pictures, of both classes.
-        genuine_fake: Most of the genuine pictures of a source that may be told "fake".
-        forged_real: Most of the forged pictures of a kind that may be told "real".
+        scores: Scores of left-out pictures of both classes.
+        genuine_fake: Largest share of a source's genuine pictures labelled "fake".
+        forged_real: Largest share of a kind's forged pictures labelled "real".
 
     Returns:
-        The thresholds; where both promises leave no room between them, one cut for both that
-        keeps both.
+        The thresholds; where both limits leave no range between them, one cut that keeps both.
 
     Raises:
-        OptionError: No source with enough genuine pictures, or no kind with enough forged ones.
+        OptionError: No source has enough genuine pictures, or no kind enough forged ones.
     """
     genuine = _parts(scores, 0, lambda score: score.source)
     forged = _parts(scores, 1, lambda score: score.kind)
@@ -103,7 +102,7 @@ def thresholds(
             f"thresholds need a left-out source with {_LEAST} genuine pictures and a left-out kind "
             f"with {_LEAST} forged ones"
         )
-    # To four digits, each away from the middle, so that both promises are kept.
+    # To four digits, rounded away from the middle, so that both limits are kept.
     highest = max(_above(p, genuine_fake) for p in genuine.values())
     lowest = min(_below(p, forged_real) for p in forged.values())
     fake_above, real_below = (
@@ -120,7 +119,7 @@ def thresholds(
 
 
 def shares(p_fake: Floats, cuts: Thresholds) -> tuple[float, float]:
-    """Which shares of some scores are told "fake" and "real"; nan where there are none."""
+    """Return the shares of scores labelled "fake" and "real"; NaN without scores."""
     if not len(p_fake):
         return float("nan"), float("nan")
     fake = p_fake >= cuts.fake_above
@@ -128,23 +127,23 @@ def shares(p_fake: Floats, cuts: Thresholds) -> tuple[float, float]:
 
 
 def decide_file(path: Path, scores: Sequence[Score], home: Sequence[Score]) -> Thresholds:
-    """Write thresholds that hold on strangers into the card of a model file.
+    """Write thresholds chosen on left-out kinds into the card of a model file.
 
-    The graph stays as it is, byte for byte, and so do the scores.
+    The graph stays byte for byte, and so do the scores.
 
     Args:
-        path: The model file; it is replaced in one move. A card for people beside it, of the same
-            name with ``.md``, is brought up to date.
-        scores: Of left-out pictures, calibrated as the model is.
-        home: The model's own, of the validation split of what it was trained on: what the
-            thresholds decide there goes into the card.
+        path: The model file; replaced atomically. A ``.md`` card of the same name beside it is
+            updated.
+        scores: Scores of left-out pictures, calibrated as the model is.
+        home: The model's scores on the validation split of its training sets; what the thresholds
+            decide there goes into the card.
 
     Returns:
         The new thresholds.
 
     Raises:
-        ModelError: Not a model file.
-        OptionError: Too few scores.
+        ModelError: The file is no model.
+        OptionError: There are too few scores.
         OutputError: A file cannot be written.
     """
     import onnx
@@ -187,7 +186,7 @@ def _at_home(home: Sequence[Score], cuts: Thresholds) -> dict[str, Any]:
 
 
 def _rewritten(text: str, before: ModelCard, card: ModelCard) -> str:
-    """The card for people with other thresholds, and what they decide."""
+    """Update the thresholds and their decisions in the text of MODEL_CARD.md."""
     from mesoscope.training.export.card import decisions_markdown
 
     old, new = before.thresholds, card.thresholds
@@ -221,11 +220,11 @@ def _parts(scores: Sequence[Score], label: int, name: Callable[[Score], str]) ->
 
 
 def _above(p: Floats, share: float) -> float:
-    """The lowest cut that at most this share of the scores reaches."""
+    """Return the lowest cut that at most this share of the scores reaches."""
     most = int(share * len(p) + 1e-9)
     return min(float(np.nextafter(p[len(p) - most - 1], 2)), 1.0)
 
 
 def _below(p: Floats, share: float) -> float:
-    """The highest cut that at most this share of the scores lies below."""
+    """Return the highest cut that at most this share of the scores lies below."""
     return float(p[int(share * len(p) + 1e-9)])

@@ -1,4 +1,4 @@
-"""How a model answers: calibrator, thresholds, operating points, and what each is worth."""
+"""Calibrate a model, and choose and measure its thresholds and operating points."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Flags = NDArray[np.bool_]
 
-RATES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.001)  # false-positive rates that a card has cuts for
+RATES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.001)  # false-positive rates of the card's operating points
 _DIGITS = 4
 
 
 class Decision(NamedTuple):
-    """How a model answers.
+    """Calibration and thresholds of a model.
 
     Attributes:
-        calibration: Of its logit.
-        thresholds: Of its ``p_fake``.
-        measured: ``calibration`` and ``decisions`` as they stand in ``metrics`` of the card.
+        calibration: Calibration of the logit.
+        thresholds: Thresholds of ``p_fake``.
+        measured: ``calibration`` and ``decisions`` in ``metrics`` of the card.
     """
 
     calibration: Calibration
@@ -55,7 +55,7 @@ class _Rule(NamedTuple):
 
 
 class _Faces(NamedTuple):
-    """Validation faces, a row each."""
+    """Validation faces, one per row."""
 
     logits: Floats
     labels: Ints
@@ -68,7 +68,7 @@ class _Faces(NamedTuple):
         )
 
     def weights(self) -> Floats:
-        """Each source and class alike."""
+        """Weights that balance sources and classes."""
         cells = Counter(zip(self.sources.tolist(), self.labels.tolist(), strict=True))
         cell = zip(self.sources.tolist(), self.labels.tolist(), strict=True)
         w = np.array([1 / cells[one] for one in cell], np.float64)
@@ -76,22 +76,22 @@ class _Faces(NamedTuple):
 
 
 def decide(recipe: Recipe, samples: Sequence[Sample], logits: np.ndarray) -> Decision:
-    """Calibrate raw logits and choose the two thresholds, each source and class alike.
+    """Calibrate raw logits and choose both thresholds, sources and classes weighted equally.
 
-    Figures on the faces that a fit saw are kind to it. So all of it is also done on one half of the
-    groups and measured on the other, both ways, and put together: ``cross_fitted`` is what new
-    faces of the same kinds may expect.
+    Figures on the faces of a fit are optimistic. So the fit is also done on one half of the groups
+    and measured on the other, both ways, and the results are pooled: ``cross_fitted`` estimates the
+    figures on new faces of the same kinds.
 
     Args:
-        recipe: Its ``decide`` says how; its seed halves the groups.
+        recipe: The recipe: ``decide`` holds the options, the seed splits the groups.
         samples: The validation split.
-        logits: ``(n,)``, the network's own, higher = more fake.
+        logits: ``(n,)``, raw logits, higher = more fake.
 
     Returns:
-        What was chosen, and what it is worth.
+        Calibration, thresholds and their figures.
 
     Raises:
-        OptionError: Only one class, or logits that are not finite.
+        OptionError: Only one class occurs, or logits are not finite.
     """
     numbers: dict[tuple[str, str], int] = {}
     faces = _Faces(
@@ -106,17 +106,17 @@ def decide(recipe: Recipe, samples: Sequence[Sample], logits: np.ndarray) -> Dec
 
 
 def operating_points(result: Evaluation) -> tuple[tuple[OperatingPoint, ...], dict[str, Json]]:
-    """Thresholds for :data:`RATES`, measured on an exported file's answers.
+    """Choose thresholds for :data:`RATES`, measured on an exported file's scores.
 
-    Reals count once each, whatever their source. A rate without enough reals behind it is left
-    out, see :func:`mesoscope.metrics.threshold_at_fpr`.
+    Each real counts once, whatever its source. A rate without enough reals is left out, see
+    :func:`mesoscope.metrics.threshold_at_fpr`.
 
     Args:
-        result: Of the validation split.
+        result: Evaluation of the validation split.
 
     Returns:
-        The points, highest rate first; and each source's own false-positive rate at each of them,
-        by rate and source: a rate is a mean over sources that may be far apart.
+        The operating points, highest rate first; and the false-positive rates of each source, by
+        rate and source, as a rate is a mean over sources that may differ widely.
     """
     columns = result.columns()
     points: list[OperatingPoint] = []
@@ -160,7 +160,7 @@ def _fit(faces: _Faces, keys: DecideKeys, calibrator: str, note: str = "") -> _R
 
 
 def _measure(faces: _Faces, rule: _Rule, recipe: Recipe) -> dict[str, Json]:
-    """``calibration`` and ``decisions`` for the card."""
+    """Return ``calibration`` and ``decisions`` for the card."""
     raw, fitted = probability(faces.logits), probability(faces.logits, rule.calibration)
     chosen = recipe.decide.calibration
     crossed = {name: _cross_fitted(faces, recipe, name) for name in CALIBRATORS}
@@ -206,7 +206,7 @@ def _measure(faces: _Faces, rule: _Rule, recipe: Recipe) -> dict[str, Json]:
 
 
 def _cross_fitted(faces: _Faces, recipe: Recipe, calibrator: str) -> tuple[Floats, Ints] | None:
-    """``p_fake`` and label (1, 0, -1 undecided) by rules that did not see the face.
+    """Return ``p_fake`` and labels (1, 0, -1 undecided) by rules fitted without the face.
 
     ``None`` where a half lacks a class.
     """
@@ -223,7 +223,7 @@ def _cross_fitted(faces: _Faces, recipe: Recipe, calibrator: str) -> tuple[Float
 
 
 def _halves(faces: _Faces, seed: int) -> Flags:
-    """Which half each face is in; groups stay whole, and classes and sources fall evenly."""
+    """Split faces into halves; groups stay whole, classes and sources are balanced."""
     kinds: dict[tuple[str, bool, bool], list[int]] = {}
     for group in np.unique(faces.groups):
         of = faces.groups == group
@@ -250,7 +250,7 @@ def _calibration(labels: Ints, p_fake: Floats, *, nll: bool) -> dict[str, Json]:
 
 
 def decisions(labels: Ints, p_fake: Floats, called: Ints) -> dict[str, Json]:
-    """Shares decided and wrong; ``called`` is 1, 0, or -1 for undecided."""
+    """Return the shares decided and wrong; ``called`` is 1, 0, or -1 for undecided."""
     decided = called >= 0
     wrong = called[decided] != labels[decided]
     return {

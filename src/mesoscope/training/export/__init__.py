@@ -1,1 +1,1 @@
-"""A trained network as a model file with its card."""
+"""Export of a trained network as a model file with its card."""

@@ -1,4 +1,4 @@
-"""The model card for people, written from what was measured."""
+"""Write the model card ``MODEL_CARD.md`` from the measured figures."""
 
 from __future__ import annotations
 
@@ -33,13 +33,14 @@ _STAGES = {
 
 
 def decisions_markdown(card: ModelCard) -> str:
-    """Calibration before and after, what the thresholds decide, and the operating points.
+    """Describe calibration before and after, what the thresholds decide, and the operating points.
 
     Args:
-        card: With ``calibration`` and ``decisions`` in its metrics; what is missing is left out.
+        card: A card with ``calibration`` and ``decisions`` in its metrics; missing parts are left
+            out.
 
     Returns:
-        Markdown, beginning with an empty line; empty where the card holds nothing of it.
+        Markdown that begins with an empty line; empty where the card holds none of it.
     """
     metrics = cast("dict[str, Any]", card.metrics)
     parts = []
@@ -122,9 +123,9 @@ def model_card_markdown(
     Args:
         card: The card in the model file.
         metrics: Evaluation of the exported file on the validation split.
-        recipe: What was done.
-        data: On what.
-        state: Where the run ended.
+        recipe: The recipe of the run.
+        data: The survey of the data.
+        state: Final state of the run.
 
     Returns:
         Markdown.
@@ -190,7 +191,7 @@ def _framings(card: ModelCard) -> str:
 
 
 def figures_for_card(metrics: dict[str, Any]) -> dict[str, Any]:
-    """What of an evaluation on the validation split the model file itself carries.
+    """Select the figures of the validation split that go into the model file.
 
     Args:
         metrics: :meth:`mesoscope.report.record.Evaluation.to_dict` of the exported file.
@@ -223,7 +224,7 @@ def _guard(card: ModelCard) -> str:
 
 
 def _pruned(card: ModelCard) -> str:
-    """What pruning took away; nothing where there was none."""
+    """Describe the pruning; empty if there was none."""
     found: dict[str, Any] = dict(card.sparsity)
     if not found:
         return ""

@@ -1,4 +1,4 @@
-"""The last steps of every run: best weights → calibration → model file → figures → cards."""
+"""Last steps of every run: calibrate the best weights, export, evaluate, write the cards."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mesoscope.training.recipe.recipe import Recipe
     from mesoscope.types import Json, Verdict
 
-CHECK_CROPS = 16  # real faces on which the exported file must answer as torch does
+CHECK_CROPS = 16  # real faces on which the exported file must match torch
 
 
 def finish(
@@ -49,23 +49,23 @@ def finish(
     source: str,
     sparsity: Mapping[str, Json] | None = None,
 ) -> Path:
-    """Calibrate the best weights, fit their guard, export, evaluate the file, write the cards.
+    """Calibrate the best weights, fit their guard, export and evaluate the file, write the cards.
 
     Args:
-        recipe: Of the run.
-        data: What the validation split holds, and what was trained on.
+        recipe: The recipe of the run.
+        data: The survey of the training data.
         run: The run folder, with ``checkpoints/best.safetensors``.
-        state: Where the run ended.
-        watcher: Shown the progress.
-        source: Where the weights come from, for the card.
-        sparsity: What was pruned, for the card.
+        state: Final state of the run.
+        watcher: Receives progress.
+        source: Origin of the weights, for the card.
+        sparsity: Description of the pruning, for the card.
 
     Returns:
         The model file, ``model.onnx`` in the run folder.
 
     Raises:
-        RunError: No best weights in the run folder.
-        ModelMismatch: The exported file does not answer as torch does.
+        RunError: The run folder holds no best weights.
+        ModelMismatch: The exported file's outputs differ from torch's.
         OutputError: The run folder cannot be written.
     """
     fabric = Fabric(accelerator="cpu", devices=1)
@@ -118,7 +118,7 @@ def finish(
         operating_points=points,
     )
     stamp(path, card)
-    # The card changed the file's digest, and not its graph: the figures are the stamped file's.
+    # The card changed the file's digest but not its graph: the figures hold for the new file.
     conditions = {**result.conditions, "model": model_id(path)}
     result = dataclasses.replace(result, conditions=conditions, card=card)
     write_metrics(result, run / "metrics.json")
@@ -139,7 +139,7 @@ def _guard(
 
 
 def describe(data: Survey, recipe: Recipe) -> str:
-    """What was trained on, in words, for the card."""
+    """Describe the training data in words, for the card."""
     count = Counter((s.source, s.label) for s in data.train)
     sources = sorted({s.source for s in data.train})
     parts = [f"{name} {count[name, 0]} real + {count[name, 1]} fake" for name in sources]

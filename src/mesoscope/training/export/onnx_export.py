@@ -1,8 +1,8 @@
-"""From a trained network to a model file: one graph, its card inside, its answers compared.
+"""Export a trained network as a model file: one graph with its card, checked against torch.
 
-The file takes ``crops uint8 [N, S, S, 3]`` and answers ``p_fake [N]``, ``logit [N]``,
-``heat [N, h, w]`` and, with a guard, ``unfamiliar [N]``; scaling, calibration, the evidence map
-and the guard are operations of the graph.
+The file takes ``crops uint8 [N, S, S, 3]`` and returns ``p_fake [N]``, ``logit [N]``, ``heat [N, h,
+w]`` and, with a guard, ``unfamiliar [N]``; scaling, calibration, the evidence map and the guard are
+operations of the graph.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ __all__ = ["TOLERANCE", "Judging", "export", "put", "stamp", "with_card", "writi
 
 
 def with_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
-    """The bytes of a model file: the graph, the card, and a digest of both as the only metadata."""
+    """Serialise a graph with its card and a digest of both as the only metadata."""
     del model.metadata_props[:]
     model.metadata_props.add(key=CARD_KEY, value=card.to_json())
     return sealed(model.SerializeToString())
 
 
 def put(fresh: Path, out: Path, data: bytes) -> None:
-    """Write under another name, wait for the disk, rename.
+    """Write to a temporary name, sync, and rename.
 
     Raises:
-        OutputError: The disk is full, or the folder cannot be written.
+        OutputError: The disk is full, or the folder is not writable.
     """
     with writing(out):
         fresh.write_bytes(data)
@@ -59,10 +59,10 @@ def put(fresh: Path, out: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def writing(out: Path) -> Iterator[None]:
-    """Turn an error of the system into one that names the model.
+    """Convert operating system errors to one that names the model file.
 
     Raises:
-        OutputError: The disk is full, or the folder cannot be written.
+        OutputError: The disk is full, or the folder is not writable.
     """
     try:
         yield
@@ -72,20 +72,20 @@ def writing(out: Path) -> Iterator[None]:
 
 TOLERANCE = 1e-4
 OPSET = 20  # read by ONNX Runtime 1.17 and later
-BATCHES = (1, 3)  # what the comparison runs, the last one as the rest falls
+BATCHES = (1, 3)  # batch sizes of the comparison; other sizes use the rest of a batch
 
 
 class Judging(nn.Module):
-    """What the model file computes: the network with scaling, calibration, evidence map, guard.
+    """The module of the model file: the network with scaling, calibration, evidence map and guard.
 
     The map is scaled like the logit. It is a gradient of the logit times activations, so the scaled
-    map is the exact Grad-CAM of the *calibrated* logit, and maps of two models speak in the same
-    unit: log-odds. A calibration's scale is positive, so nothing dark becomes bright.
+    map is the exact Grad-CAM of the *calibrated* logit, and maps of two models have the same unit:
+    log-odds. A calibration's scale is positive, so the map's sign stays.
 
     Args:
         net: The network; copied, in evaluation mode, on the CPU.
-        calibration: Scale and shift of its logit.
-        guard: How far a crop is from the training; ``None`` leaves that answer out.
+        calibration: Scale and shift of the logit.
+        guard: The guard against unfamiliar crops; ``None`` leaves out that output.
     """
 
     def __init__(
@@ -117,29 +117,28 @@ def export(
     check_crops: Pixels,
     guard: Familiarity | None = None,
 ) -> ModelCard:
-    """Write a model file, unless ONNX Runtime's answers differ from torch's.
+    """Write a model file, unless ONNX Runtime's outputs differ from torch's.
 
-    Compared on ``check_crops`` and on :func:`mesoscope.detection.scorer.check_pictures`, in batches
-    of one and of three: ``p_fake`` within 1e-4, ``logit``, ``heat`` and ``unfamiliar`` within 1e-4
-    of their largest magnitude or of 1.
+    The comparison uses ``check_crops`` and :func:`mesoscope.detection.scorer.check_pictures`, in
+    batches of one and of three: ``p_fake`` within 1e-4, ``logit``, ``heat`` and ``unfamiliar``
+    within 1e-4 of their largest magnitude or of 1.
 
     Args:
         net: The network; neither it nor its mode is changed.
-        out: The ``.onnx`` file; written under another name and renamed, so a file that stands
-            there is replaced whole or not at all.
-        card: What is known of the model. ``calibration``, ``guard``, ``self_check``,
+        out: The ``.onnx`` file, written to a temporary name and renamed: an existing file is
+            replaced whole or not at all.
+        card: Fields known before export. ``calibration``, ``guard``, ``self_check``,
             ``graph_sha256``, ``parameters`` and ``multiply_adds`` are set here.
-        calibration: Of the logit; its scale must be positive.
+        calibration: Calibration of the logit; its scale must be positive.
         check_crops: Faces to compare on, ``(n, S, S, 3) uint8``.
-        guard: How far a crop is from the training, see
-            :mod:`mesoscope.training.decide.familiarity`; ``None`` writes a file that takes every
-                face as familiar.
+        guard: The guard, see :mod:`mesoscope.training.decide.familiarity`; ``None`` writes a file
+            that takes every face as familiar.
 
     Returns:
         The card as it stands in the file.
 
     Raises:
-        ModelMismatch: The answers differ, or the calibration's scale is not positive. Nothing is
+        ModelMismatch: The outputs differ, or the calibration's scale is not positive. Nothing is
             written.
         OutputError: The disk is full, or the folder cannot be written.
     """
@@ -175,18 +174,18 @@ def export(
 
 
 def stamp(path: Path, card: ModelCard) -> ModelCard:
-    """Put another card into a model file; its graph stays byte for byte.
+    """Replace the card of a model file; the graph stays byte for byte.
 
     Args:
         path: A file that :func:`export` wrote.
-        card: What it should say; the fields that export sets are kept from the file.
+        card: The new card; fields that export sets are kept from the file.
 
     Returns:
         The card as it stands in the file.
 
     Raises:
-        ModelError: Not a model file.
-        OutputError: It cannot be written.
+        ModelError: The file is no model.
+        OutputError: The file cannot be written.
     """
     old = read_card(path)
     measured = ("calibration", "guard", "self_check", "graph_sha256", "parameters")
@@ -221,7 +220,7 @@ def _to_onnx(judging: Judging, side_px: int) -> onnx.ModelProto:
 
 
 def _compare(judging: Judging, scorer: OnnxScorer, crops: Pixels, out: Path) -> None:
-    """Refuse where torch and ONNX Runtime differ on these crops."""
+    """Refuse the file if torch and ONNX Runtime differ on these crops."""
     for size in BATCHES:
         for start in range(0, len(crops), size):
             batch = crops[start : start + size]
@@ -239,7 +238,7 @@ def _compare(judging: Judging, scorer: OnnxScorer, crops: Pixels, out: Path) -> 
                     )
                 largest = 1.0 if name == "p_fake" else max(1.0, float(np.abs(a).max()))
                 difference = float(np.abs(a - b).max()) / largest
-                if not difference <= TOLERANCE:  # nan is refused too
+                if not difference <= TOLERANCE:  # NaN is refused too
                     raise ModelMismatch(
                         f"{out}: not written: {name} in ONNX Runtime differs from torch by "
                         f"{difference:.2g}, and {TOLERANCE} is allowed; are all weights finite?"
@@ -248,10 +247,10 @@ def _compare(judging: Judging, scorer: OnnxScorer, crops: Pixels, out: Path) -> 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's remarks on itself from the user, and put everything back after.
+    """Silence the exporter, and restore the settings afterwards.
 
-    It warns of optional packages and of its own deprecated calls; neither is anything that a user
-    could act on. Errors come as exceptions.
+    It warns of optional packages and of its own deprecated calls, which a user cannot act on.
+    Errors are raised as exceptions.
     """
     names = ("torch.onnx", "onnxscript", "onnx_ir")
     before = {name: logging.getLogger(name).level for name in names}

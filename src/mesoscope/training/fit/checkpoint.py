@@ -1,4 +1,4 @@
-"""All that a run needs to go on, in one safetensors file written in one move; never a pickle."""
+"""Checkpoints of a run: one safetensors file, written atomically; never a pickle."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class TrainingState:
-    """Where a run stands after a finished epoch.
+    """State of a run after a finished epoch.
 
     Attributes:
-        epoch: Epochs finished.
-        best_epoch: The epoch, from 1, with the best validation AUC; 0 = none yet.
-        best_auc: That AUC.
-        history: What each epoch measured.
-        recipe_sha256: Of the run's recipe.
-        data_sha256: Identity of the data.
+        epoch: Finished epochs.
+        best_epoch: Epoch with the best validation AUC, from 1; 0 = none yet.
+        best_auc: The best validation AUC.
+        history: The record of each epoch.
+        recipe_sha256: Digest of the run's recipe.
+        data_sha256: Digest of the data.
     """
 
     epoch: int = 0
@@ -40,7 +40,7 @@ class TrainingState:
 
 
 def save(path: Path, tensors: dict[str, Tensor], state: TrainingState) -> None:
-    """Write tensors and state so that a kill at any moment leaves the old file or the new one.
+    """Write tensors and state atomically: after a kill the file is the old one or the new one.
 
     Raises:
         OutputError: The disk is full, or the folder cannot be written.
@@ -57,7 +57,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], TrainingState]:
     """Read what :func:`save` wrote.
 
     Raises:
-        RunError: Missing, or not a checkpoint.
+        RunError: The file is missing or no checkpoint.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -70,7 +70,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], TrainingState]:
 
 
 def best_weights(run: Path) -> dict[str, Tensor]:
-    """The weights and statistics of a run's best epoch, by their names in the network.
+    """Return the weights and statistics of a run's best epoch, by their names in the network.
 
     Raises:
         RunError: The folder holds none.
@@ -80,24 +80,24 @@ def best_weights(run: Path) -> dict[str, Tensor]:
 
 
 def pack(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Put a name before each key."""
+    """Prefix each key with a name."""
     return {f"{prefix}.{key}": value for key, value in tensors.items()}
 
 
 def unpack(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under a name."""
+    """Return the tensors with a prefix, without it."""
     start = prefix + "."
     return {key[len(start) :]: value for key, value in tensors.items() if key.startswith(start)}
 
 
 def optimiser_tensors(optimiser: optim.Optimizer) -> dict[str, Tensor]:
-    """An optimiser's state as named tensors."""
+    """Return an optimiser's state as named tensors."""
     state = optimiser.state_dict()["state"]
     return {f"{i}.{key}": value for i, entry in state.items() for key, value in entry.items()}
 
 
 def restore_optimiser(optimiser: optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what :func:`optimiser_tensors` took out."""
+    """Restore the tensors of :func:`optimiser_tensors`."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         number, _, key = name.partition(".")
@@ -108,5 +108,5 @@ def restore_optimiser(optimiser: optim.Optimizer, tensors: dict[str, Tensor]) ->
 
 
 def plain(net: nn.Module) -> dict[str, Tensor]:
-    """A network's weights and statistics, copied."""
+    """Return copies of a network's weights and statistics."""
     return {key: value.detach().clone() for key, value in net.state_dict().items()}

@@ -1,8 +1,8 @@
-"""What networks say beside the labels: a teacher's opinion, and answers on validation pictures.
+"""Knowledge distillation from a teacher, and logits on validation pictures.
 
-The teacher sees the very pixels that the student sees, after augmentation and mixing, which is what
-lets a student follow it closely (Beyer et al., *Knowledge distillation: a good teacher is patient
-and consistent*, CVPR 2022, section 3).
+The teacher sees the same pixels as the student, after augmentation and mixing, so the student can
+match it closely (Beyer et al., *Knowledge distillation: a good teacher is patient and consistent*,
+CVPR 2022, section 3).
 """
 
 from __future__ import annotations
@@ -37,20 +37,19 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 
-BATCH = 4  # quickest on a CPU: its activations stay in the cache
+BATCH = 4  # fastest on a CPU: its activations stay in the cache
 
 
 class Teacher:
-    """A model file whose answers are mixed into the labels.
+    """A model file whose ``p_fake`` is mixed into the labels.
 
-    It runs on ONNX Runtime, on the CPU, which is where it is quickest for small machines; on a
-    machine with a GPU it may be what the training waits for.
+    It runs on ONNX Runtime on the CPU. Training on a GPU may wait for it.
 
     Args:
-        keys: Which file, and how much it counts.
+        keys: The teacher's file and its share in the labels.
 
     Raises:
-        RecipeError: There is no such model file.
+        RecipeError: The model file does not exist.
     """
 
     def __init__(self, keys: DistilKeys) -> None:
@@ -65,11 +64,11 @@ class Teacher:
 
     @property
     def model_id(self) -> str:
-        """``name@first 8 digits of the file's SHA-256``."""
+        """Name and digest: ``name@first 8 digits of the file's SHA-256``."""
         return self._scorer.model_id
 
     def teach(self, crops: Pixels, labels: Floats) -> Floats:
-        """Labels between those given and the teacher's ``p_fake``.
+        """Mix the teacher's ``p_fake`` into the labels.
 
         Args:
             crops: ``(n, 256, 256, 3) uint8``, as the student sees them.
@@ -87,15 +86,15 @@ class Teacher:
 
 
 def open_teacher(keys: DistilKeys) -> Teacher | None:
-    """The recipe's teacher, if it has one."""
+    """Open the recipe's teacher, if it has one."""
     return Teacher(keys) if keys.share > 0 else None
 
 
 def teachers_weights(keys: DistilKeys) -> dict[str, Tensor]:
-    """The best weights of the run that the teacher's file lies in.
+    """Return the best weights of the run that the teacher's file belongs to.
 
     Raises:
-        RecipeError: It lies in no run folder.
+        RecipeError: The file lies in no run folder.
     """
     run = Path(keys.teacher).parent
     try:
@@ -110,7 +109,7 @@ SCORE_BATCH = 16
 
 
 def to_input(pixels: Tensor) -> Tensor:
-    """``[N, S, S, 3] uint8`` → ``[N, 3, S, S]`` in 0..1, laid out channels last."""
+    """Convert ``[N, S, S, 3] uint8`` to ``[N, 3, S, S]`` in 0..1, channels last in memory."""
     return pixels.permute(0, 3, 1, 2).float().div_(255)
 
 
@@ -118,7 +117,7 @@ def to_input(pixels: Tensor) -> Tensor:
 def scores_of(
     net: nn.Module, samples: Sequence[Sample], margin: float, fabric: Fabric
 ) -> NDArray[np.float64]:
-    """Raw logits ``(n,)`` of the pictures as inference sees them."""
+    """Return raw logits ``(n,)`` of the pictures as inference sees them."""
     rank, world = fabric.global_rank, fabric.world_size
     each = -(-len(samples) // world)
     mine = [samples[min(i * world + rank, len(samples) - 1)] for i in range(each)]
@@ -130,14 +129,14 @@ def scores_of(
     scores = torch.cat(parts)
     if world > 1:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Fabric calls what this torch renames
+            warnings.simplefilter("ignore")  # Fabric calls what this torch version renames
             gathered = fabric.all_gather(scores)
         scores = gathered.T.flatten()[: len(samples)]  # type: ignore[union-attr]
     return scores.double().cpu().numpy()
 
 
 def auc_by_source(samples: Sequence[Sample], scores: NDArray[np.float64]) -> dict[str, float]:
-    """AUC of each source that holds both classes."""
+    """Return the AUC of each source that holds both classes."""
     rows: dict[str, list[int]] = defaultdict(list)
     for i, sample in enumerate(samples):
         rows[sample.source].append(i)

@@ -47,42 +47,42 @@ if TYPE_CHECKING:
     from mesoscope.types import Box, Pixels
 
 SCORE_BATCH = 16
-KEPT_BYTES = 2 << 30  # about what a step of 32 pictures frees
+KEPT_BYTES = 2 << 30  # about the memory that a step of 32 pictures frees
 
 
 class Watcher(Protocol):
-    """Shown what happens while it happens; the command line draws bars from it."""
+    """Receives progress of an epoch; the command line draws bars from it."""
 
     def step(self, *, done: int, total: int, loss: float, images_per_s: float) -> None:
-        """Called after every step of an epoch."""
+        """Receive the progress after a step."""
         ...
 
     def epoch(self, record: dict[str, Any], state: TrainingState) -> None:
-        """Called after every validated epoch."""
+        """Receive the record of a validated epoch."""
         ...
 
 
 class Hold(Protocol):
-    """Keeps a network to a form while it is trained; pruning is one."""
+    """A constraint on the weights during training, such as pruning masks."""
 
     def begin(self, at: EpochPosition) -> None:
-        """Give a fresh position its first weights."""
+        """Load the initial weights into a fresh position."""
         ...
 
     def step(self, at: EpochPosition, epochs: float) -> None:
-        """Called after every step, so many epochs from the start."""
+        """Apply the constraint after a step, ``epochs`` from the start."""
         ...
 
     def reached(self, epochs: int) -> bool:
-        """Whether the form is reached after so many epochs: only then may weights be the best."""
+        """Whether the constraint holds after so many epochs; only then may weights be the best."""
         ...
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a resumed run needs of it."""
+        """Return the state that a resumed run needs."""
         ...
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Put back what :meth:`tensors` gave."""
+        """Restore the state of :meth:`tensors`."""
         ...
 
 
@@ -98,25 +98,25 @@ def fit(
 ) -> TrainingState:
     """Train until the recipe's last epoch or until patience runs out.
 
-    Every random choice is seeded by (seed, epoch, place), and the checkpoint holds weights, their
-    running mean and the optimiser's state, so a run that was killed goes on from its last finished
-    epoch and ends as an unbroken one would.
+    Every random choice is seeded by (seed, epoch, position), and the checkpoint holds weights,
+    their running mean and the optimiser's state. So a killed run resumes after its last finished
+    epoch and ends as an uninterrupted one would.
 
     Args:
-        recipe: What to do.
-        data: On what.
+        recipe: The recipe.
+        data: The survey of the data.
         run: The run folder; ``checkpoints/last.safetensors`` and ``best.safetensors`` go there.
         fabric: Devices and precision (Lightning Fabric).
-        watcher: Shown the progress.
-        resume: Go on from the last checkpoint; without one yet, from the start.
-        hold: Gives the first weights and keeps the network to a form.
+        watcher: Receives progress.
+        resume: Continue from the last checkpoint; start anew if there is none.
+        hold: Gives the initial weights and constrains them, for pruning.
 
     Returns:
-        Where the run ended.
+        The final state of the run.
 
     Raises:
-        RunError: The checkpoint is of another recipe or other data, training diverged, or there
-            are more devices than pictures an epoch.
+        RunError: The checkpoint belongs to another recipe or other data, training diverged, or
+            there are more devices than pictures per epoch.
         OutputError: A checkpoint could not be written.
     """
     keep_heap(KEPT_BYTES, large_blocks=True)
@@ -172,7 +172,7 @@ def fit(
 
 
 class EpochPosition:
-    """Everything that a step changes: weights, their running mean, the optimiser's memory."""
+    """All state that a step changes: weights, their running mean, the optimiser."""
 
     def __init__(
         self, recipe: Recipe, fabric: Fabric, hold: Hold | None = None, *, fresh: bool = True
@@ -180,7 +180,7 @@ class EpochPosition:
         o = recipe.optimise
         torch.manual_seed(recipe.seed)
         net = build(recipe.network)
-        if fresh:  # a run that goes on needs nothing of what it began with
+        if fresh:  # a resumed run replaces the initial weights
             begin(net, recipe.network, lambda: teachers_weights(recipe.distil))
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = fabric.to_device(copy.deepcopy(self.net).eval())
@@ -195,16 +195,16 @@ class EpochPosition:
             hold.begin(self)
 
     def settle(self, steps: float, *, mixed: bool = False) -> None:
-        """Let the norms' statistics be plain means at first, so that short runs know them, too.
+        """Use cumulative means for the norms' statistics at first, so that short runs converge.
 
-        At the published momentum of .01 they would still hold a third of their start after a
-        hundred steps. Batches of mixed pictures are left out: none is like what will be judged.
+        At the published momentum of .01 they would still hold a third of their initial value after
+        a hundred steps. Batches of mixed pictures are left out, as inference sees none.
         """
         for norm, momentum in zip(self.norms, self.momentum, strict=True):
             norm.momentum = 0.0 if mixed else max(momentum, 1 / (1 + steps))
 
     def tensors(self) -> dict[str, Tensor]:
-        """All of it, by name."""
+        """Return the whole state, by name."""
         optimiser = checkpoint.optimiser_tensors(self.optimiser.optimizer)
         return (
             checkpoint.pack("net", checkpoint.plain(self.net))
@@ -214,7 +214,7 @@ class EpochPosition:
         )
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Put back what :meth:`tensors` gave."""
+        """Restore the state of :meth:`tensors`."""
         self.net.load_state_dict(checkpoint.unpack("net", tensors))
         self.mean.load_state_dict(checkpoint.unpack("mean", tensors))
         checkpoint.restore_optimiser(
@@ -234,7 +234,7 @@ def train_epoch(
     epoch: int,
     forge: Forge | None = None,
 ) -> tuple[float, float]:
-    """One epoch; returns its mean loss and the pictures a second."""
+    """Train one epoch; return its mean loss and the pictures per second."""
     started, o = time.perf_counter(), recipe.optimise
     torch.manual_seed(recipe.seed * 1_000_003 + epoch * 1009 + fabric.global_rank)
     chance = np.random.default_rng((recipe.seed, epoch))
@@ -245,7 +245,7 @@ def train_epoch(
     rank, world = fabric.global_rank, fabric.world_size
     order, shown = in_order(order, samples, recipe.data, chance, device=rank, devices=world)
     twins = behind_their_real(order, samples) & recipe.data.pairs
-    if len(order) < world:  # a device without a picture would be waited for
+    if len(order) < world:  # other devices would wait for one without a picture
         raise RunError(f"{world} devices for {len(order)} pictures an epoch: take fewer devices")
     steps = len(order) // o.batch_size or 1
     mine = order[rank::world]  # a share of each step's pictures
@@ -253,11 +253,11 @@ def train_epoch(
     labels = np.array([samples[i].label for i in mine], np.float32)
     reals = reals_by_source(data.train)
     places_of = {} if data.boxes is None else {s: i for i, s in enumerate(data.train)}
-    # Not the generator of the draws, or shares of one step would mix alike on every device.
+    # Separate from the generator of the order, or devices would mix their shares alike.
     mixing = np.random.default_rng((recipe.seed, epoch, rank, 1))
 
     def prepare(one: tuple[int, Sample]) -> Pixels:
-        # Its place in the epoch, and not in this device's share: devices must not draw alike.
+        # The position in the epoch, not in this device's share: devices must not draw alike.
         place, sample = one
         turn = place * world + rank
         twin = bool(twins[turn])
@@ -305,7 +305,7 @@ def train_epoch(
 
 
 def loss_of(logits: Tensor, labels: Tensor, keys: OptimiseKeys) -> Tensor:
-    """Mean loss of a batch; labels ``[N]``, fake = 1."""
+    """Return the mean loss of a batch; labels ``[N]``, fake = 1."""
     soft = labels * (1 - keys.label_smoothing) + keys.label_smoothing / 2
     if keys.loss == "mse":
         return F.mse_loss(torch.sigmoid(logits), soft)
@@ -314,7 +314,7 @@ def loss_of(logits: Tensor, labels: Tensor, keys: OptimiseKeys) -> Tensor:
 
 @torch.no_grad()
 def average(mean: nn.Module, net: nn.Module, decay: float) -> None:
-    """Draw the running mean of the weights towards the network; statistics are copied over."""
+    """Update the exponential moving average of the weights; statistics are copied."""
     for kept, new in zip(mean.parameters(), net.parameters(), strict=True):
         kept.lerp_(new, 1 - decay)
     for held, fresh in zip(mean.buffers(), net.buffers(), strict=True):

@@ -1,4 +1,4 @@
-"""How fast parameters change and when, and in which order pictures are shown."""
+"""Learning rate schedule, parameter groups, and the order of samples in an epoch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def learning_rate_share(now: float, o: OptimiseKeys) -> float:
-    """Share of the highest learning rate at ``now`` epochs: linear warm-up, then a half cosine."""
+    """Share of the peak learning rate at ``now`` epochs: linear warm-up, then cosine decay."""
     if now < o.warmup_epochs:
         return (now + 1e-3) / o.warmup_epochs
     through = (now - o.warmup_epochs) / max(o.epochs - o.warmup_epochs, 1e-9)
@@ -27,7 +27,7 @@ def learning_rate_share(now: float, o: OptimiseKeys) -> float:
 
 
 def parameter_groups(net: nn.Module, o: OptimiseKeys) -> list[dict[str, Any]]:
-    """Weights, which decay, and biases and norms, which do not."""
+    """Split parameters: weights with decay, biases and norms without."""
     matrices = [p for p in net.parameters() if p.ndim > 1]
     vectors = [p for p in net.parameters() if p.ndim <= 1]
     return [
@@ -45,16 +45,16 @@ def in_order(
     device: int = 0,
     devices: int = 1,
 ) -> tuple[NDArray[np.int64], Iterator[Sample]]:
-    """Order what was drawn for an epoch, and give one device's share of it.
+    """Order the samples of an epoch, and return one device's share.
 
     Args:
         drawn: ``(n,)`` indices into ``samples``.
         samples: The train split.
-        keys: ``read`` says how: ``random`` leaves the order as it is, ``stream`` makes one in which
+        keys: ``read`` decides: ``random`` keeps the order as drawn, ``stream`` reorders it so that
             shards are read front to back.
-        rng: Decides that order.
-        device: Whose share, from 0.
-        devices: That train together.
+        rng: Source of that order.
+        device: Index of the device, from 0.
+        devices: Number of devices that train together.
 
     Returns:
         The order, ``(n,)``, and the samples at ``order[device::devices]``; those of a stream hold

@@ -1,4 +1,4 @@
-"""Who is shown a run, and what its folder keeps of it."""
+"""Watchers of a run's progress, and the log and curves in its folder."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 def draw_curves(history: Sequence[dict[str, Any]], out: Path) -> None:
-    """Draw training loss and validation AUC by source over the epochs.
+    """Plot training loss and validation AUC by source over the epochs.
 
     Args:
-        history: One record an epoch, as in ``log.jsonl``.
-        out: The picture, PNG.
+        history: One record per epoch, as in ``log.jsonl``.
+        out: The PNG file to write.
     """
     epochs = [record["epoch"] for record in history]
     figure = Figure(figsize=(10, 3.8), layout="constrained")
@@ -52,42 +52,42 @@ T = TypeVar("T")
 
 
 class RunWatcher(Watcher, Protocol):
-    """Shown what a run does; the command line draws bars and lines from it."""
+    """Receives all progress of a run; the command line draws bars and lines from it."""
 
     def count(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:
-        """Wraps work for a progress bar."""
+        """Wrap an iterable for a progress bar."""
         ...
 
 
 class LoggedWatcher:
-    """Without bars: a line of the log an epoch. What is watched with where nothing else is given.
+    """Log one line per epoch; the default watcher.
 
     Args:
-        epochs: Of the whole run.
+        epochs: Number of epochs of the run.
     """
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
 
     def step(self, *, done: int, total: int, loss: float, images_per_s: float) -> None:
-        """Nothing: steps are many."""
+        """Do nothing: there are many steps."""
 
     def epoch(self, record: dict[str, Any], state: TrainingState) -> None:
-        """Log what the epoch measured."""
+        """Log the record of the epoch."""
         logger.info(epoch_line(record, state, self._epochs))
 
     def count(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:  # noqa: ARG002
-        """The items."""
+        """Return the items."""
         return items
 
 
 def epoch_line(record: dict[str, Any], state: TrainingState, epochs: int) -> str:
-    """What an epoch measured, in a line.
+    """Describe an epoch in one line.
 
     Args:
-        record: Its line of ``log.jsonl``.
-        state: Of the run.
-        epochs: Of the whole run.
+        record: The epoch's line of ``log.jsonl``.
+        state: State of the run.
+        epochs: Number of epochs of the run.
     """
     by_source = ", ".join(f"{k} {v:.3f}" for k, v in record["auc_by_source"].items())
     best = " (best)" if state.best_epoch == record["epoch"] else ""
@@ -99,7 +99,7 @@ def epoch_line(record: dict[str, Any], state: TrainingState, epochs: int) -> str
 
 
 class LogWatcher:
-    """Passes on what is watched and keeps ``log.jsonl`` and the curves up to date."""
+    """Update ``log.jsonl`` and the curves, and pass on all progress."""
 
     def __init__(self, run: Path, watcher: RunWatcher) -> None:
         self._run = run
@@ -107,28 +107,28 @@ class LogWatcher:
         self._watcher = watcher
 
     def epoch(self, record: dict[str, Any], state: TrainingState) -> None:
-        """Write both anew and pass it on."""
+        """Rewrite both files and pass the record on."""
         write_log(self._run, state)
         draw_curves(state.history, self._run / "curves.png")
         self._watcher.epoch(record, state)
 
 
 class SilentWatcher:
-    """For all processes but the first."""
+    """Do nothing; for all processes but the first."""
 
     def step(self, *, done: int, total: int, loss: float, images_per_s: float) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def epoch(self, record: dict[str, Any], state: TrainingState) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def count(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:  # noqa: ARG002
-        """The items."""
+        """Return the items."""
         return items
 
 
 def write_log(run: Path, state: TrainingState) -> None:
-    """Write ``log.jsonl``, one line a finished epoch."""
-    # Written whole from the checkpoint's history: a killed run leaves no line of an epoch that is
+    """Write ``log.jsonl``, one line per finished epoch."""
+    # Rewritten whole from the checkpoint's history: a killed run leaves no line of an epoch that is
     # trained again.
     write_text(run / "log.jsonl", "".join(json.dumps(r) + "\n" for r in state.history))

@@ -1,4 +1,4 @@
-"""The networks, one file each, by the name that recipes and cards use."""
+"""Network architectures, one file each, by the names in recipes and cards."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ NETWORKS: dict[str, Callable[[NetworkKeys], Network]] = {
 
 
 def build(network: str | NetworkKeys) -> Network:
-    """Make a network with fresh weights.
+    """Build a network with fresh weights.
 
     Args:
-        network: Its recipe keys, or the name of an architecture with everything else as usual.
+        network: Recipe keys, or the name of an architecture with default keys.
 
     Raises:
-        RecipeError: No network of that name, or widths that it does not take.
+        RecipeError: The architecture is unknown, or does not take these widths.
     """
     keys = NetworkKeys(architecture=network) if isinstance(network, str) else network
     if keys.architecture not in NETWORKS:
@@ -46,16 +46,16 @@ def build(network: str | NetworkKeys) -> Network:
 
 
 def begin(network: Network, keys: NetworkKeys, teacher: Callable[[], Mapping[str, Tensor]]) -> None:
-    """Give a fresh network what its recipe lets it begin with.
+    """Initialise a fresh network as its recipe says.
 
     Args:
-        network: Changed in place.
-        keys: Its recipe keys.
-        teacher: Gives the state of the recipe's teacher, where the recipe begins with it.
+        network: The network; changed in place.
+        keys: The network's recipe keys.
+        teacher: Returns the state of the recipe's teacher, for ``initial = "teacher"``.
 
     Raises:
-        RecipeError: Filters are asked for that cannot be had, or the network has no place for them;
-            or a run folder that holds no network of this shape.
+        RecipeError: The pretrained filters are not available or do not fit the network; or the run
+            folder holds no network of this shape.
     """
     if keys.initial == "random":
         return
@@ -70,17 +70,17 @@ def begin(network: Network, keys: NetworkKeys, teacher: Callable[[], Mapping[str
 
 
 def require_beginning(keys: NetworkKeys) -> None:
-    """Refuse a run folder that a recipe cannot begin with, before any picture is read.
+    """Check the run folder of initial weights, before any picture is read.
 
     Raises:
-        RecipeError: It holds no network of this shape.
+        RecipeError: The folder holds no network of this shape.
     """
     if keys.initial not in ("random", "imagenet", "teacher"):
         _go_on(build(keys), Path(keys.initial))
 
 
 def _go_on(network: Network, run: Path) -> None:
-    """Give a network the best weights of a run that trained one of the same shape."""
+    """Load the best weights of a run with a network of the same shape."""
     try:
         weights = checkpoint.best_weights(run)
     except RunError as error:
@@ -100,5 +100,5 @@ def _go_on(network: Network, run: Path) -> None:
 
 
 def parameter_count(net: nn.Module) -> int:
-    """Trainable parameters."""
+    """Return the number of trainable parameters."""
     return sum(p.numel() for p in net.parameters() if p.requires_grad)

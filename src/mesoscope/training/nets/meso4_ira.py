@@ -1,15 +1,14 @@
 """Meso-4 with inverted residual blocks and attention.
 
-Meso-4 halves the picture in four stages, each one convolution wide. Here each stage holds inverted
+Meso-4 halves the picture in four stages of one convolution each. Here each stage holds inverted
 residual blocks (Sandler et al., *MobileNetV2*, CVPR 2018, section 3: expand → depthwise → project,
-linear bottleneck, skip where shapes agree) with attention over channels between the depthwise
-convolution and the projection, and a mean over all places stands in for Meso-4's large dense layer.
+linear bottleneck, skip where shapes agree) with channel attention between the depthwise convolution
+and the projection. Global average pooling replaces Meso-4's large dense layer.
 
 Kernels, strides and the largest widths are those of EfficientNet-Lite0's stages
 (https://blog.tensorflow.org/2020/03/higher-accuracy-on-vision-models-with-efficientnet-lite.html),
-so that a run may begin with filters that were learnt on ImageNet: see
-:mod:`mesoscope.training.nets.imagenet`. Four stages, as in Meso-4, are the model that ships; all
-seven are a teacher for it.
+so training can start from ImageNet weights: see :mod:`mesoscope.training.nets.imagenet`. The
+shipped model has four stages, as Meso-4; a network of all seven serves as its teacher.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ if TYPE_CHECKING:
 
 # (blocks, kernel, stride of the first) of each stage
 STAGES = ((1, 3, 1), (2, 3, 2), (2, 5, 2), (3, 3, 2), (3, 5, 1), (4, 5, 2), (1, 3, 1))
-STEM_PX = {2: 3, 4: 6}  # side of the first filters, by their stride
+STEM_PX = {2: 3, 4: 6}  # side of the stem's filters, by stride
 
 
 def plan(stages: int) -> list[tuple[int, int, int]]:
-    """(stage, kernel, stride) of each block of a network of so many stages."""
+    """Return (stage, kernel, stride) of each block for a number of stages."""
     return [
         (stage, kernel, stride if first == 0 else 1)
         for stage, (blocks, kernel, stride) in enumerate(STAGES[:stages])
@@ -50,26 +49,26 @@ def plan(stages: int) -> list[tuple[int, int, int]]:
 
 
 def norm(channels: int) -> nn.BatchNorm2d:
-    """A norm that forgets slowly enough for a few hundred steps of 32 pictures."""
+    """Return a norm with a momentum for runs of a few hundred steps of 32 pictures."""
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
 class Attention(nn.Module):
-    """Weighs channels, and with some kinds places, by what the whole picture holds."""
+    """Base class of attention over channels, and for some kinds over positions."""
 
     def open(self) -> None:
-        """Begin with everything let through."""
+        """Initialise so that everything passes."""
         raise NotImplementedError
 
     def places(self, name: str) -> tuple[ChannelPlace, ...]:
-        """Where it holds the channels that it weighs; ``name`` is its own in the network."""
+        """Return the tensors of the weighed channels; ``name`` is this module's in the network."""
         raise NotImplementedError
 
 
 class SqueezeExcitation(Attention):
-    """Channels weighed by two small dense layers (Hu et al., CVPR 2018, section 3).
+    """Squeeze-and-excitation (Hu et al., CVPR 2018, section 3).
 
-    It begins at nearly one for every channel, so filters learnt without it go on working.
+    It starts near one for every channel, so pretrained filters keep working.
     """
 
     def __init__(self, channels: int, reduction: int = 32) -> None:
@@ -78,12 +77,12 @@ class SqueezeExcitation(Attention):
         self.excite = nn.Conv2d(max(8, channels // reduction), channels, 1)
 
     def open(self) -> None:
-        """Begin with every channel let through."""
+        """Initialise so that every channel passes."""
         nn.init.zeros_(self.excite.weight)
         nn.init.constant_(self.excite.bias, 2.5)  # type: ignore[arg-type]
 
     def places(self, name: str) -> tuple[ChannelPlace, ...]:
-        """Where it holds the channels that it weighs."""
+        """Return the tensors of the weighed channels."""
         return *readers([f"{name}.squeeze"]), *layer_out(f"{name}.excite")
 
     def forward(self, x: Tensor) -> Tensor:  # [N, C, H, W] → the same
@@ -92,20 +91,20 @@ class SqueezeExcitation(Attention):
 
 
 class EfficientChannelAttention(Attention):
-    """Channels weighed by one convolution along them (Wang et al., *ECA-Net*, CVPR 2020)."""
+    """Efficient channel attention (Wang et al., *ECA-Net*, CVPR 2020)."""
 
     def __init__(self, channels: int, kernel: int = 5) -> None:
         super().__init__()
-        del channels  # the same five weights serve any number
+        del channels  # the same five weights for any number of channels
         self.along = nn.Conv1d(1, 1, kernel, padding=kernel // 2)
 
     def open(self) -> None:
-        """Begin with every channel let through."""
+        """Initialise so that every channel passes."""
         nn.init.zeros_(self.along.weight)
         nn.init.constant_(self.along.bias, 2.5)  # type: ignore[arg-type]
 
     def places(self, name: str) -> tuple[ChannelPlace, ...]:  # noqa: ARG002 - as the others
-        """None: the same five weights serve any number of channels."""
+        """Return none: the same five weights serve any number of channels."""
         return ()
 
     def forward(self, x: Tensor) -> Tensor:  # [N, C, H, W] → the same
@@ -114,7 +113,7 @@ class EfficientChannelAttention(Attention):
 
 
 class ConvolutionalBlockAttention(Attention):
-    """Channels weighed as in squeeze-excitation, then places (Woo et al., *CBAM*, ECCV 2018)."""
+    """Convolutional block attention (Woo et al., *CBAM*, ECCV 2018): channels, then positions."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -122,13 +121,13 @@ class ConvolutionalBlockAttention(Attention):
         self.where = nn.Conv2d(2, 1, 7, padding=3)
 
     def open(self) -> None:
-        """Begin with every channel and place let through."""
+        """Initialise so that every channel and position passes."""
         self.channels.open()
         nn.init.zeros_(self.where.weight)
         nn.init.constant_(self.where.bias, 2.5)  # type: ignore[arg-type]
 
     def places(self, name: str) -> tuple[ChannelPlace, ...]:
-        """Where it holds the channels that it weighs."""
+        """Return the tensors of the weighed channels."""
         return self.channels.places(f"{name}.channels")
 
     def forward(self, x: Tensor) -> Tensor:  # [N, C, H, W] → the same
@@ -148,11 +147,11 @@ class InvertedResidual(nn.Module):
     """Expand 1×1 → depthwise k×k → attention → project 1×1; a skip where shapes agree.
 
     Args:
-        inputs: Channels that come in.
-        expanded: Channels between; the same as ``inputs``: no expansion.
-        filters: Channels that go out.
-        kernel: Side of the depthwise filters.
-        stride: Of the depthwise convolution.
+        inputs: Input channels.
+        expanded: Channels after expansion; equal to ``inputs`` for none.
+        filters: Output channels.
+        kernel: Kernel size of the depthwise convolution.
+        stride: Stride of the depthwise convolution.
         attention: ``none`` or a key of ``ATTENTION``.
     """
 
@@ -174,9 +173,9 @@ class InvertedResidual(nn.Module):
         self.skip = stride == 1 and inputs == filters
 
     def expansion(self, name: str, key: str, writer: str) -> ChannelGroup:
-        """The channels between, which no skip passes by; ``writer`` is the layer that makes them.
+        """Return the group of expanded channels; ``writer`` is the layer that produces them.
 
-        Its norm is called as it is, with ``_norm`` behind.
+        The norm of ``writer`` has its name plus ``_norm``.
         """
         places = (
             ChannelPlace(f"{writer}.weight", 0),
@@ -206,14 +205,14 @@ class Meso4IRA(Network):
 
     RGB ``[N, 3, 256, 256]`` in 0..1 → logit ``[N]``, higher = more fake.
 
-    The stem sees every pixel once, with 6×6 filters at stride 4: what a mean over 2×2 pixels and a
-    3×3 convolution at stride 2 would see, and finer detail where training asks for it.
+    The stem sees every pixel once, with 6×6 filters at stride 4. They start as a mean over 2×2
+    pixels and a 3×3 convolution at stride 2, and training can refine them.
 
     Args:
-        keys: Widths, expansions, attention, stem and what the weights begin with.
+        keys: Widths, expansions, attention, stem and initial weights.
 
     Raises:
-        RecipeError: Widths that ImageNet's filters do not reach.
+        RecipeError: The widths exceed those of the ImageNet weights.
     """
 
     def __init__(self, keys: NetworkKeys) -> None:
@@ -247,23 +246,23 @@ class Meso4IRA(Network):
             if block.attention is not None:
                 block.attention.open()  # type: ignore[operator, union-attr]
         nn.init.zeros_(self.dense.bias)
-        with torch.no_grad():  # without their means they see noise and edges, and no colour
+        with torch.no_grad():  # zero-mean filters respond to noise and edges, not to colour
             high = self.stem.weight[self.stem.out_channels - self.residuals :]
             high -= high.mean((2, 3), keepdim=True)
 
     def features(self, x: Tensor) -> Tensor:
-        """The last block: ``[N, 3, 256, 256]`` → ``[N, widths[-1], 8, 8]``, of a teacher 4, 4."""
+        """Return the last block's output, ``[N, widths[-1], 8, 8]``, or 4, 4 for a teacher."""
         x = F.relu6(self.stem_norm(self.stem(x)))  # [N, stem, 64, 64]
         for block in self.blocks:
             x = block(x)
         return x
 
     def judge(self, a: Tensor) -> Tensor:
-        """The head: ``[N, C, h, w]`` → logit ``[N]``."""
+        """Compute the logit from features: ``[N, C, h, w]`` → ``[N]``."""
         return self.dense(self.dropout(a.mean((2, 3))))[:, 0]  # type: ignore[no-any-return]
 
     def channel_groups(self) -> list[ChannelGroup]:
-        """The expansions; the stem's filters, where they are the first block's expansion."""
+        """Return the expansions; the stem's filters, where they are the first block's expansion."""
         groups = []
         for number, block in enumerate(self.blocks):
             name = f"blocks.{number}"
@@ -276,12 +275,12 @@ class Meso4IRA(Network):
         return groups
 
     def heat(self, a: Tensor) -> Tensor:
-        """Where in the crop the logit comes from: ``[N, C, h, w]`` → ``[N, h, w]``, ≥ 0.
+        """Compute the evidence map of the logit: ``[N, C, h, w]`` → ``[N, h, w]``, ≥ 0.
 
-        Grad-CAM (Selvaraju et al., ICCV 2017, equations 1 and 2), which is exact here without a
-        gradient: behind the last block stand only a mean and one dense layer, so each map's
-        weight is the dense layer's, divided by the number of places.
+        Grad-CAM (Selvaraju et al., ICCV 2017, equations 1 and 2), exact and without a gradient:
+        after the last block follow only a mean and one dense layer, so each map's weight is the
+        dense layer's, divided by the number of positions.
         """
         places = a.shape[2] * a.shape[3]
-        # As a convolution, which ONNX Runtime does ten times as fast as the sum of products.
+        # As a convolution, which ONNX Runtime computes ten times as fast as the sum of products.
         return F.relu(F.conv2d(a, self.dense.weight[:, :, None, None] / places))[:, 0]

@@ -1,12 +1,12 @@
-"""Meso-4 and MesoInception-4, exactly as published.
+"""Meso-4 and MesoInception-4 as published.
 
 Afchar, Nozick, Yamagishi, Echizen, *MesoNet: a Compact Facial Video Forgery Detection Network*,
 WIFS 2018 (arXiv 1809.00888), section III-A and figure 3. 27,977 trainable parameters,
 60.0 million multiply-adds at 256×256.
 
-Two things differ from the paper's figure, and neither changes what is computed: the last sigmoid
-is left to the loss and to the exporter, and the one output is turned round, so that a higher
-logit means *more fake* (the authors' output is the probability of real).
+Two details differ from the paper's figure without changing the computation: the last sigmoid is
+left to the loss and the exporter, and the output is negated, so that a higher logit means *more
+fake* (the authors' output is the probability of real).
 
 Afchar et al., WIFS 2018 (arXiv 1809.00888), section III-B and figure 4: Meso-4 with its first two
 blocks replaced by inception blocks with dilated convolutions. 28,615 trainable parameters. The
@@ -33,22 +33,22 @@ from mesoscope.training.nets.network import Network, PairedConv2d
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:
-    """A norm with Keras' defaults; its momentum .99 is torch's .01."""
+    """Return a norm with Keras' defaults; its momentum .99 is torch's .01."""
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
 class Stage(nn.Module):
-    """One of the four stages: convolutions and what makes their maps smaller."""
+    """One of the four stages: convolutions and pooling."""
 
-    reads: tuple[str, ...]  # the layers that see its input
+    reads: tuple[str, ...]  # the layers that read its input
 
     def channel_groups(self, name: str, after: list[str], each: int = 1) -> list[ChannelGroup]:
-        """Its filters.
+        """Return the groups of its filters.
 
         Args:
-            name: The stage's own, in the network.
+            name: The stage's name in the network.
             after: The layers that read its output.
-            each: Entries of theirs that a channel takes.
+            each: Entries per channel in those layers.
         """
         raise NotImplementedError
 
@@ -58,7 +58,7 @@ class Block(Stage):
 
     def __init__(self, inputs: int, filters: int, kernel: int, pool: int) -> None:
         super().__init__()
-        conv2d = PairedConv2d if filters <= 8 else nn.Conv2d  # the same, quicker on CPUs
+        conv2d = PairedConv2d if filters <= 8 else nn.Conv2d  # the same, faster on CPUs
         self.convolution = conv2d(inputs, filters, kernel, padding="same")
         self.norm = batch_norm(filters)  # each convolution has its own
         self.pool = nn.MaxPool2d(pool)
@@ -69,7 +69,7 @@ class Block(Stage):
     reads = ("convolution",)
 
     def channel_groups(self, name: str, after: list[str], each: int = 1) -> list[ChannelGroup]:
-        """The filters of the convolution."""
+        """Return the filters of the convolution."""
         places = (
             *layer_out(f"{name}.convolution"),
             *norm_all(f"{name}.norm"),
@@ -89,7 +89,7 @@ class Meso4(Network):
     """Meso-4: RGB ``[N, 3, 256, 256]`` in 0..1 → logit ``[N]``, higher = more fake.
 
     Args:
-        dropout: Share of values dropped before each dense layer; .5 in the paper.
+        dropout: Dropout rate before each dense layer; .5 in the paper.
     """
 
     def __init__(self, *, dropout: float = 0.5) -> None:
@@ -108,24 +108,24 @@ class Meso4(Network):
     block2_filters = 8
 
     def first_blocks(self) -> tuple[Stage, Stage]:
-        """The two blocks in which Meso-4 and MesoInception-4 differ."""
+        """Return the two blocks in which Meso-4 and MesoInception-4 differ."""
         return (
             Block(3, 8, 3, pool=2),  # [N, 8, 128, 128]
             Block(8, 8, 5, pool=2),  # [N, 8, 64, 64]
         )
 
     def features(self, x: Tensor) -> Tensor:
-        """The last convolution after its ReLU: ``[N, 3, 256, 256]`` → ``[N, 16, 32, 32]``."""
+        """Return the last convolution's output after ReLU, ``[N, 16, 32, 32]``."""
         return self.block4.activation(self.block3(self.block2(self.block1(x))))
 
     def judge(self, a: Tensor) -> Tensor:
-        """The head: ``[N, 16, 32, 32]`` → logit ``[N]``."""
+        """Compute the logit from features: ``[N, 16, 32, 32]`` → ``[N]``."""
         h = self.dropout(self.block4.reduce(a).flatten(1))  # [N, 1024]
         h = self.dropout(F.leaky_relu(self.dense1(h), 0.1))  # [N, 16]
         return self.dense2(h)[:, 0]  # type: ignore[no-any-return]
 
     def channel_groups(self) -> list[ChannelGroup]:
-        """The filters of each block, and the units of the first dense layer."""
+        """Return the filters of each block, and the units of the first dense layer."""
         stages: dict[str, Stage] = {
             "block1": self.block1,
             "block2": self.block2,
@@ -141,14 +141,14 @@ class Meso4(Network):
         return [*groups, ChannelGroup("dense1", width(self, "dense1"), units[:2], units)]
 
     def heat(self, a: Tensor) -> Tensor:
-        """Where in the crop the logit comes from: ``[N, 16, 32, 32]`` → ``[N, 32, 32]``, ≥ 0.
+        """Compute the evidence map of the logit: ``[N, 16, 32, 32]`` → ``[N, 32, 32]``, ≥ 0.
 
         Grad-CAM of the last convolution (Selvaraju et al., ICCV 2017, equations 1 and 2) with its
-        gradient in closed form. Max-pooling hands the gradient of each of its 64 cells to one
-        place, so the *sum* over places that Grad-CAM asks for is the sum over cells, wherever the
-        maxima lie; behind it stand only the norm's scale and two dense layers. Evaluation mode
-        only. Values are logits times activations and are not divided by their own maximum, so
-        two pictures' maps can be compared; a picture that looks real is dark.
+        gradient in closed form. Max-pooling passes the gradient of each of its 64 cells to one
+        position, so the *sum* over positions in Grad-CAM is the sum over cells, wherever the maxima
+        lie; only the norm's scale and two dense layers follow. Evaluation mode only. Values are
+        logits times activations and are not divided by their maximum, so maps of two pictures are
+        comparable; the map of a picture that looks real is dark.
         """
         norm = self.block4.norm
         scale = norm.weight / torch.sqrt(norm.get_buffer("running_var") + norm.eps)
@@ -162,10 +162,10 @@ class Meso4(Network):
 
 
 class Inception(Stage):
-    """Four branches side by side, every convolution with its ReLU → BatchNorm → max-pool 2.
+    """Inception block: four parallel branches, each convolution with ReLU → BatchNorm → max-pool 2.
 
     Args:
-        inputs: Channels in.
+        inputs: Input channels.
         a: Filters of the 1×1 branch.
         b: … of 1×1 → 3×3.
         c: … of 1×1 → 3×3 with dilation 2.
@@ -185,10 +185,10 @@ class Inception(Stage):
         self.pool = nn.MaxPool2d(2)
 
     reads = ("a1", "b1", "c1", "d1")
-    writes = ("a1", "b2", "c2", "d2")  # those whose outputs are put side by side
+    writes = ("a1", "b2", "c2", "d2")  # branches that are concatenated
 
     def channel_groups(self, name: str, after: list[str], each: int = 1) -> list[ChannelGroup]:
-        """The filters of each branch, within it and at its end."""
+        """Return the filters of each branch, inside and at its end."""
         groups, start = [], 0
         for first, last in zip(self.reads, self.writes, strict=True):
             if first != last:
@@ -222,7 +222,7 @@ class MesoInception4(Meso4):
     block2_filters = 12
 
     def first_blocks(self) -> tuple[Stage, Stage]:
-        """Two inception blocks in place of Meso-4's first two."""
+        """Return two inception blocks in place of Meso-4's first two."""
         return (
             Inception(3, 1, 4, 4, 2),  # [N, 11, 128, 128]
             Inception(11, 2, 4, 4, 2),  # [N, 12, 64, 64]

@@ -1,4 +1,4 @@
-"""What the trainer, the exporter and the evidence map need of a network; a quicker convolution."""
+"""Base class of networks for trainer, exporter and evidence map; a faster convolution."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ if TYPE_CHECKING:
 class Network(nn.Module):
     """RGB ``[N, 3, 256, 256]`` in 0..1 → logit ``[N]``, higher = more fake.
 
-    A network is cut in two where the evidence is read: :meth:`features` ends with the last
-    convolution, :meth:`judge` is all that follows.
+    The network is split at the evidence map: :meth:`features` ends with the last convolution,
+    :meth:`judge` is all that follows.
     """
 
     def features(self, x: Tensor) -> Tensor:
-        """Output of the last convolution, ``[N, 3, 256, 256]`` → ``[N, C, h, w]``."""
+        """Return the output of the last convolution, ``[N, 3, 256, 256]`` → ``[N, C, h, w]``."""
         raise NotImplementedError
 
     def judge(self, a: Tensor) -> Tensor:
-        """Logit ``[N]`` from :meth:`features`; higher = more fake."""
+        """Compute the logit ``[N]`` from :meth:`features`; higher = more fake."""
         raise NotImplementedError
 
     def heat(self, a: Tensor) -> Tensor:
-        """Evidence map ``[N, h, w]`` from :meth:`features`, not negative."""
+        """Compute the evidence map ``[N, h, w]`` from :meth:`features`, not negative."""
         raise NotImplementedError
 
     def channel_groups(self) -> list[ChannelGroup]:
-        """Channels that structured pruning may take away, as they stand now."""
+        """Return the current channel groups for structured pruning."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logit ``[N]``."""
+        """Compute the logit ``[N]``."""
         return self.judge(self.features(x))
 
 
 class PairedConv2d(nn.Conv2d):
-    """A square ``Conv2d`` with padding that keeps the size, for 8 filters or fewer.
+    """A square ``Conv2d`` with size-preserving padding, for 8 filters or fewer.
 
-    CPU kernels lay filters side by side in 16 lanes, so 8 leave half of them idle. While training
-    on a CPU, twice the filters go over every second column, the second half shifted by one column,
-    and in channels-last memory the result already lies as the plain one does: nothing is copied.
-    Weights, gradients and answers are those of ``Conv2d``.
+    CPU kernels place filters side by side in 16 lanes, so 8 leave half of them idle. While training
+    on a CPU, twice the filters run over every second column, the second half shifted by one column.
+    In channels-last memory the result has the layout of the plain one: nothing is copied. Weights,
+    gradients and outputs equal those of ``Conv2d``.
     """
 
     def forward(self, x: Tensor) -> Tensor:  # [N, inputs, H, W] → [N, filters, H, W]

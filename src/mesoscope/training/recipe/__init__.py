@@ -1,1 +1,1 @@
-"""A training run as data: its keys, their ranges and rules."""
+"""The recipe of a training run: keys, ranges and rules."""

@@ -1,7 +1,7 @@
-"""The sections of a recipe, key by key, and between what each number must lie.
+"""The sections of a recipe, key by key, with the range of each number.
 
-What depends on other keys stands in :mod:`mesoscope.training.recipe.recipe`. The upper ends are
-those beyond which a value is a slip: no machine trains a stem of 100,000 filters.
+Rules across keys are in :mod:`mesoscope.training.recipe.recipe`. Values beyond the upper ends are
+typing errors: no machine trains a stem of 100,000 filters.
 """
 
 from __future__ import annotations
@@ -76,10 +76,10 @@ RANGES: dict[str, tuple[float, float]] = {
 
 
 def outside(values: Mapping[str, Any]) -> str | None:
-    """The first number that lies outside its range, in words; ``None`` where all lie within.
+    """Return the first number outside its range, in words; ``None`` if all are within.
 
     Args:
-        values: A recipe's, nested.
+        values: A recipe as nested values.
     """
     for key, value in numbers(values):
         if not math.isfinite(value):
@@ -91,7 +91,7 @@ def outside(values: Mapping[str, Any]) -> str | None:
 
 
 def numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Every number with its dotted key; those of a list or a table of counts have its key."""
+    """Yield every number with its dotted key; those of a list or a table of counts have its key."""
     for name, value in values.items():
         key = prefix + name
         if isinstance(value, dict) and key != "network.channels":
@@ -105,22 +105,22 @@ def numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 @dataclass(frozen=True, slots=True)
 class NetworkKeys:
-    """``[network]``; all from ``stem`` to ``attention`` are of ``meso4_ira`` alone.
+    """``[network]``; the keys from ``stem`` to ``attention`` apply to ``meso4_ira`` only.
 
     Attributes:
         architecture: One of :data:`~mesoscope.types.architectures.ARCHITECTURES`.
-        dropout: Share of values dropped before each dense layer.
-        initial: ``random``, ``imagenet`` for filters learnt there, ``teacher`` for its own, or the
-            run folder of a network of this very shape, whose best weights are trained on; relative
-            to where the command runs.
+        dropout: Dropout rate before each dense layer.
+        initial: ``random``; ``imagenet`` for pretrained filters; ``teacher`` for the teacher's
+            weights; or the run folder of a network of the same shape, whose best weights are
+            loaded; relative to the working directory.
         stem: Filters of the first convolution.
-        stem_stride: Of the first convolution: 4 (6×6 filters, which begin as a mean over 2×2
+        stem_stride: Stride of the first convolution: 4 (6×6 filters, initially a mean over 2×2
             pixels) or 2 (3×3 filters on the pixels as they are, four times the work).
-        stem_residuals: High-pass filters beside them.
-        widths: Channels after each stage; four of them as in Meso-4, up to seven for a teacher.
+        stem_residuals: Number of high-pass filters in the stem.
+        widths: Channels after each stage; four stages as in Meso-4, up to seven for a teacher.
         expanded: Channels within each inverted residual block after the first.
         attention: ``none``, ``se``, ``eca`` or ``cbam``.
-        channels: How many channels structured pruning left in a group, by its name; any network.
+        channels: Channels that structured pruning left, by group; any network.
     """
 
     architecture: str = "meso4"
@@ -140,21 +140,22 @@ class DataKeys:
     """``[data]``.
 
     Attributes:
-        images_per_epoch: Pictures drawn an epoch; 0 = as many as the train split holds.
+        images_per_epoch: Pictures drawn per epoch; 0 = as many as the train split holds.
         balance_classes: Draw as many real as fake pictures of each source.
-        source_power: A source is drawn in proportion to its size to this power: 1 = as they
-            come, 0 = all sources alike.
-        crop_margin: Of the crop, see :mod:`mesoscope.faces.crop`; 1 for pictures that are faces.
-        face_margin: Goes into the card: the longest side of a found face's box times this is the
-            side of the crops that the model is to judge; how tightly these pictures were cut.
-        further_margins: The same of further crops of each found face, whose scores are averaged
-            with that one's; for models that were trained on many framings.
-        pairs: Bring a real and a forged picture of one group into the same step, changed alike, see
+        source_power: A source is drawn in proportion to its size to this power: 1 = by size, 0 =
+            all sources equally.
+        crop_margin: Margin of the crop, see :mod:`mesoscope.faces.crop`; 1 for pictures that are
+            faces.
+        face_margin: Written to the card: side of inference crops in longest sides of a found face's
+            box; how tightly these pictures were cropped.
+        further_margins: The same for further crops of each found face, whose scores are averaged;
+            for models that were trained on many framings.
+        pairs: Put a real and a forged picture of one group into the same step, augmented alike, see
             :mod:`mesoscope.training.data.augment`.
-        leave_out: Sources that are neither trained on nor validated on, to test on them later.
+        leave_out: Sources excluded from training and validation, to test on later.
         read: ``random`` reads pictures as they are drawn, from folders or shards; ``stream`` reads
             shards front to back, see :mod:`mesoscope.data.shards.stream`.
-        buffer: Of a stream: so many pictures are held and mixed.
+        buffer: Number of pictures that a stream holds and mixes.
     """
 
     images_per_epoch: int = 0
@@ -171,40 +172,40 @@ class DataKeys:
 
 @dataclass(frozen=True, slots=True)
 class AugmentKeys:
-    """``[augment]``: chances (0 to 1) and strengths, the same for both classes.
+    """``[augment]``: probabilities (0 to 1) and strengths, the same for both classes.
 
     Attributes:
         crop_scale_min: Random resized crop: smallest side, as a share of the picture's.
-        crop_scale_max: Its largest side; above 1 it leaves the picture, whose border is mirrored.
-        reframe: Chance of a crop around the face instead, as a finder's: see
+        crop_scale_max: Largest side; above 1 the crop exceeds the picture, whose border is
+            mirrored.
+        reframe: Probability of a crop around the face instead, as a face finder makes it: see
             :mod:`mesoscope.training.data.faces`.
-        reframe_margin_min: Of such a crop: its smallest side over the longest side of the face's
-            box.
+        reframe_margin_min: Smallest side of such a crop, in longest sides of the face's box.
         reframe_margin_max: The largest; no crop is larger than ``crop_scale_max`` times the
             picture's shorter side.
-        flip: Chance of mirroring left and right.
-        colour: Chance of a random brightness, contrast, saturation and tint.
-        colour_strength: Their largest relative change.
-        rescale: Chance of going down and up again in size.
-        rescale_min: Smallest size on the way, as a share.
-        blur: Chance of a Gaussian blur.
-        blur_sigma_max_px: Its largest standard deviation.
-        noise: Chance of Gaussian noise.
-        noise_sigma_max: Its largest standard deviation, in grey levels of 255.
-        jpeg: Chance of a JPEG re-encoding.
-        jpeg_quality_min: Lowest quality of it.
-        native: Chance of the whole crop, which is resized only where the picture is not of the
-            network's size, in place of a random resized one: traces of generators and of resampling
-            stay as they are.
-        window_px: Side of a random window of the crop that the network is trained on; 0 = the whole
-            crop. Inference sees the whole crop.
-        sharpen: Chance of an unsharp mask.
-        smooth: Chance of a median or bilateral filter, as telephones smooth skin.
-        gamma: Chance of a tone curve.
-        webp: Chance of a WebP re-encoding, of the JPEG's qualities.
-        video: Chance of an H.264 re-encoding as one frame of a clip.
-        self_blend: Chance that a fake's place is taken by a forgery made of a real picture of the
-            same source, see :mod:`mesoscope.training.data.forging`.
+        flip: Probability of a horizontal flip.
+        colour: Probability of random brightness, contrast, saturation and tint.
+        colour_strength: Largest relative change of these.
+        rescale: Probability of downscaling and upscaling.
+        rescale_min: Smallest size in between, as a share.
+        blur: Probability of a Gaussian blur.
+        blur_sigma_max_px: Largest standard deviation of the blur.
+        noise: Probability of Gaussian noise.
+        noise_sigma_max: Largest standard deviation of the noise, in grey levels of 255.
+        jpeg: Probability of JPEG compression.
+        jpeg_quality_min: Lowest JPEG quality.
+        native: Probability of the whole crop, resized only where the picture is not of the
+            network's size, instead of a random resized one: traces of generators and of resampling
+            are kept.
+        window_px: Side of a random window of the crop to train on; 0 = the whole crop. Inference
+            sees the whole crop.
+        sharpen: Probability of an unsharp mask.
+        smooth: Probability of a median or bilateral filter, as telephones smooth skin.
+        gamma: Probability of a tone curve.
+        webp: Probability of WebP compression, in the range of JPEG qualities.
+        video: Probability of H.264 compression as one frame of a clip.
+        self_blend: Probability that a forgery made of a real picture of the same source replaces a
+            fake, see :mod:`mesoscope.training.data.forging`.
     """
 
     crop_scale_min: float = 0.8
@@ -237,12 +238,12 @@ class AugmentKeys:
 class SynthKeys:
     """``[synth]``: forgeries made of real pictures, see :mod:`mesoscope.training.data.forging`.
 
-    Shares of all pictures that an epoch shows. Made forgeries take the places of the source's own;
-    a source without any shows half of its pictures forged, in these proportions.
+    Values are shares of all pictures in an epoch. Made forgeries replace the source's own fakes; a
+    source without fakes gets half of its pictures forged, in these proportions.
 
     Attributes:
-        blend: Self-blended images, see :mod:`mesoscope.synth.blend`.
-        edit: What is done in picture editors, see :mod:`mesoscope.synth.edits`.
+        blend: Share of self-blended images, see :mod:`mesoscope.synth.blend`.
+        edit: Share of simulated photo edits, see :mod:`mesoscope.synth.edits`.
     """
 
     blend: float = 0.0
@@ -251,11 +252,11 @@ class SynthKeys:
 
 @dataclass(frozen=True, slots=True)
 class MixKeys:
-    """``[mix]``: chances for a batch, see :mod:`mesoscope.training.data.augment`.
+    """``[mix]``: probabilities per batch, see :mod:`mesoscope.training.data.augment`.
 
     Attributes:
-        mixup: Of a weighted mean of two pictures.
-        cutmix: Of a rectangle of one picture in the other.
+        mixup: Probability of mixup.
+        cutmix: Probability of CutMix.
     """
 
     mixup: float = 0.0
@@ -267,8 +268,8 @@ class DistilKeys:
     """``[distil]``, see :mod:`mesoscope.training.fit.distil`.
 
     Attributes:
-        teacher: A model file; relative to where the command runs.
-        share: Of its ``p_fake`` in the label; 0 = no teacher.
+        teacher: A model file; relative to the working directory.
+        share: Weight of its ``p_fake`` in the label; 0 = no teacher.
     """
 
     teacher: str = ""
@@ -280,15 +281,15 @@ class OptimiseKeys:
     """``[optimise]``.
 
     Attributes:
-        epochs: At most.
-        batch_size: Pictures a step, over all devices.
-        learning_rate: The highest, of AdamW (Loshchilov & Hutter 2019).
-        weight_decay: On weights, not on biases and norms.
-        warmup_epochs: Linear rise of the learning rate; a cosine to nothing follows.
+        epochs: Largest number of epochs.
+        batch_size: Pictures per step, over all devices.
+        learning_rate: Peak learning rate of AdamW (Loshchilov & Hutter 2019).
+        weight_decay: Decay of weights, not of biases and norms.
+        warmup_epochs: Linear warm-up of the learning rate; cosine decay to zero follows.
         loss: ``bce`` (cross-entropy) or ``mse`` (mean squared error of the probability, as the
             MesoNet authors train).
-        label_smoothing: Labels are drawn in by half of this.
-        ema_decay: Of the running mean of weights that is validated and exported; 0 = none.
+        label_smoothing: Labels are moved inwards by half of this.
+        ema_decay: Decay of the moving average of weights that is validated and exported; 0 = none.
         patience: Stop after so many epochs without a better validation AUC; 0 = never.
     """
 
@@ -305,13 +306,13 @@ class OptimiseKeys:
 
 @dataclass(frozen=True, slots=True)
 class DecideKeys:
-    """``[decide]``: how labels are read off the calibrated score, on validation data.
+    """``[decide]``: calibration and thresholds, on validation data.
 
     Attributes:
         calibration: ``platt`` (scale and shift of the logit) or ``temperature`` (scale alone).
         rule: ``target_error``, or ``half_error``: half the error of deciding every face.
-        target_error: Of that rule: wanted share of wrong ones among the decided, on each side.
-        least_decided: Of the rule ``half_error``: share of faces that must stay decided.
+        target_error: For that rule: target share of wrong labels among the decided, on each side.
+        least_decided: For the rule ``half_error``: smallest share of decided faces.
         guard: Fit the guard against unfamiliar faces.
     """
 

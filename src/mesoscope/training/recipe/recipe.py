@@ -1,4 +1,4 @@
-"""A training recipe: TOML in, one frozen dataclass out; what does not belong is named."""
+"""Read a training recipe from TOML into a frozen dataclass; unknown keys are named."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 __all__ = ["BLOCKS", "FEWEST_STAGES", "broken_rule"]
 
 
-BLOCKS = (1, 2, 2, 3, 3, 4, 1)  # of each stage of meso4_ira
+BLOCKS = (1, 2, 2, 3, 3, 4, 1)  # blocks of each stage of meso4_ira
 FEWEST_STAGES = 2
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def broken_rule(recipe: Recipe) -> str | None:
-    """The first rule that a recipe breaks, in words; ``None`` where it keeps them all."""
+    """Return the first rule that a recipe breaks, in words; ``None`` if it keeps all."""
     far = outside(recipe.to_dict())
     if far:
         return far
@@ -129,8 +129,8 @@ def broken_rule(recipe: Recipe) -> str | None:
     return next((rule for rule, holds in rules if not holds), None)
 
 
-# Keys that later versions added: section, the key that decides, what it says where all is as it
-# ever was, and the keys that say nothing then.
+# Keys of later versions: section, the deciding key, its value under the old behaviour, and the keys
+# without effect then.
 _LATER: tuple[tuple[str, str, object, tuple[str, ...]], ...] = (
     ("network", "channels", {}, ("channels",)),
     ("decide", "guard", True, ("guard",)),
@@ -153,14 +153,14 @@ _LATER: tuple[tuple[str, str, object, tuple[str, ...]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that decides what comes out of a training run, besides the data.
+    """All settings of a training run, besides the data.
 
     Attributes:
-        name: Of the model.
-        seed: Of everything random.
+        name: Name of the model.
+        seed: Seed of all randomness.
         precision: ``32`` or ``bf16``.
-        licence: Of the weights, for the card.
-        notes: What else the card should say, such as the terms of the training data.
+        licence: Licence of the weights, for the card.
+        notes: Further notes for the card, such as the terms of the training data.
     """
 
     name: str = "meso4"
@@ -178,14 +178,14 @@ class Recipe:
     decide: DecideKeys = field(default_factory=DecideKeys)
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested plain values."""
+        """Return nested plain values."""
         return dataclasses.asdict(self)
 
     def sha256(self) -> str:
-        """Digest of the resolved recipe.
+        """Return the digest of the resolved recipe.
 
-        What later versions added is left out where it says what was always done, so that digests
-        of before stay true.
+        Keys of later versions are left out where they keep the old behaviour, so that earlier
+        digests stay valid.
         """
         values = self.to_dict()
         for section, deciding, as_ever, names in _LATER:
@@ -197,7 +197,7 @@ class Recipe:
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def to_toml(self) -> str:
-        """The resolved recipe as TOML, every key written out."""
+        """Return the resolved recipe as TOML, every key written out."""
         return recipe_file.to_toml(self.to_dict())
 
 
@@ -205,8 +205,8 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply ``key=value`` overrides (dotted keys, TOML values).
 
     Raises:
-        RecipeError: No such file, not TOML, an unknown key (with the nearest right one), a wrong
-            type, a value out of range.
+        RecipeError: The file is missing or no TOML, a key is unknown (the nearest one is named), or
+            a value has a wrong type or is out of range.
     """
     data = recipe_file.read_toml(path, missing="no such recipe: recipes/ holds the project's own")
     for override in overrides:
