@@ -111,6 +111,14 @@ def test_a_library_is_imported_in_its_places_alone(
     assert not elsewhere
 
 
+def test_what_the_system_says_is_told_by_one_function() -> None:
+    """``strerror`` is ``None`` where a library raised the ``OSError``: a message would say so."""
+    users = {
+        p.relative_to(SOURCE).as_posix() for p in MODULES if "strerror" in p.read_text("utf-8")
+    }
+    assert users == {"errors/failures.py"}
+
+
 def test_the_environment_is_read_by_the_command_line_alone() -> None:
     for path in MODULES:
         if path.is_relative_to(SOURCE / "cli"):

@@ -6,6 +6,7 @@ import pytest
 
 from mesoscope import errors
 from mesoscope.errors import MesoscopeError, MissingExtra
+from mesoscope.errors.failures import cause
 
 CLASSES = [getattr(errors, name) for name in errors.__all__]
 
@@ -74,3 +75,16 @@ def test_a_missing_extra_gives_the_line_that_installs_it():
         MesoscopeError, match=r"torch is not installed.*pip install 'mesoscope\[train\]'"
     ):
         raise MissingExtra("torch", extra="train")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device", "a.jpg"), "No space left on device"),
+        (OSError("underlying file is not\n  open"), "underlying file is not open"),
+        (OSError(), "OSError"),
+        (ValueError("embedded null byte"), "embedded null byte"),
+    ],
+)
+def test_a_cause_is_words_whatever_the_exception_lacks(error, said):
+    assert cause(error) == said

@@ -11,6 +11,7 @@ from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import extra
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED
 from mesoscope.errors import OptionError
+from mesoscope.errors.failures import cause
 
 
 @click.command("check")
@@ -78,5 +79,5 @@ def _key(file: Path | None) -> str | None:
     try:
         return file.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "not a key"
+        why = cause(error) if isinstance(error, OSError) else "not a key"
         raise OptionError(f"--key-file {file}: cannot be read: {why}") from error

@@ -30,7 +30,7 @@ from mesoscope.errors import (
     RecipeError,
     RunError,
 )
-from mesoscope.errors.failures import told
+from mesoscope.errors.failures import cause, told
 from mesoscope.files.names import visible
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _told(error: BaseException) -> int:
 def _told_unforeseen(error: BaseException) -> int:
     if isinstance(error, OSError):
         place = "a result, or standard output" if error.filename is None else error.filename
-        why = error.strerror or error
+        why = cause(error)
         echo(f"mesoscope: {visible(str(place))}: cannot be written or read: {why}", err=True)
         return INPUT_FAILED
     if isinstance(error, MemoryError):

@@ -12,6 +12,7 @@ import click
 from mesoscope.cli.echo import echo
 from mesoscope.cli.main import DONE, INPUT_FAILED
 from mesoscope.errors import OptionError, SourceError
+from mesoscope.errors.failures import cause
 
 if TYPE_CHECKING:
     from mesoscope.media.provenance import Finding, Provenance
@@ -68,7 +69,7 @@ def _anchors(path: Path | None) -> str | None:
     try:
         text = path.read_text("ascii")
     except OSError as error:
-        raise OptionError(f"--trust {path}: cannot be opened: {error.strerror}") from error
+        raise OptionError(f"--trust {path}: cannot be opened: {cause(error)}") from error
     except UnicodeDecodeError as error:
         raise OptionError(f"--trust {path}: not a text: give certificates as PEM") from error
     if "-----BEGIN CERTIFICATE-----" not in text:

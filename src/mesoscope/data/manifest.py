@@ -26,6 +26,7 @@ from mesoscope.data.manifest_rows import CLIP, COLUMNS, NO_SPLIT, is_clip, read_
 from mesoscope.data.sample import LABELS, SPLIT_NAMES, SPLITS, Sample
 from mesoscope.data.shards.index import read_tars, refuse_broken, tars_of
 from mesoscope.errors import DatasetError, MissingExtra, OutputError
+from mesoscope.errors.failures import cause
 from mesoscope.files.csv_rows import RowWriter
 from mesoscope.files.whole import whole
 from mesoscope.media.kinds import PICTURE_SUFFIXES
@@ -270,14 +271,14 @@ def _folders(parent: Path, names: Container[str]) -> list[Path]:
     try:
         return sorted(p for p in parent.iterdir() if p.name.lower() in names and p.is_dir())
     except OSError as error:
-        raise DatasetError(f"{parent}: cannot be listed: {error.strerror}") from error
+        raise DatasetError(f"{parent}: cannot be listed: {cause(error)}") from error
 
 
 def _pictures(folder: Path, clips: bool) -> list[Path]:
     """Return all files below with a picture's suffix; broken links too, for the survey's errors."""
 
     def stop(error: OSError) -> None:
-        raise DatasetError(f"{error.filename}: cannot be listed: {error.strerror}") from error
+        raise DatasetError(f"{error.filename}: cannot be listed: {cause(error)}") from error
 
     found = []
     for parent, _, names in os.walk(folder, onerror=stop):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mesoscope.data.sample import LABELS, SPLIT_NAMES, SPLITS, Sample
 from mesoscope.errors import DatasetError, MissingExtra
+from mesoscope.errors.failures import cause
 from mesoscope.media.kinds import CLIP_SUFFIXES
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def read_csv(manifest: Path, *, clips: bool = False) -> list[Sample]:
             )
             return list(_samples(manifest, head, lines, clips))
     except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise DatasetError(f"{manifest}: cannot be read: {error}") from error
+        raise DatasetError(f"{manifest}: cannot be read: {cause(error)}") from error
 
 
 def needed_of(clips: bool) -> tuple[str, ...]:

@@ -57,6 +57,15 @@ def ran_short(error: BaseException) -> bool:
     return any(words in said for words in _NO_MEMORY)
 
 
+def cause(error: BaseException) -> str:
+    """What an exception says is the matter, in one line without its number: "File too large".
+
+    An ``OSError`` that a library raises by hand, as zipfile and tarfile do, has no ``strerror``.
+    """
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(said.split())
+
+
 def told(error: BaseException) -> str:
     """An exception in a few words: its class, and the first line of what it says."""
     lines = str(error).strip().splitlines()

@@ -6,6 +6,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import OutputError
+from mesoscope.errors.failures import cause
 from mesoscope.report.record import write_metrics, write_predictions
 from mesoscope.report.tables import write_told
 
@@ -36,7 +37,7 @@ def open_folder(out: Path) -> None:
                     pass
     except OSError as error:
         raise OutputError(
-            f"{out}: cannot be written: {error.strerror}: choose another `out`"
+            f"{out}: cannot be written: {cause(error)}: choose another `out`"
         ) from error
 
 

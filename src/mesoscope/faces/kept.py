@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import ModelMismatch, OptionError, OutputError
+from mesoscope.errors.failures import cause
 from mesoscope.files.whole import write_whole
 from mesoscope.models.file import file_sha256, verify_sha256
 from mesoscope.models.graph import check_graph
@@ -75,7 +76,7 @@ def keep_finder(
             if other != target:
                 other.unlink()
     except OSError as error:
-        raise OutputError(f"{target}: cannot be written: {error.strerror}") from error
+        raise OutputError(f"{target}: cannot be written: {cause(error)}") from error
     return target
 
 
@@ -94,7 +95,7 @@ def remove_finder(folder: Path, finder: str = "yunet") -> list[Path]:
         try:
             path.unlink()
         except OSError as error:
-            raise OutputError(f"{path}: cannot be removed: {error.strerror}") from error
+            raise OutputError(f"{path}: cannot be removed: {cause(error)}") from error
     return files
 
 

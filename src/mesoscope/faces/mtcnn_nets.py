@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope.errors import ModelMismatch, ModelMissing
+from mesoscope.errors.failures import cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -316,7 +317,7 @@ def read_weights(net: str) -> Weights:
         raise ModelMissing(f"the face finder mtcnn needs the package lz4: {_HINT}") from error
     except OSError as error:
         raise ModelMissing(
-            f"{path}: the face finder's weights cannot be read ({error.strerror}): {_HINT}"
+            f"{path}: the face finder's weights cannot be read ({cause(error)}): {_HINT}"
         ) from error
     known = FILES[net]
     if hashlib.sha256(packed).hexdigest() != known.sha256:  # before a byte of it is looked at

@@ -13,6 +13,7 @@ import typing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mesoscope.errors import RecipeError
+from mesoscope.errors.failures import cause
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -45,7 +46,7 @@ def read_toml(path: Path, *, missing: str) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise RecipeError(f"{path}: {missing}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: cannot be read: {error}") from error
+        raise RecipeError(f"{path}: cannot be read: {cause(error)}") from error
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         # ValueError: a whole number of thousands of digits
         raise RecipeError(f"{path}: not TOML: {' '.join(str(error).split())[:200]}") from error

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import OutputError
+from mesoscope.errors.failures import cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +100,7 @@ def whole(path: Path, *, sync: bool = True, hint: str = "", parents: bool = True
         with beside(path, sync=sync) as part:
             yield part
     except OSError as error:
-        said = f"{path}: cannot be written: {error.strerror or error}"
+        said = f"{path}: cannot be written: {cause(error)}"
         raise OutputError(f"{said}: {hint}" if hint else said) from error
 
 

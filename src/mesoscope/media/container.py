@@ -16,6 +16,7 @@ from av.codec.context import ThreadType
 from av.error import FFmpegError
 
 from mesoscope.errors import MesoscopeError, SourceError, SourceTooLarge
+from mesoscope.errors.failures import cause
 from mesoscope.media.declared import check_declared
 from mesoscope.media.timetable import (
     Reader,
@@ -25,7 +26,6 @@ from mesoscope.media.timetable import (
     stamp_of,
     unreadable,
     up_to,
-    why,
 )
 from mesoscope.media.upright import rgb_of
 
@@ -120,7 +120,7 @@ class Container:
             raise
         except Exception as error:
             raise SourceError(
-                f"{self._name}: not a whole clip, its index cannot be read ({why(error)}): the "
+                f"{self._name}: not a whole clip, its index cannot be read ({cause(error)}): the "
                 "recording was not finished, or the file is cut off or damaged"
             ) from error
         self._file.fruitless = 0
@@ -162,7 +162,7 @@ class Container:
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - a damaged file makes PyAV raise any of a dozen
-                self.damaged.append(why(error))
+                self.damaged.append(cause(error))
                 return
             if packet is None:
                 return
@@ -260,7 +260,7 @@ class Container:
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - as above
-                self.damaged.append(why(error))
+                self.damaged.append(cause(error))
                 spoilt.append(self._table.spoilt(shown))
                 continue
             for frame in frames:
@@ -296,7 +296,7 @@ class Container:
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - as above
-                self.damaged.append(why(error))
+                self.damaged.append(cause(error))
                 return
             for frame in frames:
                 if shown in wanted and (pixels := self._rgb(frame)) is not None:
@@ -319,7 +319,7 @@ class Container:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - as above
-            self.damaged.append(why(error))
+            self.damaged.append(cause(error))
             return None
 
     def _check_size(self, width: int, height: int) -> None:

@@ -19,7 +19,7 @@ from mesoscope.errors import (
     SourceTooLarge,
     SourceUnsupported,
 )
-from mesoscope.errors.failures import failure, ran_short
+from mesoscope.errors.failures import cause, failure, ran_short
 from mesoscope.media.budget import decoding
 from mesoscope.media.chunks import (
     jpeg_frame,
@@ -207,7 +207,7 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except IsADirectoryError as error:
         raise SourceError(f"{name}: a folder: use scan for folders") from error
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
+        why = cause(error)
         raise SourceError(f"{name}: cannot be opened: {why}") from error
 
 

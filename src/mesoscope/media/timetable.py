@@ -11,6 +11,7 @@ import numpy as np
 from av.stream import Discard, Disposition
 
 from mesoscope.errors import SourceError, SourceNoMemory, SourceUnsupported
+from mesoscope.errors.failures import cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -99,19 +100,13 @@ class Reader:
         return self._file.tell()
 
 
-def why(error: Exception) -> str:
-    """What an exception of PyAV says, in one line."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(text.split())
-
-
 def unreadable(name: str, error: Exception) -> SourceError:
     """One line for whatever PyAV or FFmpeg raised; too little memory is no damage."""
     if isinstance(error, MemoryError):
         return SourceNoMemory(
             f"{name}: not enough memory to decode it: try again with fewer `jobs`"
         )
-    return SourceError(f"{name}: damaged, it cannot be decoded: {why(error)}")
+    return SourceError(f"{name}: damaged, it cannot be decoded: {cause(error)}")
 
 
 class Timetable:

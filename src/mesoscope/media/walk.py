@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.errors import SourceError, SourceMissing
+from mesoscope.errors.failures import cause
 from mesoscope.media.kinds import CLIP_SUFFIXES, PICTURE_SUFFIXES, SNIFF_BYTES, sniff
 
 if TYPE_CHECKING:
@@ -205,5 +206,5 @@ def _why(path: str, error: OSError | ValueError) -> SourceError:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         what = "a link that points nowhere" if os.path.islink(path) else "no such file or folder"  # noqa: PTH114
         return SourceMissing(f"{path}: {what}: check the path")
-    reason = getattr(error, "strerror", None) or error
+    reason = cause(error)
     return SourceError(f"{path}: cannot be opened: {reason}")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from mesoscope.errors import ModelError, ModelMismatch, ModelMissing
+from mesoscope.errors.failures import cause
 from mesoscope.files.whole import write_whole
 from mesoscope.models.graph import BYTES, VARINT, Field, MalformedError, fields, length_delimited
 from mesoscope.types import ModelCard
@@ -111,7 +112,7 @@ def open_model(path: Path) -> OpenedModel:
             file.seek(0)
             data = file.read(LARGEST + 1)
         except OSError as error:
-            raise ModelError(f"{path}: cannot be read: {error}") from error
+            raise ModelError(f"{path}: cannot be read: {cause(error)}") from error
     whole = hashlib.sha256(data).hexdigest()
     shipped = path.resolve().parent == _FOLDER.resolve() and _sums(_FOLDER).get(path.name) == whole
     if not shipped:  # else its graph, card and seal are known with the whole
@@ -261,7 +262,7 @@ def _opened(path: Path) -> IO[bytes]:
     except FileNotFoundError as error:
         raise ModelMissing(f"{path}: no such file (mesoscope models list)") from error
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        raise ModelError(f"{path}: cannot be read: {error}") from error
+        raise ModelError(f"{path}: cannot be read: {cause(error)}") from error
 
 
 def _outline(file: IO[bytes], where: Path | str) -> list[Field]:
@@ -277,7 +278,7 @@ def _outline(file: IO[bytes], where: Path | str) -> list[Field]:
         what = "a truncated or damaged model: get it again" if begun else "not an ONNX model"
         raise ModelError(f"{where}: {what}") from error
     except OSError as error:
-        raise ModelError(f"{where}: cannot be read: {error}") from error
+        raise ModelError(f"{where}: cannot be read: {cause(error)}") from error
     graphs = [field for field in found if field.number == _GRAPH and field.wire == BYTES]
     if len(graphs) != 1:
         raise ModelError(f"{where}: not an ONNX model, or a damaged one: {len(graphs)} graphs")
@@ -360,6 +361,8 @@ def _sums(folder: Path) -> dict[str, str]:
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelMismatch(f"{folder / SUMS}: file check: cannot be read: {error}") from error
+        raise ModelMismatch(
+            f"{folder / SUMS}: file check: cannot be read: {cause(error)}"
+        ) from error
     pairs = [line.split(maxsplit=1) for line in lines if line.strip()]
     return {pair[1].lstrip("*"): pair[0] for pair in pairs if len(pair) == 2}

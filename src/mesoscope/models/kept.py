@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mesoscope.errors import OptionError, OutputError
+from mesoscope.errors.failures import cause
 from mesoscope.models.file import shipped
 
 __all__ = ["added_models", "named_model", "remove_model"]
@@ -49,5 +50,5 @@ def remove_model(name: str, folder: Path) -> Path:
     try:
         path.unlink()
     except OSError as error:
-        raise OutputError(f"{path}: cannot be removed: {error.strerror}") from error
+        raise OutputError(f"{path}: cannot be removed: {cause(error)}") from error
     return path

@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from mesoscope.errors import JobError, OutputError
+from mesoscope.errors.failures import cause
 from mesoscope.scan.ledger import Ledger
 from mesoscope.scan.tables import open_engine
 from mesoscope.types import DetectOptions
@@ -78,7 +79,7 @@ def begin_or_resume(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
+        raise OutputError(f"{folder}: cannot be made: {cause(error)}") from error
     ledger = Ledger(open_engine(_url(folder, url)))
     facts = ledger.facts()
     if facts and resume is False:
@@ -112,7 +113,7 @@ def _url(folder: Path, url: str | None) -> str | URL:
     except FileNotFoundError:
         kept = ""
     except OSError as error:
-        raise JobError(f"{folder / LEDGER_URL}: cannot be read: {error.strerror}") from error
+        raise JobError(f"{folder / LEDGER_URL}: cannot be read: {cause(error)}") from error
     own = folder / LEDGER
     if not kept and own.is_symlink():
         kept = f"sqlite:///{own.resolve()}"
@@ -150,7 +151,7 @@ def _keep_url(folder: Path, url: str | None) -> None:
     try:
         (folder / LEDGER_URL).write_text(parsed.render_as_string() + "\n", "utf-8")
     except OSError as error:
-        raise OutputError(f"{folder / LEDGER_URL}: cannot be written: {error.strerror}") from error
+        raise OutputError(f"{folder / LEDGER_URL}: cannot be written: {cause(error)}") from error
 
 
 def _facts(detector: Detector) -> dict[str, Json]:

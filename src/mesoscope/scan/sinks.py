@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mesoscope.errors import JobError, MissingExtra, OutputError
+from mesoscope.errors.failures import cause
 from mesoscope.files.csv_rows import csv_row
 from mesoscope.files.whole import whole
 
@@ -71,7 +72,7 @@ class LineSink:
             target.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         except OSError as error:
-            raise OutputError(f"{target}: cannot be written: {error.strerror}") from error
+            raise OutputError(f"{target}: cannot be written: {cause(error)}") from error
 
     def write_line(self, text: str) -> None:
         """Append one line.
@@ -92,7 +93,7 @@ class LineSink:
                 with contextlib.suppress(OSError):  # a device cannot be truncated
                     os.ftruncate(self._fd, self._written)
             raise OutputError(
-                f"{self._name}: {error.strerror}: the lines written before are whole; free some "
+                f"{self._name}: {cause(error)}: the lines written before are whole; free some "
                 "space and scan again"
             ) from error
         self._written += len(data)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from mesoscope.errors import JobError, MesoscopeError, OutputError
+from mesoscope.errors.failures import cause
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +71,7 @@ class Worker:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self._path(self.owner), os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            raise OutputError(f"{self._folder}: cannot be written: {error.strerror}") from error
+            raise OutputError(f"{self._folder}: cannot be written: {cause(error)}") from error
         _try_lock(self._lock)
         self._ledger.beat(self.owner)
         self._thread.start()

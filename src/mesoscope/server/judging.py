@@ -19,6 +19,7 @@ from mesoscope.detection.scorer import OnnxScorer
 from mesoscope.draw import Terms, square_of
 from mesoscope.draw.heat import FULL, colours, log_odds
 from mesoscope.errors import MesoscopeError, SourceError
+from mesoscope.errors.failures import cause
 from mesoscope.imaging.encode import jpeg, png
 from mesoscope.imaging.filters import scaled
 from mesoscope.media.image import open_image
@@ -237,7 +238,7 @@ def _source(file: Held) -> FileBytes | Path | Unreadable:
     except SourceError as error:
         return Unreadable(file.name, error)
     except OSError as error:
-        return Unreadable(file.name, SourceError(f"{file.name}: cannot be read: {error.strerror}"))
+        return Unreadable(file.name, SourceError(f"{file.name}: cannot be read: {cause(error)}"))
 
 
 def identity(source: FileBytes | Path) -> tuple[str, int]:

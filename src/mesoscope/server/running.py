@@ -13,6 +13,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mesoscope.errors import OptionError
+from mesoscope.errors.failures import cause
 from mesoscope.server.app import make_app
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.listen(_BACKLOG)  # who asks from now on is answered
     except OSError as error:
         raise OptionError(
-            f"{host} port {port}: cannot be listened on: {error.strerror}: choose another `port`"
+            f"{host} port {port}: cannot be listened on: {cause(error)}: choose another `port`"
         ) from error
     return listening
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.engine import URL
 
 from mesoscope.errors import JobError, OutputError
+from mesoscope.errors.failures import cause
 from mesoscope.runtime.threads import cores
 from mesoscope.server.batching import MicroBatcher
 from mesoscope.server.guard import Log, Telemetry
@@ -210,7 +211,7 @@ def _lock_folder(data: Path) -> int | None:
     try:
         lock = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise OutputError(f"{data}: cannot be written: {error.strerror}") from error
+        raise OutputError(f"{data}: cannot be written: {cause(error)}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -229,4 +230,4 @@ def _place(data: Path) -> str:
             path.write_text(secrets.token_hex(16), "ascii")
         return path.read_text("ascii").strip()
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+        raise OutputError(f"{path}: cannot be written: {cause(error)}") from error

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mesoscope.errors import OutputError
+from mesoscope.errors.failures import cause
 from mesoscope.files.names import acts
 from mesoscope.files.whole import beside
 from mesoscope.media.image import FileBytes
@@ -53,7 +54,7 @@ def private_folder(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(0o700)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be made: {error.strerror}") from error
+        raise OutputError(f"{path}: cannot be made: {cause(error)}") from error
     return path
 
 

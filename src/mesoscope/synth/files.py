@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from mesoscope.errors import OptionError, OutputError
+from mesoscope.errors.failures import cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,9 +37,7 @@ def append(path: Path, data: bytes) -> None:
                     file.truncate(end)
                 raise
     except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written: {error.strerror or error}: {GO_ON}"
-        ) from error
+        raise OutputError(f"{path}: cannot be written: {cause(error)}: {GO_ON}") from error
 
 
 def locked(path: Path) -> int | None:

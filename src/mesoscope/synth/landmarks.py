@@ -12,7 +12,7 @@ import numpy as np
 
 from mesoscope.detection.stages import find_in_pictures
 from mesoscope.errors import DatasetError, MesoscopeError, OutputError, SourceError
-from mesoscope.errors.failures import source_failure
+from mesoscope.errors.failures import cause, source_failure
 from mesoscope.faces.main_face import MainFaceFinder
 from mesoscope.runtime.threads import cores
 from mesoscope.synth.files import append
@@ -148,14 +148,14 @@ def _cut_torn(path: Path) -> None:
         if not data.endswith(b"\n"):
             os.truncate(path, data.rfind(b"\n") + 1)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be gone on with: {error.strerror}") from error
+        raise OutputError(f"{path}: cannot be gone on with: {cause(error)}") from error
 
 
 def _read_lines(path: Path) -> dict[str, Landmarks | None]:
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
-        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
+        raise DatasetError(f"{path}: cannot be read: {cause(error)}") from error
     return dict(_rows(lines, path))
 
 
@@ -184,7 +184,7 @@ def _read_npz(path: Path) -> dict[str, Landmarks | None]:
         raise DatasetError(f"{path}: no such file: give a file of landmarks") from error
     except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise DatasetError(
-            f"{path}: must be an .npz with paths (N,) and landmarks (N, K, 2): {error}"
+            f"{path}: must be an .npz with paths (N,) and landmarks (N, K, 2): {cause(error)}"
         ) from error
     return found
 

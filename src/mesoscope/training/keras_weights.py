@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from mesoscope.errors import WeightsError
+from mesoscope.errors.failures import cause
 from mesoscope.training.nets import NETWORKS, build
 from mesoscope.types.architectures import OF_AUTHORS
 
@@ -90,7 +91,7 @@ def _refuse_other_formats(path: Path) -> None:
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such file") from error
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path}: cannot be read: {error}") from error
+        raise WeightsError(f"{path}: cannot be read: {cause(error)}") from error
     if start.startswith(_HDF5):
         return
     if start[:1] == b"\x80" and len(start) > 1 and start[1] <= 5:  # pickle protocols

@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 from mesoscope.data.manifest import read_datasets
 from mesoscope.data.shards.stream import require_shards
 from mesoscope.errors import DatasetError, OutputError, RunError
+from mesoscope.errors.failures import cause
 from mesoscope.files.whole import sweep, write_text
 from mesoscope.runtime.log import logger
 from mesoscope.training.data.dataset import survey
@@ -138,7 +139,7 @@ def open_run(run: Path, recipe: Recipe) -> None:
         if not (run / "recipe.toml").exists():
             write_text(run / "recipe.toml", recipe.to_toml())
     except OSError as error:
-        raise OutputError(f"{run}: cannot be written: {error.strerror or error}") from error
+        raise OutputError(f"{run}: cannot be written: {cause(error)}") from error
 
 
 def read_pictures(

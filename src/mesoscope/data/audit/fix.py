@@ -18,7 +18,7 @@ from mesoscope.data.audit.options import unwatched
 from mesoscope.data.manifest import write_manifest
 from mesoscope.data.sample import sample_bytes
 from mesoscope.errors import OptionError, OutputError
-from mesoscope.errors.failures import failure
+from mesoscope.errors.failures import cause, failure
 from mesoscope.files.csv_rows import csv_row
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.types.label import CLASSES
@@ -136,9 +136,7 @@ def mend(
             _remove(part)
             raise
     except OSError as error:
-        raise OutputError(
-            f"{out}: cannot be written: {error.strerror or error}: nothing was kept"
-        ) from error
+        raise OutputError(f"{out}: cannot be written: {cause(error)}: nothing was kept") from error
     return mended
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.errors import DatasetError
+from mesoscope.errors.failures import cause
 from mesoscope.media.kinds import CLIP_SUFFIXES, PICTURE_SUFFIXES, SNIFF_BYTES, sniff
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
+        raise DatasetError(f"{path}: cannot be read: {cause(error)}") from error
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: is not UTF-8 text: {_AGAIN}") from error
 
@@ -104,7 +105,7 @@ def _scan(folder: Path, most: int | None) -> tuple[list[str], list[str]]:
                     continue
                 (folders if entry.is_dir() else files).append(name)
     except OSError as error:
-        raise DatasetError(f"{folder}: cannot be listed: {error.strerror}") from error
+        raise DatasetError(f"{folder}: cannot be listed: {cause(error)}") from error
     return folders, files
 
 

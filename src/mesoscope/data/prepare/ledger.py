@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import DatasetError, SourceNoMemory
+from mesoscope.errors.failures import cause
 from mesoscope.types.schema import VERSIONS, loads, read
 from mesoscope.types.verdict import Box
 
@@ -155,7 +156,7 @@ class PrepareLedger:
             folder.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(folder / NAME, timeout=0, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
-            raise DatasetError(f"{folder}: cannot be written: {error}") from error
+            raise DatasetError(f"{folder}: cannot be written: {cause(error)}") from error
         try:
             self._open(identity)
         except BaseException:

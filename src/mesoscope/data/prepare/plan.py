@@ -12,6 +12,7 @@ from mesoscope.data.layouts.recognise import LAYOUTS, read_set
 from mesoscope.data.prepare.work import ItemJob, name_of
 from mesoscope.data.split import SHARES, assign_splits
 from mesoscope.errors import DatasetError, ModelMissing, OptionError
+from mesoscope.errors.failures import cause
 from mesoscope.types import DEFAULT_MAX_PIXELS, DetectOptions
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _digest(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise ModelMissing(f"{path}: cannot be read: {error.strerror}") from error
+        raise ModelMissing(f"{path}: cannot be read: {cause(error)}") from error
 
 
 AUTO = "auto"  # recognise the layout

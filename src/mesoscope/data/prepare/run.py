@@ -14,6 +14,7 @@ from mesoscope.data.prepare.writing import write_up
 from mesoscope.data.sample import SPLITS
 from mesoscope.detection.reading import CHUNK
 from mesoscope.errors import DatasetError, OutputError
+from mesoscope.errors.failures import cause
 from mesoscope.faces.finder import finder_for
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.types.label import CLASSES
@@ -153,7 +154,7 @@ def _make_folders(out: Path) -> None:
         for name in (UNFINISHED, *(f"{s}/{label}" for s in SPLITS for label in CLASSES)):
             (out / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written: {error.strerror}") from error
+        raise OutputError(f"{out}: cannot be written: {cause(error)}") from error
 
 
 def _refuse_inside(out: Path, root: Path) -> None:

@@ -14,7 +14,7 @@ from mesoscope.detection.persons import scene_of
 from mesoscope.detection.reading import read_frames
 from mesoscope.detection.stages import CropRules, apart_on_failure, crop_faces, find_faces
 from mesoscope.errors import MesoscopeError, OutputError
-from mesoscope.errors.failures import failure
+from mesoscope.errors.failures import cause, failure
 from mesoscope.files.whole import beside
 from mesoscope.imaging.encode import jpeg, png
 from mesoscope.media.image import open_image
@@ -329,5 +329,5 @@ def _put(data: bytes, unfinished: Path, path: Path) -> None:
             part.write_bytes(data)
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be written: {error.strerror}: the same command goes on later"
+            f"{path}: cannot be written: {cause(error)}: the same command goes on later"
         ) from error

@@ -13,6 +13,7 @@ from mesoscope.data.prepare.ledger import REASONS
 from mesoscope.data.prepare.work import UNFINISHED
 from mesoscope.data.sample import SPLITS
 from mesoscope.errors import OutputError
+from mesoscope.errors.failures import cause
 from mesoscope.files.csv_rows import RowWriter
 from mesoscope.files.whole import beside
 from mesoscope.types.label import CLASSES
@@ -185,7 +186,7 @@ def write_up(
             if not any(folder.iterdir()):
                 folder.rmdir()
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written: {error.strerror}") from error
+        raise OutputError(f"{out}: cannot be written: {cause(error)}") from error
     return census
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.data.sample import LABELS, SPLIT_NAMES, SPLITS, Sample
 from mesoscope.errors import DatasetError
+from mesoscope.errors.failures import cause
 from mesoscope.media.kinds import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _members(tar: Path) -> Iterator[_Member]:
             "compressed"
         ) from error
     except OSError as error:
-        raise DatasetError(f"{tar}: cannot be read: {error.strerror or error}") from error
+        raise DatasetError(f"{tar}: cannot be read: {cause(error)}") from error
 
 
 def _text(tar: Path, file: BinaryIO, info: tarfile.TarInfo) -> str:
@@ -209,7 +210,7 @@ def refuse_broken(samples: Iterable[Sample]) -> None:
             size = Path(shard).stat().st_size
         except OSError as error:
             raise DatasetError(
-                f"{shard}: a shard that the manifest names cannot be opened: {error.strerror}"
+                f"{shard}: a shard that the manifest names cannot be opened: {cause(error)}"
             ) from error
         if size < end:
             raise DatasetError(
@@ -225,7 +226,7 @@ def _class_names(root: Path) -> list[str]:
     try:
         names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read: {error}") from error
+        raise DatasetError(f"{path}: cannot be read: {cause(error)}") from error
     if any(name.lower() not in LABELS for name in names):
         raise DatasetError(f"{path}: each line must be real or fake, it has {', '.join(names)}")
     return names

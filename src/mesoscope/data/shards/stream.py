@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope.errors import DatasetError, OptionError, SourceError
+from mesoscope.errors.failures import cause
 from mesoscope.runtime.threads import map_ordered
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ class _Shards:
             file.seek(sample.offset)
             data = file.read(sample.size)
         except OSError as error:
-            raise SourceError(f"{shard}: cannot be read: {error.strerror or error}") from error
+            raise SourceError(f"{shard}: cannot be read: {cause(error)}") from error
         if len(data) < sample.size:
             raise SourceError(f"{sample.file}: its shard ends within it: fetch that again")
         self._left[shard] -= 1

@@ -22,7 +22,7 @@ import numpy as np
 from mesoscope.data.manifest import MANIFESTS, read_dataset, row_of, write_manifest
 from mesoscope.data.sample import SPLITS, checked_sha256, sample_bytes
 from mesoscope.errors import DatasetError, MissingExtra, OutputError
-from mesoscope.errors.failures import failure
+from mesoscope.errors.failures import cause, failure
 from mesoscope.runtime.threads import cores, map_ordered
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def write_shards(
             out.rmdir()
         part.rename(out)
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written: {error.strerror or error}") from error
+        raise OutputError(f"{out}: cannot be written: {cause(error)}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return written

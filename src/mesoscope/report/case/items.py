@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.errors import OptionError, OutputError, SourceError, SourceMissing
+from mesoscope.errors.failures import cause
 from mesoscope.types import Verdict
 from mesoscope.types.label import ANSWERS, LABELS
 
@@ -75,7 +76,7 @@ def hash_source(path: str) -> FileHash:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise SourceMissing(f"{path}: no such file") from error
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
+        why = cause(error)
         raise SourceError(f"{path}: cannot be read: {why}") from error
     return FileHash(digest.hexdigest(), length)
 
@@ -120,7 +121,7 @@ class VerdictSpool:
             self._file.write(json.dumps(row, separators=(",", ":")) + "\n")
         except OSError as error:
             raise OutputError(
-                f"the report's temporary file: {error.strerror}: free some space in "
+                f"the report's temporary file: {cause(error)}: free some space in "
                 f"{tempfile.gettempdir()}"
             ) from error
         self._count += 1
@@ -170,7 +171,7 @@ def read_verdicts(path: Path) -> Iterable[Verdict]:
                     ) from error
                 yield verdict
     except OSError as error:
-        raise OptionError(f"{path}: cannot be read: {error.strerror}: check the path") from error
+        raise OptionError(f"{path}: cannot be read: {cause(error)}: check the path") from error
 
 
 def _refuse_odd(verdict: Verdict) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mesoscope.errors import ReportError, SourceError, SourceMissing
+from mesoscope.errors.failures import cause
 from mesoscope.files.names import shown
 from mesoscope.report.case.contents import ModelFacts, model_facts, settings_sha256
 from mesoscope.report.case.items import hash_source
@@ -131,7 +132,7 @@ def opened(path: Path) -> Iterator[tuple[dict[str, Any], Iterator[ReportedSource
             data.seek(start)
             yield _first(_line(data, path), path), _items(data, path)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it is empty"
+        why = cause(error) if isinstance(error, OSError) else "it is empty"
         raise ReportError(f"{path}: cannot be read: {why}: check the path") from error
 
 

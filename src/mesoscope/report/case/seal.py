@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import MissingExtra, OptionError, OutputError, ReportError
+from mesoscope.errors.failures import cause
 from mesoscope.files.whole import beside
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def _pem(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(_PEM_MAX_BYTES)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
+        why = cause(error)
         raise OptionError(f"{path}: the key cannot be read: {why}: check the path") from error
 
 
@@ -206,7 +207,7 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+        raise OutputError(f"{path}: cannot be written: {cause(error)}") from error
 
 
 _LARGEST = 8 << 30  # bytes; a million files with close-ups have two
@@ -281,7 +282,7 @@ def sealed(path: Path, key: Ed25519PrivateKey | None) -> Iterator[Sealing]:
             yield sealing
             sealing.digest = seal(fresh, key)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+        raise OutputError(f"{path}: cannot be written: {cause(error)}") from error
 
 
 def seal(path: Path, key: Ed25519PrivateKey | None) -> str:
@@ -304,7 +305,7 @@ def seal(path: Path, key: Ed25519PrivateKey | None) -> str:
                 data[found.start(2) : found.end(2)] = sign(key, message(digest)).hex().encode()
             return digest
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+        raise OutputError(f"{path}: cannot be written: {cause(error)}") from error
 
 
 def read_seal(path: Path) -> Seal:
@@ -327,7 +328,7 @@ def read_seal(path: Path) -> Seal:
             stored, signature, public = (part.decode() for part in found.groups())
             now = _digest(data, found)
     except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
-        why = getattr(error, "strerror", None) or "it is empty"
+        why = cause(error) if isinstance(error, OSError) else "it is empty"
         raise ReportError(f"{path}: cannot be read: {why}: check the path") from error
     return Seal(
         intact=now == stored,

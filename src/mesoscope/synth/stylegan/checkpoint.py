@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 from mesoscope.errors import RunError
+from mesoscope.errors.failures import cause
 from mesoscope.synth.stylegan.ada import Controller
 from mesoscope.synth.stylegan.loading import write_tensors
 
@@ -74,7 +75,7 @@ def load(path: Path, at: StepPosition, settings: dict[str, Any]) -> GanState:
     except FileNotFoundError as error:
         raise RunError(f"{path}: no checkpoint there: begin the run without `resume`") from error
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: not a checkpoint of this version: {error}") from error
+        raise RunError(f"{path}: not a checkpoint of this version: {cause(error)}") from error
     for name, now in settings.items():
         if state.settings.get(name) != now:
             raise RunError(
@@ -84,8 +85,8 @@ def load(path: Path, at: StepPosition, settings: dict[str, Any]) -> GanState:
     try:
         _restore(at, tensors, state)
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
-        cause = str(error).partition("\n")[0]
-        raise RunError(f"{path}: does not fit its own settings: {cause}") from error
+        first = str(error).partition("\n")[0]
+        raise RunError(f"{path}: does not fit its own settings: {first}") from error
     return state
 
 

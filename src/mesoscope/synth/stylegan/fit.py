@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import torch
 
 from mesoscope.errors import OutputError, RunError
+from mesoscope.errors.failures import cause
 from mesoscope.files.whole import sweep, write_whole
 from mesoscope.runtime.log import logger
 from mesoscope.synth.files import GO_ON, locked
@@ -174,7 +175,7 @@ def _alone(run: Path, *, resume: bool) -> Iterator[None]:
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{run}: cannot be used as a folder: {error.strerror}") from error
+        raise OutputError(f"{run}: cannot be used as a folder: {cause(error)}") from error
     lock = locked(run)
     try:
         sweep(run)
@@ -196,7 +197,7 @@ def _refuse_taken(run: Path) -> None:
     try:
         found = sorted(path.name for path in run.iterdir()) if run.exists() else []
     except OSError as error:
-        raise OutputError(f"{run}: cannot be used as a folder: {error.strerror}") from error
+        raise OutputError(f"{run}: cannot be used as a folder: {cause(error)}") from error
     others = [name for name in found if not name.startswith(_BEGUN)]
     if others:
         raise RunError(f"{run}: holds something else already ({others[0]}): choose a new folder")

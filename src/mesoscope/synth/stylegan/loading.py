@@ -15,6 +15,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from mesoscope.errors import ModelError, ModelMissing, OptionError, OutputError
+from mesoscope.errors.failures import cause
 from mesoscope.files.whole import beside
 from mesoscope.synth.stylegan.networks import Generator, GeneratorConfig
 from mesoscope.synth.stylegan.pickles import foreign, globals_of
@@ -72,7 +73,7 @@ def load_generator(path: Path) -> Generator:
                 return _of_checkpoint(_torch_old(file, path), path)
             _refuse_unknown(head, file, path)
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ModelError(f"{path}: cannot be read: {cause(error)}") from error
 
 
 def save_generator(path: Path, generator: Generator, about: Mapping[str, Json]) -> None:
@@ -107,7 +108,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
         with beside(path) as fresh:  # not by save_file, whose files only their owner may read
             fresh.write_bytes(serialise(tensors, metadata))
     except (OSError, SafetensorError) as error:
-        raise OutputError(f"{path}: cannot be written: {error}") from error
+        raise OutputError(f"{path}: cannot be written: {cause(error)}") from error
 
 
 def _of_safetensors(path: Path) -> Generator:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from mesoscope.errors import DatasetError, OutputError, RunError, SourceError, SourceUnsuitable
+from mesoscope.errors.failures import cause
 from mesoscope.files.whole import beside
 from mesoscope.media.image import open_image
 from mesoscope.runtime.threads import cores, map_ordered
@@ -100,7 +101,7 @@ def gather(
                 file.write(data)
                 count += 1
     except OSError as error:
-        raise OutputError(f"{kept}: cannot be written: {error.strerror}") from error
+        raise OutputError(f"{kept}: cannot be written: {cause(error)}") from error
     if count < least:
         first = next(iter(left_out.values()))
         raise DatasetError(_too_few(root, count, least, f"; left out: {len(left_out)} ({first})"))
@@ -116,7 +117,7 @@ def reopen(kept: Path, size: int, sha256: str) -> Reals:
     try:
         pixels = _mapped(kept, size)
     except (OSError, ValueError) as error:
-        raise RunError(f"{kept}: cannot be read: start a new run folder: {error}") from error
+        raise RunError(f"{kept}: cannot be read: start a new run folder: {cause(error)}") from error
     digest = hashlib.sha256()
     for start in range(0, len(pixels), 256):
         digest.update(pixels[start : start + 256].tobytes())

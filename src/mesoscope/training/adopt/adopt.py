@@ -16,6 +16,7 @@ from onnx import TensorProto, compose, helper, numpy_helper
 
 from mesoscope.detection.scorer import check_pictures, open_session
 from mesoscope.errors import ModelError
+from mesoscope.errors.failures import cause
 from mesoscope.models.file import LARGEST
 from mesoscope.models.graph import check_graph
 from mesoscope.training.adopt.foreign_card import RANGES
@@ -121,7 +122,7 @@ def _load(path: Path) -> onnx.ModelProto:
             raise ModelError(f"{path}: an ONNX model has at most 2 GB")
         data = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise ModelError(f"{path}: cannot be read: {cause(error)}") from error
     check_graph(data, path)
     try:
         model = onnx.load_model_from_string(data)

@@ -11,6 +11,7 @@ from mesoscope.data.manifest import read_datasets, require_both_classes
 from mesoscope.detection.detector import Detector
 from mesoscope.detection.scorer import OnnxScorer, check_pictures
 from mesoscope.errors import ModelError, OptionError, OutputError
+from mesoscope.errors.failures import cause
 from mesoscope.evaluation.evaluate import evaluate
 from mesoscope.files.whole import unfinished
 from mesoscope.models.file import graph_sha256, shipped, verify_sha256
@@ -90,7 +91,7 @@ def add_model(
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written: {error.strerror}") from error
+        raise OutputError(f"{out}: cannot be written: {cause(error)}") from error
     return out, bring(file, foreign, out, datasets, count=count)
 
 

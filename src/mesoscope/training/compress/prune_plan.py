@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import OptionError, RunError
+from mesoscope.errors.failures import cause
 from mesoscope.files.whole import write_text
 from mesoscope.models.file import file_sha256
 from mesoscope.training.compress.sparsify import RAMP
@@ -98,7 +99,7 @@ def refuse_other_plan(run: Path, plan: PrunePlan, parent: Path) -> None:
                     "or start a new run folder"
                 )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{run / PLAN}: not a plan of this version: {error}") from error
+        raise RunError(f"{run / PLAN}: not a plan of this version: {cause(error)}") from error
 
 
 def _identity(plan: PrunePlan, parent: Path) -> dict[str, Json]:

@@ -20,6 +20,7 @@ import numpy as np
 from mesoscope.data.sample import Sample, open_sample
 from mesoscope.detection.stages import find_in_pictures
 from mesoscope.errors import DatasetError, MesoscopeError, OutputError
+from mesoscope.errors.failures import cause
 from mesoscope.faces.main_face import MainFaceFinder
 from mesoscope.files.whole import whole, write_whole
 from mesoscope.imaging.encode import png
@@ -205,9 +206,7 @@ def _keep_forgeries(
         for _ in watcher.count(work, len(pairs), "making forgeries to validate by"):
             pass
     except OSError as error:
-        raise OutputError(
-            f"{run / FORGED}: cannot be written: {error.strerror or error}"
-        ) from error
+        raise OutputError(f"{run / FORGED}: cannot be written: {cause(error)}") from error
 
 
 def _paths(run: Path, place: int) -> tuple[Path, Path]:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from mesoscope.detection.scorer import GUARD_OUTPUT, OnnxScorer, Scores, check_pictures
 from mesoscope.errors import ModelError, ModelMismatch, OutputError
+from mesoscope.errors.failures import cause
 from mesoscope.files.whole import finish, unfinished
 from mesoscope.models.file import CARD_KEY, graph_sha256, read_card, sealed
 from mesoscope.training.decide.comparison import multiply_adds
@@ -67,7 +68,7 @@ def writing(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{out}: the model cannot be written: {error}") from error
+        raise OutputError(f"{out}: the model cannot be written: {cause(error)}") from error
 
 
 TOLERANCE = 1e-4

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from mesoscope.errors import OutputError, RunError
+from mesoscope.errors.failures import cause
 from mesoscope.files.whole import beside
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def save(path: Path, tensors: dict[str, Tensor], state: TrainingState) -> None:
         with beside(path) as fresh:
             save_file(whole, fresh, metadata={"state": json.dumps(vars(state))})
     except (OSError, SafetensorError) as error:
-        raise OutputError(f"{path}: the checkpoint cannot be written: {error}") from error
+        raise OutputError(f"{path}: the checkpoint cannot be written: {cause(error)}") from error
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], TrainingState]:
@@ -66,7 +67,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], TrainingState]:
     except FileNotFoundError as error:
         raise RunError(f"{path}: no checkpoint there: start the run without `resume`") from error
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: not a checkpoint of this version: {error}") from error
+        raise RunError(f"{path}: not a checkpoint of this version: {cause(error)}") from error
 
 
 def best_weights(run: Path) -> dict[str, Tensor]:
