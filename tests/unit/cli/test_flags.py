@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[3] / "src/mesoscope"
 LIBRARY = [path for path in SOURCE.rglob("*.py") if path.relative_to(SOURCE).parts[0] != "cli"]
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
 # Whole commands: to be typed by whoever reads, or run.
-COMMANDS = {"server/reports.py", "training/decide/wording.py", "report/case/pdf_story.py"}
+COMMANDS = {"server/reports.py", "training/export/card.py", "report/case/pdf_story.py"}
 NOT_OPTIONS = {"p_fake", "report", "before", "after", "next"}
 
 

@@ -169,4 +169,4 @@ def test_a_small_picture_without_a_face_is_scored_and_not_decided():
         assert (verdict.label, verdict.reason) == ("inconclusive", "face_not_seen")
         assert verdict.p_fake == pytest.approx(level / 255, abs=1e-6)
         assert verdict.finder == "whole"
-        assert "--faces whole" in verdict.notes[0]
+        assert "`faces=whole`" in verdict.notes[0]

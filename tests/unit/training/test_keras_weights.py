@@ -192,8 +192,8 @@ def test_damaged_bytes_raise_nothing_but_weights_error(tmp_path):
 def test_other_architecture_is_named(tmp_path):
     meso = write(tmp_path / "meso.h5", made_layers("meso4"))
     inception = write(tmp_path / "inception.h5", made_layers("mesoinception4"))
-    assert "holds MesoInception-4, and --arch says meso4" in refused(inception)
-    assert "use --arch meso4" in refused(meso, "mesoinception4")
+    assert "holds MesoInception-4, and `architecture` says meso4" in refused(inception)
+    assert "use `architecture=meso4`" in refused(meso, "mesoinception4")
     with pytest.raises(WeightsError, match="meso5"):
         read_keras(meso, "meso5")
 

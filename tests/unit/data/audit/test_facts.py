@@ -121,7 +121,7 @@ def test_pictures_outside_the_root_keep_their_path(mixed, tmp_path) -> None:
     assert facts.names[0].startswith(mixed.as_posix())
 
 
-@pytest.mark.parametrize("wrong", [{"faces": -1}, {"resamples": 3}, {"threads": -1}])
+@pytest.mark.parametrize("wrong", [{"check_faces": -1}, {"resamples": 3}, {"threads": -1}])
 def test_options_out_of_range(wrong) -> None:
     with pytest.raises(OptionError, match="of an audit must be at least"):
         AuditOptions(**wrong)

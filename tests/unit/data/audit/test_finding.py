@@ -50,9 +50,12 @@ def test_the_worst_of_an_audit() -> None:
     assert an_audit(findings=()).worst is None
 
 
-@pytest.mark.parametrize("data", [{}, {"shape": 1}, {"shape": 99}])
-def test_what_is_no_audit_is_refused(data) -> None:
-    with pytest.raises(ReportError, match="audit again"):
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [({}, "audit again"), ({"shape": 1}, "audit again"), ({"shape": 99}, "update mesoscope")],
+)
+def test_what_is_no_audit_is_refused(data, says) -> None:
+    with pytest.raises(ReportError, match=says):
         Audit.from_dict(data)
 
 

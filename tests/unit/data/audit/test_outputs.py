@@ -31,6 +31,7 @@ def test_json_and_page_hold_the_audit(audited, tmp_path):
     assert "data:image" in page
     assert "again" in page
     assert "data:image" not in write_page(found, tmp_path / "b.html", pictures=False).read_text()
+    (tmp_path / "none").write_bytes(b"")
     with pytest.raises(OutputError, match="cannot be written"):
         write_json(found, tmp_path / "none" / "a.json")
 
