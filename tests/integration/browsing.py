@@ -47,20 +47,19 @@ def serving(data, *options):
         [sys.executable, "-m", "mesoscope", "serve", "--port", "0", "--data", data, *options],
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    try:
-        for line in process.stderr:
-            if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                break
-        else:
-            pytest.fail("the service did not start")
-        reader = threading.Thread(target=process.stderr.read, daemon=True)
-        reader.start()  # its log must not fill the pipe
-        yield found[0]
-    finally:
-        process.terminate()
-        process.wait(60)
-    reader.join(60)
-    process.stderr.close()
+    with process:  # closes the pipe
+        try:
+            for line in process.stderr:
+                if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+                    break
+            else:
+                pytest.fail("the service did not start")
+            # Its log must not fill the pipe.
+            threading.Thread(target=process.stderr.read, daemon=True).start()
+            yield found[0]
+        finally:
+            process.terminate()
+            process.wait(60)
 
 
 @pytest.fixture(scope="module")

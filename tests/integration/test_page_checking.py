@@ -144,6 +144,14 @@ def test_files_are_dropped_and_pasted(address, open_page):
         new ClipboardEvent("paste", {bubbles: true, clipboardData: carried}));
     }""")
     assert "fetches nothing" in page.locator("#status").inner_text()
+    page.evaluate("document.getElementById('status').textContent = ''")
+    page.evaluate("""() => {
+      const carried = new DataTransfer();
+      carried.setData("text/uri-list", "https" + "://news.example/a.jpg");
+      const given = {bubbles: true, cancelable: true, dataTransfer: carried};
+      if (document.body.dispatchEvent(new DragEvent("drop", given))) throw Error("let through");
+    }""")
+    assert "fetches nothing" in page.locator("#status").inner_text()
 
 
 def test_the_camera_takes_a_picture(address, open_page):

@@ -94,7 +94,7 @@ def test_a_report_is_downloaded_with_its_picture_though_nothing_is_kept(address,
     card = on.give(page, on.FACE).first
     card.get_by_text("Report and export").click()
     card.get_by_label("Case").fill("2026/17")
-    with page.expect_download() as download:
+    with page.expect_download(timeout=3 * on.LONG_MS) as download:
         card.get_by_role("button", name=f"Report as {form}").click()
     data = Path(download.value.path()).read_bytes()
     if form == "PDF":

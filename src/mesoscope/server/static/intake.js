@@ -54,13 +54,16 @@ export function listen(take) {
     depth -= 1;
     if (depth <= 0) over(false);
   });
-  document.addEventListener("dragover", (event) => isFiles(event) && event.preventDefault());
+  // A link or a picture of another page is an address: the browser would go there.
+  const isAddress = (event) => event.dataTransfer?.types.includes("text/uri-list");
+  document.addEventListener("dragover", (event) => (isFiles(event) || isAddress(event)) && event.preventDefault());
   document.addEventListener("drop", (event) => {
-    if (!isFiles(event)) return;
+    if (!isFiles(event) && !isAddress(event)) return;
     event.preventDefault();
     depth = 0;
     over(false);
-    take([...event.dataTransfer.files]);
+    if (event.dataTransfer.files.length) take([...event.dataTransfer.files]);
+    else tell(words.pastedAddress);
   });
   document.addEventListener("paste", (event) => {
     if (event.target.matches("input, textarea")) return;

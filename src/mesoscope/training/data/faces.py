@@ -83,7 +83,6 @@ def _keep_boxes(data: Survey, run: Path, watcher: RunWatcher) -> None:
             raise answer
         if answer.faces:
             box[:] = answer.faces[0].box
-    run.mkdir(parents=True, exist_ok=True)
     with whole(kept) as part, part.open("wb") as file:
         np.savez_compressed(file, boxes=boxes, digests=np.array(data.digests))
     seen = int(np.isfinite(boxes).all(1).sum())
@@ -157,7 +156,6 @@ def _keep_landmarks(data: Survey, run: Path, watcher: RunWatcher) -> None:
         its = landmarks_in(answer)
         if its is not None:
             points[place] = its
-    run.mkdir(parents=True, exist_ok=True)
     with whole(kept) as part, part.open("wb") as file:
         np.savez_compressed(file, landmarks=points)
     reals = np.array([s.label == 0 for s in samples])
