@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mesoscope.errors import OutputError
 from mesoscope.files.names import acts
-from mesoscope.files.whole import beside
+from mesoscope.files.whole import atomic_path
 from mesoscope.media.image import FileBytes
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.server.problems import Problem, of_os_error
@@ -233,7 +233,7 @@ class Kept:
         folder = self.folder / result_id[:2]
         folder.mkdir(mode=0o700, exist_ok=True)
         target = folder / result_id
-        with beside(target, sync=False) as part:
+        with atomic_path(target, sync=False) as part:
             if isinstance(data, bytes):
                 descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
                 with os.fdopen(descriptor, "wb") as file:

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from mesoscope.errors import OutputError, RunError
-from mesoscope.files.whole import beside
+from mesoscope.files.whole import atomic_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ def save(path: Path, tensors: dict[str, Tensor], state: TrainingState) -> None:
     """
     whole = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     try:
-        with beside(path) as fresh:
+        with atomic_path(path) as fresh:
             save_file(whole, fresh, metadata={"state": json.dumps(vars(state))})
     except (OSError, SafetensorError) as error:
         raise OutputError(f"{path}: the checkpoint cannot be written: {error}") from error
