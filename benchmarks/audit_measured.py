@@ -21,7 +21,7 @@ import numpy as np
 from measure import ROOT, command_line, say
 from mesoscope.data.audit import suspects
 from mesoscope.data.audit.facts import read_facts
-from mesoscope.data.audit.header import look_at
+from mesoscope.data.audit.header import pixel_features
 from mesoscope.data.audit.options import AuditOptions, unwatched
 from mesoscope.data.audit.repeats import LEAST_LIKE, NEAR_BITS, distance
 from mesoscope.data.manifest import read_dataset
@@ -85,7 +85,7 @@ def copies(facts, rng):
         known = 0
         mirrored = int(name == "mirrored")
         for row in some:
-            look = look_at(np.ascontiguousarray(change(open_sample(facts.samples[row]))))
+            look = pixel_features(np.ascontiguousarray(change(open_sample(facts.samples[row]))))
             near = distance(facts.hashes[row, mirrored], np.uint64(look.hashes[0])) <= NEAR_BITS
             thumbnail = facts.thumbnails[row][:, ::-1] if mirrored else facts.thumbnails[row]
             known += bool(near) and correlation(thumbnail, look.thumbnail) >= LEAST_LIKE
@@ -118,7 +118,7 @@ def labels(facts, rng):
     turned = rng.choice(len(facts.samples), int(TURNED * len(facts.samples)), replace=False)
     wrong = facts.labels.copy()
     wrong[turned] = 1 - wrong[turned]
-    found, missed, p_label = suspects.doubted(replace(facts, labels=wrong), scores, asked)
+    found, missed, p_label = suspects.suspected_labels(replace(facts, labels=wrong), scores, asked)
     for line in missed:
         say(line)
     of = turned[~np.isnan(p_label[turned])]

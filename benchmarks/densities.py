@@ -26,7 +26,7 @@ from mesoscope.training.data.dataset import Survey, plain_crop
 from mesoscope.training.data.faces import BOXES
 from mesoscope.training.decide.familiarity import (
     REFUSED,
-    alike,
+    balanced_weights,
     cut_at,
     fit_normal,
     summaries,
@@ -142,7 +142,7 @@ def main() -> None:
     rows = []
     for name, (fitted, part) in DENSITIES.items():
         density = fitted(train[:, part], sources)
-        cut, _ = cut_at(density(ordinary[:, part]), alike(data.validation), REFUSED)
+        cut, _ = cut_at(density(ordinary[:, part]), balanced_weights(data.validation), REFUSED)
         print(name)
         for kind, z in {"validation faces": ordinary, **strangers}.items():
             refused = float((density(z[:, part]) > cut).mean())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope.metrics import interval, resample
-from mesoscope.report.plots import DASHES, LIGHT, blank, dress, legend, png
+from mesoscope.report.plots import DASHES, LIGHT, legend, new_figure, png, style_axes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ def draw_curves(
     models = {name: records for name, records in models.items() if records}
     if not models:
         return
-    figure = blank(LIGHT, width=8.4, height=3.5 * len(models))
+    figure = new_figure(LIGHT, width=8.4, height=3.5 * len(models))
     axes = figure.subplots(len(models), 2, squeeze=False, sharey=True)
     for row, (name, records) in zip(axes, models.items(), strict=True):
         groups = [record["group"] for record in records]
@@ -49,7 +49,7 @@ def draw_curves(
             for number, order in enumerate(orders):
                 curves = np.array([r["curves"][f"{test} {fill}"][order] for r in records])
                 _line(axis, curves, groups, order, number, resamples)
-            dress(axis, LIGHT, x="share of the face", y=f"p_fake, {name}, n = {len(records)}")
+            style_axes(axis, LIGHT, x="share of the face", y=f"p_fake, {name}, n = {len(records)}")
             axis.set_title(text, fontsize=9, color=LIGHT.ink)
             axis.set_ylim(0, 1)
     legend(axes[0][0], LIGHT)

@@ -32,8 +32,8 @@ def look(root: str):
 def load(root: str, recipe: str, overrides: list[str], n: int):
     """Pictures a second of an epoch's loader with nobody behind it; and the highest memory, MiB."""
     from mesoscope.runtime.threads import cores, map_ordered
-    from mesoscope.training.data.dataset import batches, draw, training_crop
-    from mesoscope.training.fit.schedule import in_order
+    from mesoscope.training.data.dataset import batches, draw_epoch, training_crop
+    from mesoscope.training.fit.schedule import epoch_samples
 
     if root not in _SURVEYS:
         look(root)
@@ -43,7 +43,7 @@ def load(root: str, recipe: str, overrides: list[str], n: int):
     )
     started = time.perf_counter()
     rng = np.random.default_rng(1)
-    _, shown = in_order(draw(samples, made.data, rng), samples, made.data, rng)
+    _, shown = epoch_samples(draw_epoch(samples, made.data, rng), samples, made.data, rng)
     crops = map_ordered(
         lambda one: training_crop(one[1], made, (1, 0, one[0])),
         enumerate(shown), threads=cores(), depth=128,

@@ -33,12 +33,12 @@ from mesoscope.detection.scorer import OnnxScorer
 from mesoscope.errors import OptionError
 from mesoscope.evaluation.evaluate import evaluate
 from mesoscope.evaluation.throughput import faces_per_second
-from mesoscope.report.plots import LIGHT, blank, dress, legend
-from mesoscope.training.compress.prune import fine_tuning, take_away
+from mesoscope.report.plots import LIGHT, legend, new_figure, style_axes
+from mesoscope.training.compress.prune import fine_tuning, prune_and_finetune
 from mesoscope.training.compress.prune_plan import BEST, PrunePlan, refuse_other_plan
 from mesoscope.training.compress.sparsify import multiply_adds, sparsity_of
 from mesoscope.training.data.dataset import plain_crop
-from mesoscope.training.data.faces import ready_to_reframe
+from mesoscope.training.data.faces import find_main_faces
 from mesoscope.training.decide.thresholds import decide
 from mesoscope.training.export.onnx_export import export
 from mesoscope.training.fit import checkpoint
@@ -133,8 +133,10 @@ def pruned(chosen, plan: PrunePlan | None, data, folder: Path, fabric):
     images = [f"data.images_per_epoch={chosen.images}"] if chosen.images else []
     recipe = fine_tuning(chosen.run, trained, plan, [*images, *chosen.overrides])
     refuse_other_plan(folder, plan, chosen.run)
-    data = ready_to_reframe(data, recipe, folder.parent, fabric, SilentWatcher())
-    recipe, _ = take_away(chosen.run, data, plan, folder, fabric, Lines(), recipe, resume=True)
+    data = find_main_faces(data, recipe, folder.parent, fabric, SilentWatcher())
+    recipe, _ = prune_and_finetune(
+        chosen.run, data, plan, folder, fabric, Lines(), recipe, resume=True
+    )
     return recipe, checkpoint.load(folder / BEST)[0]
 
 
@@ -261,7 +263,7 @@ def span(row, figure: str) -> str:
 
 def draw(rows, path: Path) -> None:
     """Accuracy and AUC, compressed size, and speed over what was taken away."""
-    figure = blank(LIGHT, width=11, height=3.9)
+    figure = new_figure(LIGHT, width=11, height=3.9)
     left, middle, right = figure.subplots(1, 3)
     whole, colours = rows[0], LIGHT.lines
     kinds = {kind: [row for row in rows if row["taken"] == kind] for kind in ("zeros", "channels")}
@@ -287,9 +289,9 @@ def draw(rows, path: Path) -> None:
         left.axhline(whole[name], color=colour, linestyle=":")
     middle.axhline(whole["gzip_bytes"] / 1000, color=LIGHT.quiet, linestyle=":")
     right.axhline(1, color=LIGHT.quiet, linestyle=":")
-    dress(left, LIGHT, y="on validation faces")
-    dress(middle, LIGHT, y="compressed model file, kB")
-    dress(right, LIGHT, y="speed, as trained = 1")
+    style_axes(left, LIGHT, y="on validation faces")
+    style_axes(middle, LIGHT, y="compressed model file, kB")
+    style_axes(right, LIGHT, y="speed, as trained = 1")
     middle.set_ylim(0, 1.1 * max(row["gzip_bytes"] for row in rows) / 1000)
     right.set_ylim(0, 1.2 * max(row["speed"] for row in rows))
     figure.supxlabel(

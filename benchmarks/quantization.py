@@ -22,12 +22,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from measure import ROOT, command_line, commit, cores, cpu_name, say, workplace
 from mesoscope.data.manifest import read_datasets
@@ -35,7 +30,7 @@ from mesoscope.detection.scorer import OnnxScorer
 from mesoscope.evaluation.throughput import faces_per_second
 from mesoscope.models.file import graph_sha256, model_id, read_card, shipped
 from mesoscope.training.compress.quantize import quantize
-from mesoscope.training.data.dataset import draw, plain_crop
+from mesoscope.training.data.dataset import draw_epoch, plain_crop
 from mesoscope.training.decide.comparison import compare
 from mesoscope.training.export.onnx_export import with_card
 from mesoscope.training.recipe.keys import DataKeys
@@ -84,7 +79,7 @@ def rows_of(path: Path, work: Path, roots, fixed: dict) -> list[dict]:
     train = [s for s in samples if s.split == "train"]
     margin = read_card(path).crop_margin
     keys = DataKeys(images_per_epoch=min(FACES, len(train)), source_power=0.0)
-    picks = dict.fromkeys(draw(train, keys, np.random.default_rng(0)).tolist())
+    picks = dict.fromkeys(draw_epoch(train, keys, np.random.default_rng(0)).tolist())
     files = {CHOSEN: work / f"{path.stem}-chosen.onnx", EVERYTHING: work / f"{path.stem}-all.onnx"}
     say(f"{path.stem}: quantising")
     found = {

@@ -35,11 +35,11 @@ from mesoscope import metrics
 from mesoscope.training.decide.strangers import (
     GENUINE_FAKE,
     Score,
-    carried,
-    decide_file,
+    rescaled,
     shares,
     spread_of,
     thresholds,
+    write_thresholds,
 )
 
 KINDS = {
@@ -259,13 +259,13 @@ def decide(model: Path, arguments: argparse.Namespace) -> None:
     p = np.array([float(row["p_fake"]) for row in rows])
     fake = np.array([row["label"] in ("fake", "1") for row in rows])
     scores = scores_of(arguments.by)
-    careful = thresholds(carried(scores, spread_of(p)))
+    careful = thresholds(rescaled(scores, spread_of(p)))
     tell(f"{model}, were strangers' scores spread as its own:", p, fake, careful)
     home = [
         Score("home", row["source"], int(y), float(q))
         for row, y, q in zip(rows, fake, p, strict=True)
     ]
-    tell(f"{model}, written:", p, fake, decide_file(model, scores, home))
+    tell(f"{model}, written:", p, fake, write_thresholds(model, scores, home))
 
 
 def tell(what: str, p, fake, cuts) -> None:

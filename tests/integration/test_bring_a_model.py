@@ -18,7 +18,7 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("torch", reason="the train extra is not installed")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402 - only where it is installed
 
-from mesoscope.training.adopt.bring import bring  # noqa: E402
+from mesoscope.training.adopt.bring import import_classifier  # noqa: E402
 from mesoscope.training.adopt.foreign_card import (  # noqa: E402
     ForeignCard,
     InputKeys,
@@ -105,7 +105,7 @@ def wrapped(tmp_path, file, **of):
     card = ForeignCard(
         name="other", input=InputKeys(size=SIDE, **given), output=OutputKeys(**answers), **of
     )
-    bring(file, card, out)
+    import_classifier(file, card, out)
     verify_bytes(out)
     scorer = OnnxScorer(out)
     assert self_check(scorer) <= 1e-6
@@ -193,7 +193,7 @@ def test_one_of_ours_wrapped_judges_the_same(tmp_path, make_face):
         input=InputKeys(size=256, layout="nhwc", range="0..255"),
         output=OutputKeys(name="logit"),
     )
-    bring(ours, card, tmp_path / "copy.onnx")
+    import_classifier(ours, card, tmp_path / "copy.onnx")
     faces = []
     for n in range(3):
         faces.append(str(tmp_path / f"{n}.png"))
@@ -230,7 +230,7 @@ def test_wrong_declarations_are_refused_and_nothing_is_written(tmp_path, card, m
         output=OutputKeys(**card.get("output", {})),
     )
     with pytest.raises(ModelError, match=says) as caught:
-        bring(file, foreign, out)
+        import_classifier(file, foreign, out)
     assert "\n" not in str(caught.value)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["w.onnx"]
 
@@ -240,15 +240,15 @@ def test_what_is_no_network_is_refused(tmp_path):
     for data in (b"", b"hello", bytes(range(256)) * 9):
         (tmp_path / "no.onnx").write_bytes(data)
         with pytest.raises(ModelError):
-            bring(tmp_path / "no.onnx", foreign, tmp_path / "out.onnx")
+            import_classifier(tmp_path / "no.onnx", foreign, tmp_path / "out.onnx")
     with pytest.raises(ModelError, match="cannot be read"):
-        bring(tmp_path / "absent.onnx", foreign, tmp_path / "out.onnx")
+        import_classifier(tmp_path / "absent.onnx", foreign, tmp_path / "out.onnx")
     onnx.save(
         onnx.load(network(tmp_path / "e.onnx")), tmp_path / "far.onnx", save_as_external_data=True,
         location="far.bin", size_threshold=0,
     )  # fmt: skip
     with pytest.raises(ModelError, match="in another file"):
-        bring(tmp_path / "far.onnx", foreign, tmp_path / "out.onnx")
+        import_classifier(tmp_path / "far.onnx", foreign, tmp_path / "out.onnx")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mesoscope.data.audit.finding import Audit
-    from mesoscope.data.audit.fix import Mended
+    from mesoscope.data.audit.fix import FixResult
     from mesoscope.data.audit.fix_plan import FixOptions
     from mesoscope.data.audit.options import AuditOptions
 
@@ -22,18 +22,18 @@ def mend(found: Audit, out: Path, options: FixOptions, asked: AuditOptions) -> A
     Returns:
         The audit of the copy.
     """
-    from mesoscope.data.audit.fix_audit import mend_and_audit
+    from mesoscope.data.audit.fix_audit import fix_and_audit
     from mesoscope.files.names import shown
 
-    def say(mended: Mended) -> None:
+    def say(mended: FixResult) -> None:
         echo("\n".join(["", *map(shown, done(mended))]))
 
-    after = mend_and_audit(found, out, options=options, audit_options=asked, watch=watch, told=say)
+    after = fix_and_audit(found, out, options=options, audit_options=asked, watch=watch, told=say)
     echo("\n".join(["", *map(shown, before_and_after(found.to_dict(), after.to_dict()))]))
     return after
 
 
-def done(mended: Mended) -> list[str]:
+def done(mended: FixResult) -> list[str]:
     """What was written, and what was left out and why."""
     from mesoscope.report.audit import plural
 
@@ -60,9 +60,9 @@ def before_and_after(before: dict[str, Any], after: dict[str, Any]) -> list[str]
         rows.append([title, *(_together(one, key) for one in (before, after))])
     strongest = next((cue for cue in before["cues"] if not cue["scope"]), None)
     if strongest is not None:
-        rows.append([f"AUC of {strongest['title']}", words.area(strongest)])
+        rows.append([f"AUC of {strongest['title']}", words.format_auc_interval(strongest)])
         same = (c for c in after["cues"] if (c["name"], c["scope"]) == (strongest["name"], ""))
-        rows[-1].append(next((words.area(cue) for cue in same), "the same for all"))
+        rows[-1].append(next((words.format_auc_interval(cue) for cue in same), "the same for all"))
     lines = columns(rows)
     left = [f for f in after["findings"] if f["severity"] != "note"]
     lines += [f"{f['severity']:8} still: {f['title']}" for f in left]
@@ -81,4 +81,6 @@ def _together(audit: dict[str, Any], key: str) -> str:
     whole = next((one for one in audit["together"] if not one["scope"]), None)
     if whole is None:
         return "–"
-    return words.percent(whole["accuracy"]) if key == "accuracy" else words.area(whole)
+    return (
+        words.percent(whole["accuracy"]) if key == "accuracy" else words.format_auc_interval(whole)
+    )

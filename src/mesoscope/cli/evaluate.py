@@ -127,7 +127,7 @@ def command(
     from mesoscope.models.file import file_sha256, find_model
     from mesoscope.report.page import notes, write_page
     from mesoscope.report.record import write_metrics
-    from mesoscope.report.tables import alarm_rows, told_rows
+    from mesoscope.report.tables import alarm_rows, answer_rows
     from mesoscope.runtime.allocator import keep_heap
 
     _limit_is_used(context)
@@ -168,7 +168,7 @@ def command(
     for note in notes(found):
         echo(f"mesoscope: {visible(note)}", err=True)
     echo("\n".join(table(found)))
-    echo("\n".join(["", *columns(told_rows(found.told))]))
+    echo("\n".join(["", *columns(answer_rows(found.told))]))
     if fpr is not None or prevalences:
         rows, missing = alarm_rows(found.alarms)
         echo("\n".join(["", *columns(rows), *missing]))

@@ -30,7 +30,7 @@ from mesoscope.errors import (
     RecipeError,
     RunError,
 )
-from mesoscope.errors.failures import cause, told
+from mesoscope.errors.failures import cause, describe
 from mesoscope.files.names import visible
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _told_unforeseen(error: BaseException) -> int:
         return INPUT_FAILED
     if os.environ.get("MESOSCOPE_TRACEBACK"):
         traceback.print_exception(error)
-    said = visible(told(error))
+    said = visible(describe(error))
     echo(
         f"mesoscope: a fault of mesoscope, {said}: please report it, with what this prints once "
         "more with MESOSCOPE_TRACEBACK=1 before it",

@@ -15,7 +15,7 @@ from mesoscope.cli.data_folder import models_folder
 from mesoscope.cli.echo import echo, visible
 from mesoscope.cli.main import DONE, MODEL
 from mesoscope.errors import MesoscopeError, ModelMismatch
-from mesoscope.errors.failures import told
+from mesoscope.errors.failures import describe
 from mesoscope.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -146,7 +146,9 @@ def verify(models: tuple[str, ...]) -> int:
         try:
             echo(_verified(find_model(named_model(model, models_folder()))))
         except Exception as error:  # noqa: BLE001 - the others are checked all the same
-            said = str(error) if isinstance(error, MesoscopeError) else f"{model}: {told(error)}"
+            said = (
+                str(error) if isinstance(error, MesoscopeError) else f"{model}: {describe(error)}"
+            )
             echo(f"mesoscope: {visible(said)}", err=True)
             code = MODEL
     return code

@@ -29,7 +29,7 @@ _FAR = 0.5  # relative deviation of a split's share that is reported
 
 
 @dataclass(frozen=True, slots=True)
-class Assigned:
+class SplitAssignment:
     """Items with a split each.
 
     Attributes:
@@ -50,7 +50,7 @@ def assign_splits(
     seed: int = 0,
     official: bool = True,
     donors_apart: bool = False,
-) -> Assigned:
+) -> SplitAssignment:
     """Assign a split to each item.
 
     Official splits are kept. A missing validation split is taken from the train split by group.
@@ -108,7 +108,7 @@ def assign_splits(
         notes.append(f"{len(crossing):,} fakes wear the face of a person of another split: {apart}")
         left_out += crossing if donors_apart else []
     _say_persons(placed, notes)
-    return Assigned(tuple(placed), tuple(left_out), tuple(notes))
+    return SplitAssignment(tuple(placed), tuple(left_out), tuple(notes))
 
 
 def _key(item: Item) -> str:

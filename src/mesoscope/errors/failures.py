@@ -30,8 +30,8 @@ def failure(name: str, error: Exception) -> MesoscopeError:
         )
     else:
         made = SourceFailed(
-            f"{name}: could not be judged, {told(error)}: the file may be odd or damaged; please "
-            "report it"
+            f"{name}: could not be judged, {describe(error)}: the file may be odd or damaged; "
+            "please report it"
         )
     made.__cause__ = error
     return made
@@ -66,7 +66,7 @@ def cause(error: BaseException) -> str:
     return " ".join(said.split())
 
 
-def told(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """An exception in a few words: its class, and the first line of what it says."""
     lines = str(error).strip().splitlines()
     first = lines[0][:_LONGEST] if lines else ""

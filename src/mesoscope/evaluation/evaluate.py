@@ -17,7 +17,7 @@ from mesoscope import __version__, metrics
 from mesoscope.errors import OptionError
 from mesoscope.media.part import FilePart
 from mesoscope.report.record import Evaluation, Figures, Prediction, columns_of
-from mesoscope.report.tables import AlarmReport, TrueShare, told
+from mesoscope.report.tables import AlarmReport, TrueShare, count_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -87,7 +87,7 @@ def evaluate(
     verdicts = detector.check_many(
         (sample.picture for sample in samples), keep_going=True, clips=clips
     )
-    wrong = _MostWrong()
+    wrong = _MostWrongClips()
     for sample, verdict in zip(samples, verdicts, strict=True):
         predictions.append(_prediction(sample, verdict))
         wrong.add(len(predictions) - 1, predictions[-1], verdict)
@@ -120,11 +120,11 @@ def evaluate(
         },
         alarms=_alarms(predictions, detector, fpr, prevalences),
         guard=detector.card.guard if detector.options.guard else None,
-        told=tuple(told(predictions)),
+        told=tuple(count_answers(predictions)),
     )
 
 
-class _MostWrong:
+class _MostWrongClips:
     """Keeps the most wrong clips so far, a few of either class."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mesoscope.errors import OutputError
 from mesoscope.errors.failures import cause
 from mesoscope.report.record import write_metrics, write_predictions
-from mesoscope.report.tables import write_told
+from mesoscope.report.tables import write_answer_counts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,4 +49,4 @@ def write_results(evaluation: Evaluation, out: Path) -> None:
     """
     write_metrics(evaluation, out / METRICS)
     write_predictions(evaluation, out / PREDICTIONS)
-    write_told(evaluation.told, out / TOLD)
+    write_answer_counts(evaluation.told, out / TOLD)

@@ -1,1 +1,1 @@
-"""Where the faces are, and the one way they are cut out."""
+"""Face detection, and the one crop function."""

@@ -1,4 +1,4 @@
-"""The one crop, and boxes in arrays: overlap, the strongest of those that overlap, squares."""
+"""The face crop, and operations on arrays of boxes: overlap, non-maximum suppression, squares."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _ROWS = 512  # of the overlap matrix at a time: 5,000 boxes would take 200 MB at
 
 
 def overlaps(one: Boxes, other: Boxes, *, of_smaller: bool = False) -> NDArray[np.float32]:
-    """Intersection over union of each pair, ``(len(one), len(other))``.
+    """Compute the intersection over union of each pair, ``(len(one), len(other))``.
 
     Args:
         one: Boxes.
         other: Boxes.
-        of_smaller: Over the smaller box's area in place of the union.
+        of_smaller: Divide by the smaller box's area instead of the union.
     """
     left_top = np.maximum(one[:, None, :2], other[None, :, :2])
     right_bottom = np.minimum(one[:, None, 2:], other[None, :, 2:])
@@ -43,9 +43,9 @@ def overlaps(one: Boxes, other: Boxes, *, of_smaller: bool = False) -> NDArray[n
 def strongest(
     boxes: Boxes, scores: NDArray[np.float32], threshold: float, *, of_smaller: bool = False
 ) -> NDArray[np.intp]:
-    """Non-maximum suppression: which boxes overlap no stronger one, the strongest first.
+    """Non-maximum suppression: return the indices of boxes to keep, the strongest first.
 
-    As in the package ``mtcnn``, a box that is suppressed itself still suppresses others.
+    As in the package ``mtcnn``, a suppressed box still suppresses others.
     """
     order = np.argsort(-scores, kind="stable")
     boxes = boxes[order]
@@ -58,7 +58,7 @@ def strongest(
 
 
 def squares(boxes: Boxes) -> Boxes:
-    """Each box made a square on its middle, of its longest side."""
+    """Return squares of the boxes' centres and longest sides."""
     size = boxes[:, 2:] - boxes[:, :2]
     side = size.max(axis=1, keepdims=True)
     corner = boxes[:, :2] + size * 0.5 - side * 0.5
@@ -68,7 +68,7 @@ def squares(boxes: Boxes) -> Boxes:
 def largest_first(
     boxes: NDArray[np.floating], p_face: NDArray[np.floating], points: NDArray[np.floating]
 ) -> tuple[Face, ...]:
-    """Rows as faces, the largest first; boxes that clipping left empty fall away.
+    """Convert rows to faces, the largest first; boxes that clipping left empty are dropped.
 
     Args:
         boxes: ``(n, 4)``.
@@ -105,26 +105,26 @@ def crop(
     resize: str = "area",
     eyes: tuple[Point, Point] | None = None,
 ) -> Pixels:
-    """Cut a square around a face and bring it to the network's size.
+    """Crop a square around a face and resize it to the network's input size.
 
-    The square stands on the middle of the box and its side is the longest box side times
-    ``margin``; where it leaves the picture, the picture is mirrored at its border. The filter
-    ``area`` averages when shrinking and is bicubic when enlarging.
+    The square has the centre of the box, and its side is the longest box side times ``margin``;
+    outside of the picture, the picture is mirrored at its border. The filter ``area`` averages when
+    shrinking and is bicubic when enlarging.
 
     Args:
         pixels: The frame, ``(H, W, 3) uint8``.
         box: ``(x1, y1, x2, y2)`` in its pixels.
-        margin: Longest side times this, at least 1 (1.3 is the field's custom).
-        size_px: Side of the result.
+        margin: Side of the square in longest box sides, at least 1 (1.3 is usual).
+        size_px: Side of the result in pixels.
         resize: One of :data:`RESIZE_FILTERS`.
-        eyes: The left and the right eye in the picture, ``(x, y)`` each: the crop is turned until
-            they are level. ``None`` leaves it as it lies.
+        eyes: Left and right eye in the picture, ``(x, y)`` each: the crop is rotated to level them.
+            ``None`` does not rotate.
 
     Returns:
         ``(size_px, size_px, 3) uint8``.
 
     Raises:
-        OptionError: An unknown filter, or a box outside the picture.
+        OptionError: The filter is unknown, or the box lies outside the picture.
     """
     angle = 0.0 if eyes is None else _tilt(*eyes)
     if angle:
@@ -152,29 +152,29 @@ def crop(
 
 
 def square(box: Box, margin: float) -> tuple[int, int, int]:
-    """The crop's square in whole pixels: ``(left, top, side)``; it may leave the picture."""
+    """Return the crop's square, ``(left, top, side)`` in pixels; it may exceed the picture."""
     x1, y1, x2, y2 = box
     side = max(1, round(max(x2 - x1, y2 - y1) * margin))
     return round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2), side
 
 
 def _tilt(left: Point, right: Point) -> float:
-    """Degrees by which the line from eye to eye is turned clockwise."""
+    """Return the clockwise rotation of the line between the eyes, in degrees."""
     return math.degrees(math.atan2(right[1] - left[1], right[0] - left[0]))
 
 
 def _turned(
     pixels: Pixels, box: Box, angle: float, *, margin: float, size_px: int, resize: str
 ) -> Pixels:
-    """A crop that holds the turned square, at its scale; then the square out of it."""
+    """Crop a box around the rotated square, at its scale; then cut the square."""
     turn = math.radians(angle)
     wider = abs(math.cos(turn)) + abs(math.sin(turn))
-    # Of the same parity, so that both have their middle on or between pixels.
+    # Of the same parity, so that both centres are on or between pixels.
     large_px = size_px + 2 * math.ceil(size_px * (wider - 1) / 2 - 1e-6)
     large = crop(pixels, box, margin=margin * large_px / size_px, size_px=large_px, resize=resize)
     middle = ((large_px - 1) / 2, (large_px - 1) / 2)
     matrix = cv2.getRotationMatrix2D(middle, angle, 1.0)
-    # Not mirrored at the border as above: OpenCV 5 never returns from that where it is one pixel.
+    # Not mirrored at the border as above: OpenCV 5 hangs if it is one pixel.
     matrix[:, 2] = matrix[:, 2] - (large_px - size_px) / 2
     level = cv2.warpAffine(
         large, matrix, (size_px, size_px), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE

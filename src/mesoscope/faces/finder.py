@@ -1,6 +1,6 @@
-"""The seam for face finders, and the finders that need no network of their own.
+"""The protocol of face finders, and the finders without a network of their own.
 
-The models were trained on crops, and a crop of a crop shows less than they know. The bounds are
+The models were trained on crops, and a crop of a crop shows less than they expect. The limits were
 measured: ``benchmarks/faces_margin.py`` counts on crops of six public sets and on whole scenes.
 """
 
@@ -26,21 +26,21 @@ class FaceFinder(Protocol):
     name: str
 
     def find(self, frames: Sequence[Frame]) -> list[Found]:
-        """One answer a frame, in their order; a frame without a face has an empty one.
+        """Return one result per frame, in order; empty for a frame without a face.
 
-        Several frames at once are quicker than one after the other, as finders fill their batches
-        across frames. Boxes lie within the frame.
+        Several frames at once are faster, as finders fill their batches across frames. Boxes lie
+        within the frame.
         """
         ...
 
 
 def finder_for(options: DetectOptions) -> FaceFinder:
-    """The finder behind ``options.faces``; ``auto`` prefers ``yunet`` where it has a model.
+    """Return the finder of ``options.faces``; ``auto`` prefers ``yunet`` if it has a model.
 
     Raises:
-        OptionError: A model for a finder that takes none, or none for the one that needs it.
-        ModelMissing: The package with MTCNN's weights, or YuNet's file, is not there.
-        ModelError: YuNet's file cannot be used.
+        OptionError: A model is given to a finder that takes none, or missing for one that needs it.
+        ModelMissing: The package with MTCNN's weights, or YuNet's file, is missing.
+        ModelError: YuNet's file is not usable.
     """
     faces, model = options.faces, options.finder_model
     if model is not None and faces not in ("auto", *WITH_A_MODEL):
@@ -66,27 +66,27 @@ class WholeFinder:
     name = "whole"
 
     def find(self, frames: Sequence[Frame]) -> list[Found]:
-        """One face a frame, the size of the frame."""
+        """Return one face per frame, of the frame's size."""
         return [Found((whole_face(frame),), self.name, whole=True) for frame in frames]
 
 
 def whole_face(frame: Frame, *, seen: bool = True) -> Face:
-    """The frame as a face; one that a finder looked for and did not see has no confidence."""
+    """Return the frame as a face; without confidence if a finder looked and saw none."""
     height, width = frame.pixels.shape[:2]
     return Face((0.0, 0.0, float(width), float(height)), 1.0 if seen else 0.0)
 
 
-NARROWEST = 0.5  # width of a face's box over its height, or the other way round, at least
-LONGEST = 100  # times the shorter side: no photograph and no panorama
+NARROWEST = 0.5  # smallest aspect ratio of a face's box, either way
+LONGEST = 100  # times the shorter side: more is no photograph and no panorama
 
 
 class WideEnough:
-    """A finder that is asked only about pictures which can hold a face.
+    """Passes only pictures that can hold a face to a finder.
 
-    A picture of 33,000×1 is read like any other, and the answer is that it shows no face.
+    A picture of 33,000×1 is read as usual, and has no face.
 
     Args:
-        finder: Looks for faces.
+        finder: The face finder.
         min_face_px: Longest side of the smallest face that is judged.
     """
 
@@ -96,7 +96,7 @@ class WideEnough:
         self._min_face_px = min_face_px
 
     def find(self, frames: Sequence[Frame]) -> list[Found]:
-        """The finder's answers; none for pictures that are too narrow."""
+        """Return the finder's results; empty for pictures that are too narrow."""
         wide = [not is_narrow(frame, self._min_face_px) for frame in frames]
         asked = [frame for frame, ask in zip(frames, wide, strict=True) if ask]
         answers = iter(self._finder.find(asked) if asked else ())
@@ -104,31 +104,31 @@ class WideEnough:
 
 
 def is_narrow(frame: Frame, min_face_px: int) -> bool:
-    """Whether no face can be in a frame, as its shorter side is far below its longer one.
+    """Whether a frame is too elongated to hold a face.
 
-    Small pictures are not meant: their faces are found and called too small.
+    Does not apply to small pictures: their faces are found and reported as too small.
     """
     short, long = sorted(frame.pixels.shape[:2])
     too_small = short < NARROWEST * min_face_px <= NARROWEST * long
     return bool(long > LONGEST * short or too_small)
 
 
-LONGEST_PX = 400  # of a picture that may be a crop; larger ones are photographs
-WIDEST, TALLEST = 1.1, 1.6  # width to height, and height to width: detectors cut squares or upright
-FILLS = 1 / 3  # of the picture's longest side, at least: the face's
-OFF_CENTRE = 0.3  # of the picture's sides, at most: how far the face's middle lies from its own
+LONGEST_PX = 400  # largest side of a possible crop; larger pictures are photographs
+WIDEST, TALLEST = 1.1, 1.6  # width to height, and height to width: crops are square or upright
+FILLS = 1 / 3  # smallest face, as a share of the picture's longest side
+OFF_CENTRE = 0.3  # largest offset of the face's centre, as a share of the picture's sides
 UNSEEN = (
     "no face was found; scored as a face crop, as it is small and upright: if it is one, "
     "`faces=whole` gives it a label"
 )
-BESIDE = 0.25  # of the largest face's area: a smaller one beside it is no second person
+BESIDE = 0.25  # of the largest face's area: smaller ones beside it are no second person
 
 
 class AutoFinder:
-    """A finder's faces; the picture itself where it is a face crop already.
+    """Returns a finder's faces; or the whole picture if it is a face crop already.
 
     Args:
-        finder: Looks for faces.
+        finder: The face finder.
     """
 
     name = "auto"
@@ -137,7 +137,7 @@ class AutoFinder:
         self._finder = finder
 
     def find(self, frames: Sequence[Frame]) -> list[Found]:
-        """Each frame's faces, or the frame as its face, with a note that says so."""
+        """Return each frame's faces, or the frame as its face, with a note."""
         return [
             _chosen(frame, found)
             for frame, found in zip(frames, self._finder.find(frames), strict=True)
@@ -152,19 +152,19 @@ def _chosen(frame: Frame, found: Found) -> Found:
         if fills([face.box for face in found.faces], width, height):
             return _whole(frame, "taken as a face crop: one face fills it", seen=True)
         return found
-    if frame.time_s is not None:  # of a clip, other frames show where the face is
+    if frame.time_s is not None:  # other frames of a clip show the position of the face
         return found
     return _whole(frame, UNSEEN, seen=False)
 
 
 def is_crop_shaped(width: int, height: int) -> bool:
-    """Small, and square or upright."""
+    """Whether a size is small, and square or upright."""
     small = max(width, height) <= LONGEST_PX
     return small and width <= WIDEST * height and height <= TALLEST * width
 
 
 def fills(boxes: Sequence[Box], width: int, height: int) -> bool:
-    """Whether the first box, the largest, is the one face that a picture of this size shows."""
+    """Whether the first and largest box is the only face in a picture of this size."""
     (x1, y1, x2, y2), *others = boxes
     area = (x2 - x1) * (y2 - y1)
     alone = all((b[2] - b[0]) * (b[3] - b[1]) < BESIDE * area for b in others)

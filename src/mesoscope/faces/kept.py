@@ -1,6 +1,6 @@
-"""A face finder's model that a user keeps for good: a copy in a folder, under its SHA-256.
+"""Face finder models installed by the user: copies in a folder, named by SHA-256.
 
-The folder is the caller's: the command line gives ``finders`` in the user's data folder.
+The caller chooses the folder: the command line uses ``finders`` in the user's data folder.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ __all__ = ["keep_finder", "kept_finder", "remove_finder"]
 
 
 def kept_finder(folder: Path, finder: str = "yunet") -> Path | None:
-    """The model that is kept for a finder, its bytes checked; ``None`` where there is none.
+    """Return the installed model of a finder, verified; ``None`` if there is none.
 
     Args:
-        folder: Where models of finders are kept; it need not exist.
+        folder: Folder of finder models; it need not exist.
         finder: One of :data:`~mesoscope.types.finders.WITH_A_MODEL`.
 
     Raises:
-        ModelMismatch: The file is no longer the one that was kept.
-        ModelMissing: It cannot be read.
+        ModelMismatch: The file has changed since.
+        ModelMissing: The file is not readable.
     """
     for path in _files(folder, finder):
         if file_sha256(path) != path.stem.partition("-")[2]:
@@ -44,30 +44,30 @@ def kept_finder(folder: Path, finder: str = "yunet") -> Path | None:
 def keep_finder(
     file: Path, folder: Path, *, finder: str = "yunet", sha256: str | None = None
 ) -> Path:
-    """Try a finder's model, and copy it into a folder in place of one that is kept there.
+    """Test a finder's model, and copy it into a folder, replacing an earlier one.
 
     Args:
-        file: The model.
-        folder: Where models of finders are kept; made where it is not there.
+        file: The model file.
+        folder: Folder of finder models; created if missing.
         finder: One of :data:`~mesoscope.types.finders.WITH_A_MODEL`.
-        sha256: The digest that the file must have, in hexadecimal.
+        sha256: Expected digest of the file, in hexadecimal.
 
     Returns:
-        The copy; the digest stands in its name.
+        The copy; its name has the digest.
 
     Raises:
-        ModelMismatch: Another digest.
-        ModelMissing: No such file.
-        ModelError: Not a model of that finder.
-        OptionError: No such finder.
-        OutputError: The copy cannot be written.
+        ModelMismatch: The digest differs.
+        ModelMissing: The file is missing.
+        ModelError: The file is no model of that finder.
+        OptionError: The finder is unknown.
+        OutputError: The copy is not writable.
     """
-    from mesoscope.faces.yunet import YunetFinder  # with OpenCV, which asking needs not
+    from mesoscope.faces.yunet import YunetFinder  # imports OpenCV, which look-ups do not need
 
     _known(finder)
     digest = verify_sha256(file, sha256)
     data = file.read_bytes()
-    check_graph(data, file)  # no loops, nothing that lies in other files
+    check_graph(data, file)  # no loops, no external data
     YunetFinder(file)
     target = folder / f"{finder}-{digest}.onnx"
     write_whole(target, data, parents=True)
@@ -81,10 +81,10 @@ def keep_finder(
 
 
 def remove_finder(folder: Path, finder: str = "yunet") -> list[Path]:
-    """Take a kept model away; gives back the files that are gone.
+    """Remove an installed model; return the removed files.
 
     Raises:
-        OptionError: None is kept, or there is no such finder.
+        OptionError: None is installed, or the finder is unknown.
         OutputError: It cannot be removed.
     """
     _known(finder)

@@ -1,4 +1,4 @@
-"""The one face that a picture is of: for forging it, and for cropping around it in training."""
+"""The main face of a picture, to forge it or to crop around it in training."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
     from mesoscope.types import Face
 
-_LEAST_FACE = 1 / 16  # of a picture's longest side; smaller faces of large photos are left alone
+_LEAST_FACE = 1 / 16  # of a picture's longest side; smaller faces of large photos are ignored
 _LEAST_PX = 40
-_PAD = 0.35  # of the sides: around a tight crop, so that the finder sees a face in a picture
+_PAD = 0.35  # of the sides: border around a tight crop, for the finder
 
 
 class MainFaceFinder:
-    """Finds each picture's main face: the largest, where one in the middle counts for more.
+    """Finds each picture's main face: the largest, with a preference for the centre.
 
-    Pictures in which none is found are looked through once more within a wider border, as finders
-    miss faces that leave the picture.
+    Pictures without a face are searched once more with a border, as finders miss faces that exceed
+    the picture.
     """
 
     name = MtcnnFinder.name
 
     def find(self, frames: Sequence[Frame]) -> list[Found]:
-        """One face or none of each picture, its landmarks inside the picture."""
+        """Return one face or none for each picture, its landmarks inside the picture."""
         faces = _main_faces(frames)
         missed = [i for i, face in enumerate(faces) if face is None]
         wider = [_padded(frames[i]) for i in missed]
@@ -48,7 +48,7 @@ class MainFaceFinder:
 
 
 def _moved(face: Face, points: NDArray[np.float32], border: tuple[int, int]) -> Face:
-    """A face that was found within a border, in the picture without it."""
+    """Move a face found with a border back to the picture without it."""
     x1, y1, x2, y2 = face.box
     x, y = border
     box = (x1 - x, y1 - y, x2 - x, y2 - y)
@@ -70,7 +70,7 @@ def _main_faces(frames: Sequence[Frame]) -> list[Face | None]:
 
 
 def _main(faces: Sequence[Face], frame: Frame) -> Face | None:
-    """The largest face, those far from the middle counted as smaller."""
+    """Return the largest face, weighted by its distance from the centre."""
     height, width = frame.pixels.shape[:2]
 
     def weight(face: Face) -> float:

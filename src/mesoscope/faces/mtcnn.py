@@ -1,9 +1,9 @@
-"""MTCNN on ONNX Runtime: a proposal network over an image pyramid, and two that refine.
+"""MTCNN on ONNX Runtime: a proposal network on an image pyramid, and two refining networks.
 
-Zhang et al. 2016, section II. The steps, thresholds and roundings are those of the package
-``mtcnn``, from which the weights come, so that boxes agree with its own. What differs is speed:
-the pyramid starts where the smallest wanted face fills a window, its levels are shrunk from each
-other, and the two refining networks take the candidates of several frames at once.
+Zhang et al. 2016, section II. Steps, thresholds and rounding are those of the package ``mtcnn``,
+which also provides the weights, so boxes agree with it. This version is faster: the pyramid starts
+where the smallest wanted face fills a window, its levels are derived from each other, and the two
+refining networks take the candidates of several frames at once.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 WINDOW_PX, STRIDE_PX = 12, 2  # of the proposal network
-SCALE_FACTOR = 0.709  # from one level of the pyramid to the next: half the area
-P_FACE = (0.6, 0.7, 0.8)  # a candidate must pass each network in turn: the defaults of mtcnn
-OVERLAP_IN_LEVEL, OVERLAP = 0.5, 0.7  # more than this with a stronger one, and it goes
-BATCH = 64  # candidates a call of the others, for the same reason
-MAX_CANDIDATES = 4096  # a frame: 200 faces make 2,000, noise would make any number
-STRIP_PIXELS = 1 << 18  # that the proposal network sees at once, so that memory stays flat
+SCALE_FACTOR = 0.709  # between levels of the pyramid: half the area
+P_FACE = (0.6, 0.7, 0.8)  # thresholds of the three networks: the defaults of mtcnn
+OVERLAP_IN_LEVEL, OVERLAP = 0.5, 0.7  # non-maximum suppression thresholds
+BATCH = 64  # candidates per call of the refining networks
+MAX_CANDIDATES = 4096  # per frame: 200 faces make 2,000, noise any number
+STRIP_PIXELS = 1 << 18  # pixels per call of the proposal network, to bound memory
 _SPARE = 1.4
-_REMAP_PX = 32_766  # OpenCV's remap takes no longer sides
+_REMAP_PX = 32_766  # limit of OpenCV's remap
 
 
 class MtcnnFinder:
-    """Finds faces from ``min_face_px`` on, with five landmarks. Safe to share between threads.
+    """Finds faces from ``min_face_px`` on, with five landmarks. Thread-safe.
 
     Args:
-        min_face_px: Side of the smallest face looked for; below 12 it is 12.
+        min_face_px: Side of the smallest face to find; at least 12.
 
     Raises:
         ModelMissing: The package ``mtcnn`` is not installed.
-        ModelMismatch: Its weights are not the known ones.
+        ModelMismatch: Its weights have another digest.
     """
 
     name = "mtcnn"
@@ -59,7 +59,7 @@ class MtcnnFinder:
         self._pnet, self._rnet, self._onet = _sessions()
 
     def find(self, frames: Sequence[Frame]) -> list[Found]:
-        """The faces of each frame, largest first."""
+        """Return the faces of each frame, largest first."""
         if not frames:
             return []
         pictures = [frame.pixels for frame in frames]
@@ -68,7 +68,7 @@ class MtcnnFinder:
         return [Found(faces, self.name) for faces in self._answer(pictures, boxes)]
 
     def _propose(self, pixels: Pixels) -> Boxes:
-        """First network: squares where a face may be."""
+        """First network: candidate squares."""
         boxes, scores = [np.empty((0, 4), np.float32)], [np.empty(0, np.float32)]
         for level, scale in _pyramid(pixels, WINDOW_PX / self._min_face_px):
             found, logits = self._windows(level)
@@ -80,7 +80,7 @@ class MtcnnFinder:
         return squares(every[kept])
 
     def _windows(self, level: Pixels) -> tuple[Boxes, Floats]:
-        """Boxes and logits of one level's windows that look like a face, in its pixels."""
+        """Return boxes and logits of one level's positive windows, in its pixels."""
         rows = (level.shape[0] - WINDOW_PX) // STRIDE_PX + 1
         strip_rows = max(1, (STRIP_PIXELS // level.shape[1] - WINDOW_PX) // STRIDE_PX + 1)
         boxes, scores = [], []
@@ -98,7 +98,7 @@ class MtcnnFinder:
         return np.concatenate(boxes)[best], logits[best]
 
     def _refine(self, pictures: Sequence[Pixels], boxes: Sequence[Boxes]) -> list[Boxes]:
-        """Second network: better squares, and fewer."""
+        """Second network: refined and filtered squares."""
         refined = []
         for candidates, found in self._look(self._rnet, mtcnn_nets.RNET_PX, pictures, boxes):
             candidates, found = _above(P_FACE[1], candidates, found)
@@ -124,7 +124,7 @@ class MtcnnFinder:
         pictures: Sequence[Pixels],
         boxes: Sequence[Boxes],
     ) -> Iterator[tuple[Boxes, Floats]]:
-        """Each picture's candidates with what a network says of them; batches cross pictures."""
+        """Run a network on each picture's candidates; batches cross pictures."""
         patches = [
             _patches(pixels, some, side_px) for pixels, some in zip(pictures, boxes, strict=True)
         ]
@@ -142,9 +142,9 @@ class MtcnnFinder:
 
 @cache
 def _sessions() -> tuple[ort.InferenceSession, ...]:
-    """The three networks, made once: sessions may be shared."""
+    """Create the three networks once: sessions are shared."""
     options = ort.SessionOptions()
-    options.intra_op_num_threads = 1  # callers bring the threads
+    options.intra_op_num_threads = 1  # callers parallelise
     options.log_severity_level = 3
     return tuple(
         ort.InferenceSession(graph(read_weights(net)), options, providers=["CPUExecutionProvider"])
@@ -153,10 +153,10 @@ def _sessions() -> tuple[ort.InferenceSession, ...]:
 
 
 def _pyramid(pixels: Pixels, scale: float) -> Iterator[tuple[Pixels, float]]:
-    """Smaller and smaller pictures, each with its scale, until a window no longer fits.
+    """Yield downscaled pictures with their scales, until a window no longer fits.
 
-    Halving is quick, averaging by other ratios is not; so the picture is halved as long as that
-    leaves ``_SPARE`` times a level's size, and the level is made from there.
+    Halving is fast, other ratios are not. So the picture is halved as long as that leaves
+    ``_SPARE`` times a level's size, and the level is resized from there.
     """
     height, width = pixels.shape[:2]
     source, source_scale = pixels, 1.0
@@ -168,7 +168,7 @@ def _pyramid(pixels: Pixels, scale: float) -> Iterator[tuple[Pixels, float]]:
 
 
 def _half(pixels: Pixels) -> Pixels:
-    """Means of two by two pixels; an odd row or column falls off."""
+    """Average two by two pixels; an odd row or column is dropped."""
     height, width = (side // 2 for side in pixels.shape[:2])
     return _resized(pixels[: 2 * height, : 2 * width], (width, height))
 
@@ -178,10 +178,10 @@ def _resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def _patches(pixels: Pixels, boxes: Boxes, side_px: int) -> NDArray[np.uint8]:
-    """Candidates cut out and brought to one size, ``(n, side, side, 3)``.
+    """Crop candidates and resize them to one size, ``(n, side, side, 3)``.
 
-    Bilinear between the corners of the box, grey beyond the picture, as TensorFlow's
-    ``crop_and_resize`` samples. One call for all: maps say where each pixel comes from.
+    Bilinear between the corners of the box, grey outside of the picture, as TensorFlow's
+    ``crop_and_resize``. One remap for all.
     """
     while max(pixels.shape) > _REMAP_PX:
         pixels, boxes = _half(pixels), np.asarray(boxes / 2, np.float32)
@@ -208,12 +208,12 @@ def _above(p_face: float, boxes: Boxes, found: Floats) -> tuple[Boxes, Floats]:
 
 
 def _moved(boxes: Boxes, found: Floats) -> Boxes:
-    """Boxes with their sides moved as a network says."""
+    """Apply a network's box regression."""
     return boxes + found[:, 1:5] * np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
 
 
 def _faces(pixels: Pixels, boxes: Boxes, moved: Boxes, found: Floats) -> tuple[Face, ...]:
-    """Faces within the picture, the largest first."""
+    """Return faces within the picture, the largest first."""
     height, width = pixels.shape[:2]
     size = boxes[:, 2:] - boxes[:, :2] + 1
     x = size[:, :1] * found[:, 5:10] + boxes[:, :1] - 1

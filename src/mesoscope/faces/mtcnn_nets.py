@@ -6,9 +6,9 @@ Each takes RGB ``uint8`` as it lies in memory; scaling to ``(x - 127.5) / 128`` 
 first convolution. The two outputs of each softmax are folded into one logit, since
 ``softmax(a, b)[1] = sigmoid(b - a)``.
 
-The package keeps each network as an LZ4 file around a pickle that joblib wrote. A pickle can run
-code when it is loaded, so it is not: the files' SHA-256 are known, and with them where in the
-unpacked bytes each array begins.
+The package stores each network as an LZ4 file around a joblib pickle. A pickle can run code when it
+is loaded, so it is not loaded: the files' SHA-256 are known, and with them the offset of each array
+in the unpacked bytes.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ _INT, _STRING, _INTS = 2, 3, 7  # AttributeProto.AttributeType
 _VARINT, _BYTES = 0, 2  # wire types
 
 Attribute = int | str | tuple[int, ...]
-Dims = tuple[int | str, ...]  # a name stands for any size
+Dims = tuple[int | str, ...]  # a name is a variable size
 
 
 @dataclass(slots=True)
 class Graph:
-    """A graph that grows node by node; :meth:`to_bytes` is a model that ONNX Runtime opens."""
+    """Builds an ONNX graph node by node; :meth:`to_bytes` is a model for ONNX Runtime."""
 
     name: str
     _body: list[bytes] = field(default_factory=list)
     _made: int = 0
 
     def input(self, name: str, element: int, dims: Dims) -> str:
-        """Declare an input; returns its name."""
+        """Declare an input; return its name."""
         self._body.append(_nested(11, _value_info(name, element, dims)))
         return name
 
@@ -60,7 +60,7 @@ class Graph:
         self._body.append(_nested(12, _value_info(name, FLOAT, dims)))
 
     def constant(self, values: NDArray[np.float32]) -> str:
-        """Keep an array as a weight; returns its name."""
+        """Add an array as a weight; return its name."""
         name = self._new("weight")
         tensor = b"".join(_varint_field(1, n) for n in values.shape)
         tensor += _varint_field(2, FLOAT) + _text(8, name)
@@ -75,7 +75,7 @@ class Graph:
         out: str = "",
         attributes: Mapping[str, Attribute] = MappingProxyType({}),
     ) -> str:
-        """Add an operator; returns the name of its output."""
+        """Add an operator; return the name of its output."""
         out = out or self._new(op)
         body = b"".join(_text(1, name) for name in inputs) + _text(2, out) + _text(4, op)
         body += b"".join(_nested(5, _attribute(key, v)) for key, v in attributes.items())
@@ -83,7 +83,7 @@ class Graph:
         return out
 
     def to_bytes(self) -> bytes:
-        """The model as a file's bytes."""
+        """Return the model as a file's bytes."""
         graph = _text(2, self.name) + b"".join(self._body)
         opset = _text(1, "") + _varint_field(2, OPSET)
         return _varint_field(1, IR_VERSION) + _nested(7, graph) + _nested(8, opset)
@@ -111,7 +111,7 @@ def _value_info(name: str, element: int, dims: Sequence[int | str]) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; the top bit says that more follow."""
+    """Encode a varint: seven bits per byte, lowest first; the top bit marks continuation."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -136,10 +136,10 @@ RNET_PX, ONET_PX = 24, 48
 
 
 def pnet(weights: Weights) -> bytes:
-    """The proposal network, over pictures of any size.
+    """Build the proposal network, for pictures of any size.
 
-    Input ``(N, H, W, 3) uint8``; output ``found (N, 5, h, w)``: the logit of a face, then how far
-    the box's four sides lie from the window's, in windows.
+    Input ``(N, H, W, 3) uint8``; output ``found (N, 5, h, w)``: the logit of a face, then the
+    offsets of the box's four sides from the window's, in windows.
     """
     graph, left = Graph("pnet"), iter(weights)
     value = graph.input("pixels", UINT8, ("n", "height", "width", 3))
@@ -156,7 +156,7 @@ def pnet(weights: Weights) -> bytes:
 
 
 def rnet(weights: Weights) -> bytes:
-    """The refining network: ``(N, 24, 24, 3) uint8`` to ``found (N, 5)``, as of :func:`pnet`."""
+    """Build the refining network: ``(N, 24, 24, 3) uint8`` to ``found (N, 5)``."""
     graph, left = Graph("rnet"), iter(weights)
     value = graph.input("pixels", UINT8, ("n", RNET_PX, RNET_PX, 3))
     value = _first_convolution(graph, value, left)
@@ -171,10 +171,10 @@ def rnet(weights: Weights) -> bytes:
 
 
 def onet(weights: Weights) -> bytes:
-    """The output network: ``(N, 48, 48, 3) uint8`` to ``found (N, 15)``.
+    """Build the output network: ``(N, 48, 48, 3) uint8`` to ``found (N, 15)``.
 
-    After the five values of :func:`pnet` come the landmarks within the window, 0 to 1: five ``x``,
-    five ``y``.
+    After the five values of :func:`pnet` follow the landmarks within the window, 0 to 1: five
+    ``x``, five ``y``.
     """
     graph, left = Graph("onet"), iter(weights)
     value = graph.input("pixels", UINT8, ("n", ONET_PX, ONET_PX, 3))
@@ -200,14 +200,14 @@ def _first_convolution(graph: Graph, pixels: str, left: Iterator[np.ndarray]) ->
 
 
 def _convolution(graph: Graph, value: str, left: Iterator[np.ndarray]) -> str:
-    """A convolution without borders, and its PReLU."""
+    """Add a valid convolution and its PReLU."""
     kernel, bias, slopes = next(left), next(left), next(left)
     of = [graph.constant(array) for array in (kernel.transpose(3, 2, 0, 1), bias)]
     return _prelu(graph, graph.node("Conv", value, *of), slopes[:, None, None])
 
 
 def _prelu(graph: Graph, value: str, slopes: np.ndarray) -> str:
-    """``slopes * x + (1 - slopes) * relu(x)``: in ONNX Runtime twice as quick as its PRelu."""
+    """``slopes * x + (1 - slopes) * relu(x)``: twice as fast in ONNX Runtime as its PRelu."""
     line = graph.node("Mul", value, graph.constant(slopes))
     bend = graph.node("Mul", graph.node("Relu", value), graph.constant(1 - slopes))
     return graph.node("Add", line, bend)
@@ -223,7 +223,7 @@ def _pooling(side: int, pad: str) -> dict[str, str | int | tuple[int, ...]]:
 
 
 def _dense_after(graph: Graph, value: str, left: Iterator[np.ndarray], *, side: int) -> str:
-    """The dense layer behind the convolutions, and its PReLU.
+    """Add the dense layer after the convolutions, and its PReLU.
 
     Keras flattened ``(width, height, channels)``; ONNX has ``(channels, height, width)``.
     """
@@ -243,7 +243,7 @@ def _heads(graph: Graph, value: str, kernels: list[np.ndarray], biases: list[np.
 
 
 def _logit(softmax: np.ndarray) -> np.ndarray:
-    """Of a softmax over (no face, face): what its logit has as weights or as bias."""
+    """Convert weights or bias of a softmax over (no face, face) to those of its logit."""
     return np.asarray(softmax[..., 1:] - softmax[..., :1])
 
 
@@ -256,7 +256,7 @@ _HINT = f"install it (pip install '{PACKAGE}'), or choose another finder with `f
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """Where the arrays of one network lie: each one's first byte in the unpacked file, and shape.
+    """Offsets and shapes of one network's arrays in the unpacked file.
 
     Arrays are in Keras' order and layout: of a convolution the kernel ``(height, width, in, out)``,
     the bias and the slopes of its PReLU; of a dense layer ``(in, out)`` and the bias.
@@ -302,11 +302,11 @@ FILES = {
 
 
 def read_weights(net: str) -> Weights:
-    """The arrays of ``pnet``, ``rnet`` or ``onet``.
+    """Read the arrays of ``pnet``, ``rnet`` or ``onet``.
 
     Raises:
         ModelMissing: The package, or its weight file, is not installed.
-        ModelMismatch: It is another version, with other weights.
+        ModelMismatch: The weights are of another version.
     """
     path = _folder() / f"{net}.lz4"
     try:
@@ -320,7 +320,7 @@ def read_weights(net: str) -> Weights:
             f"{path}: the face finder's weights cannot be read ({cause(error)}): {_HINT}"
         ) from error
     known = FILES[net]
-    if hashlib.sha256(packed).hexdigest() != known.sha256:  # before a byte of it is looked at
+    if hashlib.sha256(packed).hexdigest() != known.sha256:  # before any parsing
         raise ModelMismatch(
             f"{path}: its SHA-256 is not that of the weights that mesoscope knows: {_HINT}"
         )
@@ -332,10 +332,10 @@ def read_weights(net: str) -> Weights:
 
 
 def _folder() -> Path:
-    """Where the installed package keeps its weights.
+    """Return the folder of the installed package's weights.
 
     Raises:
-        ModelMissing: It is not installed.
+        ModelMissing: The package is not installed.
     """
     spec = PathFinder.find_spec("mtcnn")
     for place in (spec.submodule_search_locations if spec else None) or ():

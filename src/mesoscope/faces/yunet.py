@@ -1,4 +1,4 @@
-"""YuNet by OpenCV's ``FaceDetectorYN``, with a model file that the user brings."""
+"""YuNet by OpenCV's ``FaceDetectorYN``, with a model file from the user."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
     from mesoscope.types import Frame, Pixels
 
-SMALLEST_PX = 20  # of a face that YuNet finds reliably: the picture is shrunk until that is asked
-LONGEST_PX = 2048  # of what it is given, so that an 8K picture takes no gigabytes
+SMALLEST_PX = 20  # smallest face that YuNet finds reliably: pictures are downscaled to it
+LONGEST_PX = 2048  # largest input side, to bound memory
 P_FACE, OVERLAP = 0.7, 0.3
 BEFORE_NMS = 5000
 _OPENCV_4 = int(cv2.__version__.partition(".")[0]) < 5
 _ERRORS = 2  # OpenCV's LOG_LEVEL_ERROR, which OpenCV 4 does not name
-_VALUES = 15  # of a face: x, y, width, height, five points, score
+_VALUES = 15  # per face: x, y, width, height, five points, score
 
 
 class YunetFinder:
-    """Finds faces with five landmarks. Each thread gets a network of its own, as one is not shared.
+    """Finds faces with five landmarks. Each thread has its own network, which is not thread-safe.
 
     Args:
-        model: The ONNX file, one of any input size.
-        min_face_px: Side of the smallest face looked for.
+        model: The ONNX file, of any input size.
+        min_face_px: Side of the smallest face to find.
 
     Raises:
-        ModelMissing: No file lies there.
-        ModelError: It is not a YuNet that OpenCV opens.
+        ModelMissing: The file is missing.
+        ModelError: OpenCV cannot open it as YuNet.
     """
 
     name = "yunet"
@@ -51,7 +51,7 @@ class YunetFinder:
         self._network()
 
     def find(self, frames: Sequence[Frame]) -> list[Found]:
-        """The faces of each frame, largest first."""
+        """Return the faces of each frame, largest first."""
         return [Found(self._faces(frame.pixels), self.name) for frame in frames]
 
     def _faces(self, pixels: Pixels) -> tuple[Face, ...]:
@@ -77,10 +77,10 @@ class YunetFinder:
 
 
 def _opened(path: Path) -> cv2.FaceDetectorYN:
-    """A network, tried on a grey picture, as OpenCV opens other networks without a word."""
-    log: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV 4 has both functions at its top
+    """Open a network and test it on a grey picture, as OpenCV opens other networks silently."""
+    log: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV 4 has both functions at its top level
     level = log.getLogLevel()
-    log.setLogLevel(_ERRORS)  # OpenCV 5 warns of a target that nobody asked for
+    log.setLogLevel(_ERRORS)  # OpenCV 5 warns of a backend that is not used
     try:
         network = cv2.FaceDetectorYN.create(str(path), "", (64, 64), P_FACE, OVERLAP, BEFORE_NMS)
         network.detect(np.full((64, 64, 3), 127, np.uint8))

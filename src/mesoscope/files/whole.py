@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["PART", "beside", "finish", "sweep", "unfinished", "whole", "write_text", "write_whole"]
+__all__ = [
+    "PART",
+    "atomic_path",
+    "finish",
+    "sweep",
+    "unfinished",
+    "whole",
+    "write_text",
+    "write_whole",
+]
 
 PART = ".part"  # ends the names of files that are not whole yet
 _numbers = itertools.count()
@@ -56,7 +65,7 @@ def finish(part: Path, path: Path, *, sync: bool = True) -> None:
 
 
 @contextlib.contextmanager
-def beside(path: Path, *, folder: Path | None = None, sync: bool = True) -> Iterator[Path]:
+def atomic_path(path: Path, *, folder: Path | None = None, sync: bool = True) -> Iterator[Path]:
     """A name to write a file under; it takes its place when the block ends without an error.
 
     A file that stood there before stays until then. What a link points to is replaced, and not the
@@ -83,7 +92,7 @@ def beside(path: Path, *, folder: Path | None = None, sync: bool = True) -> Iter
 
 @contextlib.contextmanager
 def whole(path: Path, *, sync: bool = True, hint: str = "", parents: bool = True) -> Iterator[Path]:
-    """As :func:`beside`, with errors for a user.
+    """As :func:`atomic_path`, with errors for a user.
 
     Args:
         path: The file.
@@ -97,7 +106,7 @@ def whole(path: Path, *, sync: bool = True, hint: str = "", parents: bool = True
     try:
         if parents:
             path.parent.mkdir(parents=True, exist_ok=True)
-        with beside(path, sync=sync) as part:
+        with atomic_path(path, sync=sync) as part:
             yield part
     except OSError as error:
         said = f"{path}: cannot be written: {cause(error)}"

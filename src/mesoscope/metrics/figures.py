@@ -60,7 +60,7 @@ def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
     Returns:
         0 to 1; NaN if a class is missing.
     """
-    ranked = Ranked(*checked(labels, scores))
+    ranked = Ranked(*validated(labels, scores))
     return float(_auc(ConfusionCounts(ranked, np.ones((1, ranked.n))))[0])
 
 
@@ -136,13 +136,13 @@ def probabilities(labels: ArrayLike, p_fake: ArrayLike) -> tuple[Ints, Floats]:
     Raises:
         OptionError: They are not valid.
     """
-    y, p = checked(labels, p_fake)
+    y, p = validated(labels, p_fake)
     if p.size and (p.min() < 0 or p.max() > 1):
         raise OptionError(f"p_fake must lie in 0..1, got {p.min():.3g} to {p.max():.3g}")
     return y, p
 
 
-def checked(labels: ArrayLike, scores: ArrayLike) -> tuple[Ints, Floats]:
+def validated(labels: ArrayLike, scores: ArrayLike) -> tuple[Ints, Floats]:
     """Validate labels and scores, and return them as arrays.
 
     Raises:
@@ -264,7 +264,7 @@ def roc(labels: ArrayLike, scores: ArrayLike) -> Curve:
     Returns:
         A point for every threshold; NaN on an axis whose class is missing.
     """
-    ranked = Ranked(*checked(labels, scores))
+    ranked = Ranked(*validated(labels, scores))
     counts = ConfusionCounts(ranked, np.ones((1, ranked.n)))
     thresholds = np.concatenate([[np.inf], ranked.thresholds])
     return Curve(counts.fpr[0], counts.tpr[0], thresholds)
@@ -276,7 +276,7 @@ def precision_recall(labels: ArrayLike, scores: ArrayLike) -> Curve:
     Returns:
         A point for every threshold; recall is NaN without a fake.
     """
-    ranked = Ranked(*checked(labels, scores))
+    ranked = Ranked(*validated(labels, scores))
     counts = ConfusionCounts(ranked, np.ones((1, ranked.n)))
     tp, fp = counts.tp[0, 1:], counts.fp[0, 1:]
     return Curve(counts.tpr[0, 1:], tp / (tp + fp), ranked.thresholds)

@@ -15,9 +15,9 @@ from mesoscope.metrics.figures import (
     ConfusionCounts,
     Ranked,
     bin_of,
-    checked,
     probabilities,
     ratio,
+    validated,
 )
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def bootstrap_auc(
     Raises:
         OptionError: Labels are not 0 or 1, scores are not numbers, or lengths differ.
     """
-    y, s = checked(labels, scores)
+    y, s = validated(labels, scores)
     if not y.size:
         return np.full(n, np.nan)
     order = np.lexsort((y, s))

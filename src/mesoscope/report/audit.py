@@ -63,14 +63,14 @@ def headline(audit: Mapping[str, Any]) -> Headline:
         if counts[name]
     )
     more = f"{found[:1].upper()}{found[1:]}." if found else "Nothing else was found."
-    return Headline(worst, _told(audit.get("together", ())), more)
+    return Headline(worst, _predictability(audit.get("together", ())), more)
 
 
-def _told(together: Sequence[Mapping[str, Any]]) -> str:
+def _predictability(together: Sequence[Mapping[str, Any]]) -> str:
     whole = next((one for one in together if not one["scope"]), None)
-    parts = [one for one in together if one["scope"] and _tells(one)]
+    parts = [one for one in together if one["scope"] and _is_predictive(one)]
     worst = max(parts, key=lambda one: number(one["accuracy"]), default=None)
-    if whole is not None and _tells(whole):
+    if whole is not None and _is_predictive(whole):
         line = (
             f"{percent(whole['accuracy'])} of this set can be told without looking at a face; "
             f"guessing gives 50{_NO_BREAK}%."
@@ -91,7 +91,7 @@ def _told(together: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _tells(one: Mapping[str, Any]) -> bool:
+def _is_predictive(one: Mapping[str, Any]) -> bool:
     return number(one["low"]) > _TOLD
 
 
@@ -153,15 +153,19 @@ def percent(value: float | None) -> str:
     return f"{100 * share:.0f}{_NO_BREAK}%"
 
 
-def area(one: Mapping[str, Any]) -> str:
+def format_auc_interval(one: Mapping[str, Any]) -> str:
     """Format an AUC with its interval: ``.93 [.91, .95]``."""
     value, low, high = (number(one[name]) for name in ("auc", "low", "high"))
     if math.isnan(value):
         return "–"
-    return two(value) if math.isnan(low) else f"{two(value)} [{two(low)}, {two(high)}]"
+    return (
+        format_auc(value)
+        if math.isnan(low)
+        else f"{format_auc(value)} [{format_auc(low)}, {format_auc(high)}]"
+    )
 
 
-def two(value: float | None) -> str:
+def format_auc(value: float | None) -> str:
     """Format an AUC without the leading zero: ``.93``."""
     shown = number(value)
     if math.isnan(shown):
@@ -244,7 +248,7 @@ def write_audit_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, area=area, two=two, bar=bar)
+    environment.filters.update(percent=percent, area=format_auc_interval, two=format_auc, bar=bar)
     environment.filters.update(many=plural, options=options)
     severe = severities(audit, families or {})
     whole = [cue for cue in audit["cues"] if not cue["scope"]]

@@ -14,7 +14,7 @@ from mesoscope.faces.crop import crop
 from mesoscope.media.image import open_image
 from mesoscope.media.video import frames_at
 from mesoscope.metrics import CUT
-from mesoscope.report.plots import blank, drawable
+from mesoscope.report.plots import new_figure, printable_name
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _COLUMNS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
+class Misclassified:
     """An item that was judged wrongly.
 
     Attributes:
@@ -54,7 +54,7 @@ class Wrong:
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake(Wrong):
+class Mistake(Misclassified):
     """A picture on the wrong side of .5.
 
     Attributes:
@@ -97,7 +97,7 @@ def contact_sheet(
         ]
     if not rows:
         return None
-    figure = blank(palette, width=2.1 * _COLUMNS, height=2.75 * len(rows))
+    figure = new_figure(palette, width=2.1 * _COLUMNS, height=2.75 * len(rows))
     grid = figure.subplots(len(rows), _COLUMNS, squeeze=False)
     for axes_row, (title, mistakes) in zip(grid, rows, strict=True):
         for axes in axes_row:
@@ -115,7 +115,7 @@ def _show(axes: Axes, mistake: Mistake, palette: Palette) -> None:
         axes.imshow(mistake.crop)
     caption = (
         f"p_fake {_score(item):.3f}, truth {mistake.truth}\n"
-        f"{drawable(item.source, longest=26)}\n{drawable(mistake.name, longest=26)}"
+        f"{printable_name(item.source, longest=26)}\n{printable_name(mistake.name, longest=26)}"
     )
     axes.text(0.5, -0.03, caption, transform=axes.transAxes, ha="center", va="top", fontsize=8,
               color=palette.ink, parse_math=False)  # fmt: skip
@@ -150,7 +150,7 @@ _FRAMES = 6
 
 
 @dataclass(frozen=True, slots=True)
-class ClipMistake(Wrong):
+class ClipMistake(Misclassified):
     """A clip on the wrong side.
 
     Attributes:

@@ -18,7 +18,13 @@ from mesoscope.report.plots import DARK, LIGHT, png
 from mesoscope.report.robustness import all_rows, hardest_rows, summary
 from mesoscope.report.robustness_plots import curve_plot
 from mesoscope.report.robustness_plots import sheet as robustness_sheet
-from mesoscope.report.tables import alarm_rows, calibration_rows, decision_rows, fit_rows, told_rows
+from mesoscope.report.tables import (
+    alarm_rows,
+    answer_rows,
+    calibration_rows,
+    decision_rows,
+    fit_rows,
+)
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
@@ -165,7 +171,7 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
         kinds=(("Real, called fake", kinds[0]), ("Fake, called real", kinds[1])),
         strips=_strip_entries(strips),
         sheet=sheet is not None,
-        told=told_rows(evaluation.told),
+        told=answer_rows(evaluation.told),
         n_clips=len(evaluation.clips),
         items=items_word(evaluation),
         conditions=_flat(evaluation.conditions),

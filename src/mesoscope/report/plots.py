@@ -65,14 +65,14 @@ DARK = Palette(
 )  # fmt: skip
 
 
-def blank(palette: Palette, *, width: float = 5.6, height: float = 4.6) -> Figure:
+def new_figure(palette: Palette, *, width: float = 5.6, height: float = 4.6) -> Figure:
     """Create an empty figure; sizes in inches."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor=palette.paper)
     FigureCanvasAgg(figure)
     return figure
 
 
-def dress(axes: Axes, palette: Palette, *, x: str = "", y: str = "") -> None:
+def style_axes(axes: Axes, palette: Palette, *, x: str = "", y: str = "") -> None:
     """Apply the palette and axis labels."""
     axes.set_facecolor(palette.paper)
     axes.set_xlabel(x, color=palette.ink)
@@ -102,7 +102,7 @@ def legend(axes: Axes, palette: Palette, *, where: Place = "best", title: str = 
         text.set_parse_math(False)  # a folder may be called $1
 
 
-def drawable(name: str, *, longest: int = 30) -> str:
+def printable_name(name: str, *, longest: int = 30) -> str:
     """Shorten a name, and remove glyphs that the font lacks and would warn about."""
     plain = "".join(c if c.isprintable() and ord(c) < _FONT_ENDS else "?" for c in name)
     if len(plain) <= longest:
@@ -137,9 +137,9 @@ Steps = Literal["default", "steps-pre"]
 
 def roc(evaluation: Evaluation, palette: Palette) -> Figure:
     """Plot the ROC curve of all items, and a thin one per source."""
-    figure = blank(palette)
+    figure = new_figure(palette)
     axes = figure.add_subplot()
-    dress(axes, palette, x="false-positive rate (reals called fake)", y="true-positive rate")
+    style_axes(axes, palette, x="false-positive rate (reals called fake)", y="true-positive rate")
     axes.plot([0, 1], [0, 1], color=palette.quiet, linewidth=1.2, linestyle=":")
     for line in _lines(evaluation, palette):
         curve = metrics.roc(line.truth, line.p_fake)
@@ -152,9 +152,9 @@ def roc(evaluation: Evaluation, palette: Palette) -> Figure:
 
 def precision_recall(evaluation: Evaluation, palette: Palette) -> Figure:
     """Plot the precision–recall curve of all items, and a thin one per source."""
-    figure = blank(palette)
+    figure = new_figure(palette)
     axes = figure.add_subplot()
-    dress(axes, palette, x="recall (fakes found)", y="precision (of those called fake)")
+    style_axes(axes, palette, x="recall (fakes found)", y="precision (of those called fake)")
     for line in _lines(evaluation, palette):
         curve = metrics.precision_recall(line.truth, line.p_fake)
         # Steps extend back to the previous recall, as average precision is defined.
@@ -173,9 +173,9 @@ def reliability(evaluation: Evaluation, palette: Palette) -> Figure:
     """Plot the reliability diagram with the number of items behind each point."""
     truth, p_fake = columns(evaluation)
     curve = metrics.reliability(truth, p_fake)
-    figure = blank(palette)
+    figure = new_figure(palette)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    dress(above, palette, y="share of fakes")
+    style_axes(above, palette, y="share of fakes")
     above.plot([0, 1], [0, 1], color=palette.quiet, linewidth=1.2, linestyle=":")
     full = curve.samples > 0
     x, y = curve.mean_p_fake[full], curve.share_fake[full]
@@ -186,7 +186,7 @@ def reliability(evaluation: Evaluation, palette: Palette) -> Figure:
         ece = metrics.measure(truth, p_fake)["ece"]
         above.text(0.02, 0.97, f"ECE {ece:.3f}, n = {truth.size:,}", color=palette.ink,
                    va="top", transform=above.transAxes, fontsize=9)  # fmt: skip
-    dress(below, palette, x="p_fake, mean of the bin", y="items")
+    style_axes(below, palette, x="p_fake, mean of the bin", y="items")
     width = np.diff(curve.edges)
     below.bar(curve.edges[:-1], curve.samples, width=width, align="edge", color=palette.lines[0],
               edgecolor=palette.paper, linewidth=0.8)  # fmt: skip
@@ -207,7 +207,7 @@ def reliability_by_source(evaluation: Evaluation, palette: Palette) -> Figure | 
         return None
     across = min(3, len(names))
     down = -(-len(names) // across)
-    figure = blank(palette, width=3.1 * across, height=3.2 * down)
+    figure = new_figure(palette, width=3.1 * across, height=3.2 * down)
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     for axes, name in zip(panels.flat, names, strict=False):
         _panel(axes, evaluation, name, palette)
@@ -225,7 +225,7 @@ def _panel(axes: Axes, evaluation: Evaluation, name: str, palette: Palette) -> N
     x, y, n = curve.mean_p_fake[full], curve.share_fake[full], curve.samples[full]
     draw = np.random.default_rng(0)
     low, high = np.quantile(draw.binomial(n, x, (2000, x.size)) / n, [0.025, 0.975], axis=0)
-    dress(axes, palette)
+    style_axes(axes, palette)
     axes.plot([0, 1], [0, 1], color=palette.quiet, linewidth=1, linestyle=":")
     axes.vlines(x, low, high, color=palette.lines[4], linewidth=5, alpha=0.45)
     axes.plot(x, y, color=palette.ink, linewidth=0.8, alpha=0.6)
@@ -233,16 +233,16 @@ def _panel(axes: Axes, evaluation: Evaluation, name: str, palette: Palette) -> N
     _unit(axes)
     ece = metrics.measure(truth, p_fake)["ece"]
     chance = evaluation.by_source[name].values["ece_by_chance"]
-    title = f"{drawable(name)}, n = {truth.size:,}\nECE {ece:.3f}, by chance {chance:.3f}"
+    title = f"{printable_name(name)}, n = {truth.size:,}\nECE {ece:.3f}, by chance {chance:.3f}"
     axes.set_title(title, color=palette.ink, fontsize=8.5, parse_math=False)
 
 
 def scores(evaluation: Evaluation, palette: Palette) -> Figure:
     """Plot histograms of ``p_fake`` by class, with the label thresholds."""
     truth, p_fake = columns(evaluation)
-    figure = blank(palette)
+    figure = new_figure(palette)
     axes = figure.add_subplot()
-    dress(axes, palette, x="p_fake (higher = more fake)", y="items")
+    style_axes(axes, palette, x="p_fake (higher = more fake)", y="items")
     bins = np.linspace(0, 1, _BARS + 1).tolist()
     for label, name, colour, hatch in (
         (0, "real", palette.real, None),
@@ -307,7 +307,7 @@ def _lines(evaluation: Evaluation, palette: Palette) -> Iterator[_Line]:
         for name, (colour, dash) in zip(names, looks, strict=False):
             truth, p_fake = columns(evaluation, name)
             if 0 < truth.sum() < truth.size:
-                yield _Line(drawable(name), truth, p_fake, colour, dash, 1.2)
+                yield _Line(printable_name(name), truth, p_fake, colour, dash, 1.2)
     truth, p_fake = columns(evaluation)
     if 0 < truth.sum() < truth.size:
         yield _Line("all", truth, p_fake, palette.ink, "-", 2.4)

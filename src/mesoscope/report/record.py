@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from mesoscope.media.part import FilePart
     from mesoscope.report.robustness import Robustness
-    from mesoscope.report.tables import AlarmReport, Told
+    from mesoscope.report.tables import AlarmReport, AnswerCounts
     from mesoscope.types import Answer, Box, Guard, Json, Label, ModelCard, Thresholds, Verdict
 
 COLUMNS = (
@@ -191,7 +191,7 @@ class Evaluation:
     alarms: tuple[AlarmReport, ...] = ()
     robustness: Robustness | None = None
     guard: Guard | None = None
-    told: tuple[Told, ...] = ()
+    told: tuple[AnswerCounts, ...] = ()
 
     def columns(self) -> Columns:
         """Arrays of the scored items."""

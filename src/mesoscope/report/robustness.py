@@ -180,7 +180,7 @@ _PERCENT = {"accuracy", "decided", "error_among_decided", "unfamiliar"}
 _CELLS = ("auc", "auc_change", "accuracy", "decided", "error_among_decided")
 
 
-class Cell(NamedTuple):
+class MetricCell(NamedTuple):
     """A metric and its interval, as text."""
 
     value: str
@@ -192,7 +192,7 @@ class RobustnessRow(NamedTuple):
 
     name: str
     level: str
-    cells: tuple[Cell, ...]
+    cells: tuple[MetricCell, ...]
 
 
 def hardest_rows(found: Robustness) -> list[RobustnessRow]:
@@ -242,24 +242,24 @@ def _row(name: str, told: str, level: Level) -> RobustnessRow:
     cells = tuple(_cell(level.mean_over_sources, figure) for figure in _CELLS)
     if level.level is None:  # no change against itself
         cells = tuple(
-            Cell("", "") if figure == "auc_change" else cell
+            MetricCell("", "") if figure == "auc_change" else cell
             for figure, cell in zip(_CELLS, cells, strict=True)
         )
     return RobustnessRow(name, told, cells)
 
 
-def _cell(figures: Figures, name: str) -> Cell:
+def _cell(figures: Figures, name: str) -> MetricCell:
     value, (low, high) = figures.values[name], figures.intervals[name]
     if math.isnan(value):
-        return Cell("–", "")
+        return MetricCell("–", "")
     known = not math.isnan(low)
     if name in _PERCENT:
         span = f"{100 * low:.1f} – {100 * high:.1f}\N{NO-BREAK SPACE}%" if known else ""
-        return Cell(f"{100 * value:.1f}\N{NO-BREAK SPACE}%", span)
+        return MetricCell(f"{100 * value:.1f}\N{NO-BREAK SPACE}%", span)
     sign = "+" if name.endswith("_change") else ""
     dash = "to" if sign else "–"
     span = f"{low:{sign}.3f} {dash} {high:{sign}.3f}" if known else ""
-    return Cell(f"{value:{sign}.3f}", span)
+    return MetricCell(f"{value:{sign}.3f}", span)
 
 
 def _mean(level: Level, name: str) -> float:

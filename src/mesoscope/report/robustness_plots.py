@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mesoscope.report.plots import DASHES, MOST_SOURCES, blank, drawable, dress
+from mesoscope.report.plots import DASHES, MOST_SOURCES, new_figure, printable_name, style_axes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ _UNCHANGED = "as is"
 
 def curve_plot(found: Robustness, curve: RobustnessCurve, palette: Palette) -> Figure:
     """Plot one corruption: AUC and accuracy by source and as mean, and shares of verdicts."""
-    figure = blank(palette, width=5.6, height=6.6)
+    figure = new_figure(palette, width=5.6, height=6.6)
     top = _panels(figure, found, curve, palette)
     _legend(figure, top, palette, columns=3)
     return figure
@@ -39,7 +39,7 @@ def curve_plot(found: Robustness, curve: RobustnessCurve, palette: Palette) -> F
 def sheet(found: Robustness, palette: Palette) -> Figure:
     """Plot all corruptions on one sheet with one legend."""
     rows = -(-len(found.curves) // _COLUMNS)
-    figure = blank(palette, width=4.4 * _COLUMNS, height=5.2 * rows + 0.8)
+    figure = new_figure(palette, width=4.4 * _COLUMNS, height=5.2 * rows + 0.8)
     blocks = np.ravel(figure.subfigures(rows, _COLUMNS, squeeze=False))
     panels: list[Axes] = []
     for block, curve in zip(blocks, found.curves, strict=False):
@@ -69,17 +69,17 @@ def _panels(
     levels, labels = _axis(found, curve)
     panels: list[Axes] = list(figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 2)))
     for axes, name, title in zip(panels, ("auc", "accuracy"), ("AUC", "accuracy"), strict=False):
-        dress(axes, palette, y=title)
+        style_axes(axes, palette, y=title)
         axes.axhline(0.5, color=palette.quiet, linewidth=1.2, linestyle=":")
         for source, trace in _traces(found, palette):
             _line(axes, [one.by_source[source] for one in levels], name, trace)
         whole = _Trace(f"mean of {len(found.unchanged.by_source)}", palette.ink, "-", 2.4)
         if len(found.unchanged.by_source) == 1:
-            whole = whole._replace(name=drawable(next(iter(found.unchanged.by_source))))
+            whole = whole._replace(name=printable_name(next(iter(found.unchanged.by_source))))
         _line(axes, [one.mean_over_sources for one in levels], name, whole, band=True)
         axes.set_ylim(_floor(found), 1.01)
     below = panels[2]
-    dress(below, palette, x=curve.corruption.unit, y="share")
+    style_axes(below, palette, x=curve.corruption.unit, y="share")
     decided = _Trace("decided", palette.ink, "-", 1.8, marker="s")
     wrong = _Trace("wrong among decided", palette.fake, "--", 1.8, marker="^")
     for name, trace in (("decided", decided), ("error_among_decided", wrong)):
@@ -107,7 +107,7 @@ def _traces(found: Robustness, palette: Palette) -> list[tuple[str, _Trace]]:
         return []
     looks = zip(cycle(palette.lines), cycle(DASHES), strict=False)
     return [
-        (name, _Trace(drawable(name), colour, dash, 1.1))
+        (name, _Trace(printable_name(name), colour, dash, 1.1))
         for name, (colour, dash) in zip(names, looks, strict=False)
     ]
 

@@ -138,7 +138,7 @@ HEAD = ("items", "source", "n", *ANSWERS)
 _COLUMNS = ("label", "source", "told", "count", "n", "share", "low", "high")
 
 
-class Told(NamedTuple):
+class AnswerCounts(NamedTuple):
     """Counts of answers to the items of one class.
 
     Attributes:
@@ -169,7 +169,7 @@ class Told(NamedTuple):
         return row
 
 
-def told(predictions: Sequence[Prediction]) -> list[Told]:
+def count_answers(predictions: Sequence[Prediction]) -> list[AnswerCounts]:
     """Count the answers, of all items and of each source; classes without items are left out."""
     sources = sorted({p.source for p in predictions})
     found = []
@@ -177,16 +177,16 @@ def told(predictions: Sequence[Prediction]) -> list[Told]:
         for label, name in enumerate(CLASSES):
             items = [p for p in predictions if p.label == label and source in (None, p.source)]
             if items:
-                found.append(_told(items, name, ALL if source is None else source))
+                found.append(_count(items, name, ALL if source is None else source))
     return found
 
 
-def told_rows(rows: Sequence[Told]) -> list[tuple[str, ...]]:
+def answer_rows(rows: Sequence[AnswerCounts]) -> list[tuple[str, ...]]:
     """Return a table for people with a header row: count, share and interval in a cell."""
     return [HEAD, *((f"{t.label} ones told", t.source, f"{t.n:,}", *_cells(t)) for t in rows)]
 
 
-def write_told(rows: Sequence[Told], path: Path) -> None:
+def write_answer_counts(rows: Sequence[AnswerCounts], path: Path) -> None:
     """Write ``told.csv``: a row per class, source and answer.
 
     Raises:
@@ -201,23 +201,23 @@ def write_told(rows: Sequence[Told], path: Path) -> None:
         writer.writerows(_lines(rows))
 
 
-def _told(items: Sequence[Prediction], label: str, source: str) -> Told:
+def _count(items: Sequence[Prediction], label: str, source: str) -> AnswerCounts:
     n = len(items)
     worth = effective_count([f"{len(p.source)} {p.source} {p.group}" for p in items])
     counts = {name: sum(p.told == name for p in items) for name in ANSWERS}
     intervals = {
         name: proportion_interval(count, n, effective_n=worth) for name, count in counts.items()
     }
-    return Told(label, source, n, counts, intervals)
+    return AnswerCounts(label, source, n, counts, intervals)
 
 
-def _cells(one: Told) -> Iterator[str]:
+def _cells(one: AnswerCounts) -> Iterator[str]:
     for name, count in one.counts.items():
         low, high = one.intervals[name]
         yield f"{count:,}: {count / one.n:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def _lines(rows: Sequence[Told]) -> Iterator[tuple[object, ...]]:
+def _lines(rows: Sequence[AnswerCounts]) -> Iterator[tuple[object, ...]]:
     for one in rows:
         for name, count in one.counts.items():
             low, high = one.intervals[name]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mesoscope.scan.folder import begin_or_resume
 from mesoscope.scan.job import Job
 from mesoscope.scan.local import refuse_missing, watch
-from mesoscope.scan.plan import outermost
+from mesoscope.scan.plan import without_nested
 from mesoscope.scan.progress import JobInterrupted, JobSummary, JobWatcher
 from mesoscope.scan.workers import Worker
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mesoscope.detection.detector import Detector
     from mesoscope.scan.ledger import Ledger
-    from mesoscope.scan.plan import Planned
+    from mesoscope.scan.plan import PlanSummary
     from mesoscope.types import Verdict
 
 __all__ = ["JobInterrupted", "JobSummary", "JobWatcher", "scan_into_job", "watch_into_job"]
@@ -57,8 +57,8 @@ def scan_into_job(
     """
     seen = watcher or JobWatcher()
 
-    def work(job: Job, kept: Ledger) -> Planned | None:
-        planned = job.plan(outermost(paths), listed=seen.listed)
+    def work(job: Job, kept: Ledger) -> PlanSummary | None:
+        planned = job.plan(without_nested(paths), listed=seen.listed)
         seen.planned(kept.open_count())
         job.run(waits=seen.waits)
         return planned
@@ -101,7 +101,7 @@ def watch_into_job(
     refuse_missing(folders)
 
     def work(job: Job, _kept: Ledger) -> None:
-        watch(job, outermost(folders), settle_s=settle_s, every_s=every_s, looks=looks)
+        watch(job, without_nested(folders), settle_s=settle_s, every_s=every_s, looks=looks)
 
     return _run(detector, folder, ledger, None, watcher or JobWatcher(), work)
 
@@ -112,7 +112,7 @@ def _run(
     url: str | None,
     resume: bool | None,
     watcher: JobWatcher,
-    work: Callable[[Job, Ledger], Planned | None],
+    work: Callable[[Job, Ledger], PlanSummary | None],
 ) -> JobSummary:
     """Open the job, run the work and count; an interruption carries the counts."""
     started, judged = perf_counter(), 0
@@ -122,7 +122,7 @@ def _run(
         judged += 1
         watcher.told(verdict)
 
-    planned: Planned | None = None
+    planned: PlanSummary | None = None
     whole = False
     with contextlib.closing(begin_or_resume(folder, detector, resume=resume, url=url)) as kept:
         with contextlib.suppress(KeyboardInterrupt), Worker(kept, folder) as worker:

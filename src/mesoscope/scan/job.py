@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from mesoscope.errors import JobError, MesoscopeError, SourceNoMemory
 from mesoscope.runtime.threads import map_ordered
 from mesoscope.scan.plan import Planner
-from mesoscope.scan.reading import Content, has_moved, read
-from mesoscope.scan.tables import DONE, FAILED, REMOVED, Known, Outcome, damaged
+from mesoscope.scan.reading import Content, has_changed, read
+from mesoscope.scan.tables import DONE, FAILED, REMOVED, KnownContent, Outcome, damaged
 from mesoscope.types import Verdict
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mesoscope.media.image import FileBytes
     from mesoscope.media.walk import Listed, Unreadable
     from mesoscope.scan.ledger import Ledger
-    from mesoscope.scan.plan import Planned
+    from mesoscope.scan.plan import PlanSummary
     from mesoscope.scan.tables import Claim
     from mesoscope.scan.workers import Worker
 
@@ -74,7 +74,7 @@ class Job:
         self._dry = False
         self._copies: dict[bytes, list[Content]] = {}  # of contents in flight
         self._remembered = max(RECENT, 2 * detector.options.batch_size)
-        self._recent: OrderedDict[bytes, Known] = OrderedDict()
+        self._recent: OrderedDict[bytes, KnownContent] = OrderedDict()
         self._finished: list[Outcome] = []
         self._committed_at = time.monotonic()
 
@@ -85,11 +85,11 @@ class Job:
         ready: Callable[[Listed], bool] | None = None,
         retry: bool = True,
         listed: Callable[[], None] | None = None,
-    ) -> Planned:
+    ) -> PlanSummary:
         """Compare the folders with the ledger; see :class:`mesoscope.scan.plan.Planner`.
 
         Args:
-            paths: Paths from :func:`mesoscope.scan.plan.outermost`.
+            paths: Paths from :func:`mesoscope.scan.plan.without_nested`.
             ready: Whether a new or changed file may be scanned yet.
             retry: Plan again files that could not be opened.
             listed: Called after each file.
@@ -181,7 +181,7 @@ class Job:
                 digest = content.sha256
                 first = None
                 if digest is not None:
-                    first = self._recent.get(digest) or whole(known.get(digest))
+                    first = self._recent.get(digest) or stored_verdict(known.get(digest))
                 if content.gone:
                     self._write(Outcome(content.claim.path, REMOVED))
                 elif digest is not None and digest in self._copies:
@@ -200,8 +200,8 @@ class Job:
 
     def _judged(self, content: Content, verdict: Verdict) -> None:
         digest = content.sha256
-        content, verdict = still_same(content, verdict)
-        known = Known(content.claim.path, self._finish(content, verdict, None))
+        content, verdict = without_stale_hash(content, verdict)
+        known = KnownContent(content.claim.path, self._finish(content, verdict, None))
         if digest is None:
             return
         if content.sha256 is not None:
@@ -215,7 +215,7 @@ class Job:
             else:  # its first was not judged unchanged: the next run judges both
                 self._repeat(copy._replace(sha256=None), known)
 
-    def _repeat(self, content: Content, known: Known) -> None:
+    def _repeat(self, content: Content, known: KnownContent) -> None:
         """Give a file the existing verdict on its content."""
         verdict = renamed(Verdict.from_json(known.verdict), os.fsdecode(content.claim.path))
         first = known.path if known.path != content.claim.path else None
@@ -268,7 +268,7 @@ class Job:
                 self._told(verdict)
 
 
-def still_same(content: Content, verdict: Verdict) -> tuple[Content, Verdict]:
+def without_stale_hash(content: Content, verdict: Verdict) -> tuple[Content, Verdict]:
     """Return the row of a judged file, without its hash if that is not reliable.
 
     A file that changed or vanished while it was read, or ran out of memory, is marked so; the next
@@ -276,7 +276,7 @@ def still_same(content: Content, verdict: Verdict) -> tuple[Content, Verdict]:
     """
     if verdict.error is not None and verdict.error["code"] == SourceNoMemory.code:
         return content._replace(sha256=None), verdict
-    if not has_moved(content):
+    if not has_changed(content):
         return content, verdict
     said = "the file changed or vanished while it was read; the next run scans it again"
     error = verdict.error
@@ -286,7 +286,7 @@ def still_same(content: Content, verdict: Verdict) -> tuple[Content, Verdict]:
     return content._replace(sha256=None), told
 
 
-def whole(known: Known | None) -> Known | None:
+def stored_verdict(known: KnownContent | None) -> KnownContent | None:
     """Return a verdict of the ledger if it is valid; otherwise its content is judged again."""
     if known is None:
         return None

@@ -19,8 +19,8 @@ from mesoscope.scan.tables import (
     Claim,
     LedgerRow,
     Outcome,
+    database_errors,
     files,
-    told,
     upsert,
     verdicts,
 )
@@ -53,7 +53,7 @@ class Ledger(LedgerReader):
 
     @contextmanager
     def _writes(self) -> Iterator[Connection]:
-        with told(self.name), self._engine.begin() as connection:
+        with database_errors(self.name), self._engine.begin() as connection:
             yield connection
 
     def begin(self, facts: Mapping[str, Json]) -> None:
@@ -136,7 +136,7 @@ class Ledger(LedgerReader):
         """
         query = (
             select(files.c.path, files.c.sha256)
-            .where(tables.is_in(PENDING))
+            .where(tables.state_is(PENDING))
             .order_by(files.c.path)
             .limit(count)
             .with_for_update(skip_locked=True)
@@ -231,6 +231,6 @@ class Ledger(LedgerReader):
             its = or_(files.c.owner.is_(None), files.c.owner.not_in(entered))
         with self._writes() as connection:
             connection.execute(
-                update(files).where(tables.is_in(CLAIMED), its).values(state=PENDING, owner=None)
+                update(files).where(tables.state_is(CLAIMED), its).values(state=PENDING, owner=None)
             )
             connection.execute(delete(tables.workers).where(tables.workers.c.owner == owner))

@@ -17,11 +17,11 @@ from mesoscope.scan.tables import (
     FAILED,
     PENDING,
     JobCounts,
-    Known,
+    KnownContent,
     LedgerRow,
     Result,
+    database_errors,
     files,
-    told,
     verdicts,
 )
 
@@ -55,7 +55,7 @@ class LedgerReader:
 
     @contextmanager
     def _reads(self) -> Iterator[Connection]:
-        with told(self.name), self._engine.connect() as connection:
+        with database_errors(self.name), self._engine.connect() as connection:
             yield connection.execution_options(**{tables.READS: True})
 
     def close(self) -> None:
@@ -128,7 +128,7 @@ class LedgerReader:
         if paths and (paths[0] < first or any(map(ge, paths, paths[1:]))):
             raise JobError(tables.damaged(self.name, "its rows are not in order"))
 
-    def known(self, digests: Sequence[bytes]) -> dict[bytes, Known]:
+    def known(self, digests: Sequence[bytes]) -> dict[bytes, KnownContent]:
         """Return the verdicts on some contents, by SHA-256, with the first path of each."""
         query = (
             select(files.c.sha256, files.c.path, verdicts.c.verdict)
@@ -137,10 +137,10 @@ class LedgerReader:
             .where(files.c.sha256.in_(digests))
             .order_by(files.c.duplicate_of.is_not(None), files.c.path)
         )
-        found: dict[bytes, Known] = {}
+        found: dict[bytes, KnownContent] = {}
         with self._reads() as connection:
             for digest, path, verdict in connection.execute(query):
-                found.setdefault(digest, Known(path, verdict))
+                found.setdefault(digest, KnownContent(path, verdict))
         return found
 
     def seen(self) -> dict[str, float]:
@@ -148,7 +148,7 @@ class LedgerReader:
 
         0 for the owner of claims that is in no table; its name may be empty.
         """
-        owners = select(files.c.owner).where(tables.is_in(CLAIMED)).distinct()
+        owners = select(files.c.owner).where(tables.state_is(CLAIMED)).distinct()
         with self._reads() as connection:
             rows = connection.execute(select(tables.workers)).all()
             found = {_name(owner): 0.0 for owner in connection.scalars(owners)}
@@ -175,7 +175,7 @@ class LedgerReader:
     def open_count(self) -> int:
         """Return the number of files without a verdict."""
         counts = [
-            select(func.count()).select_from(files).where(tables.is_in(state))
+            select(func.count()).select_from(files).where(tables.state_is(state))
             for state in (PENDING, CLAIMED)
         ]
         with self._reads() as connection:

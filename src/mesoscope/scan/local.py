@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mesoscope.detection.detector import Detector
     from mesoscope.media.walk import Listed
     from mesoscope.scan.job import Job
-    from mesoscope.scan.plan import Planned
+    from mesoscope.scan.plan import PlanSummary
     from mesoscope.scan.sinks import Sink
     from mesoscope.types import Verdict
 
@@ -96,7 +96,7 @@ REST = 4  # pause after a poll, relative to its duration: at most a fifth of a c
 UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".tmp", ".temp", ".filepart")
 
 
-class Settled:
+class SettledFiles:
     """Recognises complete files: those unchanged for a while.
 
     Args:
@@ -134,7 +134,7 @@ def watch(
     *,
     settle_s: float = 2.0,
     every_s: float = 1.0,
-    looked: Callable[[Planned, int], None] | None = None,
+    looked: Callable[[PlanSummary, int], None] | None = None,
     looks: int | None = None,
 ) -> None:
     """Poll folders, and scan new and changed files, until interrupted.
@@ -144,7 +144,7 @@ def watch(
 
     Args:
         job: The job.
-        paths: Paths from :func:`mesoscope.scan.plan.outermost`.
+        paths: Paths from :func:`mesoscope.scan.plan.without_nested`.
         settle_s: A file is scanned once its size and time are unchanged for this long.
         every_s: Pause between polls; longer if polls are slow.
         looked: Called after each poll with its result and the number of files waited for.
@@ -153,7 +153,7 @@ def watch(
     Raises:
         OutputError: The ledger is not writable.
     """
-    settled = Settled(settle_s)
+    settled = SettledFiles(settle_s)
     number = 0
     while looks is None or number < looks:
         started = time.monotonic()

@@ -20,7 +20,7 @@ BATCH = 10_000  # changes per transaction
 
 
 @dataclass(slots=True)
-class Planned:
+class PlanSummary:
     """Counts of a plan.
 
     Attributes:
@@ -65,7 +65,7 @@ class Planner:
         retry: bool = True,
         listed: Callable[[], None] | None = None,
     ) -> None:
-        self.planned = Planned()
+        self.planned = PlanSummary()
         self._ledger = ledger
         self._tell_unreadable = unreadable
         self._leave_out = None if leave_out is None else os.fsencode(leave_out) + b"/"
@@ -78,14 +78,14 @@ class Planner:
         self._removed: list[bytes] = []
         self._unreadable: list[Unreadable] = []
 
-    def compare(self, paths: Iterable[str]) -> Planned:
+    def compare(self, paths: Iterable[str]) -> PlanSummary:
         """Walk files and folders, and plan what to scan.
 
         Rows under other folders are kept, and so are those under a temporarily unreadable folder,
         such as a disconnected drive.
 
         Args:
-            paths: Absolute paths, none within another, from :func:`outermost`.
+            paths: Absolute paths, none within another, from :func:`without_nested`.
 
         Raises:
             OutputError: The ledger is not writable.
@@ -193,7 +193,7 @@ class Planner:
         self._new, self._changed, self._removed, self._unreadable = [], [], [], []
 
 
-def outermost(paths: Iterable[str]) -> list[str]:
+def without_nested(paths: Iterable[str]) -> list[str]:
     """Return absolute paths sorted by bytes, without those that lie within another."""
     absolute = {os.path.join(os.path.abspath(path), "") for path in paths}  # noqa: PTH100, PTH118
     kept: list[str] = []

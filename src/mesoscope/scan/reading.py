@@ -67,7 +67,7 @@ def read(claim: Claim) -> Content:
         return Content(claim, path)
 
 
-def has_moved(content: Content) -> bool:
+def has_changed(content: Content) -> bool:
     """Whether a file changed since it was read; for files with a hash."""
     if content.sha256 is None:
         return False

@@ -13,7 +13,7 @@ from mesoscope.report.case.items import VerdictSpool, read_verdicts
 from mesoscope.report.case.make import make_report, report_judged, report_read, with_maps
 from mesoscope.scan.folder import is_job, open_ledger
 from mesoscope.scan.local import scan
-from mesoscope.scan.sinks import parsed
+from mesoscope.scan.sinks import parse_verdict
 from mesoscope.types import DetectOptions, Verdict
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _report_ledger(
     thresholds = None if judge is None else judge.thresholds
     with VerdictSpool() as items:
         for row in ledger.results():
-            parsed(row)
+            parse_verdict(row)
             judged = None if row.sha256 is None else row.sha256.hex()
             items.add(Verdict.from_json(row.verdict), judged_sha256=judged)
         return make_report(

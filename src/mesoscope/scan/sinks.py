@@ -203,7 +203,7 @@ def json_lines(results: Iterable[Result]) -> Iterator[str]:
         JobError: The ledger is damaged.
     """
     for result in results:
-        parsed(result)
+        parse_verdict(result)
         yield " ".join(result.verdict.splitlines())
 
 
@@ -264,7 +264,7 @@ def _write_parquet(results: Iterator[Result], path: Path) -> int:
 
 def record(result: Result) -> dict[str, Any]:
     """Return a result as a row of :data:`COLUMNS`; ``None`` for missing values."""
-    verdict = parsed(result)
+    verdict = parse_verdict(result)
     error = verdict.get("error") or {}
     same = ("source", "kind", "label", "p_fake", "reason", "frames_read", "finder", "model")
     found = {
@@ -280,7 +280,7 @@ def record(result: Result) -> dict[str, Any]:
     return {name: found[name] for name in COLUMNS}
 
 
-def parsed(result: Result) -> dict[str, Any]:
+def parse_verdict(result: Result) -> dict[str, Any]:
     """Parse the verdict of a result.
 
     Raises:

@@ -60,7 +60,7 @@ class Claim(NamedTuple):
     sha256: bytes | None  # of the content judged before, if any
 
 
-class Known(NamedTuple):
+class KnownContent(NamedTuple):
     """A judged content: its path, and the verdict as JSON."""
 
     path: bytes
@@ -164,7 +164,7 @@ files = Table(
 )
 
 
-def is_in(state: str) -> ColumnElement[bool]:
+def state_is(state: str) -> ColumnElement[bool]:
     """Build a state condition in the form that the partial indexes below match."""
     return files.c.state == literal_column(f"'{state}'")
 
@@ -172,11 +172,11 @@ def is_in(state: str) -> ColumnElement[bool]:
 # Few of a million files are open, and only those are in these indexes.
 Index(
     "mesoscope_files_pending", files.c.path,
-    sqlite_where=is_in(PENDING), postgresql_where=is_in(PENDING),
+    sqlite_where=state_is(PENDING), postgresql_where=state_is(PENDING),
 )  # fmt: skip
 Index(
     "mesoscope_files_claimed", files.c.owner,
-    sqlite_where=is_in(CLAIMED), postgresql_where=is_in(CLAIMED),
+    sqlite_where=state_is(CLAIMED), postgresql_where=state_is(CLAIMED),
 )  # fmt: skip
 Index("mesoscope_files_sha256", files.c.sha256)
 
@@ -286,7 +286,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
-def told(name: str) -> Iterator[None]:
+def database_errors(name: str) -> Iterator[None]:
     """Context for database work: errors become one line that names the ledger.
 
     Raises:

@@ -23,7 +23,7 @@ LEASE_S = 60.0  # a process not seen for so long has lost its claims
 BEAT_S = 10.0
 
 
-class Roster(Protocol):
+class WorkerRegistry(Protocol):
     """The part of a ledger that manages processes."""
 
     def beat(self, owner: str) -> None:
@@ -56,7 +56,7 @@ class Worker:
         folder: The job folder.
     """
 
-    def __init__(self, ledger: Roster, folder: Path) -> None:
+    def __init__(self, ledger: WorkerRegistry, folder: Path) -> None:
         self.owner = f"{socket.gethostname()[:80]}-{os.getpid()}-{secrets.token_hex(4)}"
         self._ledger = ledger
         self._folder = folder / "workers"

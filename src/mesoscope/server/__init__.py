@@ -1,1 +1,1 @@
-"""The service: the one path over HTTP. The only package that imports FastAPI."""
+"""HTTP service. The only package that imports FastAPI."""

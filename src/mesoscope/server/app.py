@@ -1,4 +1,4 @@
-"""The application: routes, refusals as problem JSON, the page, around one service."""
+"""The ASGI application: routes, error responses, the web page, around one service."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _ABOUT = (
 
 
 def openapi(app: FastAPI) -> dict[str, Any]:
-    """The description, made once.
+    """Return the OpenAPI schema, made once.
 
-    Every refusal is problem JSON and nothing else, so FastAPI's own shape of errors is left out.
+    Every error response is problem JSON, so FastAPI's own error schema is removed.
     """
     if app.openapi_schema is None:
         made = get_openapi(
@@ -62,7 +62,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
 
 
 def allowed(app: FastAPI, path: str) -> list[str]:
-    """The methods that an address takes."""
+    """Return the methods that a path allows."""
     for template, methods in openapi(app)["paths"].items():
         if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
             return sorted(name.upper() for name in methods)
@@ -86,10 +86,10 @@ _OF_STATUS = {
 
 
 def make_app(service: Service) -> FastAPI:
-    """The application around a service, which it opens and closes.
+    """Create the application of a service; it opens and closes the service.
 
     Args:
-        service: Made, and not opened.
+        service: A service that is not open yet.
     """
 
     @asynccontextmanager
@@ -98,7 +98,7 @@ def make_app(service: Service) -> FastAPI:
         yield
         await run_in_threadpool(service.close)
 
-    # Without FastAPI's own pages on the API: they load scripts from elsewhere.
+    # FastAPI's own documentation pages are off: they load scripts from elsewhere.
     app = FastAPI(
         title="mesoscope",
         version=__version__,
@@ -112,7 +112,7 @@ def make_app(service: Service) -> FastAPI:
     for part in (check, jobs, results, showing, feedback, state):
         app.include_router(part.router)
     app.add_api_route("/openapi.json", _openapi, include_in_schema=False)
-    app.router.default = _page  # what no route knows; a mount at / would answer for their paths
+    app.router.default = _page  # for unknown paths; a mount at / would hide the routes
     app.add_middleware(RequestGuard, service=service)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(Unreachable, _unreachable)
@@ -127,7 +127,7 @@ _static = StaticFiles(directory=STATIC, html=True, check_dir=False)
 
 
 async def _page(scope: Scope, receive: Receive, send: Send) -> None:
-    """The page and its files."""
+    """Serve the page and its files."""
     if scope["type"] != "http" or scope["path"].startswith("/v1/"):
         raise HTTPException(404)
     await _static(scope, receive, send)
@@ -182,7 +182,7 @@ async def _http(request: Request, error: Exception) -> Response:
     told = {404: "there is nothing at this address", 405: "use one of the methods in Allow"}
     detail = told.get(error.status_code, str(error.detail))
     problem = Problem(code, detail, status=error.status_code, headers=error.headers)
-    if error.status_code == 405:  # a route knows its own methods, and not those beside it
+    if error.status_code == 405:  # a route knows its own methods, not those of others on its path
         problem.headers["Allow"] = ", ".join(allowed(request.app, request.url.path))
     return _sent(request, problem)
 

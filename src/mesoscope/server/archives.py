@@ -1,4 +1,4 @@
-"""ZIP archives of strangers: listed and read member by member, never unpacked into a folder."""
+"""Untrusted ZIP archives: listed and read member by member, never unpacked into a folder."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
     from mesoscope.server.settings import Limits
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
-_HIDDEN = ("__MACOSX/", ".DS_Store", "Thumbs.db")  # what systems put beside pictures
-_READ = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # bounded memory, whatever the archive says
+_HIDDEN = ("__MACOSX/", ".DS_Store", "Thumbs.db")  # files of operating systems
+_READ = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # bounded memory, whatever the archive claims
 _MEBI = 1 << 20
 DIRECTORY_BYTES = 8 * _MEBI  # 20,000 files with names of 350 characters
 _BLOCK = 1 << 18
 
 
 class _Bounded(io.FileIO):
-    """A file of which nobody reads much at once.
+    """A file with a limit on single reads.
 
-    ``zipfile`` reads the directory of an archive whole, however large that says it is, and makes an
-    object an entry: a directory of gigabytes would take all memory.
+    ``zipfile`` reads an archive's directory whole, whatever its claimed size, and makes an object
+    per entry: a directory of gigabytes would exhaust memory.
     """
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """So many bytes.
+        """Read up to ``size`` bytes.
 
         Raises:
-            BadZipFile: More than any directory needs.
+            BadZipFile: The read is larger than any directory needs.
         """
-        if size is None or size < 0:  # what is left
+        if size is None or size < 0:  # the rest
             size = os.fstat(self.fileno()).st_size - self.tell()
         if size > DIRECTORY_BYTES:
             raise zipfile.BadZipFile("its directory is too large")
@@ -56,11 +56,11 @@ class Member:
     """A file of an archive.
 
     Attributes:
-        archive: The open archive; several threads may read of it.
-        entry: What its directory says.
-        name: Its path within the archive, cleaned; it is only ever shown.
-        refused: Why it is not read; ``None`` where it may be.
-        most_bytes: What it may have.
+        archive: The open archive; shared by threads.
+        entry: Its directory entry.
+        name: Its sanitised path in the archive; for display only.
+        refused: Reason why it is not read; ``None`` if it is.
+        most_bytes: Largest unpacked size.
     """
 
     archive: zipfile.ZipFile
@@ -71,20 +71,20 @@ class Member:
 
     @property
     def size(self) -> int:
-        """What the archive says of its size in bytes."""
+        """Size in bytes by the archive's directory."""
         return self.entry.file_size
 
     @property
     def is_clip(self) -> bool:
-        """Whether it is named like a clip."""
+        """Whether it has the suffix of a clip."""
         return PurePath(self.name).suffix.lower() in CLIP_SUFFIXES
 
     def blocks(self) -> Iterator[bytes]:
-        """Its bytes, a block at a time.
+        """Yield its bytes in blocks.
 
         Raises:
-            SourceUnsupported: A link, an archive, encrypted, or packed in a rare way.
-            SourceTooLarge: It has more bytes than it may; no more than that are unpacked.
+            SourceUnsupported: It is a link, an archive, encrypted, or in a rare compression.
+            SourceTooLarge: It is larger than allowed; unpacking stops at the limit.
             SourceError: The archive is damaged there.
         """
         if self.refused is not None:
@@ -99,7 +99,7 @@ class Member:
                     yield block
         except SourceError:
             raise
-        except Exception as error:  # a damaged archive makes zipfile raise any of a dozen
+        except Exception as error:  # damaged archives make zipfile raise a dozen types
             raise SourceError(
                 f"{self.name}: the archive is damaged there: pack it again"
             ) from error
@@ -112,30 +112,30 @@ class Member:
             )
 
     def source(self) -> FileBytes:
-        """All of it, under its name.
+        """Read the whole file, under its name.
 
         Raises:
-            SourceError: As :meth:`blocks`.
+            SourceError: As for :meth:`blocks`.
         """
         return FileBytes.of(self.name, b"".join(self.blocks()))
 
 
 @contextlib.contextmanager
 def members(path: Path, limits: Limits) -> Iterator[list[Member]]:
-    """Open an archive and list its files, in its order.
+    """Open an archive and list its files, in order.
 
-    Nothing is unpacked. Names are not used to open or write anything, so ``../`` and absolute
-    names do no harm; they are shown without their folders' tricks.
+    Nothing is unpacked. Names never open or write anything, so ``../`` and absolute paths are
+    harmless; they are sanitised for display.
 
     Args:
-        path: Of the archive.
-        limits: Of files and bytes.
+        path: Path of the archive.
+        limits: Limits of files and bytes.
 
     Yields:
-        Its files, which can be read until the end.
+        Its files, readable inside the context.
 
     Raises:
-        Problem: Not a ZIP archive, damaged, empty, of too many files or too many bytes.
+        Problem: It is no ZIP archive, damaged, empty, or has too many files or bytes.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -157,7 +157,7 @@ def _list(archive: zipfile.ZipFile, limits: Limits) -> list[Member]:
     found = [
         _member(archive, entry, limits)
         for entry in archive.infolist()
-        # And not entry.is_dir(), which fails on an entry without a name.
+        # Not entry.is_dir(), which fails on an entry without a name.
         if not entry.filename.endswith("/") and not _is_hidden(entry.filename)
     ]
     if len(found) > limits.files:

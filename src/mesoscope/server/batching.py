@@ -1,4 +1,4 @@
-"""Requests that arrive together, judged together: a queue that many threads take bites of."""
+"""A micro-batcher: items that arrive together are processed together, by several threads."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ R = TypeVar("R")
 
 
 class QueueFull(Exception):  # noqa: N818 - as in queue.Full
-    """So many wait already."""
+    """The queue has no room."""
 
 
 class QueueClosed(Exception):  # noqa: N818
-    """Nothing more is taken."""
+    """The batcher is closed."""
 
 
 class _Waiting(Generic[T, R]):
@@ -34,21 +34,21 @@ class _Waiting(Generic[T, R]):
 
 
 class MicroBatcher(Generic[T, R]):
-    """Joins items that arrive within a few milliseconds, and has threads work through them.
+    """Batches items that arrive within a few milliseconds, and processes them in threads.
 
-    A thread that is free takes what waits, at most ``most`` items, at most ``heavy`` of their
-    weights together, and never more than its share where other threads are free, too. It waits for
-    more only until the oldest item has waited ``window_s``, so nobody waits for a batch to fill.
-    Answers go to the futures as soon as they are known. What ``work`` raises for a batch is tried
-    again item by item, so an error stays with the item that it is about.
+    A free thread takes the waiting items: at most ``most`` items, at most ``heavy`` in total
+    weight, and at most its share if other threads are free, too. It waits for more only until the
+    oldest item has waited ``window_s``, so no item waits for a full batch. Results are set on
+    futures immediately. A batch that raises is retried item by item, so an error stays with its
+    item.
 
     Args:
-        work: Called with items in some thread; gives one answer an item, in their order.
-        threads: So many batches are worked through at once.
-        most: Items of a batch.
-        heavy: Weights of a batch together; a heavier item is a batch by itself.
-        window_s: So long the oldest item waits for others at most.
-        waiting: Items that may wait.
+        work: Called with items in a thread; yields one result per item, in order.
+        threads: Number of batches in parallel.
+        most: Largest number of items in a batch.
+        heavy: Largest total weight of a batch; a heavier item is a batch by itself.
+        window_s: Longest wait of the oldest item for others.
+        waiting: Largest number of waiting items.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class MicroBatcher(Generic[T, R]):
         self._urgent: deque[_Waiting[T, R]] = deque()
         self._patient: deque[_Waiting[T, R]] = deque()
         lock = threading.Lock()
-        self._arrived = threading.Condition(lock)  # idle threads sleep here,
-        self._filled = threading.Condition(lock)  # but for one, which watches the window
+        self._arrived = threading.Condition(lock)  # idle threads wait here,
+        self._filled = threading.Condition(lock)  # except one, which watches the window
         self._watched = False
         self._idle = 0
         self._closed = False
         self.batches = 0  # taken so far
-        self.items = 0  # in them
+        self.items = 0  # number of items in them
         self._threads = [
             threading.Thread(target=self._run, name=f"batch-{n}", daemon=True)
             for n in range(threads)
@@ -85,7 +85,7 @@ class MicroBatcher(Generic[T, R]):
 
     @property
     def waiting(self) -> int:
-        """Items that no thread has taken yet."""
+        """Number of waiting items."""
         return len(self._urgent) + len(self._patient)
 
     @property
@@ -96,16 +96,15 @@ class MicroBatcher(Generic[T, R]):
     def submit(
         self, items: Sequence[T], *, weights: Sequence[int] | None = None, patient: bool = False
     ) -> list[Future[R]]:
-        """Hand items in, all or none.
+        """Submit items, all or none.
 
         Args:
-            items: Of one caller; they may be worked on in several batches.
-            weights: Of each, such as its bytes.
-            patient: They are taken when nothing else waits, and do not fill the queue.
+            items: Items of one caller; they may be processed in several batches.
+            weights: Weight of each, such as its bytes.
+            patient: Process them when nothing else waits, without counting against the queue.
 
         Returns:
-            A future an item, in their order. A future that is cancelled before its turn is left
-            out.
+            A future per item, in order. A future cancelled before its turn is skipped.
 
         Raises:
             QueueFull: There is no room for all of them.
@@ -119,13 +118,13 @@ class MicroBatcher(Generic[T, R]):
         with self._arrived:
             if self._closed:
                 raise QueueClosed
-            # A request larger than the queue is taken when nobody else waits.
+            # A request larger than the queue is accepted when nothing else waits.
             if not patient and self._urgent and len(self._urgent) + len(made) > self._room:
                 raise QueueFull
             queue = self._patient if patient else self._urgent
             queue.extend(made)
-            # The thread that watches wakes by itself: waking it for each item would cost more
-            # than the batch saves.
+            # The watching thread wakes by itself: waking it for each item would cost more
+            # than batching saves.
             if not self._watched:
                 self._arrived.notify()
             elif len(queue) >= self._most * self._idle:
@@ -133,7 +132,7 @@ class MicroBatcher(Generic[T, R]):
         return [one.future for one in made]
 
     def close(self) -> None:
-        """Take nothing more, finish what was taken, and come back when that is done."""
+        """Refuse new items, finish accepted ones, and return."""
         with self._arrived:
             self._closed = True
             self._arrived.notify_all()
@@ -146,7 +145,7 @@ class MicroBatcher(Generic[T, R]):
             self._do(batch)
 
     def _take(self) -> list[_Waiting[T, R]]:
-        """The next batch; empty when closed and nothing is left."""
+        """Return the next batch; empty when closed and drained."""
         with self._arrived:
             self._idle += 1
             try:
@@ -180,7 +179,7 @@ class MicroBatcher(Generic[T, R]):
             weight += one.weight
             batch.append(one)
         if queue or self._urgent or self._patient:
-            self._arrived.notify()  # for what is left
+            self._arrived.notify()  # for the rest
         self.batches += 1
         self.items += len(batch)
         return batch

@@ -1,4 +1,4 @@
-"""Around every request: who may ask, how often, from where; headers, log line and metrics."""
+"""Middleware: authentication, rate limits, origins; headers, access log and metrics."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Telemetry:
-    """Counts of one service."""
+    """Metrics of one service."""
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
@@ -52,19 +52,19 @@ class Telemetry:
         )
 
     def watch(self, name: str, says: str, ask: Callable[[], float]) -> None:
-        """Show a value that is asked for when somebody looks."""
+        """Register a gauge that is computed on request."""
         Gauge(name, says, registry=self.registry).set_function(ask)
 
     def text(self) -> bytes:
-        """All of it in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return bytes(generate_latest(self.registry))
 
 
 class Log:
-    """Lines of JSON; no pictures, and names of files only where that is asked for.
+    """Structured log, JSON lines; no pictures, and file names only if enabled.
 
     Args:
-        stream: Where they go.
+        stream: Output stream.
         names: Whether fields called ``name`` or ``names`` are written.
     """
 
@@ -74,7 +74,7 @@ class Log:
         self._lock = threading.Lock()
 
     def write(self, event: str, fields: dict[str, object], level: str = "info") -> None:
-        """Write one line; a log that cannot be written ends nothing."""
+        """Write one line; errors of the stream are ignored."""
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         shown = {k: v for k, v in fields.items() if self._names or k not in ("name", "names")}
         line = json.dumps({"time": now, "level": level, "event": event, **shown}, default=str)
@@ -88,7 +88,7 @@ class Log:
 
 
 OPEN_PATHS = ("/healthz", "/readyz")
-UPLOADS = re.compile(r"/v1/(check|jobs|results/[^/]+/report)")  # they bound their bodies themselves
+UPLOADS = re.compile(r"/v1/(check|jobs|results/[^/]+/report)")  # these limit bodies themselves
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "media-src 'self' blob:; connect-src 'self'; font-src 'self'; manifest-src 'self'; "
@@ -109,11 +109,11 @@ HEADERS: tuple[tuple[bytes, bytes], ...] = (
 
 
 class RequestGuard:
-    """ASGI middleware: nothing reaches a route that is not allowed to.
+    """ASGI middleware: only admitted requests reach a route.
 
     Args:
         app: The routes.
-        service: Whose settings, keys, counts and log.
+        service: Source of settings, keys, metrics and log.
     """
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
@@ -139,7 +139,7 @@ class RequestGuard:
         except Problem as problem:
             await self._refuse(exchange, problem)
         except ClientDisconnect:
-            exchange.status = 499  # as nginx calls it: nobody is there to be told
+            exchange.status = 499  # as in nginx: the client closed the connection
         except Exception as error:  # noqa: BLE001 - whatever it is, the service goes on
             service.log.write(
                 "a request failed",
@@ -200,7 +200,7 @@ class RequestGuard:
         if problem.code != "request.not_found":
             self._service.telemetry.refused.labels(problem.code).inc()
         if exchange.status:
-            return  # the answer had begun: it ends where it is
+            return  # the response has begun: it ends here
         body = problem.to_bytes(exchange.id)
         headers = [
             (b"content-type", MEDIA_TYPE.encode()),
@@ -233,7 +233,7 @@ class RequestGuard:
 
 
 class _Preflight(Exception):  # noqa: N818 - not an error
-    """A browser asks whether a page of another site may ask."""
+    """A CORS preflight request."""
 
 
 _CORS = [
@@ -244,7 +244,7 @@ _CORS = [
 
 
 class _Exchange:
-    """One request and its answer."""
+    """One request and its response."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -284,7 +284,7 @@ class _Exchange:
 
 
 def _host_of(header: str) -> str:
-    """The name in a ``Host`` header, without its port."""
+    """Return the name in a ``Host`` header, without its port."""
     if header.startswith("["):
         return header[1:].partition("]")[0].lower()
     return header.partition(":")[0].lower()

@@ -1,4 +1,4 @@
-"""Jobs in the database: taken on, worked on, put back, finished."""
+"""Jobs in the database: accepted, running, requeued, finished."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class JobStore:
-    """The jobs of one place, which is a data folder, and all that callers ask of jobs.
+    """The jobs of one data folder, and the queries of callers.
 
     Args:
         store: The database.
-        place: The jobs whose uploads lie here are worked on here.
+        place: Name of the data folder; only jobs uploaded to it run here.
     """
 
     def __init__(self, store: Store, place: str) -> None:
@@ -31,7 +31,7 @@ class JobStore:
         self._place = place
 
     def add(self, job_id: str, key: str | None, name: str) -> None:
-        """Take a job on."""
+        """Accept a job."""
         with self._store.writes() as connection:
             connection.execute(
                 insert(jobs).values(
@@ -41,13 +41,13 @@ class JobStore:
             )  # fmt: skip
 
     def get(self, job_id: str, key: str | None) -> Row[Any] | None:
-        """A caller's job."""
+        """Return a caller's job."""
         mine = jobs.c.key.is_(None) if key is None else jobs.c.key == key
         with self._store.reads() as connection:
             return connection.execute(select(jobs).where(jobs.c.id == job_id, mine)).first()
 
     def page(self, key: str | None, *, before: int | None, limit: int) -> Sequence[Row[Any]]:
-        """A caller's jobs, the latest first."""
+        """Return a caller's jobs, the latest first."""
         query = select(jobs).where(jobs.c.key.is_(None) if key is None else jobs.c.key == key)
         if before is not None:
             query = query.where(jobs.c.n < before)
@@ -55,22 +55,22 @@ class JobStore:
             return connection.execute(query.order_by(jobs.c.n.desc()).limit(limit)).all()
 
     def count_open(self, key: str | None) -> int:
-        """A caller's jobs that are not finished."""
+        """Return the number of a caller's unfinished jobs."""
         mine = jobs.c.key.is_(None) if key is None else jobs.c.key == key
         query = select(func.count()).where(jobs.c.state.in_(OPEN), mine)
         with self._store.reads() as connection:
             return connection.scalar(query) or 0
 
     def put_all_back(self) -> None:
-        """Put back what was being worked on here: the process that did so is no more."""
+        """Requeue the jobs of a process that has ended."""
         mine = (jobs.c.place == self._place, jobs.c.state == "running")
         with self._store.writes() as connection:
             connection.execute(update(jobs).where(*mine).values(state="queued"))
 
     def take(self) -> Row[Any] | None:
-        """The oldest job that waits here; it runs from now on.
+        """Return the oldest waiting job of this folder, and mark it as running.
 
-        Callers take turns: who has no job running comes first.
+        Callers alternate: those without a running job come first.
         """
         mine = jobs.c.place == self._place
         running = jobs.alias()
@@ -97,7 +97,7 @@ class JobStore:
         return row
 
     def put_back(self, job_id: str) -> None:
-        """Let a job wait again; that it was begun in vain is not its fault."""
+        """Requeue a job, without counting the try."""
         with self._store.writes() as connection:
             connection.execute(
                 update(jobs).where(jobs.c.id == job_id, jobs.c.state == "running")
@@ -105,7 +105,7 @@ class JobStore:
             )  # fmt: skip
 
     def begin(self, job_id: str, total: int) -> None:
-        """Write down how many files a job has, and count anew what is judged of them."""
+        """Record a job's number of files, and count again the judged ones."""
         of = results.c.job == job_id
         with self._store.writes() as connection:
             rows = connection.execute(select(results.c.label, results.c.verdict).where(of))
@@ -122,7 +122,7 @@ class JobStore:
     def finish(
         self, job_id: str, state: str, *, code: str | None = None, message: str | None = None
     ) -> bool:
-        """End a job that is open; ``False`` where it has ended already."""
+        """Finish an open job; ``False`` if it has ended already."""
         with self._store.writes() as connection:
             changed = connection.execute(
                 update(jobs)
@@ -132,7 +132,7 @@ class JobStore:
         return bool(changed.rowcount)
 
     def may_go_on(self, job_id: str) -> bool:
-        """Whether a job is still wanted: not cancelled, its key not revoked."""
+        """Whether a job is neither cancelled nor its key revoked."""
         with self._store.reads() as connection:
             row = connection.execute(
                 select(jobs.c.state, keys.c.revoked)
@@ -142,13 +142,13 @@ class JobStore:
         return row is not None and row.state not in FINISHED and row.revoked is None
 
     def is_revoked(self, job_id: str) -> bool:
-        """Whether the key that a job was sent with is revoked."""
+        """Whether a job's key is revoked."""
         with self._store.reads() as connection:
             query = select(keys.c.revoked).join(jobs, jobs.c.key == keys.c.id)
             return connection.scalar(query.where(jobs.c.id == job_id)) is not None
 
     def open_ids(self) -> set[str]:
-        """Jobs of this place that are not finished."""
+        """Return the unfinished jobs of this folder."""
         query = select(jobs.c.id).where(jobs.c.place == self._place, jobs.c.state.in_(OPEN))
         with self._store.reads() as connection:
             return set(connection.scalars(query))

@@ -1,4 +1,4 @@
-"""Jobs: clips and archives, worked on in the background, gone on with after whatever ends us."""
+"""Background jobs on clips and archives, resumable after any termination."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ if TYPE_CHECKING:
     Row = Any
     Record = Callable[[Question, UploadAnswer, Row, int], Future[None]]
 
-RUNNERS = 2  # jobs worked on side by side: a short one does not wait for a long one
-IN_FLIGHT = 8  # files of one job that wait to be judged
-LOOK_S = 1.0  # so often a job is asked whether it is still wanted
-AGAIN_S = 2.0  # after the database was away
+RUNNERS = 2  # parallel jobs: a short one does not wait for a long one
+IN_FLIGHT = 8  # files of one job in the queue
+LOOK_S = 1.0  # interval of checks for cancellation
+AGAIN_S = 2.0  # retry interval after a database error
 UPLOAD = "upload"
-TRIES = 5  # so often a job may be begun without a new result: then it is what ends the process
+TRIES = 5  # most starts without a new result: more mean that the job ends the process
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
-    """The service stops, or the job is no longer wanted."""
+    """The service stops, or the job was cancelled."""
 
 
 class Jobs:
-    """Takes jobs on and works on them.
+    """Accepts and runs jobs.
 
     A job is accepted when its upload is on disk and its row is committed. A file's result is
-    committed before the job goes on, so after a restart only files without one are judged.
+    committed before the job continues, so after a restart only files without one are judged.
 
     Args:
-        folder: Uploads of jobs lie here.
-        store: Their rows.
-        batcher: Judges pictures when nobody else waits.
-        record: Commits an answer.
-        judged: The places of a job's files that have results.
-        limits: Of archives and clips.
-        told: Called with each line for the log.
+        folder: Folder of the jobs' uploads.
+        store: Table of jobs.
+        batcher: Judges pictures, after those of checks.
+        record: Commits a result.
+        judged: Returns the indices of a job's files with results.
+        limits: Limits of archives and clips.
+        told: Called with each log line.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Jobs:
         ]
 
     def open(self) -> None:
-        """Put back what a killed process was at, take leftovers away, and begin."""
+        """Requeue the jobs of a killed process, remove leftovers, and start."""
         self._store.put_all_back()
         wanted = self._store.open_ids()
         for folder in self._folder.iterdir():
@@ -98,7 +98,7 @@ class Jobs:
             thread.start()
 
     def close(self) -> None:
-        """Let running jobs put themselves back; each finishes the files it is at."""
+        """Stop; running jobs finish their current files and are requeued."""
         self._stopping.set()
         with self._arrived:
             self._arrived.notify_all()
@@ -107,18 +107,19 @@ class Jobs:
                 thread.join()
 
     def add(self, upload: Upload, key: str | None) -> str:
-        """Take a job on; its upload is on disk and safe there.
+        """Accept a job whose upload is safely on disk.
 
         Raises:
-            Problem: Neither a clip nor a ZIP archive of pictures, or an archive beyond the limits.
-            Unreachable: The database does not answer; nothing was taken on.
-            OSError: The upload cannot be put in its place.
+            Problem: The upload is neither a clip nor a ZIP archive of pictures, or exceeds the
+                limits.
+            Unreachable: The database is not available; the job was not accepted.
+            OSError: The upload cannot be moved to its place.
         """
         if upload.path is None:
             raise Problem("request.invalid", "there is no file in the request")
         if upload.is_zip:
             with members(upload.path, self._limits):
-                pass  # what cannot be listed is refused now
+                pass  # archives that cannot be listed are refused now
         elif upload.kind is None:
             raise Problem(
                 "source.unreadable",
@@ -162,7 +163,7 @@ class Jobs:
                     state, code = "cancelled", "key.invalid"
                     message = "the key that this job was sent with was revoked"
                 else:
-                    self._store.put_back(job.id)  # changes nothing for one that was cancelled
+                    self._store.put_back(job.id)  # no effect on a cancelled job
                     state = ""
             if state == "done":
                 return
@@ -186,7 +187,7 @@ class Jobs:
                 self._store.finish(job_id, state, code=code, message=message)
             except Unreachable:
                 if self._stopping.wait(AGAIN_S):
-                    return  # it is put back by the next start, and ends at once
+                    return  # the next start requeues it, and it ends at once
             else:
                 return
 
@@ -197,7 +198,7 @@ class Jobs:
                 return
 
     def sweep(self, job_id: str) -> None:
-        """Take the upload of a job away that has ended."""
+        """Remove the upload of an ended job."""
         with contextlib.suppress(Unreachable):
             if job_id not in self._store.open_ids():
                 shutil.rmtree(self._folder / job_id, ignore_errors=True)
@@ -253,7 +254,7 @@ class Jobs:
         return Question(file, new_id(), provenance=self._provenance, whole=self._keep)
 
     def _judge_clip(self, job: Row, file: Member | ClipRequest, seq: int) -> None:
-        """Judge a clip; one at a time, so that other threads stay free for those who wait."""
+        """Judge a clip; one at a time, so that other threads stay free for checks."""
         with self._clip_turn, contextlib.ExitStack() as stack:
             clip = (
                 file
@@ -266,7 +267,7 @@ class Jobs:
 
     @contextlib.contextmanager
     def _unpacked(self, job: Row, member: Member, seq: int) -> Iterator[Member | ClipRequest]:
-        """A clip of an archive in a file of its own; as it is, where it cannot be unpacked."""
+        """Unpack a clip of an archive to a file; unchanged if that fails."""
         path = self._folder / job.id / f"member-{seq}"
         try:
             with path.open("wb") as file:
@@ -286,7 +287,7 @@ class Jobs:
         written: list[Future[None]],
         most: int,
     ) -> None:
-        """Record the answers of the first files, until at most so many are on their way."""
+        """Record the results of the first files, until at most so many are in flight."""
         while len(flight) > most:
             question, future, seq = flight.pop(0)
             written.append(self._record(question, future.result(), job, seq))

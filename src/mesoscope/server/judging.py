@@ -1,4 +1,4 @@
-"""Uploads → answers, by the one path; what stands beside a verdict is made here, too."""
+"""Judge uploads, and add provenance, evidence maps and previews to verdicts."""
 
 from __future__ import annotations
 
@@ -40,56 +40,56 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ClipRequest:
-    """A clip, or whatever was sent as one: too large to hold in memory.
+    """An uploaded clip, too large to hold in memory.
 
     Attributes:
-        path: Where it lies.
-        name: What its caller calls it.
+        path: Path of the file.
+        name: The caller's file name.
     """
 
     path: Path
     name: str
 
     def source(self) -> Path:
-        """Where it lies: it is not read into memory."""
+        """Return its path: it is not read into memory."""
         return self.path
 
 
 _BLOCK = 1 << 20
-MAP_PX = 128  # side of an evidence map that is sent
+MAP_PX = 128  # side of an evidence map in a response
 PREVIEW_PX = 1600  # longest side of a preview
 _PREVIEW_QUALITY = 95
-_COVERS, _RISE = 0.85, 0.7  # as mesoscope.draw lays maps over pictures
+_COVERS, _RISE = 0.85, 0.7  # as in mesoscope.draw
 
 
 class Held(Protocol):
-    """What can be judged: an upload, a member of an archive."""
+    """A file that can be judged: an upload, or a member of an archive."""
 
     @property
     def name(self) -> str:
-        """What its caller calls it."""
+        """The caller's file name."""
         ...
 
     def source(self) -> FileBytes | Path:
-        """Its bytes under its name, or where it lies.
+        """Return its bytes under its name, or its path.
 
         Raises:
-            SourceError: It cannot be read.
+            SourceError: The file is not readable.
         """
         ...
 
 
 @dataclass(slots=True)
 class Question:
-    """One file and what is asked of it.
+    """One file, and the requested parts of its result.
 
     Attributes:
-        file: What is judged.
-        id: Of its result.
+        file: The file to judge.
+        id: Id of the result.
         heat: Make evidence maps.
-        provenance: Tell what the file says of itself.
-        whole: Keep its bytes in the answer, for whoever stores them.
-        preview: Send the picture back as a JPEG, for browsers that cannot show its kind.
+        provenance: Read the file's provenance.
+        whole: Keep its bytes in the answer, to store them.
+        preview: Return the picture as a JPEG, for browsers that do not support its format.
     """
 
     file: Held
@@ -102,17 +102,17 @@ class Question:
 
 @dataclass(slots=True)
 class UploadAnswer:
-    """What became of a question.
+    """Result of a question.
 
     Attributes:
-        verdict: Its source is the upload's name.
-        text: The verdict as JSON, made once for caller and database.
-        sha256: Of the file, in hexadecimal.
-        size: Of the file, in bytes.
-        evidence: One a face: square and map; ``None`` where none was asked for.
-        provenance: As :meth:`Provenance.to_dict`; ``None`` where it was not asked for.
-        data: The file's bytes, or where it lies, where it is to be kept.
-        preview: The picture as a JPEG and its size; ``None`` where none was asked for.
+        verdict: The verdict; its source is the upload's name.
+        text: The verdict as JSON, for caller and database.
+        sha256: Digest of the file, in hexadecimal.
+        size: Size of the file, in bytes.
+        evidence: Square and map of each face; ``None`` if not requested.
+        provenance: As in :meth:`Provenance.to_dict`; ``None`` if not requested.
+        data: The file's bytes or path, if it is to be kept.
+        preview: The picture as a JPEG and its size; ``None`` if not requested.
     """
 
     verdict: Verdict
@@ -125,7 +125,7 @@ class UploadAnswer:
     preview: dict[str, Json] | None = None
 
     def body(self, result_id: str | None) -> bytes:
-        """The JSON object that a caller gets."""
+        """Return the JSON object for the caller."""
         beside: dict[str, Json] = {"evidence": self.evidence, "provenance": self.provenance}
         if self.preview is not None:
             beside["preview"] = self.preview
@@ -134,16 +134,16 @@ class UploadAnswer:
 
 
 class Judges:
-    """Detectors with one model in memory: with evidence maps and without.
+    """Detectors on one model in memory: with and without evidence maps.
 
     Args:
         model: Name of a shipped model or path of a model file.
-        options: By which is judged; each call takes one thread.
-        told: Called with each failure that no file should cause.
+        options: Options of the detectors; each call uses one thread.
+        told: Called with each unexpected failure.
 
     Raises:
-        ModelError: No such model, or not a model file.
-        OptionError: Options that do not go together.
+        ModelError: The model does not exist, or the file is no model.
+        OptionError: The options are not compatible.
     """
 
     def __init__(
@@ -163,10 +163,10 @@ class Judges:
         self.terms = Terms(self.plain.thresholds, guard, card.face_margin, card.crop_margin)
 
     def answer(self, questions: Sequence[Question]) -> Iterator[UploadAnswer]:
-        """Judge some files together; one answer a question, in their order.
+        """Judge some files together; one result per question, in order.
 
-        A file that cannot be read has a verdict that says so, whatever went wrong. Where it is not
-        known whose fault it is, this raises, and each file is to be tried by itself.
+        An unreadable file gets a verdict with its error. An error of unknown origin is raised, and
+        each file is then tried by itself.
         """
         try:
             yield from self._together(questions)
@@ -217,7 +217,7 @@ class Judges:
         return answer
 
     def evidence(self, verdict: Verdict) -> list[Json]:
-        """Of each face its square in the picture and its map, as a PNG to lay over that square."""
+        """Return the square of each face in the picture and its map, as a PNG overlay."""
         found: list[Json] = []
         for number, face in enumerate(verdict.faces):
             if face.heat is not None:
@@ -242,7 +242,7 @@ def _source(file: Held) -> FileBytes | Path | Unreadable:
 
 
 def identity(source: FileBytes | Path) -> tuple[str, int]:
-    """SHA-256 in hexadecimal, and length in bytes."""
+    """Return SHA-256 in hexadecimal, and length in bytes."""
     if not isinstance(source, Path):
         return hashlib.sha256(source).hexdigest(), len(source)
     digest, size = hashlib.sha256(), 0
@@ -254,15 +254,15 @@ def identity(source: FileBytes | Path) -> tuple[str, int]:
 
 
 def preview_of(source: FileBytes | Path, max_pixels: int) -> dict[str, Json]:
-    """A picture, upright, as a JPEG in base64, beside the size that boxes are told in.
+    """Return a picture, upright, as a JPEG in base64, with the size that boxes refer to.
 
     Args:
-        source: It was judged already.
-        max_pixels: Refuse pictures with more.
+        source: A picture that was judged.
+        max_pixels: Most pixels of a picture.
 
     Returns:
-        ``width`` and ``height`` in pixels, and ``jpeg``, whose longest side is
-        :data:`PREVIEW_PX` at most.
+        ``width`` and ``height`` in pixels, and ``jpeg``, whose longest side is at most
+        :data:`PREVIEW_PX`.
     """
     pixels = open_image(source, max_pixels=max_pixels).pixels
     height, width = pixels.shape[:2]
@@ -273,10 +273,10 @@ def preview_of(source: FileBytes | Path, max_pixels: int) -> dict[str, Json]:
 
 
 def map_png(heat: NDArray[np.float32]) -> bytes:
-    """An evidence map as a PNG with transparency, on the absolute scale of all drawn maps.
+    """Encode an evidence map as a PNG with transparency, on the scale of :mod:`mesoscope.draw`.
 
     Args:
-        heat: ``(h, w)``, as a face score holds it.
+        heat: ``(h, w)``, from a face score.
 
     Returns:
         A PNG of :data:`MAP_PX` by as many pixels.
@@ -288,11 +288,11 @@ def map_png(heat: NDArray[np.float32]) -> bytes:
 
 
 def provenance_of(source: bytes | str, name: str) -> dict[str, Json]:
-    """What a file says of itself; where that cannot be read, why.
+    """Return the provenance of a file, or the error of reading it.
 
     Args:
         source: The file's bytes or its path.
-        name: What the caller calls it.
+        name: The caller's file name.
     """
     try:
         told = dataclasses.replace(read_provenance(source), source=name)
@@ -304,5 +304,5 @@ def provenance_of(source: bytes | str, name: str) -> dict[str, Json]:
 
 
 def compact(value: Json | dict[str, Json]) -> bytes:
-    """JSON in plain ASCII, as verdicts are written everywhere."""
+    """Encode JSON in plain ASCII, as all verdicts."""
     return json.dumps(value, separators=(",", ":")).encode("ascii")

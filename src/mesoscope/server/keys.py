@@ -1,4 +1,4 @@
-"""API keys: made, hashed, compared in constant time, and the rate of each."""
+"""API keys: creation, hashing, constant-time comparison, and rate limits."""
 
 from __future__ import annotations
 
@@ -25,21 +25,20 @@ if TYPE_CHECKING:
     from mesoscope.server.store import Store
 
 PREFIX = "meso"
-RENEW_S = 2.0  # so long a new or a revoked key may go unnoticed
-STALE_S = 60.0  # without its database, keys are believed for so long
-BURST_S = 10.0  # so many seconds' worth of requests may come at once
+RENEW_S = 2.0  # delay until a new or revoked key takes effect
+STALE_S = 60.0  # keys stay valid so long without the database
+BURST_S = 10.0  # seconds' worth of requests that may come at once
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key that callers may show.
+    """An API key.
 
     Attributes:
         id: Its public part.
-        name: Whose it is.
-        digest: SHA-256 of the whole key. Keys are random, 256 bits, so nobody can guess one from
-            that, and no slow hash is needed.
-        rate: Requests a minute; ``None`` for the service's own.
+        name: Its owner.
+        digest: SHA-256 of the whole key. Keys have 256 random bits, so a slow hash is not needed.
+        rate: Requests per minute; ``None`` for the service's default.
     """
 
     id: str
@@ -49,11 +48,11 @@ class Key:
 
 
 def add_key(store: Store, name: str, rate: int | None = None) -> str:
-    """Make a key; it is told here once and kept nowhere.
+    """Create a key and return it; only its digest is stored.
 
     Raises:
-        OptionError: A name that is empty, too long or not printable.
-        Unreachable: The database does not answer.
+        OptionError: The name is empty, too long or not printable.
+        Unreachable: The database is not available.
     """
     if not name.strip() or not name.isprintable() or len(name) > 100:
         raise OptionError(f"{name!r}: a key needs a printable name of at most 100 characters")
@@ -69,16 +68,16 @@ def add_key(store: Store, name: str, rate: int | None = None) -> str:
 
 
 def list_keys(store: Store) -> Sequence[Row[Any]]:
-    """All keys, the oldest first; revoked ones too."""
+    """Return all keys, the oldest first; revoked ones too."""
     with store.reads() as connection:
         return connection.execute(select(keys).order_by(keys.c.created)).all()
 
 
 def revoke_key(store: Store, key_id: str) -> None:
-    """Take a key out of force.
+    """Revoke a key.
 
     Raises:
-        OptionError: No such key, or one that is revoked already.
+        OptionError: The key does not exist, or is revoked already.
     """
     with store.writes() as connection:
         done = connection.execute(
@@ -96,10 +95,10 @@ def _digest(text: str) -> bytes:
 
 
 class KeyRing:
-    """The keys in force, kept in memory and renewed every few seconds.
+    """The valid keys, cached in memory and refreshed every few seconds.
 
     Args:
-        store: Where they are.
+        store: The database.
     """
 
     def __init__(self, store: Store) -> None:
@@ -110,21 +109,21 @@ class KeyRing:
         self._thread = threading.Thread(target=self._run, name="keys", daemon=True)
 
     def open(self) -> None:
-        """Read the keys, and keep them fresh until :meth:`close`."""
+        """Read the keys, and refresh them until :meth:`close`."""
         self._renew()
         self._thread.start()
 
     def close(self) -> None:
-        """End."""
+        """Stop refreshing."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def find(self, authorization: str | None) -> Key:
-        """The key of an ``Authorization`` header.
+        """Return the key of an ``Authorization`` header.
 
         Raises:
-            Problem: There is none, it is not in force, or the database has been away for long.
+            Problem: The key is missing or not valid, or the database has been away for long.
         """
         if authorization is None:
             raise Problem("key.missing", "send a key: Authorization: Bearer meso_…")
@@ -136,7 +135,7 @@ class KeyRing:
             )
         public = text.split("_", 2)[1] if text.count("_") >= 2 else ""
         key = self._keys.get(public)
-        # An unknown key costs as much time as a known one.
+        # An unknown key takes as much time as a known one.
         right = hmac.compare_digest(_digest(text), b"\0" * 32 if key is None else key.digest)
         if key is None or not right or scheme.lower() != "bearer":
             raise Problem("key.invalid", "this key is not in force: ask for another")
@@ -150,7 +149,7 @@ class KeyRing:
         try:
             rows = list_keys(self._store)
         except Unreachable:
-            return  # asked again soon; for a while the keys known stay good
+            return  # retried soon; cached keys stay valid for a while
         self._keys = {
             row.id: Key(row.id, row.name, bytes(row.digest), row.rate)
             for row in rows
@@ -160,21 +159,21 @@ class KeyRing:
 
 
 class Rates:
-    """How often each caller may ask: a bucket that fills steadily and holds a short burst."""
+    """Rate limits by caller: token buckets with a short burst."""
 
     def __init__(self) -> None:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def spend(self, who: str, per_minute: int, cost: int = 1) -> None:
-        """Count requests.
+        """Take tokens for a request.
 
         Args:
             who: The caller.
-            per_minute: Its rate; 0 = no limit.
-            cost: Files of this request.
+            per_minute: Rate of the caller; 0 = no limit.
+            cost: Number of files of this request.
 
         Raises:
-            Problem: The bucket is empty; it says when it will not be.
+            Problem: The bucket is empty; it has the time until the next token.
         """
         if not per_minute:
             return
@@ -192,4 +191,4 @@ class Rates:
                 f"this key may send {per_minute} files a minute: try again in {wait_s} s",
                 retry_after_s=wait_s,
             )
-        self._buckets[who] = (held - cost, now)  # a large request is paid off later
+        self._buckets[who] = (held - cost, now)  # a large request goes into debt

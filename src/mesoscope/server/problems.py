@@ -1,4 +1,4 @@
-"""What goes wrong, as the caller is told: RFC 9457 problem JSON with stable codes."""
+"""Error responses: RFC 9457 problem JSON with stable codes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/problem+json"
 
-# Of the service itself; those of files and verdicts stand in mesoscope.errors.
+# Codes of the service; those of files and verdicts are in mesoscope.errors.
 TITLES: dict[str, tuple[int, str]] = {
     "request.invalid": (400, "The request cannot be understood"),
     "request.forbidden": (403, "Requests from there are not taken"),
@@ -53,14 +53,14 @@ TITLES: dict[str, tuple[int, str]] = {
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
-    """A refusal: what is sent, with which status and headers.
+    """An error response with status and headers.
 
     Args:
         code: A key of :data:`TITLES`, or the code of a :class:`~mesoscope.errors.MesoscopeError`.
         detail: One line: what, why, what next.
-        status: Of the answer, where it is not that of the code.
-        headers: Further ones.
-        retry_after_s: When it is worth another try.
+        status: Status, if not that of the code.
+        headers: Further headers.
+        retry_after_s: Seconds until a retry is useful.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
             self.headers.setdefault("WWW-Authenticate", "Bearer")
 
     def to_dict(self, request_id: str = "") -> dict[str, Json]:
-        """The JSON object of RFC 9457, section 3."""
+        """Return the JSON object of RFC 9457, section 3."""
         return {
             "type": f"urn:mesoscope:problem:{self.code}",
             "title": self.title,
@@ -95,12 +95,12 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
         }
 
     def to_bytes(self, request_id: str = "") -> bytes:
-        """That object as JSON."""
+        """Return the object as JSON."""
         return json.dumps(self.to_dict(request_id), separators=(",", ":")).encode()
 
 
 def of_error(error: MesoscopeError) -> Problem:
-    """The problem that one of the project's errors is."""
+    """Convert an error of the package."""
     status = 500
     if isinstance(error, SourceTooLarge):
         status = 413
@@ -116,13 +116,13 @@ def of_error(error: MesoscopeError) -> Problem:
 
 
 def of_code(code: str, message: str) -> Problem:
-    """The problem of a verdict that holds an error."""
+    """Convert the error of a verdict."""
     status = {"source.too_large": 413, "source.unsupported": 415}.get(code, 422)
     return Problem(code, message, status=status)
 
 
 def of_os_error(error: OSError) -> Problem:
-    """A disk that is full, or that fails otherwise; no path is told."""
+    """Convert a disk error; its path is not revealed."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return Problem(
             "storage.full", "there is no room for this upload: try again later", retry_after_s=60

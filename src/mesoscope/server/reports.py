@@ -1,7 +1,7 @@
-"""What is made of results: reports, and what people said of them as a data set.
+"""Reports of results, and feedback as a data set.
 
-Drawing and typesetting take seconds, memory and settings of the whole process; beside the service
-they can be given a time limit, and a folder in which the file has the name that its sender gave it.
+Drawing and typesetting take seconds, memory and process-wide settings. In a separate process they
+have a time limit, and a folder in which the file has its original name.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ if TYPE_CHECKING:
 
 LABEL = {"real": "real", "forged": "fake"}
 _SUFFIX = {"jpeg": ".jpg", "tiff": ".tif"}
-_VALIDATION = 0.2  # of the pictures; by the hash of their content, so that one never moves
+_VALIDATION = 0.2  # of the pictures; by the hash of their content, so that it never changes
 
 
 def write_data_set(path: Path, rows: Iterable[Any], kept: Kept) -> int:
     """Write a ZIP archive with ``manifest.csv``, its pictures, and ``not_kept.csv``.
 
-    Unpacked, it is a data set. A picture that was judged more than once is there once, with what
-    was said last. Clips stand in ``not_kept.csv``, as a data set is of pictures.
+    Unpacked, it is a data set. A picture that was judged repeatedly is included once, with the
+    latest feedback. Clips are listed in ``not_kept.csv``, as a data set holds pictures.
 
     Args:
-        path: Of the archive.
-        rows: Results with what was said of them, the oldest first.
-        kept: Where their files are.
+        path: Path of the archive.
+        rows: Results with feedback, the oldest first.
+        kept: Folder of kept files.
 
     Returns:
-        How many labels.
+        Number of labels.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The archive is not writable.
     """
     said = {row.sha256: row for row in rows if row.says in LABEL and row.sha256}
     entries, others = [], []
@@ -120,15 +120,15 @@ async def make_report(
     """Make a report of one result.
 
     Args:
-        service: Whose model, options and signing key are used.
+        service: Source of model, options and signing key.
         row: The result.
-        path: The judged file, where it was kept.
+        path: The judged file, if it was kept.
         form: ``html`` or ``pdf``.
         case: Number or name of the case.
-        by: Who hands it over.
+        by: Name of the analyst.
 
     Raises:
-        Problem: It cannot be made, or takes too long.
+        Problem: The report fails, or takes too long.
     """
     folder = private_folder(service.spool.new_path())
     try:
@@ -152,7 +152,7 @@ def _prepare(folder: Path, row: Row[Any], path: Path | None) -> None:
     if path is not None:
         # The verdict names the file by its own name, and the command runs in this folder.
         target = folder / Path(row.name).name
-        with contextlib.suppress(OSError):  # a name too long for this disk: without evidence then
+        with contextlib.suppress(OSError):  # the name is too long for this disk: no evidence then
             if target.name not in ("verdicts.jsonl", "out.html", "out.pdf"):
                 os.link(path, target)
 

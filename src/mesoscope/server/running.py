@@ -1,4 +1,4 @@
-"""A service on a socket: uvicorn, with a limit on slow heads and a stop that loses nothing."""
+"""Run a service with uvicorn, with a header timeout and a graceful stop."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ if TYPE_CHECKING:
 
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _Protocol
-except ImportError:  # httptools has no wheel for this platform: slower, and otherwise the same
+except ImportError:  # no httptools wheel for this platform: slower
     _Protocol = H11Protocol  # type: ignore[misc,assignment]
 
-STOP_S = 60  # requests in progress have so long to end
+STOP_S = 60  # time for requests in progress to end
 _BACKLOG = 2048
 
 
 class ImpatientProtocol(_Protocol):
-    """Lets go of connections whose request does not begin in time.
+    """Closes connections whose request does not begin in time.
 
-    uvicorn waits for ever for a head that comes a byte at a time.
+    uvicorn has no timeout for slow request headers.
     """
 
     header_s = 15.0
     _due: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - asyncio's
-        """Begin to wait."""
+        """Start the timer."""
         super().connection_made(transport)
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Stop waiting once a request has begun, and wait again for the next one."""
+        """Stop the timer at a request, and restart it for the next one."""
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop()
@@ -55,7 +55,7 @@ class ImpatientProtocol(_Protocol):
             self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
+        """Stop the timer."""
         self._stop()
         super().connection_lost(exc)
 
@@ -74,14 +74,14 @@ class ImpatientProtocol(_Protocol):
 
 
 def serve(service: Service, ready: Callable[[str], None] | None = None) -> None:
-    """Serve until SIGTERM or Ctrl-C; requests in progress end, jobs put themselves back.
+    """Serve until SIGTERM or Ctrl-C; requests in progress end, jobs are requeued.
 
     Args:
-        service: Made, and not opened.
-        ready: Called with the address once it is listened on.
+        service: A service that is not open yet.
+        ready: Called with the address when it is open.
 
     Raises:
-        OptionError: The address cannot be listened on.
+        OptionError: The address cannot be bound.
     """
     server, listening = prepare(service)
     with listening:
@@ -93,9 +93,9 @@ def serve(service: Service, ready: Callable[[str], None] | None = None) -> None:
 
 @contextlib.contextmanager
 def _ended_in_peace() -> Iterator[None]:
-    """Within, a signal that has ended the service does not end the process once more.
+    """Context in which a signal that stopped the service does not also end the process.
 
-    uvicorn raises what it has caught again when it is done, so that the process would seem killed.
+    uvicorn raises caught signals again at its end, so the process would seem killed.
     """
     ends = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, signal.SIG_IGN) for number in ends]
@@ -108,7 +108,7 @@ def _ended_in_peace() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _told_in_json(log: Log) -> Iterator[None]:
-    """Within, what uvicorn has to say becomes lines of our log."""
+    """Context in which uvicorn's log goes to the JSON log."""
 
     class Lines(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -126,10 +126,10 @@ def _told_in_json(log: Log) -> Iterator[None]:
 
 
 def prepare(service: Service) -> tuple[uvicorn.Server, socket.socket]:
-    """A server that has not begun, and the socket that it is to serve on.
+    """Create a server and its socket, without starting.
 
     Raises:
-        OptionError: The address cannot be listened on.
+        OptionError: The address cannot be bound.
     """
     settings = service.settings
     protocol = type("Protocol", (ImpatientProtocol,), {"header_s": settings.limits.header_s})
@@ -153,12 +153,12 @@ def prepare(service: Service) -> tuple[uvicorn.Server, socket.socket]:
 
 
 class _Server(uvicorn.Server):
-    """Tells the service at once when it is asked to end: whoever listens to jobs is let go."""
+    """Notifies the service of a shutdown at once: event streams are closed."""
 
     service: Service
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take SIGTERM or SIGINT."""
+        """Handle SIGTERM or SIGINT."""
         self.service.stopping = True
         super().handle_exit(sig, frame)
 
@@ -169,7 +169,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host.strip("[]"), port))
-        listening.listen(_BACKLOG)  # who asks from now on is answered
+        listening.listen(_BACKLOG)  # connections from now on are answered
     except OSError as error:
         raise OptionError(
             f"{host} port {port}: cannot be listened on: {cause(error)}: choose another `port`"
@@ -178,6 +178,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def address_of(listening: socket.socket) -> str:
-    """Where a socket is listened on, as a URL."""
+    """Return the URL of a socket."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

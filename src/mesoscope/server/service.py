@@ -1,4 +1,4 @@
-"""All parts of one running service, opened and closed in their order."""
+"""The parts of a running service, opened and closed in order."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ DAY_S = 86_400.0
 
 
 def ledger_url(data: Path, url: str | None) -> str | URL:
-    """The database asked for, else a file in the data folder."""
+    """Return the given database URL, else a file in the data folder."""
     return URL.create("sqlite", database=str(data / LEDGER)) if url is None else url
 
 
 class Service:
-    """What the routes ask.
+    """The state behind the routes.
 
     Args:
-        settings: What it is asked to do.
-        log: Where lines go; standard error where none is given.
-        environment: Of the processes that make reports; ``None`` for that of this process.
+        settings: The settings.
+        log: The log; standard error by default.
+        environment: Environment of report processes; ``None`` for that of this process.
 
     Raises:
-        ModelError: No such model.
-        OutputError: The data folder cannot be made, or the database does not answer.
-        JobError: Another service uses the data folder, or not a database URL.
+        ModelError: The model does not exist.
+        OutputError: The data folder is not writable, or the database is not available.
+        JobError: Another service uses the data folder, or the database URL is not valid.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Service:
         self.log.write(event, fields, "error")
 
     def open(self) -> None:
-        """Begin: keys, jobs that were left, what is to be forgotten."""
+        """Start: keys, pending jobs, retention."""
         if self.keys is not None:
             self.keys.open()
         self.jobs.open()
@@ -114,7 +114,7 @@ class Service:
         self.log.write("ready", {"model": self.judges.plain.model_id, "ledger": self.store.name})
 
     def close(self) -> None:
-        """Finish what was taken, put jobs back, and let go of everything."""
+        """Finish accepted work, requeue jobs, and close everything."""
         self.stopping = True
         self._ended.set()
         self.jobs.close()
@@ -130,7 +130,7 @@ class Service:
     def record(
         self, question: Question, answer: UploadAnswer, key: str | None
     ) -> Future[None] | None:
-        """Commit the answer of a check; ``None`` where results are not kept."""
+        """Commit the result of a check; ``None`` if results are not kept."""
         if not self.settings.keep_results_days:
             return None
         return self.recorder.submit(self._row(question, answer, key))
@@ -162,7 +162,7 @@ class Service:
         verdict = answer.verdict
         kept = None
         if answer.data is not None and verdict.error is None:
-            with contextlib.suppress(OSError):  # the verdict stands without it
+            with contextlib.suppress(OSError):  # the verdict is kept without it
                 kept = self.kept.add(question.id, answer.data)
         told = answer.provenance
         return Recorded(
@@ -181,7 +181,7 @@ class Service:
                 return
 
     def sweep(self) -> None:
-        """Forget what is older than it may grow."""
+        """Delete what exceeds its retention."""
         now = time.time()
         days = self.settings.keep_results_days
         whole = False
@@ -190,7 +190,7 @@ class Service:
                 self.place,
                 kept_before=now - DAY_S * self.settings.keep_days,
                 before=now - DAY_S * days,
-                # Results of jobs have to be fetched, so they stay for a day at least.
+                # Results of jobs must be fetched, so they are kept for a day at least.
                 jobs_before=now - DAY_S * max(days, 1.0),
             )
             for kept in files:
@@ -198,15 +198,15 @@ class Service:
 
 
 def _lock_folder(data: Path) -> int | None:
-    """Hold the data folder for this process; the system lets go of it however that ends.
+    """Lock the data folder; the operating system releases the lock of any ended process.
 
     Raises:
-        JobError: Another process holds it.
-        OutputError: It cannot be written.
+        JobError: Another process holds the lock.
+        OutputError: The folder is not writable.
     """
     try:
         import fcntl
-    except ImportError:  # Windows: nobody watches
+    except ImportError:  # Windows: without a lock
         return None
     try:
         lock = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -223,7 +223,7 @@ def _lock_folder(data: Path) -> int | None:
 
 
 def _place(data: Path) -> str:
-    """The name of a data folder, made once."""
+    """Return the name of a data folder, created once."""
     path = data / "place"
     try:
         if not path.exists():

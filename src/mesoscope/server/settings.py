@@ -1,4 +1,4 @@
-"""What a service is asked to do, and the limits that it keeps; frozen, checked when made."""
+"""Settings and limits of a service; frozen and validated."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one caller may ask for; all are hard.
+    """Hard limits of one caller.
 
     Attributes:
-        check_bytes: Of the body of ``POST /v1/check``.
-        job_bytes: Of the body of ``POST /v1/jobs``.
-        json_bytes: Of any other body.
-        pictures: In one ``POST /v1/check``.
-        parts: Of one multipart body: fields and files.
-        picture_bytes: Of one picture, unpacked.
-        clip_bytes: Of one clip, unpacked.
-        files: In one job's archive.
-        unpacked_bytes: Of all files of one archive together.
-        spool_bytes: Of all uploads on disk at once.
-        waiting: Pictures that wait for a thread; beyond, callers are told to come back.
-        requests: In progress at once, but for those that only listen.
-        listeners: Streams of events at once.
-        open_jobs: Of one key, not finished.
-        idle_s: An upload may stand still for so long.
-        check_s: The whole upload of a check.
-        job_s: The whole upload of a job.
-        header_s: The head of a request.
-        answer_s: A check may wait for its verdicts.
-        page: Results in one answer.
+        check_bytes: Size of the body of ``POST /v1/check``.
+        job_bytes: Size of the body of ``POST /v1/jobs``.
+        json_bytes: Size of any other body.
+        pictures: Pictures in one ``POST /v1/check``.
+        parts: Parts of one multipart body: fields and files.
+        picture_bytes: Size of one picture, unpacked.
+        clip_bytes: Size of one clip, unpacked.
+        files: Files in one job's archive.
+        unpacked_bytes: Total unpacked size of one archive.
+        spool_bytes: Total size of uploads on disk.
+        waiting: Pictures in the queue; beyond, callers are asked to retry.
+        requests: Concurrent requests, except event streams.
+        listeners: Concurrent event streams.
+        open_jobs: Unfinished jobs of one key.
+        idle_s: Longest pause of an upload.
+        check_s: Longest upload of a check.
+        job_s: Longest upload of a job.
+        header_s: Longest wait for the headers of a request.
+        answer_s: Longest wait of a check for its verdicts.
+        page: Results per response.
     """
 
     check_bytes: int = 64 * MEBI
@@ -74,25 +74,25 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """A service.
+    """Settings of a service.
 
     Attributes:
-        data: Its private folder: uploads on their way, jobs, kept pictures, the ledger.
-        ledger: URL of its database; ``None`` for a file in ``data``.
+        data: Private data folder: uploads, jobs, kept pictures, the ledger.
+        ledger: URL of the database; ``None`` for a file in ``data``.
         host: Address to listen on.
         port: Port to listen on; 0 picks a free one.
         model: Name of a shipped model or path of a model file.
-        options: By which it judges.
-        keys: Whether callers must show a key.
-        names: Host names that callers may use besides the address; with ``*`` any.
-        origins: Sites whose pages may call from a browser; none by default.
-        rate: Requests a minute of one key that has no rate of its own; 0 = no limit.
-        keep_days: So long a judged file is kept; 0 = never.
-        keep_results_days: So long a verdict is kept; 0 = never.
+        options: Options of the detector.
+        keys: Whether callers need a key.
+        names: Accepted host names besides the address; ``*`` accepts any.
+        origins: Origins allowed to call from a browser; none by default.
+        rate: Default requests per minute of a key; 0 = no limit.
+        keep_days: Retention of judged files; 0 = none.
+        keep_results_days: Retention of verdicts; 0 = none.
         sign: Private key file that signs reports.
-        log_names: Write the names of uploaded files into the log.
-        window_s: So long a picture may wait for others, to be scored in one batch with them.
-        limits: See :class:`Limits`.
+        log_names: Write the names of uploaded files to the log.
+        window_s: Longest wait of a picture for others in its batch.
+        limits: The limits.
     """
 
     data: Path
@@ -132,7 +132,7 @@ class ServiceSettings:
 
     @property
     def allowed_hosts(self) -> tuple[str, ...]:
-        """Host names that a request may carry, without ports, lower case; empty = any."""
+        """Accepted host names, without ports, lower case; empty for any."""
         named = tuple(name.lower().strip("[]") for name in self.names)
         if "*" in named:
             return ()
@@ -144,7 +144,7 @@ class ServiceSettings:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine alone."""
+    """Whether an address is reachable from this machine only."""
     if host.lower() == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""Where uploads lie on their way, and where those lie that are kept."""
+"""Temporary storage of uploads, and the folder of kept files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from mesoscope.errors import OutputError
 from mesoscope.errors.failures import cause
 from mesoscope.files.names import acts
-from mesoscope.files.whole import beside
+from mesoscope.files.whole import atomic_path
 from mesoscope.media.image import FileBytes
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.server.problems import Problem, of_os_error
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from mesoscope.media.kinds import Kind
 
 
-IN_MEMORY_BYTES = 1 << 20  # of an upload; a larger one goes to disk
+IN_MEMORY_BYTES = 1 << 20  # of an upload; larger ones go to disk
 LONGEST_NAME = 200
 NAMELESS = "upload"
 
 
 def clean_name(raw: bytes | str) -> str:
-    """What an upload is called: the last part of its path, without what steers a terminal or page.
+    """Sanitise an upload's name: the last part of its path, without control characters.
 
-    Bytes that are not UTF-8 become U+FFFD, so that every database and JSON can hold the name.
+    Bytes that are not UTF-8 become U+FFFD, so every database and JSON can hold the name.
     """
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
     text = text.replace("\\", "/").rstrip("/").rpartition("/")[2]
@@ -45,10 +45,10 @@ def clean_name(raw: bytes | str) -> str:
 
 
 def private_folder(path: Path) -> Path:
-    """A folder that only this user may look into; made where it is missing.
+    """Return a folder that only this user can read; created if missing.
 
     Raises:
-        OutputError: It cannot be made.
+        OutputError: The folder cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -59,11 +59,11 @@ def private_folder(path: Path) -> Path:
 
 
 class UploadSpool:
-    """The private folder of uploads; what a killed process has left in it goes when it opens.
+    """The private folder of uploads; leftovers of a killed process are removed when it opens.
 
     Args:
-        folder: Made where it is missing.
-        budget_bytes: Of all uploads together.
+        folder: The folder; created if missing.
+        budget_bytes: Total size of uploads.
     """
 
     def __init__(self, folder: Path, budget_bytes: int) -> None:
@@ -73,7 +73,7 @@ class UploadSpool:
         self._lock = threading.Lock()
 
     def take(self, size_bytes: int) -> None:
-        """Count bytes before they are written.
+        """Reserve bytes before they are written.
 
         Raises:
             Problem: The budget is spent.
@@ -88,21 +88,21 @@ class UploadSpool:
             self._left -= size_bytes
 
     def give_back(self, size_bytes: int) -> None:
-        """Count bytes that are gone."""
+        """Release bytes."""
         with self._lock:
             self._left += size_bytes
 
     def new_path(self) -> Path:
-        """A name that nobody can guess, for a file that does not exist yet."""
+        """Return an unguessable path of a new file."""
         return self.folder / secrets.token_hex(16)
 
 
 class Upload:
-    """One file that a caller sends: in memory while it is small, else in the spool.
+    """An uploaded file: in memory while it is small, else in the spool.
 
     Args:
-        spool: Where it goes when it grows.
-        name: As cleaned by :func:`clean_name`.
+        spool: Storage of large uploads.
+        name: Name from :func:`clean_name`.
     """
 
     def __init__(self, spool: UploadSpool, name: str) -> None:
@@ -117,7 +117,7 @@ class Upload:
         self._head = b""
 
     def add(self, data: bytes) -> None:
-        """Hold some bytes; :meth:`flush` writes them down."""
+        """Buffer some bytes; :meth:`flush` writes them to disk."""
         self._parts.append(data)
         self._held += len(data)
         self.size += len(data)
@@ -126,11 +126,11 @@ class Upload:
 
     @property
     def due(self) -> bool:
-        """Whether enough is held to be written down."""
+        """Whether the buffer should be flushed."""
         return self._held >= IN_MEMORY_BYTES
 
     def flush(self) -> None:
-        """Write what is held to disk.
+        """Write the buffer to disk.
 
         Raises:
             Problem: There is no room, or the disk fails.
@@ -152,10 +152,10 @@ class Upload:
         self._held = 0
 
     def finish(self, *, on_disk: bool = False) -> None:
-        """Say that all of it is there.
+        """Mark the upload as complete.
 
         Args:
-            on_disk: Have it on disk whatever its size, and safe there from a loss of power.
+            on_disk: Write it to disk whatever its size, and sync.
 
         Raises:
             Problem: There is no room, or the disk fails.
@@ -172,16 +172,16 @@ class Upload:
 
     @property
     def kind(self) -> Kind | None:
-        """What it is by its first bytes; ``None`` for neither picture nor clip."""
+        """Its kind by content; ``None`` for neither picture nor clip."""
         return sniff(self._head)
 
     @property
     def is_zip(self) -> bool:
-        """Whether it begins as a ZIP archive does, an empty one too."""
+        """Whether it begins as a ZIP archive, an empty one included."""
         return self._head.startswith((b"PK\3\4", b"PK\5\6"))
 
     def source(self) -> FileBytes:
-        """All of it, under its name."""
+        """Return all of it, under its name."""
         if self.path is None:
             if len(self._parts) > 1:
                 self._parts = [b"".join(self._parts)]
@@ -189,7 +189,7 @@ class Upload:
         return FileBytes.of(self.name, self.path.read_bytes())
 
     def close(self) -> None:
-        """Let go of it, and of its file unless that was moved elsewhere."""
+        """Release it, and its file unless that was moved."""
         self._parts.clear()
         if self._file is not None:
             self._file.close()
@@ -207,12 +207,12 @@ MEDIA_TYPES = {
 
 
 class Kept:
-    """The folder of kept files; each goes by the id of its result.
+    """The folder of kept files; each is named by its result's id.
 
     Args:
-        folder: Made where it is missing.
+        folder: The folder; created if missing.
         place: Name of this data folder in the database.
-        days: So long a file is kept; 0 = never.
+        days: Retention in days; 0 = none.
     """
 
     def __init__(self, folder: Path, place: str, days: float) -> None:
@@ -226,7 +226,7 @@ class Kept:
         return self.days > 0
 
     def add(self, result_id: str, data: bytes | Path) -> str:
-        """Keep a file; gives back the name to find it by.
+        """Keep a file; return the name to find it by.
 
         Raises:
             OSError: There is no room.
@@ -234,7 +234,7 @@ class Kept:
         folder = self.folder / result_id[:2]
         folder.mkdir(mode=0o700, exist_ok=True)
         target = folder / result_id
-        with beside(target, sync=False) as part:
+        with atomic_path(target, sync=False) as part:
             if isinstance(data, bytes):
                 descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
                 with os.fdopen(descriptor, "wb") as file:
@@ -244,20 +244,20 @@ class Kept:
         return f"{result_id[:2]}/{result_id}"
 
     def find(self, place: str, kept: str | None) -> Path | None:
-        """The file of a result; ``None`` where it was not kept, or not here."""
+        """Return the file of a result; ``None`` if it was not kept, or not here."""
         if kept is None or place != self.place:
             return None
         path = self.folder / kept
         return path if path.is_file() else None
 
     def remove(self, kept: str) -> None:
-        """Take a file away."""
+        """Remove a file."""
         with contextlib.suppress(OSError):
             (self.folder / kept).unlink()
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name; where the disk knows no such thing, copy it."""
+    """Hard-link a file, or copy it if the disk has no links."""
     try:
         os.link(source, target)
     except OSError:
@@ -266,7 +266,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 
 def media_type(path: Path) -> str | None:
-    """The media type of a file by its content; ``None`` for what no browser should show."""
+    """Return the media type of a file by content; ``None`` if no browser should show it."""
     with path.open("rb") as file:
         kind = sniff(file.read(SNIFF_BYTES))
     return None if kind is None else MEDIA_TYPES.get(kind)

@@ -1,4 +1,4 @@
-"""The service's database: every method is one transaction."""
+"""The service's database; every method is one transaction."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 
 OPEN = ("queued", "running")
 FINISHED = ("done", "cancelled", "failed")
-_EXPIRED = 500  # rows taken away in one transaction
+_EXPIRED = 500  # rows deleted in one transaction
 
 
 class Unreachable(OutputError):  # noqa: N818 - as the errors of mesoscope.errors
-    """The database does not answer; what was committed stays."""
+    """The database is not available; committed rows stay."""
 
     code = "ledger.unreachable"
 
 
 def new_id() -> str:
-    """An identifier that nobody can guess."""
+    """Return an unguessable identifier."""
     return secrets.token_urlsafe(16)
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A result on its way into the database: the columns of :data:`tables.results`."""
+    """A result to insert: the columns of :data:`tables.results`."""
 
     id: str
     key: str | None
@@ -65,17 +65,17 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which results are asked for; ``None`` asks for all.
+    """Filters of results; ``None`` accepts all.
 
     Attributes:
         label: ``fake``, ``real``, ``inconclusive``, or ``none`` for those without a label.
         kind: ``image`` or ``clip``.
-        name: Part of the file's name, in whatever case.
-        job: Of this job.
-        sha256: Of this file.
+        name: Part of the file's name, ignoring case.
+        job: Id of a job.
+        sha256: Digest of a file.
         since: Judged at this time or later, in seconds since 1970.
-        until: Judged before.
-        says: What a person said of it.
+        until: Judged before this time.
+        says: Label of the feedback.
     """
 
     label: str | None = None
@@ -92,11 +92,11 @@ class Store:
     """The tables of a service.
 
     Args:
-        url: As of :func:`mesoscope.scan.tables.open_engine`.
+        url: URL for :func:`mesoscope.scan.tables.open_engine`.
 
     Raises:
-        Unreachable: From any method: the database does not answer.
-        JobError: Not a database URL, or tables of a newer version.
+        Unreachable: From any method: the database is not available.
+        JobError: The URL is not valid, or the tables are of a newer version.
         MissingExtra: PostgreSQL's driver is not installed.
     """
 
@@ -117,30 +117,30 @@ class Store:
                 raise JobError(f"{self.name}: of a newer mesoscope: update this one")
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         self.engine.dispose()
 
     @contextmanager
     def writes(self) -> Iterator[Connection]:
-        """A transaction that may write."""
+        """Open a transaction for writing."""
         with _reached(self.name), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def reads(self) -> Iterator[Connection]:
-        """A transaction that will not write."""
+        """Open a transaction for reading."""
         with _reached(self.name), self.engine.connect() as connection:
             yield connection.execution_options(**{READS: True})
 
     def answers(self) -> None:
-        """Ask something, to see that the database is there."""
+        """Run a query to check the connection."""
         with self.reads() as connection:
             connection.execute(select(1))
 
     # Results
 
     def record(self, rows: Sequence[Recorded]) -> None:
-        """Write results down, and count those of jobs; one that is there already stays."""
+        """Insert results, and count those of jobs; existing ones stay."""
         with self.writes() as connection:
             counts: dict[str, list[int]] = {}
             plain = []
@@ -167,7 +167,7 @@ class Store:
                 )  # fmt: skip
 
     def result(self, result_id: str, key: str | None) -> Row[Any] | None:
-        """A caller's result, with what a person said of it."""
+        """Return a caller's result with its feedback."""
         with self.reads() as connection:
             return connection.execute(
                 _with_feedback().where(results.c.id == result_id, _of(results.c.key, key))
@@ -176,7 +176,7 @@ class Store:
     def page(
         self, key: str | None, filters: Filters, *, before: int | None, limit: int
     ) -> Sequence[Row[Any]]:
-        """A caller's results, the latest first, from those before a place on."""
+        """Return a caller's results, the latest first, before a position."""
         query = _with_feedback().where(_of(results.c.key, key), *_conditions(filters))
         if before is not None:
             query = query.where(results.c.n < before)
@@ -184,18 +184,18 @@ class Store:
             return connection.execute(query.order_by(results.c.n.desc()).limit(limit)).all()
 
     def of_job(self, job: str, *, after: int, limit: int) -> Sequence[Row[Any]]:
-        """Results of a job in the order of its files."""
+        """Return results of a job in the order of its files."""
         query = _with_feedback().where(results.c.job == job, results.c.seq > after)
         with self.reads() as connection:
             return connection.execute(query.order_by(results.c.seq).limit(limit)).all()
 
     def judged(self, job: str) -> set[int]:
-        """Places of a job's files that are judged."""
+        """Return the indices of a job's judged files."""
         with self.reads() as connection:
             return set(connection.scalars(select(results.c.seq).where(results.c.job == job)))
 
     def forget(self, result_id: str, key: str | None) -> tuple[str, str | None] | None:
-        """Take a caller's result away; gives back the place and the name of its kept file."""
+        """Delete a caller's result; return folder and name of its kept file."""
         mine = (results.c.id == result_id, _of(results.c.key, key))
         with self.writes() as connection:
             row = connection.execute(select(results.c.place, results.c.kept).where(*mine)).first()
@@ -208,13 +208,13 @@ class Store:
     def expire(
         self, place: str, *, kept_before: float, before: float, jobs_before: float
     ) -> tuple[list[str], bool]:
-        """Forget what is older; gives back the kept files that may go now, and whether that is all.
+        """Delete expired results; return the kept files to remove, and whether all are done.
 
         Args:
-            place: Whose kept files are asked for.
-            kept_before: Files of results older than this are kept no longer.
-            before: Results of checks older than this are gone, whoever made them.
-            jobs_before: Results of jobs older than this, and jobs finished before.
+            place: Folder of the kept files to return.
+            kept_before: Expiry of kept files, by their results' time.
+            before: Expiry of results of checks, in any folder.
+            jobs_before: Expiry of jobs and their results.
         """
         with self.writes() as connection:
             old = select(results.c.id, results.c.kept).where(
@@ -248,7 +248,7 @@ class Store:
     # Feedback
 
     def say(self, result_id: str, says: str, note: str) -> None:
-        """Write down what a person says of a result; a later word replaces an earlier one."""
+        """Store feedback on a result; it replaces earlier feedback."""
         values = {"result": result_id, "says": says, "note": note, "created": time.time()}
         with self.writes() as connection:
             row = upsert(connection, feedback).values(values)
@@ -260,17 +260,17 @@ class Store:
             )
 
     def said(self, key: str | None) -> Sequence[Row[Any]]:
-        """A caller's results that a person said something of, the oldest first."""
+        """Return a caller's results with feedback, the oldest first."""
         query = _with_feedback().where(_of(results.c.key, key), feedback.c.says.is_not(None))
         with self.reads() as connection:
             return connection.execute(query.order_by(results.c.n)).all()
 
 
 class Recorder:
-    """Writes results in as few transactions as the database keeps up with.
+    """Inserts results in as few transactions as the database needs.
 
     Args:
-        store: Where they go.
+        store: The database.
     """
 
     def __init__(self, store: Store) -> None:
@@ -280,12 +280,12 @@ class Recorder:
         )
 
     def submit(self, row: Recorded) -> Future[None]:
-        """A future that is done when the row is committed, or holds why it is not."""
+        """Return a future that completes at the commit, or holds its error."""
         (future,) = self._batcher.submit([row])
         return future
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the rest."""
         self._batcher.close()
 
     def _write(self, rows: Sequence[Recorded]) -> list[None]:

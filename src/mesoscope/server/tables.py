@@ -1,4 +1,4 @@
-"""The service's own tables, in the database that its ledger names: SQLite or PostgreSQL."""
+"""The service's tables, in SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-VERSION = 1  # of these tables; a database with a higher one is refused
+VERSION = 1  # schema version; databases of a higher one are refused
 
 metadata = MetaData()
-_number = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only this type
+_number = BigInteger().with_variant(Integer, "sqlite")  # SQLite increments only this type
 
 facts = Table(
     "mesoscope_service",
@@ -45,14 +45,14 @@ jobs = Table(
     Column("n", _number, primary_key=True, autoincrement=True),
     Column("id", String(32), nullable=False, unique=True),
     Column("key", String(16)),
-    Column("place", String(32), nullable=False),  # the data folder that holds its upload
+    Column("place", String(32), nullable=False),  # the data folder of its upload
     Column("name", Text, nullable=False),
     Column("state", String(12), nullable=False),
     Column("total", Integer),
     Column("done", Integer, nullable=False, default=0),
     Column("failed", Integer, nullable=False, default=0),
     Column("fake", Integer, nullable=False, default=0),
-    Column("tries", Integer, nullable=False, default=0),  # begun so often without a new result
+    Column("tries", Integer, nullable=False, default=0),  # starts without a new result
     Column("error_code", String(40)),
     Column("error_message", Text),
     Column("created", Float, nullable=False),

@@ -1,4 +1,4 @@
-"""Bodies of requests → uploads: raw bytes or multipart, within limits of size, number and time."""
+"""Receive request bodies as uploads: raw or multipart, limited in size, number and time."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from mesoscope.server.spool import UploadSpool
 
 MEBI = 1 << 20
-_HEAD_BYTES = 8192  # of the headers of one part
+_HEAD_BYTES = 8192  # headers of one part
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one body may be.
+    """Limits of one body.
 
     Attributes:
-        body_bytes: All of it.
-        file_bytes: One file of it.
-        files: How many.
-        parts: How many parts, files and others.
-        idle_s: So long it may stand still.
-        whole_s: So long it may take.
+        body_bytes: Size of the body.
+        file_bytes: Size of one file.
+        files: Number of files.
+        parts: Number of parts, files and others.
+        idle_s: Longest pause.
+        whole_s: Longest duration.
     """
 
     body_bytes: int
@@ -50,21 +50,21 @@ class Bounds:
 async def receive(
     request: Request, spool: UploadSpool, bounds: Bounds, *, name: str = "", on_disk: bool = False
 ) -> list[Upload]:
-    """Take the files out of a request's body.
+    """Receive the files of a request's body.
 
     Args:
-        request: Its body was not read yet.
-        spool: Where files go.
-        bounds: Of the body.
-        name: Of a raw body.
-        on_disk: Have files on disk whatever their size.
+        request: A request whose body was not read yet.
+        spool: Storage of the files.
+        bounds: Limits of the body.
+        name: File name of a raw body.
+        on_disk: Write files to disk whatever their size.
 
     Returns:
-        One or more uploads, which the caller closes.
+        One or more uploads; the caller closes them.
 
     Raises:
-        Problem: The body is empty, too large, too slow or not what its headers say.
-        ClientDisconnect: The caller has gone.
+        Problem: The body is empty, too large, too slow or does not match its headers.
+        ClientDisconnect: The client has disconnected.
     """
     uploads: list[Upload] = []
     try:
@@ -94,10 +94,10 @@ def _refuse_empty(uploads: list[Upload]) -> None:
 
 
 def refuse_long(request: Request, most_bytes: int) -> None:
-    """Refuse a body by the length that its header tells, before it is read.
+    """Refuse a body by its ``Content-Length``, before it is read.
 
     Raises:
-        Problem: It is longer.
+        Problem: The body is too long.
     """
     told = request.headers.get("content-length")
     if told is not None and told.isascii() and told.isdigit() and int(told) > most_bytes:
@@ -202,7 +202,7 @@ async def _multipart(
 
 
 class _Form:
-    """Callbacks of the parser."""
+    """Callbacks of the multipart parser."""
 
     def __init__(self, spool: UploadSpool, bounds: Bounds, uploads: list[Upload]) -> None:
         self.upload: Upload | None = None
@@ -266,9 +266,9 @@ class _Form:
 
 
 def file_name(disposition: bytes) -> bytes | None:
-    """The file name of a ``Content-Disposition``; ``None`` where the part is no file.
+    """Return the file name of a ``Content-Disposition``; ``None`` if the part is no file.
 
-    ``filename*`` (RFC 5987), where it is UTF-8, is taken before ``filename``.
+    ``filename*`` (RFC 5987) in UTF-8 takes precedence over ``filename``.
     """
     _, options = parse_options_header(disposition)
     extended = options.get(b"filename*")

@@ -16,7 +16,7 @@ from mesoscope.errors.failures import cause
 from mesoscope.files.whole import sweep, write_text
 from mesoscope.runtime.log import logger
 from mesoscope.training.data.dataset import survey
-from mesoscope.training.data.faces import ready_to_forge, ready_to_reframe
+from mesoscope.training.data.faces import find_main_faces, prepare_forging
 from mesoscope.training.export.finish import finish
 from mesoscope.training.fit.loop import fit
 from mesoscope.training.fit.watcher import (
@@ -26,7 +26,7 @@ from mesoscope.training.fit.watcher import (
     draw_curves,
     write_log,
 )
-from mesoscope.training.nets import require_beginning
+from mesoscope.training.nets import check_initial_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,14 +79,14 @@ def train(
     refuse_run(run, resume=resume)
     watcher = watcher_of(fabric, recipe, watcher)
     if not (run / "checkpoints/last.safetensors").exists():
-        require_beginning(recipe.network)
+        check_initial_run(recipe.network)
     data = read_pictures(roots, recipe, watcher, skip_unreadable=skip_unreadable)
     if fabric.is_global_zero:
-        logger.info(found(data))
+        logger.info(describe_data(data))
         open_run(run, recipe)
     fabric.barrier()
-    data = ready_to_forge(data, recipe, run, fabric, watcher)
-    data = ready_to_reframe(data, recipe, run, fabric, watcher)
+    data = prepare_forging(data, recipe, run, fabric, watcher)
+    data = find_main_faces(data, recipe, run, fabric, watcher)
     state = fit(recipe, data, run, fabric, LogWatcher(run, watcher), resume=resume)
     if not fabric.is_global_zero:
         return run / "model.onnx"
@@ -175,7 +175,7 @@ def watcher_of(fabric: Fabric, recipe: Recipe, watcher: RunWatcher | None) -> Ru
     return LoggedWatcher(recipe.optimise.epochs) if watcher is None else watcher
 
 
-def found(data: Survey) -> str:
+def describe_data(data: Survey) -> str:
     """Describe the data in one line."""
     train, validation = len(data.train), len(data.validation)
     text = f"{train} pictures to train on, {validation} to validate"

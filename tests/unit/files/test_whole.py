@@ -9,7 +9,7 @@ import pytest
 import mesoscope
 from mesoscope.errors import OutputError
 from mesoscope.files import whole
-from mesoscope.files.whole import beside, sweep, unfinished, write_whole
+from mesoscope.files.whole import atomic_path, sweep, unfinished, write_whole
 
 SOURCE = Path(mesoscope.__file__).parent
 UPLOADS = ("server/spool.py", "server/jobs.py")  # written by requests, moved when they are whole
@@ -18,7 +18,7 @@ UPLOADS = ("server/spool.py", "server/jobs.py")  # written by requests, moved wh
 def test_a_file_takes_its_place_when_it_is_done(tmp_path):
     path = tmp_path / "x.bin"
     path.write_bytes(b"old")
-    with beside(path) as part:
+    with atomic_path(path) as part:
         part.write_bytes(b"new")
         assert path.read_bytes() == b"old"
         assert part.parent == tmp_path
@@ -33,7 +33,7 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path, error):
     path.write_bytes(b"old")
 
     def fail():
-        with beside(path) as part:
+        with atomic_path(path) as part:
             part.write_bytes(b"half")
             raise error
 
@@ -54,7 +54,7 @@ def test_it_is_on_the_disk_before_it_is_renamed(tmp_path, monkeypatch, sync):
 
 def test_it_may_lie_in_another_folder_until_then(tmp_path):
     (tmp_path / "unfinished").mkdir()
-    with beside(tmp_path / "x", folder=tmp_path / "unfinished") as part:
+    with atomic_path(tmp_path / "x", folder=tmp_path / "unfinished") as part:
         assert part.parent.name == "unfinished"
         part.write_bytes(b"data")
     assert (tmp_path / "x").read_bytes() == b"data"

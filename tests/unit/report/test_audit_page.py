@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mesoscope.data.audit.finding import Audit, AuditFinding, Cue, Example, Part, Together, Value
+from mesoscope.data.audit.finding import (
+    Audit,
+    AuditFinding,
+    CombinedCues,
+    Cue,
+    CueValue,
+    Example,
+    SplitCount,
+)
 from mesoscope.errors import OutputError
 from mesoscope.report import audit as words
 from mesoscope.report.audit import bar, examples, matrix, write_audit_page
@@ -65,7 +73,7 @@ def audit():
         root="/sets/faces",
         pictures=1234,
         groups=321,
-        parts=(Part("camera", "train", 500, 510), Part("web", "train", 100, 124)),
+        parts=(SplitCount("camera", "train", 500, 510), SplitCount("web", "train", 100, 124)),
         findings=(
             AuditFinding(
                 "cue.format", "severe", "The file format alone tells 99 % apart", "How measured.",
@@ -81,16 +89,17 @@ def audit():
             AuditFinding("balance", "note", "More fakes than reals", "", "", 3),
         ),
         cues=(
-            Cue("format", "file format", "", 0.991, 0.98, 0.999, 600, 634, (Value("png", 0, 634),)),
+            Cue("format", "file format", "", 0.991, 0.98, 0.999, 600, 634,
+                (CueValue("png", 0, 634),)),
             Cue("suffix", "suffix", "", 0.97, 0.96, 0.98, 600, 634),
             Cue("sharpness", "sharpness", "", 0.52, 0.47, 0.56, 600, 634),
             Cue("width", "width", "camera", 0.5, math.nan, math.nan, 500, 510),
             Cue("width", "width", "web", 0.8, 0.75, 0.85, 100, 124),
         ),
         together=(
-            Together("", 0.998, 0.99, 1.0, 0.987, 1234, (("format", 0.3), ("width", 0.001))),
-            Together("camera", 0.5, 0.45, 0.55, 0.5, 1010),
-            Together("web", 1.0, 1.0, 1.0, 1.0, 224, (("format", 0.4),)),
+            CombinedCues("", 0.998, 0.99, 1.0, 0.987, 1234, (("format", 0.3), ("width", 0.001))),
+            CombinedCues("camera", 0.5, 0.45, 0.55, 0.5, 1010),
+            CombinedCues("web", 1.0, 1.0, 1.0, 1.0, 224, (("format", 0.4),)),
         ),
         not_done=("Wrong labels were not looked for.",),
         seconds={"reading": 3.21, "cues": 0.5},

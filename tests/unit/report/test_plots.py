@@ -9,7 +9,7 @@ import pytest
 
 from mesoscope import metrics
 from mesoscope.report import plots
-from mesoscope.report.plots import DARK, LIGHT, drawable, png
+from mesoscope.report.plots import DARK, LIGHT, png, printable_name
 from mesoscope.report.record import Prediction
 from mesoscope.types import Thresholds
 
@@ -167,5 +167,5 @@ def test_plots_leave_matplotlib_as_it_was():
     ],
 )
 def test_names_are_cut_in_their_middle(name, shown):
-    assert drawable(name, longest=10) == shown
-    assert drawable(name[:10], longest=10) == drawable(name[:10])
+    assert printable_name(name, longest=10) == shown
+    assert printable_name(name[:10], longest=10) == printable_name(name[:10])

@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from mesoscope.report.record import Prediction
-from mesoscope.report.tables import told, told_rows, write_told
+from mesoscope.report.tables import answer_rows, count_answers, write_answer_counts
 
 ERROR = {"code": "source.unreadable", "message": "broken"}
 
@@ -29,7 +29,7 @@ def items():
 
 
 def test_counts_and_exact_intervals(items):
-    rows = {(row.source, row.label): row for row in told(items)}
+    rows = {(row.source, row.label): row for row in count_answers(items)}
     assert set(rows) == {("all", "real"), ("all", "fake"), ("one", "real"), ("one", "fake"),
                          ("two", "real")}  # fmt: skip
     row = rows["all", "real"]
@@ -45,24 +45,24 @@ def test_counts_and_exact_intervals(items):
 
 
 def test_those_of_one_group_are_taken_to_be_answered_together():
-    alone = told([item(n, 0, "real") for n in range(8)])[0]
-    four = told([item(n, 0, "real", group=f"g{n // 2}") for n in range(8)])[0]
+    alone = count_answers([item(n, 0, "real") for n in range(8)])[0]
+    four = count_answers([item(n, 0, "real", group=f"g{n // 2}") for n in range(8)])[0]
     assert alone.intervals["fake"][1] == pytest.approx(1 - 0.025 ** (1 / 8))
     assert four.intervals["fake"][1] == pytest.approx(1 - 0.025 ** (1 / 4))
-    namesakes = told([item(n, 0, "real", source=f"s{n}", group="g") for n in range(8)])[0]
+    namesakes = count_answers([item(n, 0, "real", source=f"s{n}", group="g") for n in range(8)])[0]
     assert namesakes.intervals == alone.intervals  # a group counts within its source
 
 
 def test_one_source_is_told_once_and_no_items_give_no_rows(items):
-    assert [row.source for row in told(items[2:])] == ["all", "all"]
-    assert told([]) == []
+    assert [row.source for row in count_answers(items[2:])] == ["all", "all"]
+    assert count_answers([]) == []
 
 
 def test_the_table_and_the_file(items, tmp_path):
-    head, first, *_ = told_rows(told(items))
+    head, first, *_ = answer_rows(count_answers(items))
     assert head[3:] == ("fake", "real", "inconclusive", "none", "unreadable")
     assert first[:4] == ("real ones told", "all", "10", "1: 0.100 [0.003, 0.445]")
-    write_told(told(items), tmp_path / "told.csv")
+    write_answer_counts(count_answers(items), tmp_path / "told.csv")
     with (tmp_path / "told.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 5 * 5

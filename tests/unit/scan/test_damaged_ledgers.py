@@ -19,7 +19,7 @@ from mesoscope.errors import JobError, MesoscopeError, OutputError
 from mesoscope.scan import tables
 from mesoscope.scan.folder import begin_or_resume, open_ledger
 from mesoscope.scan.job import Job
-from mesoscope.scan.plan import outermost
+from mesoscope.scan.plan import without_nested
 from mesoscope.scan.sinks import export
 from mesoscope.scan.workers import Worker
 from mesoscope.types import ModelCard, Thresholds
@@ -52,7 +52,7 @@ def scan(detector, archive, folder, resume=None, told=None):
     with contextlib.closing(begin_or_resume(folder, detector, resume=resume)) as kept:
         with Worker(kept, folder) as worker:
             job = Job(detector, kept, worker, folder, told=told)
-            job.plan(outermost([str(archive)]))
+            job.plan(without_nested([str(archive)]))
             job.run()
         return kept.counts()
 

@@ -11,7 +11,7 @@ from mesoscope.media.walk import Unreadable
 from mesoscope.scan import job as job_module
 from mesoscope.scan.folder import begin_or_resume, open_ledger
 from mesoscope.scan.job import Job, renamed
-from mesoscope.scan.plan import outermost
+from mesoscope.scan.plan import without_nested
 from mesoscope.scan.reading import ONE_READING_BYTES, read
 from mesoscope.scan.tables import Claim
 from mesoscope.scan.workers import Worker
@@ -69,7 +69,7 @@ def opened(folder, detector, told=None):
 def scan(folder, root, detector=None, told=None):
     detector = detector or Counting()
     with opened(folder, detector, told) as (job, ledger):
-        job.plan(outermost([str(root)]))
+        job.plan(without_nested([str(root)]))
         job.run()
         return detector.asked, ledger.counts(), list(ledger.results())
 
@@ -148,11 +148,11 @@ def test_files_that_go_between_plan_and_scan_are_removed(tmp_path, root):
     fill(root, map(str, range(20)))
     detector = Counting()
     with opened(tmp_path / "job", detector) as (job, ledger):
-        job.plan(outermost([str(root)]))
+        job.plan(without_nested([str(root)]))
         (root / "0003.jpg").unlink()
         job.run()
         assert ledger.counts().states == {"done": 19, "removed": 1}
-        assert job.plan(outermost([str(root)])).removed == 0
+        assert job.plan(without_nested([str(root)])).removed == 0
 
 
 def test_a_touched_file_of_the_same_content_is_not_judged_again(tmp_path, root):
@@ -169,7 +169,7 @@ def test_files_that_another_process_never_finished_are_taken_over(tmp_path, root
     fill(root, map(str, range(10)))
     detector = Counting()
     with opened(tmp_path / "job", detector) as (job, ledger):
-        job.plan(outermost([str(root)]))
+        job.plan(without_nested([str(root)]))
         ledger.claim("a process that is no more", 4)
         waits = []
 

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from mesoscope.scan.ledger import Ledger
-from mesoscope.scan.plan import Planner, outermost
+from mesoscope.scan.plan import Planner, without_nested
 from mesoscope.scan.tables import Outcome, open_engine
 
 
@@ -33,7 +33,7 @@ def touch(path, text="x", time_ns=10**18):
 
 def planned(ledger, *paths, **options):
     places = []
-    plan = Planner(ledger, places.extend, **options).compare(outermost(map(str, paths)))
+    plan = Planner(ledger, places.extend, **options).compare(without_nested(map(str, paths)))
     if places:
         ledger.fail([Outcome(os.fsencode(p.path) + b"/" * p.folder, "failed") for p in places])
     return plan.new, plan.changed, plan.removed, len(places)
@@ -175,6 +175,6 @@ def test_the_jobs_own_folder_and_unready_files_are_left(ledger, root):
 
 def test_outermost(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = outermost(["a/b", "a", "a-b", "./a/../a/c", str(tmp_path / "z"), "a"])
+    found = without_nested(["a/b", "a", "a-b", "./a/../a/c", str(tmp_path / "z"), "a"])
     assert found == [str(tmp_path / name) for name in ("a-b", "a", "z")]
-    assert outermost(["/", "/tmp"]) == ["/"]
+    assert without_nested(["/", "/tmp"]) == ["/"]

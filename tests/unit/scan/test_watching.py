@@ -4,7 +4,7 @@ import pytest
 
 from mesoscope.errors import OptionError
 from mesoscope.media.walk import Listed
-from mesoscope.scan.local import Settled, refuse_missing
+from mesoscope.scan.local import SettledFiles, refuse_missing
 
 
 class Clock:
@@ -21,7 +21,7 @@ def look(settled, *files):
 
 def test_a_file_is_ready_once_it_has_stayed_the_same():
     clock = Clock()
-    settled = Settled(2.0, clock)
+    settled = SettledFiles(2.0, clock)
     assert look(settled, (b"a", 1, 1)) == ([False], 1)
     clock.now = 1.0
     assert look(settled, (b"a", 1, 1), (b"b", 5, 1)) == ([False, False], 2)
@@ -37,7 +37,7 @@ def test_a_file_is_ready_once_it_has_stayed_the_same():
 
 def test_a_file_that_went_begins_anew():
     clock = Clock()
-    settled = Settled(2.0, clock)
+    settled = SettledFiles(2.0, clock)
     look(settled, (b"a", 1, 1))
     look(settled)
     clock.now = 5.0
@@ -45,7 +45,7 @@ def test_a_file_that_went_begins_anew():
 
 
 def test_names_of_unfinished_files_wait_for_their_own():
-    settled = Settled(0.0, Clock())
+    settled = SettledFiles(0.0, Clock())
     assert look(settled, (b"a.jpg.part", 1, 1), (b"b.JPG.CRDOWNLOAD", 1, 1)) == ([False] * 2, 0)
     assert look(settled, (b"a.jpg", 1, 1)) == ([True], 0)
 

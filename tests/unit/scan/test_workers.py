@@ -12,7 +12,7 @@ from mesoscope.scan import workers
 from mesoscope.scan.workers import LEASE_S, Worker
 
 
-class Roster:
+class WorkerRegistry:
     """A ledger's processes, in memory."""
 
     def __init__(self):
@@ -33,7 +33,7 @@ class Roster:
 
 
 def test_one_that_leaves_frees_its_claims_and_its_lock(tmp_path):
-    roster = Roster()
+    roster = WorkerRegistry()
     with Worker(roster, tmp_path) as worker:
         assert list(roster.alive) == [worker.owner]
         assert len(list((tmp_path / "workers").iterdir())) == 1
@@ -43,7 +43,7 @@ def test_one_that_leaves_frees_its_claims_and_its_lock(tmp_path):
 
 
 def test_the_living_keep_their_claims_and_the_silent_lose_them(tmp_path):
-    roster = Roster()
+    roster = WorkerRegistry()
     with Worker(roster, tmp_path) as one, Worker(roster, tmp_path) as other:
         assert one.reap() == []
         roster.alive["elsewhere"] = roster.at - LEASE_S + 1  # no lock that could be asked
@@ -55,7 +55,7 @@ def test_the_living_keep_their_claims_and_the_silent_lose_them(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock: leases alone decide")
 def test_claims_that_could_not_be_released_are_free_at_once(tmp_path, monkeypatch):
-    roster = Roster()
+    roster = WorkerRegistry()
 
     def full(_owner):
         raise OutputError("ledger: database or disk is full")
@@ -75,16 +75,16 @@ def test_a_killed_process_loses_its_claims_at_once(tmp_path):
 import sys, time
 from pathlib import Path
 from mesoscope.scan.workers import Worker
-class Roster:
+class WorkerRegistry:
     def beat(self, owner): print(owner, flush=True)
-with_worker = Worker(Roster(), Path(sys.argv[1])).__enter__()
+with_worker = Worker(WorkerRegistry(), Path(sys.argv[1])).__enter__()
 time.sleep(300)
 """
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
     owner = process.stdout.readline().strip()
-    roster = Roster()
+    roster = WorkerRegistry()
     roster.beat(owner)
     with Worker(roster, tmp_path) as worker:
         assert worker.reap() == []
@@ -96,7 +96,7 @@ time.sleep(300)
 
 def test_a_worker_says_again_and_again_that_it_is_alive(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "BEAT_S", 0.01)
-    roster, beats = Roster(), []
+    roster, beats = WorkerRegistry(), []
     with contextlib.suppress(TimeoutError), Worker(roster, tmp_path) as worker:
         roster.beat = beats.append
         end = time.monotonic() + 60

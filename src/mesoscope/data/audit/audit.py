@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mesoscope.data.audit import drift, leaks, quality, sources, suspects
-from mesoscope.data.audit.cues import enough, measure_cues
+from mesoscope.data.audit.cues import enough_groups, measure_cues
 from mesoscope.data.audit.facts import read_facts
 from mesoscope.data.audit.finding import SEVERITIES, Audit
 from mesoscope.data.audit.options import AuditOptions, Watch, unwatched
-from mesoscope.data.audit.quality import of_claims, of_extremes
+from mesoscope.data.audit.quality import mismatch_findings, outlier_findings
 from mesoscope.data.audit.repeats import near_repeats
-from mesoscope.data.audit.together import measure_together, of_cues, of_together
+from mesoscope.data.audit.together import combined_findings, cue_findings, measure_combined
 from mesoscope.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -54,29 +54,29 @@ def audit(
         facts = read_facts(samples, root=root, options=options, watch=watch)
     with _timed("cues", seconds):
         cues = measure_cues(facts, options)
-        together = measure_together(facts, options)
-        findings = [*drift.of_splits(facts, options), *drift.of_encoding(facts)]
+        together = measure_combined(facts, options)
+        findings = [*drift.drift_findings(facts, options), *drift.encoding_findings(facts)]
     with _timed("copies", seconds):
         near = near_repeats(facts)
-        findings += [*leaks.of_repeats(facts, near), *leaks.of_groups(facts)]
-        findings += sources.of_sources(facts, near)
-    findings += of_together(together, cues) + of_cues(facts, cues)
-    findings += quality.of_pictures(facts) + of_extremes(facts) + of_claims(facts)
-    findings += quality.of_balance(facts)
-    not_done = quality.too_few(facts)
-    measurable = enough(facts.labels[facts.readable], facts.groups[facts.readable])
+        findings += [*leaks.repeat_findings(facts, near), *leaks.group_findings(facts)]
+        findings += sources.source_findings(facts, near)
+    findings += combined_findings(together, cues) + cue_findings(facts, cues)
+    findings += quality.picture_findings(facts) + outlier_findings(facts) + mismatch_findings(facts)
+    findings += quality.balance_findings(facts)
+    not_done = quality.small_sources(facts)
+    measurable = enough_groups(facts.labels[facts.readable], facts.groups[facts.readable])
     if not options.suspects:
         not_done.append("Wrong labels: not asked for (`suspects`).")
     elif measurable:
         with _timed("labels", seconds):
-            suspected, missed = suspects.of_labels(facts, options, watch)
+            suspected, missed = suspects.label_findings(facts, options, watch)
         findings += suspected
         not_done += missed
     else:
         not_done.append("Wrong labels: too few groups of a class to judge them by.")
     if options.check_faces:
         with _timed("faces", seconds):
-            faceless, missed = suspects.of_faces(facts, options, watch)
+            faceless, missed = suspects.face_findings(facts, options, watch)
         findings += faceless
         not_done += missed
     else:
@@ -85,7 +85,7 @@ def audit(
         root="" if root is None else str(root),
         pictures=len(facts.samples),
         groups=int(facts.groups.max()) + 1,
-        parts=tuple(quality.parts_of(facts)),
+        parts=tuple(quality.split_counts(facts)),
         findings=tuple(
             sorted(findings, key=lambda one: (SEVERITIES.index(one.severity), one.scope != ""))
         ),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from mesoscope import metrics
-from mesoscope.data.audit.finding import Cue, Value
+from mesoscope.data.audit.finding import Cue, CueValue
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +21,7 @@ FOLDS = 5
 _SHRINK = 2.0  # prior pictures at the mean rate, added to each value's
 
 
-def folds_of(groups: Codes, labels: NDArray[np.int8], *, seed: int) -> NDArray[np.int8]:
+def group_folds(groups: Codes, labels: NDArray[np.int8], *, seed: int) -> NDArray[np.int8]:
     """Assign groups to :data:`FOLDS` folds, stratified by class.
 
     Args:
@@ -41,7 +41,9 @@ def folds_of(groups: Codes, labels: NDArray[np.int8], *, seed: int) -> NDArray[n
     return fold[member]
 
 
-def rates(codes: Codes, labels: NDArray[np.int8], folds: NDArray[np.int8]) -> NDArray[np.float64]:
+def target_rates(
+    codes: Codes, labels: NDArray[np.int8], folds: NDArray[np.int8]
+) -> NDArray[np.float64]:
     """Target-encode values: their share of fakes in the other folds, minus the folds' mean share.
 
     Rare values are shrunk towards zero; values that other folds lack get zero. This is target
@@ -143,7 +145,7 @@ def measure_cues(facts: Facts, options: AuditOptions) -> list[Cue]:
     return sorted(found, key=lambda cue: -cue.low)
 
 
-def enough(labels: NDArray[np.int8], groups: Codes) -> bool:
+def enough_groups(labels: NDArray[np.int8], groups: Codes) -> bool:
     """Whether both classes have enough groups for a figure."""
     return all(len(np.unique(groups[labels == label])) >= LEAST_GROUPS for label in (0, 1))
 
@@ -164,7 +166,7 @@ def codes_of(facts: Facts, name: str, rows: NDArray[np.int64]) -> Codes | None:
     return codes
 
 
-def how_well(
+def cue_auc(
     codes: Codes, labels: NDArray[np.int8], groups: Codes, options: AuditOptions
 ) -> tuple[float, float, float]:
     """Measure how well values separate two classes, cross-fitted by group.
@@ -178,7 +180,7 @@ def how_well(
     Returns:
         The AUC and its 95 % interval.
     """
-    scores = rates(codes, labels, folds_of(groups, labels, seed=options.seed))
+    scores = target_rates(codes, labels, group_folds(groups, labels, seed=options.seed))
     drawn = metrics.bootstrap_auc(
         labels, scores, groups, n=options.resamples, seed=[options.seed, 1]
     )
@@ -207,9 +209,9 @@ def _measure(
         return None
     rows, codes = rows[codes >= 0], codes[codes >= 0]
     labels, groups = facts.labels[rows], facts.groups[rows]
-    if codes.size == 0 or codes.min() == codes.max() or not enough(labels, groups):
+    if codes.size == 0 or codes.min() == codes.max() or not enough_groups(labels, groups):
         return None
-    auc, low, high = how_well(codes, labels, groups, options)
+    auc, low, high = cue_auc(codes, labels, groups, options)
     fakes = int(labels.sum())
     return Cue(
         name=name,
@@ -224,7 +226,7 @@ def _measure(
     )
 
 
-def _values(facts: Facts, name: str, rows: NDArray[np.int64], codes: Codes) -> tuple[Value, ...]:
+def _values(facts: Facts, name: str, rows: NDArray[np.int64], codes: Codes) -> tuple[CueValue, ...]:
     """Return the values that differ most between the classes; bins in ascending order."""
     labels = facts.labels[rows]
     if name in facts.categories:
@@ -233,7 +235,7 @@ def _values(facts: Facts, name: str, rows: NDArray[np.int64], codes: Codes) -> t
         apart = np.abs(real / max(1, real.sum()) - fake / max(1, fake.sum()))
         shown = np.lexsort((-(real + fake), -apart))[:_SHOWN]
         return tuple(
-            Value(words[v], int(real[v]), int(fake[v])) for v in shown if real[v] + fake[v]
+            CueValue(words[v], int(real[v]), int(fake[v])) for v in shown if real[v] + fake[v]
         )
     numbers = facts.numbers[name][rows]
     edges = np.unique(np.quantile(numbers, np.linspace(0, 1, _SHOWN + 1)))
@@ -246,5 +248,5 @@ def _values(facts: Facts, name: str, rows: NDArray[np.int64], codes: Codes) -> t
         low, high = numbers[of].min(), numbers[of].max()
         text = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
         fakes = int(labels[of].sum())
-        found.append(Value(text, int(of.sum()) - fakes, fakes))
+        found.append(CueValue(text, int(of.sum()) - fakes, fakes))
     return tuple(found)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope.data.audit import severity
-from mesoscope.data.audit.cues import FACTS, codes_of, enough, how_well
+from mesoscope.data.audit.cues import FACTS, codes_of, cue_auc, enough_groups
 from mesoscope.data.audit.finding import AuditFinding
-from mesoscope.data.audit.severity import of_sets
+from mesoscope.data.audit.severity import set_examples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +26,7 @@ _SHOWN = 4
 _MIDDLE = (0.4, 0.5, 0.6)  # quantiles from which example pictures are taken
 
 
-def of_splits(facts: Facts, options: AuditOptions) -> list[AuditFinding]:
+def drift_findings(facts: Facts, options: AuditOptions) -> list[AuditFinding]:
     """Report held-out pictures of a source that differ from its train pictures.
 
     Args:
@@ -46,7 +46,7 @@ def of_splits(facts: Facts, options: AuditOptions) -> list[AuditFinding]:
     return found
 
 
-def of_encoding(facts: Facts) -> list[AuditFinding]:
+def encoding_findings(facts: Facts) -> list[AuditFinding]:
     """Report how well the encoding alone predicts the source of a picture."""
     if len(facts.sources.values) < 2:
         return []
@@ -105,17 +105,19 @@ def _of_split(facts: Facts, source: str, split: str, options: AuditOptions) -> l
     )
     is_held = (facts.splits.codes[rows] == held).astype(np.int8)
     groups = facts.groups[rows]
-    if not enough(is_held, groups):
+    if not enough_groups(is_held, groups):
         return []
     told: list[tuple[float, float, float, str]] = []  # low, AUC, high, name
     for name, fact in FACTS.items():
         codes = codes_of(facts, name, rows) if fact.reach in _SEEN else None
         if codes is None or codes.min() < 0 or codes.min() == codes.max():
             continue
-        auc, low, high = how_well(codes, is_held, groups, options)
+        auc, low, high = cue_auc(codes, is_held, groups, options)
         told.append((low, auc, high, name))
-    told = [one for one in sorted(told, reverse=True) if severity.of_drift(one[0]) is not None]
-    how = severity.of_drift(told[0][0]) if told else None
+    told = [
+        one for one in sorted(told, reverse=True) if severity.drift_severity(one[0]) is not None
+    ]
+    how = severity.drift_severity(told[0][0]) if told else None
     if how is None:
         return []
     low, auc, high, strongest = told[0]
@@ -137,7 +139,7 @@ def _of_split(facts: Facts, source: str, split: str, options: AuditOptions) -> l
             fix="Split one pool of groups by chance, or know that the split is harder or easier.",
             count=len(rows),
             scope=source,
-            examples=of_sets(
+            examples=set_examples(
                 facts,
                 _pairs(facts, strongest, rows, is_held),
                 lambda row: (

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mesoscope.data.audit.header import LEAST_PX, THUMBNAIL_PX, Look, belongs, look_at, read_header
+from mesoscope.data.audit.header import (
+    LEAST_PX,
+    THUMBNAIL_PX,
+    PixelFeatures,
+    pixel_features,
+    read_header,
+    suffix_matches,
+)
 from mesoscope.data.audit.options import AuditOptions, Watch, unwatched
 from mesoscope.data.sample import sample_bytes
 from mesoscope.errors.failures import failure
@@ -141,7 +148,7 @@ class Facts:
         return of
 
 
-class Words:
+class CategoryBuilder:
     """Builds a :class:`Category` row by row; rows never set lack the fact."""
 
     def __init__(self, rows: int) -> None:
@@ -157,13 +164,13 @@ class Words:
         return Category(self._codes, tuple(self._known))
 
 
-class _Read(NamedTuple):
+class _FileFacts(NamedTuple):
     """Facts of one file, passed from a thread to the columns."""
 
     words: dict[str, str]
     numbers: dict[str, float]
     sha256: bytes
-    look: Look | None
+    look: PixelFeatures | None
     error: str
 
 
@@ -189,20 +196,20 @@ def read_facts(
     samples = tuple(samples)
     names = tuple(name_of(sample, root) for sample in samples)
     rows = len(samples)
-    words: dict[str, Words] = {}
+    words: dict[str, CategoryBuilder] = {}
     numbers: dict[str, Floats] = {}
     digests = np.zeros((rows, 32), np.uint8)
     hashes = np.zeros((rows, 2), np.uint64)
     thumbnails = np.zeros((rows, THUMBNAIL_PX, THUMBNAIL_PX), np.uint8)
     unreadable: dict[int, str] = {}
 
-    def one(item: tuple[Sample, str]) -> _Read:
+    def one(item: tuple[Sample, str]) -> _FileFacts:
         return _read(*item, max_pixels=options.max_pixels)
 
     work = map_ordered(one, zip(samples, names, strict=True), threads=options.threads or cores())
     for row, read in enumerate(watch("Reading", work, rows)):
         for name, value in read.words.items():
-            words.setdefault(name, Words(rows)).set(row, value)
+            words.setdefault(name, CategoryBuilder(rows)).set(row, value)
         for name, number in read.numbers.items():
             numbers.setdefault(name, np.full(rows, np.nan, np.float32))[row] = number
         digests[row] = np.frombuffer(read.sha256 or bytes(32), np.uint8)
@@ -234,7 +241,7 @@ def name_of(sample: Sample, root: Path | None) -> str:
     return Path(name).as_posix()
 
 
-def _read(sample: Sample, name: str, *, max_pixels: int) -> _Read:
+def _read(sample: Sample, name: str, *, max_pixels: int) -> _FileFacts:
     words, numbers = read_name(name)
     path = sample.path
     if isinstance(path, Path):
@@ -243,21 +250,23 @@ def _read(sample: Sample, name: str, *, max_pixels: int) -> _Read:
     try:
         data = sample_bytes(sample, max_pixels=max_pixels)
         digest = hashlib.sha256(data).digest()
-        look = _look(data, name, words, numbers, max_pixels=max_pixels)
+        look = _pixel_facts(data, name, words, numbers, max_pixels=max_pixels)
     except Exception as error:  # noqa: BLE001 - one file never ends an audit
-        return _Read(words, numbers, digest, None, str(failure(name, error)))
-    return _Read(words, numbers, digest, look, "")
+        return _FileFacts(words, numbers, digest, None, str(failure(name, error)))
+    return _FileFacts(words, numbers, digest, look, "")
 
 
-def _look(
+def _pixel_facts(
     data: bytes, name: str, words: dict[str, str], numbers: dict[str, float], *, max_pixels: int
-) -> Look:
+) -> PixelFeatures:
     """Read facts of a file's header and pixels into categories and numbers."""
     suffix = Path(name).suffix
     header = read_header(data, suffix)
     words |= header.words
     numbers |= header.numbers
-    words["suffix_fits"] = "yes" if belongs(header.kind, suffix) else f"no: holds {header.kind}"
+    words["suffix_fits"] = (
+        "yes" if suffix_matches(header.kind, suffix) else f"no: holds {header.kind}"
+    )
     pixels = decode(data, name, max_pixels=max_pixels, least_px=LEAST_PX)
     width, height = header.size or pixels.shape[1::-1]
     words["size"] = f"{width}×{height}"
@@ -267,7 +276,7 @@ def _look(
         "aspect": width / height,
         "bits_per_pixel": 8 * len(data) / (width * height),
     }
-    look = look_at(pixels)
+    look = pixel_features(pixels)
     numbers |= {
         "brightness": look.brightness,
         "spread": look.spread,
@@ -285,7 +294,7 @@ def _date(path: Path) -> dict[str, float]:
 
 
 def _category(values: list[str]) -> Category:
-    words = Words(len(values))
+    words = CategoryBuilder(len(values))
     for row, value in enumerate(values):
         words.set(row, value)
     return words.done()

@@ -113,7 +113,7 @@ class AuditFinding:
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class CueValue:
     """Counts of one value or range of a fact, by class."""
 
     value: str
@@ -146,7 +146,7 @@ class Cue:
     high: float
     real: int
     fake: int
-    values: tuple[Value, ...] = ()
+    values: tuple[CueValue, ...] = ()
 
     def to_dict(self) -> dict[str, Json]:
         """Return the JSON form."""
@@ -167,12 +167,12 @@ class Cue:
         """Build from the JSON form."""
         known = _known(cls, data)
         known |= {name: _number(data[name]) for name in ("auc", "low", "high")}
-        known["values"] = tuple(Value(**_known(Value, one)) for one in data["values"])
+        known["values"] = tuple(CueValue(**_known(CueValue, one)) for one in data["values"])
         return cls(**known)
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
+class CombinedCues:
     """How well all file facts together predict the label.
 
     Attributes:
@@ -206,7 +206,7 @@ class Together:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Together:
+    def from_dict(cls, data: Mapping[str, Any]) -> CombinedCues:
         """Build from the JSON form."""
         known = _known(cls, data)
         known |= {name: _number(data[name]) for name in ("auc", "low", "high", "accuracy")}
@@ -215,7 +215,7 @@ class Together:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SplitCount:
     """Number of pictures in one split of one source, by class."""
 
     source: str
@@ -244,10 +244,10 @@ class Audit:
     root: str
     pictures: int
     groups: int
-    parts: tuple[Part, ...]
+    parts: tuple[SplitCount, ...]
     findings: tuple[AuditFinding, ...]
     cues: tuple[Cue, ...] = ()
-    together: tuple[Together, ...] = ()
+    together: tuple[CombinedCues, ...] = ()
     not_done: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     facts: Facts | None = field(default=None, repr=False, compare=False)
@@ -289,10 +289,10 @@ class Audit:
                 root=data["root"],
                 pictures=data["pictures"],
                 groups=data["groups"],
-                parts=tuple(Part(**_known(Part, one)) for one in data["parts"]),
+                parts=tuple(SplitCount(**_known(SplitCount, one)) for one in data["parts"]),
                 findings=tuple(AuditFinding.from_dict(one) for one in data["findings"]),
                 cues=tuple(Cue.from_dict(one) for one in data["cues"]),
-                together=tuple(Together.from_dict(one) for one in data["together"]),
+                together=tuple(CombinedCues.from_dict(one) for one in data["together"]),
                 not_done=tuple(data["not_done"]),
                 seconds=dict(data["seconds"]),
             )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from mesoscope.data.audit.fix_pixels import encode_anew, keep_pixels
+from mesoscope.data.audit.fix_pixels import reencode, strip_metadata
 from mesoscope.data.audit.fix_plan import FixOptions, plan
 from mesoscope.data.audit.options import unwatched
 from mesoscope.data.manifest import write_manifest
@@ -26,7 +26,7 @@ from mesoscope.types.label import CLASSES
 if TYPE_CHECKING:
     from mesoscope.data.audit.facts import Facts
     from mesoscope.data.audit.finding import Audit
-    from mesoscope.data.audit.fix_plan import Step
+    from mesoscope.data.audit.fix_plan import FixStep
     from mesoscope.data.audit.options import Watch
 
 RECORD = "what_was_done.csv"
@@ -36,7 +36,7 @@ _COLUMNS = ("from", "to", "action", "reason", "label", "source", "group", "split
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class FixResult:
     """Result of cleaning a data set.
 
     Attributes:
@@ -54,10 +54,10 @@ class Mended:
     moved: int = 0
 
 
-class _Done(NamedTuple):
+class _WrittenStep(NamedTuple):
     """A finished step."""
 
-    step: Step
+    step: FixStep
     to: str
     action: str
     reason: str
@@ -91,13 +91,13 @@ def refuse_folder(root: Path, out: Path) -> None:
         raise OptionError(f"{out}: there is no folder {out.parent}: make it first")
 
 
-def mend(
+def fix_dataset(
     audit: Audit,
     out: Path,
     *,
     options: FixOptions | None = None,
     watch: Watch = unwatched,
-) -> Mended:
+) -> FixResult:
     """Write a copy of a data set without the problems that can be fixed.
 
     The set itself is only read. The copy is written to a temporary folder and renamed at the end;
@@ -141,13 +141,13 @@ def mend(
 
 
 def _write(
-    facts: Facts, steps: list[Step], part: Path, out: Path, options: FixOptions, watch: Watch
-) -> Mended:
+    facts: Facts, steps: list[FixStep], part: Path, out: Path, options: FixOptions, watch: Watch
+) -> FixResult:
     for folder in sorted({str(Path(step.name).parent) for step in steps if step.name}):
         (part / folder).mkdir(parents=True)
     stamp = time.time()  # one time for all files, so that it predicts nothing
 
-    def one(step: Step) -> _Done:
+    def one(step: FixStep) -> _WrittenStep:
         return _do(facts, step, part, options, stamp)
 
     work = map_ordered(one, steps, threads=options.threads or cores())
@@ -155,7 +155,7 @@ def _write(
     kept = [one for one in done if one.to]
     write_manifest(part / MANIFEST, (_entry(facts, one) for one in kept))
     _record(facts, done, part / RECORD)
-    return Mended(
+    return FixResult(
         out,
         left_out=dict(Counter(one.reason for one in done if not one.to).most_common()),
         copied=sum(one.action.startswith(COPIED) for one in kept),
@@ -164,30 +164,30 @@ def _write(
     )
 
 
-def _do(facts: Facts, step: Step, part: Path, options: FixOptions, stamp: float) -> _Done:
+def _do(facts: Facts, step: FixStep, part: Path, options: FixOptions, stamp: float) -> _WrittenStep:
     if not step.name:
-        return _Done(step, "", LEFT_OUT, step.reason, "")
+        return _WrittenStep(step, "", LEFT_OUT, step.reason, "")
     sample, name = facts.samples[step.row], facts.names[step.row]
     try:
         data = sample_bytes(sample, max_pixels=options.max_pixels)
         if step.final is not None and step.history is not None:
-            data = encode_anew(data, name, step.history, step.final, options.max_pixels)
+            data = reencode(data, name, step.history, step.final, options.max_pixels)
             suffix, action = step.final.suffix, ENCODED
         else:
-            data, suffix = keep_pixels(data, name, options.max_pixels)
+            data, suffix = strip_metadata(data, name, options.max_pixels)
             action = COPIED
     except Exception as error:  # noqa: BLE001 - it was readable when it was audited
-        return _Done(step, "", LEFT_OUT, failure(name, error).code, "")
+        return _WrittenStep(step, "", LEFT_OUT, failure(name, error).code, "")
     to = step.name + suffix
     path = part / to
     path.write_bytes(data)
     os.utime(path, (stamp, stamp))
     if step.split != facts.splits.of(step.row):
         action += f", {MOVED}"
-    return _Done(step, to, action, step.reason, hashlib.sha256(data).hexdigest())
+    return _WrittenStep(step, to, action, step.reason, hashlib.sha256(data).hexdigest())
 
 
-def _entry(facts: Facts, one: _Done) -> dict[str, object]:
+def _entry(facts: Facts, one: _WrittenStep) -> dict[str, object]:
     """Return a row of the manifest; a group of one gets no name, which might leak the class."""
     sample = facts.samples[one.step.row]
     shared = sample.group not in (facts.names[one.step.row], sample.file)
@@ -202,7 +202,7 @@ def _entry(facts: Facts, one: _Done) -> dict[str, object]:
     }
 
 
-def _record(facts: Facts, done: list[_Done], path: Path) -> None:
+def _record(facts: Facts, done: list[_WrittenStep], path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         file.write(csv_row(_COLUMNS) + "\n")
         for one in sorted(done, key=lambda one: one.step.row):

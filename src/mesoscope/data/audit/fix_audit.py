@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mesoscope.data.audit.audit import audit as audit_samples
-from mesoscope.data.audit.fix import mend
+from mesoscope.data.audit.fix import fix_dataset
 from mesoscope.data.audit.options import unwatched
 from mesoscope.data.audit.outputs import write_json
 from mesoscope.data.manifest import read_dataset
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mesoscope.data.audit.finding import Audit
-    from mesoscope.data.audit.fix import Mended
+    from mesoscope.data.audit.fix import FixResult
     from mesoscope.data.audit.fix_plan import FixOptions
     from mesoscope.data.audit.options import AuditOptions, Watch
 
-__all__ = ["AFTER", "mend_and_audit"]
+__all__ = ["AFTER", "fix_and_audit"]
 
 AFTER = "audit.json"  # file in the copy with its audit
 
 
-def mend_and_audit(
+def fix_and_audit(
     audit: Audit,
     out: Path,
     *,
     options: FixOptions | None = None,
     audit_options: AuditOptions | None = None,
     watch: Watch = unwatched,
-    told: Callable[[Mended], None] | None = None,
+    told: Callable[[FixResult], None] | None = None,
 ) -> Audit:
     """Write a cleaned copy of a data set and audit it; ``audit.json`` in it holds the result.
 
@@ -47,9 +47,9 @@ def mend_and_audit(
         The audit of the copy.
 
     Raises:
-        As :func:`mesoscope.data.audit.fix.mend` and :func:`mesoscope.data.audit.audit.audit`.
+        As for :func:`.fix.fix_dataset` and :func:`.audit.audit`.
     """
-    mended = mend(audit, out, options=options, watch=watch)
+    mended = fix_dataset(audit, out, options=options, watch=watch)
     if told is not None:
         told(mended)
     after = audit_samples(read_dataset(out), root=out, options=audit_options, watch=watch)

@@ -29,7 +29,7 @@ _ALIKE = 0.01  # tolerance of equal aspect ratios
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class Degradation:
     """Degradation of a picture before its last encoding.
 
     Attributes:
@@ -42,9 +42,9 @@ class History:
     quality: int
     half_chroma: bool
 
-    def with_other(self, other: History) -> History:
+    def with_other(self, other: Degradation) -> Degradation:
         """Return the worse of two in each respect."""
-        return History(
+        return Degradation(
             min(self.side_px, other.side_px),
             min(self.quality, other.quality),
             self.half_chroma or other.half_chroma,
@@ -52,7 +52,7 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
-class Final:
+class FinalEncoding:
     """Common shape and encoding of a pool of pictures.
 
     Attributes:
@@ -71,7 +71,9 @@ class Final:
         return ".png" if self.quality == LOSSLESS else ".jpg"
 
 
-def encode_anew(data: bytes, name: str, history: History, final: Final, max_pixels: int) -> bytes:
+def reencode(
+    data: bytes, name: str, history: Degradation, final: FinalEncoding, max_pixels: int
+) -> bytes:
     """Decode a picture, degrade it, and encode it in its final form.
 
     The picture is turned upright, converted to sRGB and centre-cropped to the shape. It is degraded
@@ -81,7 +83,7 @@ def encode_anew(data: bytes, name: str, history: History, final: Final, max_pixe
         SourceError: The picture is not decodable.
     """
     pixels = upright_srgb(data, name, max_pixels)
-    pixels = shaped(pixels, final.width / final.height)
+    pixels = crop_to_aspect(pixels, final.width / final.height)
     short = min(pixels.shape[:2])
     if history.side_px < short:
         scale = history.side_px / short
@@ -96,7 +98,7 @@ def encode_anew(data: bytes, name: str, history: History, final: Final, max_pixe
     return _jpeg(pixels, final.quality, half_chroma=True)
 
 
-def keep_pixels(data: bytes, name: str, max_pixels: int) -> tuple[bytes, str]:
+def strip_metadata(data: bytes, name: str, max_pixels: int) -> tuple[bytes, str]:
     """Remove the metadata of a picture; keep its pixels where possible.
 
     A JPEG or PNG loses only its metadata. A picture with an orientation or a colour profile, and
@@ -142,7 +144,7 @@ def upright_srgb(data: bytes, name: str, max_pixels: int) -> Pixels:
     return pixels if turned is None else np.asarray(turned, np.uint8)
 
 
-def shaped(pixels: Pixels, aspect: float) -> Pixels:
+def crop_to_aspect(pixels: Pixels, aspect: float) -> Pixels:
     """Centre-crop to an aspect ratio (width over height)."""
     height, width = pixels.shape[:2]
     if abs(width / height / aspect - 1) <= _ALIKE:

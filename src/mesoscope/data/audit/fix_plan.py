@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from mesoscope.data.audit.cues import FACTS
-from mesoscope.data.audit.fix_pixels import LOSSLESS, Final, History
+from mesoscope.data.audit.fix_pixels import LOSSLESS, Degradation, FinalEncoding
 from mesoscope.errors import DatasetError, OptionError
 from mesoscope.types.label import CLASSES
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mesoscope.data.audit.finding import Audit
 
 
-def settle_groups(facts: Facts, kept: NDArray[np.int64]) -> NDArray[np.int64]:
+def assign_group_splits(facts: Facts, kept: NDArray[np.int64]) -> NDArray[np.int64]:
     """Assign every group to one split, keeping the sizes of the splits as far as possible.
 
     Groups in one split stay. The others are placed whole, the largest first: each goes to the one
@@ -117,7 +117,7 @@ class FixOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class EncodingPool:
     """Pictures that get one shape and encoding.
 
     Attributes:
@@ -128,11 +128,11 @@ class Pool:
 
     source: str
     rows: NDArray[np.int64]
-    final: Final
+    final: FinalEncoding
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FixStep:
     """Planned treatment of one picture.
 
     Attributes:
@@ -148,11 +148,11 @@ class Step:
     name: str
     split: str
     reason: str
-    history: History | None = None
-    final: Final | None = None
+    history: Degradation | None = None
+    final: FinalEncoding | None = None
 
 
-def plan(audit: Audit, options: FixOptions) -> list[Step]:
+def plan(audit: Audit, options: FixOptions) -> list[FixStep]:
     """Plan every picture; kept pictures come in random order.
 
     Args:
@@ -178,9 +178,9 @@ def plan(audit: Audit, options: FixOptions) -> list[Step]:
         left_out |= dict.fromkeys(map(int, small), TOO_SMALL)
     kept = np.array([int(row) for row in kept if int(row) not in left_out], np.int64)
     _refuse_emptied(facts, kept)
-    splits = settle_groups(facts, kept)
+    splits = assign_group_splits(facts, kept)
     encoded = _histories(facts, pools, kept, options.seed)
-    steps = [Step(row, "", "", reason) for row, reason in sorted(left_out.items())]
+    steps = [FixStep(row, "", "", reason) for row, reason in sorted(left_out.items())]
     # Random numbers as names, so that names and write times predict neither class.
     order = np.random.default_rng((options.seed, 1)).permutation(len(kept))
     digits = max(6, len(str(len(kept))))
@@ -190,7 +190,7 @@ def plan(audit: Audit, options: FixOptions) -> list[Step]:
         history, final, why = encoded.get(row, (None, None, ""))
         reasons = [TORN] * moved + [why] * bool(why)
         name = f"{split}/{CLASSES[facts.labels[row]]}/{number:0{digits}}"
-        steps.append(Step(row, name, split, " ".join(reasons), history, final))
+        steps.append(FixStep(row, name, split, " ".join(reasons), history, final))
     return steps
 
 
@@ -206,7 +206,9 @@ def _left_out(audit: Audit, facts: Facts) -> dict[int, str]:
     return found
 
 
-def _pools(audit: Audit, facts: Facts, kept: NDArray[np.int64], options: FixOptions) -> list[Pool]:
+def _pools(
+    audit: Audit, facts: Facts, kept: NDArray[np.int64], options: FixOptions
+) -> list[EncodingPool]:
     """Return the pools of pictures that are re-encoded together."""
     scopes = _scopes(audit, facts, options)
     if not scopes or not len(kept):
@@ -265,19 +267,19 @@ def _is_balanced(facts: Facts, kept: NDArray[np.int64]) -> bool:
     )
 
 
-def _pool(source: str, facts: Facts, rows: NDArray[np.int64], options: FixOptions) -> Pool:
+def _pool(source: str, facts: Facts, rows: NDArray[np.int64], options: FixOptions) -> EncodingPool:
     lossless = all(_quality(facts, int(row)) == LOSSLESS for row in rows)
     side = options.size_px or _common_side(facts, rows, lossless=lossless)
     aspects = facts.numbers["width"][rows] / facts.numbers["height"][rows]
     aspect = float(np.median(aspects))
     if (np.abs(aspects / aspect - 1) > _ALIKE).any():
         aspect = 1.0
-    final = Final(
+    final = FinalEncoding(
         width=round(side * max(aspect, 1.0)),
         height=round(side / min(aspect, 1.0)),
         quality=LOSSLESS if lossless else options.quality,
     )
-    return Pool(source, rows, final)
+    return EncodingPool(source, rows, final)
 
 
 def _common_side(facts: Facts, rows: NDArray[np.int64], *, lossless: bool) -> int:
@@ -294,8 +296,8 @@ def _common_side(facts: Facts, rows: NDArray[np.int64], *, lossless: bool) -> in
 
 
 def _histories(
-    facts: Facts, pools: Sequence[Pool], kept: NDArray[np.int64], seed: int
-) -> dict[int, tuple[History, Final, str]]:
+    facts: Facts, pools: Sequence[EncodingPool], kept: NDArray[np.int64], seed: int
+) -> dict[int, tuple[Degradation, FinalEncoding, str]]:
     """Draw for each picture one of the other class, and take the worse of both.
 
     Both classes get one distribution of sizes and qualities, that of the worse of a real and a fake
@@ -317,9 +319,9 @@ def _histories(
     return drawn
 
 
-def _history(facts: Facts, short: NDArray[np.int64], row: int) -> History:
+def _history(facts: Facts, short: NDArray[np.int64], row: int) -> Degradation:
     half = "subsampling" in facts.categories and facts.categories["subsampling"].of(row) == "4:2:0"
-    return History(int(short[row]), _quality(facts, row), half)
+    return Degradation(int(short[row]), _quality(facts, row), half)
 
 
 def _quality(facts: Facts, row: int) -> int:

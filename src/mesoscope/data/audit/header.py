@@ -40,7 +40,7 @@ _MOST_KINDS = 32  # kinds of PNG chunks that are listed
 _MOST_TAGS = 6  # EXIF tags that are listed; beyond, their number is given
 
 
-class Header(NamedTuple):
+class FileHeader(NamedTuple):
     """Facts of a file.
 
     Attributes:
@@ -56,7 +56,7 @@ class Header(NamedTuple):
     size: tuple[int, int] | None
 
 
-def read_header(data: bytes, suffix: str) -> Header:
+def read_header(data: bytes, suffix: str) -> FileHeader:
     """Read facts of a file; damaged files raise nothing, as they are reported elsewhere.
 
     Args:
@@ -84,10 +84,10 @@ def read_header(data: bytes, suffix: str) -> Header:
     words["exif"], words["software"] = _exif(parts)
     words.setdefault("icc", "none")
     words["marks"] = words.get("marks", "") or _marks(parts)
-    return Header(kind, words, numbers, parts.size)
+    return FileHeader(kind, words, numbers, parts.size)
 
 
-def belongs(kind: str, suffix: str) -> bool:
+def suffix_matches(kind: str, suffix: str) -> bool:
     """Whether the suffix is one of this kind of file."""
     return _SUFFIXES.get(suffix.lower(), kind) == kind
 
@@ -185,7 +185,7 @@ _MIRRORED = np.where(_COLUMNS % 2 == 1, -1.0, 1.0)  # odd cosines change sign in
 _BITS = np.uint64(1) << np.arange(64, dtype=np.uint64)
 
 
-class Look(NamedTuple):
+class PixelFeatures(NamedTuple):
     """Pixel features of one picture.
 
     Attributes:
@@ -204,7 +204,7 @@ class Look(NamedTuple):
     sharpness: float
 
 
-def look_at(pixels: Pixels) -> Look:
+def pixel_features(pixels: Pixels) -> PixelFeatures:
     """Compute the features of a picture.
 
     The hash is the signs of the 64 lowest frequencies of the discrete cosine transform of a 32 × 32
@@ -220,7 +220,7 @@ def look_at(pixels: Pixels) -> Look:
     mean, deviation = cv2.meanStdDev(grey)
     spread = float(deviation[0, 0])
     _, fine = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))
-    return Look(
+    return PixelFeatures(
         hashes=(_packed(waves > 0), _packed(waves * _MIRRORED > 0)),
         thumbnail=np.asarray(
             cv2.resize(small, (THUMBNAIL_PX, THUMBNAIL_PX), interpolation=cv2.INTER_AREA), np.uint8

@@ -9,7 +9,7 @@ import numpy as np
 from mesoscope.data.audit import severity
 from mesoscope.data.audit.finding import AuditFinding
 from mesoscope.data.audit.repeats import same_files
-from mesoscope.data.audit.severity import of_sets
+from mesoscope.data.audit.severity import set_examples
 from mesoscope.data.sample import SPLITS
 from mesoscope.types.label import CLASSES
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _KEEPS = {split: rank for rank, split in enumerate(reversed(SPLITS))}
 
 
-def of_repeats(facts: Facts, near: NearPairs) -> list[AuditFinding]:
+def repeat_findings(facts: Facts, near: NearPairs) -> list[AuditFinding]:
     """Report equal or nearly equal pictures with both labels, in several splits, or within one.
 
     Args:
@@ -56,7 +56,7 @@ def of_repeats(facts: Facts, near: NearPairs) -> list[AuditFinding]:
     return found
 
 
-def of_groups(facts: Facts) -> list[AuditFinding]:
+def group_findings(facts: Facts) -> list[AuditFinding]:
     """Report groups that occur in several splits."""
     sizes = np.bincount(facts.groups)
     splits = len(facts.splits.values)
@@ -71,7 +71,7 @@ def of_groups(facts: Facts) -> list[AuditFinding]:
     return [
         AuditFinding(
             kind="groups.across_splits",
-            severity=severity.of_share(share),
+            severity=severity.leak_severity(share),
             title=(
                 f"{_many(len(torn), 'group')} stand in several splits, with {100 * share:.1f} % of "
                 "the held-out pictures"
@@ -82,7 +82,7 @@ def of_groups(facts: Facts) -> list[AuditFinding]:
             ),
             fix="Keep each group in one split: `fix` moves it whole, and keeps the splits' sizes.",
             count=len(rows),
-            examples=of_sets(facts, sets, lambda row: f"group {facts.samples[row].group}"),
+            examples=set_examples(facts, sets, lambda row: f"group {facts.samples[row].group}"),
         )
     ]
 
@@ -98,7 +98,7 @@ def _both_labels(facts: Facts, sets: Sequence[Ints]) -> AuditFinding:
         count=len(rows),
         action="drop",
         drop=_names(facts, rows),
-        examples=of_sets(facts, sets, lambda row: f"called {CLASSES[facts.labels[row]]}"),
+        examples=set_examples(facts, sets, lambda row: f"called {CLASSES[facts.labels[row]]}"),
     )
 
 
@@ -120,7 +120,7 @@ def _across(facts: Facts, same: Sequence[Ints], near: NearPairs) -> AuditFinding
     copies = sum(len(rows) for rows in same)
     return AuditFinding(
         kind="repeats.across_splits",
-        severity=severity.of_share(share),
+        severity=severity.leak_severity(share),
         title=f"{100 * share:.1f} % of the held-out pictures stand in another split, too",
         detail=(
             f"{'No' if not copies else f'{copies:,}'} pictures are the same file in two splits, "
@@ -132,7 +132,7 @@ def _across(facts: Facts, same: Sequence[Ints], near: NearPairs) -> AuditFinding
         count=len(every),
         action="drop",
         drop=_names(facts, np.array(sorted(gone), np.int64)),
-        examples=of_sets(facts, sets, lambda row: f"in {facts.splits.of(row)}"),
+        examples=set_examples(facts, sets, lambda row: f"in {facts.splits.of(row)}"),
     )
 
 
@@ -141,7 +141,7 @@ def _within(facts: Facts, same: Sequence[Ints], near: NearPairs) -> AuditFinding
     count = len(gone) + len(near)
     return AuditFinding(
         kind="repeats.within_split",
-        severity=severity.of_spoilt(count / len(facts.samples)),
+        severity=severity.unusable_severity(count / len(facts.samples)),
         title=" and ".join(
             [f"{_many(len(gone), 'file')} there again in one split"] * bool(len(gone))
             + [f"{_many(len(near), 'pair')} of one split that look nearly the same"]
@@ -158,7 +158,7 @@ def _within(facts: Facts, same: Sequence[Ints], near: NearPairs) -> AuditFinding
         count=count,
         action="drop" if len(gone) else "",
         drop=_names(facts, gone),
-        examples=of_sets(facts, [*same[:3], *_pairs(near)], lambda _: "looks the same"),
+        examples=set_examples(facts, [*same[:3], *_pairs(near)], lambda _: "looks the same"),
     )
 
 
@@ -173,7 +173,9 @@ def _near_both(facts: Facts, near: NearPairs) -> AuditFinding:
         ),
         fix="Look at the pairs. Give a forgery and its original one group.",
         count=2 * len(near),
-        examples=of_sets(facts, _pairs(near), lambda row: f"called {CLASSES[facts.labels[row]]}"),
+        examples=set_examples(
+            facts, _pairs(near), lambda row: f"called {CLASSES[facts.labels[row]]}"
+        ),
     )
 
 

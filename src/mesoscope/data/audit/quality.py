@@ -8,9 +8,9 @@ import numpy as np
 
 from mesoscope.data.audit import severity
 from mesoscope.data.audit.cues import LEAST_GROUPS
-from mesoscope.data.audit.finding import AuditFinding, Part
+from mesoscope.data.audit.finding import AuditFinding, SplitCount
 from mesoscope.data.audit.repeats import BLANK_SPREAD
-from mesoscope.data.audit.severity import of_rows
+from mesoscope.data.audit.severity import row_examples
 from mesoscope.data.sample import SPLITS
 from mesoscope.types.label import CLASSES
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mesoscope.data.audit.finding import Action
 
 
-def of_claims(facts: Facts) -> list[AuditFinding]:
+def mismatch_findings(facts: Facts) -> list[AuditFinding]:
     """Report files whose format differs from the suffix, or whose digest from the manifest.
 
     Args:
@@ -46,7 +46,7 @@ def _suffixes(facts: Facts) -> list[AuditFinding]:
             detail="They are read by their content here; other programs go by the name, and fail.",
             fix="Rename them; `fix` names each copy by its format.",
             count=len(rows),
-            examples=of_rows(facts, rows, lambda row: column.of(row)),
+            examples=row_examples(facts, rows, lambda row: column.of(row)),
         )
     ]
 
@@ -67,7 +67,7 @@ def _digests(facts: Facts) -> list[AuditFinding]:
     return [
         AuditFinding(
             kind="pictures.changed",
-            severity=severity.of_spoilt(share),
+            severity=severity.unusable_severity(share),
             title=f"{_files(len(rows))} other bytes than the manifest says",
             detail=(
                 "Their SHA-256 is another: they were changed after the manifest was written, or "
@@ -75,7 +75,7 @@ def _digests(facts: Facts) -> list[AuditFinding]:
             ),
             fix="Fetch them again, or write the manifest anew if the change was meant.",
             count=len(rows),
-            examples=of_rows(facts, rows, lambda _: "changed since the manifest"),
+            examples=row_examples(facts, rows, lambda _: "changed since the manifest"),
         )
     ]
 
@@ -88,26 +88,26 @@ DARK, BRIGHT = 24.0, 232.0  # mean grey values; faces in normal light have 60 to
 LONG = 2.0  # aspect ratio: a centre square holds half
 
 
-class _Extreme(NamedTuple):
+class _Outlier(NamedTuple):
     kind: str
     what: str
     detail: str
     fix: str
 
 
-_DARK = _Extreme(
+_DARK = _Outlier(
     "pictures.dark",
     "nearly black",
     "Little of a face can be seen in them, and noise and compression make up most of it.",
     "Look at them, and leave out what shows no face.",
 )
-_BRIGHT = _Extreme(
+_BRIGHT = _Outlier(
     "pictures.bright",
     "nearly white",
     "Little of a face can be seen in them: light that is cut off has no detail.",
     "Look at them, and leave out what shows no face.",
 )
-_LONG = _Extreme(
+_LONG = _Outlier(
     "pictures.odd_shape",
     f"more than {LONG:.0f} times as long as wide, or the other way round",
     "Training and detection take squares: of these they see a part, or the border mirrored.",
@@ -115,7 +115,7 @@ _LONG = _Extreme(
 )
 
 
-def of_extremes(facts: Facts) -> list[AuditFinding]:
+def outlier_findings(facts: Facts) -> list[AuditFinding]:
     """Report pictures that are nearly black, nearly white, or elongated; except blank ones."""
     if "spread" not in facts.numbers:
         return []
@@ -133,19 +133,19 @@ def of_extremes(facts: Facts) -> list[AuditFinding]:
     ]
 
 
-def _of(facts: Facts, extreme: _Extreme, rows: NDArray[np.int64], number: str) -> AuditFinding:
+def _of(facts: Facts, extreme: _Outlier, rows: NDArray[np.int64], number: str) -> AuditFinding:
     fakes = int(facts.labels[rows].sum())
     verb = "picture is" if len(rows) == 1 else "pictures are"
     values = facts.numbers[number]
     rows = rows[np.argsort(values[rows], kind="stable")]
     return AuditFinding(
         kind=extreme.kind,
-        severity=severity.of_spoilt(len(rows) / len(facts.samples)),
+        severity=severity.unusable_severity(len(rows) / len(facts.samples)),
         title=f"{len(rows):,} {verb} {extreme.what}: {len(rows) - fakes:,} real, {fakes:,} fake",
         detail=extreme.detail,
         fix=extreme.fix,
         count=len(rows),
-        examples=of_rows(facts, rows, lambda row: _says(facts, number, row)),
+        examples=row_examples(facts, rows, lambda row: _says(facts, number, row)),
     )
 
 
@@ -159,7 +159,7 @@ def _says(facts: Facts, number: str, row: int) -> str:
 TINY_PX = 48  # a shorter side shows no detail of a forgery
 
 
-def parts_of(facts: Facts) -> list[Part]:
+def split_counts(facts: Facts) -> list[SplitCount]:
     """Count pictures by source and split."""
     found = []
     for source in facts.sources.values:
@@ -169,11 +169,11 @@ def parts_of(facts: Facts) -> list[Part]:
             of = facts.rows_of(source) & (facts.splits.codes == facts.splits.values.index(split))
             if of.any():
                 fakes = int(facts.labels[of].sum())
-                found.append(Part(source, split, int(of.sum()) - fakes, fakes))
+                found.append(SplitCount(source, split, int(of.sum()) - fakes, fakes))
     return found
 
 
-def of_pictures(facts: Facts) -> list[AuditFinding]:
+def picture_findings(facts: Facts) -> list[AuditFinding]:
     """Report unreadable, blank and tiny pictures."""
     found = []
     spoilt = np.array(sorted(facts.unreadable), np.int64)
@@ -202,7 +202,7 @@ def of_pictures(facts: Facts) -> list[AuditFinding]:
     return found
 
 
-def of_balance(facts: Facts) -> list[AuditFinding]:
+def balance_findings(facts: Facts) -> list[AuditFinding]:
     """Report splits and sources with class imbalance or one class only, and small sources."""
     found = []
     for part_of, name, mask in _parts(facts):
@@ -211,7 +211,7 @@ def of_balance(facts: Facts) -> list[AuditFinding]:
         share = count[larger] / sum(count)
         if not min(count):
             found.append(_one_class(part_of, name, larger, sum(count)))
-        elif (how := severity.of_balance(share)) is not None:
+        elif (how := severity.balance_severity(share)) is not None:
             found.append(
                 AuditFinding(
                     kind="balance.classes",
@@ -229,7 +229,7 @@ def of_balance(facts: Facts) -> list[AuditFinding]:
     return found
 
 
-def too_few(facts: Facts) -> list[str]:
+def small_sources(facts: Facts) -> list[str]:
     """Name the sources that are too small for a figure."""
     lines = []
     for source in facts.sources.values:
@@ -282,7 +282,7 @@ def _of_rows(
     one = len(rows) == 1
     return AuditFinding(
         kind=kind,
-        severity=severity.of_spoilt(len(rows) / len(facts.samples)),
+        severity=severity.unusable_severity(len(rows) / len(facts.samples)),
         title=(
             f"{len(rows):,} {'picture' if one else 'pictures'} {what}: {len(rows) - fakes:,} real, "
             f"{fakes:,} fake"
@@ -292,7 +292,7 @@ def _of_rows(
         count=len(rows),
         action=action,
         drop=tuple(facts.names[int(row)] for row in rows) if action else (),
-        examples=of_rows(facts, rows, lambda row: _size(facts, row)),
+        examples=row_examples(facts, rows, lambda row: _size(facts, row)),
     )
 
 

@@ -41,7 +41,7 @@ _BY_REACH: dict[str, tuple[tuple[float, Severity], ...]] = {
 }
 
 
-def of_cue(reach: Reach, low: float) -> Severity | None:
+def cue_severity(reach: Reach, low: float) -> Severity | None:
     """Return the severity of a cue; ``None`` if it is too weak.
 
     Args:
@@ -51,24 +51,24 @@ def of_cue(reach: Reach, low: float) -> Severity | None:
     return next((severity for line, severity in _BY_REACH[reach] if low >= line), None)
 
 
-def of_share(share: float) -> Severity:
+def leak_severity(share: float) -> Severity:
     """Return the severity of a share of held-out pictures known from training."""
     return "severe" if share >= MUCH else "warning"
 
 
-def of_spoilt(share: float) -> Severity:
+def unusable_severity(share: float) -> Severity:
     """Return the severity of a share of unusable pictures."""
     return "warning" if share >= MUCH else "note"
 
 
-def of_balance(share: float) -> Severity | None:
+def balance_severity(share: float) -> Severity | None:
     """Return the severity of the larger class' share."""
     if share >= LOPSIDED:
         return "warning"
     return "note" if share >= UNEVEN else None
 
 
-def of_drift(low: float) -> Severity | None:
+def drift_severity(low: float) -> Severity | None:
     """Return the severity of a shift between train and held-out pictures, by an AUC's low end.
 
     Evaluation on other data may be intended, so it is never severe.
@@ -78,12 +78,12 @@ def of_drift(low: float) -> Severity | None:
     return "note" if low >= FAINT else None
 
 
-def of_source(auc: float) -> Severity | None:
+def source_severity(auc: float) -> Severity | None:
     """Return the severity of the AUC with which the source predicts the class.
 
     Models recognise sources well, so this is a cue in the pixels; it is exact, without interval.
     """
-    return of_cue("pixels", auc)
+    return cue_severity("pixels", auc)
 
 
 MOST = 6  # pictures, or pairs of them
@@ -101,7 +101,7 @@ def example(facts: Facts, row: int, says: str, beside: int = 0) -> Example:
     )
 
 
-def of_rows(
+def row_examples(
     facts: Facts, rows: NDArray[np.int64], says: Callable[[int], str]
 ) -> tuple[Example, ...]:
     """Return a few of these rows as examples, evenly over their order."""
@@ -109,7 +109,7 @@ def of_rows(
     return tuple(example(facts, int(r), says(int(r)), n) for n, r in enumerate(chosen))
 
 
-def of_classes(
+def class_examples(
     facts: Facts, rows: NDArray[np.int64], says: Callable[[int], str]
 ) -> tuple[Example, ...]:
     """Return some reals and some fakes as examples, the first of each in the rows."""
@@ -120,7 +120,7 @@ def of_classes(
     return tuple(found)
 
 
-def of_sets(
+def set_examples(
     facts: Facts, sets: Iterable[NDArray[np.int64]], says: Callable[[int], str]
 ) -> tuple[Example, ...]:
     """Return the first few sets of related pictures, at most three of each."""

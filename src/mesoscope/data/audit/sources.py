@@ -9,7 +9,7 @@ import numpy as np
 from mesoscope import metrics
 from mesoscope.data.audit import severity
 from mesoscope.data.audit.finding import AuditFinding
-from mesoscope.data.audit.severity import of_sets
+from mesoscope.data.audit.severity import set_examples
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 
-def of_sources(facts: Facts, near: NearPairs) -> list[AuditFinding]:
+def source_findings(facts: Facts, near: NearPairs) -> list[AuditFinding]:
     """Report problems of the sources of a set and of their groups.
 
     Args:
@@ -46,7 +46,7 @@ def _telling(facts: Facts) -> list[AuditFinding]:
     count = _counts(facts)
     share = count[:, 1] / count.sum(axis=1)
     auc = metrics.roc_auc(facts.labels, share[facts.sources.codes])
-    how = severity.of_source(auc)
+    how = severity.source_severity(auc)
     if how is None:
         return []
     order = np.argsort(share, kind="stable")
@@ -97,7 +97,7 @@ def _shared(facts: Facts, near: NearPairs) -> list[AuditFinding]:
         found.append(
             AuditFinding(
                 kind="repeats.across_sources",
-                severity=severity.of_spoilt(share),
+                severity=severity.unusable_severity(share),
                 title=(
                     f"{names[0]} and {names[1]} hold the same {kinds} pictures: {in_each[0]:,} of "
                     f"{sizes[0]:,} and {in_each[1]:,} of {sizes[1]:,}"
@@ -108,7 +108,7 @@ def _shared(facts: Facts, near: NearPairs) -> list[AuditFinding]:
                 ),
                 fix="Hold both out together; give the same picture one group in both.",
                 count=len(rows),
-                examples=of_sets(facts, sets, lambda row: f"in {facts.sources.of(row)}"),
+                examples=set_examples(facts, sets, lambda row: f"in {facts.sources.of(row)}"),
             )
         )
     return found

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope import metrics
-from mesoscope.data.audit.cues import FOLDS, enough, folds_of
+from mesoscope.data.audit.cues import FOLDS, enough_groups, group_folds
 from mesoscope.data.audit.finding import AuditFinding
-from mesoscope.data.audit.severity import of_rows
+from mesoscope.data.audit.severity import row_examples
 from mesoscope.errors import MissingExtra
 from mesoscope.types.label import CLASSES
 
@@ -31,7 +31,7 @@ _NAMED = 3  # failed pictures that are named
 _LISTED = 0.02  # share of the pictures from which it is a warning
 
 
-def of_labels(
+def label_findings(
     facts: Facts, options: AuditOptions, watch: Watch
 ) -> tuple[list[AuditFinding], list[str]]:
     """Find suspected label errors: confident disagreement of a cross-fitted model.
@@ -52,24 +52,26 @@ def of_labels(
     Raises:
         ModelError: The model is not usable.
     """
-    return of_scores(facts, score_labels(facts, options, watch), options)
+    return label_findings_of_scores(facts, score_labels(facts, options, watch), options)
 
 
-def of_scores(
+def label_findings_of_scores(
     facts: Facts, scores: Floats, options: AuditOptions
 ) -> tuple[list[AuditFinding], list[str]]:
-    """Like :func:`of_labels`, for pictures that are scored already.
+    """Like :func:`label_findings`, for pictures that are scored already.
 
     Args:
         facts: Facts of all pictures.
         scores: ``(n,)``, p_fake; NaN without a score.
         options: The seed.
     """
-    found, missed, p_label = doubted(facts, scores, options)
+    found, missed, p_label = suspected_labels(facts, scores, options)
     return _listed(facts, scores, found, p_label), missed
 
 
-def doubted(facts: Facts, scores: Floats, options: AuditOptions) -> tuple[Ints, list[str], Floats]:
+def suspected_labels(
+    facts: Facts, scores: Floats, options: AuditOptions
+) -> tuple[Ints, list[str], Floats]:
     """Return rows with suspected labels, the least probable first.
 
     Returns:
@@ -82,7 +84,7 @@ def doubted(facts: Facts, scores: Floats, options: AuditOptions) -> tuple[Ints, 
     for source in facts.sources.values:
         rows = np.flatnonzero(facts.rows_of(source) & ~np.isnan(scores))
         labels, groups = facts.labels[rows], facts.groups[rows]
-        if not enough(labels, groups):
+        if not enough_groups(labels, groups):
             missed.append(f"Wrong labels in {source}: too few pictures.")
             continue
         auc = metrics.roc_auc(labels, scores[rows])
@@ -92,7 +94,9 @@ def doubted(facts: Facts, scores: Floats, options: AuditOptions) -> tuple[Ints, 
                 f"only, and doubts mean something from {LEAST_AUC} on."
             )
             continue
-        p_fake = _probabilities(scores[rows], labels, folds_of(groups, labels, seed=options.seed))
+        p_fake = _probabilities(
+            scores[rows], labels, group_folds(groups, labels, seed=options.seed)
+        )
         p_label[rows] = np.where(labels == 1, p_fake, 1 - p_fake)
         suspected.append(rows[p_label[rows] < CONFIDENT])
     found = np.concatenate(suspected) if suspected else np.empty(0, np.int64)
@@ -116,7 +120,7 @@ def _listed(facts: Facts, scores: Floats, found: Ints, p_label: Floats) -> list[
             ),
             fix="Look at them; nothing is changed by `fix`.",
             count=len(found),
-            examples=of_rows(
+            examples=row_examples(
                 facts,
                 found[:6],
                 lambda row: (
@@ -128,7 +132,7 @@ def _listed(facts: Facts, scores: Floats, found: Ints, p_label: Floats) -> list[
     ]
 
 
-def of_faces(
+def face_findings(
     facts: Facts, options: AuditOptions, watch: Watch
 ) -> tuple[list[AuditFinding], list[str]]:
     """Find pictures without a face, among a sample of each source and class.
@@ -177,7 +181,7 @@ def of_faces(
             detail="Finders miss tight crops and profiles, too: look at the examples.",
             fix="Leave out what shows no face.",
             count=len(lacking),
-            examples=of_rows(facts, lacking, lambda _: "no face found"),
+            examples=row_examples(facts, lacking, lambda _: "no face found"),
         )
     ], missed
 

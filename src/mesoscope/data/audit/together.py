@@ -8,9 +8,9 @@ import numpy as np
 
 from mesoscope import metrics
 from mesoscope.data.audit import severity
-from mesoscope.data.audit.cues import FACTS, FOLDS, enough, folds_of
-from mesoscope.data.audit.finding import SEVERITIES, AuditFinding, Together
-from mesoscope.data.audit.severity import of_classes
+from mesoscope.data.audit.cues import FACTS, FOLDS, enough_groups, group_folds
+from mesoscope.data.audit.finding import SEVERITIES, AuditFinding, CombinedCues
+from mesoscope.data.audit.severity import class_examples
 from mesoscope.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _MOST_SHUFFLED = 1000  # pictures of each fold
 _LEAST_FALL = 0.005  # fall of the AUC of a cue that is named
 
 
-class Boosted:
+class BoostingClassifier:
     """Histogram gradient boosting with balanced classes, in one thread.
 
     Its own threads spin while they wait, which takes minutes instead of seconds on busy machines.
@@ -82,7 +82,7 @@ class Boosted:
             return np.asarray(self._model.predict_proba(table)[:, 1], np.float64)
 
 
-def measure_together(facts: Facts, options: AuditOptions) -> list[Together]:
+def measure_combined(facts: Facts, options: AuditOptions) -> list[CombinedCues]:
     """Fit all facts at once, for the whole set and for each source.
 
     The model is histogram gradient boosting (Friedman 2001; scikit-learn's), in five-fold
@@ -102,7 +102,7 @@ def measure_together(facts: Facts, options: AuditOptions) -> list[Together]:
     found = []
     for scope in ("", *(sources if len(sources) > 1 else ())):
         rows = np.flatnonzero(facts.rows_of(scope) & facts.readable)
-        if not enough(facts.labels[rows], facts.groups[rows]):
+        if not enough_groups(facts.labels[rows], facts.groups[rows]):
             continue
         table, names, words = _table(facts, rows)
         if names:
@@ -118,16 +118,16 @@ def _fit(
     names: list[str],
     words: list[int],
     options: AuditOptions,
-) -> Together:
+) -> CombinedCues:
     labels, groups = facts.labels[rows], facts.groups[rows]
-    folds = folds_of(groups, labels, seed=options.seed)
+    folds = group_folds(groups, labels, seed=options.seed)
     rng = np.random.default_rng(options.seed)
     scores = np.full(len(rows), 0.5)
     shuffled = np.full((len(names), len(rows)), 0.5)
     asked = np.zeros(len(rows), bool)
     for fold in range(FOLDS):
         held = folds == fold
-        model = Boosted(table[~held], labels[~held], seed=options.seed, words=words)
+        model = BoostingClassifier(table[~held], labels[~held], seed=options.seed, words=words)
         scores[held] = model.p_fake(table[held])
         some = np.flatnonzero(held)[:_MOST_SHUFFLED]
         asked[some] = True
@@ -142,7 +142,7 @@ def _fit(
     whole = metrics.roc_auc(labels[asked], scores[asked])
     falls = [whole - metrics.roc_auc(labels[asked], column[asked]) for column in shuffled]
     first = sorted(zip(names, falls, strict=True), key=lambda pair: -pair[1])[:_USES]
-    return Together(
+    return CombinedCues(
         scope=scope,
         auc=auc,
         low=low,
@@ -215,12 +215,12 @@ _MEASURED = (
 )
 
 
-def of_cues(facts: Facts, cues: Sequence[Cue]) -> list[AuditFinding]:
+def cue_findings(facts: Facts, cues: Sequence[Cue]) -> list[AuditFinding]:
     """Report the strongest cue of each family in each scope, if strong enough."""
     best: dict[tuple[str, str], tuple[Cue, Severity]] = {}
     for cue in cues:
         fact = FACTS[cue.name]
-        found = severity.of_cue(fact.reach, cue.low)
+        found = severity.cue_severity(fact.reach, cue.low)
         if found is None:
             continue
         key = fact.family, cue.scope
@@ -231,12 +231,12 @@ def of_cues(facts: Facts, cues: Sequence[Cue]) -> list[AuditFinding]:
     return [_of_cue(facts, cue, found) for cue, found in best.values()]
 
 
-def of_together(together: Sequence[Together], cues: Sequence[Cue]) -> list[AuditFinding]:
+def combined_findings(together: Sequence[CombinedCues], cues: Sequence[Cue]) -> list[AuditFinding]:
     """Report how well all facts together predict the label, for the whole set or a source."""
     found = []
     for one in together:
         reach: Reach = "pixels" if _by_pixels(one, cues) else "file"
-        how = severity.of_cue(reach, one.low)
+        how = severity.cue_severity(reach, one.low)
         if how is None:
             continue
         uses = ", ".join(FACTS[name].title for name, _ in one.uses[:4])
@@ -263,7 +263,7 @@ def of_together(together: Sequence[Together], cues: Sequence[Cue]) -> list[Audit
     return found
 
 
-def _by_pixels(one: Together, cues: Sequence[Cue]) -> bool:
+def _by_pixels(one: CombinedCues, cues: Sequence[Cue]) -> bool:
     """Whether facts with traces in the pixels contribute."""
     if any(FACTS[name].reach == "pixels" for name, _ in one.uses):
         return True
@@ -286,7 +286,7 @@ def _of_cue(facts: Facts, cue: Cue, found: Severity) -> AuditFinding:
         count=cue.real + cue.fake,
         scope=cue.scope,
         action="" if fact.reach == "content" else "encode",
-        examples=of_classes(facts, rows, lambda row: _says(facts, cue.name, row)),
+        examples=class_examples(facts, rows, lambda row: _says(facts, cue.name, row)),
     )
 
 
@@ -298,6 +298,6 @@ def _says(facts: Facts, name: str, row: int) -> str:
     return f"{title}: {'none' if np.isnan(value) else f'{value:.4g}'}"
 
 
-def _area(one: Cue | Together) -> str:
+def _area(one: Cue | CombinedCues) -> str:
     shown = [f"{value:.2f}".lstrip("0") for value in (one.auc, one.low, one.high)]
     return f"{shown[0]} [{shown[1]}, {shown[2]}]"

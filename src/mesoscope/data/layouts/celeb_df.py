@@ -24,8 +24,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mesoscope.data.layouts.folders import children, file_named, has, places, read_text, stem
-from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, many, refuse_quality
+from mesoscope.data.layouts.folders import (
+    candidate_roots,
+    children,
+    file_named,
+    has_folder,
+    read_text,
+    stem,
+)
+from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, plural, refuse_quality
 from mesoscope.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -59,7 +66,7 @@ class CelebDf:
 
     def is_root(self, folder: Path) -> bool:
         """Whether it holds any of the three folders."""
-        return has(folder, *_CLASSES)
+        return has_folder(folder, *_CLASSES)
 
     def is_part(self, name: str) -> bool:
         """Whether the name is one of the three folders."""
@@ -67,7 +74,7 @@ class CelebDf:
 
     def recognise(self, root: Path) -> Path | None:
         """The set's root, as in :class:`Layout`."""
-        found = places(root, self.is_root, self.is_part)
+        found = candidate_roots(root, self.is_root, self.is_part)
         return found[0] if len(found) == 1 else None
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
@@ -162,13 +169,15 @@ def _say_list(census: LayoutCensus, listed: dict[str, int], expected: int) -> No
     here = {f"{_class_of(i)}/{i.name.rpartition('/')[2].lower()}" for i in census.items}
     missing = len(listed.keys() - here)
     if len(listed) != expected:
-        census.note(f"the test list names {many(len(listed), 'clip')}, the official one {expected}")
+        census.note(
+            f"the test list names {plural(len(listed), 'clip')}, the official one {expected}"
+        )
     if missing:
-        census.note(f"{missing} of the {many(len(listed), 'clip')} of the test list are not here")
+        census.note(f"{missing} of the {plural(len(listed), 'clip')} of the test list are not here")
     # 1 is real in the list: a label that equals the folder's means the other class.
     wrong = sum(
         1 for name, label in listed.items() if label == _CLASSES.get(name.partition("/")[0])
     )
     if wrong:
-        census.note(f"the test list gives {many(wrong, 'clip')} another label than its folder "
+        census.note(f"the test list gives {plural(wrong, 'clip')} another label than its folder "
                     "does (1 is real there): the folder is believed")  # fmt: skip

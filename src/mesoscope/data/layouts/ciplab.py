@@ -18,7 +18,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mesoscope.data.layouts.folders import children, has, kind, listed, places, stem
+from mesoscope.data.layouts.folders import (
+    candidate_roots,
+    children,
+    has_folder,
+    kind,
+    list_folder,
+    stem,
+)
 from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, refuse_quality
 
 if TYPE_CHECKING:
@@ -43,7 +50,7 @@ class Ciplab:
 
     def is_root(self, folder: Path) -> bool:
         """Whether it holds either of the two folders."""
-        return has(folder, *_FOLDERS)
+        return has_folder(folder, *_FOLDERS)
 
     def is_part(self, name: str) -> bool:
         """Whether the name is one of the two folders."""
@@ -51,7 +58,7 @@ class Ciplab:
 
     def recognise(self, root: Path) -> Path | None:
         """The set's root, as in :class:`Layout`."""
-        found = places(root, self.is_root, self.is_part)
+        found = candidate_roots(root, self.is_root, self.is_part)
         return found[0] if len(found) == 1 else None
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
@@ -60,7 +67,7 @@ class Ciplab:
         census = LayoutCensus(self, root)
         for folder in children(root, *_FOLDERS):
             label = _FOLDERS[folder.name.lower()]
-            for name in listed(folder).files:
+            for name in list_folder(folder).files:
                 _add(census, folder, name, label)
         census.count("real", _REALS, lambda i: not i.label)
         census.count("fake", sum(_EXPECTED.values()), lambda i: bool(i.label))

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mesoscope.data.layouts.folders import has, listed, peeked, places
+from mesoscope.data.layouts.folders import candidate_roots, has_folder, list_folder, peek_folder
 from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, refuse_quality
 from mesoscope.data.sample import SPLIT_NAMES
 from mesoscope.types.label import CLASSES
@@ -52,7 +52,7 @@ class CnnDetection:
 
     def recognise(self, root: Path) -> Path | None:
         """The set's root, as in :class:`Layout`."""
-        found = places(root, self.is_root, self.is_part)
+        found = candidate_roots(root, self.is_root, self.is_part)
         return found[0] if len(found) == 1 else None
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
@@ -74,9 +74,9 @@ class CnnDetection:
 
 
 def _holds(folder: Path, deep: int) -> bool:
-    if has(folder, *_CLASSES):
+    if has_folder(folder, *_CLASSES):
         return True
-    folders = peeked(folder).folders[:_PEEK] if deep else ()
+    folders = peek_folder(folder).folders[:_PEEK] if deep else ()
     return any(_holds(folder / name, deep - 1) for name in folders)
 
 
@@ -84,7 +84,7 @@ def _class_folders(
     folder: Path, way: tuple[str, ...], deep: int
 ) -> Iterator[tuple[tuple[str, ...], Path]]:
     """Yield all ``0_real`` and ``1_fake``, with the names of the folders above them."""
-    for name in listed(folder).folders:
+    for name in list_folder(folder).folders:
         if name.lower() in _CLASSES:
             yield way, folder / name
         elif deep > 0:

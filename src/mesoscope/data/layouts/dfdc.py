@@ -25,17 +25,24 @@ from typing import TYPE_CHECKING
 
 from mesoscope.data.layouts.dfdc_preview import add_preview, is_preview
 from mesoscope.data.layouts.folders import (
+    candidate_roots,
     children,
     file_named,
     kind,
-    listed,
-    peeked,
-    places,
+    list_folder,
+    peek_folder,
     read_json,
     read_text,
     stem,
 )
-from mesoscope.data.layouts.item import Count, Item, LayoutCensus, Reading, many, refuse_quality
+from mesoscope.data.layouts.item import (
+    Item,
+    ItemCount,
+    LayoutCensus,
+    Reading,
+    plural,
+    refuse_quality,
+)
 from mesoscope.errors import DatasetError
 from mesoscope.types.label import CLASSES
 
@@ -65,12 +72,12 @@ class Dfdc:
 
     def is_root(self, folder: Path) -> bool:
         """Whether it holds a part, a list of labels beside clips, or folders of that kind."""
-        names = peeked(folder)
+        names = peek_folder(folder)
         if is_preview(names) or _is_labelled(folder):
             return True
         return any(_is_part(n) or n.lower() == _SAMPLE for n in names.folders) or any(
             n.lower() in ("train", "test", "validation")
-            and (_is_labelled(folder / n) or any(map(_is_part, peeked(folder / n).folders)))
+            and (_is_labelled(folder / n) or any(map(_is_part, peek_folder(folder / n).folders)))
             for n in names.folders
         )
 
@@ -80,13 +87,13 @@ class Dfdc:
 
     def recognise(self, root: Path) -> Path | None:
         """The set's root, as in :class:`Layout`."""
-        found = places(root, self.is_root, self.is_part)
+        found = candidate_roots(root, self.is_root, self.is_part)
         return found[0] if len(found) == 1 else None
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""
         refuse_quality(self, quality)
-        if is_preview(peeked(root)):
+        if is_preview(peek_folder(root)):
             census = LayoutCensus(self, root, title="DFDC preview")
             add_preview(census)
             return census.reading()
@@ -98,8 +105,8 @@ class Dfdc:
         for folder in (root, *children(root, "test", "validation", "val", "valid")):
             _add_labelled(census, folder)
         for folder in children(root, "test_videos"):
-            clips = sum(1 for name in listed(folder).files if kind(name) == "clip")
-            census.note(f"{folder.name}: {many(clips, 'clip')} without labels, not read")
+            clips = sum(1 for name in list_folder(folder).files if kind(name) == "clip")
+            census.note(f"{folder.name}: {plural(clips, 'clip')} without labels, not read")
         _name_originals(census)
         return census.reading()
 
@@ -110,7 +117,7 @@ def _is_part(name: str) -> bool:
 
 def _is_labelled(folder: Path) -> bool:
     """Whether it holds labels beside clips; a metadata.json alone is not specific."""
-    names = peeked(folder)
+    names = peek_folder(folder)
     files = {name.lower() for name in names.files}
     clips = any(kind(name) == "clip" for name in names.files)
     if "labels.csv" in files:
@@ -129,15 +136,17 @@ def _add_parts(census: LayoutCensus) -> None:
         return
     parts: dict[int, Path] = {}
     for place in (root, *children(root, "train")):
-        for name in listed(place).folders:
+        for name in list_folder(place).folders:
             if match := _PART.fullmatch(name.lower()):
                 folder = place / name
-                inner = [n for n in listed(folder).folders if _is_part(n)]  # zips hold a folder
+                inner = [
+                    n for n in list_folder(folder).folders if _is_part(n)
+                ]  # zips hold a folder
                 parts[int(match[1])] = folder / inner[0] if inner else folder
     for number in sorted(parts):
         _add_part(census, parts[number])
     if parts:
-        census.counts.append(Count("parts", len(parts), _PARTS))
+        census.counts.append(ItemCount("parts", len(parts), _PARTS))
         _count(census, root, _WHOLE)
         missing = sorted(set(range(_PARTS)) - set(parts))
         if missing:
@@ -147,7 +156,7 @@ def _add_parts(census: LayoutCensus) -> None:
 def _count(census: LayoutCensus, folder: Path, whole: tuple[int, int]) -> None:
     for label, name in enumerate(CLASSES):
         inside = [i for i in census.items if i.paths[0].is_relative_to(folder) and i.label == label]
-        census.counts.append(Count(name, len(inside), whole[label]))
+        census.counts.append(ItemCount(name, len(inside), whole[label]))
 
 
 def _add_part(census: LayoutCensus, folder: Path) -> Counter[int]:
@@ -155,7 +164,7 @@ def _add_part(census: LayoutCensus, folder: Path) -> Counter[int]:
     path = file_named(folder, "metadata.json")
     clips = {clip.stem: clip for clip in census.clips(folder, _LISTS)}
     if path is None:
-        census.note(f"{folder.name}: no metadata.json, so its {many(len(clips), 'clip')} have no "
+        census.note(f"{folder.name}: no metadata.json, so its {plural(len(clips), 'clip')} have no "
                     "labels and are not read")  # fmt: skip
         return Counter()
     entries = read_json(path)
@@ -184,7 +193,7 @@ def _add_part(census: LayoutCensus, folder: Path) -> Counter[int]:
             )
         )
     if missing:
-        census.note(f"{folder.name}: {missing:,} of the {many(len(entries), 'clip')} that "
+        census.note(f"{folder.name}: {missing:,} of the {plural(len(entries), 'clip')} that "
                     "metadata.json names are not here")  # fmt: skip
     for clip in clips.values():
         census.unread(clip.paths[0], "not named in metadata.json, so without a label")
@@ -222,7 +231,7 @@ def _add_labelled(census: LayoutCensus, folder: Path) -> None:
     expected = Counter(labels.values())
     for label, what in enumerate(CLASSES):
         inside = [i for i in census.items if i.split == split and i.label == label]
-        census.counts.append(Count(f"{what}, {split}", len(inside), expected[label]))
+        census.counts.append(ItemCount(f"{what}, {split}", len(inside), expected[label]))
 
 
 def _labels(path: Path) -> dict[str, int]:

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 
 from mesoscope.data.layouts.folders import (
     Listing,
-    below,
     children,
     file_named,
     kind,
     read_json,
     stem,
+    walk_folders,
 )
-from mesoscope.data.layouts.item import Count, Item
+from mesoscope.data.layouts.item import Item, ItemCount
 from mesoscope.errors import DatasetError
 from mesoscope.types.label import CLASSES
 
@@ -84,14 +84,14 @@ def add_preview(census: LayoutCensus) -> None:
         census.unread(file, "not named in dataset.json, so without a label")
     for (label, split), number in sorted(expected.items()):
         found = sum(1 for i in census.items if (i.label, i.split) == (label, split))
-        census.counts.append(Count(f"{CLASSES[label]}, {split}", found, number))
+        census.counts.append(ItemCount(f"{CLASSES[label]}, {split}", found, number))
 
 
 def _files(census: LayoutCensus) -> dict[str, Path]:
     """Return clips by lower-case path from the root."""
     here = {}
     for folder in children(census.root, *_FOLDERS):
-        for relative, listing in below(folder):
+        for relative, listing in walk_folders(folder):
             for name in listing.files:
                 file = folder / relative / name
                 if kind(name) == "clip":

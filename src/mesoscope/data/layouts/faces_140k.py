@@ -17,7 +17,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mesoscope.data.layouts.folders import children, kind, listed, peeked, places, stem
+from mesoscope.data.layouts.folders import (
+    candidate_roots,
+    children,
+    kind,
+    list_folder,
+    peek_folder,
+    stem,
+)
 from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, refuse_quality
 from mesoscope.data.sample import SPLIT_NAMES
 from mesoscope.types.label import CLASSES
@@ -41,7 +48,7 @@ class Faces140k:
 
     def is_root(self, folder: Path) -> bool:
         """Whether it is a folder of that name, or holds fakes with such names."""
-        splits = [folder / n for n in peeked(folder).folders if n.lower() in SPLIT_NAMES]
+        splits = [folder / n for n in peek_folder(folder).folders if n.lower() in SPLIT_NAMES]
         return bool(splits) and (
             folder.name.lower() == "real-vs-fake" or any(map(_is_split, splits))
         )
@@ -52,7 +59,7 @@ class Faces140k:
 
     def recognise(self, root: Path) -> Path | None:
         """The set's root, as in :class:`Layout`."""
-        found = places(root, self.is_root, self.is_part)
+        found = candidate_roots(root, self.is_root, self.is_part)
         return found[0] if len(found) == 1 else None
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
@@ -78,14 +85,14 @@ def _is_split(folder: Path) -> bool:
     return any(
         _NAMES[1].fullmatch(stem(name)) is not None
         for place in children(folder, "fake")
-        for name in peeked(place).files
+        for name in peek_folder(place).files
     )
 
 
 def _add(census: LayoutCensus, place: Path, label: int, split: str) -> None:
     relative = place.relative_to(census.root).as_posix()
     other = CLASSES[1 - label]
-    for name in listed(place).files:
+    for name in list_folder(place).files:
         if kind(name) != "picture":
             census.unread(place / name, "no pictures")
         elif _NAMES[1 - label].fullmatch(stem(name)):

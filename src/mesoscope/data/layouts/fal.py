@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mesoscope.data.layouts.folders import children, peeked, places
+from mesoscope.data.layouts.folders import candidate_roots, children, peek_folder
 from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, refuse_quality
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Fal:
 
     def is_root(self, folder: Path) -> bool:
         """Whether it holds ``modified`` and one of the others."""
-        names = {name.lower() for name in peeked(folder).folders}
+        names = {name.lower() for name in peek_folder(folder).folders}
         return "modified" in names and bool(names & {"original", "reference"})
 
     def is_part(self, name: str) -> bool:
@@ -46,7 +46,7 @@ class Fal:
 
     def recognise(self, root: Path) -> Path | None:
         """The set's root, as in :class:`Layout`."""
-        found = places(root, self.is_root, self.is_part)
+        found = candidate_roots(root, self.is_root, self.is_part)
         return found[0] if len(found) == 1 else None
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:

@@ -26,8 +26,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.data.layouts.ffpp_lists import OfficialPairs, read_pairs
-from mesoscope.data.layouts.folders import children, has, kind, listed, places, stem
-from mesoscope.data.layouts.item import Count, Item, LayoutCensus, Reading
+from mesoscope.data.layouts.folders import (
+    candidate_roots,
+    children,
+    has_folder,
+    kind,
+    list_folder,
+    stem,
+)
+from mesoscope.data.layouts.item import Item, ItemCount, LayoutCensus, Reading
 from mesoscope.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -80,8 +87,8 @@ class FaceForensics:
 
     def is_root(self, folder: Path) -> bool:
         """Whether it holds either of the two folders, or the reals beside a method."""
-        return has(folder, "original_sequences", "manipulated_sequences") or (
-            has(folder, _FLAT_REAL) and has(folder, *_METHODS.keys() - set(_REALS))
+        return has_folder(folder, "original_sequences", "manipulated_sequences") or (
+            has_folder(folder, _FLAT_REAL) and has_folder(folder, *_METHODS.keys() - set(_REALS))
         )
 
     def is_part(self, name: str) -> bool:
@@ -92,7 +99,7 @@ class FaceForensics:
 
     def recognise(self, root: Path) -> Path | None:
         """The set's root, as in :class:`Layout`."""
-        found = places(root, self.is_root, self.is_part)
+        found = candidate_roots(root, self.is_root, self.is_part)
         return found[0] if len(found) == 1 else None
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
@@ -138,7 +145,7 @@ def _parts(root: Path) -> list[_Part]:
             parts.append(_Part("youtube", folder, _qualities(folder)))
         parts += [_part(place) for place in children(folder, *_REALS)]
     for folder in children(root, "manipulated_sequences"):
-        parts += [_part(folder / name) for name in listed(folder).folders]
+        parts += [_part(folder / name) for name in list_folder(folder).folders]
     return parts or _flat_parts(root)
 
 
@@ -222,7 +229,7 @@ def _masks(part: _Part) -> dict[str, Path]:
         stem(name): place / name
         for folder in folders
         for place in (folder, *children(folder, "videos"))
-        for name in listed(place).files
+        for name in list_folder(place).files
         if kind(name)
     }
 
@@ -230,11 +237,11 @@ def _masks(part: _Part) -> dict[str, Path]:
 def _count(census: LayoutCensus, part: _Part, chosen: str) -> None:
     found = sum(1 for i in census.items if i.paths[0].is_relative_to(part.folder))
     census.counts.append(
-        Count(f"{_told(part.method)}, {chosen}", found, _EXPECTED.get(part.method))
+        ItemCount(f"{_shown_method(part.method)}, {chosen}", found, _EXPECTED.get(part.method))
     )
 
 
-def _told(method: str) -> str:
+def _shown_method(method: str) -> str:
     return f"real ({method})" if method in _REALS else method
 
 
@@ -242,14 +249,14 @@ def _say_missing(census: LayoutCensus, parts: list[_Part], chosen: str) -> None:
     here = {part.method for part in parts}
     missing = [name for name in _EXPECTED if name not in here]
     for name in missing:
-        census.counts.append(Count(f"{_told(name)}, {chosen}", 0, _EXPECTED[name]))
-    order = [f"{_told(name)}, {chosen}" for name in _EXPECTED]
+        census.counts.append(ItemCount(f"{_shown_method(name)}, {chosen}", 0, _EXPECTED[name]))
+    order = [f"{_shown_method(name)}, {chosen}" for name in _EXPECTED]
     census.counts.sort(key=lambda c: order.index(c.what) if c.what in order else len(order))
     if missing:
-        census.note(f"not here: {', '.join(map(_told, missing))}")
+        census.note(f"not here: {', '.join(map(_shown_method, missing))}")
     for part in parts:
         if chosen not in part.qualities:
             told = ", ".join(part.qualities) or "no compression"
-            census.note(f"{_told(part.method)} is not here in {chosen}, but in {told}")
+            census.note(f"{_shown_method(part.method)} is not here in {chosen}, but in {told}")
         elif part.method not in _EXPECTED:
             census.note(f"{part.method} is no method of the set: read as fakes, by their names")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mesoscope.data.layouts.folders import children, file_named, read_json
-from mesoscope.data.layouts.item import some
+from mesoscope.data.layouts.item import first_names
 from mesoscope.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -71,8 +71,9 @@ def read_pairs(census: LayoutCensus, swaps: Iterable[tuple[str, ...]]) -> Offici
         together += pairs
     if missing:
         census.note(
-            f"{some(missing)} not here, and what they list has no official split: they lie in the "
-            "FaceForensics repository, dataset/splits/, and belong beside original_sequences/"
+            f"{first_names(missing)} not here, and what they list has no official split: they lie "
+            "in the FaceForensics repository, dataset/splits/, and belong beside "
+            "original_sequences/"
         )
     return OfficialPairs(_joined([*together, *swaps]), splits)
 

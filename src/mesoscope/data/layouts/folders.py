@@ -77,7 +77,7 @@ class Listing(NamedTuple):
     files: tuple[str, ...]
 
 
-def listed(folder: Path) -> Listing:
+def list_folder(folder: Path) -> Listing:
     """List a folder.
 
     Raises:
@@ -86,7 +86,7 @@ def listed(folder: Path) -> Listing:
     return Listing(*map(tuple, map(sorted, _scan(folder, None))))
 
 
-def peeked(folder: Path, most: int = _PEEK) -> Listing:
+def peek_folder(folder: Path, most: int = _PEEK) -> Listing:
     """Return the first names in disk order; none for an unreadable folder."""
     try:
         return Listing(*map(tuple, _scan(folder, most)))
@@ -111,20 +111,20 @@ def _scan(folder: Path, most: int | None) -> tuple[list[str], list[str]]:
 
 def children(folder: Path, *names: str) -> list[Path]:
     """Return direct subfolders of these names, given in lower case."""
-    return [folder / name for name in listed(folder).folders if name.lower() in names]
+    return [folder / name for name in list_folder(folder).folders if name.lower() in names]
 
 
-def has(folder: Path, *names: str) -> bool:
+def has_folder(folder: Path, *names: str) -> bool:
     """Whether a direct subfolder has one of these names, in lower case."""
-    return any(name.lower() in names for name in peeked(folder).folders)
+    return any(name.lower() in names for name in peek_folder(folder).folders)
 
 
 def file_named(folder: Path, name: str) -> Path | None:
     """Return the file of that name, ignoring case."""
-    return next((folder / n for n in listed(folder).files if n.lower() == name), None)
+    return next((folder / n for n in list_folder(folder).files if n.lower() == name), None)
 
 
-def below(folder: Path) -> Iterator[tuple[str, Listing]]:
+def walk_folders(folder: Path) -> Iterator[tuple[str, Listing]]:
     """Yield all folders below, the folder itself first, each with its relative path.
 
     A folder is visited once, by its first path; further links to it are ignored.
@@ -140,13 +140,13 @@ def below(folder: Path) -> Iterator[tuple[str, Listing]]:
         if real in visited:
             continue
         visited.add(real)
-        listing = listed(folder / relative)
+        listing = list_folder(folder / relative)
         yield relative, listing
         before = f"{relative}/" if relative else ""
         stack.extend(before + name for name in reversed(listing.folders))
 
 
-def places(
+def candidate_roots(
     root: Path, is_root: Callable[[Path], bool], is_part: Callable[[str], bool]
 ) -> list[Path]:
     """Return candidate roots of a set: the folder itself, else those below, else the one above.
@@ -166,9 +166,9 @@ def places(
         if found:
             return found
         if distance < _BELOW:
-            level = [folder / name for folder in level for name in sorted(peeked(folder).folders)][
-                :_FOLDERS_PEEK
-            ]
+            level = [
+                folder / name for folder in level for name in sorted(peek_folder(folder).folders)
+            ][:_FOLDERS_PEEK]
     above = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow links
     if is_part(above.name.lower()) and is_root(above.parent):
         return [above.parent]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from mesoscope.data.layouts.folders import below, kind, listed, stem
+from mesoscope.data.layouts.folders import kind, list_folder, stem, walk_folders
 from mesoscope.errors import DatasetError
 from mesoscope.types.label import CLASSES
 
@@ -55,7 +55,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class ItemCount:
     """Number of items found, and expected in the whole set.
 
     Attributes:
@@ -85,7 +85,7 @@ class Reading:
     layout: str
     title: str
     items: tuple[Item, ...]
-    counts: tuple[Count, ...]
+    counts: tuple[ItemCount, ...]
     notes: tuple[str, ...] = ()
     root: Path = Path()
 
@@ -156,7 +156,7 @@ class LayoutCensus:
         self.title = title or layout.title
         self.items: list[Item] = []
         self.notes: list[str] = []
-        self.counts: list[Count] = []
+        self.counts: list[ItemCount] = []
         self._names: set[str] = set()
         self._unread: dict[str, list[str]] = defaultdict(list)
 
@@ -181,7 +181,7 @@ class LayoutCensus:
 
     def count(self, what: str, expected: int | None, of: Callable[[Item], bool]) -> None:
         """Count the items for which ``of`` is true."""
-        self.counts.append(Count(what, sum(map(of, self.items)), expected))
+        self.counts.append(ItemCount(what, sum(map(of, self.items)), expected))
 
     def unread(self, path: Path, why: str = _NEITHER) -> None:
         """Record an ignored file and the reason, such as ``neither pictures nor clips``."""
@@ -218,13 +218,13 @@ class LayoutCensus:
                 self.unread(place, "folders without a frame")
         if again:
             self.note(
-                f"{folder.relative_to(self.root).as_posix()}: {many(again, 'clip')} are there "
+                f"{folder.relative_to(self.root).as_posix()}: {plural(again, 'clip')} are there "
                 "twice: taken as a clip before its frames, else from the first folder"
             )
         return [found[name] for name in sorted(found)]
 
     def _add_files(self, place: Path, beside: Collection[str], found: dict[str, ClipEntry]) -> None:
-        for name in listed(place).files:
+        for name in list_folder(place).files:
             if name.lower() in beside:
                 continue
             if kind(name) != "clip":
@@ -241,7 +241,7 @@ class LayoutCensus:
         Yields:
             The relative path without suffix, with ``/`` as separator, and the file.
         """
-        for relative, listing in below(folder):
+        for relative, listing in walk_folders(folder):
             ahead = f"{relative}/" if relative else ""
             place = folder / relative
             for name in listing.files:
@@ -253,7 +253,7 @@ class LayoutCensus:
     def frames(self, folder: Path) -> tuple[Path, ...]:
         """Return a folder's pictures in numerical order, padded or not."""
         names = []
-        for name in listed(folder).files:
+        for name in list_folder(folder).files:
             if kind(name) == "picture":
                 names.append(name)
             else:
@@ -275,7 +275,7 @@ class LayoutCensus:
             if item.original and item.original not in real:
                 self.items[n] = replace(item, original="")
         for why, names in self._unread.items():
-            self.note(f"{many(len(names), 'file')} not read, {why}: {some(names)}")
+            self.note(f"{plural(len(names), 'file')} not read, {why}: {first_names(names)}")
         if not self.items:
             said = f" ({'; '.join(self.notes)})" if self.notes else ""
             raise DatasetError(
@@ -319,15 +319,15 @@ class LayoutCensus:
 
 def _inner(folder: Path, name: str) -> list[Path]:
     """Return the direct subfolders of that name, or all."""
-    return [folder / n for n in listed(folder).folders if not name or n.lower() == name]
+    return [folder / n for n in list_folder(folder).folders if not name or n.lower() == name]
 
 
-def many(number: int, thing: str) -> str:
+def plural(number: int, thing: str) -> str:
     """Format a count: ``1 file``, ``2 files``, ``12,000 files``."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
-def some(names: Iterable[str]) -> str:
+def first_names(names: Iterable[str]) -> str:
     """Join the first few names and the number of the others."""
     first = list(names)
     more = len(first) - _EXAMPLES

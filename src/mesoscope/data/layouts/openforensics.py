@@ -15,7 +15,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mesoscope.data.layouts.folders import children, kind, listed, peeked, places, stem
+from mesoscope.data.layouts.folders import (
+    candidate_roots,
+    children,
+    kind,
+    list_folder,
+    peek_folder,
+    stem,
+)
 from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, refuse_quality
 from mesoscope.data.sample import SPLIT_NAMES
 from mesoscope.types.label import CLASSES
@@ -45,7 +52,7 @@ class OpenForensics:
         """Whether it holds folders of splits whose pictures have such names."""
         return any(
             name.lower() in SPLIT_NAMES and _is_split(folder / name)
-            for name in peeked(folder).folders
+            for name in peek_folder(folder).folders
         )
 
     def is_part(self, name: str) -> bool:
@@ -54,7 +61,7 @@ class OpenForensics:
 
     def recognise(self, root: Path) -> Path | None:
         """The set's root, as in :class:`Layout`."""
-        found = places(root, self.is_root, self.is_part)
+        found = candidate_roots(root, self.is_root, self.is_part)
         return found[0] if len(found) == 1 else None
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
@@ -81,13 +88,13 @@ def _is_split(folder: Path) -> bool:
     return any(
         _NAME.fullmatch(stem(name)) is not None
         for place in children(folder, *CLASSES)
-        for name in peeked(place).files
+        for name in peek_folder(place).files
     )
 
 
 def _add(census: LayoutCensus, place: Path, label: int, split: str) -> None:
     relative = place.relative_to(census.root).as_posix()
-    for name in listed(place).files:
+    for name in list_folder(place).files:
         match = _NAME.fullmatch(stem(name))
         if kind(name) != "picture":
             census.unread(place / name, "no pictures")

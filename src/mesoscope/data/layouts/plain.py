@@ -18,17 +18,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from mesoscope.data.layouts.folders import (
-    below,
+    candidate_roots,
     children,
-    has,
+    has_folder,
     kind,
     kind_at,
-    listed,
-    peeked,
-    places,
+    list_folder,
+    peek_folder,
     stem,
+    walk_folders,
 )
-from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, many, refuse_quality
+from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, plural, refuse_quality
 from mesoscope.data.manifest import MANIFESTS, read_dataset
 from mesoscope.data.sample import SPLIT_NAMES, SPLITS
 from mesoscope.types.label import CLASSES
@@ -48,10 +48,12 @@ class Plain:
 
     def is_root(self, folder: Path) -> bool:
         """Whether it holds a manifest, or a class folder, here or in a split."""
-        names = peeked(folder)
-        if not set(MANIFESTS).isdisjoint(names.files) or has(folder, *_CLASSES):
+        names = peek_folder(folder)
+        if not set(MANIFESTS).isdisjoint(names.files) or has_folder(folder, *_CLASSES):
             return True
-        return any(n.lower() in SPLIT_NAMES and has(folder / n, *_CLASSES) for n in names.folders)
+        return any(
+            n.lower() in SPLIT_NAMES and has_folder(folder / n, *_CLASSES) for n in names.folders
+        )
 
     def is_part(self, name: str) -> bool:
         """Whether the name is a class or a split."""
@@ -59,7 +61,7 @@ class Plain:
 
     def recognise(self, root: Path) -> Path | None:
         """The set's root, as in :class:`Layout`."""
-        found = places(root, self.is_root, self.is_part)
+        found = candidate_roots(root, self.is_root, self.is_part)
         return found[0] if len(found) == 1 else None
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
@@ -102,19 +104,19 @@ def _add_manifest(census: LayoutCensus) -> None:
 def _add_folders(census: LayoutCensus) -> None:
     root = census.root
     _add_classes(census, root, None)
-    for name in listed(root).folders:
+    for name in list_folder(root).folders:
         if name.lower() in SPLIT_NAMES:
             _add_classes(census, root / name, SPLIT_NAMES[name.lower()])
         elif name.lower() not in _CLASSES:
             census.unread(root / name, "folders that are neither a class nor a split")
-    for name in listed(root).files:
+    for name in list_folder(root).files:
         if kind(name):
             census.unread(root / name, "outside real/ and fake/")
     shared = sum(1 for i in census.items if i.group.endswith("/"))
     if shared:
         census.note(
-            f"{many(shared, 'file')} lie in folders below their class, and each such folder is one "
-            "group: list them in a manifest.csv where they are not of one clip or person"
+            f"{plural(shared, 'file')} lie in folders below their class, and each such folder is "
+            "one group: list them in a manifest.csv where they are not of one clip or person"
         )
 
 
@@ -122,7 +124,7 @@ def _add_classes(census: LayoutCensus, folder: Path, split: str | None) -> None:
     ahead = f"{folder.relative_to(census.root).as_posix()}/" if split else ""
     for place in children(folder, *_CLASSES):
         label = _CLASSES[place.name.lower()]
-        for relative, listing in below(place):
+        for relative, listing in walk_folders(place):
             for name in listing.files:
                 what = kind_at(place / relative / name)
                 if not what:

@@ -14,8 +14,8 @@ from mesoscope.data.layouts.dfdc import Dfdc
 from mesoscope.data.layouts.faces_140k import Faces140k
 from mesoscope.data.layouts.fal import Fal
 from mesoscope.data.layouts.ffpp import FaceForensics
-from mesoscope.data.layouts.folders import peeked, places
-from mesoscope.data.layouts.item import some
+from mesoscope.data.layouts.folders import candidate_roots, peek_folder
+from mesoscope.data.layouts.item import first_names
 from mesoscope.data.layouts.openforensics import OpenForensics
 from mesoscope.data.layouts.plain import Plain
 from mesoscope.data.layouts.uadfv import Uadfv
@@ -73,8 +73,8 @@ def recognise(root: Path) -> tuple[Layout, Path]:
     """
     _require_folder(root)
     *sets, plain = LAYOUTS.values()
-    matches = [(r, place) for r in sets for place in places(root, r.is_root, r.is_part)]
-    folders = [(plain, p) for p in places(root, plain.is_root, plain.is_part)]
+    matches = [(r, place) for r in sets for place in candidate_roots(root, r.is_root, r.is_part)]
+    folders = [(plain, p) for p in candidate_roots(root, plain.is_root, plain.is_part)]
     if not matches or (plain.is_root(root) and all(root in p.parents for _, p in matches)):
         matches = folders  # a user's own data set may contain others
     match = _nearest(root, matches)
@@ -109,7 +109,9 @@ def read_set(root: Path, layout: str | None = None, quality: str | None = None) 
     else:
         reader = layout_named(layout)
         _require_folder(root)
-        match = _nearest(root, [(reader, p) for p in places(root, reader.is_root, reader.is_part)])
+        match = _nearest(
+            root, [(reader, p) for p in candidate_roots(root, reader.is_root, reader.is_part)]
+        )
         place = match[1] if match else root
     reading = reader.read(place, quality=quality)
     if place == root:
@@ -156,6 +158,6 @@ def _distance(root: Path, place: Path) -> int:
 
 
 def _contents(root: Path) -> str:
-    names = peeked(root)
+    names = peek_folder(root)
     told = [f"{name}/" for name in sorted(names.folders)] + sorted(names.files)
-    return some(told) if told else "is empty"
+    return first_names(told) if told else "is empty"

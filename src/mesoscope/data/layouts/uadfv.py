@@ -16,8 +16,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mesoscope.data.layouts.folders import children, has, peeked, places, stem
-from mesoscope.data.layouts.item import Count, Item, LayoutCensus, Reading, refuse_quality
+from mesoscope.data.layouts.folders import candidate_roots, children, has_folder, peek_folder, stem
+from mesoscope.data.layouts.item import Item, ItemCount, LayoutCensus, Reading, refuse_quality
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ class Uadfv:
 
     def is_root(self, folder: Path) -> bool:
         """Whether it is a folder of that name, or holds fakes with such names."""
-        if folder.name.lower() == "uadfv" and has(folder, "real", "fake"):
+        if folder.name.lower() == "uadfv" and has_folder(folder, "real", "fake"):
             return True
-        return has(folder, "fake") and any(map(_has_fakes, children(folder, "fake")))
+        return has_folder(folder, "fake") and any(map(_has_fakes, children(folder, "fake")))
 
     def is_part(self, name: str) -> bool:
         """Whether the name is a folder of a class."""
@@ -49,7 +49,7 @@ class Uadfv:
 
     def recognise(self, root: Path) -> Path | None:
         """The set's root, as in :class:`Layout`."""
-        found = places(root, self.is_root, self.is_part)
+        found = candidate_roots(root, self.is_root, self.is_part)
         return found[0] if len(found) == 1 else None
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
@@ -84,16 +84,16 @@ class Uadfv:
         both = {i.group for i in census.items if i.label} & {
             i.group for i in census.items if not i.label
         }
-        census.counts.append(Count("pairs of both", len(both), _PAIRS))
+        census.counts.append(ItemCount("pairs of both", len(both), _PAIRS))
         return census.reading()
 
 
 def _has_fakes(folder: Path) -> bool:
-    names = peeked(folder)
+    names = peek_folder(folder)
     if any(name.lower() == "frames" for name in names.folders):
-        return any(_fake(n) for f in children(folder, "frames") for n in peeked(f).folders)
+        return any(_fake(n) for f in children(folder, "frames") for n in peek_folder(f).folders)
     if any(name.lower() == "videos" for name in names.folders):
-        return any(_fake(stem(n)) for f in children(folder, "videos") for n in peeked(f).files)
+        return any(_fake(stem(n)) for f in children(folder, "videos") for n in peek_folder(f).files)
     return any(map(_fake, names.folders)) or any(_fake(stem(name)) for name in names.files)
 
 

@@ -15,7 +15,7 @@ from mesoscope.detection.reading import read_frames
 from mesoscope.detection.stages import CropRules, apart_on_failure, crop_faces, find_faces
 from mesoscope.errors import MesoscopeError, OutputError
 from mesoscope.errors.failures import cause, failure
-from mesoscope.files.whole import beside
+from mesoscope.files.whole import atomic_path
 from mesoscope.imaging.encode import jpeg, png
 from mesoscope.media.image import open_image
 from mesoscope.media.video import open_clip
@@ -325,7 +325,7 @@ def encode(pixels: Pixels, options: PrepareOptions) -> bytes:
 def _put(data: bytes, unfinished: Path, path: Path) -> None:
     """Write a file atomically: under a temporary name, then renamed."""
     try:
-        with beside(path, folder=unfinished, sync=False) as part:
+        with atomic_path(path, folder=unfinished, sync=False) as part:
             part.write_bytes(data)
     except OSError as error:
         raise OutputError(

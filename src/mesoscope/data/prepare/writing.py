@@ -15,7 +15,7 @@ from mesoscope.data.sample import SPLITS
 from mesoscope.errors import OutputError
 from mesoscope.errors.failures import cause
 from mesoscope.files.csv_rows import RowWriter
-from mesoscope.files.whole import beside
+from mesoscope.files.whole import atomic_path
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def write_up(
     try:
         _write_left_out(out / LEFT_OUT, ledger.of(names), plan)
         about = json.dumps(_about(plan, census, options), indent=1, ensure_ascii=False) + "\n"
-        with beside(out / ABOUT, folder=out / UNFINISHED) as part:
+        with atomic_path(out / ABOUT, folder=out / UNFINISHED) as part:
             part.write_text(about, encoding="utf-8", errors="backslashreplace")
         within = (out / s / label for s in SPLITS for label in CLASSES)
         for folder in (*within, *(out / s for s in SPLITS)):
@@ -205,7 +205,7 @@ def _rows(answer: ItemResult, source: str, item: Item) -> Iterator[dict[str, obj
 
 def _write_left_out(path: Path, answers: Iterable[ItemResult], plan: PreparePlan) -> None:
     with (
-        beside(path, folder=path.parent / UNFINISHED) as part,
+        atomic_path(path, folder=path.parent / UNFINISHED) as part,
         part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = RowWriter(file, defuse=True)

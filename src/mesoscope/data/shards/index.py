@@ -56,7 +56,7 @@ def read_tars(root: Path, tars: Sequence[Path]) -> list[Sample]:
     found = []
     for tar in tars:
         for key, members in _keys(tar):
-            told = _told(f"{tar}: sample {key}", members)
+            told = _metadata(f"{tar}: sample {key}", members)
             row = int(told["row"]) if told.get("row", "").isdecimal() else _NO_ROW
             found.append((row, key, _sample(root, tar, key, members, told, names)))
     found.sort(key=lambda one: (one[0], one[1], one[2].file))
@@ -165,7 +165,7 @@ def _sample(
     )
 
 
-def _told(where: str, members: dict[str, _Member]) -> dict[str, str]:
+def _metadata(where: str, members: dict[str, _Member]) -> dict[str, str]:
     """Return the metadata in the sample's texts."""
     told: dict[str, str] = {}
     if "json" in members:

@@ -38,7 +38,7 @@ _RUNS_AHEAD = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
+class ShardOrder:
     """Order of an epoch, and of its reads.
 
     Attributes:
@@ -64,7 +64,7 @@ def require_shards(samples: Sequence[Sample]) -> None:
         )
 
 
-def turns(
+def shard_order(
     drawn: Numbers,
     samples: Sequence[Sample],
     rng: np.random.Generator,
@@ -72,7 +72,7 @@ def turns(
     buffer: int = BUFFER,
     together: int = TOGETHER,
     devices: int = 1,
-) -> Turns:
+) -> ShardOrder:
     """Order the samples drawn for an epoch so that shards are read front to back.
 
     The shards are divided among the devices, with a remainder that makes their shares equal.
@@ -117,17 +117,19 @@ def turns(
         reads.append(
             np.array([*own, *(i for i in dict.fromkeys(added) if i not in kept)], np.int64)
         )
-    return Turns(order, tuple(reads))
+    return ShardOrder(order, tuple(reads))
 
 
-def in_turn(samples: Sequence[Sample], turns: Turns, device: int = 0) -> Iterator[Sample]:
+def read_in_order(
+    samples: Sequence[Sample], turns: ShardOrder, device: int = 0
+) -> Iterator[Sample]:
     """Yield a device's samples in order, each holding its bytes.
 
     A thread reads the shards ahead.
 
     Args:
         samples: The samples that were ordered.
-        turns: Order from :func:`turns`.
+        turns: Order from :func:`shard_order`.
         device: Index of the device.
 
     Raises:
@@ -184,8 +186,8 @@ def stream(
         raise OptionError(f"device must lie in 0..{devices - 1}, got {device}")
     rng = np.random.default_rng((seed, epoch))
     every = np.arange(len(samples), dtype=np.int64)
-    made = turns(every, samples, rng, buffer=buffer, together=together, devices=devices)
-    return in_turn(samples, made, device)
+    made = shard_order(every, samples, rng, buffer=buffer, together=together, devices=devices)
+    return read_in_order(samples, made, device)
 
 
 def _interleaved(shards: Sequence[list[int]], together: int) -> list[int]:

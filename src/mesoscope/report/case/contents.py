@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.errors import ModelError
 from mesoscope.models.file import file_sha256, find_model, read_card, shipped
-from mesoscope.report.case.evidence import Evidence, gather
+from mesoscope.report.case.evidence import Evidence, collect_evidence
 from mesoscope.report.case.items import Tally, tally
 from mesoscope.types import DetectOptions, ModelCard
 
@@ -191,7 +191,7 @@ def collect(
     gathered: dict[int, Evidence] = {}
     for place, item in enumerate(items):
         if place in wanted:
-            gathered[place] = gather(item, judge)
+            gathered[place] = collect_evidence(item, judge)
             if watch is not None:
                 watch(len(gathered), len(wanted))
             if len(gathered) == len(wanted):

@@ -112,7 +112,7 @@ class Evidence:
     notes: list[str] = field(default_factory=list)
 
 
-def gather(item: ReportItem, judge: Judge | None) -> Evidence:
+def collect_evidence(item: ReportItem, judge: Judge | None) -> Evidence:
     """Open an item's source again and collect its evidence; failures become notes.
 
     Args:

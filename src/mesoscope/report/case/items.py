@@ -278,7 +278,7 @@ class HistogramBar(NamedTuple):
     n: int
 
 
-class Dot(NamedTuple):
+class TimelinePoint(NamedTuple):
     """A face of a clip: time and ``p_fake``, both scaled to 0..1."""
 
     x: float
@@ -286,7 +286,7 @@ class Dot(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PersonLine:
     """Scores of one person of a clip over time.
 
     Attributes:
@@ -296,13 +296,13 @@ class Line:
     """
 
     person: int
-    dots: tuple[Dot, ...]
+    dots: tuple[TimelinePoint, ...]
     gap: float
 
     @property
-    def runs(self) -> list[list[Dot]]:
+    def runs(self) -> list[list[TimelinePoint]]:
         """Split the points at gaps, into runs of frames that show the person."""
-        found: list[list[Dot]] = []
+        found: list[list[TimelinePoint]] = []
         for dot in self.dots:
             if found and dot.x - found[-1][-1].x <= self.gap:
                 found[-1].append(dot)
@@ -320,7 +320,7 @@ class Timeline:
         end_s: Time of the right end; the left end is 0.
     """
 
-    lines: tuple[Line, ...]
+    lines: tuple[PersonLine, ...]
     end_s: float
 
 
@@ -347,7 +347,7 @@ def timeline(verdict: Verdict) -> Timeline | None:
     times = sorted({time for _, time in timed})
     steps = sorted(b - a for a, b in itertools.pairwise(times))
     gap = _GAP * steps[len(steps) // 2] / end if steps else 1.0
-    dots: dict[int, list[Dot]] = {}
+    dots: dict[int, list[TimelinePoint]] = {}
     for face, time in sorted(timed, key=lambda one: one[1]):
-        dots.setdefault(face.person, []).append(Dot(time / end, face.p_fake))
-    return Timeline(tuple(Line(who, tuple(dots[who]), gap) for who in sorted(dots)), end)
+        dots.setdefault(face.person, []).append(TimelinePoint(time / end, face.p_fake))
+    return Timeline(tuple(PersonLine(who, tuple(dots[who]), gap) for who in sorted(dots)), end)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.errors import MissingExtra, OptionError, OutputError, ReportError
 from mesoscope.errors.failures import cause
-from mesoscope.files.whole import beside
+from mesoscope.files.whole import atomic_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -277,7 +277,7 @@ def sealed(path: Path, key: Ed25519PrivateKey | None) -> Iterator[Sealing]:
         OutputError: The report is not writable.
     """
     try:
-        with beside(path) as fresh:
+        with atomic_path(path) as fresh:
             sealing = Sealing(fresh)
             yield sealing
             sealing.digest = seal(fresh, key)

@@ -1,1 +1,1 @@
-"""The routes, a file a subject."""
+"""Routes, one file per resource."""

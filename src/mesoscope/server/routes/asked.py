@@ -1,4 +1,4 @@
-"""What routes share: the service behind a request, refusals for OpenAPI, rows as JSON."""
+"""Shared by routes: the service of a request, OpenAPI error responses, rows as JSON."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ALWAYS = (400, 401, 403, 413, 422, 429, 500, 503)
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Descriptions of problem answers, for OpenAPI: those of every route and these."""
+    """Return OpenAPI descriptions of error responses: those of every route and these."""
     return {
         status: {
             "description": _SAYS[status],
@@ -53,27 +53,27 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def service_of(request: Request) -> Service:
-    """The service behind a request."""
+    """Return the service of a request."""
     return cast("Service", request.app.state.service)
 
 
 def key_of(request: Request) -> str | None:
-    """Id of the key that the caller has shown; ``None`` where no keys are asked for."""
+    """Return the id of the caller's key; ``None`` if no keys are required."""
     return cast("str | None", request.scope["state"]["key"])
 
 
 def note(request: Request, facts: dict[str, object]) -> None:
-    """Add to the request's line in the log."""
+    """Add fields to the request's log line."""
     request.scope["state"]["exchange"].facts.update(facts)
 
 
 def answered(value: Json | dict[str, Json], status: int = 200) -> Response:
-    """JSON as an answer, written as verdicts are everywhere."""
+    """Return a JSON response, encoded as all verdicts."""
     return Response(compact(value), status, media_type="application/json")
 
 
 def utc(seconds: float | None) -> str | None:
-    """A time in UTC, ISO 8601."""
+    """Format a time in UTC, ISO 8601."""
     if seconds is None:
         return None
     text = datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
@@ -81,7 +81,7 @@ def utc(seconds: float | None) -> str | None:
 
 
 def result_json(row: Any) -> dict[str, Json]:  # noqa: ANN401 - a row
-    """A result of the history."""
+    """Return the JSON form of a result."""
     return {
         "id": row.id,
         "job": row.job,
@@ -97,7 +97,7 @@ def result_json(row: Any) -> dict[str, Json]:  # noqa: ANN401 - a row
 
 
 def job_json(row: Any) -> dict[str, Json]:  # noqa: ANN401 - a row
-    """A job."""
+    """Return the JSON form of a job."""
     error = None
     if row.error_code is not None:
         error = {"code": row.error_code, "message": row.error_message or ""}
@@ -116,10 +116,10 @@ def job_json(row: Any) -> dict[str, Json]:  # noqa: ANN401 - a row
 
 
 def found(row: Any, what: str) -> Any:  # noqa: ANN401 - a row
-    """A row that is there.
+    """Return a row that must exist.
 
     Raises:
-        Problem: It is not, or is another caller's.
+        Problem: It does not exist, or belongs to another caller.
     """
     if row is None:
         raise Problem(f"{what}.missing", f"there is no such {what}, or it is another caller's")

@@ -76,7 +76,7 @@ async def check(
         limits.check_bytes, limits.picture_bytes, limits.pictures, limits.parts,
         limits.idle_s, limits.check_s,
     )  # fmt: skip
-    if service.batcher.full:  # told before the upload, which may be long
+    if service.batcher.full:  # refused before the upload, which may be long
         raise busy()
     uploads = await receive(request, service.spool, bounds, name=name)
     try:
@@ -125,7 +125,7 @@ def _refuse_clips(uploads: Sequence[Upload]) -> None:
 
 
 def busy() -> Problem:
-    """As many files wait as may."""
+    """Return the error of a full queue."""
     return Problem("queue.full", "as many files wait as may: try again", retry_after_s=1)
 
 
@@ -149,10 +149,10 @@ async def _judged(
 async def _or_gone(
     request: Request, futures: Sequence[Future[UploadAnswer]], longest_s: float
 ) -> list[UploadAnswer]:
-    """Wait for answers; if the caller goes away, what has not begun is left out.
+    """Wait for results; if the client disconnects, pending ones are cancelled.
 
     Raises:
-        ClientDisconnect: The caller has gone.
+        ClientDisconnect: The client has disconnected.
         Problem: It took too long.
     """
     gone = asyncio.ensure_future(_disconnected(request))
@@ -169,8 +169,8 @@ async def _or_gone(
                 retry_after_s=10,
             )
         if not waiting.done():
-            waiting.cancel()  # cancels the futures that no thread has taken yet
-            # What a thread is at reads the uploads: they must not go before it is done.
+            waiting.cancel()  # cancels pending futures
+            # Running threads read the uploads, which must stay until they finish.
             await asyncio.gather(
                 *(asyncio.wrap_future(f) for f in futures if not f.cancelled()),
                 return_exceptions=True,
@@ -192,9 +192,9 @@ async def _recorded(
     questions: Sequence[Question],
     answers: Sequence[UploadAnswer],
 ) -> list[str | None]:
-    """Ids of the results, once they are committed; ``None`` where none are kept."""
+    """Return the ids of committed results; ``None`` if results are not kept."""
     key = key_of(request)
-    if service.kept.wanted:  # files are written, so not here
+    if service.kept.wanted:  # files are written, so not in the event loop
         rows = [
             await asyncio.to_thread(service.record, question, answer, key)
             for question, answer in zip(questions, answers, strict=True)

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from mesoscope.server.service import Service
 
 router = APIRouter()
-EVENTS_S = 0.3  # between two looks at a job that somebody watches
-QUIET_S = 15.0  # after so long a comment keeps the connection open
+EVENTS_S = 0.3  # polling interval of a watched job
+QUIET_S = 15.0  # interval of comments that keep the connection open
 _EXAMPLE = {"content": {"application/json": {"example": EXAMPLE_JOB}}}
 
 

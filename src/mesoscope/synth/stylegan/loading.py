@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mesoscope.errors import ModelError, ModelMissing, OptionError, OutputError
 from mesoscope.errors.failures import cause
-from mesoscope.files.whole import beside
+from mesoscope.files.whole import atomic_path
 from mesoscope.synth.stylegan.networks import Generator, GeneratorConfig
 from mesoscope.synth.stylegan.pickles import foreign, globals_of
 from mesoscope.synth.stylegan.public_layout import MEAN, from_public
@@ -105,7 +105,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
         OutputError: The disk is full, or the folder cannot be written.
     """
     try:
-        with beside(path) as fresh:  # not by save_file, whose files only their owner may read
+        with atomic_path(path) as fresh:  # not by save_file, whose files only their owner may read
             fresh.write_bytes(serialise(tensors, metadata))
     except (OSError, SafetensorError) as error:
         raise OutputError(f"{path}: cannot be written: {cause(error)}") from error

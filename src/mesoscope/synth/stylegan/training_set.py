@@ -12,7 +12,7 @@ import torch
 
 from mesoscope.errors import DatasetError, OutputError, RunError, SourceError, SourceUnsuitable
 from mesoscope.errors.failures import cause
-from mesoscope.files.whole import beside
+from mesoscope.files.whole import atomic_path
 from mesoscope.media.image import open_image
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.reals import read_reals
@@ -89,7 +89,7 @@ def gather(
     numbers: Iterable[int] = range(len(found))
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with beside(kept) as part, part.open("wb") as file:
+        with atomic_path(kept) as part, part.open("wb") as file:
             results = map_ordered(read, found, threads=cores())
             for number in numbers if watch is None else watch(numbers, len(found)):
                 one = next(results)

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from mesoscope.training.adopt.foreign_card import ForeignCard, OutputKeys
     from mesoscope.types import Calibration
 
-__all__ = ["Adopted", "adopt"]
+__all__ = ["WrappedNetwork", "wrap_network"]
 
 LEAST_OPSET = 9
 _SURE = 1e-7  # probabilities are clipped to this distance from 0 and 1, so log-odds stay finite
 
 
 @dataclass(frozen=True, slots=True)
-class Adopted:
+class WrappedNetwork:
     """A third-party network with the conversion of its input and the log-odds of its output.
 
     Attributes:
@@ -59,7 +59,7 @@ class Adopted:
         model = onnx.ModelProto()
         model.CopyFrom(self.body)
         del model.graph.output[:]
-        post = _Steps(model.graph, "post")
+        post = _GraphBuilder(model.graph, "post")
         logit = _log_odds(post, self.flat, self.classes, self.card.output)
         logit = post.add("Reshape", logit, post.weight(np.array([-1], np.int64)))
         logit = post.add("Mul", logit, post.weight(np.float32(calibration.scale)))
@@ -70,7 +70,7 @@ class Adopted:
         return model
 
 
-def adopt(path: Path, card: ForeignCard) -> Adopted:
+def wrap_network(path: Path, card: ForeignCard) -> WrappedNetwork:
     """Wrap a network and run it on the check pictures.
 
     Args:
@@ -100,9 +100,9 @@ def adopt(path: Path, card: ForeignCard) -> Adopted:
     graph.input.append(helper.make_tensor_value_info("crops", TensorProto.UINT8, dims))
     nodes = list(graph.node)
     del graph.node[:]
-    _prepare(_Steps(graph, "pre"), takes[0], card)
+    _convert_input(_GraphBuilder(graph, "pre"), takes[0], card)
     graph.node.extend(nodes)
-    post = _Steps(graph, "flat")
+    post = _GraphBuilder(graph, "flat")
     flat = post.add("Flatten", gives.name, having={"axis": 1})
     if gives.type.tensor_type.elem_type != TensorProto.FLOAT:
         flat = post.add("Cast", flat, having={"to": TensorProto.FLOAT})
@@ -113,7 +113,7 @@ def adopt(path: Path, card: ForeignCard) -> Adopted:
         graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     parameters = sum(int(np.prod(one.dims)) for one in graph.initializer)
     _check_answers(answers, card, path)
-    return Adopted(inner, flat, answers.shape[1], card, parameters)
+    return WrappedNetwork(inner, flat, answers.shape[1], card, parameters)
 
 
 def _load(path: Path) -> onnx.ModelProto:
@@ -165,7 +165,7 @@ def _output(graph: onnx.GraphProto, card: ForeignCard, path: Path) -> onnx.Value
     return graph.output[names.index(asked)]
 
 
-class _Steps:
+class _GraphBuilder:
     """Append operations to a graph, one after another."""
 
     def __init__(self, graph: onnx.GraphProto, name: str) -> None:
@@ -188,7 +188,7 @@ class _Steps:
         return name
 
 
-def _prepare(steps: _Steps, takes: onnx.ValueInfoProto, card: ForeignCard) -> None:
+def _convert_input(steps: _GraphBuilder, takes: onnx.ValueInfoProto, card: ForeignCard) -> None:
     """Convert crops to the network's input, under its input name."""
     i, kind = card.input, takes.type.tensor_type.elem_type
     low, high = RANGES[i.range]
@@ -211,7 +211,7 @@ def _prepare(steps: _Steps, takes: onnx.ValueInfoProto, card: ForeignCard) -> No
     steps.add("Identity", value, out=takes.name)
 
 
-def _log_odds(steps: _Steps, flat: str, classes: int, output: OutputKeys) -> str:
+def _log_odds(steps: _GraphBuilder, flat: str, classes: int, output: OutputKeys) -> str:
     """Compute the log-odds of "fake" from outputs ``[n, k]``."""
     if classes == 1:
         sign = np.float32(1 if output.fake_is == "high" else -1)
@@ -226,7 +226,7 @@ def _log_odds(steps: _Steps, flat: str, classes: int, output: OutputKeys) -> str
     return _logit_of(steps, steps.add("MatMul", value, steps.weight(both[:, :1])))
 
 
-def _logit_of(steps: _Steps, p: str) -> str:
+def _logit_of(steps: _GraphBuilder, p: str) -> str:
     """``log(p / (1 - p))``, finite."""
     least = steps.weight(np.float32(_SURE))
     rest = steps.add("Sub", steps.weight(np.float32(1)), p)

@@ -16,7 +16,7 @@ from mesoscope.evaluation.evaluate import evaluate
 from mesoscope.files.whole import unfinished
 from mesoscope.models.file import graph_sha256, shipped, verify_sha256
 from mesoscope.models.kept import added_models
-from mesoscope.training.adopt.adopt import adopt
+from mesoscope.training.adopt.adopt import wrap_network
 from mesoscope.training.adopt.foreign_card import read_foreign_card
 from mesoscope.training.decide.thresholds import decide, operating_points
 from mesoscope.training.export.card import figures_for_card
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mesoscope.data.manifest import Sample
-    from mesoscope.training.adopt.adopt import Adopted
+    from mesoscope.training.adopt.adopt import WrappedNetwork
     from mesoscope.training.adopt.foreign_card import ForeignCard
     from mesoscope.types import Json
     from mesoscope.types.card import ModelCard, Thresholds
 
     Count = Callable[[Iterable[object], int, str], Iterable[object]]
 
-__all__ = ["add_model", "bring"]
+__all__ = ["add_model", "import_classifier"]
 
 _LEAST_P = 1e-6  # log-odds are clipped to those of this probability: float32 ends there
 
@@ -59,7 +59,7 @@ def add_model(
         folder: The folder of added models, see :mod:`mesoscope.models.kept`.
         out: The file to write instead of one in ``folder``.
         out: The file to write in place of one in ``folder``.
-        datasets: Labelled faces to calibrate on, as in :func:`bring`.
+        datasets: Labelled faces to calibrate on, as in :func:`import_classifier`.
         sha256: The digest that ``file`` must have, in hexadecimal.
         count: Wraps work for a progress bar: ``(items, total, what) → items``.
 
@@ -92,10 +92,10 @@ def add_model(
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{out}: cannot be written: {cause(error)}") from error
-    return out, bring(file, foreign, out, datasets, count=count)
+    return out, import_classifier(file, foreign, out, datasets, count=count)
 
 
-def bring(
+def import_classifier(
     path: Path,
     foreign: ForeignCard,
     out: Path,
@@ -122,7 +122,7 @@ def bring(
         OutputError: The file cannot be written.
     """
     samples = _samples(roots)
-    adopted = adopt(path, foreign)
+    adopted = wrap_network(path, foreign)
     calibration, thresholds = Calibration(), foreign.card().thresholds
     measured: dict[str, Json] = {}
     with unfinished(out) as fresh:
@@ -165,7 +165,11 @@ def _samples(roots: Sequence[Path]) -> list[Sample]:
 
 
 def _write(
-    adopted: Adopted, calibration: Calibration, thresholds: Thresholds, fresh: Path, out: Path
+    adopted: WrappedNetwork,
+    calibration: Calibration,
+    thresholds: Thresholds,
+    fresh: Path,
+    out: Path,
 ) -> ModelCard:
     model = adopted.model(calibration)
     card = dataclasses.replace(

@@ -29,7 +29,7 @@ from mesoscope.training.export.graph import attributes, constants, readers, repl
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["SEEN", "chosen", "feed_bytes", "pool_globally", "shrink_dense", "widen_first"]
+__all__ = ["SEEN", "feed_bytes", "integer_nodes", "pool_globally", "shrink_dense", "widen_first"]
 
 LEAST_FILTERS, LEAST_INPUTS = 16, 8
 LARGE_DENSE = 4096  # weights; smaller layers save less than their scales and names cost
@@ -38,7 +38,7 @@ SEEN = "crops_seen"  # input of a widened first convolution: grey levels as floa
 BETWEEN = ("GlobalAveragePool", "Add", "Mul")  # in integers only between two such convolutions
 
 
-def chosen(model: onnx.ModelProto) -> list[str]:
+def integer_nodes(model: onnx.ModelProto) -> list[str]:
     """Return the nodes to compute in integers, in graph order; every node needs a name."""
     known, sizes = constants(model), shapes(model)
     needed = _ancestors(model, ["logit"])

@@ -19,7 +19,7 @@ from mesoscope.training.compress.sparsify import (
     multiply_adds,
     sparsity_of,
 )
-from mesoscope.training.data.faces import ready_to_forge, ready_to_reframe
+from mesoscope.training.data.faces import find_main_faces, prepare_forging
 from mesoscope.training.export.finish import finish
 from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.checkpoint import TrainingState
@@ -29,7 +29,7 @@ from mesoscope.training.nets import build
 from mesoscope.training.nets.channels import select
 from mesoscope.training.recipe.recipe import read_recipe
 from mesoscope.training.run import (
-    found,
+    describe_data,
     open_fabric,
     open_run,
     read_pictures,
@@ -105,10 +105,12 @@ def prune(
     watcher = watcher_of(fabric, recipe, watcher)
     data = read_pictures(roots, recipe, watcher, skip_unreadable=skip_unreadable)
     if fabric.is_global_zero:
-        logger.info(found(data))
-    data = ready_to_forge(data, recipe, run, fabric, watcher)
-    data = ready_to_reframe(data, recipe, run, fabric, watcher)
-    recipe, state = take_away(parent, data, plan, run, fabric, watcher, recipe, resume=resume)
+        logger.info(describe_data(data))
+    data = prepare_forging(data, recipe, run, fabric, watcher)
+    data = find_main_faces(data, recipe, run, fabric, watcher)
+    recipe, state = prune_and_finetune(
+        parent, data, plan, run, fabric, watcher, recipe, resume=resume
+    )
     if not fabric.is_global_zero:
         return run / "model.onnx"
     sparsity = _measured(run, recipe, trained, plan)
@@ -118,7 +120,7 @@ def prune(
     return model
 
 
-def take_away(
+def prune_and_finetune(
     parent: Path,
     data: Survey,
     plan: PrunePlan,

@@ -18,12 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from mesoscope.data.manifest import read_datasets, require_both_classes
 from mesoscope.detection.detector import Detector
@@ -32,7 +27,7 @@ from mesoscope.errors import ModelError, ModelMismatch
 from mesoscope.files.whole import unfinished
 from mesoscope.models.file import graph_sha256, model_id, read_card
 from mesoscope.training.compress import int8 as integers
-from mesoscope.training.data.dataset import draw
+from mesoscope.training.data.dataset import draw_epoch
 from mesoscope.training.decide.comparison import Comparison, compare, multiply_adds
 from mesoscope.training.decide.thresholds import operating_points
 from mesoscope.training.export.card import figures_for_card
@@ -50,7 +45,7 @@ if TYPE_CHECKING:
     from mesoscope.types import Json, ModelCard, Pixels
 
 
-__all__ = ["in_integers", "quantize"]
+__all__ = ["quantize", "quantize_graph"]
 
 
 def quantize(
@@ -97,9 +92,9 @@ def quantize(
     for split in ("train", "validation"):
         require_both_classes(samples, split, where)
     validation = [s for s in samples if s.split == "validation"]
-    crops = _gather(card, [s for s in samples if s.split == "train"], faces, seed, count)
+    crops = _calibration_crops(card, [s for s in samples if s.split == "train"], faces, seed, count)
     graph = onnx.load(model)
-    integer, layers = in_integers(graph, crops)
+    integer, layers = quantize_graph(graph, crops)
     if not layers:
         raise ModelError(f"{model}: no layer of it is wide enough to be quicker in integers")
     card = dataclasses.replace(
@@ -137,7 +132,9 @@ def quantize(
     return found._replace(quantised=whole)
 
 
-def in_integers(model: onnx.ModelProto, crops: Pixels) -> tuple[onnx.ModelProto, dict[str, Json]]:
+def quantize_graph(
+    model: onnx.ModelProto, crops: Pixels
+) -> tuple[onnx.ModelProto, dict[str, Json]]:
     """Quantise a graph.
 
     Args:
@@ -153,7 +150,7 @@ def in_integers(model: onnx.ModelProto, crops: Pixels) -> tuple[onnx.ModelProto,
     integers.pool_globally(work)
     integers.widen_first(work)
     strip(work)
-    nodes = integers.chosen(work)
+    nodes = integers.integer_nodes(work)
     convolutions = [node for node in work.graph.node if node.op_type == "Conv"]
     chosen = [node for node in convolutions if node.name in nodes]
     if not chosen:
@@ -235,12 +232,12 @@ class _Faces(CalibrationDataReader):  # type: ignore[misc]
         return None if crop is None else {"crops": crop[None]}
 
 
-def _gather(
+def _calibration_crops(
     card: ModelCard, train: Sequence[Sample], faces: int, seed: int, count: Count
 ) -> Pixels:
     """Return train crops balanced over sources and classes: ``(n, S, S, 3) uint8``."""
     keys = DataKeys(images_per_epoch=min(faces, len(train)), source_power=0.0)
-    picks = dict.fromkeys(draw(train, keys, np.random.default_rng(seed)).tolist())
+    picks = dict.fromkeys(draw_epoch(train, keys, np.random.default_rng(seed)).tolist())
     recorder = _Recorder(card)
     sources = [train[i].picture for i in picks]
     verdicts = Detector(recorder, faces="whole", jobs=1).check_many(sources)

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from mesoscope.errors import OptionError
 from mesoscope.runtime.threads import cores, map_ordered
-from mesoscope.training.data.dataset import INPUT_PX, batches, draw, plain_crop
+from mesoscope.training.data.dataset import INPUT_PX, batches, draw_epoch, plain_crop
 from mesoscope.training.fit.distil import to_input
 from mesoscope.training.nets.channels import axes
 
@@ -103,9 +103,9 @@ def cubic(first: float, last: float, through: float) -> float:
 class WeightPruning:
     """Apply pruning masks to a network during fine-tuning.
 
-    Implements :class:`mesoscope.training.fit.loop.Hold`. Masks only grow: a removed weight stays
-    removed. They are applied after every step, to the network and to the running mean of its
-    weights.
+    Implements :class:`mesoscope.training.fit.loop.WeightConstraint`. Masks only grow: a removed
+    weight stays removed. They are applied after every step, to the network and to the running mean
+    of its weights.
 
     Args:
         start: Initial weights and statistics.
@@ -208,7 +208,7 @@ def importance(net: Network, recipe: Recipe, train: Sequence[Sample]) -> dict[st
     Returns:
         ``(size,)`` by group, not negative; the loss is the same for all, so groups compare.
     """
-    order = draw(train, recipe.data, np.random.default_rng(recipe.seed))
+    order = draw_epoch(train, recipe.data, np.random.default_rng(recipe.seed))
     samples = [train[i] for i in order[: BATCHES * BATCH]]
     crops = map_ordered(lambda s: plain_crop(s, recipe.data.crop_margin), samples, threads=cores())
     labels = torch.tensor([float(sample.label) for sample in samples])

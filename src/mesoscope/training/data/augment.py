@@ -98,20 +98,20 @@ def augment(
     if keys.native and rng.random() < keys.native:
         box = (0.0, 0.0, float(width), float(height))
     elif keys.reframe and rng.random() < keys.reframe and face is not None:
-        box, margin = around(face, width, height, rng, keys), 1.0
+        box, margin = square_around(face, width, height, rng, keys), 1.0
     x = crop(pixels, box, margin=margin, size_px=size_px)
     chances = rng.random(6)
-    x = _taken(x, rng, keys, chances[:4])
+    x = _capture(x, rng, keys, chances[:4])
     if keys.sharpen or keys.smooth or keys.gamma:
         x = _processed(x, rng, keys)
-    x = _saved(x, rng, keys, chances[4:])
+    x = _save(x, rng, keys, chances[4:])
     if keys.window_px:
         right, down = rng.integers(0, size_px - keys.window_px + 1, 2)
         x = x[down : down + keys.window_px, right : right + keys.window_px]
     return x
 
 
-def _taken(
+def _capture(
     x: Pixels, rng: np.random.Generator, keys: AugmentKeys, chances: NDArray[np.float64]
 ) -> Pixels:
     """Augment as capture and display do: mirror, colour, resize, defocus."""
@@ -127,7 +127,7 @@ def _taken(
     return x
 
 
-def _saved(
+def _save(
     x: Pixels, rng: np.random.Generator, keys: AugmentKeys, chances: NDArray[np.float64]
 ) -> Pixels:
     """Augment as saving does: sensor noise, then H.264, then JPEG or WebP."""
@@ -155,7 +155,9 @@ def random_box(
     return x, y, x + scale * width, y + scale * height
 
 
-def around(face: Box, width: int, height: int, rng: np.random.Generator, keys: AugmentKeys) -> Box:
+def square_around(
+    face: Box, width: int, height: int, rng: np.random.Generator, keys: AugmentKeys
+) -> Box:
     """Return a square around a face, with random margin and offset, as face finders give.
 
     The random draws depend on neither the face nor the picture, so a pair gets the same ones.
@@ -208,7 +210,7 @@ def _processed(x: Pixels, rng: np.random.Generator, keys: AugmentKeys) -> Pixels
     return x
 
 
-def pair(order: Order, samples: Sequence[Sample], rng: np.random.Generator) -> Order:
+def pair_forgeries(order: Order, samples: Sequence[Sample], rng: np.random.Generator) -> Order:
     """Place a forgery of the same source and group after each real picture that has one.
 
     Forgeries of such groups appear only there; all others keep their position.
@@ -241,7 +243,7 @@ def pair(order: Order, samples: Sequence[Sample], rng: np.random.Generator) -> O
     return np.asarray(paired[: len(order)], np.int64)
 
 
-def behind_their_real(order: Order, samples: Sequence[Sample]) -> NDArray[np.bool_]:
+def follows_its_real(order: Order, samples: Sequence[Sample]) -> NDArray[np.bool_]:
     """Mask of positions whose sample is a forgery right after a real of its group, ``(n,)``."""
     found = np.zeros(len(order), bool)
     for place in range(1, len(order)):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mesoscope.training.data.forging import Forge
+    from mesoscope.training.data.forging import ForgeryMaker
     from mesoscope.training.recipe.keys import DataKeys
     from mesoscope.training.recipe.recipe import Recipe
     from mesoscope.types import Box, Pixels
@@ -171,7 +171,9 @@ def _repeats(good: Sequence[Sample], digests: NDArray[np.uint8], where: str) -> 
     return np.asarray(np.isin(content, content[validation]) & ~validation)
 
 
-def draw(samples: Sequence[Sample], keys: DataKeys, rng: np.random.Generator) -> NDArray[np.int64]:
+def draw_epoch(
+    samples: Sequence[Sample], keys: DataKeys, rng: np.random.Generator
+) -> NDArray[np.int64]:
     """Return the order of one epoch, balanced as the recipe says.
 
     Each source and class is sampled without replacement until all its pictures were drawn.
@@ -214,7 +216,7 @@ def training_crop(
     recipe: Recipe,
     key: tuple[int, ...],
     reals: Sequence[Sample] = (),
-    forge: Forge | None = None,
+    forge: ForgeryMaker | None = None,
     face: Box | None = None,
     face_of: Callable[[Sample], Box | None] | None = None,
 ) -> Pixels:

@@ -27,7 +27,7 @@ from mesoscope.imaging.encode import png
 from mesoscope.runtime.log import logger
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.landmarks import landmarks_in
-from mesoscope.training.data.forging import Forge
+from mesoscope.training.data.forging import ForgeryMaker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 BOXES = "faces.npz"
 
 
-def ready_to_reframe(
+def find_main_faces(
     data: Survey, recipe: Recipe, run: Path, fabric: Fabric, watcher: RunWatcher
 ) -> Survey:
     """Find the main face of every train picture.
@@ -101,7 +101,7 @@ LANDMARKS, FORGED = "landmarks.npz", "forged"
 _VALIDATION = 1 << 30  # replaces the epoch in a key
 
 
-def ready_to_forge(
+def prepare_forging(
     data: Survey, recipe: Recipe, run: Path, fabric: Fabric, watcher: RunWatcher
 ) -> Survey:
     """Find landmarks, and make validation forgeries if the split has no fakes.
@@ -132,7 +132,7 @@ def ready_to_forge(
     _refuse_blind(data.train, train, "train")
     if made:
         _refuse_blind(data.validation, validation, "validation")
-        forge = Forge(keys, data.validation, validation)
+        forge = ForgeryMaker(keys, data.validation, validation)
         pairs = _pairs(forge, data.validation)
         if fabric.is_global_zero:
             _keep_forgeries(forge, pairs, recipe.seed, run, watcher)
@@ -178,14 +178,14 @@ def _refuse_blind(samples: Sequence[Sample], points: NDArray[np.float32], split:
         )
 
 
-def _pairs(forge: Forge, validation: Sequence[Sample]) -> list[tuple[Sample, Sample]]:
+def _pairs(forge: ForgeryMaker, validation: Sequence[Sample]) -> list[tuple[Sample, Sample]]:
     """Pair each real picture that can be forged with the forgery to make."""
     by_file = {s.file: s for s in validation}
     return [(by_file[s.file], s) for s in forge.samples if s.label == 1]
 
 
 def _keep_forgeries(
-    forge: Forge,
+    forge: ForgeryMaker,
     pairs: Sequence[tuple[Sample, Sample]],
     seed: int,
     run: Path,

@@ -130,7 +130,7 @@ DONORS = 4  # candidates compared by looks
 _DRAW, _MAKE = 2, 3  # random streams of a position; 0 and 1 are dataset.py's
 
 
-class Forge:
+class ForgeryMaker:
     """Make forgeries of real pictures. Thread-safe.
 
     Args:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Count = Callable[[Iterable[object], int, str], Iterable[object]]
 
-__all__ = ["Comparison", "Side", "compare", "multiply_adds", "shapes"]
+__all__ = ["Comparison", "ModelFigures", "compare", "multiply_adds", "shapes"]
 
 
 ALWAYS = ("p_fake", "logit", "unfamiliar")  # the evidence map is computed on request only
@@ -79,7 +79,7 @@ def multiply_adds(model: onnx.ModelProto) -> int:
     return total
 
 
-class Side(NamedTuple):
+class ModelFigures(NamedTuple):
     """The figures of one of two compared models.
 
     Attributes:
@@ -110,8 +110,8 @@ class Comparison(NamedTuple):
         n: Number of validation pictures.
     """
 
-    original: Side
-    quantised: Side
+    original: ModelFigures
+    quantised: ModelFigures
     moved: float
     other_labels: float
     n: int
@@ -150,7 +150,7 @@ def compare(
         one = evaluate(samples, Detector(path, faces="whole"), resamples=resamples, watch=tick)
         values, intervals = one.mean_over_sources.values, one.mean_over_sources.intervals
         sides.append(
-            Side(
+            ModelFigures(
                 values["accuracy"],
                 values["auc"],
                 path.stat().st_size,

@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from mesoscope.errors import DatasetError
 from mesoscope.runtime.threads import cores, map_ordered
-from mesoscope.training.data.dataset import batches, draw, plain_crop, training_crop
+from mesoscope.training.data.dataset import batches, draw_epoch, plain_crop, training_crop
 from mesoscope.types import Guard
 
 if TYPE_CHECKING:
@@ -44,7 +44,17 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = [
-    *("CROPS", "REFUSED", "Familiarity", "Normal", "alike", "cut_at", "filters", "fit", "floors"),
+    *(
+        "CROPS",
+        "REFUSED",
+        "Familiarity",
+        "Normal",
+        "balanced_weights",
+        "cut_at",
+        "filters",
+        "fit",
+        "floors",
+    ),
     *("fit_normal", "summaries", "summary", "train_crops"),
 ]
 
@@ -137,7 +147,7 @@ def fit(
     found = summaries(net, watch(itertools.chain(crops, ordinary), total))
     normal = fit_normal(found[: len(order)])
     distances = np.linalg.norm((found[len(order) :] - normal.mean) @ normal.whiten, axis=1)
-    threshold, refused = cut_at(distances, alike(data.validation), REFUSED)
+    threshold, refused = cut_at(distances, balanced_weights(data.validation), REFUSED)
     return Familiarity(normal, threshold, _record(normal, len(order), data, refused))
 
 
@@ -154,7 +164,7 @@ def train_crops(data: Survey, recipe: Recipe) -> tuple[NDArray[np.int64], Iterat
     samples = data.train
     wanted = min(CROPS, 2 * len(samples))
     keys = dataclasses.replace(recipe.data, images_per_epoch=wanted)
-    order = draw(samples, keys, np.random.default_rng(recipe.seed))
+    order = draw_epoch(samples, keys, np.random.default_rng(recipe.seed))
 
     def make(place: int) -> Pixels:
         sample = samples[order[place]]
@@ -274,7 +284,7 @@ def _root_mean_square(maps: Tensor) -> Tensor:  # [N, C, h, w] → [N, C]
     return (maps * maps).mean((2, 3)).sqrt()
 
 
-def alike(samples: Sequence[Sample]) -> Floats:
+def balanced_weights(samples: Sequence[Sample]) -> Floats:
     """Return weights ``(n,)`` that balance sources and classes."""
     cells = Counter((s.source, s.label) for s in samples)
     return np.array([1 / cells[s.source, s.label] for s in samples])

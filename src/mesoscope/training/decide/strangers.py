@@ -52,7 +52,7 @@ class Score(NamedTuple):
     spread: float = 1.0
 
 
-def carried(scores: Sequence[Score], spread: float) -> list[Score]:
+def rescaled(scores: Sequence[Score], spread: float) -> list[Score]:
     """Rescale the scores' logits to another network's spread.
 
     Left-out runs are short, and longer training may widen the scores on unseen kinds, too. This is
@@ -126,7 +126,7 @@ def shares(p_fake: Floats, cuts: Thresholds) -> tuple[float, float]:
     return float(fake.mean()), float((~fake & (p_fake < cuts.real_below)).mean())
 
 
-def decide_file(path: Path, scores: Sequence[Score], home: Sequence[Score]) -> Thresholds:
+def write_thresholds(path: Path, scores: Sequence[Score], home: Sequence[Score]) -> Thresholds:
     """Write thresholds chosen on left-out kinds into the card of a model file.
 
     The graph stays byte for byte, and so do the scores.

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mesoscope.types import Calibration, ModelCard, Pixels
 
 
-__all__ = ["TOLERANCE", "Judging", "export", "put", "stamp", "with_card", "writing"]
+__all__ = ["TOLERANCE", "ExportedNetwork", "export", "put", "stamp", "with_card", "writing"]
 
 
 def with_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
@@ -76,7 +76,7 @@ OPSET = 20  # read by ONNX Runtime 1.17 and later
 BATCHES = (1, 3)  # batch sizes of the comparison; other sizes use the rest of a batch
 
 
-class Judging(nn.Module):
+class ExportedNetwork(nn.Module):
     """The module of the model file: the network with scaling, calibration, evidence map and guard.
 
     The map is scaled like the logit. It is a gradient of the logit times activations, so the scaled
@@ -145,7 +145,7 @@ def export(
     """
     if not calibration.scale > 0:
         raise ModelMismatch(f"{out}: the calibration's scale must be positive: {calibration.scale}")
-    judging = Judging(net, calibration, guard).eval()
+    judging = ExportedNetwork(net, calibration, guard).eval()
     model = _to_onnx(judging, card.input_px)
     card = dataclasses.replace(
         card,
@@ -199,7 +199,7 @@ def stamp(path: Path, card: ModelCard) -> ModelCard:
     return card
 
 
-def _to_onnx(judging: Judging, side_px: int) -> onnx.ModelProto:
+def _to_onnx(judging: ExportedNetwork, side_px: int) -> onnx.ModelProto:
     example = torch.zeros((2, side_px, side_px, 3), dtype=torch.uint8)
     with _quiet():
         program = torch.onnx.export(
@@ -220,7 +220,7 @@ def _to_onnx(judging: Judging, side_px: int) -> onnx.ModelProto:
     return model
 
 
-def _compare(judging: Judging, scorer: OnnxScorer, crops: Pixels, out: Path) -> None:
+def _compare(judging: ExportedNetwork, scorer: OnnxScorer, crops: Pixels, out: Path) -> None:
     """Refuse the file if torch and ONNX Runtime differ on these crops."""
     for size in BATCHES:
         for start in range(0, len(crops), size):

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from mesoscope.errors import OutputError, RunError
 from mesoscope.errors.failures import cause
-from mesoscope.files.whole import beside
+from mesoscope.files.whole import atomic_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def save(path: Path, tensors: dict[str, Tensor], state: TrainingState) -> None:
     """
     whole = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     try:
-        with beside(path) as fresh:
+        with atomic_path(path) as fresh:
             save_file(whole, fresh, metadata={"state": json.dumps(vars(state))})
     except (OSError, SafetensorError) as error:
         raise OutputError(f"{path}: the checkpoint cannot be written: {cause(error)}") from error

@@ -90,7 +90,7 @@ def open_teacher(keys: DistilKeys) -> Teacher | None:
     return Teacher(keys) if keys.share > 0 else None
 
 
-def teachers_weights(keys: DistilKeys) -> dict[str, Tensor]:
+def teacher_weights(keys: DistilKeys) -> dict[str, Tensor]:
     """Return the best weights of the run that the teacher's file belongs to.
 
     Raises:

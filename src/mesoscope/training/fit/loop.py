@@ -15,25 +15,20 @@ from torch.nn import functional as F
 from mesoscope.errors import RunError
 from mesoscope.runtime.allocator import keep_heap
 from mesoscope.runtime.threads import cores, map_ordered
-from mesoscope.training.data.augment import behind_their_real, mix, pair
-from mesoscope.training.data.dataset import (
-    batches,
-    draw,
-    reals_by_source,
-    training_crop,
-)
-from mesoscope.training.data.forging import Forge
+from mesoscope.training.data.augment import follows_its_real, mix, pair_forgeries
+from mesoscope.training.data.dataset import batches, draw_epoch, reals_by_source, training_crop
+from mesoscope.training.data.forging import ForgeryMaker
 from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.checkpoint import TrainingState
 from mesoscope.training.fit.distil import (
     auc_by_source,
     open_teacher,
     scores_of,
-    teachers_weights,
+    teacher_weights,
     to_input,
 )
-from mesoscope.training.fit.schedule import in_order, learning_rate_share, parameter_groups
-from mesoscope.training.nets import begin, build
+from mesoscope.training.fit.schedule import epoch_samples, learning_rate_share, parameter_groups
+from mesoscope.training.nets import build, initialise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +57,7 @@ class Watcher(Protocol):
         ...
 
 
-class Hold(Protocol):
+class WeightConstraint(Protocol):
     """A constraint on the weights during training, such as pruning masks."""
 
     def begin(self, at: EpochPosition) -> None:
@@ -94,7 +89,7 @@ def fit(
     watcher: Watcher,
     *,
     resume: bool,
-    hold: Hold | None = None,
+    hold: WeightConstraint | None = None,
 ) -> TrainingState:
     """Train until the recipe's last epoch or until patience runs out.
 
@@ -123,7 +118,7 @@ def fit(
     last, best = run / "checkpoints/last.safetensors", run / "checkpoints/best.safetensors"
     resumed = resume and last.exists()
     at = EpochPosition(recipe, fabric, hold, fresh=not resumed)
-    forge = None if data.points is None else Forge(recipe.synth, data.train, data.points)
+    forge = None if data.points is None else ForgeryMaker(recipe.synth, data.train, data.points)
     state = TrainingState(recipe_sha256=recipe.sha256(), data_sha256=data.digests)
     if resumed:
         tensors, before = checkpoint.load(last)
@@ -175,13 +170,18 @@ class EpochPosition:
     """All state that a step changes: weights, their running mean, the optimiser."""
 
     def __init__(
-        self, recipe: Recipe, fabric: Fabric, hold: Hold | None = None, *, fresh: bool = True
+        self,
+        recipe: Recipe,
+        fabric: Fabric,
+        hold: WeightConstraint | None = None,
+        *,
+        fresh: bool = True,
     ) -> None:
         o = recipe.optimise
         torch.manual_seed(recipe.seed)
         net = build(recipe.network)
         if fresh:  # a resumed run replaces the initial weights
-            begin(net, recipe.network, lambda: teachers_weights(recipe.distil))
+            initialise(net, recipe.network, lambda: teacher_weights(recipe.distil))
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = fabric.to_device(copy.deepcopy(self.net).eval())
         self.norms = [n for n in self.net.modules() if isinstance(n, nn.BatchNorm2d)]
@@ -232,19 +232,19 @@ def train_epoch(
     watcher: Watcher,
     *,
     epoch: int,
-    forge: Forge | None = None,
+    forge: ForgeryMaker | None = None,
 ) -> tuple[float, float]:
     """Train one epoch; return its mean loss and the pictures per second."""
     started, o = time.perf_counter(), recipe.optimise
     torch.manual_seed(recipe.seed * 1_000_003 + epoch * 1009 + fabric.global_rank)
     chance = np.random.default_rng((recipe.seed, epoch))
     samples = data.train if forge is None else forge.samples
-    order = draw(samples, recipe.data, chance)
+    order = draw_epoch(samples, recipe.data, chance)
     if recipe.data.pairs:
-        order = pair(order, samples, chance)
+        order = pair_forgeries(order, samples, chance)
     rank, world = fabric.global_rank, fabric.world_size
-    order, shown = in_order(order, samples, recipe.data, chance, device=rank, devices=world)
-    twins = behind_their_real(order, samples) & recipe.data.pairs
+    order, shown = epoch_samples(order, samples, recipe.data, chance, device=rank, devices=world)
+    twins = follows_its_real(order, samples) & recipe.data.pairs
     if len(order) < world:  # other devices would wait for one without a picture
         raise RunError(f"{world} devices for {len(order)} pictures an epoch: take fewer devices")
     steps = len(order) // o.batch_size or 1

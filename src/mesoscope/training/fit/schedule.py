@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from mesoscope.data.shards.stream import in_turn, turns
+from mesoscope.data.shards.stream import read_in_order, shard_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,7 +36,7 @@ def parameter_groups(net: nn.Module, o: OptimiseKeys) -> list[dict[str, Any]]:
     ]
 
 
-def in_order(
+def epoch_samples(
     drawn: NDArray[np.int64],
     samples: Sequence[Sample],
     keys: DataKeys,
@@ -62,5 +62,5 @@ def in_order(
     """
     if keys.read == "random":
         return drawn, (samples[i] for i in drawn[device::devices])
-    made = turns(drawn, samples, rng, buffer=keys.buffer, devices=devices)
-    return made.order, in_turn(samples, made, device)
+    made = shard_order(drawn, samples, rng, buffer=keys.buffer, devices=devices)
+    return made.order, read_in_order(samples, made, device)

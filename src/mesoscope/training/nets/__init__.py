@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["NETWORKS", "Network", "begin", "build", "parameter_count", "require_beginning"]
+__all__ = ["NETWORKS", "Network", "build", "check_initial_run", "initialise", "parameter_count"]
 
 NETWORKS: dict[str, Callable[[NetworkKeys], Network]] = {
     "meso4": lambda keys: Meso4(dropout=keys.dropout),
@@ -45,7 +45,9 @@ def build(network: str | NetworkKeys) -> Network:
     return made
 
 
-def begin(network: Network, keys: NetworkKeys, teacher: Callable[[], Mapping[str, Tensor]]) -> None:
+def initialise(
+    network: Network, keys: NetworkKeys, teacher: Callable[[], Mapping[str, Tensor]]
+) -> None:
     """Initialise a fresh network as its recipe says.
 
     Args:
@@ -60,7 +62,7 @@ def begin(network: Network, keys: NetworkKeys, teacher: Callable[[], Mapping[str
     if keys.initial == "random":
         return
     if keys.initial not in ("imagenet", "teacher"):
-        _go_on(network, Path(keys.initial))
+        _load_run(network, Path(keys.initial))
         return
     if not isinstance(network, Meso4IRA):
         raise RecipeError(f"network.initial = {keys.initial!r} is for the architecture meso4_ira")
@@ -69,17 +71,17 @@ def begin(network: Network, keys: NetworkKeys, teacher: Callable[[], Mapping[str
     imagenet.load(network, tensors, scaled=not own)
 
 
-def require_beginning(keys: NetworkKeys) -> None:
+def check_initial_run(keys: NetworkKeys) -> None:
     """Check the run folder of initial weights, before any picture is read.
 
     Raises:
         RecipeError: The folder holds no network of this shape.
     """
     if keys.initial not in ("random", "imagenet", "teacher"):
-        _go_on(build(keys), Path(keys.initial))
+        _load_run(build(keys), Path(keys.initial))
 
 
-def _go_on(network: Network, run: Path) -> None:
+def _load_run(network: Network, run: Path) -> None:
     """Load the best weights of a run with a network of the same shape."""
     try:
         weights = checkpoint.best_weights(run)

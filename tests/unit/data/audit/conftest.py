@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from mesoscope.data.audit.facts import Facts, Words
+from mesoscope.data.audit.facts import CategoryBuilder, Facts
 from mesoscope.data.sample import Sample
 
 
 def category(values):
-    words = Words(len(values))
+    words = CategoryBuilder(len(values))
     for row, value in enumerate(values):
         if value is not None:
             words.set(row, value)

@@ -7,7 +7,7 @@ from mesoscope.data.audit import severity
 from mesoscope.data.audit.cues import FACTS, codes_of, measure_cues
 from mesoscope.data.audit.finding import SEVERITIES
 from mesoscope.data.audit.options import AuditOptions
-from mesoscope.data.audit.together import measure_together, of_cues, of_together
+from mesoscope.data.audit.together import combined_findings, cue_findings, measure_combined
 
 FEW = AuditOptions(resamples=40)
 N = 200
@@ -26,7 +26,7 @@ def test_a_format_of_each_class_tells_all(make_facts) -> None:
         ("png", N // 2, 0),
         ("jpeg", 0, N // 2),
     }
-    finding = next(f for f in of_cues(facts, [cue]) if f.kind == "cue.format")
+    finding = next(f for f in cue_findings(facts, [cue]) if f.kind == "cue.format")
     assert (finding.severity, finding.action) == ("severe", "encode")
     assert "1.00" in finding.title
     assert {example.says for example in finding.examples} == {
@@ -56,7 +56,7 @@ def test_a_fact_by_chance_is_none(make_facts) -> None:
     cues = measure_cues(facts, FEW)
     assert {cue.name for cue in cues} >= {"name_words", "jpeg_quality"}
     assert all(cue.low < severity.FAINT for cue in cues)
-    assert of_cues(facts, cues) == []
+    assert cue_findings(facts, cues) == []
 
 
 def test_a_shortcut_within_one_source_counts(make_facts) -> None:
@@ -67,8 +67,8 @@ def test_a_shortcut_within_one_source_counts(make_facts) -> None:
     cues = measure_cues(facts, FEW)
     assert of(cues, "subsampling").low < 0.6
     assert of(cues, "subsampling", "a").auc == of(cues, "subsampling", "b").auc == 1
-    assert {f.scope for f in of_cues(facts, cues) if f.kind == "cue.jpeg"} == {"a", "b"}
-    together = {one.scope: one for one in measure_together(facts, FEW)}
+    assert {f.scope for f in cue_findings(facts, cues) if f.kind == "cue.jpeg"} == {"a", "b"}
+    together = {one.scope: one for one in measure_combined(facts, FEW)}
     assert together["a"].accuracy == 1
 
 
@@ -85,7 +85,7 @@ def test_too_few_groups_give_no_figure(make_facts) -> None:
     words = {"format": [("png", "jpeg")[y] for y in LABELS]}
     facts = make_facts(LABELS, groups=LABELS * 10 + np.arange(N) % 9, words=words)
     assert measure_cues(facts, FEW) == []
-    assert measure_together(facts, FEW) == []
+    assert measure_combined(facts, FEW) == []
 
 
 def test_facts_that_only_tell_together_are_found(make_facts) -> None:
@@ -100,24 +100,24 @@ def test_facts_that_only_tell_together_are_found(make_facts) -> None:
     )
     cues = measure_cues(facts, FEW)
     assert max(cue.low for cue in cues) < severity.CLEAR
-    (both,) = measure_together(facts, FEW)
+    (both,) = measure_combined(facts, FEW)
     assert both.accuracy > 0.97
     assert {name for name, _ in both.uses[:2]} == {"format", "coding"}
-    (finding,) = of_together([both], cues)
+    (finding,) = combined_findings([both], cues)
     assert finding.severity == "severe"
     assert "without looking at a face" in finding.title
 
 
 def test_what_a_network_cannot_see_is_never_severe() -> None:
     for reach in ("file", "place", "content"):
-        assert severity.of_cue(reach, 1.0) == "warning"
-    assert severity.of_cue("pixels", 1.0) == "severe"
+        assert severity.cue_severity(reach, 1.0) == "warning"
+    assert severity.cue_severity("pixels", 1.0) == "severe"
 
 
 @pytest.mark.parametrize("reach", ["pixels", "file", "place", "content"])
 def test_severity_rises_with_the_figure(reach) -> None:
     ranks = [
-        SEVERITIES.index(how) if (how := severity.of_cue(reach, low)) else len(SEVERITIES)
+        SEVERITIES.index(how) if (how := severity.cue_severity(reach, low)) else len(SEVERITIES)
         for low in np.linspace(0.4, 1, 61)
     ]
     assert ranks == sorted(ranks, reverse=True)

@@ -9,12 +9,12 @@ import pytest
 from mesoscope.data.audit.facts import read_facts
 from mesoscope.data.audit.options import AuditOptions
 from mesoscope.data.audit.quality import (
-    of_balance,
-    of_claims,
-    of_extremes,
-    of_pictures,
-    parts_of,
-    too_few,
+    balance_findings,
+    mismatch_findings,
+    outlier_findings,
+    picture_findings,
+    small_sources,
+    split_counts,
 )
 from mesoscope.data.manifest import read_dataset
 from mesoscope.errors import OptionError
@@ -74,7 +74,7 @@ def test_columns_of_a_mixed_set(mixed) -> None:
 
 def test_pictures_that_are_wrong_are_told(mixed) -> None:
     facts = read_facts(read_dataset(mixed), root=mixed)
-    found = {f.kind: f for f in (*of_pictures(facts), *of_extremes(facts))}
+    found = {f.kind: f for f in (*picture_findings(facts), *outlier_findings(facts))}
     shown = {kind: {e.path.rsplit("/", 1)[1] for e in f.examples} for kind, f in found.items()}
     assert shown == {
         "pictures.unreadable": {"cut.jpg"},
@@ -89,20 +89,20 @@ def test_pictures_that_are_wrong_are_told(mixed) -> None:
 
 def test_imbalance_and_a_class_that_is_alone_are_told(mixed) -> None:
     facts = read_facts(read_dataset(mixed), root=mixed)
-    found = {(f.kind, f.title.split()[0]) for f in of_balance(facts)}
+    found = {(f.kind, f.title.split()[0]) for f in balance_findings(facts)}
     assert ("balance.one_class", "validation") in found
-    assert [(p.split, p.real, p.fake) for p in parts_of(facts)] == [
+    assert [(p.split, p.real, p.fake) for p in split_counts(facts)] == [
         ("train", 2, 3),
         ("validation", 0, 3),
     ]
-    assert "too few" in too_few(facts)[0]
+    assert "too few" in small_sources(facts)[0]
 
 
 def test_files_that_are_not_what_is_said_of_them(mixed) -> None:
     samples = read_dataset(mixed)
     claims = ["0" * 64 if s.file.endswith("a.jpg") else "" for s in samples]
     samples = [replace(s, sha256=claim) for s, claim in zip(samples, claims, strict=True)]
-    found = {f.kind: f for f in of_claims(read_facts(samples, root=mixed))}
+    found = {f.kind: f for f in mismatch_findings(read_facts(samples, root=mixed))}
     assert set(found) == {"pictures.wrong_suffix", "pictures.changed"}
     assert found["pictures.wrong_suffix"].examples[0].path == "validation/fake/wrong.jpg"
     assert found["pictures.wrong_suffix"].examples[0].says == "no: holds png"

@@ -8,11 +8,11 @@ import pytest
 from mesoscope.data.audit.finding import (
     Audit,
     AuditFinding,
+    CombinedCues,
     Cue,
+    CueValue,
     Example,
-    Part,
-    Together,
-    Value,
+    SplitCount,
 )
 from mesoscope.errors import ReportError
 
@@ -25,10 +25,12 @@ def an_audit(**changes):
     )  # fmt: skip
     note = AuditFinding("set.small", "note", "few pictures", "8.", "Find more.", 8)
     parts = {
-        "root": "set", "pictures": 8, "groups": 4, "parts": (Part("a", "train", 4, 4),),
+        "root": "set", "pictures": 8, "groups": 4, "parts": (SplitCount("a", "train", 4, 4),),
         "findings": (note, finding),
-        "cues": (Cue("format", "file format", "a", 1.0, 0.99, 1.0, 4, 4, (Value("png", 4, 0),)),),
-        "together": (Together("", 0.9, 0.8, 0.95, 0.88, 8, (("format", 0.4),)),),
+        "cues": (
+            Cue("format", "file format", "a", 1.0, 0.99, 1.0, 4, 4, (CueValue("png", 4, 0),)),
+        ),
+        "together": (CombinedCues("", 0.9, 0.8, 0.95, 0.88, 8, (("format", 0.4),)),),
         "not_done": ("Faces were not looked for.",), "seconds": {"reading": 1.5},
     }  # fmt: skip
     return Audit(**{**parts, **changes})

@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 
 from mesoscope.data.audit.facts import read_facts
 from mesoscope.data.audit.finding import Audit, AuditFinding
-from mesoscope.data.audit.fix import MANIFEST, RECORD, mend, refuse_folder
+from mesoscope.data.audit.fix import MANIFEST, RECORD, fix_dataset, refuse_folder
 from mesoscope.data.audit.fix_plan import FixOptions, plan
 from mesoscope.data.manifest import read_dataset
 from mesoscope.data.shards.writing import write_shards
@@ -50,7 +50,7 @@ def pictures(root):
 def test_without_findings_pixels_stay_as_they_are(make_honest_or_not, tmp_path):
     root = make_honest_or_not("plain", train=4, validation=2)
     before = state_of(root)
-    mended = mend(audit_of(root), tmp_path / "clean")
+    mended = fix_dataset(audit_of(root), tmp_path / "clean")
     assert state_of(root) == before
     assert (mended.copied, mended.encoded, mended.moved, mended.left_out) == (12, 0, 0, {})
     done = rows(tmp_path / "clean" / RECORD)
@@ -65,7 +65,7 @@ def test_without_findings_pixels_stay_as_they_are(make_honest_or_not, tmp_path):
 
 def test_names_and_times_tell_nothing(make_honest_or_not, tmp_path):
     root = make_honest_or_not("telling", "names", "dates", train=6, validation=3)
-    mend(audit_of(root), tmp_path / "clean")
+    fix_dataset(audit_of(root), tmp_path / "clean")
     samples = read_dataset(tmp_path / "clean")
     assert len({sample.path.stat().st_mtime_ns for sample in samples}) == 1
     assert sorted(int(sample.path.stem) for sample in samples) == list(range(18))
@@ -77,7 +77,7 @@ def test_names_and_times_tell_nothing(make_honest_or_not, tmp_path):
 
 def test_manifest_fits_its_files(make_honest_or_not, tmp_path):
     root = make_honest_or_not("listed", "groups", train=10, validation=5)
-    mend(audit_of(root), tmp_path / "clean")
+    fix_dataset(audit_of(root), tmp_path / "clean")
     for row in rows(tmp_path / "clean" / MANIFEST):
         data = (tmp_path / "clean" / row["path"]).read_bytes()
         assert hashlib.sha256(data).hexdigest() == row["sha256"]
@@ -89,7 +89,7 @@ def test_manifest_fits_its_files(make_honest_or_not, tmp_path):
 
 def test_groups_stand_in_one_split_and_splits_keep_their_size(make_honest_or_not, tmp_path):
     root = make_honest_or_not("torn", "groups", train=60, validation=20)
-    mended = mend(audit_of(root), tmp_path / "clean")
+    mended = fix_dataset(audit_of(root), tmp_path / "clean")
     stands = {}
     for sample in read_dataset(tmp_path / "clean"):
         stands.setdefault(sample.group, set()).add(sample.split)
@@ -109,7 +109,7 @@ def test_what_findings_drop_and_what_cannot_be_read_is_left_out(make_honest_or_n
     names = sorted(state_of(root))
     dropped = [name for name in names if name.startswith("train/fake")][2:4]
     drop = finding("repeats.across_splits", action="drop", drop=dropped)
-    mended = mend(audit_of(root, drop), tmp_path / "clean")
+    mended = fix_dataset(audit_of(root, drop), tmp_path / "clean")
     assert mended.left_out == {"repeats.across_splits": 2, "pictures.unreadable": 2}
     out = {r["from"]: r for r in rows(tmp_path / "clean" / RECORD) if not r["to"]}
     assert set(dropped) < set(out)
@@ -120,7 +120,7 @@ def test_what_findings_drop_and_what_cannot_be_read_is_left_out(make_honest_or_n
 @pytest.mark.parametrize("cheats", [("format",), ("size",), ("quality",), ("format", "size")])
 def test_encoded_anew_both_classes_are_alike(make_honest_or_not, tmp_path, cheats):
     root = make_honest_or_not("told", *cheats, train=8, validation=3)
-    mended = mend(audit_of(root, finding("cue.jpeg")), tmp_path / "clean")
+    mended = fix_dataset(audit_of(root, finding("cue.jpeg")), tmp_path / "clean")
     assert mended.encoded == 22
     found = {
         (p.format, p.size, p.mode, str(getattr(p, "quantization", "")))
@@ -137,7 +137,7 @@ def test_lossless_pictures_become_png(make_honest_or_not, tmp_path):
         kind = ".png" if path.parent.name == "fake" else ".bmp"
         Image.open(path).save(path.with_suffix(kind))
         path.unlink()
-    mended = mend(audit_of(root, finding("cue.format")), tmp_path / "clean")
+    mended = fix_dataset(audit_of(root, finding("cue.format")), tmp_path / "clean")
     assert {p.format for p in pictures(mended.out)} == {"PNG"}
     assert mended.encoded == 12
 
@@ -150,7 +150,7 @@ def test_only_sources_that_need_it_are_encoded(make_honest_or_not, tmp_path):
         for number, name in enumerate(names):
             split, label, _ = name.split("/")
             file.write(f"{name},{label},{'ab'[number % 2]},{split}\n")
-    mended = mend(audit_of(root, finding("cue.jpeg", scope="b")), tmp_path / "clean")
+    mended = fix_dataset(audit_of(root, finding("cue.jpeg", scope="b")), tmp_path / "clean")
     assert (mended.copied, mended.encoded) == (12, 12)
     done = rows(mended.out / RECORD)
     assert {row["source"] for row in done if row["action"] == "encoded"} == {"b"}
@@ -163,30 +163,30 @@ def test_a_source_of_one_class_is_encoded_with_all(make_honest_or_not, tmp_path)
         for name in sorted(n for n in state_of(root) if n != MANIFEST):
             split, label, _ = name.split("/")
             file.write(f"{name},{label},{label}s,{split}\n")
-    mended = mend(audit_of(root, finding("cue.jpeg")), tmp_path / "clean")
+    mended = fix_dataset(audit_of(root, finding("cue.jpeg")), tmp_path / "clean")
     assert (mended.copied, mended.encoded) == (0, 24)
 
 
 def test_a_note_alone_encodes_nothing(make_honest_or_not, tmp_path):
     root = make_honest_or_not("noted", train=2, validation=1)
-    mended = mend(audit_of(root, finding("cue.jpeg", "note")), tmp_path / "clean")
+    mended = fix_dataset(audit_of(root, finding("cue.jpeg", "note")), tmp_path / "clean")
     assert mended.encoded == 0
 
 
 def test_encode_can_be_asked_for_or_refused(make_honest_or_not, tmp_path):
     root = make_honest_or_not("asked", "quality", train=4, validation=2)
     found = audit_of(root, finding("cue.jpeg"))
-    never = mend(found, tmp_path / "never", options=FixOptions(encode="never"))
+    never = fix_dataset(found, tmp_path / "never", options=FixOptions(encode="never"))
     assert never.encoded == 0
     always = FixOptions(encode="always", size_px=32, quality=80)
-    mended = mend(audit_of(root), tmp_path / "always", options=always)
+    mended = fix_dataset(audit_of(root), tmp_path / "always", options=always)
     assert mended.encoded == 12
     assert {p.size for p in pictures(mended.out)} == {(32, 32)}
 
 
 def test_metadata_go_and_pixels_stay(make_honest_or_not, tmp_path):
     root = make_honest_or_not("marked", "exif", train=4, validation=2)
-    mended = mend(audit_of(root, finding("cue.metadata")), tmp_path / "clean")
+    mended = fix_dataset(audit_of(root, finding("cue.metadata")), tmp_path / "clean")
     assert (mended.copied, mended.encoded) == (12, 0)
     assert not any(p.getexif() for p in pictures(mended.out))
     for row in rows(mended.out / RECORD):
@@ -196,7 +196,7 @@ def test_metadata_go_and_pixels_stay(make_honest_or_not, tmp_path):
 
 def test_profiles_need_the_pixels(make_honest_or_not, tmp_path):
     root = make_honest_or_not("coloured", "profile", train=4, validation=2)
-    mended = mend(audit_of(root, finding("cue.metadata")), tmp_path / "clean")
+    mended = fix_dataset(audit_of(root, finding("cue.metadata")), tmp_path / "clean")
     assert mended.encoded == 12
     assert not any(p.info.get("icc_profile") for p in pictures(mended.out))
 
@@ -207,7 +207,7 @@ def test_small_pictures_are_left_out_when_a_size_is_asked(make_honest_or_not, tm
     for path in few:
         cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (20, 20, 3), np.uint8))
     options = FixOptions(encode="always", size_px=64)
-    mended = mend(audit_of(root), tmp_path / "clean", options=options)
+    mended = fix_dataset(audit_of(root), tmp_path / "clean", options=options)
     assert mended.left_out == {"too_small": 2}
 
 
@@ -215,7 +215,7 @@ def test_a_class_is_never_emptied(make_honest_or_not, tmp_path):
     root = make_honest_or_not("thin", "size", train=3, validation=2)
     options = FixOptions(encode="always", size_px=64)
     with pytest.raises(DatasetError, match="no fake picture of train would be left"):
-        mend(audit_of(root), tmp_path / "clean", options=options)
+        fix_dataset(audit_of(root), tmp_path / "clean", options=options)
     assert not (tmp_path / "clean").exists()
 
 
@@ -223,7 +223,7 @@ def test_the_same_seed_writes_the_same(make_honest_or_not, tmp_path):
     root = make_honest_or_not("again", "quality", "size", train=6, validation=2)
     found = audit_of(root, finding("cue.jpeg"))
     one, two, three = (
-        mend(found, tmp_path / name, options=FixOptions(seed=seed)).out
+        fix_dataset(found, tmp_path / name, options=FixOptions(seed=seed)).out
         for name, seed in (("one", 0), ("two", 0), ("three", 1))
     )
     bytes_of = [{n: data for n, (data, _) in state_of(out).items()} for out in (one, two, three)]
@@ -252,14 +252,14 @@ def test_folders_that_cannot_be_taken_are_refused(make_honest_or_not, tmp_path, 
         refuse_folder(root, out)
     assert "\n" not in str(caught.value)
     with pytest.raises(OptionError):
-        mend(audit_of(root), out)
+        fix_dataset(audit_of(root), out)
     assert state_of(root) == before
 
 
 def test_an_empty_folder_is_taken(make_honest_or_not, tmp_path):
     root = make_honest_or_not("set", train=2, validation=1)
     (tmp_path / "clean").mkdir()
-    assert mend(audit_of(root), tmp_path / "clean").copied == 6
+    assert fix_dataset(audit_of(root), tmp_path / "clean").copied == 6
 
 
 def test_what_fails_leaves_nothing(make_honest_or_not, tmp_path, monkeypatch):
@@ -271,7 +271,7 @@ def test_what_fails_leaves_nothing(make_honest_or_not, tmp_path, monkeypatch):
 
     monkeypatch.setattr("mesoscope.data.audit.fix.write_manifest", full)
     with pytest.raises(OutputError, match="No space left on device: nothing was kept"):
-        mend(found, tmp_path / "clean")
+        fix_dataset(found, tmp_path / "clean")
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -286,7 +286,7 @@ def test_what_is_interrupted_leaves_nothing(make_honest_or_not, tmp_path):
             yield item
 
     with pytest.raises(KeyboardInterrupt):
-        mend(found, tmp_path / "clean", watch=interrupted)
+        fix_dataset(found, tmp_path / "clean", watch=interrupted)
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -294,20 +294,20 @@ def test_a_file_that_went_meanwhile_is_left_out(make_honest_or_not, tmp_path):
     root = make_honest_or_not("set", train=4, validation=1)
     found = audit_of(root)
     min((root / "train/real").iterdir()).unlink()
-    assert mend(found, tmp_path / "clean").left_out == {"source.missing": 1}
+    assert fix_dataset(found, tmp_path / "clean").left_out == {"source.missing": 1}
 
 
 def test_an_audit_from_a_file_is_refused(make_honest_or_not, tmp_path):
     root = make_honest_or_not("set", train=2, validation=1)
     read = Audit.from_dict(audit_of(root).to_dict())
     with pytest.raises(OptionError, match="audit again"):
-        mend(read, tmp_path / "clean")
+        fix_dataset(read, tmp_path / "clean")
 
 
 def test_pictures_in_shards_are_mended_too(make_honest_or_not, tmp_path):
     root = make_honest_or_not("set", "quality", train=4, validation=2)
     write_shards(root, tmp_path / "shards")
-    mended = mend(audit_of(tmp_path / "shards", finding("cue.jpeg")), tmp_path / "clean")
+    mended = fix_dataset(audit_of(tmp_path / "shards", finding("cue.jpeg")), tmp_path / "clean")
     assert mended.encoded == 12
     assert len(read_dataset(mended.out)) == 12
     origins = {row["from"] for row in rows(mended.out / RECORD)}
@@ -322,7 +322,7 @@ def test_options_are_checked(wrong):
 
 
 def test_turned_pictures_stand_upright_and_colours_are_brought_to_srgb(tmp_path):
-    from mesoscope.data.audit.fix_pixels import keep_pixels, upright_srgb
+    from mesoscope.data.audit.fix_pixels import strip_metadata, upright_srgb
 
     pixels = np.zeros((8, 16, 3), np.uint8)
     pixels[:, :8] = (200, 40, 40)
@@ -330,7 +330,7 @@ def test_turned_pictures_stand_upright_and_colours_are_brought_to_srgb(tmp_path)
     exif[0x0112] = 6
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", exif=exif)
-    kept, suffix = keep_pixels(file.getvalue(), "turned.png", 10**6)
+    kept, suffix = strip_metadata(file.getvalue(), "turned.png", 10**6)
     assert suffix == ".png"
     shown = Image.open(io.BytesIO(kept))
     assert shown.size == (8, 16)
@@ -348,5 +348,7 @@ def test_the_best_quality_is_still_jpeg(make_honest_or_not, tmp_path):
         pixels = cv2.imread(str(path))
         path.unlink()
         cv2.imwrite(str(path.with_name(f"{number}.jpg")), pixels)
-    mend(audit_of(root), tmp_path / "clean", options=FixOptions(encode="always", quality=100))
+    fix_dataset(
+        audit_of(root), tmp_path / "clean", options=FixOptions(encode="always", quality=100)
+    )
     assert {picture.format for picture in pictures(tmp_path / "clean")} == {"JPEG"}

@@ -10,11 +10,11 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mesoscope.data.audit.fix_pixels import Final, History, encode_anew
+from mesoscope.data.audit.fix_pixels import Degradation, FinalEncoding, reencode
 from mesoscope.media.image import decode
 
 COUNT = 100
-WORSE = History(side_px=128, quality=70, half_chroma=True)  # of a real and a fake one
+WORSE = Degradation(side_px=128, quality=70, half_chroma=True)  # of a real and a fake one
 FREQUENCIES = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (2, 2))
 PLACES = np.arange(8)
 COSINES = np.cos(np.pi * (2 * PLACES[None] + 1) * PLACES[:, None] / 16) / 2
@@ -85,8 +85,8 @@ def test_one_encoding_for_all_is_not_enough(classes):
 
 
 def test_one_history_and_one_encoding_hide_nearly_all(classes):
-    final = Final(120, 120, 90)  # as the plan takes for 128 px
-    mended = [[encode_anew(data, "", WORSE, final, 10**7) for data in some] for some in classes]
+    final = FinalEncoding(120, 120, 90)  # as the plan takes for 128 px
+    mended = [[reencode(data, "", WORSE, final, 10**7) for data in some] for some in classes]
     assert told(*mended) < 0.65
     sizes = [len(data) for some in mended for data in some]
     assert 0.4 < roc_auc_score(np.repeat([0, 1], COUNT), sizes) < 0.6

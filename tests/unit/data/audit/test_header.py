@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from mesoscope.data.audit.header import belongs, read_header
+from mesoscope.data.audit.header import read_header, suffix_matches
 
 
 @pytest.fixture
@@ -76,9 +76,9 @@ def test_webp(saved, lossless, coding) -> None:
 
 
 def test_suffixes() -> None:
-    assert belongs("jpeg", ".JPG")
-    assert belongs("png", ".dat")  # a suffix that promises nothing
-    assert not belongs("png", ".jpg")
+    assert suffix_matches("jpeg", ".JPG")
+    assert suffix_matches("png", ".dat")  # a suffix that promises nothing
+    assert not suffix_matches("png", ".jpg")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mesoscope.data.audit.header import THUMBNAIL_PX, look_at
+from mesoscope.data.audit.header import THUMBNAIL_PX, pixel_features
 from mesoscope.data.audit.repeats import NEAR_BITS, distance
 
 
@@ -27,24 +27,33 @@ def saved(pixels, quality):
     ],
 )
 def test_a_changed_copy_has_a_near_hash(astronaut_face, change) -> None:
-    before, after = look_at(astronaut_face), look_at(change(astronaut_face))
+    before, after = pixel_features(astronaut_face), pixel_features(change(astronaut_face))
     assert apart(before.hashes[0], after.hashes[0]) <= NEAR_BITS
 
 
 def test_another_picture_has_a_far_hash(astronaut_face, make_face) -> None:
-    assert apart(look_at(astronaut_face).hashes[0], look_at(make_face(1)).hashes[0]) > NEAR_BITS
+    assert (
+        apart(pixel_features(astronaut_face).hashes[0], pixel_features(make_face(1)).hashes[0])
+        > NEAR_BITS
+    )
 
 
 def test_the_second_hash_is_the_mirror_images(astronaut_face) -> None:
     mirror = np.ascontiguousarray(astronaut_face[:, ::-1])
-    assert apart(look_at(astronaut_face).hashes[1], look_at(mirror).hashes[0]) <= 1
-    assert apart(look_at(astronaut_face).hashes[0], look_at(mirror).hashes[0]) > NEAR_BITS
+    assert apart(pixel_features(astronaut_face).hashes[1], pixel_features(mirror).hashes[0]) <= 1
+    assert (
+        apart(pixel_features(astronaut_face).hashes[0], pixel_features(mirror).hashes[0])
+        > NEAR_BITS
+    )
 
 
 def test_figures_of_a_flat_and_of_a_blurred_picture(astronaut_face) -> None:
-    flat = look_at(np.full((40, 60, 3), 100, np.uint8))
+    flat = pixel_features(np.full((40, 60, 3), 100, np.uint8))
     assert (flat.brightness, flat.spread, flat.sharpness) == (100, 0, 0)
     assert flat.thumbnail.shape == (THUMBNAIL_PX, THUMBNAIL_PX)
-    sharp, soft = look_at(astronaut_face), look_at(cv2.GaussianBlur(astronaut_face, (0, 0), 2))
+    sharp, soft = (
+        pixel_features(astronaut_face),
+        pixel_features(cv2.GaussianBlur(astronaut_face, (0, 0), 2)),
+    )
     assert soft.sharpness < sharp.sharpness / 2
     assert soft.brightness == pytest.approx(sharp.brightness, abs=1)

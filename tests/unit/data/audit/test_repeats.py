@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mesoscope.data.audit.leaks import of_groups, of_repeats
+from mesoscope.data.audit.leaks import group_findings, repeat_findings
 from mesoscope.data.audit.repeats import near_repeats, same_files
 
 
@@ -21,7 +21,7 @@ def copied(facts, pairs, *, mirrored=False, exact=False):
 
 
 def kinds(facts):
-    return {finding.kind: finding for finding in of_repeats(facts, near_repeats(facts))}
+    return {finding.kind: finding for finding in repeat_findings(facts, near_repeats(facts))}
 
 
 def test_strangers_are_no_copies(make_facts) -> None:
@@ -129,15 +129,15 @@ def test_a_group_in_two_splits(make_facts) -> None:
     facts = make_facts(
         np.zeros(12, int), splits=splits, groups=[0, 0, 1, 1, 2, 2, 3, 3, 3, 4, 4, 4]
     )
-    (finding,) = of_groups(facts)
+    (finding,) = group_findings(facts)
     assert finding.severity == "severe"
     assert "1 group" in finding.title
     assert finding.count == 3
-    assert of_groups(make_facts(np.zeros(4, int))) == []
+    assert group_findings(make_facts(np.zeros(4, int))) == []
 
 
 def test_one_name_of_a_group_in_two_sources_is_two_groups(make_facts) -> None:
     facts = make_facts(
         [0, 1], sources=["a", "b"], groups=["x", "x"], splits=["train", "validation"]
     )
-    assert of_groups(facts) == []
+    assert group_findings(facts) == []

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mesoscope.data.audit.leaks import of_repeats
+from mesoscope.data.audit.leaks import repeat_findings
 from mesoscope.data.audit.repeats import near_repeats
-from mesoscope.data.audit.sources import of_sources
+from mesoscope.data.audit.sources import source_findings
 
 N = 200
 SOURCES = np.where(np.arange(N) < 150, "a", "b")
@@ -15,7 +15,7 @@ SOURCES = np.where(np.arange(N) < 150, "a", "b")
 
 def findings(facts):
     near = near_repeats(facts)
-    return {one.kind: one for one in (*of_repeats(facts, near), *of_sources(facts, near))}
+    return {one.kind: one for one in (*repeat_findings(facts, near), *source_findings(facts, near))}
 
 
 def copy(facts, pairs):

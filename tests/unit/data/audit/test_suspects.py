@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from mesoscope.data.audit.options import AuditOptions
-from mesoscope.data.audit.suspects import doubted, of_faces, of_labels, of_scores
+from mesoscope.data.audit.suspects import (
+    face_findings,
+    label_findings,
+    label_findings_of_scores,
+    suspected_labels,
+)
 
 OPTIONS = AuditOptions(resamples=20)
 
@@ -27,12 +32,12 @@ def turned(make_facts):
 
 def test_turned_labels_are_listed_the_surest_first(turned) -> None:
     facts, scores, wrong = turned
-    found, missed, p_label = doubted(facts, scores, OPTIONS)
+    found, missed, p_label = suspected_labels(facts, scores, OPTIONS)
     assert missed == []
     assert len(wrong & set(found.tolist())) >= 9
     assert len(set(found.tolist()) - wrong) <= 6
     assert np.all(np.diff(p_label[found]) >= 0)
-    (finding,), _ = of_scores(facts, scores, OPTIONS)
+    (finding,), _ = label_findings_of_scores(facts, scores, OPTIONS)
     assert finding.kind == "labels.suspected"
     assert finding.count == len(found)
     assert finding.action == ""
@@ -41,14 +46,16 @@ def test_turned_labels_are_listed_the_surest_first(turned) -> None:
 
 def test_right_labels_are_hardly_doubted(make_facts) -> None:
     labels = np.tile([0, 1], 300)
-    found, *_ = doubted(make_facts(labels), scored(np.random.default_rng(1), labels, 6), OPTIONS)
+    found, *_ = suspected_labels(
+        make_facts(labels), scored(np.random.default_rng(1), labels, 6), OPTIONS
+    )
     assert len(found) <= 6
 
 
 def test_a_model_that_hardly_tells_the_classes_doubts_nothing(make_facts) -> None:
     labels = np.tile([0, 1], 300)
     scores = scored(np.random.default_rng(2), labels, 0.5)
-    findings, missed = of_scores(make_facts(labels), scores, OPTIONS)
+    findings, missed = label_findings_of_scores(make_facts(labels), scores, OPTIONS)
     assert findings == []
     assert "doubts mean something" in missed[0]
 
@@ -56,14 +63,14 @@ def test_a_model_that_hardly_tells_the_classes_doubts_nothing(make_facts) -> Non
 def test_scores_that_are_missing_are_left_out(turned) -> None:
     facts, scores, _ = turned
     scores[:100] = np.nan
-    found, _, p_label = doubted(facts, scores, OPTIONS)
+    found, _, p_label = suspected_labels(facts, scores, OPTIONS)
     assert found.min() >= 100
     assert np.isnan(p_label[:100]).all()
 
 
 def test_few_pictures_are_said_to_be_too_few(make_facts) -> None:
     labels = np.tile([0, 1], 5)
-    assert of_scores(make_facts(labels), labels.astype(float), OPTIONS) == (
+    assert label_findings_of_scores(make_facts(labels), labels.astype(float), OPTIONS) == (
         [],
         ["Wrong labels in a: too few pictures."],
     )
@@ -81,7 +88,7 @@ def test_the_shipped_model_scores_real_files(make_dataset) -> None:
         seen.append((what, total))
         return items
 
-    findings, missed = of_labels(facts, OPTIONS, watch)
+    findings, missed = label_findings(facts, OPTIONS, watch)
     assert seen == [("Scoring", 24)]
     # Drawn faces are no faces that it knows; either it says so, or it lists them as findings do.
     assert missed or all(finding.kind == "labels.suspected" for finding in findings)
@@ -101,7 +108,7 @@ def test_pictures_without_a_face_are_told(tmp_path, astronaut_face) -> None:
             cv2.imwrite(str(folder / f"{name}.png"), pixels[:, :, ::-1].astype(np.uint8))
     facts = read_facts(read_dataset(tmp_path), root=tmp_path)
     watch = lambda _what, items, _n: items  # noqa: E731
-    (finding,), missed = of_faces(facts, AuditOptions(check_faces=5), watch)
+    (finding,), missed = face_findings(facts, AuditOptions(check_faces=5), watch)
     assert missed == []
     assert finding.count == 2
     assert {example.path for example in finding.examples} == {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mesoscope.data.manifest import Sample, read_dataset
 from mesoscope.data.sample import open_sample, sample_bytes
 from mesoscope.data.shards import stream as streaming
-from mesoscope.data.shards.stream import in_turn, stream, turns
+from mesoscope.data.shards.stream import read_in_order, shard_order, stream
 from mesoscope.data.shards.writing import write_shards
 from mesoscope.errors import DatasetError, OptionError, SourceError
 
@@ -50,7 +50,7 @@ def test_what_was_drawn_is_shown_as_often_and_each_picture_read_once(
     drawn, buffer, together, devices
 ):
     samples = listed(5, 8)
-    made = turns(
+    made = shard_order(
         np.array(drawn), samples, np.random.default_rng(0),
         buffer=buffer, together=together, devices=devices,
     )  # fmt: skip
@@ -63,7 +63,7 @@ def test_what_was_drawn_is_shown_as_often_and_each_picture_read_once(
 
 def test_each_shard_is_read_from_its_begin_to_its_end_and_few_at_a_time():
     samples = listed(9, 100)
-    made = turns(np.arange(900), samples, np.random.default_rng(1), buffer=50, together=3)
+    made = shard_order(np.arange(900), samples, np.random.default_rng(1), buffer=50, together=3)
     reads = [samples[i] for i in made.reads[0]]
     for shard in {s.shard for s in reads}:
         offsets = [s.offset for s in reads if s.shard == shard]
@@ -77,7 +77,7 @@ def test_each_shard_is_read_from_its_begin_to_its_end_and_few_at_a_time():
 
 def test_shards_are_shared_out_among_devices():
     samples = listed(8, 64)
-    made = turns(np.arange(512), samples, np.random.default_rng(1), devices=2)
+    made = shard_order(np.arange(512), samples, np.random.default_rng(1), devices=2)
     one, two = ({samples[i].shard for i in reads} for reads in made.reads)
     assert len(one) == len(two) == 4
     assert not one & two
@@ -87,7 +87,7 @@ def test_the_buffer_mixes_and_bounds_what_is_held():
     samples = listed(4, 500)
     place = {}
     for buffer in (1, 300):
-        made = turns(np.arange(2000), samples, np.random.default_rng(2), buffer=buffer)
+        made = shard_order(np.arange(2000), samples, np.random.default_rng(2), buffer=buffer)
         read_at = {i: n for n, i in enumerate(made.reads[0].tolist())}
         ahead = [read_at[i] - n for n, i in enumerate(made.order.tolist())]
         place[buffer] = float(np.std(ahead))
@@ -125,9 +125,9 @@ def test_reading_is_never_far_ahead_of_what_is_shown(shards, monkeypatch):
     monkeypatch.setattr(
         streaming._Shards, "read", lambda self, s: read.append(s.file) or real(self, s)
     )
-    made = turns(np.arange(len(shards)).repeat(3), shards, np.random.default_rng(0), buffer=6)
+    made = shard_order(np.arange(len(shards)).repeat(3), shards, np.random.default_rng(0), buffer=6)
     shown, most = [], 0
-    for sample in in_turn(shards, made):
+    for sample in read_in_order(shards, made):
         shown.append(sample.file)
         most = max(most, len(read) - len(set(shown)))
     assert shown == [shards[i].file for i in made.order]

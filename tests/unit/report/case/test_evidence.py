@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mesoscope.detection.detector import Detector
-from mesoscope.report.case.evidence import FACES, OF_A_PERSON, PICTURE_PX, gather
+from mesoscope.report.case.evidence import FACES, OF_A_PERSON, PICTURE_PX, collect_evidence
 from mesoscope.report.case.items import ReportItem, hash_source
 from mesoscope.types import FaceScore
 
@@ -30,7 +30,7 @@ def test_a_picture_is_shown_with_its_face_and_map(face_file, judge):
     verdict = dataclasses.replace(judge.check(str(path)), faces=tuple(
         dataclasses.replace(face, heat=None) for face in judge.check(str(path)).faces
     ))  # fmt: skip
-    found = gather(item_of(verdict), judge)
+    found = collect_evidence(item_of(verdict), judge)
     assert found.notes == []
     assert pixels_of(found.picture).shape == (224, 224, 3)
     (close,) = found.faces
@@ -45,17 +45,17 @@ def test_a_picture_is_shown_with_its_face_and_map(face_file, judge):
 def test_large_pictures_are_scaled(tmp_path, judge):
     path = tmp_path / "large.png"
     cv2.imwrite(str(path), np.full((1000, 3000, 3), 200, np.uint8))
-    found = gather(item_of(judge.check(str(path))), judge)
+    found = collect_evidence(item_of(judge.check(str(path))), judge)
     assert (found.picture.width, found.picture.height) == (PICTURE_PX, PICTURE_PX // 3)
 
 
 def test_a_file_that_is_gone_or_changed_is_told_and_not_shown(face_file, verdict_of, judge):
     path = face_file()
     item = item_of(verdict_of(path), earlier="0" * 64)
-    found = gather(item, judge)
+    found = collect_evidence(item, judge)
     assert found.picture is None
     assert "has changed since it was judged" in found.notes[0]
-    found = gather(ReportItem(verdict_of("gone.jpg"), None), judge)
+    found = collect_evidence(ReportItem(verdict_of("gone.jpg"), None), judge)
     assert found.picture is None
     assert "could not be read" in found.notes[0]
 
@@ -64,7 +64,7 @@ def test_a_file_that_vanishes_meanwhile_is_told(face_file, judge):
     path = face_file()
     item = item_of(judge.check(str(path)))
     path.unlink()
-    found = gather(item, judge)
+    found = collect_evidence(item, judge)
     assert found.picture is None
     assert any("judging it once more failed" in note for note in found.notes)
     assert any("picture could not be made" in note for note in found.notes)
@@ -74,7 +74,7 @@ def test_a_file_that_changes_before_its_picture_is_made_is_not_shown(face_file, 
     path = face_file()
     item = item_of(judge.check(str(path)))
     cv2.imwrite(str(path), np.full((224, 224, 3), 99, np.uint8))
-    found = gather(item, None)
+    found = collect_evidence(item, None)
     assert (found.picture, found.faces, found.findings) == (None, [], ())
     (note,) = found.notes
     assert "has changed since it was judged" in note
@@ -83,7 +83,7 @@ def test_a_file_that_changes_before_its_picture_is_made_is_not_shown(face_file, 
 def test_without_the_model_there_are_boxes_and_no_maps(face_file, verdict_of, judge):
     item = item_of(verdict_of(face_file()))  # of another model than the judge
     for other in (None, judge):
-        found = gather(item, other)
+        found = collect_evidence(item, other)
         assert found.picture is not None
         assert found.faces[0].heat is None
         assert "Without evidence maps, as the model's file was not at hand." in found.notes
@@ -97,7 +97,7 @@ def test_another_answer_is_told_and_the_first_one_stays(face_file, judge):
         true, p_fake=p_fake, label="fake" if true.label != "fake" else "real",
         faces=(FaceScore((0, 0, 224, 224), 1.0, p_fake),),
     )  # fmt: skip
-    found = gather(item_of(old), judge)
+    found = collect_evidence(item_of(old), judge)
     assert found.verdict is old
     assert found.faces[0].heat is None
     assert "it gives another answer" in found.notes[0]
@@ -105,14 +105,16 @@ def test_another_answer_is_told_and_the_first_one_stays(face_file, judge):
 
 def test_only_the_most_suspicious_of_many_faces_are_shown(face_file, verdict_of):
     faces = tuple(FaceScore((i, 0, i + 50, 60), 1.0, i / 100) for i in range(20))
-    found = gather(item_of(verdict_of(face_file(), 0.9, faces=faces, finder="mtcnn")), None)
+    found = collect_evidence(
+        item_of(verdict_of(face_file(), 0.9, faces=faces, finder="mtcnn")), None
+    )
     assert [close.number for close in found.faces] == [20 - n for n in range(FACES)]
 
 
 def test_a_clip_is_shown_by_its_frames_and_its_time(make_clip, astronaut_face, judge):
     pictures = [np.roll(astronaut_face, 4 * i, axis=1) for i in range(20)]
     path = make_clip(pictures)
-    found = gather(item_of(judge.check(str(path))), judge)
+    found = collect_evidence(item_of(judge.check(str(path))), judge)
     assert found.notes == []
     assert found.picture is None
     assert len(found.strip) == 6
@@ -123,6 +125,8 @@ def test_a_clip_is_shown_by_its_frames_and_its_time(make_clip, astronaut_face, j
 
 
 def test_what_holds_no_face_is_shown_too(face_file, verdict_of):
-    found = gather(item_of(verdict_of(face_file(), None, reason="no_face", faces=())), None)
+    found = collect_evidence(
+        item_of(verdict_of(face_file(), None, reason="no_face", faces=())), None
+    )
     assert found.picture is not None
     assert found.faces == []

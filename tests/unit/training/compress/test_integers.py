@@ -86,14 +86,14 @@ def test_wide_layers_are_chosen_with_what_stands_between_them(small_graph):
     model = small_graph()
     integers.pool_globally(model)
     integers.widen_first(model)
-    assert integers.chosen(model) == [
+    assert integers.integer_nodes(model) == [
         "stem", "stem6", "deep", "deep6", "mean", "weighed", "project",
     ]  # fmt: skip
 
 
 def test_narrow_layers_and_the_evidence_map_are_not_chosen(small_graph):
-    assert integers.chosen(small_graph(filters=8)) == []
-    without_stem = integers.chosen(small_graph())  # three channels, and nothing widened
+    assert integers.integer_nodes(small_graph(filters=8)) == []
+    without_stem = integers.integer_nodes(small_graph())  # three channels, and nothing widened
     assert without_stem == ["deep", "deep6", "weighed", "project"]
 
 

@@ -12,7 +12,7 @@ from onnx import numpy_helper
 
 from mesoscope.detection.scorer import check_pictures
 from mesoscope.errors import ModelMismatch, OptionError, RecipeError, RunError
-from mesoscope.training.compress.prune import _refuse_lost_zeros, fine_tuning, take_away
+from mesoscope.training.compress.prune import _refuse_lost_zeros, fine_tuning, prune_and_finetune
 from mesoscope.training.compress.prune_plan import BEST, PrunePlan, refuse_other_plan, write_plan
 from mesoscope.training.compress.sparsify import WeightPruning, prunable, sparsity_of
 from mesoscope.training.export.onnx_export import export
@@ -194,7 +194,9 @@ def test_a_run_that_was_stopped_ends_as_an_unbroken_one(parent, tmp_path, make_d
 
     def run(name, watcher, *, resume=False):
         folder = tmp_path / name
-        ended = take_away(parent, data, plan, folder, fabric, watcher, recipe, resume=resume)
+        ended = prune_and_finetune(
+            parent, data, plan, folder, fabric, watcher, recipe, resume=resume
+        )
         return ended, checkpoint.load(folder / BEST)[0]
 
     (narrow, whole), weights = run("whole", SilentWatcher())

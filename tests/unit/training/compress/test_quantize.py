@@ -11,9 +11,9 @@ from mesoscope.detection.scorer import OnnxScorer, check_pictures, self_check
 from mesoscope.errors import DatasetError, ModelError, ModelMismatch
 from mesoscope.models.file import model_id, read_card, verify_bytes
 from mesoscope.training.compress import quantize as quantize_module
-from mesoscope.training.compress.quantize import in_integers, quantize
+from mesoscope.training.compress.quantize import quantize, quantize_graph
 from mesoscope.training.decide import comparison
-from mesoscope.training.decide.comparison import Comparison, Side
+from mesoscope.training.decide.comparison import Comparison, ModelFigures
 from mesoscope.training.export.graph import constants
 from mesoscope.training.export.onnx_export import with_card
 
@@ -40,7 +40,7 @@ def done(small_model, make_dataset, tmp_path):
 def test_copy_answers_nearly_as_the_original_and_its_map_too(small_graph, faces):
     model = small_graph()
     before = model.SerializeToString()
-    integer, layers = in_integers(model, faces)
+    integer, layers = quantize_graph(model, faces)
     assert model.SerializeToString() == before
     assert layers["convolutions"] == 3
     assert layers["convolutions_in_floats"] == 2
@@ -64,7 +64,7 @@ def run(model, crops):
 
 
 def test_first_convolution_reads_the_bytes_and_its_weights_are_int8(small_graph, faces):
-    integer, _ = in_integers(small_graph(), faces)
+    integer, _ = quantize_graph(small_graph(), faces)
     makers = {name: node for node in integer.graph.node for name in node.output}
     known = constants(integer)
     first = next(n for n in integer.graph.node if n.op_type == "Conv" and known_weights(n, makers))
@@ -121,7 +121,7 @@ def test_copy_that_judges_worse_is_refused(small_model, make_dataset, tmp_path, 
     def worse(*arguments, count):
         found, pairs = measured(*arguments, count=count, resamples=0)
         values = {"accuracy": 0.8, "auc": 0.9}
-        before = Side(**values, size_bytes=1, faces_per_second=1.0)
+        before = ModelFigures(**values, size_bytes=1, faces_per_second=1.0)
         after = before._replace(**{what: values[what] - 0.02})
         return found._replace(original=before, quantised=after), pairs
 
@@ -154,13 +154,13 @@ def test_what_cannot_be_quantised_is_refused(done, small_graph, make_dataset, tm
 def test_ranges_come_from_what_the_path_crops(small_model, make_dataset, monkeypatch, tmp_path):
     """Brighter faces, wider ranges: the scales in the file are those of the crops."""
     seen = []
-    inner = quantize_module.in_integers
+    inner = quantize_module.quantize_graph
 
     def keep(graph, crops):
         seen.append(crops)
         return inner(graph, crops)
 
-    monkeypatch.setattr(quantize_module, "in_integers", keep)
+    monkeypatch.setattr(quantize_module, "quantize_graph", keep)
     out = tmp_path / "out.onnx"
     quantize(small_model, [make_dataset(train=4)], out, name="copy", faces=4, max_loss=1.0)
     assert seen[0].shape == (4, 256, 256, 3)

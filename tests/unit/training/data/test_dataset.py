@@ -13,7 +13,7 @@ from mesoscope.data.manifest import Sample, read_dataset, row_of, write_manifest
 from mesoscope.detection.detector import Detector
 from mesoscope.detection.scorer import Scores
 from mesoscope.errors import DatasetError
-from mesoscope.training.data.dataset import batches, draw, plain_crop, survey, training_crop
+from mesoscope.training.data.dataset import batches, draw_epoch, plain_crop, survey, training_crop
 from mesoscope.training.recipe.keys import DataKeys
 from mesoscope.training.recipe.recipe import Recipe
 from mesoscope.types import ModelCard
@@ -181,7 +181,7 @@ def deck(**sizes):
 
 
 def drawn(samples, seed=0, **keys):
-    return draw(samples, DataKeys(**keys), np.random.default_rng(seed))
+    return draw_epoch(samples, DataKeys(**keys), np.random.default_rng(seed))
 
 
 def shares(samples, order, key):

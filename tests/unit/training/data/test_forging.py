@@ -9,9 +9,9 @@ import pytest
 from mesoscope.data.sample import Sample
 from mesoscope.errors import SourceUnsuitable
 from mesoscope.media.image import open_image
-from mesoscope.training.data.augment import behind_their_real, pair
-from mesoscope.training.data.dataset import draw, training_crop
-from mesoscope.training.data.forging import Forge
+from mesoscope.training.data.augment import follows_its_real, pair_forgeries
+from mesoscope.training.data.dataset import draw_epoch, training_crop
+from mesoscope.training.data.forging import ForgeryMaker
 from mesoscope.training.recipe.keys import AugmentKeys, DataKeys, SynthKeys
 from mesoscope.training.recipe.recipe import Recipe
 
@@ -40,7 +40,7 @@ def faces(tmp_path):
 def forge(samples, blend=0.0, edit=0.0, points=None):
     if points is None:
         points = np.stack([EYES_NOSE_MOUTH] * len(samples))
-    return Forge(SynthKeys(blend=blend, edit=edit), samples, points)
+    return ForgeryMaker(SynthKeys(blend=blend, edit=edit), samples, points)
 
 
 def shown(maker, sample, keys, behind=None):
@@ -50,7 +50,7 @@ def shown(maker, sample, keys, behind=None):
 def test_half_of_what_reals_alone_show_is_forged(faces):
     maker = forge(faces(6), blend=0.3, edit=0.2)
     assert Counter(s.label for s in maker.samples) == {0: 6, 1: 6}
-    order = draw(maker.samples, DataKeys(images_per_epoch=40), np.random.default_rng(0))
+    order = draw_epoch(maker.samples, DataKeys(images_per_epoch=40), np.random.default_rng(0))
     assert Counter(maker.samples[i].label for i in order) == {0: 20, 1: 20}
 
 
@@ -95,8 +95,10 @@ def test_pairs_are_a_real_and_its_own_forgery(faces):
     samples = faces(5)
     maker = forge(samples, blend=0.3, edit=0.2)
     chance = np.random.default_rng(2)
-    order = pair(draw(maker.samples, DataKeys(images_per_epoch=20), chance), maker.samples, chance)
-    twins = behind_their_real(order, maker.samples)
+    order = pair_forgeries(
+        draw_epoch(maker.samples, DataKeys(images_per_epoch=20), chance), maker.samples, chance
+    )
+    twins = follows_its_real(order, maker.samples)
     assert twins.sum() == 10
     for place in np.flatnonzero(twins):
         real, forgery = maker.samples[order[place - 1]], maker.samples[order[place]]

@@ -9,9 +9,9 @@ import pytest
 from mesoscope.data.sample import Sample
 from mesoscope.errors import OutputError
 from mesoscope.training.data import faces
-from mesoscope.training.data.augment import around, augment
+from mesoscope.training.data.augment import augment, square_around
 from mesoscope.training.data.dataset import Survey, training_crop
-from mesoscope.training.data.faces import BOXES, ready_to_reframe
+from mesoscope.training.data.faces import BOXES, find_main_faces
 from mesoscope.training.fit.watcher import SilentWatcher
 from mesoscope.training.recipe.keys import AugmentKeys
 from mesoscope.training.recipe.recipe import Recipe
@@ -29,7 +29,9 @@ class Alone:
 
 
 def squares(face, keys=KEYS, width=256, height=256, n=200):
-    return np.array([around(face, width, height, np.random.default_rng(i), keys) for i in range(n)])
+    return np.array(
+        [square_around(face, width, height, np.random.default_rng(i), keys) for i in range(n)]
+    )
 
 
 def test_crops_stand_around_the_face_as_loose_as_the_recipe_says():
@@ -128,7 +130,7 @@ def reframing(share=0.5):
 
 def test_faces_are_found_once_and_kept_with_the_run(tmp_path, data, monkeypatch):
     run = tmp_path / "run"
-    found = ready_to_reframe(data, reframing(), run, Alone(), SilentWatcher())
+    found = find_main_faces(data, reframing(), run, Alone(), SilentWatcher())
     x1, y1, x2, y2 = found.box(0)
     assert 60 < x1 < 125 < x2 < 190  # the face is in the middle of 224 px
     assert y1 < 110 < y2
@@ -139,15 +141,15 @@ def test_faces_are_found_once_and_kept_with_the_run(tmp_path, data, monkeypatch)
         raise AssertionError("looked again")
 
     monkeypatch.setattr(faces, "find_in_pictures", never)
-    again = ready_to_reframe(data, reframing(), run, Alone(), SilentWatcher())
+    again = find_main_faces(data, reframing(), run, Alone(), SilentWatcher())
     assert np.array_equal(again.boxes, found.boxes, equal_nan=True)
     other = dataclasses.replace(data, digests="two")
     with pytest.raises(AssertionError, match="looked again"):
-        ready_to_reframe(other, reframing(), run, Alone(), SilentWatcher())
+        find_main_faces(other, reframing(), run, Alone(), SilentWatcher())
 
 
 def test_a_recipe_that_does_not_reframe_looks_for_nothing(tmp_path, data):
-    assert ready_to_reframe(data, reframing(0.0), tmp_path / "run", Alone(), None) is data
+    assert find_main_faces(data, reframing(0.0), tmp_path / "run", Alone(), None) is data
     assert data.box(0) is None
     assert not (tmp_path / "run").exists()
 
@@ -155,4 +157,4 @@ def test_a_recipe_that_does_not_reframe_looks_for_nothing(tmp_path, data):
 def test_a_run_folder_that_cannot_be_written_is_named(tmp_path, data):
     (tmp_path / "run").write_text("a file")
     with pytest.raises(OutputError, match=f"{BOXES}: cannot be written"):
-        ready_to_reframe(data, reframing(), tmp_path / "run", Alone(), SilentWatcher())
+        find_main_faces(data, reframing(), tmp_path / "run", Alone(), SilentWatcher())

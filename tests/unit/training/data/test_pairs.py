@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesoscope.data.manifest import Sample
-from mesoscope.training.data.augment import behind_their_real, pair
+from mesoscope.training.data.augment import follows_its_real, pair_forgeries
 from mesoscope.training.data.dataset import training_crop
 from mesoscope.training.recipe.keys import AugmentKeys
 from mesoscope.training.recipe.recipe import Recipe
@@ -18,7 +18,7 @@ def sample(label, group, source="a", name=""):
 
 
 def paired(order, samples):
-    return pair(np.asarray(order), samples, np.random.default_rng(0)).tolist()
+    return pair_forgeries(np.asarray(order), samples, np.random.default_rng(0)).tolist()
 
 
 def test_a_forgery_comes_right_behind_its_real_and_nowhere_else():
@@ -29,13 +29,13 @@ def test_a_forgery_comes_right_behind_its_real_and_nowhere_else():
 def test_groups_of_two_sources_are_two_groups():
     samples = [sample(0, "x"), sample(1, "x", source="b")]
     assert paired([0, 1], samples) == [0, 1]
-    assert behind_their_real(np.array([0, 1]), samples).tolist() == [False, False]
+    assert follows_its_real(np.array([0, 1]), samples).tolist() == [False, False]
 
 
 def test_one_of_several_forgeries_is_chosen_by_chance():
     samples = [sample(0, "x"), *(sample(1, "x", name=str(i)) for i in range(3))]
     found = {
-        pair(np.array([0, 0]), samples, np.random.default_rng(seed)).tolist()[1]
+        pair_forgeries(np.array([0, 0]), samples, np.random.default_rng(seed)).tolist()[1]
         for seed in range(30)
     }
     assert found == {1, 2, 3}
@@ -50,9 +50,9 @@ samples_strategy = st.lists(
 def test_any_order(rows, data):
     samples = [sample(label, group, source) for label, group, source in rows]
     order = data.draw(st.lists(st.integers(0, len(samples) - 1)))
-    result = pair(np.asarray(order, np.int64), samples, np.random.default_rng(1))
+    result = pair_forgeries(np.asarray(order, np.int64), samples, np.random.default_rng(1))
     assert len(result) <= len(order)
-    twins = behind_their_real(result, samples)
+    twins = follows_its_real(result, samples)
     with_real = {(s.source, s.group) for s in samples if s.label == 0}
     for place, index in enumerate(result):
         one = samples[index]

@@ -23,7 +23,7 @@ from mesoscope.training.decide.familiarity import (
     floors,
     summary,
 )
-from mesoscope.training.export.onnx_export import Judging, export, stamp
+from mesoscope.training.export.onnx_export import ExportedNetwork, export, stamp
 from mesoscope.training.nets import build
 from mesoscope.training.recipe.recipe import Recipe
 from mesoscope.types import Calibration, Guard, ModelCard
@@ -169,7 +169,7 @@ def test_the_file_answers_as_torch_does(model, net, guard, data):
     faces = np.stack([plain_crop(s, 1.0) for s in data.validation[:3]])
     crops = np.concatenate([faces, check_pictures(), noise(1)])
     with torch.no_grad():
-        *_, wanted = Judging(net, CALIBRATION, guard).eval()(torch.from_numpy(crops))
+        *_, wanted = ExportedNetwork(net, CALIBRATION, guard).eval()(torch.from_numpy(crops))
     scorer = OnnxScorer(model)
     found = scorer.score(crops).unfamiliar
     np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-3)
@@ -214,7 +214,7 @@ def test_a_file_without_a_guard_answers_as_before(net, tmp_path):
 
 def test_the_guard_is_copied_and_not_changed(net, guard):
     before = guard.whiten.clone()
-    judging = Judging(net, CALIBRATION, guard)
+    judging = ExportedNetwork(net, CALIBRATION, guard)
     judging.guard.whiten.zero_()
     assert torch.equal(guard.whiten, before)
     assert isinstance(judging.guard, Familiarity)

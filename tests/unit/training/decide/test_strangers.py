@@ -4,11 +4,11 @@ import pytest
 from mesoscope.errors import OptionError
 from mesoscope.training.decide.strangers import (
     Score,
-    carried,
-    decide_file,
+    rescaled,
     shares,
     spread_of,
     thresholds,
+    write_thresholds,
 )
 
 
@@ -70,7 +70,7 @@ def test_a_model_file_keeps_its_graph_and_its_scores(tmp_path):
     text = tmp_path / "copy.md"
     text.write_text(find_model("meso4").with_suffix(".md").read_text("utf-8"), "utf-8")
     home = [*scores("home", "s", 0, [0.01, 0.5, 0.99]), *scores("home", "s", 1, [0.999] * 3)]
-    cuts = decide_file(path, given, home)
+    cuts = write_thresholds(path, given, home)
     card = read_card(path)
     found = card.metrics["decisions"]
     decided = [p for p in (0.01, 0.5, 0.99, *[0.999] * 3)
@@ -88,11 +88,11 @@ def test_a_model_file_keeps_its_graph_and_its_scores(tmp_path):
 
 
 def test_scores_are_carried_to_a_surer_network_in_proportion():
-    found = carried([Score("k", "s", 0, 0.5, 2.0), Score("k", "s", 1, 0.8, 2.0)], 4.0)
+    found = rescaled([Score("k", "s", 0, 0.5, 2.0), Score("k", "s", 1, 0.8, 2.0)], 4.0)
     assert found[0].p_fake == pytest.approx(0.5)
     assert found[1].p_fake == pytest.approx(16 / 17)  # odds of 4, squared
     assert {score.spread for score in found} == {4.0}
-    assert 0 < carried([Score("k", "s", 0, 0.0, 1.0)], 9.0)[0].p_fake < 1e-9
+    assert 0 < rescaled([Score("k", "s", 0, 0.0, 1.0)], 9.0)[0].p_fake < 1e-9
 
 
 def test_the_spread_is_that_of_logits():

@@ -21,7 +21,7 @@ from mesoscope.files import whole
 from mesoscope.models.file import read_card, verify_bytes
 from mesoscope.training.export import graph
 from mesoscope.training.export import onnx_export as export_module
-from mesoscope.training.export.onnx_export import Judging, export, stamp
+from mesoscope.training.export.onnx_export import ExportedNetwork, export, stamp
 from mesoscope.training.nets import NETWORKS, build
 from mesoscope.types import Calibration, ModelCard
 
@@ -75,7 +75,7 @@ def exported(request, exporting):
 def test_answers_are_the_networks_for_every_batch_size(exported):
     net, out, card = exported
     side = MAP_PX[card.architecture]
-    scorer, judging = OnnxScorer(out), Judging(net, CALIBRATION).eval()
+    scorer, judging = OnnxScorer(out), ExportedNetwork(net, CALIBRATION).eval()
     for n in (1, 2, 5):
         crops = np.concatenate([check_pictures(), noise(1, seed=9)])[:n]
         with torch.no_grad():

@@ -9,7 +9,7 @@ from mesoscope.errors import RecipeError
 from mesoscope.models.file import shipped
 from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.checkpoint import TrainingState
-from mesoscope.training.fit.distil import Teacher, open_teacher, teachers_weights
+from mesoscope.training.fit.distil import Teacher, open_teacher, teacher_weights
 from mesoscope.training.recipe.keys import DistilKeys
 
 MODEL = shipped()["meso4"]
@@ -38,11 +38,11 @@ def test_a_teachers_weights_are_the_best_of_its_run(tmp_path):
     best = {"mean.a.weight": torch.ones(2)}
     (tmp_path / "checkpoints").mkdir()
     checkpoint.save(tmp_path / "checkpoints/best.safetensors", best, TrainingState())
-    found = teachers_weights(DistilKeys(str(tmp_path / "model.onnx"), 0.5))
+    found = teacher_weights(DistilKeys(str(tmp_path / "model.onnx"), 0.5))
     assert list(found) == ["a.weight"]
     assert torch.equal(found["a.weight"], torch.ones(2))
 
 
 def test_a_teacher_outside_of_a_run_has_no_weights_to_give(tmp_path):
     with pytest.raises(RecipeError, match=r"network\.initial = 'teacher' needs the run folder"):
-        teachers_weights(DistilKeys(str(tmp_path / "model.onnx"), 0.5))
+        teacher_weights(DistilKeys(str(tmp_path / "model.onnx"), 0.5))

@@ -11,7 +11,7 @@ from mesoscope.data.manifest import read_dataset
 from mesoscope.data.shards.writing import write_shards
 from mesoscope.errors import DatasetError
 from mesoscope.training.data.dataset import survey, training_crop
-from mesoscope.training.data.forging import Forge
+from mesoscope.training.data.forging import ForgeryMaker
 from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.loop import EpochPosition, fit, train_epoch
 from mesoscope.training.recipe.keys import DataKeys, NetworkKeys, OptimiseKeys, SynthKeys
@@ -145,7 +145,7 @@ def test_a_stream_of_which_forgeries_are_made(sets, fabric, monkeypatch):
     data = found(sets[1])
     reals = tuple(s for s in data.train if s.label == 0)
     face = np.float32([[22, 28], [42, 28], [32, 38], [24, 48], [40, 48]])
-    forge = Forge(SynthKeys(blend=0.5), reals, np.broadcast_to(face, (len(reals), 5, 2)))
+    forge = ForgeryMaker(SynthKeys(blend=0.5), reals, np.broadcast_to(face, (len(reals), 5, 2)))
     made = []
     real = forge.shown
     monkeypatch.setattr(forge, "shown", lambda *a, **k: made.append((a[0], real(*a, **k))))

@@ -11,7 +11,7 @@ from mesoscope.errors import RecipeError
 from mesoscope.models import imagenet as lite0
 from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.checkpoint import TrainingState
-from mesoscope.training.nets import begin, build, imagenet, parameter_count
+from mesoscope.training.nets import build, imagenet, initialise, parameter_count
 from mesoscope.training.nets.meso4_ira import ATTENTION, InvertedResidual, plan
 from mesoscope.training.recipe.keys import NetworkKeys
 
@@ -128,7 +128,7 @@ def test_a_students_first_stages_answer_as_its_teachers():
     teacher = build(TEACHER).eval()
     keys = dataclasses.replace(KEYS, initial="teacher", attention="none")
     student = build(keys).eval()
-    begin(student, keys, teacher.state_dict)
+    initialise(student, keys, teacher.state_dict)
     with torch.no_grad():
         x = torch.rand(1, 3, 64, 64)
         y = F.relu6(teacher.stem_norm(teacher.stem(x)))
@@ -162,7 +162,7 @@ def test_another_file_is_refused(monkeypatch):
 def test_the_published_networks_have_no_place_for_them():
     keys = NetworkKeys(architecture="meso4", initial="imagenet")
     with pytest.raises(RecipeError, match="meso4_ira"):
-        begin(build(keys), keys, dict)
+        initialise(build(keys), keys, dict)
 
 
 def test_any_network_goes_on_from_a_run_of_the_same_shape(tmp_path):
@@ -174,7 +174,7 @@ def test_any_network_goes_on_from_a_run_of_the_same_shape(tmp_path):
         checkpoint.save(tmp_path / "checkpoints/best.safetensors", best, TrainingState())
         keys = NetworkKeys(architecture=name, initial=str(tmp_path))
         net = build(keys)
-        begin(net, keys, dict)
+        initialise(net, keys, dict)
         for key, value in before.state_dict().items():
             assert torch.equal(net.state_dict()[key], value), key
 
@@ -188,13 +188,13 @@ def test_a_run_of_another_shape_is_refused(tmp_path):
         dataclasses.replace(NetworkKeys(architecture="meso4_ira"), stem=16, initial=str(tmp_path)),
     ):
         with pytest.raises(RecipeError, match=r"another shape, from \w.* take the \[network\]"):
-            begin(build(keys), keys, dict)
+            initialise(build(keys), keys, dict)
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):
     keys = NetworkKeys(architecture="meso4", initial=str(tmp_path / "imagnet"))
     with pytest.raises(RecipeError, match=r"imagnet' is neither 'random', .* train that run first"):
-        begin(build(keys), keys, dict)
+        initialise(build(keys), keys, dict)
 
 
 def test_heat_is_dark_where_all_evidence_speaks_for_real():
@@ -230,7 +230,7 @@ def test_a_student_of_stride_two_takes_its_teachers_stem_as_it_is():
     teacher = build(dataclasses.replace(TEACHER, stem_stride=2)).eval()
     keys = dataclasses.replace(KEYS, initial="teacher", attention="none", stem_stride=2)
     student = build(keys).eval()
-    begin(student, keys, teacher.state_dict)
+    initialise(student, keys, teacher.state_dict)
     x = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(student.stem_norm(student.stem(x)), teacher.stem_norm(teacher.stem(x)))
