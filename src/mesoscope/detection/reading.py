@@ -164,6 +164,10 @@ def read_frames(
                 waiting, ended, pixels = [], [], 0
             waiting.append(one)
             pixels += _pixels(one)
+            if pixels > GROUP_PIXELS:  # it is not to stay while the next one is decoded
+                del one
+                yield FrameBatch(tuple(waiting), tuple(ended))
+                waiting, ended, pixels = [], [], 0
     if waiting or ended:
         yield FrameBatch(tuple(waiting), tuple(ended))
 
@@ -191,6 +195,7 @@ def _read_one(
                 for frame in opened.frames():
                     read_s += perf_counter() - started
                     yield SourceFrame(info, frame)
+                    del frame
                     started = perf_counter()
                 notes = opened.notes
     except Exception as error:  # noqa: BLE001 - of whatever library: it is this file's alone

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope.errors import MesoscopeError
+from mesoscope.media.budget import BUDGET_BYTES, decoding
 from mesoscope.media.chunks import chunks, gif_blocks
-from mesoscope.media.image import open_image
+from mesoscope.media.image import decode, open_image
 from mesoscope.media.pixels import quiet_pillow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from PIL.Image import Image
 
     from mesoscope.media.kinds import Kind
     from mesoscope.media.video import Times
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 # Each picture is built upon all before it, so a file of some kilobytes may ask for hours.
 BUDGET_PIXELS, BUDGET_S = 4_000_000_000, 20.0
+_STEP_BYTES = 16  # a pixel of the canvas: it, the picture upon it, and copies of both
 _SHORTEST_S = 0.011  # what claims to stand for less stands for a tenth, as in every browser
 _INSTEAD_S = 0.1
 
@@ -72,29 +76,28 @@ class Animation:
             ends, and :attr:`damaged` says why. It also ends where the budget of decoded pixels or
             of time is spent, and :attr:`remarks` says so.
         """
-        from PIL import Image
+        from PIL import Image as Pillow
 
         # The first picture takes the checked way: limits, and one line for whatever is wrong.
+        started, taken_s = monotonic(), 0.0
         try:
-            open_image(self._data, max_pixels=self._max_pixels)
+            decode(self._data, self._name, max_pixels=self._max_pixels)
             with quiet_pillow():
-                image = Image.open(io.BytesIO(self._data), formats=[self._kind])
+                image = Pillow.open(io.BytesIO(self._data), formats=[self._kind])
             with image:
                 # A PNG may show a picture of its own where animations are not known.
                 before = 1 if image.info.get("default_image") else 0
-                canvas, taken_s = image.width * image.height, 0.0
                 for number in numbers:
-                    started = monotonic()
                     for at in range(image.tell() + 1, number + before + 1):
-                        spent_s = taken_s + monotonic() - started
-                        if canvas * at > BUDGET_PIXELS or spent_s > BUDGET_S:
+                        if _spent(image.width * image.height, at, taken_s + monotonic() - started):
                             self._end_early(number)
                             return
-                        image.seek(at)
-                        image.load()
+                        self._step(image, at)
+                    pixels = open_image(image, max_pixels=self._max_pixels).pixels
                     taken_s += monotonic() - started
-                    # A copy: turning it to RGB in place would spoil what the next is built upon.
-                    yield number, open_image(image.copy(), max_pixels=self._max_pixels).pixels
+                    yield number, pixels
+                    del pixels  # else it stays in memory while the next one is decoded
+                    started = monotonic()
         except MemoryError:  # which is no damage
             raise
         except MesoscopeError as error:
@@ -102,12 +105,28 @@ class Animation:
         except Exception as error:  # noqa: BLE001 - a damaged file makes Pillow raise any of a dozen
             self.damaged.append(" ".join(str(error).split()) or type(error).__name__)
 
+    def _step(self, image: Image, at: int) -> None:
+        """Go on to the next picture, and decode it."""
+        # A GIF's picture may reach beyond the canvas, which grows then. Pillow stops at twice that.
+        most = min(self._max_pixels, BUDGET_BYTES // _STEP_BYTES)
+        with quiet_pillow(max(1, most // 2)):
+            image.seek(at)
+        with decoding.taken(image.width * image.height * _STEP_BYTES):
+            image.load()
+
     def _end_early(self, number: int) -> None:
         self.spent = True
         self.remarks[
             f"it was read up to {self.times_s[number]:.1f} of {self.length_s:.1f} s: decoding it "
             "ended at its budget, and what was read was judged"
         ] = None
+
+
+def _spent(canvas_pixels: int, number: int, taken_s: float) -> bool:
+    """Whether decoding a further picture would go over the budget of pixels, time or memory."""
+    if canvas_pixels * number > BUDGET_PIXELS or taken_s > BUDGET_S:
+        return True
+    return canvas_pixels * _STEP_BYTES > BUDGET_BYTES
 
 
 def pictures_stand(data: bytes, kind: Kind) -> list[float]:

@@ -137,11 +137,21 @@ class Clip:
         for number, pixels in self._reel.pictures(self.numbers.tolist()):
             last_s = left.pop(number)
             yield Frame(pixels, self.name, number, last_s)
+            del pixels  # one of 120 megapixels is not to stay while the next one is decoded
         # What lies behind the end of the budget was not tried.
         self._lost = [t for t in left.values() if t < last_s or not self._reel.spent]
         if len(left) == len(self.numbers):
-            why = self._reel.damaged[0] if self._reel.damaged else "damaged or truncated"
-            raise SourceError(f"{self.name}: none of its pictures can be decoded: {why}")
+            raise SourceError(f"{self.name}: none of its pictures can be decoded: {self._why()}")
+
+    def _why(self) -> str:
+        if self._reel.damaged:
+            return self._reel.damaged[0]
+        if self._reel.spent:
+            return (
+                "decoding it ended at its budget before the first of them: take pictures out of "
+                "it, with ffmpeg for example"
+            )
+        return "damaged or truncated"
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -1,10 +1,12 @@
 """What one small file may cost: memory, pixels and time, over all threads."""
 
 import io
+import struct
 import subprocess
 import sys
 import threading
 import time
+import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,10 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from mesoscope.errors import SourceError
 from mesoscope.media import animation
 from mesoscope.media.budget import SMALL_BYTES, DecodingMemory
 from mesoscope.media.image import open_image
 from mesoscope.media.video import open_clip
+from mesoscope.types import Frame
 
 PEAK = """
 import re, sys
@@ -122,6 +126,59 @@ def test_an_animation_ends_at_its_budget_and_what_was_read_is_judged(form, what,
         (note,) = clip.notes
     assert "ended at its budget" in note
     assert "damaged" not in note
+
+
+@pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP"])
+def test_of_an_animation_with_huge_pictures_the_first_alone_is_judged(form, monkeypatch):
+    monkeypatch.setattr(animation, "BUDGET_BYTES", 40 * 40 * 15)
+    with open_clip(moving(form, 5), frames=8) as clip:
+        assert [frame.index for frame in clip.frames()] == [0]
+        (note,) = clip.notes
+    assert "ended at its budget" in note
+
+
+def test_an_animation_whose_budget_ends_before_the_first_chosen_picture_is_not_damaged(monkeypatch):
+    monkeypatch.setattr(animation, "BUDGET_PIXELS", 40 * 40)
+    with (
+        open_clip(moving("GIF", 30), frames=2) as clip,
+        pytest.raises(SourceError, match="ended at its budget before the first") as caught,
+    ):
+        list(clip.frames())
+    assert "damaged" not in str(caught.value)
+
+
+def test_the_time_that_turning_pictures_to_rgb_takes_counts_too(monkeypatch):
+    now = [0.0]
+
+    def slow(*_, **__):
+        now[0] += 8.0
+        return Frame(np.zeros((40, 40, 3), np.uint8), "a")
+
+    monkeypatch.setattr(animation, "monotonic", lambda: now[0])
+    monkeypatch.setattr(animation, "open_image", slow)
+    with open_clip(moving("GIF", 8), frames=8) as clip:
+        assert len(list(clip.frames())) == 3  # after 24 of 20 seconds
+
+
+def test_a_gif_that_grows_while_it_is_read_is_held_to_the_limit():
+    small = moving("GIF", 2)
+    at = small.rindex(b"\x2c\0\0\0\0\x28\0\x28\0")  # its last image: 40 × 40 at 0, 0
+    grown = small[: at + 5] + struct.pack("<HH", 20_000, 6_000) + small[at + 9 :]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with open_clip(grown, max_pixels=1_000_000) as clip:
+            assert [frame.index for frame in clip.frames()] == [0]
+            (note,) = clip.notes
+    assert "could not be decoded" in note
+
+
+def test_nothing_is_said_of_a_damaged_animation_but_its_own_name():
+    with (
+        open_clip(b"GIF89a" + bytes(7) + (b"\x2c" + bytes(9) + b"\x02\0") * 3 + b";") as clip,
+        pytest.raises(SourceError) as caught,
+    ):
+        list(clip.frames())
+    assert str(caught.value).count("<bytes>") == 1
 
 
 @pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP"])
