@@ -95,7 +95,8 @@ def test_nested_boxes():
 def test_matroska_of_a_million_elements_and_nested_ones():
     voids = b"\xec\x80" * 1_000_000
     findings = bounded(SEGMENT + voids)
-    assert "elements" in left_out(findings)
+    # Whichever bound is met first: a busy machine needs its 5 s for fewer of them.
+    assert any(said in left_out(findings) for said in ("elements", "longer than 5 s"))
 
 
 def test_png_of_many_texts_and_of_many_chunks(made):
