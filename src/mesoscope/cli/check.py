@@ -10,6 +10,7 @@ import click
 from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import extra
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED
+from mesoscope.cli.numbers import WholeRange
 from mesoscope.errors import OptionError
 from mesoscope.errors.failures import cause
 
@@ -29,7 +30,7 @@ from mesoscope.errors.failures import cause
     help="Print a table; otherwise JSON lines.  [default: on a terminal]",
 )  # fmt: skip
 @click.option(
-    "--jobs", type=click.IntRange(1, 64), default=8, show_default=True,
+    "--jobs", type=WholeRange(1, 64), default=8, show_default=True,
     help="Requests at the same time.",
 )  # fmt: skip
 @click.option(
