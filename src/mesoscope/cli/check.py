@@ -16,7 +16,7 @@ from mesoscope.errors.failures import cause
 
 
 @click.command("check")
-@click.argument("paths", nargs=-1, required=True, metavar="FILE…", type=click.Path())
+@click.argument("paths", nargs=-1, required=True, metavar="FILE…", type=click.Path(readable=False))
 @click.option(
     "--server", required=True, envvar="MESOSCOPE_SERVER", metavar="URL",
     help="The service, as http://127.0.0.1:8000; else MESOSCOPE_SERVER says it.",

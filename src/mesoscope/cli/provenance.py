@@ -27,7 +27,7 @@ _LEGEND = (
 
 
 @click.command("provenance")
-@click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path())
+@click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(readable=False))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a file.")
 @click.option("--place", is_flag=True, help="Show coordinates of where it was taken.")
 @click.option(

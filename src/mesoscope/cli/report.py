@@ -57,7 +57,9 @@ def command() -> None:
 
 
 @command.command("make")
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE…", type=click.Path())
+@click.argument(
+    "sources", nargs=-1, required=True, metavar="SOURCE…", type=click.Path(readable=False)
+)
 @click.option(
     "-o", "--out", required=True, metavar="FILE", type=click.Path(path_type=Path),
     help="The report to write: .html, or .pdf for a case of a few files.",

@@ -17,7 +17,9 @@ from mesoscope.scan.progress import JobInterrupted
 
 
 @click.command("watch")
-@click.argument("folders", nargs=-1, required=True, metavar="FOLDER…", type=click.Path())
+@click.argument(
+    "folders", nargs=-1, required=True, metavar="FOLDER…", type=click.Path(readable=False)
+)
 @judging.judging
 @click.option(
     "--out", required=True, metavar="FOLDER/", type=click.Path(path_type=Path, file_okay=False),

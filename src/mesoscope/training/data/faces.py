@@ -86,7 +86,6 @@ def _keep_boxes(data: Survey, run: Path, watcher: RunWatcher) -> None:
             raise answer
         if answer.faces:
             box[:] = answer.faces[0].box
-    run.mkdir(parents=True, exist_ok=True)
     with whole(kept) as part, part.open("wb") as file:
         np.savez_compressed(file, boxes=boxes, digests=np.array(data.digests))
     seen = int(np.isfinite(boxes).all(1).sum())
@@ -106,7 +105,7 @@ def _loaded(path: Path, *names: str) -> dict[str, NDArray[Any]]:
         RunError: They cannot be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             return {name: kept[name] for name in names}
     except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as error:
         raise RunError(
@@ -174,7 +173,6 @@ def _keep_landmarks(data: Survey, run: Path, watcher: RunWatcher) -> None:
         its = landmarks_in(answer)
         if its is not None:
             points[place] = its
-    run.mkdir(parents=True, exist_ok=True)
     with whole(kept) as part, part.open("wb") as file:
         np.savez_compressed(file, landmarks=points)
     reals = np.array([s.label == 0 for s in samples])
