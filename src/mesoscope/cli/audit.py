@@ -13,6 +13,7 @@ from mesoscope.cli import options
 from mesoscope.cli.bars import counted
 from mesoscope.cli.echo import echo
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED
+from mesoscope.cli.numbers import WholeRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,11 +45,11 @@ _OF_FIX = ("out", "size", "quality", "encode")
 )  # fmt: skip
 @options.model
 @click.option(
-    "--check-faces", type=click.IntRange(0), default=0, show_default=True, metavar="N",
+    "--check-faces", type=WholeRange(0), default=0, show_default=True, metavar="N",
     help="Look for a face in N pictures of each source and class.",
 )  # fmt: skip
 @click.option(
-    "--sample", type=click.IntRange(1), metavar="N",
+    "--sample", type=WholeRange(1), metavar="N",
     help="Look at N pictures of each source, split and class only.",
 )  # fmt: skip
 @click.option(
@@ -65,19 +66,19 @@ _OF_FIX = ("out", "size", "quality", "encode")
     help="With --fix: encode pictures anew; auto where their encoding tells the class.",
 )  # fmt: skip
 @click.option(
-    "--size", type=click.IntRange(16), metavar="PX",
+    "--size", type=WholeRange(16), metavar="PX",
     help="With --fix: the side of pictures that are encoded anew.  [default: what nearly all have]",
 )  # fmt: skip
 @click.option(
-    "--quality", type=click.IntRange(1, 100), default=90, show_default=True,
+    "--quality", type=WholeRange(1, 100), default=90, show_default=True,
     help="With --fix: their JPEG quality.",
 )  # fmt: skip
 @click.option(
-    "--resamples", type=click.IntRange(20), default=200, show_default=True,
+    "--resamples", type=WholeRange(20), default=200, show_default=True,
     help="Of the bootstrap behind the 95 % intervals.",
 )  # fmt: skip
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is drawn."
+    "--seed", type=WholeRange(0), default=0, show_default=True, help="Of all that is drawn."
 )
 @options.jobs
 @options.max_pixels

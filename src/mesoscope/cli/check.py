@@ -10,12 +10,13 @@ import click
 from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import extra
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED
+from mesoscope.cli.numbers import WholeRange
 from mesoscope.errors import OptionError
 from mesoscope.errors.failures import cause
 
 
 @click.command("check")
-@click.argument("paths", nargs=-1, required=True, metavar="FILE…", type=click.Path())
+@click.argument("paths", nargs=-1, required=True, metavar="FILE…", type=click.Path(readable=False))
 @click.option(
     "--server", required=True, envvar="MESOSCOPE_SERVER", metavar="URL",
     help="The service, as http://127.0.0.1:8000; else MESOSCOPE_SERVER says it.",
@@ -29,7 +30,7 @@ from mesoscope.errors.failures import cause
     help="Print a table; otherwise JSON lines.  [default: on a terminal]",
 )  # fmt: skip
 @click.option(
-    "--jobs", type=click.IntRange(1, 64), default=8, show_default=True,
+    "--jobs", type=WholeRange(1, 64), default=8, show_default=True,
     help="Requests at the same time.",
 )  # fmt: skip
 @click.option(

@@ -16,6 +16,7 @@ from mesoscope.cli.data_folder import finders_folder
 from mesoscope.cli.echo import echo, visible
 from mesoscope.cli.figures_table import columns, table
 from mesoscope.cli.main import DONE, INPUT_FAILED, INTERRUPTED
+from mesoscope.cli.numbers import FiniteRange, WholeRange
 from mesoscope.errors import OptionError
 
 if TYPE_CHECKING:
@@ -50,27 +51,25 @@ if TYPE_CHECKING:
 )
 @options.threshold
 @click.option(
-    "--fpr", type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    "--fpr", type=FiniteRange(0, 1, min_open=True, max_open=True),
     help="Report on this false-positive rate: the model's threshold for it, and the one it takes "
     "on these pictures.",
 )  # fmt: skip
 @options.no_guard
 @click.option(
     "--prevalence", "prevalences", multiple=True,
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
     help="Say how many alarms are true where such a share of faces is forged; may be repeated.",
 )  # fmt: skip
 @options.jobs
 @click.option(
     "--resamples",
-    type=click.IntRange(0),
+    type=WholeRange(0),
     default=1000,
     show_default=True,
     help="Of the bootstrap behind the 95 % intervals; 0 leaves them out.",
 )
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap."
-)
+@click.option("--seed", type=WholeRange(0), default=0, show_default=True, help="Of the bootstrap.")
 @click.option(
     "--robustness",
     is_flag=True,
@@ -78,7 +77,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--limit",
-    type=click.IntRange(0),
+    type=WholeRange(0),
     default=100,
     show_default=True,
     help="With --robustness: pictures of a source and class; 0 takes all.",

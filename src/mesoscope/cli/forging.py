@@ -11,6 +11,7 @@ import click
 from mesoscope.cli.bars import Stages
 from mesoscope.cli.echo import echo
 from mesoscope.cli.main import DONE, INPUT_FAILED
+from mesoscope.cli.numbers import FiniteRange, WholeRange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,13 +32,19 @@ def _quality(_: click.Context, option: click.Parameter, value: str) -> tuple[int
         raise click.BadParameter(said, param=option) from error
 
 
+_LARGEST_PX = 4096
+
+
 def _size(_: click.Context, option: click.Parameter, value: str) -> int | None:
     """A number of pixels, or ``None`` for ``keep``."""
     try:
-        return None if value == "keep" else int(value)
+        size_px = None if value == "keep" else int(value)
     except ValueError as error:
         said = f"{value!r} is neither a number of pixels nor keep"
         raise click.BadParameter(said, param=option) from error
+    if size_px is not None and size_px > _LARGEST_PX:
+        raise click.BadParameter(f"{value} is more than {_LARGEST_PX} pixels", param=option)
+    return size_px
 
 
 reals = click.argument("reals", metavar="REALS", type=click.Path(path_type=Path))
@@ -46,11 +53,11 @@ out = click.option(
     help="The folder for forgeries and twins; one that was begun so is gone on with.",
 )  # fmt: skip
 per_picture = click.option(
-    "--per-picture", type=click.IntRange(1), default=1, show_default=True,
+    "--per-picture", type=WholeRange(1, 10_000), default=1, show_default=True,
     help="Forgeries of each real.",
 )  # fmt: skip
 seed = click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is drawn."
+    "--seed", type=WholeRange(0), default=0, show_default=True, help="Of all that is drawn."
 )
 landmarks = click.option(
     "--landmarks", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
@@ -69,11 +76,11 @@ size = click.option(
     help="Cut a square of so many pixels around each face, or keep pictures as they are.",
 )  # fmt: skip
 margin = click.option(
-    "--margin", type=click.FloatRange(1, 10), default=1.3, show_default=True,
+    "--margin", type=FiniteRange(1, 10), default=1.3, show_default=True,
     help="With --size: side of the square over the face's longest side.",
 )  # fmt: skip
 validation = click.option(
-    "--validation", type=click.FloatRange(0, 1), default=0.2, show_default=True,
+    "--validation", type=FiniteRange(0, 1), default=0.2, show_default=True,
     help="Share of a plain folder's pictures that goes to validation/.",
 )  # fmt: skip
 sheet = click.option(

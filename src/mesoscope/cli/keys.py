@@ -12,6 +12,7 @@ import click
 from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import extra
 from mesoscope.cli.main import DONE
+from mesoscope.cli.numbers import WholeRange
 from mesoscope.cli.service_options import data, ledger, store_of
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def _store(folder: Path | None, url: str | None) -> Iterator[Store]:
 @command.command("add")
 @click.argument("name")
 @click.option(
-    "--rate", type=click.IntRange(0), metavar="PER_MINUTE",
+    "--rate", type=WholeRange(0), metavar="PER_MINUTE",
     help="Files a minute; 0 = no limit.  [default: the service's]",
 )  # fmt: skip
 @data

@@ -9,6 +9,7 @@ import click
 
 from mesoscope.cli.data_folder import finders_folder, models_folder
 from mesoscope.cli.flags import flagged
+from mesoscope.cli.numbers import FiniteRange, WholeRange
 from mesoscope.models import DEFAULT_MODEL
 from mesoscope.types.finders import FINDERS, WITH_A_MODEL
 from mesoscope.types.options import DetectOptions, option_infos
@@ -87,7 +88,7 @@ def of_field(name: str) -> Callable[[Command], Command]:
     if info.choices:
         kind = click.Choice(info.choices)
     elif info.kind in (int, float):
-        ranged = click.IntRange if info.kind is int else click.FloatRange
+        ranged = WholeRange if info.kind is int else FiniteRange
         is_open = {"min_open": True, "max_open": info.most is not None} if info.is_open else {}
         kind = ranged(info.least, info.most, **is_open)
     shown = default is not None and "[default:" not in told
@@ -116,7 +117,7 @@ jobs = of_field("jobs")
 batch_size = of_field("batch_size")
 max_pixels = click.option(
     "--max-pixels",
-    type=click.FloatRange(0.001),
+    type=FiniteRange(0.001),
     default=120,
     show_default=True,
     help="Refuse pictures with more megapixels.",
@@ -144,10 +145,10 @@ accelerator = click.option(
     help="What to train on.",
 )
 devices = click.option(
-    "--devices", type=click.IntRange(1), help="How many of them.  [default: all GPUs, or one CPU]"
+    "--devices", type=WholeRange(1), help="How many of them.  [default: all GPUs, or one CPU]"
 )
 nodes = click.option(
-    "--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines, by torchrun."
+    "--nodes", type=WholeRange(1), default=1, show_default=True, help="Machines, by torchrun."
 )
 
 # Of the commands that write one model file: import-keras and quantize.

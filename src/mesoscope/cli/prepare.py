@@ -11,6 +11,7 @@ from mesoscope.cli import options
 from mesoscope.cli.bars import bar
 from mesoscope.cli.echo import echo
 from mesoscope.cli.main import DONE, INPUT_FAILED, INTERRUPTED
+from mesoscope.cli.numbers import FiniteRange, WholeRange
 from mesoscope.errors import OptionError
 from mesoscope.files.names import visible
 from mesoscope.types.label import CLASSES
@@ -60,11 +61,11 @@ def _shares(
 )  # fmt: skip
 @click.option("--quality", metavar="NAME", help="One compression of several, as in c23.")
 @click.option(
-    "--margin", type=click.FloatRange(1, 10), default=1.3, show_default=True,
+    "--margin", type=FiniteRange(1, 10), default=1.3, show_default=True,
     help="The crop's side in longest sides of the face.",
 )  # fmt: skip
 @click.option(
-    "--size", type=click.IntRange(16, 4096), default=256, show_default=True,
+    "--size", type=WholeRange(16, 4096), default=256, show_default=True,
     help="Side of the crops in pixels.",
 )  # fmt: skip
 @click.option(
@@ -72,7 +73,7 @@ def _shares(
     show_default=True, help="Of all crops, real and fake.",
 )  # fmt: skip
 @click.option(
-    "--jpeg-quality", type=click.IntRange(1, 100), default=95, show_default=True,
+    "--jpeg-quality", type=WholeRange(1, 100), default=95, show_default=True,
     help="Of --format jpg.",
 )  # fmt: skip
 @click.option(
@@ -80,12 +81,12 @@ def _shares(
     help="Keep one person of each clip or picture, or every face.  [default: one]",
 )  # fmt: skip
 @click.option(
-    "--min-face", type=click.IntRange(1), default=40, show_default=True,
+    "--min-face", type=WholeRange(1), default=40, show_default=True,
     help="Leave faces out with fewer pixels along their longest side.",
 )  # fmt: skip
 @options.max_pixels
 @click.option(
-    "--limit", type=click.IntRange(1), metavar="N",
+    "--limit", type=WholeRange(1), metavar="N",
     help="At most so many clips or pictures of each split, class and method.",
 )  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Of drawn splits and of --limit.")

@@ -27,7 +27,7 @@ _LEGEND = (
 
 
 @click.command("provenance")
-@click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path())
+@click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(readable=False))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line a file.")
 @click.option("--place", is_flag=True, help="Show coordinates of where it was taken.")
 @click.option(
@@ -63,11 +63,15 @@ def command(files: tuple[str, ...], as_json: bool, place: bool, trust: Path | No
     return INPUT_FAILED if failed else DONE
 
 
+_PEM_MOST = 16 << 20  # characters: all certificates that browsers trust are some 220,000
+
+
 def _anchors(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        text = path.read_text("ascii")
+        with path.open(encoding="ascii") as file:  # which may be a device without end
+            text = file.read(_PEM_MOST)
     except OSError as error:
         raise OptionError(f"--trust {path}: cannot be opened: {cause(error)}") from error
     except UnicodeDecodeError as error:

@@ -8,6 +8,7 @@ import click
 
 from mesoscope.cli import options
 from mesoscope.cli.extras import train_extra
+from mesoscope.cli.numbers import FiniteRange, WholeRange
 from mesoscope.cli.train import TrainingBars
 from mesoscope.errors import OptionError
 
@@ -18,7 +19,7 @@ from mesoscope.errors import OptionError
 @options.run_out
 @click.option(
     "--sparsity",
-    type=click.FloatRange(0, 0.99),
+    type=FiniteRange(0, 0.99),
     default=0.2,
     show_default=True,
     help="Share of the weights that becomes zero; with --structured of the multiply-adds.",
@@ -30,7 +31,7 @@ from mesoscope.errors import OptionError
 )
 @click.option(
     "--finetune",
-    type=click.IntRange(0),
+    type=WholeRange(0),
     default=2,
     show_default=True,
     metavar="EPOCHS",

@@ -11,6 +11,7 @@ from mesoscope.cli import options
 from mesoscope.cli.bars import counted
 from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import train_extra
+from mesoscope.cli.numbers import FiniteRange, WholeRange
 
 if TYPE_CHECKING:
     from mesoscope.training.decide.comparison import Comparison
@@ -23,15 +24,15 @@ if TYPE_CHECKING:
 @options.model_name
 @click.option(
     "--faces",
-    type=click.IntRange(1),
+    type=WholeRange(1),
     default=256,
     show_default=True,
     help="Of the train split, each source and class alike; their values set the ranges.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice.")
+@click.option("--seed", type=WholeRange(0), default=0, show_default=True, help="Of the choice.")
 @click.option(
     "--max-loss",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.01,
     show_default=True,
     help="What accuracy or AUC may lose on the validation split.",

@@ -13,6 +13,7 @@ from mesoscope.cli.bars import bar
 from mesoscope.cli.echo import echo
 from mesoscope.cli.job import ledger as ledger_option
 from mesoscope.cli.main import DONE, INPUT_FAILED
+from mesoscope.cli.numbers import WholeRange
 from mesoscope.errors import OptionError
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def command() -> None:
 
 
 @command.command("make")
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE…", type=click.Path())
+@click.argument(
+    "sources", nargs=-1, required=True, metavar="SOURCE…", type=click.Path(readable=False)
+)
 @click.option(
     "-o", "--out", required=True, metavar="FILE", type=click.Path(path_type=Path),
     help="The report to write: .html, or .pdf for a case of a few files.",
@@ -65,7 +68,7 @@ def command() -> None:
 @click.option("--case", default="", help="Number or name of the case.")
 @click.option("--by", "analyst", default="", help="Who hands the report over.")
 @click.option(
-    "--pictures", type=click.IntRange(0), default=24, show_default=True,
+    "--pictures", type=WholeRange(0), default=24, show_default=True,
     help="Show so many files with their evidence, the most suspicious.",
 )  # fmt: skip
 @report_file.sign

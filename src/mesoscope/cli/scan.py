@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @click.command("scan")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path())
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path(readable=False))
 @judging.judging
 @click.option(
     "--out",

@@ -12,6 +12,7 @@ from mesoscope.cli import judging, options, report_file
 from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import extra
 from mesoscope.cli.main import DONE
+from mesoscope.cli.numbers import FiniteRange, WholeRange
 from mesoscope.cli.service_options import data, data_of, ledger
 from mesoscope.errors import OptionError
 
@@ -28,7 +29,7 @@ _MEBI = 1 << 20
     help="Address to listen on; 0.0.0.0 for all, which needs keys.",
 )  # fmt: skip
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True,
+    "--port", type=WholeRange(0, 65535), default=8000, show_default=True,
     help="Port to listen on; 0 picks a free one.",
 )  # fmt: skip
 @judging.judging
@@ -40,15 +41,15 @@ _MEBI = 1 << 20
     help="Ask no caller for a key, wherever it calls from.",
 )  # fmt: skip
 @click.option(
-    "--rate", type=click.IntRange(0), default=0, show_default=True, metavar="PER_MINUTE",
+    "--rate", type=WholeRange(0), default=0, show_default=True, metavar="PER_MINUTE",
     help="Files a minute of each key that has no rate of its own; 0 = no limit.",
 )  # fmt: skip
 @click.option(
-    "--keep", "keep_days", type=click.FloatRange(0), default=0.0, show_default=True,
+    "--keep", "keep_days", type=FiniteRange(0), default=0.0, show_default=True,
     metavar="DAYS", help="Keep judged files so long; 0 keeps none.",
 )  # fmt: skip
 @click.option(
-    "--keep-results", "keep_results_days", type=click.FloatRange(0), default=30.0,
+    "--keep-results", "keep_results_days", type=FiniteRange(0), default=30.0,
     show_default=True, metavar="DAYS",
     help="Keep verdicts so long; 0 keeps none, but those of jobs for a day.",
 )  # fmt: skip
@@ -61,15 +62,15 @@ _MEBI = 1 << 20
     help="A site whose pages may call, as https://news.example.",
 )  # fmt: skip
 @click.option(
-    "--queue", "waiting", type=click.IntRange(1), default=64, show_default=True,
+    "--queue", "waiting", type=WholeRange(1), default=64, show_default=True,
     help="Pictures that may wait; beyond, callers are told to come back.",
 )  # fmt: skip
 @click.option(
-    "--max-upload", type=click.IntRange(1), default=64, show_default=True, metavar="MIB",
+    "--max-upload", type=WholeRange(1), default=64, show_default=True, metavar="MIB",
     help="Refuse larger pictures.",
 )  # fmt: skip
 @click.option(
-    "--max-job", type=click.IntRange(1), default=2048, show_default=True, metavar="MIB",
+    "--max-job", type=WholeRange(1), default=2048, show_default=True, metavar="MIB",
     help="Refuse larger clips and archives.",
 )  # fmt: skip
 @report_file.sign

@@ -11,6 +11,7 @@ import click
 from mesoscope.cli.bars import bar
 from mesoscope.cli.echo import echo, visible
 from mesoscope.cli.main import DONE, INPUT_FAILED
+from mesoscope.cli.numbers import FiniteRange, WholeRange
 from mesoscope.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -42,11 +43,11 @@ def command() -> None:
     help="A new folder for the shards and their manifest.",
 )  # fmt: skip
 @click.option(
-    "--size-mb", type=click.FloatRange(0, min_open=True), default=256, show_default=True,
+    "--size-mb", type=FiniteRange(0, min_open=True), default=256, show_default=True,
     help="A shard is closed before it grows beyond so many megabytes.",
 )  # fmt: skip
 @click.option(
-    "--seed", type=click.IntRange(0), default=1, show_default=True,
+    "--seed", type=WholeRange(0), default=1, show_default=True,
     help="Of the order in which the pictures are packed.",
 )  # fmt: skip
 @_parquet

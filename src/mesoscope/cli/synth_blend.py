@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mesoscope.cli import forging, options
+from mesoscope.cli.numbers import FiniteRange
 
 
 @click.command("blend")
@@ -18,7 +19,7 @@ from mesoscope.cli import forging, options
     help="self blends a face into itself, xray takes that of somebody similar, both draws one.",
 )  # fmt: skip
 @click.option(
-    "--strength", type=click.FloatRange(0, 4), default=1.0, show_default=True,
+    "--strength", type=FiniteRange(0, 4), default=1.0, show_default=True,
     help="How far the two sides of a blend differ.",
 )  # fmt: skip
 @forging.per_picture

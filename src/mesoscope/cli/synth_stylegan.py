@@ -13,6 +13,7 @@ from mesoscope.cli.bars import bar
 from mesoscope.cli.echo import echo, visible
 from mesoscope.cli.extras import train_extra
 from mesoscope.cli.main import DONE, INPUT_FAILED
+from mesoscope.cli.numbers import FiniteRange, WholeRange
 
 if TYPE_CHECKING:
     from mesoscope.synth.stylegan.faces import GenerationSummary
@@ -45,18 +46,18 @@ def _seeds(_: click.Context, option: click.Parameter, value: str | None) -> list
 @click.argument("model", metavar="MODEL", type=click.Path(path_type=Path))
 @forging.out
 @click.option(
-    "--count", type=click.IntRange(1), help=f"So many faces, seeds 0, 1, 2 …  [default: {_COUNT}]"
+    "--count", type=WholeRange(1), help=f"So many faces, seeds 0, 1, 2 …  [default: {_COUNT}]"
 )
 @click.option(
     "--seeds", metavar="SEEDS", callback=_seeds,
     help="These faces in place of --count, such as 0-99 or 3,7,20-29.",
 )  # fmt: skip
 @click.option(
-    "--truncation", type=click.FloatRange(-2, 2), default=0.7, show_default=True,
+    "--truncation", type=FiniteRange(-2, 2), default=0.7, show_default=True,
     help="1 = all variety and odd faces, 0 = the mean face.",
 )  # fmt: skip
 @click.option(
-    "--truncated-layers", type=click.IntRange(0), help="Only the coarsest so many.  [default: all]"
+    "--truncated-layers", type=WholeRange(0), help="Only the coarsest so many.  [default: all]"
 )
 @click.option("--mixing", is_flag=True, help="Take fine layers from a second, drawn latent.")
 @click.option(
@@ -64,7 +65,7 @@ def _seeds(_: click.Context, option: click.Parameter, value: str | None) -> list
     show_default=True, help="Drawn by the seed, as kept in MODEL, or none.",
 )  # fmt: skip
 @click.option(
-    "--size", "size_px", type=click.IntRange(4, 4096), metavar="PIXELS",
+    "--size", "size_px", type=WholeRange(4, 4096), metavar="PIXELS",
     help="Of the pictures written.  [default: the model's]",
 )  # fmt: skip
 @click.option(
@@ -72,7 +73,7 @@ def _seeds(_: click.Context, option: click.Parameter, value: str | None) -> list
     help="Real faces to write beside them, resized and saved in the same way.",
 )  # fmt: skip
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True,
+    "--seed", type=WholeRange(0), default=0, show_default=True,
     help="Of names, splits and JPEG qualities; faces have --seeds.",
 )  # fmt: skip
 @forging.format_
@@ -86,7 +87,7 @@ def _seeds(_: click.Context, option: click.Parameter, value: str | None) -> list
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
     help="What to run on; auto takes a GPU where there is one.",
 )  # fmt: skip
-@click.option("--batch", type=click.IntRange(1), help="Faces at a time.  [default: 1, on a GPU 16]")
+@click.option("--batch", type=WholeRange(1), help="Faces at a time.  [default: 1, on a GPU 16]")
 def command(
     model: Path,
     out: Path,

@@ -10,6 +10,7 @@ import click
 from mesoscope.cli.bars import bar, counted
 from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import train_extra
+from mesoscope.cli.numbers import FiniteRange, WholeRange
 from mesoscope.errors import OptionError
 
 if TYPE_CHECKING:
@@ -24,36 +25,54 @@ if TYPE_CHECKING:
     "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="The run folder."
 )
 @click.option(
-    "--size", type=int, default=64, show_default=True, help="Of the faces: 8, 16, 32 … 1024 pixels."
+    "--size",
+    type=WholeRange(),
+    default=64,
+    show_default=True,
+    help="Of the faces: 8, 16, 32 … 1024 pixels.",
 )
 @click.option(
-    "--kimg", type=click.FloatRange(0, min_open=True), default=1000.0, show_default=True,
+    "--kimg", type=FiniteRange(0, min_open=True), default=1000.0, show_default=True,
     help="Thousand reals to show in all.",
 )  # fmt: skip
 @click.option(
-    "--snapshot", "snapshot_kimg", type=click.FloatRange(0, min_open=True), default=10.0,
+    "--snapshot", "snapshot_kimg", type=FiniteRange(0, min_open=True), default=10.0,
     show_default=True, help="Faces, weights and a line of the log each so many thousand reals.",
 )  # fmt: skip
-@click.option("--batch", type=int, default=16, show_default=True, help="Pictures a step.")
+@click.option("--batch", type=WholeRange(), default=16, show_default=True, help="Pictures a step.")
 @click.option(
     "--architecture", type=click.Choice(["stylegan", "stylegan2"]), default="stylegan2",
     show_default=True, help="Of the generator.",
 )  # fmt: skip
 @click.option(
-    "--channel-multiplier", type=float, default=1.0, show_default=True,
+    "--channel-multiplier", type=FiniteRange(), default=1.0, show_default=True,
     help="Width of both networks; 2 is that of the large published ones.",
 )  # fmt: skip
-@click.option("--channels-max", type=int, default=512, show_default=True, help="Channels at most.")
-@click.option("--style-dim", type=int, default=512, show_default=True, help="Numbers in a style.")
 @click.option(
-    "--mapping-layers", type=int, default=8, show_default=True, help="From latents to styles."
+    "--channels-max", type=WholeRange(), default=512, show_default=True, help="Channels at most."
 )
 @click.option(
-    "--learning-rate", type=float, default=0.0025, show_default=True, help="Of both networks."
+    "--style-dim", type=WholeRange(), default=512, show_default=True, help="Numbers in a style."
 )
-@click.option("--r1", type=float, help="γ of the gradient penalty.  [default: .0002·size²/batch]")
 @click.option(
-    "--path-length", type=float, default=2.0, show_default=True,
+    "--mapping-layers",
+    type=WholeRange(),
+    default=8,
+    show_default=True,
+    help="From latents to styles.",
+)
+@click.option(
+    "--learning-rate",
+    type=FiniteRange(),
+    default=0.0025,
+    show_default=True,
+    help="Of both networks.",
+)
+@click.option(
+    "--r1", type=FiniteRange(), help="γ of the gradient penalty.  [default: .0002·size²/batch]"
+)
+@click.option(
+    "--path-length", type=FiniteRange(), default=2.0, show_default=True,
     help="Weight of path length regularisation; 0 = off.",
 )  # fmt: skip
 @click.option(
@@ -64,18 +83,18 @@ if TYPE_CHECKING:
     "--mirror/--no-mirror", default=True, help="Show half of the reals mirrored.  [default: on]"
 )
 @click.option(
-    "--distance-pictures", type=click.IntRange(0), default=1000, show_default=True,
+    "--distance-pictures", type=WholeRange(0), default=1000, show_default=True,
     help="Fakes that the distance is measured on at each snapshot; 0 = never.",
 )  # fmt: skip
 @click.option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True,
+    "--seed", type=WholeRange(0, 2**31 - 1), default=0, show_default=True,
     help="Of all that is drawn.",
 )  # fmt: skip
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
     help="What to train on; auto takes a GPU where there is one.",
 )  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), help="On a CPU.  [default: one a core]")
+@click.option("--threads", type=WholeRange(1), help="On a CPU.  [default: one a core]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 def command(
     reals: Path,

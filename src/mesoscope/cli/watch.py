@@ -12,11 +12,14 @@ from mesoscope.cli.echo import echo
 from mesoscope.cli.job import Screen, by_label, stopped_by_signals
 from mesoscope.cli.job import ledger as ledger_option
 from mesoscope.cli.main import DONE
+from mesoscope.cli.numbers import FiniteRange
 from mesoscope.scan.progress import JobInterrupted
 
 
 @click.command("watch")
-@click.argument("folders", nargs=-1, required=True, metavar="FOLDER…", type=click.Path())
+@click.argument(
+    "folders", nargs=-1, required=True, metavar="FOLDER…", type=click.Path(readable=False)
+)
 @judging.judging
 @click.option(
     "--out", required=True, metavar="FOLDER/", type=click.Path(path_type=Path, file_okay=False),
@@ -24,11 +27,11 @@ from mesoscope.scan.progress import JobInterrupted
 )  # fmt: skip
 @ledger_option
 @click.option(
-    "--settle", type=click.FloatRange(0), default=2.0, show_default=True, metavar="SECONDS",
+    "--settle", type=FiniteRange(0, 86_400), default=2.0, show_default=True, metavar="SECONDS",
     help="Scan a file once its size and time have stayed for so long.",
 )  # fmt: skip
 @click.option(
-    "--pause", type=click.FloatRange(0.01), default=1.0, show_default=True, metavar="SECONDS",
+    "--pause", type=FiniteRange(0.01, 86_400), default=1.0, show_default=True, metavar="SECONDS",
     help="Between two looks into the folders.",
 )  # fmt: skip
 @click.option(

@@ -85,7 +85,7 @@ def explain(detector: Detector, path: str | os.PathLike[str]) -> Explanation:
     source: str | FileBytes = name
     digest = hashlib.sha256()
     with open_file(name) as file:
-        video = sniff(file.read(SNIFF_BYTES)) == "video"
+        video = sniff(file.read(SNIFF_BYTES) or b"") == "video"
         if video:  # a film of many gigabytes is read in pieces
             file.seek(0)
             while block := file.read(_BLOCK):

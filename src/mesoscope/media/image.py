@@ -33,6 +33,7 @@ from mesoscope.media.heif import decode_heif
 from mesoscope.media.kinds import SNIFF_BYTES, refused_as, sniff
 from mesoscope.media.part import FilePart
 from mesoscope.media.pixels import RAISE_LIMIT, check_size, quiet_pillow, upright_rgb
+from mesoscope.media.walk import open_without_waiting
 from mesoscope.types import DEFAULT_MAX_PIXELS, Frame
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def read_bytes(
         return _read_part(source, max_pixels)
     name = os.fspath(source)
     with open_file(source) as file:
-        head = file.read(SNIFF_BYTES)
+        head = file.read(SNIFF_BYTES) or b""
         _kind(head, name)  # a film of many gigabytes is refused by its first bytes
         return head + read_on(file, name, max_pixels)
 
@@ -197,7 +198,7 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     name = os.fspath(path)
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
+        with open(path, "rb", opener=open_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise SourceError(f"{name}: not a regular file: give a picture or a clip")
             yield file
@@ -209,11 +210,6 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except (OSError, ValueError) as error:
         why = cause(error)
         raise SourceError(f"{name}: cannot be opened: {why}") from error
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    # A named pipe would block here until somebody writes into it.
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def decode(

@@ -58,7 +58,7 @@ def _read(source: str | os.PathLike[str] | bytes, max_pixels: int) -> tuple[byte
     if isinstance(source, bytes):
         return source, sniff(source[:SNIFF_BYTES])
     with open_file(source) as file:
-        head = file.read(SNIFF_BYTES)
+        head = file.read(SNIFF_BYTES) or b""
         kind = sniff(head)
         if kind in (None, "video", "raw", "other"):
             return head, kind

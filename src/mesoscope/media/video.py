@@ -244,7 +244,7 @@ def _reel(
         file: BinaryIO = io.BytesIO(source)
     else:
         file = closing.enter_context(open_file(source))
-    head = file.read(SNIFF_BYTES)
+    head = file.read(SNIFF_BYTES) or b""
     kind = sniff(head)
     if kind == "video":
         from mesoscope.media.container import Container  # with PyAV, only for videos

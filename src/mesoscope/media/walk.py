@@ -184,6 +184,11 @@ def _enter(
         yield _Folder(path, (*way, identity))
 
 
+def open_without_waiting(path: str | bytes, flags: int) -> int:
+    """An opener that does not wait at a pipe until somebody writes into it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _is_folder(entry: os.DirEntry[bytes]) -> bool:
     try:
         return entry.is_dir()
@@ -196,8 +201,9 @@ def _looks_like_media(raw: bytes, name: bytes) -> bool:
     if at > 0 and name[at:].lower() in _SUFFIXES:
         return True  # and if it is none, its row will say so
     try:
-        with open(raw, "rb") as file:  # noqa: PTH123
-            return sniff(file.read(SNIFF_BYTES)) is not None
+        # Some of the system's files are waited for, and a pipe may have taken a file's place.
+        with open(raw, "rb", opener=open_without_waiting) as file:
+            return sniff(file.read(SNIFF_BYTES) or b"") is not None
     except OSError:
         return False
 

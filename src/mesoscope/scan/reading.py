@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.media.image import FileBytes
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
+from mesoscope.media.walk import open_without_waiting
 
 if TYPE_CHECKING:
     from mesoscope.scan.tables import Claim
@@ -45,7 +46,7 @@ def read(claim: Claim) -> Content:
     """Read and hash a file; errors are left to the detector."""
     path = os.fsdecode(claim.path)
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
+        with open(path, "rb", opener=open_without_waiting) as file:
             info = os.fstat(file.fileno())
             if not stat.S_ISREG(info.st_mode):
                 return Content(claim, path, info.st_size, info.st_mtime_ns)
@@ -76,8 +77,3 @@ def has_changed(content: Content) -> bool:
     except OSError:
         return True
     return (now.st_size, now.st_mtime_ns) != (content.size_bytes, content.mtime_ns)
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    # A named pipe would block here until somebody writes to it.
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

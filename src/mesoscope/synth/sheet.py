@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from mesoscope.draw.palette import BOLD, INK, PAPER, QUIET, put_text, shorten
-from mesoscope.errors import OptionError, OutputError, SourceError
+from mesoscope.errors import OptionError, OutputError, SourceError, SourceMissing
 from mesoscope.faces.crop import crop
 from mesoscope.files.names import visible
 from mesoscope.files.whole import write_whole
@@ -50,7 +50,6 @@ def folder_sheet(root: Path, *, count: int = 12, across: int = 2) -> Pixels:
 
     Raises:
         OptionError: The folder holds no forgeries.
-        SourceError: A picture of it cannot be read.
     """
     records = [record for _, record in read_records(root / RECORDS)]
     if not records:
@@ -90,24 +89,32 @@ def refuse_suffix(path: Path) -> None:
 def _cell(root: Path, record: dict[str, Any]) -> Pixels:
     """One forgery: three tiles and a caption."""
     files = record["files"]
-    forged = open_image(root / files["fake"]).pixels
-    mask = open_image(root / files["mask"]).pixels
-    try:
-        real = open_image(root / files["real"]).pixels if "real" in files else None
-    except SourceError:
-        real = None
-    box = _box(mask)
+    tiles = [_read(root, files.get(what)) for what in ("real", "fake", "mask")]
+    first = next((pixels for pixels in reversed(tiles) if isinstance(pixels, np.ndarray)), None)
+    box = None if first is None else _box(first, masked=first is tiles[2])
     wide = 3 * _TILE + 2 * _GAP
     cell = np.full((_TILE + _CAPTION, wide, 3), PAPER, np.uint8)
-    for place, pixels in enumerate((real, forged, mask)):
+    for place, pixels in enumerate(tiles):
         left = place * (_TILE + _GAP)
-        if pixels is None:
-            put_text(cell, "no twin", left + 12, 30, size_px=16, colour=QUIET)
+        if isinstance(pixels, str) or box is None:
+            put_text(cell, str(pixels), left + 12, 30, size_px=16, colour=QUIET)
         else:
             cell[:_TILE, left : left + _TILE] = crop(pixels, box, size_px=_TILE)
     text = visible(f"{record['maker']}   {_particulars(record['numbers'])}")
     put_text(cell, shorten(text, 14, wide), 0, _TILE + 19, size_px=14, colour=QUIET)
     return cell
+
+
+def _read(root: Path, name: str | None) -> Pixels | str:
+    """A picture, or in words why there is none: one that was lost does not cost the sheet."""
+    if name is None:
+        return "no twin"
+    try:
+        return open_image(root / name).pixels
+    except SourceMissing:
+        return "is no more"
+    except SourceError:
+        return "cannot be read"
 
 
 def _particulars(numbers: dict[str, Any]) -> str:
@@ -123,13 +130,13 @@ def _particulars(numbers: dict[str, Any]) -> str:
     return " · ".join(plain)
 
 
-def _box(mask: Pixels) -> Box:
-    """The square that is shown: around the mask, within the picture, else all of it."""
+def _box(mask: Pixels, *, masked: bool) -> Box:
+    """The square that is shown: around a mask, within the picture, else all of it."""
     height, width = mask.shape[:2]
     rows, columns = np.nonzero(mask[:, :, 0])
     side = float(min(height, width))
     x, y = width / 2, height / 2
-    if len(rows):
+    if masked and len(rows):
         size = 1 + max(int(np.ptp(rows)), int(np.ptp(columns)))
         side = min(side, max(64.0, size * _AROUND))
         x = float(np.clip((columns.min() + columns.max()) / 2, side / 2, width - side / 2))

@@ -1,5 +1,6 @@
 """Which files a walk gives out, and in which order."""
 
+import io
 import os
 from pathlib import Path
 
@@ -7,6 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mesoscope.errors import SourceError
+from mesoscope.media.image import open_image
+from mesoscope.media.open import open_media
+from mesoscope.media.provenance.read import read_provenance
+from mesoscope.media.video import open_clip
 from mesoscope.media.walk import Unreadable, walk, walk_files
 
 
@@ -159,3 +165,31 @@ def test_a_folder_named_twice_or_by_a_link_counts_once_and_hard_links_by_path(tm
     assert names(found, tmp_path) == ["d/x.png", "d/y.png"]
     assert names(again, tmp_path) == ["d", "z", "d", "z"]
     assert list(walk(paths[:1], visited=visited)) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes are of POSIX")
+def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(tmp_path, monkeypatch):
+    kept, place = picture(tmp_path / "kept.png"), tmp_path / "plain"  # its first bytes are read
+    os.mkfifo(place)
+    real = os.stat
+    monkeypatch.setattr(
+        "mesoscope.media.walk.os.stat",
+        lambda path: real(kept if os.fsdecode(path) == str(place) else path),
+    )
+    assert names(walk([str(tmp_path)]), tmp_path) == ["kept.png"]
+
+
+@pytest.mark.parametrize("opened", [open_image, open_media, open_clip, read_provenance])
+def test_a_file_that_has_nothing_to_read_yet_is_no_fault(tmp_path, monkeypatch, opened):
+    """As of the system's own files, which answer ``None`` where they are not waited for."""
+    path = picture(tmp_path / "a.png")
+
+    class Waiting(io.BufferedReader):
+        def read(self, size=-1):
+            return None
+
+    monkeypatch.setattr(
+        "builtins.open", lambda path, *_, **__: Waiting(io.FileIO(os.open(path, os.O_RDONLY)))
+    )
+    with pytest.raises(SourceError):
+        opened(str(path))

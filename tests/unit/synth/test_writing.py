@@ -160,3 +160,19 @@ def test_a_sheet_shows_what_lies_in_the_folder(tmp_path, people):
     (tmp_path / "none").mkdir()
     with pytest.raises(OptionError, match="holds no forgeries"):
         folder_sheet(tmp_path / "none")
+
+
+def test_a_picture_that_cannot_be_read_costs_its_tile_and_not_the_sheet(tmp_path, people):
+    run(tmp_path / "out", people)
+    fakes = sorted((tmp_path / "out").rglob("fake/*"))
+    masks = sorted((tmp_path / "out/masks").rglob("*.png"))
+    whole = folder_sheet(tmp_path / "out")
+    fakes[0].write_bytes(b"")
+    masks[-1].unlink()
+    damaged = folder_sheet(tmp_path / "out")
+    assert damaged.shape == whole.shape
+    assert (damaged != whole).any()
+    for path in (tmp_path / "out").rglob("*.*"):
+        if path.suffix in (".jpg", ".png"):
+            path.write_bytes(b"no picture")
+    assert folder_sheet(tmp_path / "out").shape == whole.shape

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mesoscope.errors import DatasetError
 from mesoscope.errors.failures import cause
 from mesoscope.media.kinds import CLIP_SUFFIXES, PICTURE_SUFFIXES, SNIFF_BYTES, sniff
+from mesoscope.media.walk import open_without_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,10 +104,17 @@ def _scan(folder: Path, most: int | None) -> tuple[list[str], list[str]]:
                 name = entry.name
                 if name[0] == "." or name.lower() in _LITTER:
                     continue
-                (folders if entry.is_dir() else files).append(name)
+                (folders if _is_folder(entry) else files).append(name)
     except OSError as error:
         raise DatasetError(f"{folder}: cannot be listed: {cause(error)}") from error
     return folders, files
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads back to itself
+        return False
 
 
 def children(folder: Path, *names: str) -> list[Path]:
@@ -186,8 +194,8 @@ def kind_at(path: Path) -> str:
     if (told := kind(path.name)) or path.suffix.lower() in _NO_MEDIA:
         return told
     try:
-        with path.open("rb") as file:
-            found = sniff(file.read(SNIFF_BYTES))
+        with open(path, "rb", opener=open_without_waiting) as file:
+            found = sniff(file.read(SNIFF_BYTES) or b"")
     except OSError:
         return ""
     return "" if found is None else "clip" if found == "video" else "picture"

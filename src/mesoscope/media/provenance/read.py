@@ -98,7 +98,7 @@ def _kind(head: bytes, name: str) -> str:
 
 def _take_apart(file: BinaryIO, name: str) -> tuple[Parts, bytes]:
     """The parts, and a picture's bytes; of what is read by seeking none."""
-    head = file.read(SNIFF_BYTES)
+    head = file.read(SNIFF_BYTES) or b""
     parts = Parts(_kind(head, name))
     try:
         return _walk(Bounded(file), head, parts)  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.errors import OptionError, OutputError, SourceError, SourceMissing
 from mesoscope.errors.failures import cause
+from mesoscope.media.walk import open_without_waiting
 from mesoscope.types import Verdict
 from mesoscope.types.label import ANSWERS, LABELS
 
@@ -67,7 +68,7 @@ def hash_source(path: str) -> FileHash:
     """
     digest, length = hashlib.sha256(), 0
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
+        with open(path, "rb", opener=open_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise SourceError(f"{path}: not a regular file, so it has no hash")
             while block := file.read(_BLOCK):
@@ -79,11 +80,6 @@ def hash_source(path: str) -> FileHash:
         why = cause(error)
         raise SourceError(f"{path}: cannot be read: {why}") from error
     return FileHash(digest.hexdigest(), length)
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    # A named pipe would block here until somebody writes to it.
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 class VerdictSpool:

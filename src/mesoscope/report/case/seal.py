@@ -204,8 +204,12 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
     try:
         # The mode is set at creation: others can read the key at no time.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+        except OSError:
+            path.unlink(missing_ok=True)  # half a key would bar the way of a whole one
+            raise
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {cause(error)}") from error
 

@@ -13,13 +13,15 @@ figures are then those of made forgeries, and the card says so.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+import zlib
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from mesoscope.data.sample import Sample, open_sample
 from mesoscope.detection.stages import find_in_pictures
-from mesoscope.errors import DatasetError, MesoscopeError, OutputError
+from mesoscope.errors import DatasetError, MesoscopeError, OutputError, RunError
 from mesoscope.errors.failures import cause
 from mesoscope.faces.main_face import MainFaceFinder
 from mesoscope.files.whole import whole, write_whole
@@ -92,9 +94,23 @@ def _keep_boxes(data: Survey, run: Path, watcher: RunWatcher) -> None:
 
 def _boxes(run: Path, digests: str) -> NDArray[np.float32] | None:
     """Return the kept boxes, ``None`` if they belong to other pictures."""
-    with np.load(run / BOXES, allow_pickle=False) as kept:
-        same = str(kept["digests"]) == digests
-        return np.asarray(kept["boxes"], np.float32) if same else None
+    kept = _loaded(run / BOXES, "boxes", "digests")
+    return np.asarray(kept["boxes"], np.float32) if str(kept["digests"]) == digests else None
+
+
+def _loaded(path: Path, *names: str) -> dict[str, NDArray[Any]]:
+    """Arrays that were kept in a run folder.
+
+    Raises:
+        RunError: They cannot be read.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            return {name: kept[name] for name in names}
+    except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as error:
+        raise RunError(
+            f"{path}: cannot be read, {cause(error)}: remove it, and it is made anew"
+        ) from error
 
 
 LANDMARKS, FORGED = "landmarks.npz", "forged"
@@ -165,8 +181,7 @@ def _keep_landmarks(data: Survey, run: Path, watcher: RunWatcher) -> None:
 
 
 def _landmarks(run: Path) -> NDArray[np.float32]:
-    with np.load(run / LANDMARKS, allow_pickle=False) as kept:
-        return np.asarray(kept["landmarks"], np.float32)
+    return np.asarray(_loaded(run / LANDMARKS, "landmarks")["landmarks"], np.float32)
 
 
 def _refuse_blind(samples: Sequence[Sample], points: NDArray[np.float32], split: str) -> None:

@@ -139,3 +139,13 @@ def test_empty_classes_are_refused(tmp_path):
     (tmp_path / "fake").mkdir()
     with pytest.raises(DatasetError, match="nothing of real and fake folders found"):
         read_set(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and links are of POSIX")
+def test_a_link_to_itself_and_a_pipe_cost_nothing_else(tmp_path, trees):
+    root = trees.plain(tmp_path, splits=())
+    before = len(read_set(root).items)
+    (root / "fake/loop.png").symlink_to("loop.png")
+    os.mkfifo(root / "fake/pipe")  # without a suffix: its first bytes are asked for
+    after = read_set(root)
+    assert len(after.items) == before + 1

@@ -1,3 +1,4 @@
+import os
 import stat
 
 import pytest
@@ -108,3 +109,16 @@ def test_a_key_with_a_passphrase(tmp_path):
 def test_a_key_without_a_passphrase_asks_for_none(tmp_path):
     make_keys(tmp_path / "k.pem")
     assert read_private(tmp_path / "k.pem", ask=pytest.fail)
+
+
+def test_a_full_disk_leaves_no_half_key(tmp_path, monkeypatch):
+    def full(descriptor, mode):
+        os.close(descriptor)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mesoscope.report.case.seal.os.fdopen", full)
+        with pytest.raises(OutputError, match="No space left on device"):
+            make_keys(tmp_path / "k.pem")
+    assert list(tmp_path.iterdir()) == []
+    make_keys(tmp_path / "k.pem")  # and the next try has its way

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mesoscope.data.sample import Sample
-from mesoscope.errors import OutputError
+from mesoscope.errors import OutputError, RunError
 from mesoscope.training.data import faces
 from mesoscope.training.data.augment import augment, square_around
 from mesoscope.training.data.dataset import Survey, training_crop
@@ -158,3 +158,13 @@ def test_a_run_folder_that_cannot_be_written_is_named(tmp_path, data):
     (tmp_path / "run").write_text("a file")
     with pytest.raises(OutputError, match=f"{BOXES}: cannot be written"):
         find_main_faces(data, reframing(), tmp_path / "run", Alone(), SilentWatcher())
+
+
+@pytest.mark.parametrize("held", [b"", b"PK\x03\x04 cut off", b"no archive"])
+def test_damaged_boxes_of_a_run_folder_end_in_one_line(tmp_path, data, held):
+    run = tmp_path / "run"
+    find_main_faces(data, reframing(), run, Alone(), SilentWatcher())
+    (run / BOXES).write_bytes(held)
+    with pytest.raises(RunError, match=f"{BOXES}: cannot be read, .*: remove it") as caught:
+        find_main_faces(data, reframing(), run, Alone(), SilentWatcher())
+    assert "\n" not in str(caught.value)
