@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from contextlib import closing
 from dataclasses import dataclass, field, fields
@@ -33,7 +32,7 @@ from mesoscope.faces.finder import finder_for
 from mesoscope.media.image import Source
 from mesoscope.models import DEFAULT_MODEL
 from mesoscope.models.file import find_model
-from mesoscope.runtime.keywords import takes_fields_of
+from mesoscope.runtime.keywords import show_fields_of, takes_fields_of
 from mesoscope.runtime.threads import SharedLock, cores, map_ordered
 from mesoscope.types import DetectOptions, Thresholds
 
@@ -86,7 +85,7 @@ class DetectorSpec(DetectOptions):
             ModelError: No such model, or not a model file.
             OptionError: A rate that the card holds no threshold for, or a finder without its model.
         """
-        return Detector(**_values(self, DetectorSpec))
+        return Detector.from_spec(self)
 
 
 def _values(spec: DetectOptions, kind: type[DetectOptions]) -> dict[str, Any]:
@@ -290,9 +289,7 @@ def _check_with(kind: Callable[P, DetectorSpec]) -> _Check[P]:
         """
         return kind(*args, **options).build().check(source)
 
-    own, of_spec = inspect.signature(check), inspect.signature(kind)
-    shown = own.replace(parameters=[own.parameters["source"], *of_spec.parameters.values()])
-    check.__signature__ = shown  # type: ignore[attr-defined]
+    show_fields_of(kind, check)
     return check
 
 

@@ -91,11 +91,19 @@ def atomic_path(path: Path, *, folder: Path | None = None, sync: bool = True) ->
 
 
 @contextlib.contextmanager
-def whole(path: Path, *, sync: bool = True, hint: str = "", parents: bool = True) -> Iterator[Path]:
+def whole(
+    path: Path,
+    *,
+    folder: Path | None = None,
+    sync: bool = True,
+    hint: str = "",
+    parents: bool = True,
+) -> Iterator[Path]:
     """As :func:`atomic_path`, with errors for a user.
 
     Args:
         path: The file.
+        folder: As of :func:`unfinished`.
         sync: As of :func:`finish`.
         hint: What to do where it cannot be written, as the end of the message.
         parents: Make its folder where that is missing.
@@ -106,7 +114,7 @@ def whole(path: Path, *, sync: bool = True, hint: str = "", parents: bool = True
     try:
         if parents:
             path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path, sync=sync) as part:
+        with atomic_path(path, folder=folder, sync=sync) as part:
             yield part
     except OSError as error:
         said = f"{path}: cannot be written: {cause(error)}"

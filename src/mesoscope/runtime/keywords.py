@@ -33,10 +33,20 @@ def takes_fields_of(
         def call(subject: Subject, /, *args: P.args, **fields: P.kwargs) -> R:
             return function(subject, kind(*args, **fields))
 
-        own, of_fields = inspect.signature(function), inspect.signature(kind)
-        subject, _ = own.parameters.values()
-        shown = own.replace(parameters=[subject, *of_fields.parameters.values()])
-        call.__signature__ = shown  # type: ignore[attr-defined]
+        show_fields_of(kind, call)
         return call
 
     return decorate
+
+
+def show_fields_of(kind: Callable[..., object], function: Callable[..., object]) -> None:
+    """Have ``help`` show a dataclass's fields behind the first argument of a function.
+
+    Args:
+        kind: The dataclass.
+        function: Its other arguments are no longer shown.
+    """
+    own, of_fields = inspect.signature(function), inspect.signature(kind)
+    subject = next(iter(own.parameters.values()))
+    shown = own.replace(parameters=[subject, *of_fields.parameters.values()])
+    function.__signature__ = shown  # type: ignore[attr-defined]

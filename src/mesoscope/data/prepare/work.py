@@ -13,9 +13,9 @@ from mesoscope.data.prepare.ledger import ItemResult, LeftOut, WrittenFace
 from mesoscope.detection.persons import scene_of
 from mesoscope.detection.reading import read_frames
 from mesoscope.detection.stages import CropRules, apart_on_failure, crop_faces, find_faces
-from mesoscope.errors import MesoscopeError, OutputError
-from mesoscope.errors.failures import cause, failure
-from mesoscope.files.whole import atomic_path
+from mesoscope.errors import MesoscopeError
+from mesoscope.errors.failures import failure
+from mesoscope.files.whole import whole
 from mesoscope.imaging.encode import jpeg, png
 from mesoscope.media.image import open_image
 from mesoscope.media.video import open_clip
@@ -324,10 +324,6 @@ def encode(pixels: Pixels, options: PrepareOptions) -> bytes:
 
 def _put(data: bytes, unfinished: Path, path: Path) -> None:
     """Write a file atomically: under a temporary name, then renamed."""
-    try:
-        with atomic_path(path, folder=unfinished, sync=False) as part:
-            part.write_bytes(data)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written: {cause(error)}: the same command goes on later"
-        ) from error
+    hint = "the same command goes on later"
+    with whole(path, folder=unfinished, sync=False, hint=hint, parents=False) as part:
+        part.write_bytes(data)

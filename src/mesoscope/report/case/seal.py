@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.errors import MissingExtra, OptionError, OutputError, ReportError
 from mesoscope.errors.failures import cause
-from mesoscope.files.whole import atomic_path
+from mesoscope.files.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -280,13 +280,10 @@ def sealed(path: Path, key: Ed25519PrivateKey | None) -> Iterator[Sealing]:
     Raises:
         OutputError: The report is not writable.
     """
-    try:
-        with atomic_path(path) as fresh:
-            sealing = Sealing(fresh)
-            yield sealing
-            sealing.digest = seal(fresh, key)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {cause(error)}") from error
+    with whole(path, parents=False) as fresh:
+        sealing = Sealing(fresh)
+        yield sealing
+        sealing.digest = seal(fresh, key)
 
 
 def seal(path: Path, key: Ed25519PrivateKey | None) -> str:

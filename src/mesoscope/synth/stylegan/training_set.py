@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
-from mesoscope.errors import DatasetError, OutputError, RunError, SourceError, SourceUnsuitable
+from mesoscope.errors import DatasetError, RunError, SourceError, SourceUnsuitable
 from mesoscope.errors.failures import cause
-from mesoscope.files.whole import atomic_path
+from mesoscope.files.whole import whole
 from mesoscope.media.image import open_image
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.reals import read_reals
@@ -87,21 +87,17 @@ def gather(
     left_out: dict[str, str] = {}
     count, digest = 0, hashlib.sha256()
     numbers: Iterable[int] = range(len(found))
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(kept) as part, part.open("wb") as file:
-            results = map_ordered(read, found, threads=cores())
-            for number in numbers if watch is None else watch(numbers, len(found)):
-                one = next(results)
-                if isinstance(one, str):
-                    left_out[found[number].name] = one
-                    continue
-                data = one.tobytes()
-                digest.update(data)
-                file.write(data)
-                count += 1
-    except OSError as error:
-        raise OutputError(f"{kept}: cannot be written: {cause(error)}") from error
+    with whole(kept) as part, part.open("wb") as file:
+        results = map_ordered(read, found, threads=cores())
+        for number in numbers if watch is None else watch(numbers, len(found)):
+            one = next(results)
+            if isinstance(one, str):
+                left_out[found[number].name] = one
+                continue
+            data = one.tobytes()
+            digest.update(data)
+            file.write(data)
+            count += 1
     if count < least:
         first = next(iter(left_out.values()))
         raise DatasetError(_too_few(root, count, least, f"; left out: {len(left_out)} ({first})"))

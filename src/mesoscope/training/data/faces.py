@@ -32,7 +32,7 @@ from mesoscope.synth.landmarks import landmarks_in
 from mesoscope.training.data.forging import ForgeryMaker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from lightning_fabric import Fabric
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from mesoscope.training.data.dataset import Survey
     from mesoscope.training.fit.watcher import RunWatcher
     from mesoscope.training.recipe.recipe import Recipe
+    from mesoscope.types import Found
 
 
 BOXES = "faces.npz"
@@ -76,20 +77,26 @@ def _keep_boxes(data: Survey, run: Path, watcher: RunWatcher) -> None:
     kept, samples = run / BOXES, data.train
     if kept.exists() and _boxes(run, data.digests) is not None:
         return
-    answers = find_in_pictures(
-        (sample.picture for sample in samples), MainFaceFinder(), threads=cores()
-    )
     boxes = np.full((len(samples), 4), np.nan, np.float32)  # NaN where no face is found
-    shown = watcher.count(answers, len(samples), "finding the face in each train picture")
-    for box, answer in zip(boxes, shown, strict=True):
-        if isinstance(answer, MesoscopeError):
-            raise answer
+    found = _main_faces(samples, watcher, "finding the face in each train picture")
+    for box, answer in zip(boxes, found, strict=True):
         if answer.faces:
             box[:] = answer.faces[0].box
     with whole(kept) as part, part.open("wb") as file:
         np.savez_compressed(file, boxes=boxes, digests=np.array(data.digests))
     seen = int(np.isfinite(boxes).all(1).sum())
     logger.info(f"faces found in {seen} of {len(samples)} train pictures")
+
+
+def _main_faces(samples: Sequence[Sample], watcher: RunWatcher, what: str) -> Iterator[Found]:
+    """Find the main face of each picture; the first that cannot be read ends the run."""
+    answers = find_in_pictures(
+        (sample.picture for sample in samples), MainFaceFinder(), threads=cores()
+    )
+    for answer in watcher.count(answers, len(samples), what):
+        if isinstance(answer, MesoscopeError):
+            raise answer
+        yield answer
 
 
 def _boxes(run: Path, digests: str) -> NDArray[np.float32] | None:
@@ -162,22 +169,18 @@ def _keep_landmarks(data: Survey, run: Path, watcher: RunWatcher) -> None:
     if kept.exists() and len(_landmarks(run)) == len(samples):
         return
     real = [place for place, sample in enumerate(samples) if sample.label == 0]
-    answers = find_in_pictures(
-        (samples[place].picture for place in real), MainFaceFinder(), threads=cores()
-    )
     points = np.full((len(samples), 5, 2), np.nan, np.float32)  # NaN without a face
-    shown = watcher.count(answers, len(real), "finding landmarks of the real pictures")
-    for place, answer in zip(real, shown, strict=True):
-        if isinstance(answer, MesoscopeError):
-            raise answer
+    found = _main_faces(
+        [samples[place] for place in real], watcher, "finding landmarks of the real pictures"
+    )
+    for place, answer in zip(real, found, strict=True):
         its = landmarks_in(answer)
         if its is not None:
             points[place] = its
     with whole(kept) as part, part.open("wb") as file:
         np.savez_compressed(file, landmarks=points)
-    reals = np.array([s.label == 0 for s in samples])
-    seen = np.asarray(np.isfinite(points).all((1, 2)))[reals]
-    logger.info(f"landmarks found in {seen.sum()} of {reals.sum()} real pictures")
+    seen = int(np.isfinite(points[real]).all((1, 2)).sum())
+    logger.info(f"landmarks found in {seen} of {len(real)} real pictures")
 
 
 def _landmarks(run: Path) -> NDArray[np.float32]:
