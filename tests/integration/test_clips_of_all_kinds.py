@@ -1,30 +1,18 @@
 """Clips as people have them through scan, prepare, explain and report: every one opens."""
 
 import csv
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
-from mesoscope.cli.main import mesoscope
+import clip_makers as makers
+from command_line import mesoscope
 
 ROOT = Path(__file__).parents[3]
 SHARED = ROOT / "shared/clips"
 SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mpg", ".m4v"}
-_spec = importlib.util.spec_from_file_location(
-    "clip_makers", Path(__file__).parents[1] / "clip_makers.py"
-)
-makers = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(makers)
-
-
-def invoke(*arguments):
-    done = CliRunner().invoke(mesoscope, [str(a) for a in arguments])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -57,22 +45,22 @@ def files_of(folder):
 
 def test_scan_opens_all_and_report_and_explain_show_them(clips, tmp_path):
     out = tmp_path / "scan.jsonl"
-    done = invoke("scan", clips, "--frames", "4", "--out", out)
-    assert done.exit_code == 0, done.output
+    done = mesoscope("scan", clips, "--frames", "4", "--out", out)
+    assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert len([row for row in rows if row["kind"] == "clip"]) == len(files_of(clips))
     assert [row["error"] for row in rows if row["error"]] == []
     assert all(row["frames_read"] for row in rows)
 
     page = tmp_path / "report.html"
-    done = invoke("report", out, "-o", page)
-    assert done.exit_code == 0, done.output
+    done = mesoscope("report", out, "-o", page)
+    assert done.returncode == 0, done.stderr
     text = page.read_text(encoding="utf-8")
     assert all(path.name in text for path in files_of(clips)[:5])
 
     shown = files_of(clips)[:8]
-    done = invoke("explain", *shown, "--frames", "3", "-o", tmp_path / "shown")
-    assert done.exit_code == 0, done.output
+    done = mesoscope("explain", *shown, "--frames", "3", "-o", tmp_path / "shown")
+    assert done.returncode == 0, done.stderr
     pictures = sorted((tmp_path / "shown").iterdir())
     assert len(pictures) == len(shown)
     for path in pictures:
@@ -85,11 +73,11 @@ def test_prepare_reads_all(clips, tmp_path):
         (tmp_path / "set" / label).mkdir(parents=True)
     for at, path in enumerate(files_of(clips)):
         (tmp_path / "set" / ("real", "fake")[at % 2] / path.name).symlink_to(path)
-    done = invoke(
+    done = mesoscope(
         "prepare", "plain", tmp_path / "set", "--frames", "2", "--faces", "whole",
         "--shares", "1,0,0", "--out", tmp_path / "out",
     )  # fmt: skip
-    assert done.exit_code == 0, done.output
+    assert done.returncode == 0, done.stderr
     with (tmp_path / "out/manifest.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     wanted = [f"{('real', 'fake')[at % 2]}/{p.name}" for at, p in enumerate(files_of(clips))]

@@ -2,18 +2,14 @@
 
 import io
 import struct
-import sys
 import zlib
-from pathlib import Path
 
 import pytest
 
+from clip_makers import write
 from mesoscope.errors import SourceError
 from mesoscope.media.declared import MOST_SAMPLES, check_declared
 from mesoscope.media.video import open_clip
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-from clip_makers import write
 
 MANY = 80_000_000
 

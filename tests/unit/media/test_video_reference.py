@@ -1,7 +1,6 @@
 """Frames handed out are those of a decoder that decodes through: number, time and pixels."""
 
 import contextlib
-import importlib.util
 import re
 import struct
 from fractions import Fraction
@@ -11,18 +10,11 @@ import av
 import numpy as np
 import pytest
 
+from clip_makers import decoded_through, moving, with_subtitles, write
 from mesoscope.errors import SourceError, SourceNoMemory, SourceUnsupported
 from mesoscope.media.video import open_clip
 
 REAL_CLIPS = Path(__file__).parents[4] / "shared/clips"
-TESTS = Path(__file__).parents[2]
-_spec = importlib.util.spec_from_file_location(
-    "clip_makers", Path(__file__).parents[2] / "clip_makers.py"
-)
-clip_makers = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(clip_makers)
-decoded_through, moving = clip_makers.decoded_through, clip_makers.moving
-with_subtitles, write = clip_makers.with_subtitles, clip_makers.write
 REAL = sorted(path.name for path in REAL_CLIPS.glob("*.*")) or ["none"]
 B = {"bf": "3", "g": "10"}
 QUIET = {"x265-params": "log-level=0"}
