@@ -14,6 +14,8 @@ from mesoscope.media.kinds import CLIP_SUFFIXES, PICTURE_SUFFIXES, SNIFF_BYTES, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from mesoscope.media.kinds import Kind
+
 _SUFFIXES = frozenset(suffix.encode() for suffix in PICTURE_SUFFIXES | CLIP_SUFFIXES)
 
 
@@ -200,12 +202,17 @@ def _looks_like_media(raw: bytes, name: bytes) -> bool:
     at = name.rfind(b".")
     if at > 0 and name[at:].lower() in _SUFFIXES:
         return True  # and if it is none, its row will say so
+    return kind_of(raw) is not None
+
+
+def kind_of(path: str | bytes | os.PathLike[str]) -> Kind | None:
+    """Return what a file is by its first bytes; ``None`` for others and unreadable ones."""
     try:
         # Some of the system's files are waited for, and a pipe may have taken a file's place.
-        with open(raw, "rb", opener=open_without_waiting) as file:
-            return sniff(file.read(SNIFF_BYTES) or b"") is not None
+        with open(path, "rb", opener=open_without_waiting) as file:
+            return sniff(file.read(SNIFF_BYTES) or b"")
     except OSError:
-        return False
+        return None
 
 
 def _why(path: str, error: OSError | ValueError) -> SourceError:

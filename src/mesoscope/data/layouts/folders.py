@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.errors import DatasetError
 from mesoscope.errors.failures import cause
-from mesoscope.media.kinds import CLIP_SUFFIXES, PICTURE_SUFFIXES, SNIFF_BYTES, sniff
-from mesoscope.media.walk import open_without_waiting
+from mesoscope.media.kinds import CLIP_SUFFIXES, PICTURE_SUFFIXES
+from mesoscope.media.walk import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -193,11 +193,7 @@ def kind_at(path: Path) -> str:
     """Like :func:`kind`; files of unknown suffix are recognised by content."""
     if (told := kind(path.name)) or path.suffix.lower() in _NO_MEDIA:
         return told
-    try:
-        with open(path, "rb", opener=open_without_waiting) as file:
-            found = sniff(file.read(SNIFF_BYTES) or b"")
-    except OSError:
-        return ""
+    found = kind_of(path)
     return "" if found is None else "clip" if found == "video" else "picture"
 
 
