@@ -14,22 +14,22 @@ from mesoscope.cli.main import DONE
 
 
 @click.command("export")
-@click.argument("job", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("job", type=click.Path(file_okay=False))
 @click.option(
     "-o", "--out", required=True, metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     help="The file to write: .jsonl, .csv or .parquet; - prints JSON lines.",
 )  # fmt: skip
 @ledger_option
-def command(job: Path, out: Path, ledger: str | None) -> int:
-    """Write the verdicts of a job folder to a file.
+def command(job: str, out: Path, ledger: str | None) -> int:
+    """Write the verdicts of a job, a folder or s3://bucket/job, to a file.
 
     A job that is still being scanned may be exported, too: what is judged so far is written.
     """
-    from mesoscope.scan.folder import open_ledger
+    from mesoscope.scan.results import open_results
     from mesoscope.scan.sinks import JsonLines, export, json_lines
 
-    with contextlib.closing(open_ledger(job, ledger)) as kept:
+    with contextlib.closing(open_results(job, ledger)) as kept:
         if str(out) == "-":
             with JsonLines(sys.stdout.fileno()) as printed:
                 for line in json_lines(kept.results()):

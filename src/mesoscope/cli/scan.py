@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli import judging, options, report_file
+from mesoscope.cli import judging, options, report_file, scan_on
 from mesoscope.cli.bars import bar
 from mesoscope.cli.echo import echo
 from mesoscope.cli.job import again_text, job_folder, scan_job, skipped_text
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     "- prints JSON lines.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the job in --out.")
+@scan_on.engine
+@scan_on.address
+@scan_on.task_files
 @ledger_option
 @click.option(
     "--table/--no-table",
@@ -63,6 +66,9 @@ def command(
     paths: tuple[str, ...],
     out: str | None,
     resume: bool,
+    engine: str,
+    address: str | None,
+    task_files: int | None,
     ledger: str | None,
     table: bool | None,
     as_json: bool,
@@ -81,6 +87,13 @@ def command(
     from mesoscope.runtime.allocator import keep_heap
 
     keep_heap(options.KEPT_BYTES)
+    if engine != "local":
+        scan_on.refuse_options(out, report, ledger=ledger, lines=as_json or bool(table))
+        return scan_on.scan_on_ray(
+            paths, str(out), address=address, task_files=task_files, resume=resume,
+            jobs=jobs, batch_size=batch_size, fail_on=fail_on,
+        )  # fmt: skip
+    scan_on.refuse_for_local(paths, out, address, task_files)
     out, table = _to_print(out, table, as_json=as_json)
     folder = job_folder(out)
     if folder is None and (resume or ledger):
