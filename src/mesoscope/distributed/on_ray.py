@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 from mesoscope.distributed.judge import CORES, TaskJudge
@@ -48,6 +50,7 @@ class RayEngine:
         if not self._ours:
             return
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        stops = signal.getsignal(signal.SIGTERM)
         try:
             if address is None:
                 ray.init("local", num_cpus=self._judges, include_dashboard=False, **quiet)
@@ -59,6 +62,9 @@ class RayEngine:
                 if address is not None
                 else f"Ray cannot be started here: {describe(error)}"
             ) from error
+        finally:
+            if stops is not None and threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, stops)  # Ray sets its own, which ends the process
 
     def run(self, order: TaskOrder, tasks: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Give the tasks to judges, and yield their answers as they come.
