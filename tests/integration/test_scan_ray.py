@@ -196,3 +196,34 @@ def test_options_that_do_not_go_together_are_usage_errors(photos, tmp_path):
         assert done.returncode == 2, arguments
         assert says in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_and_parts_in_a_bucket(photos, expected, monkeypatch):
+    s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
+    pytest.importorskip("moto.server", reason="moto is not installed")
+    import s3_server
+
+    with s3_server.running() as server:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "test")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        s3fs.S3FileSystem.clear_instance_cache()
+        files = s3fs.S3FileSystem()
+        files.mkdir(s3_server.BUCKET)
+        pictures, job = (f"s3://{s3_server.BUCKET}/{name}" for name in ("in", "job"))
+        for path in photos.iterdir():
+            files.pipe_file(f"{pictures}/{path.name}", path.read_bytes())
+        driver = start(pictures, *OPTIONS, *ON_RAY, "--out", job)
+
+        def written():
+            return sum(r.startswith("PUT ") and "/parts/" in r for r in server.requests)
+
+        assert wait_until(driver, lambda: written() >= 5)
+        driver.send_signal(signal.SIGKILL)
+        driver.communicate()
+        done = run(pictures, *OPTIONS, *ON_RAY, "--out", job, "--resume")
+        assert done.returncode == 1, done.stderr
+        assert [row.replace(pictures, str(photos)) for row in exported(job)] == expected
+        assert f"write the verdicts: mesoscope export {job} -o results.csv" in done.stderr
+        s3fs.S3FileSystem.clear_instance_cache()

@@ -161,8 +161,10 @@ class ObjectStore:
 
     def exists(self, file: str) -> bool:
         """As of :class:`Store`."""
-        with _told(f"{self.name}/{file}"):
-            return bool(self._files.isfile(self._at(file)))
+        # fsspec's isfile takes whatever goes wrong for a file that is not there.
+        with _told(f"{self.name}/{file}"), contextlib.suppress(FileNotFoundError):
+            return bool(self._files.info(self._at(file), refresh=True)["type"] == "file")
+        return False
 
     def names(self, folder: str) -> list[str]:
         """As of :class:`Store`."""
