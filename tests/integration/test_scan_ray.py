@@ -18,7 +18,8 @@ pytest.importorskip(
 
 OPTIONS = ("--model", "meso4", "--faces", "whole")
 ON_RAY = ("--engine", "ray", "--jobs", "2", "--task-files", "1")
-WAIT_S = 120
+WAIT_S = 300  # Ray takes ten seconds to start, and a minute where others use the cores
+pytestmark = pytest.mark.timeout(8 * WAIT_S)
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +41,24 @@ def expected(photos):
     return without_times(done.stdout.splitlines())
 
 
+drivers = []
+
+
+@pytest.fixture(autouse=True)
+def _no_driver_is_left():
+    yield
+    while drivers:
+        drivers.pop().kill()
+
+
 def start(*arguments):
-    return subprocess.Popen(
+    driver = subprocess.Popen(
         [sys.executable, "-m", "mesoscope", "scan", *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
+    drivers.append(driver)
+    return driver
 
 
 def run(*arguments):

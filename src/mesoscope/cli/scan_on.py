@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +17,7 @@ from mesoscope.cli.job import again_text, by_label, resume_line, skipped_text, s
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.cli.numbers import WholeRange
 from mesoscope.distributed.progress import PartsWatcher
-from mesoscope.errors import OptionError
+from mesoscope.errors import MissingExtra, OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,11 +91,11 @@ def scan_on_ray(
     fail_on: str | None,
 ) -> int:
     """Scan into the parts of a job, or go on with one; gives back the exit code."""
-    from mesoscope.cli.extras import extra
-
+    if find_spec("ray") is None:  # missed before the long work
+        raise MissingExtra("ray", extra="scale")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray is to tell nobody that it runs
     spec = judging.spec(batch_size=batch_size)
-    with extra("scale", "ray"), stopped_by_signals(), _Bar() as shown:
+    with stopped_by_signals(), _Bar() as shown:
         from mesoscope.distributed.on_ray import RayEngine
         from mesoscope.distributed.scan import TASK_FILES, PartsInterrupted, scan_into_parts
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import secrets
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import OutputError
@@ -38,7 +39,9 @@ def unfinished(path: Path, folder: Path | None = None) -> Iterator[Path]:
         folder: Where it lies until then, on the same disk; ``None`` for the folder of ``path``.
     """
     # A name of its own: that of the file, with more behind it, may be longer than names can be.
-    part = (folder or path.parent) / f".{os.getpid()}-{next(_numbers)}{PART}"
+    # On a drive that machines share, the number of the process alone may be another writer's, too.
+    own = f".{os.getpid()}-{next(_numbers)}-{secrets.token_hex(4)}{PART}"
+    part = (folder or path.parent) / own
     try:
         yield part
     finally:  # an interrupt leaves nothing behind either

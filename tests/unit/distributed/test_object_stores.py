@@ -54,7 +54,7 @@ def photos(tmp_path, make_face, make_clip):
     """A folder of seven sources, a clip among them."""
     root = tmp_path / "in"
     (root / "sub").mkdir(parents=True)
-    for n, name in enumerate(["a.jpg", "b c+é&.png", "sub/d.webp", "sub/e.jpg"]):
+    for n, name in enumerate(["a.jpg", "b c+é&[1]*?%20#.png", "sub/d.webp", "sub/e.jpg"]):
         Image.fromarray(make_face(n, 96)).save(root / name)
     make_clip([make_face(n, 96) for n in range(5)]).rename(root / "clip.mp4")
     (root / "broken.jpg").write_bytes(b"nothing")

@@ -14,6 +14,7 @@ from mesoscope.distributed.progress import PartsInterrupted, PartsWatcher
 from mesoscope.distributed.scan import scan_into_parts
 from mesoscope.errors import JobError, OptionError
 from mesoscope.scan.into_job import scan_into_job
+from mesoscope.scan.parts import write_part
 from mesoscope.scan.reporting import job_among, report_job
 from mesoscope.scan.results import is_job, open_results
 from mesoscope.scan.sinks import export, json_lines
@@ -133,6 +134,18 @@ def test_a_part_that_is_gone_is_missed_and_judged_again(photos, tmp_path):
     (out / "parts/000000001.parquet").write_bytes(b"PAR1 and nothing else PAR1")
     with pytest.raises(JobError, match=r"000000001.parquet: damaged: .*`resume`"):
         scan(photos, out, resume=True)
+
+
+def test_a_part_of_another_spec_is_judged_again(photos, tmp_path):
+    """Such as one that a machine wrote before a scan that had refused it was ended."""
+    out = tmp_path / "parts"
+    scan(photos, out)
+    job = open_results(str(out))
+    part = dataclasses.replace(job.parts()[1], spec="0")
+    write_part(job.store, part, list(job.results())[2:4])
+    engine = InProcess()
+    assert scan(photos, out, engine, resume=True).judged == 2
+    assert engine.ran == [1]
 
 
 @pytest.mark.parametrize(
