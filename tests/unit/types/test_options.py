@@ -59,14 +59,14 @@ def test_the_command_line_says_the_same_again():
 def test_arguments_are_read_back_by_the_commands():
     import click
 
-    from mesoscope.cli import judging
+    from mesoscope.cli import detection
 
     found = []
 
     @click.command()
-    @judging.judging
+    @detection.detection_options()
     def command():
-        found.append(judging.spec(jobs=2))
+        found.append(detection.spec(jobs=2))
 
     options = DetectOptions(
         faces="yunet", finder_model="y.onnx", every_s=0.5, fpr=0.01, guard=False,
