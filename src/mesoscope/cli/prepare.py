@@ -14,6 +14,7 @@ from mesoscope.cli.printing import columns, echo, plural, visible
 from mesoscope.cli.progress import bar
 from mesoscope.errors import OptionError
 from mesoscope.types.label import CLASSES
+from mesoscope.types.options import option_infos
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 
 _AUTO = "auto"  # recognise the set
 _SHORT = 3  # counts that fit on one line
-# The detection options that decide which faces are found; PrepareOptions has these fields.
-_DETECTION = ("frames", "faces", "finder_model", "min_face_px", "max_pixels")
+_DETECTION = [name for name, info in option_infos().items() if info.prepares]
 
 
 def _shares(

@@ -42,6 +42,8 @@ class OptionInfo:
         unit: Value that a 1 on the command line stands for.
         metavar: Placeholder of the value in the help.
         decides: Verdicts depend on the option.
+        prepares: Prepared data sets depend on it, too:
+            :class:`mesoscope.data.prepare.PrepareOptions` has a field of the same name.
     """
 
     help: str
@@ -54,6 +56,7 @@ class OptionInfo:
     unit: int = 1
     metavar: str | None = None
     decides: bool = True
+    prepares: bool = False
 
     def refusal(self, name: str, value: object) -> str | None:
         """Return the error message for a value of the option ``name``; ``None`` if it is valid."""
@@ -112,20 +115,21 @@ class DetectOptions:
         OptionInfo(
             "Face finder. auto uses yunet if its model is available, otherwise mtcnn, and takes "
             "face crops as they are; whole takes each picture as a face.",
-            "faces", str, choices=FINDERS,
+            "faces", str, choices=FINDERS, prepares=True,
         ),
     )  # fmt: skip
     finder_model: str | os.PathLike[str] | None = _option(  # noqa: RUF009 - it is a field
         None,
         OptionInfo(
             "YuNet's model file.  [default: the one that `models add` kept]", "finder-model",
-            os.PathLike, metavar="FILE",
+            os.PathLike, metavar="FILE", prepares=True,
         ),
     )  # fmt: skip
     frames: int = _option(
         32,
         OptionInfo(
-            "Number of frames sampled from a clip, evenly spaced.", "frames", int, least=1
+            "Number of frames sampled from a clip, evenly spaced.", "frames", int, least=1,
+            prepares=True,
         ),
     )  # fmt: skip
     every_s: float | None = _option(
@@ -156,13 +160,19 @@ class DetectOptions:
     max_pixels: int = _option(
         DEFAULT_MAX_PIXELS,
         OptionInfo(
-            "Refuse pictures with more megapixels.", "max-pixels", int, least=1, unit=1_000_000
+            "Refuse pictures with more megapixels.",
+            "max-pixels",
+            int,
+            least=1,
+            unit=1_000_000,
+            prepares=True,
         ),
     )
     min_face_px: int = _option(
         40,
         OptionInfo(
-            "Skip faces whose longest side has fewer pixels.", "min-face", int, least=1
+            "Skip faces whose longest side has fewer pixels.", "min-face", int, least=1,
+            prepares=True,
         ),
     )  # fmt: skip
     batch_size: int = _option(

@@ -81,3 +81,14 @@ def test_options_travel():
     options = DetectOptions(frames=4)
     assert pickle.loads(pickle.dumps(options)) == options
     assert hash(options) == hash(DetectOptions(frames=4))
+
+
+def test_options_of_prepared_sets_are_those_of_the_detector():
+    from mesoscope.data.prepare import PrepareOptions
+
+    names = [name for name, info in option_infos().items() if info.prepares]
+    assert names == ["faces", "finder_model", "frames", "max_pixels", "min_face_px"]
+    options = PrepareOptions(faces="mtcnn", frames=4, max_pixels=10_000, min_face_px=24)
+    assert options.detect() == DetectOptions(
+        faces="mtcnn", frames=4, max_pixels=10_000, min_face_px=24
+    )
