@@ -81,7 +81,8 @@ def values(*, faces: str | None = None) -> dict[str, Any]:
     }
     if faces is not None:
         chosen["faces"] = faces
-    if chosen.get("finder_model", "") is None and chosen["faces"] in ("auto", *WITH_A_MODEL):
+    needs_model = chosen.get("faces") in ("auto", *WITH_A_MODEL)
+    if needs_model and chosen["finder_model"] is None:
         from mesoscope.faces.kept import kept_finder
 
         kept = kept_finder(finders_folder())

@@ -102,7 +102,7 @@ def _chosen() -> ForgingOptions:
     from mesoscope.synth.forgery import Encoding
     from mesoscope.synth.reals import Framing
 
-    values = options.stored_values(__name__)
+    values = dict(options.stored_values(__name__))
     encoding = Encoding(values.pop("format_"), values.pop("quality"))
     framing = Framing(values.pop("size_px"), values.pop("margin"))
     return ForgingOptions(encoding, framing, **values)
