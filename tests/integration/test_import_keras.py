@@ -130,7 +130,7 @@ def test_models_show_prints_the_card(imported):
     assert (done.returncode, done.stderr) == (0, "")
     rows = {line[:16].strip(): line[16:] for line in done.stdout.splitlines() if line[0] != " "}
     assert rows["architecture"] == "meso4, 27,977 trainable parameters"
-    assert "fake = 1" in rows["answer"]
+    assert "fake = 1" in rows["output"]
     assert rows["fake"] == "p_fake ≥ 0.5000"
     assert rows["real"].startswith("p_fake < 0.5000")
     assert rows["calibration"] == "none"
