@@ -31,7 +31,7 @@ def notes(found: Robustness | None) -> list[str]:
 
 def _named(curve: RobustnessCurve) -> tuple[str, str]:
     kind, level = curve.corruption, curve.hardest.level
-    return kind.title, "" if level is None else kind.told(level)
+    return kind.title, "" if level is None else kind.describe(level)
 
 
 def _cells(figures: Figures) -> list[str]:

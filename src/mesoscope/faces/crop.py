@@ -36,8 +36,8 @@ def overlaps(one: Boxes, other: Boxes, *, of_smaller: bool = False) -> NDArray[n
     shared = wide * high
     area = _areas(one)[:, None]
     area_other = _areas(other)[None]
-    whole = np.minimum(area, area_other) if of_smaller else area + area_other - shared
-    return np.asarray(shared / np.maximum(whole, 1e-9), np.float32)
+    total = np.minimum(area, area_other) if of_smaller else area + area_other - shared
+    return np.asarray(shared / np.maximum(total, 1e-9), np.float32)
 
 
 def strongest(

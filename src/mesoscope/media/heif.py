@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import MesoscopeError, SourceError
-from mesoscope.errors.failures import ran_short
+from mesoscope.errors.failures import out_of_memory
 from mesoscope.media.budget import decoding
 from mesoscope.media.pixels import check_size, rgb
 
@@ -50,7 +50,7 @@ def decode_heif(data: bytes, name: str, max_pixels: int) -> Pixels:
         said = str(error).lower()
         # libheif also calls it an error of memory where a header asks for too much, or nothing.
         odd = "limit" in said or "invalid" in said
-        if ran_short(error) or ("memory allocation error" in said and not odd):
+        if out_of_memory(error) or ("memory allocation error" in said and not odd):
             raise MemoryError(str(error)) from error
         why = " ".join(str(error).split()) or type(error).__name__
         raise SourceError(

@@ -19,7 +19,7 @@ from mesoscope.errors import (
     SourceTooLarge,
     SourceUnsupported,
 )
-from mesoscope.errors.failures import cause, failure, ran_short
+from mesoscope.errors.failures import cause, failure, out_of_memory
 from mesoscope.media.budget import decoding
 from mesoscope.media.chunks import (
     jpeg_frame,
@@ -277,7 +277,7 @@ def _decode_opencv(data: bytes, name: str, smaller: int) -> Pixels:
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), how)
     except cv2.error as error:
-        if ran_short(error):
+        if out_of_memory(error):
             raise MemoryError(str(error)) from error
         raise SourceError(f"{name}: cannot be decoded: {error.err or error}") from error
     if pixels is None:

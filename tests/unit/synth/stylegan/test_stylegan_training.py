@@ -443,5 +443,5 @@ def test_missing_features_are_named(monkeypatch):
         Features(CPU)
     monkeypatch.undo()
     monkeypatch.setattr("mesoscope.models.imagenet.SHA256", "0" * 64)
-    with pytest.raises(ModelError, match="not the file that is known"):
+    with pytest.raises(ModelError, match="unexpected SHA-256"):
         Features(CPU)
