@@ -103,17 +103,17 @@ def run(
     with Stages() as stages:
         summary = make(options, stages.show)
     echo(closing(summary, out, time.monotonic() - started), err=True)
-    if options.sheet is not None and summary.held:
+    if options.sheet is not None and summary.total:
         echo(f"contact sheet: {options.sheet}", err=True)
-    return INPUT_FAILED if summary.unreadable or not summary.held else DONE
+    return INPUT_FAILED if summary.unreadable or not summary.total else DONE
 
 
 def closing(summary: ForgingSummary, out: Path, elapsed_s: float) -> str:
     """What came of a run, in a line."""
-    noun = "forgery and its twin" if summary.made == 1 else "forgeries and their twins"
-    parts = [f"{summary.made:,} {noun} made in {elapsed_s:.1f} s, written to {out}"]
-    if summary.there:
-        parts.append(f"{summary.there:,} were there already")
+    noun = "forgery and its twin" if summary.forged == 1 else "forgeries and their twins"
+    parts = [f"{summary.forged:,} {noun} made in {elapsed_s:.1f} s, written to {out}"]
+    if summary.existing:
+        parts.append(f"{summary.existing:,} were there already")
     if summary.left_out:
         reasons = summary.reasons()
         said = ", ".join(f"{count:,} × {reason}" for reason, count in reasons[:_SHOWN])

@@ -320,8 +320,8 @@ def _validate(card: ModelCard) -> None:
     for owner in parts if card.guard is None else [*parts, card.guard]:
         for field in dataclasses.fields(owner):
             value = getattr(owner, field.name)
-            upper = 1e9 if field.name == "further_margins" else 1.0
-            if not _fits(value, str(field.type), upper) or (
+            top = 1e9 if field.name == "further_margins" else 1.0
+            if not _fits(value, str(field.type), top) or (
                 field.name in ("name", "input_px") and not value
             ):
                 raise ModelError(f"its card cannot be read: {field.name} has a wrong type or value")
@@ -340,8 +340,8 @@ def _is_printable(text: str, *, name: bool) -> bool:
     )
 
 
-def _fits(value: object, kind: str, upper: float = 1.0) -> bool:
-    """Whether a value has an annotation's type; the numbers of a tuple lie in 0 to ``upper``."""
+def _fits(value: object, kind: str, top: float = 1.0) -> bool:
+    """Whether a value has an annotation's type; the numbers of a tuple lie in 0 to ``top``."""
     if kind == "str":
         return isinstance(value, str)
     if kind == "int":
@@ -349,9 +349,7 @@ def _fits(value: object, kind: str, upper: float = 1.0) -> bool:
     if kind == "float":
         return isinstance(value, float | int) and abs(value) < 1e9  # finite and not NaN
     if kind == "tuple[float, ...]":
-        return isinstance(value, tuple) and all(
-            _fits(p, "float") and 0 <= p <= upper for p in value
-        )
+        return isinstance(value, tuple) and all(_fits(p, "float") and 0 <= p <= top for p in value)
     return kind != "Mapping[str, Json]" or isinstance(value, dict)
 
 

@@ -134,7 +134,7 @@ def test_a_file_of_weights_is_all_that_a_folder_of_faces_takes(small_generator, 
     assert sorted(s.label for s in read_dataset(out)) == [0, 0, 0, 1, 1, 1, 1]
     assert (tmp_path / "sheet.png").is_file()
     assert face_folder(model, out, range(5), reals=reals, encoding=Encoding("png")).made == 1
-    with pytest.raises(OptionError, match="was begun with mixing"):
+    with pytest.raises(OptionError, match="was started with mixing"):
         face_folder(model, out, [0], settings=SamplingSettings(mixing=True), reals=reals)
     with pytest.raises(ModelError, match="none"):
         face_folder(tmp_path / "none.safetensors", tmp_path / "other", [0])
