@@ -59,7 +59,7 @@ def test_a_run_goes_on(place):
     assert all(line["distance"] > 0 for line in lines)
     done = mesoscope(*TRAIN, cwd=place)
     assert done.returncode == 2
-    assert "go on with --resume" in done.stderr
+    assert "continue it with --resume" in done.stderr
 
 
 class Payload:

@@ -118,7 +118,7 @@ def command(
         raise click.UsageError("--count and --seeds say the same: give one of them")
     with train_extra():
         from mesoscope.synth.stylegan.face_folder import face_folder
-        from mesoscope.synth.stylegan.making import SamplingSettings
+        from mesoscope.synth.stylegan.sampling import SamplingSettings
     from mesoscope.synth.forgery import Encoding
 
     started = time.monotonic()
@@ -138,12 +138,12 @@ def command(
 
 def _closing(summary: GenerationSummary, out: Path, elapsed_s: float) -> str:
     """What came of a run, in a line."""
-    noun = "face" if summary.made == 1 else "faces"
-    parts = [f"{summary.made:,} {noun} made in {elapsed_s:.1f} s, written to {out}"]
-    if summary.there:
-        parts.append(f"{summary.there:,} were there already")
-    if summary.alone:
-        parts.append(f"{summary.alone:,} have no real one beside them, as there are fewer reals")
+    noun = "face" if summary.generated == 1 else "faces"
+    parts = [f"{summary.generated:,} {noun} made in {elapsed_s:.1f} s, written to {out}"]
+    if summary.existing:
+        parts.append(f"{summary.existing:,} were there already")
+    if summary.unpaired:
+        parts.append(f"{summary.unpaired:,} have no real one beside them, as there are fewer reals")
     if summary.left_out:
         first = visible(next(iter(summary.left_out.values())))
         parts.append(f"{len(summary.left_out):,} reals could not be used (first: {first})")

@@ -89,9 +89,7 @@ def test_the_maker_splices_where_it_can_and_says_why_not(people):
     assert forgery.numbers["edits"] == ["splice"]
     assert forgery.numbers["splice"]["donor"].endswith(("h0.png", "h1.png"))
     alone = face_of(reals[4], points)
-    with pytest.raises(
-        SourceUnsuitable, match=r"v0\.png: no face of another person has similar"
-    ):
+    with pytest.raises(SourceUnsuitable, match=r"v0\.png: no face of another person has similar"):
         edit_maker(SPLICES, book)(alone, np.random.default_rng(1))
     other = edit_maker(EditRecipe(), book)(alone, np.random.default_rng(1))
     assert "splice" not in other.numbers["edits"]
