@@ -84,8 +84,9 @@ def draw_faces(
         for _, face in faces:
             if face.heat is not None:
                 lay_heat(picture, face.heat, square_of(face, verdict, terms, scale=scale))
+    faces.sort(key=lambda one: -one[1].p_fake)
     marks = [
-        *(_mark(number, face, verdict, terms, scale) for number, face in _by_suspicion(faces)),
+        *(_mark(number, face, verdict, terms, scale) for number, face in faces),
         *(
             _Mark(_scaled(face.box, scale), SKIPPED, (SKIPPED.word,))
             for face in verdict.skipped
@@ -120,10 +121,6 @@ def margin_of(face: FaceScore, verdict: Verdict, terms: Terms) -> float:
     return terms.face_margin
 
 
-def _by_suspicion(faces: Sequence[tuple[int, FaceScore]]) -> list[tuple[int, FaceScore]]:
-    return sorted(faces, key=lambda one: -one[1].p_fake)
-
-
 def _scaled(box: Box, scale: float) -> Box:
     return box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale
 
@@ -146,7 +143,7 @@ def _box(picture: Pixels, mark: _Mark, width: float) -> None:
     thick = max(1, round(min(width, side * _FACE_LINE_SHARE) * mark.style.weight))
     edge = max(1, round(thick / 4))
     inset = thick // 2 + edge  # keeps lines along the border fully visible
-    x1, y1, x2, y2 = _whole(mark.box)
+    x1, y1, x2, y2 = _rounded(mark.box)
     x1, x2 = (int(np.clip(x, inset, max(inset, wide - 1 - inset))) for x in (x1, x2))
     y1, y2 = (int(np.clip(y, inset, max(inset, height - 1 - inset))) for y in (y1, y2))
     across = [(x, x + on) for x, on in _dashes(x1, x2, mark.style.dash, thick)]
@@ -182,7 +179,7 @@ def _plates(picture: Pixels, marks: Sequence[_Mark], size_px: int) -> None:
     Only plates of the ``_SURE`` most suspicious faces may cover another face.
     """
     taken: list[Rectangle] = []
-    boxes = [_whole(mark.box) for mark in marks]
+    boxes = [_rounded(mark.box) for mark in marks]
     for number, mark in enumerate(marks):
         others = [*taken, *boxes[:number], *boxes[number + 1 :]]
         placed = _place(picture.shape[:2], mark, size_px, others)
@@ -229,13 +226,13 @@ def _place(
     return None
 
 
-def _whole(box: Box) -> Rectangle:
+def _rounded(box: Box) -> Rectangle:
     return round(box[0]), round(box[1]), round(box[2]), round(box[3])
 
 
 def _corners(box: Box, wide: int, high: int) -> tuple[tuple[int, int], ...]:
     """Return candidate positions of a plate: above the box, below, inside, to the right."""
-    x1, y1, x2, y2 = _whole(box)
+    x1, y1, x2, y2 = _rounded(box)
     return (x1, y1 - high), (x1, y2), (x2 - wide, y1 - high), (x1, y1), (x2, y1), (x1, y2 - high)
 
 

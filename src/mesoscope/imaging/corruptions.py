@@ -86,8 +86,7 @@ def corrupt(pixels: Pixels, corruption: Corruption, level: float, *, seed: int =
 
 def moderate(pixels: Pixels) -> Pixels:
     """Downscale a picture larger than :data:`LONGEST_PX` to that size, to bound memory."""
-    longest = max(pixels.shape[:2])
-    return pixels if longest <= LONGEST_PX else scaled(pixels, LONGEST_PX / longest)
+    return _shrink(pixels, LONGEST_PX)
 
 
 def _jpeg(pixels: Pixels, quality: float, _rng: np.random.Generator) -> Pixels:
@@ -102,7 +101,7 @@ def _resize(pixels: Pixels, percent: float, _rng: np.random.Generator) -> Pixels
     return resize(small, width, height, cv2.INTER_CUBIC)
 
 
-def _shrink(pixels: Pixels, longest_px: float, _rng: np.random.Generator) -> Pixels:
+def _shrink(pixels: Pixels, longest_px: float, _rng: object = None) -> Pixels:
     longest = max(pixels.shape[:2])
     return pixels if longest <= longest_px else scaled(pixels, longest_px / longest)
 

@@ -242,17 +242,24 @@ class Region:
         return self.x2 - self.x1, self.y2 - self.y1
 
 
+def bounding_region(
+    points: NDArray[np.floating], shape: tuple[int, ...], *, pad_px: float
+) -> Region:
+    """Return the bounding box of points with a margin, clipped to the picture; may be empty."""
+    low = np.floor(points.min(axis=0) - pad_px).astype(int)
+    high = np.ceil(points.max(axis=0) + pad_px).astype(int) + 1
+    x1, y1, x2, y2 = (int(v) for v in np.clip([*low, *high], 0, [shape[1], shape[0]] * 2))
+    return Region(x1, y1, x2, y2)
+
+
 def region_of(outline: Points, shape: tuple[int, ...], *, pad: float) -> Region | None:
     """Return an outline's bounding box with a margin of ``pad`` times its size.
 
     ``None`` if it does not overlap the picture.
     """
-    height, width = shape[:2]
-    low, high = outline.min(axis=0), outline.max(axis=0)
-    margin = pad * float((high - low).max())
-    x1, y1 = (int(v) for v in np.maximum(np.floor(low - margin), 0))
-    x2, y2 = (int(v) for v in np.minimum(np.ceil(high + margin) + 1, (width, height)))
-    return Region(x1, y1, x2, y2) if x2 - x1 > 1 and y2 - y1 > 1 else None
+    pad_px = pad * float(np.ptp(outline, axis=0).max())
+    region = bounding_region(outline, shape, pad_px=pad_px)
+    return region if min(region.size) > 1 else None
 
 
 def draw_mask(

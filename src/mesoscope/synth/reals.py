@@ -84,11 +84,15 @@ class Framing:
         height, width = pixels.shape[:2]
         if min(height, width) < MIN_PX:
             raise SourceUnsuitable(f"{name}: smaller than {MIN_PX} pixels")
-        if self.size_px is None:
-            return pixels
-        side = min(height, width)
-        x, y = (width - side) / 2, (height - side) / 2
-        return crop(pixels, (x, y, x + side, y + side), size_px=self.size_px)
+        return pixels if self.size_px is None else centre_square(pixels, self.size_px)
+
+
+def centre_square(pixels: Pixels, size_px: int) -> Pixels:
+    """Crop the largest central square, resized to ``(size_px, size_px, 3) uint8``."""
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    x, y = (width - side) / 2, (height - side) / 2
+    return crop(pixels, (x, y, x + side, y + side), size_px=size_px)
 
 
 def box_of(landmarks: Landmarks) -> Box:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mesoscope.errors import SourceUnsuitable
 from mesoscope.synth.forgery import Forgery, Mask
-from mesoscope.synth.outline import Region, clip_mask, five_points
+from mesoscope.synth.outline import Region, bounding_region, clip_mask, five_points
 
 if TYPE_CHECKING:
     from mesoscope.synth.forgery import Landmarks
@@ -178,17 +178,6 @@ def _with_length(vector: Points, length: float) -> Points:
     return np.asarray(vector * (length / np.hypot(*vector)))
 
 
-def region_of(points: Points, shape: tuple[int, ...], *, pad_px: float) -> Region:
-    """Return the bounding box of points with a margin, clipped to the picture; may be empty."""
-    low = np.floor(points.min(0) - pad_px).astype(int)
-    high = np.ceil(points.max(0) + pad_px).astype(int) + 1
-    height, width = shape[:2]
-    return Region(
-        int(np.clip(low[0], 0, width)), int(np.clip(low[1], 0, height)),
-        int(np.clip(high[0], 0, width)), int(np.clip(high[1], 0, height)),
-    )  # fmt: skip
-
-
 def fill_outlines(outlines: list[Points], region: Region, *, soft_px: float) -> Mask:
     """Return the mask of outlines in a region, ``(h, w) float32``, 0 to 1, with blurred edges."""
     width, height = region.size
@@ -204,7 +193,7 @@ def soft_shape(
     outlines: list[Points], shape: tuple[int, ...], *, soft_px: float
 ) -> tuple[Region, Mask]:
     """Return the region of outlines with their blurred edges, and its mask."""
-    region = region_of(np.concatenate(outlines), shape, pad_px=4 * soft_px + 2)
+    region = bounding_region(np.concatenate(outlines), shape, pad_px=4 * soft_px + 2)
     if region.empty:
         return region, np.zeros(region.size[::-1], np.float32)
     return region, fill_outlines(outlines, region, soft_px=soft_px)

@@ -12,12 +12,11 @@ from mesoscope.synth.edits.anatomy import (
     anatomy,
     blurred,
     mouth_outline,
-    region_of,
     soft_shape,
 )
 from mesoscope.synth.edits.recipe import FULL, DodgeBurnKeys, Span, WhitenKeys
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.outline import Region, clip_mask
+from mesoscope.synth.outline import Region, bounding_region, clip_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +64,7 @@ def dodge_burn(
     names = list(_PLACES)
     count = int(rng.integers(1, keys.strokes_most + 1))
     outline = face.oval(face.at(0, 0.4), 1.15, 1.5)
-    region = region_of(outline, pixels.shape, pad_px=0)
+    region = bounding_region(outline, pixels.shape, pad_px=0)
     stops = np.zeros(region.size[::-1], np.float32)  # (h, w)
     strokes: list[Json] = []
     for index in rng.permutation(len(names))[:count]:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from mesoscope.synth.edits.anatomy import anatomy, region_of
+from mesoscope.synth.edits.anatomy import anatomy
 from mesoscope.synth.edits.recipe import FULL, LiquifyKeys, Span
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.outline import Region, clip_mask, full_mask
+from mesoscope.synth.outline import Region, bounding_region, clip_mask, full_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -149,12 +149,12 @@ def _field(
     Shapes are ``(h, w, 2)`` and ``(h, w)``, in pixels.
     """
     spans = [np.stack([m.centre - m.radius_px, m.centre + m.radius_px]) for m in moves]
-    region = region_of(np.concatenate(spans), shape, pad_px=1)
+    region = bounding_region(np.concatenate(spans), shape, pad_px=1)
     width, height = region.size
     total = np.zeros((max(height, 0), max(width, 0), 2), np.float32)
     reach = np.zeros(total.shape[:2], np.float32)
     for move, span in zip(moves, spans, strict=True):
-        part = region_of(span, shape, pad_px=1)
+        part = bounding_region(span, shape, pad_px=1)
         if part.empty:
             continue
         offset = (_grid(part) - move.centre.astype(np.float32)) / np.float32(move.radius_px)

@@ -13,12 +13,11 @@ from mesoscope.synth.edits.anatomy import (
     anatomy,
     blurred,
     fill_outlines,
-    region_of,
     skin_mask,
 )
 from mesoscope.synth.edits.recipe import FULL, CloneKeys, InpaintKeys, RetouchKeys, Span
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.outline import Region, clip_mask
+from mesoscope.synth.outline import Region, bounding_region, clip_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,7 +93,7 @@ def _stamp(
     scale = size / 2 / np.array([np.hypot(*face.across), np.hypot(*face.down)])
     outline = face.oval(np.asarray(target, float), scale[0], scale[1], rng=rng, bends=0.2)
     soft_px = float(np.clip(rng.uniform(0.08, 0.22) * size, 0.5, 12))
-    region = region_of(outline, pixels.shape, pad_px=3 * soft_px + 1)
+    region = bounding_region(outline, pixels.shape, pad_px=3 * soft_px + 1)
     step = np.asarray(source - target, int)
     # Clip the region so that the source is within the picture.
     height, width = pixels.shape[:2]

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from mesoscope.errors import SourceUnsuitable
-from mesoscope.synth.edits.anatomy import Canvas, anatomy, blurred, fill_outlines, region_of
+from mesoscope.synth.edits.anatomy import Canvas, anatomy, blurred, fill_outlines
 from mesoscope.synth.edits.matching import (
     alignment,
     careful_mask,
@@ -25,7 +25,7 @@ from mesoscope.synth.edits.matching import (
 )
 from mesoscope.synth.edits.recipe import FULL, Span, SpliceKeys
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.outline import clip_mask
+from mesoscope.synth.outline import bounding_region, clip_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -235,7 +235,7 @@ def _replace(
     extent = np.ptp(piece.outline, axis=0).min() / 2
     soft_px = max(0.6, min(settings.feather * face.width_px, 0.28 * extent))
     around_px = 0.07 * face.width_px
-    region = region_of(piece.outline, pixels.shape, pad_px=3 * soft_px + 2 * around_px)
+    region = bounding_region(piece.outline, pixels.shape, pad_px=3 * soft_px + 2 * around_px)
     if region.empty:
         return
     under = pixels[region.slices].astype(np.float32)

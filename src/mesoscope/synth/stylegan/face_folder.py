@@ -8,9 +8,10 @@ from mesoscope.models.file import file_sha256
 from mesoscope.synth.folder import ForgeryFolder
 from mesoscope.synth.forgery import Encoding
 from mesoscope.synth.reals import VALIDATION_SHARE, read_reals
+from mesoscope.synth.sheet import refuse_suffix
 from mesoscope.synth.stylegan.faces import device_of, sheet_of, write_faces
 from mesoscope.synth.stylegan.loading import load_generator
-from mesoscope.synth.stylegan.sampling import SamplingSettings, refuse, refuse_suffix, write_picture
+from mesoscope.synth.stylegan.sampling import SamplingSettings, refuse, write_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -17,6 +17,7 @@ from mesoscope.media.image import decode, open_image, read_bytes
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.folder import RECORDS, Parent, read_records, rng_for
 from mesoscope.synth.forgery import Forgery
+from mesoscope.synth.reals import centre_square
 from mesoscope.synth.stylegan.sampling import generate, grid
 
 if TYPE_CHECKING:
@@ -200,14 +201,6 @@ def _read(real: Real, size: int, size_px: int) -> tuple[Pixels, str]:
             f"{real.path}: smaller than the generated faces, {min(size, size_px)} pixels"
         )
     return centre_square(pixels, size), hashlib.sha256(data).hexdigest()
-
-
-def centre_square(pixels: Pixels, size_px: int) -> Pixels:
-    """Crop the largest central square, resized to ``(size_px, size_px, 3) uint8``."""
-    height, width = pixels.shape[:2]
-    side = min(height, width)
-    x, y = (width - side) / 2, (height - side) / 2
-    return crop(pixels, (x, y, x + side, y + side), size_px=size_px)
 
 
 def _resized(pixels: Pixels, size_px: int | None) -> Pixels:

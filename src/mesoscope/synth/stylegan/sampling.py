@@ -14,6 +14,7 @@ from mesoscope.errors import OptionError
 from mesoscope.files.whole import write_whole
 from mesoscope.imaging.encode import encode
 from mesoscope.synth.files import GO_ON
+from mesoscope.synth.sheet import refuse_suffix
 from mesoscope.synth.stylegan.networks import Generator, mix, truncate
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from mesoscope.types import Json, Pixels
 
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _GROUND = 255
 
 
@@ -52,21 +52,11 @@ def write_picture(path: Path, pixels: Pixels) -> None:
     """Write a picture atomically.
 
     Raises:
-        OptionError: The suffix is none of :data:`SUFFIXES`.
+        OptionError: The suffix is none of :data:`mesoscope.synth.sheet.SUFFIXES`.
         OutputError: The file cannot be written.
     """
     refuse_suffix(path)
     write_whole(path, encode(pixels, path.suffix.lower()), hint=GO_ON, parents=True)
-
-
-def refuse_suffix(path: Path) -> None:
-    """Refuse a file name with an unknown suffix.
-
-    Raises:
-        OptionError: The suffix is none of :data:`SUFFIXES`.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise OptionError(f"{path}: a picture must be named {', '.join(SUFFIXES)}")
 
 
 NOISE_MODES: Final = ("random", "constant", "none")

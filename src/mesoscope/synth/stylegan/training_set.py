@@ -15,8 +15,7 @@ from mesoscope.errors.failures import cause
 from mesoscope.files.whole import whole
 from mesoscope.media.image import open_image
 from mesoscope.runtime.threads import cores, map_ordered
-from mesoscope.synth.reals import read_reals
-from mesoscope.synth.stylegan.faces import centre_square
+from mesoscope.synth.reals import centre_square, read_reals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

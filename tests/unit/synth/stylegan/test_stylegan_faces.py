@@ -12,9 +12,9 @@ from mesoscope.errors import ModelError, OptionError
 from mesoscope.media.image import open_image
 from mesoscope.synth.folder import ForgeryFolder
 from mesoscope.synth.forgery import Encoding
-from mesoscope.synth.reals import read_reals
+from mesoscope.synth.reals import centre_square, read_reals
 from mesoscope.synth.stylegan.face_folder import face_folder
-from mesoscope.synth.stylegan.faces import centre_square, device_of, sheet_of, write_faces
+from mesoscope.synth.stylegan.faces import device_of, sheet_of, write_faces
 from mesoscope.synth.stylegan.loading import save_generator
 from mesoscope.synth.stylegan.sampling import SamplingSettings, generate, grid
 
