@@ -80,7 +80,7 @@ def test_what_goes_wrong_is_one_line(place):
         (("stylegan", "run/best.safetensors", "--out", "people"), 2, "is not empty"),
         (("stylegan-train", "none", "--out", "x"), 2, "no such folder"),
         (("stylegan-train", "people", "--out", "x", "--size", "20"), 2, "4, 8, 16"),
-        (("stylegan-train", "people", "--out", "people", "--size", "16"), 2, "something else"),
+        (("stylegan-train", "people", "--out", "people", "--size", "16"), 2, "is not empty"),
     ]:
         done = mesoscope("synth", *arguments, cwd=place)
         assert (done.returncode, done.stdout) == (code, ""), done.stderr

@@ -192,9 +192,8 @@ def _of_dataset(root: Path) -> list[Real]:
     reals = []
     for sample in read_dataset(root):
         if sample.label == LABELS["real"]:
-            part = sample.picture
             name = sample.path.relative_to(root).as_posix()
-            part = part if isinstance(part, FilePart) else None
+            part = sample.picture if isinstance(sample.picture, FilePart) else None
             reals.append(Real(sample.path, name, sample.source, sample.group, sample.split, part))
     return reals
 
