@@ -161,7 +161,7 @@ def test_an_interrupt_says_how_to_go_on(photos, expected, tmp_path):
     driver.send_signal(signal.SIGTERM)
     _, err = driver.communicate(timeout=WAIT_S)
     assert driver.returncode == 130, err
-    assert "left; go on with: mesoscope scan " in err
+    assert "left; resume with: mesoscope scan " in err
     assert err.splitlines()[-1].endswith(" --resume")
     done = run(photos, *OPTIONS, *ON_RAY, "--out", job, "--resume")
     assert done.returncode == 1
@@ -238,5 +238,5 @@ def test_pictures_and_parts_in_a_bucket(photos, expected, monkeypatch):
         done = run(pictures, *OPTIONS, *ON_RAY, "--out", job, "--resume")
         assert done.returncode == 1, done.stderr
         assert [row.replace(pictures, str(photos)) for row in exported(job)] == expected
-        assert f"write the verdicts: mesoscope export {job} -o results.csv" in done.stderr
+        assert f"write the verdicts to a file: mesoscope export {job} -o results.csv" in done.stderr
         s3fs.S3FileSystem.clear_instance_cache()

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli import judging
-from mesoscope.cli.bars import bar
-from mesoscope.cli.echo import echo
+from mesoscope.cli import detection
 from mesoscope.cli.job import again_text, by_label, resume_line, skipped_text, stopped_by_signals
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
-from mesoscope.cli.numbers import WholeRange
+from mesoscope.cli.options import WholeRange
+from mesoscope.cli.printing import echo, plural
+from mesoscope.cli.progress import bar
 from mesoscope.distributed.progress import PartsWatcher
 from mesoscope.errors import MissingExtra, OptionError
 
@@ -94,7 +94,7 @@ def scan_on_ray(
     if find_spec("ray") is None:  # missed before the long work
         raise MissingExtra("ray", extra="scale")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray is to tell nobody that it runs
-    spec = judging.spec(batch_size=batch_size)
+    spec = detection.spec(batch_size=batch_size)
     with stopped_by_signals(), _Bar() as shown:
         from mesoscope.distributed.on_ray import RayEngine
         from mesoscope.distributed.scan import TASK_FILES, PartsInterrupted, scan_into_parts
@@ -107,11 +107,11 @@ def scan_on_ray(
         except PartsInterrupted as stopped:
             done = stopped.summary
             echo(_closing(done), err=True)
-            echo(f"{done.left} left; go on with: {resume_line('')}", err=True)
+            echo(f"{done.left} left; resume with: {resume_line('')}", err=True)
             return INTERRUPTED
     echo(_closing(done), err=True)
     export = shlex.join(["mesoscope", "export", out, "-o", "results.csv"])
-    echo(f"write the verdicts: {export}", err=True)
+    echo(f"write the verdicts to a file: {export}", err=True)
     if fail_on and done.labels[fail_on]:
         return ALARM
     return INPUT_FAILED if done.failed else DONE
@@ -151,9 +151,8 @@ class _Bar(PartsWatcher):
 
 
 def _closing(done: PartsSummary) -> str:
-    files = done.labels.total()
-    noun = "file" if files == 1 else "files"
-    parts = [f"{files} {noun} in {done.place}: {by_label(done.labels) or 'none judged'}"]
+    files = plural(done.labels.total(), "file")
+    parts = [f"{files} in {done.place}: {by_label(done.labels) or 'none judged'}"]
     if done.failed:
         parts.append(f"{done.failed} could not be read")
     rate = done.judged / done.elapsed_s if done.elapsed_s else 0.0

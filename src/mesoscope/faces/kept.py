@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.errors import ModelMismatch, OptionError, OutputError
 from mesoscope.errors.failures import cause
-from mesoscope.files.whole import write_whole
+from mesoscope.files.atomic import write_bytes
 from mesoscope.models.file import file_sha256, verify_sha256
 from mesoscope.models.graph import check_graph
 from mesoscope.types.finders import WITH_A_MODEL
@@ -35,7 +35,7 @@ def kept_finder(folder: Path, finder: str = "yunet") -> Path | None:
         if file_sha256(path) != path.stem.partition("-")[2]:
             raise ModelMismatch(
                 f"{path}: damaged, its SHA-256 is not the one of its name: add the model again, "
-                f"or take it away with: mesoscope models remove {finder}"
+                f"or remove it with: mesoscope models remove {finder}"
             )
         return path
     return None
@@ -70,7 +70,7 @@ def keep_finder(
     check_graph(data, file)  # no loops, no external data
     YunetFinder(file)
     target = folder / f"{finder}-{digest}.onnx"
-    write_whole(target, data, parents=True)
+    write_bytes(target, data, parents=True)
     try:
         for other in _files(folder, finder):
             if other != target:
@@ -90,7 +90,7 @@ def remove_finder(folder: Path, finder: str = "yunet") -> list[Path]:
     _known(finder)
     files = _files(folder, finder)
     if not files:
-        raise OptionError(f"no model of {finder} is kept: there is nothing to remove")
+        raise OptionError(f"no model of {finder} is installed: there is nothing to remove")
     for path in files:
         try:
             path.unlink()

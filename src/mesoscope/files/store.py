@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 from mesoscope.errors import MesoscopeError, MissingExtra, OptionError, OutputError
 from mesoscope.errors.failures import cause
-from mesoscope.files.whole import sweep, write_whole
+from mesoscope.files.atomic import remove_temporary_files, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -118,7 +118,7 @@ class FolderStore:
 
     def write(self, file: str, data: bytes) -> None:
         """As of :class:`Store`."""
-        write_whole(self._folder / file, data, hint="see to it, then go on with `resume`",
+        write_bytes(self._folder / file, data, hint="see to it, then go on with `resume`",
                     parents=True)  # fmt: skip
 
     def remove(self, file: str) -> None:
@@ -129,7 +129,7 @@ class FolderStore:
     def sweep(self) -> None:
         """As of :class:`Store`."""
         with _told(self.name):
-            sweep(self._folder)
+            remove_temporary_files(self._folder)
 
 
 class ObjectStore:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mesoscope.data.manifest import read_dataset
 from mesoscope.errors import OptionError, OutputError
-from mesoscope.files.whole import write_whole
+from mesoscope.files.atomic import write_bytes
 from mesoscope.media.image import open_image
 from mesoscope.synth.folder import ForgeryFolder, Parent, rng_for
 from mesoscope.synth.forgery import Encoding, Forgery, Saving, encode_mask
@@ -165,9 +165,9 @@ def test_forgeries_without_a_twin_stand_alone(tmp_path, forgery):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"seed": 1}, "begun with seed 0, and now it is 1"),
-        ({"encoding": Encoding("png")}, 'begun with format "jpg"'),
-        ({"encoding": Encoding(quality=(90, 90))}, r"begun with quality \[60, 95\]"),
+        ({"seed": 1}, "started with seed 0, and now it is 1"),
+        ({"encoding": Encoding("png")}, 'started with format "jpg"'),
+        ({"encoding": Encoding(quality=(90, 90))}, r"started with quality \[60, 95\]"),
     ],
 )
 def test_options_are_not_mixed_in_one_folder(tmp_path, forgery, options, said):
@@ -176,7 +176,7 @@ def test_options_are_not_mixed_in_one_folder(tmp_path, forgery, options, said):
     with pytest.raises(OptionError, match=said):
         fill(tmp_path, forgery, ["b"], **options)
     assert contents(tmp_path) == before
-    with pytest.raises(OptionError, match='begun with maker "test", and now it is null'):
+    with pytest.raises(OptionError, match='started with maker "test", and now it is null'):
         ForgeryFolder(tmp_path, options={})
 
 
@@ -193,7 +193,7 @@ def test_other_folders_are_refused(tmp_path, forgery):
     (tmp_path / "mine/diary.txt").write_text("dear diary")
     (tmp_path / "file").write_text("")
     for name in ("mine", "file"):
-        with pytest.raises(OptionError, match="holds something else already"):
+        with pytest.raises(OptionError, match="is not empty"):
             ForgeryFolder(tmp_path / name, options={})
     assert contents(tmp_path) == {"mine/diary.txt": b"dear diary", "file": b""}
     fill(tmp_path / "out", forgery, ["a"])
@@ -209,10 +209,10 @@ def test_other_folders_are_refused(tmp_path, forgery):
 def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path):
     (tmp_path / "there").write_text("a file, not a folder")
     with pytest.raises(OutputError, match="cannot be written"):
-        write_whole(tmp_path / "there/x.png", b"data", parents=True)
+        write_bytes(tmp_path / "there/x.png", b"data", parents=True)
     (tmp_path / "x.png").mkdir()
     with pytest.raises(OutputError, match="cannot be written"):
-        write_whole(tmp_path / "x.png", b"data")
+        write_bytes(tmp_path / "x.png", b"data")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["there", "x.png"]
 
 
