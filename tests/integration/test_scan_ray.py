@@ -237,6 +237,7 @@ def test_pictures_and_parts_in_a_bucket(photos, expected, monkeypatch):
         driver.communicate()
         done = run(pictures, *OPTIONS, *ON_RAY, "--out", job, "--resume")
         assert done.returncode == 1, done.stderr
+        assert f"40 files in {job}: " in done.stderr
         assert [row.replace(pictures, str(photos)) for row in exported(job)] == expected
         assert f"write the verdicts to a file: mesoscope export {job} -o results.csv" in done.stderr
         s3fs.S3FileSystem.clear_instance_cache()
