@@ -15,8 +15,10 @@ from mesoscope.cli.numbers import FiniteRange
 @forging.reals
 @forging.out
 @click.option(
-    "--method", type=click.Choice(["self", "xray", "both"]), default="self", show_default=True,
-    help="self blends a face into itself, xray takes that of somebody similar, both draws one.",
+    "--method", type=click.Choice(["self", "xray", "both", "warped", "averaged"]), default="self",
+    show_default=True,
+    help="self blends a face into itself, xray takes that of somebody similar, both draws one; "
+    "warped makes it small and smooth, averaged mixes it with a similar one.",
 )  # fmt: skip
 @click.option(
     "--strength", type=FiniteRange(0, 4), default=1.0, show_default=True,

@@ -82,7 +82,7 @@ def blend_folder(
     Args:
         reals: A folder of real faces, a data set or its manifest.
         out: The folder to write; one that was begun so is gone on with.
-        method: ``self``, ``xray`` (somebody similar) or ``both``.
+        method: ``self``, ``xray`` (somebody similar), ``both``, ``warped`` or ``averaged``.
         strength: How far the two sides of a blend differ.
         options: What all makers share.
         watch: Told how far it is: what, how many are done, of how many.

@@ -189,25 +189,22 @@ def swap_blend(
     name = draw_hull(rng, hulls)
     face, face_donor = five_of(landmarks), five_of(donor_landmarks)
     matrix = aligned(face_donor, face)
-    points, points_donor = mesh(landmarks), _mapped(mesh(donor_landmarks), matrix)
-    outline = _common(hull(points, name), hull(points_donor, name))
+    points, points_donor = mesh(landmarks), mapped(mesh(donor_landmarks), matrix)
+    outline = common(hull(points, name), hull(points_donor, name))
     region = region_of(outline, pixels.shape, pad=_PAD)
     if region is None or float(np.ptp(outline, axis=0).min()) < _LEAST_PX:
         raise SourceUnsuitable(
             f"the face is smaller than {_LEAST_PX} pixels or outside of the picture"
         )
     fit = float(rng.uniform(0.5, 1))
-    residual = fit * (face - _mapped(face_donor, matrix))
-    laid, covered = _laid(donor, matrix, region, face, residual)
+    residual = fit * (face - mapped(face_donor, matrix))
+    laid, covered = laid_over(donor, matrix, region, face, residual)
     mask, numbers = draw_mask(outline, region, rng)
     mask = clean(mask * covered)
     base = pixels[region.slices]
     if is_grey(base):
-        laid = _grey(laid)
-    darker, flatter = light_apart(laid, base, mask)
-    alike = likeness(laid, base, mask)
-    if darker > _DARKER or flatter > _FLATTER or alike < _LEAST_ALIKE:
-        raise SourceUnsuitable("the light on the two faces differs too much")
+        laid = grey_of(laid)
+    alike = require_like_light(laid, base, mask)
     share = float(rng.uniform(0.8, 1))
     laid = matched(softened(laid, base, mask), base, mask, share=share)
     shift = draw_shift(rng, _REST * strength, grey=is_grey(base))
@@ -232,11 +229,25 @@ def swap_blend(
     return Forgery(forged, pixels, placed(mask, region, pixels.shape), MAKER, numbers)
 
 
-def _mapped(points: Points, matrix: NDArray[np.float64]) -> Points:
+def require_like_light(laid: Pixels, base: Pixels, mask: Mask) -> float:
+    """Return the likeness of coarse light and shade within a mask, see :func:`likeness`.
+
+    Raises:
+        SourceUnsuitable: The light on the two faces differs too much.
+    """
+    darker, flatter = light_apart(laid, base, mask)
+    alike = likeness(laid, base, mask)
+    if darker > _DARKER or flatter > _FLATTER or alike < _LEAST_ALIKE:
+        raise SourceUnsuitable("the light on the two faces differs too much")
+    return alike
+
+
+def mapped(points: Points, matrix: NDArray[np.float64]) -> Points:
+    """Points ``(N, 2)`` through an affine map ``(2, 3)``."""
     return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], np.float32)
 
 
-def _common(one: Points, other: Points) -> Points:
+def common(one: Points, other: Points) -> Points:
     """What two outlines share: neither face's surroundings come along.
 
     Raises:
@@ -248,7 +259,7 @@ def _common(one: Points, other: Points) -> Points:
     return np.asarray(shared, np.float32).reshape(-1, 2)
 
 
-def _laid(
+def laid_over(
     donor: Pixels,
     matrix: NDArray[np.float64],
     region: Region,
@@ -293,7 +304,8 @@ def _laid(
     return np.asarray(laid, np.uint8), np.asarray(np.clip(2 * soft - 1, 0, 1), np.float32)
 
 
-def _grey(pixels: Pixels) -> Pixels:
+def grey_of(pixels: Pixels) -> Pixels:
+    """A picture without colour, of three equal channels."""
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
 

@@ -18,6 +18,8 @@ from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.training.data.augment import follows_its_real, mix, pair_forgeries
 from mesoscope.training.data.dataset import batches, draw_epoch, reals_by_source, training_crop
 from mesoscope.training.data.forging import ForgeryMaker
+from mesoscope.training.data.makers import Makers
+from mesoscope.training.data.reconstruct import Reconstructor
 from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.checkpoint import TrainingState
 from mesoscope.training.fit.distil import (
@@ -119,6 +121,8 @@ def fit(
     resumed = resume and last.exists()
     at = EpochPosition(recipe, fabric, hold, fresh=not resumed)
     forge = None if data.points is None else ForgeryMaker(recipe.synth, data.train, data.points)
+    nets = Reconstructor.of_run(run) if recipe.augment.reconstructed else None
+    makers = Makers(recipe.augment, data.train, data.landmarks, nets)
     state = TrainingState(recipe_sha256=recipe.sha256(), data_sha256=data.digests)
     if resumed:
         tensors, before = checkpoint.load(last)
@@ -129,7 +133,7 @@ def fit(
     while state.epoch < recipe.optimise.epochs and not _out_of_patience(state, recipe):
         started = time.perf_counter()
         loss, images_per_s = train_epoch(
-            at, recipe, data, fabric, watcher, epoch=state.epoch, forge=forge
+            at, recipe, data, fabric, watcher, epoch=state.epoch, forge=forge, makers=makers
         )
         scores = scores_of(at.mean, data.validation, recipe.data.crop_margin, fabric)
         if not np.isfinite(scores).all():
@@ -233,6 +237,7 @@ def train_epoch(
     *,
     epoch: int,
     forge: ForgeryMaker | None = None,
+    makers: Makers | None = None,
 ) -> tuple[float, float]:
     """Train one epoch; return its mean loss and the pictures per second."""
     started, o = time.perf_counter(), recipe.optimise
@@ -264,7 +269,7 @@ def train_epoch(
         those = [samples[order[turn - 1]]] if twin else reals.get(sample.source, ())
         face = data.box(order[turn - twin])
         key = (recipe.seed, epoch, turn - twin)
-        return training_crop(sample, recipe, key, those, forge, face, face_of)
+        return training_crop(sample, recipe, key, those, forge, face, face_of, makers)
 
     def face_of(real: Sample) -> Box | None:
         return data.box(places_of[real]) if real in places_of else None

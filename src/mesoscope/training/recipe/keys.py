@@ -57,6 +57,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "augment.webp": _CHANCE,
     "augment.video": _CHANCE,
     "augment.self_blend": _CHANCE,
+    "augment.warped": _CHANCE,
+    "augment.reconstructed": _CHANCE,
+    "augment.averaged": _CHANCE,
     "synth.blend": (0, 0.5),
     "synth.edit": (0, 0.5),
     "mix.mixup": _CHANCE,
@@ -206,6 +209,13 @@ class AugmentKeys:
         video: Probability of H.264 compression as one frame of a clip.
         self_blend: Probability that a forgery made of a real picture of the same source replaces a
             fake, see :mod:`mesoscope.training.data.forging`.
+        warped: The same for a face warped from a small size, see :mod:`mesoscope.synth.warped`.
+        reconstructed: The same for a picture or face reconstructed by a small autoencoder, see
+            :mod:`mesoscope.training.data.reconstruct`.
+        autoencoders: A run folder, or a file of one, whose autoencoders are taken; relative to the
+            working directory. Empty: they are trained before the first epoch.
+        averaged: The same for a face averaged with that of another person, see
+            :mod:`mesoscope.synth.averaged`.
     """
 
     crop_scale_min: float = 0.8
@@ -232,6 +242,10 @@ class AugmentKeys:
     webp: float = 0.0
     video: float = 0.0
     self_blend: float = 0.0
+    warped: float = 0.0
+    reconstructed: float = 0.0
+    autoencoders: str = ""
+    averaged: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
