@@ -39,7 +39,7 @@ import numpy as np
 
 from measure import ROOT
 from mesoscope import metrics
-from mesoscope.errors import OptionError, RecipeError
+from mesoscope.errors import RecipeError
 from mesoscope.training.decide.strangers import (
     GENUINE_FAKE,
     Score,
@@ -119,7 +119,8 @@ def run(recipe: Entry, kind: str, arguments: argparse.Namespace) -> list[dict[st
     given = [f"{key}={json.dumps(value)}" for key, value in short.items()]
     given += [*recipe.overrides, f"data.leave_out={json.dumps(KINDS[kind])}"]
     kept = AUTOENCODERS / f"{kind}, seed {arguments.seed}".replace(" ", "-")
-    if any(change.startswith("augment.reconstructed=") for change in given) and kept.exists():
+    asked = read_recipe(recipe.path, recipe.overrides).augment
+    if asked.reconstructed and not asked.autoencoders and kept.exists():
         given.append(f"augment.autoencoders={json.dumps(str(kept))}")
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:

@@ -94,7 +94,7 @@ def warp(
     # The middles of pixels lie half a pixel within them at both sizes.
     ratio = np.array([wide / small[0], high / small[1]])
     enlarged = np.concatenate([np.diag(ratio), (0.5 * ratio - 0.5)[:, None]], axis=1)
-    moved = _affine(five, five + jitter * size_px)
+    moved = _affine(five, np.asarray(five + jitter * size_px, np.float32))
     matrix = moved @ np.concatenate([enlarged, [[0, 0, 1]]])
     patch = cv2.warpAffine(
         copy, matrix, (wide, high), flags=_INTERPOLATIONS[how], borderMode=cv2.BORDER_REFLECT
@@ -123,7 +123,7 @@ def _place(
     if landmarks is None:
         whole = clean(blend_mask(height, width, rng))
         x, y, wide, high = cv2.boundingRect((whole > 0).astype(np.uint8))
-        least = min(wide, high)
+        least = float(min(wide, high))
         size_px = _FACE * max(cv2.boundingRect((whole > 0.5).astype(np.uint8))[2:])
         region: Region | None = Region(x, y, x + wide, y + high)
         five = np.asarray(_FIVE * (wide, high), np.float32)

@@ -60,7 +60,7 @@ def test_a_recipe_file_is_screened_alone(tmp_path, entries):
 
 
 def test_wrong_changes_and_taken_names_are_refused_before_any_training(tmp_path, entries):
-    with pytest.raises(RecipeError, match="did you mean 'augment.warped'"):
+    with pytest.raises(RecipeError, match=r"did you mean 'augment\.warped'"):
         entries(set=["augment.warpd=0.2"])
     with pytest.raises(SystemExit, match="for one recipe"):
         entries(name="both")

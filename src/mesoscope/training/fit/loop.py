@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from mesoscope.errors import RunError
 from mesoscope.runtime.allocator import keep_heap
 from mesoscope.runtime.threads import cores, map_ordered
-from mesoscope.training.data.augment import follows_its_real, mix, pair_forgeries
+from mesoscope.training.data.augment import follows_its_real, mix, pair_forgeries, pair_sources
 from mesoscope.training.data.dataset import batches, draw_epoch, reals_by_source, training_crop
 from mesoscope.training.data.forging import ForgeryMaker
 from mesoscope.training.data.makers import Makers
@@ -247,9 +247,12 @@ def train_epoch(
     order = draw_epoch(samples, recipe.data, chance)
     if recipe.data.pairs:
         order = pair_forgeries(order, samples, chance)
+    if recipe.data.source_pairs:
+        order = pair_sources(order, samples)
     rank, world = fabric.global_rank, fabric.world_size
     order, shown = epoch_samples(order, samples, recipe.data, chance, device=rank, devices=world)
     twins = follows_its_real(order, samples) & recipe.data.pairs
+    beside = follows_its_real(order, samples, any_group=True) & recipe.data.source_pairs | twins
     if len(order) < world:  # other devices would wait for one without a picture
         raise RunError(f"{world} devices for {len(order)} pictures an epoch: take fewer devices")
     steps = len(order) // o.batch_size or 1
@@ -265,10 +268,9 @@ def train_epoch(
         # The position in the epoch, not in this device's share: devices must not draw alike.
         place, sample = one
         turn = place * world + rank
-        twin = bool(twins[turn])
-        those = [samples[order[turn - 1]]] if twin else reals.get(sample.source, ())
-        face = data.box(order[turn - twin])
-        key = (recipe.seed, epoch, turn - twin)
+        those = [samples[order[turn - 1]]] if beside[turn] else reals.get(sample.source, ())
+        face = data.box(order[turn - bool(twins[turn])])
+        key = (recipe.seed, epoch, turn - bool(beside[turn]))
         return training_crop(sample, recipe, key, those, forge, face, face_of, makers)
 
     def face_of(real: Sample) -> Box | None:

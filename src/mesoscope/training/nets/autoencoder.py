@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
 from torch.nn import functional as F
 
@@ -110,10 +109,3 @@ def loss_of(made: Tensor, real: Tensor) -> Tensor:
     apart = made - real
     down, right = apart[:, :, 1:] - apart[:, :, :-1], apart[..., 1:] - apart[..., :-1]
     return apart.abs().mean() + down.abs().mean() + right.abs().mean()
-
-
-@torch.no_grad()
-def psnr(made: Tensor, real: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of pictures ``[N, 3, H, W]`` in 0..1."""
-    error = float(F.mse_loss(made.clamp(0, 1), real))
-    return -10 * float(torch.log10(torch.tensor(max(error, 1e-10))))

@@ -155,6 +155,8 @@ class DataKeys:
             for models that were trained on many framings.
         pairs: Put a real and a forged picture of one group into the same step, augmented alike, see
             :mod:`mesoscope.training.data.augment`.
+        source_pairs: Put a fake of the same source after each other real picture, augmented alike;
+            the forgery that replaces it is then made of that very picture.
         leave_out: Sources excluded from training and validation, to test on later.
         read: ``random`` reads pictures as they are drawn, from folders or shards; ``stream`` reads
             shards front to back, see :mod:`mesoscope.data.shards.stream`.
@@ -168,6 +170,7 @@ class DataKeys:
     face_margin: float = 1.3
     further_margins: tuple[float, ...] = ()
     pairs: bool = False
+    source_pairs: bool = False
     leave_out: tuple[str, ...] = ()
     read: str = "random"
     buffer: int = 4096

@@ -124,6 +124,10 @@ def broken_rule(recipe: Recipe) -> str | None:
             not (d.pairs and d.read == "stream"),
         ),
         (
+            "data.source_pairs and data.read = 'stream' both make the order: leave one out",
+            not (d.source_pairs and d.read == "stream"),
+        ),
+        (
             "decide.calibration must be 'platt' or 'temperature'",
             recipe.decide.calibration in ("platt", "temperature"),
         ),
@@ -144,6 +148,7 @@ _LATER: tuple[tuple[str, str, object, tuple[str, ...]], ...] = (
     ("decide", "guard", True, ("guard",)),
     ("data", "read", "random", ("read", "buffer")),
     ("data", "pairs", False, ("pairs",)),
+    ("data", "source_pairs", False, ("source_pairs",)),
     ("data", "face_margin", 1.3, ("face_margin",)),
     ("data", "further_margins", (), ("further_margins",)),
     ("augment", "crop_scale_max", 1, ("crop_scale_max",)),
