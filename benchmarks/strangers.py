@@ -342,16 +342,14 @@ def tell(what: str, p, fake, cuts) -> None:
 
 
 def tell_asked(rows: list[dict[str, object]], names: list[str]) -> None:
-    """The AUC of each left-out source by the recipes asked for, and by the known ones."""
-    columns = list(dict.fromkeys([*RECIPES, *names]))
-    by = {(r["recipe"], r["source"]): r["auc"] for r in rows}
-    of = [r for r in rows if r["recipe"] in names and r["kind"] != "all"]
-    sources = dict.fromkeys(r["source"] for r in of)
-    width = max(len(name) for name in columns) + 2
-    print("AUC".ljust(16) + "".join(name.rjust(width) for name in columns))
-    for source in sources:
-        cells = [by.get((name, source), "") for name in columns]
-        print(str(source).ljust(16) + "".join(str(cell).rjust(width) for cell in cells))
+    """The AUC of each left-out source by the known recipes and by those asked for, a line each."""
+    by = {(r["recipe"], r["source"]): r["auc"] for r in rows if r["kind"] != "all"}
+    sources = list(dict.fromkeys(source for name, source in by if name in names))
+    print("AUC of: " + ", ".join(map(str, sources)))
+    for name in dict.fromkeys([*RECIPES, *names]):
+        found = [by.get((name, source)) for source in sources]
+        if any(auc is not None for auc in found):
+            print("  ".join("    -" if a is None else f"{a:.3f}" for a in found), name)
 
 
 def main() -> None:
