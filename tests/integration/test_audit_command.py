@@ -248,9 +248,9 @@ def test_a_manifest_with_missing_files(make_honest_or_not, audit):
     [
         (["nowhere"], "no such folder"),
         (["empty"], "no pictures found"),
-        (["set", "--out", "clean"], "--out goes with --fix"),
-        (["set", "--size", "64"], "--size goes with --fix"),
-        (["set", "--fix"], "say where to with --out"),
+        (["set", "--out", "clean"], "--out needs --fix"),
+        (["set", "--size", "64"], "--size needs --fix"),
+        (["set", "--fix"], "name its folder with --out"),
         (["set", "--fix", "--out", "clean", "--sample", "3"], "leave --sample out"),
         (["set", "--fix", "--out", "full"], "not empty"),
         (["set", "--fix", "--out", "set/clean"], "would lie in each other"),

@@ -183,7 +183,7 @@ def test_alarms_at_a_rate_and_their_truth_at_prevalences(faces, model, tmp_path)
 def test_a_rate_without_enough_reals_is_said_and_not_guessed(faces, model, tmp_path):
     done = run(faces, "--model", model, "--out", tmp_path / "o", "--resamples", 0, "--fpr", 0.01)
     assert done.returncode == 0, done.stderr
-    assert "holds no threshold for a false-positive rate of 0.01: it has 0.5" in done.stdout
+    assert "has no threshold for a false-positive rate of 0.01: choose one of 0.5" in done.stdout
     assert "10 reals, worth 10 of a group of their own" in done.stdout
 
 

@@ -82,7 +82,7 @@ def test_robustness_of_clips_is_refused_before_any_work(clips, tmp_path):
     done = run("evaluate", clips, "--out", tmp_path / "out", "--robustness")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "--robustness changes pictures, and 4 of the 5 samples are clips" in done.stderr
+    assert "--robustness needs pictures, but 4 of the 5 samples are clips" in done.stderr
     assert not (tmp_path / "out").exists()
 
 

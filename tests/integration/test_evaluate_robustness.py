@@ -87,5 +87,5 @@ def test_without_it_nothing_of_it_is_there(make_dataset, tmp_path):
 def test_a_limit_alone_is_refused(make_dataset, tmp_path, capsys):
     data = make_dataset("faces", train=0, validation=2)
     assert run(data, "--limit", 5, "--out", tmp_path / "out") == 2
-    assert "--limit goes with --robustness" in capsys.readouterr().err
+    assert "--limit needs --robustness" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

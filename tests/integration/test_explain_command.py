@@ -88,7 +88,7 @@ def test_the_source_is_never_overwritten(photo, tmp_path):
     for out in (photo, tmp_path / "link.jpg"):
         done = run(photo, "-o", out, "--force", cwd=tmp_path)
         assert done.returncode == 2
-        assert "this is the file to explain: choose another name" in done.stderr
+        assert "the file to explain is at this path: choose another name" in done.stderr
     assert photo.read_bytes() == before
 
 
@@ -106,7 +106,7 @@ def test_pictures_that_exist_are_replaced_only_by_force(photo, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "say where the picture goes, as in -o out.png; or print with --json"),
+        ([], "give the picture to write, as in -o out.png, or --json"),
         (["-o", "out.tiff"], "out.tiff: name the picture .png, .jpg, .jpeg, .webp"),
         (["second.jpg", "-o", "out.png"], "out.png: 2 pictures need a folder"),
     ],

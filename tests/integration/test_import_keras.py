@@ -130,9 +130,9 @@ def test_models_show_prints_the_card(imported):
     assert (done.returncode, done.stderr) == (0, "")
     rows = {line[:16].strip(): line[16:] for line in done.stdout.splitlines() if line[0] != " "}
     assert rows["architecture"] == "meso4, 27,977 trainable parameters"
-    assert "fake = 1" in rows["answer"]
-    assert rows["fake from"] == "p_fake ≥ 0.5000"
-    assert rows["real below"].startswith("p_fake < 0.5000")
+    assert "fake = 1" in rows["output"]
+    assert rows["fake"] == "p_fake ≥ 0.5000"
+    assert rows["real"].startswith("p_fake < 0.5000")
     assert rows["calibration"] == "none"
     assert rows["licence"].startswith("Apache-2.0")
     assert rows["graph SHA-256"] == read_card(out).graph_sha256
@@ -196,4 +196,4 @@ def test_models_verify_without_argument_checks_the_shipped(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     found = [line for line in done.stdout.splitlines() if line.startswith("ok ")]
     assert len(found) == len(shipped())
-    assert all("file as in SHA256SUMS" in line for line in found)
+    assert all("file matches SHA256SUMS" in line for line in found)

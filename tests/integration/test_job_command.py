@@ -131,7 +131,7 @@ def test_ctrl_c_ends_with_a_summary_and_the_line_to_resume(faces, job):
     assert "Traceback" not in stderr
     summary, line = stderr.splitlines()
     assert f"files in {job}: " in summary
-    left, line = line.split(" left; go on with: ")
+    left, line = line.split(" left; resume with: ")
     assert int(left) == 300 - judged(job)
     assert query(job, "select count(*) from mesoscope_files where state = 'claimed'") == [(0,)]
     assert line.startswith(f"mesoscope scan {archive} --out {job}/")

@@ -127,6 +127,6 @@ def test_operating_points_are_shown_and_judged_by(with_points, tmp_path, astrona
     assert labels["0.1"] == "fake"  # from 0 on
     assert labels["0.01"] != "fake"
     assert labels["0.05"].endswith(
-        "meso4 holds no threshold for a false-positive rate of 0.05: it has 0.1, 0.01: take one of "
-        "them, or give a threshold of your own"
+        "meso4 has no threshold for a false-positive rate of 0.05: choose one of 0.1, 0.01, or "
+        "give a threshold of your own"
     )

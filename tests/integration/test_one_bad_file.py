@@ -402,7 +402,7 @@ def test_shards_are_checked_to_the_end_and_packed_whole_or_not_at_all(
     assert code == 1, err
     assert err.count("mesoscope: ") == 1
     assert f"{BAD}.jpg" in err
-    assert "23 of 24 pictures are well" in out
+    assert "23 of 24 pictures are intact" in out
     code, _, err = run("shards", "write", dataset, "--out", tmp_path / "shards")
     assert code == 1, err
     assert err.splitlines()[-1].startswith(f"mesoscope: {dataset}/train/real/{BAD}.jpg: ")

@@ -60,7 +60,7 @@ def test_a_set_is_told_planned_and_prepared(tmp_path, uadfv):
     code, said, error = run("uadfv", uadfv, *small)
     assert code == 1  # a clip could not be read
     assert "left out: files or frames that cannot be read: 1" in said
-    assert f"6 faces in {out}: manifest.csv lists them, left_out.csv says what is not" in said
+    assert f"6 faces in {out}: manifest.csv lists them, left_out.csv what was left out" in said
     assert len(read_dataset(out)) == 6
     again = run("--set", "UADFV", uadfv, *small)
     assert again[0] == 1
@@ -92,7 +92,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, uadfv):
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 130
-    found = re.search(r"interrupted: (\d+) of 42 items are done: the same command goes on", error)
+    found = re.search(r"interrupted: (\d+) of 42 items are done: the same command continues", error)
     assert found
     assert not (out / "manifest.csv").exists()
     code, said, _ = run(uadfv, *command)
@@ -124,11 +124,11 @@ def test_the_tutorial_says_what_the_program_says(tmp_path, monkeypatch):
     ("arguments", "said"),
     [
         (["nowhere"], "nowhere: no such folder"),
-        (["ffpp"], "ffpp names a set, and no folder"),
-        (["ffpp", "a", "b"], "3 arguments, and one set is prepared at a time"),
-        (["--set", "dfdc", "ffpp", "a"], "the set is named twice, 'ffpp' and --set 'dfdc'"),
+        (["ffpp"], "ffpp is the name of a set, not a folder"),
+        (["ffpp", "a", "b"], "3 arguments, but one set is prepared at a time"),
+        (["--set", "dfdc", "ffpp", "a"], "the set has two names, 'ffpp' and --set 'dfdc'"),
         (["uadfw", "."], "'uadfw' is no set that is read here: did you mean uadfv"),
-        ([".", "--shares", "1,2"], "give three numbers with commas between"),
+        ([".", "--shares", "1,2"], "give three numbers separated by commas"),
         ([".", "--shares", "1,2,3"], "shares must be three numbers of 0 or more that add up to 1"),
         (["."], "holds no set that is known here, but is empty"),
     ],

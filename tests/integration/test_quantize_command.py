@@ -28,7 +28,7 @@ def test_copy_of_a_shipped_model_is_smaller_and_judges_alike(faces, tmp_path, ma
     before, after = find_model("meso4").stat().st_size, path.stat().st_size
     assert rows[2].split()[1:3] == [f"{before:,}", f"{after:,}"]
     assert after < before / 2
-    assert re.match(r"12 validation pictures: p_fake moves by 0\.\d+ ", moved)
+    assert re.match(r"12 validation pictures: p_fake differs by 0\.\d+ ", moved)
     assert file == f"small.onnx: {model_id(path)}"
 
     card = read_card(path)

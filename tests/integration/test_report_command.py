@@ -57,8 +57,8 @@ def test_a_scan_with_a_report_that_verifies(run, photos, keys, tmp_path, name):
     assert f"{out}: 3 files, 2 with evidence, signed" in told
     code, said, _ = run("report", "verify", out, "--key", keys[1])
     assert code == 0
-    assert "as it was made" in said
-    assert "good: signed with the key that you gave" in said
+    assert "unchanged (" in said
+    assert "good: signed with the given key" in said
     assert "3 unchanged, 0 changed, 0 missing" in said
 
 
@@ -162,7 +162,7 @@ def test_a_key_with_a_passphrase(run, photos, tmp_path, monkeypatch):
         (("report", "a.jpg", "-o", "r.docx"), "written as .html or .pdf"),
         (("report", "a.jpg", "-o", "none/r.html"), "there is no folder none"),
         (("report", "a.jpg", "-o", "r.html", "--sign", "none.pem"), "key cannot be read"),
-        (("report", "a.jpg", "-o", "r.html", "--ledger", "sqlite://"), "belongs to jobs"),
+        (("report", "a.jpg", "-o", "r.html", "--ledger", "sqlite://"), "needs a job folder"),
         (("scan", "a.jpg", "--sign", "k.pem"), "name one with --report"),
         (("scan", "a.jpg", "--report", "r.txt"), "written as .html or .pdf"),
     ],

@@ -240,7 +240,7 @@ def test_an_interrupt_ends_with_whole_lines_and_a_summary(folder, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--fpr", 0.123), "holds no threshold for a false-positive rate of 0.123"),
+        (("--fpr", 0.123), "has no threshold for a false-positive rate of 0.123"),
         (("--fpr", 0.01, "--threshold", 0.5), "give one of them"),
         (("--fpr", 0), "--fpr"),
     ],

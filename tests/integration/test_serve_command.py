@@ -255,7 +255,7 @@ def test_other_addresses_need_keys_unless_told_in_so_many_words(serve):
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (("--keys", "--anyone-may-call"), 2, "opposite"),
+        (("--keys", "--anyone-may-call"), 2, "exclude each other"),
         (("--model", "none"), 3, "none"),
         (("--ledger", "mysql://x/y"), 2, "SQLite or PostgreSQL"),
         (("--keep", "40"), 2, "longer than its verdict"),

@@ -37,7 +37,7 @@ def test_written_listed_and_checked(sets):
     assert head.split() == ["shard", "split", "pictures", "real", "fake", "MB"]
     assert sum(int(row.split()[2]) for row in rows) == 20
     assert {row.split()[1] for row in rows} == {"train", "validation"}
-    assert last == "20 of 20 pictures are well"
+    assert last == "20 of 20 pictures are intact"
 
 
 def test_a_changed_byte_is_found(sets):
@@ -50,7 +50,7 @@ def test_a_changed_byte_is_found(sets):
         file.write(bytes([before[0] ^ 1]))
     done = run("shards", "list", shards, "--check")
     assert done.returncode == 1
-    assert done.stdout.splitlines()[-1] == "19 of 20 pictures are well"
+    assert done.stdout.splitlines()[-1] == "19 of 20 pictures are intact"
     assert done.stderr.count("\n") == 1
     assert f"{first.file}: is not the file that the manifest means" in done.stderr
 
@@ -59,9 +59,9 @@ def test_folders_can_be_checked_too(sets):
     folder, _, _ = sets
     done = run("shards", "list", folder)
     assert done.returncode == 2
-    assert "its pictures lie in no shards" in done.stderr
+    assert "it has no shards: make some with" in done.stderr
     done = run("shards", "list", folder, "--check")
-    assert done.stdout == "20 of 20 pictures are well; of 20 no SHA-256 is known\n"
+    assert done.stdout == "20 of 20 pictures are intact; 20 have no SHA-256 in the manifest\n"
     rows = [row_of(s, folder) for s in read_dataset(folder)]
     write_manifest(folder / "manifest.csv", [{**r, "sha256": "ab" * 32} for r in rows])
     done = run("shards", "list", folder, "--check")

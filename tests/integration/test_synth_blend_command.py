@@ -85,7 +85,7 @@ def test_a_second_run_goes_on_and_other_options_are_refused(made, people):
     before = (out / "forgeries.jsonl").read_bytes()
     code, said = synth(*again, "--per-picture", 3)
     assert "5 forgeries and their twins made" in said
-    assert "10 were there already" in said
+    assert "10 existed already" in said
     assert (out / "forgeries.jsonl").read_bytes().startswith(before)
     assert len(read_dataset(out)) == 30
     code, said = synth(*again, "--seed", 7)
@@ -115,7 +115,7 @@ def test_given_landmarks_are_used(people, tmp_path):
     ("arguments", "code", "said"),
     [
         (("nowhere",), 2, "nowhere: no such folder"),
-        (("{people}", "--quality", "high"), 2, "neither one number nor two"),
+        (("{people}", "--quality", "high"), 2, "neither a number nor a range"),
         (("{people}", "--quality", "95-60"), 2, "quality must be LOW-HIGH"),
         (("{people}", "--size", "small"), 2, "neither a number of pixels nor keep"),
         (("{people}", "--size", "10"), 2, "size must be at least 64"),

@@ -89,7 +89,7 @@ def test_a_run_that_was_broken_off_ends_as_a_whole_one(people, made, tmp_path):
     code, said = synth_edit(people, "--out", again, "--per-picture", 3, *options)
     assert code == 0
     assert "6 forgeries and their twins made" in said
-    assert "3 were there already" in said
+    assert "3 existed already" in said
     whole, resumed = contents(out), contents(again)
     for name in ("forgeries.jsonl", "manifest.csv"):  # in another order
         assert sorted(whole.pop(name).splitlines()) == sorted(resumed.pop(name).splitlines())

@@ -45,7 +45,7 @@ def test_from_reals_to_a_data_set(place):
     done = mesoscope(*ask, "--seeds", "0-13,39-41", cwd=place)
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("5 faces made in ")
-    assert "12 were there already; 2 have no real one beside them" in done.stderr
+    assert "12 existed already; 2 have no real counterpart" in done.stderr
     done = mesoscope(*ask, "--mixing", cwd=place)
     assert done.returncode == 2
     assert "was begun with mixing false, and now it is true" in done.stderr

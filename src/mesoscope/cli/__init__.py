@@ -1,1 +1,1 @@
-"""The command line: one file a command, each loading what it needs when it runs."""
+"""The command line: one file per command, which imports what it needs when it runs."""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 from click.core import ParameterSource
 
-from mesoscope.cli import options
-from mesoscope.cli.bars import counted
-from mesoscope.cli.echo import echo
+from mesoscope.cli import detection, options
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED
-from mesoscope.cli.numbers import WholeRange
+from mesoscope.cli.options import WholeRange
+from mesoscope.cli.printing import echo, plural
+from mesoscope.cli.progress import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from mesoscope.data.audit.finding import Audit
     from mesoscope.data.audit.fix_plan import Encode
 
-_FAILS = {"severe": ("severe",), "warning": ("severe", "warning"), "never": ()}
-_OF_FIX = ("out", "size", "quality", "encode")
+_FAIL_ON = {"severe": ("severe",), "warning": ("severe", "warning"), "never": ()}
+_FIX_OPTIONS = ("out", "size", "quality", "encode")
 
 
 @click.command("audit")
 @click.argument("dataset", metavar="DATASET", type=click.Path(path_type=Path))
 @click.option(
     "--report", "page", metavar="FILE.html", type=click.Path(path_type=Path, dir_okay=False),
-    help="Write everything as one page that opens without a network.",
+    help="Write everything as one .html page, which opens without a network.",
 )  # fmt: skip
 @click.option(
     "--json", "record", metavar="FILE.json", type=click.Path(path_type=Path, dir_okay=False),
@@ -37,51 +37,48 @@ _OF_FIX = ("out", "size", "quality", "encode")
 )  # fmt: skip
 @click.option(
     "--pictures/--no-pictures", default=True, show_default=True,
-    help="Show small copies of examples on the page.",
+    help="Show thumbnails of examples on the page.",
 )  # fmt: skip
 @click.option(
     "--suspects/--no-suspects", default=True, show_default=True,
     help="Look for wrong labels: a model scores every picture.",
 )  # fmt: skip
-@options.model
+@detection.detection_options(only=("max_pixels",))
 @click.option(
     "--check-faces", type=WholeRange(0), default=0, show_default=True, metavar="N",
-    help="Look for a face in N pictures of each source and class.",
+    help="Run the face finder on N pictures of each source and class; 0 skips it.",
 )  # fmt: skip
 @click.option(
     "--sample", type=WholeRange(1), metavar="N",
-    help="Look at N pictures of each source, split and class only.",
+    help="Audit only N pictures of each source, split and class.",
 )  # fmt: skip
 @click.option(
-    "--fail-on", type=click.Choice(list(_FAILS)), default="severe", show_default=True,
-    help="Exit with 10 where a finding is as bad as this.",
+    "--fail-on", type=click.Choice(list(_FAIL_ON)), default="severe", show_default=True,
+    help="Exit with 10 from this severity on.",
 )  # fmt: skip
-@click.option("--fix", is_flag=True, help="Write a mended copy into --out.")
+@click.option("--fix", is_flag=True, help="Write a fixed copy into --out, and audit it.")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False),
-    help="With --fix: the folder of the mended copy; it must be new or empty.",
+    help="With --fix: the folder of the copy, new or empty.",
 )  # fmt: skip
 @click.option(
     "--encode", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True,
-    help="With --fix: encode pictures anew; auto where their encoding tells the class.",
+    help="With --fix: re-encode pictures; auto does so if their encoding separates the classes.",
 )  # fmt: skip
 @click.option(
     "--size", type=WholeRange(16), metavar="PX",
-    help="With --fix: the side of pictures that are encoded anew.  [default: what nearly all have]",
+    help="With --fix: short side of re-encoded pictures.  [default: from the pictures]",
 )  # fmt: skip
 @click.option(
     "--quality", type=WholeRange(1, 100), default=90, show_default=True,
-    help="With --fix: their JPEG quality.",
+    help="With --fix: JPEG quality of re-encoded pictures.",
 )  # fmt: skip
 @click.option(
     "--resamples", type=WholeRange(20), default=200, show_default=True,
-    help="Of the bootstrap behind the 95 % intervals.",
+    help="Number of bootstrap resamples for the 95 % intervals.",
 )  # fmt: skip
-@click.option(
-    "--seed", type=WholeRange(0), default=0, show_default=True, help="Of all that is drawn."
-)
+@options.seed
 @options.jobs
-@options.max_pixels
 @click.pass_context
 def command(
     context: click.Context,
@@ -90,7 +87,6 @@ def command(
     record: Path | None,
     pictures: bool,
     suspects: bool,
-    model: str,
     check_faces: int,
     sample: int | None,
     fail_on: str,
@@ -102,15 +98,14 @@ def command(
     resamples: int,
     seed: int,
     jobs: int,
-    max_pixels: float,
 ) -> int:
-    """Find what would let a model cheat on a data set, before it is trained on.
+    """Find shortcuts and leaks in a data set.
 
     DATASET is a folder with train/real, train/fake and the like, or with a manifest. Nothing in it
     is changed. Exit codes: 0 nothing severe, 1 some pictures could not be read, 2 usage or data
     set, 3 missing extra or model, 10 something severe was found (see --fail-on).
     """
-    _refuse(context, fix=fix, out=out, sample=sample)
+    _check_options(context, fix=fix, out=out, sample=sample)
     from mesoscope.data.audit.audit import audit
     from mesoscope.data.audit.fix_plan import FixOptions
     from mesoscope.data.audit.options import AuditOptions
@@ -128,112 +123,116 @@ def command(
 
         report.require("jinja2")
     keep_heap(options.KEPT_BYTES)
-    asked = AuditOptions(
+    audit_options = AuditOptions(
         suspects=suspects,
-        model=find_model(model) if suspects else None,
+        model=find_model(detection.model()) if suspects else None,
         check_faces=check_faces,
         resamples=resamples,
         seed=seed,
         threads=jobs,
-        max_pixels=int(max_pixels * options.MEGAPIXEL),
+        **detection.values(),
     )
     if out is not None:
         from mesoscope.data.audit.fix import refuse_folder
 
         refuse_folder(dataset, out)
-    how = FixOptions(
+    fix_options = FixOptions(
         encode=cast("Encode", encode),
         size_px=size,
         quality=quality,
         seed=seed,
         threads=jobs,
-        max_pixels=asked.max_pixels,
+        max_pixels=audit_options.max_pixels,
     )
     samples = read_dataset(dataset)
     chosen = samples if sample is None else subset_of_splits(samples, limit=sample, seed=seed)
-    found = audit(chosen, root=dataset, options=asked, watch=watch)
-    _say(found, len(samples))
+    result = audit(chosen, root=dataset, options=audit_options, watch=watch)
+    _print_summary(result, len(samples))
     if record is not None:
-        write_json(found, record)
+        write_json(result, record)
     if page is not None:
-        shown = context.params["dataset"]
         write_page(
-            found, page, pictures=pictures,
-            command=shlex.join(["mesoscope", "audit", str(shown), "--report", str(page)]),
-            fix=shlex.join(["mesoscope", "audit", str(shown), "--fix", "--out", "clean"]),
+            result, page, pictures=pictures,
+            command=shlex.join(["mesoscope", "audit", str(dataset), "--report", str(page)]),
+            fix=shlex.join(["mesoscope", "audit", str(dataset), "--fix", "--out", "clean"]),
         )  # fmt: skip
         echo(f"page: {page}")
     if out is None:
-        return _code(found, fail_on)
-    from mesoscope.cli.audit_fix import mend
+        return _exit_code(result, fail_on)
+    from mesoscope.cli.audit_fix import write_fixed_copy
 
-    return _code(mend(found, out, how, asked), fail_on)
+    return _exit_code(write_fixed_copy(result, out, fix_options, audit_options), fail_on)
 
 
 def watch(what: str, items: Iterable[Any], total: int) -> Iterable[Any]:
-    """A progress bar around a long part."""
+    """Show a progress bar around items."""
     return counted(items, total, what)
 
 
-def lines(found: Mapping[str, Any], of: int) -> list[str]:
-    """The summary: what it comes to, each finding with what to do, what was not looked at."""
+def summary_lines(audit: Mapping[str, Any], total: int) -> list[str]:
+    """Return the summary of an audit: headline, findings with remedies, skipped checks.
+
+    Args:
+        audit: JSON of the audit.
+        total: Number of pictures in the data set, of which the audit may be a sample.
+    """
     from mesoscope.report import audit as words
 
-    headline = words.headline(found)
-    sources = len({part["source"] for part in found["parts"]})
-    sampled = "" if of == found["pictures"] else f" of {of:,}"
+    headline = words.headline(audit)
+    sources = len({part["source"] for part in audit["parts"]})
+    sampled = "" if total == audit["pictures"] else f" of {total:,}"
     size = ", ".join(
         (
-            f"{words.plural(found['pictures'], 'picture')}{sampled}",
-            words.plural(sources, "source"),
-            words.plural(found["groups"], "group"),
+            f"{plural(audit['pictures'], 'picture')}{sampled}",
+            plural(sources, "source"),
+            plural(audit["groups"], "group"),
         )
     )
-    made = [
-        size,
-        headline.line,
-        headline.more,
-    ]
-    for finding in found["findings"]:
-        made += ["", f"{finding['severity']:8} {finding['title']}{_where(finding)}"]
+    lines = [size, headline.line, headline.more]
+    for finding in audit["findings"]:
+        lines += ["", f"{finding['severity']:8} {finding['title']}{_scope(finding)}"]
         if finding["fix"]:
-            made.append(f"         {finding['fix']}")
-    if found["not_done"]:
-        made += ["", "not looked at:", *(f"  {line}" for line in found["not_done"])]
-    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in made]
+            lines.append(f"         {finding['fix']}")
+    if audit["not_done"]:
+        lines += ["", "not checked:", *(f"  {line}" for line in audit["not_done"])]
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
-def _where(finding: Mapping[str, Any]) -> str:
-    """The source of a finding whose title does not name it; "A" is in "AUC", and names nothing."""
+def _scope(finding: Mapping[str, Any]) -> str:
+    """Return the source of a finding in brackets, unless its title names it.
+
+    Titles of single cues never name it; a source "A" may still occur in one, as in "AUC".
+    """
     scope, kind = finding["scope"], finding["kind"]
-    alone = kind.startswith("cue.") and kind != "cue.together"
-    return f" [{scope}]" if scope and (alone or scope not in finding["title"]) else ""
+    single = kind.startswith("cue.") and kind != "cue.together"
+    return f" [{scope}]" if scope and (single or scope not in finding["title"]) else ""
 
 
-def _say(found: Audit, of: int) -> None:
+def _print_summary(audit: Audit, total: int) -> None:
     from mesoscope.files.names import shown
 
-    for line in lines(found.to_dict(), of):
+    for line in summary_lines(audit.to_dict(), total):
         echo(shown(line))
 
 
-def _code(found: Audit, fail_on: str) -> int:
-    if any(finding.severity in _FAILS[fail_on] for finding in found.findings):
+def _exit_code(audit: Audit, fail_on: str) -> int:
+    if any(finding.severity in _FAIL_ON[fail_on] for finding in audit.findings):
         return ALARM
-    unread = found.facts is not None and found.facts.unreadable
-    return INPUT_FAILED if unread else DONE
+    return INPUT_FAILED if audit.facts is not None and audit.facts.unreadable else DONE
 
 
-def _refuse(context: click.Context, *, fix: bool, out: Path | None, sample: int | None) -> None:
-    """Options that need each other, or rule each other out."""
+def _check_options(
+    context: click.Context, *, fix: bool, out: Path | None, sample: int | None
+) -> None:
+    """Raise a usage error if options need or exclude each other."""
     given = [
         name
-        for name in _OF_FIX
+        for name in _FIX_OPTIONS
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     ]
     if given and not fix:
-        raise click.UsageError(f"--{given[0]} goes with --fix: add it, or leave --{given[0]} out")
+        raise click.UsageError(f"--{given[0]} needs --fix: add it, or leave --{given[0]} out")
     if fix and out is None:
-        raise click.UsageError("--fix writes a mended copy: say where to with --out FOLDER")
+        raise click.UsageError("--fix writes a fixed copy: name its folder with --out FOLDER")
     if fix and sample is not None:
-        raise click.UsageError("--fix needs the whole set: leave --sample out")
+        raise click.UsageError("--fix needs the whole data set: leave --sample out")

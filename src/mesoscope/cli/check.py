@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import click
 
-from mesoscope.cli.echo import echo
+from mesoscope.cli import options
 from mesoscope.cli.extras import extra
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED
-from mesoscope.cli.numbers import WholeRange
+from mesoscope.cli.options import WholeRange
+from mesoscope.cli.printing import HEADER, echo, row
 from mesoscope.errors import OptionError
 from mesoscope.errors.failures import cause
 
@@ -19,23 +21,18 @@ from mesoscope.errors.failures import cause
 @click.argument("paths", nargs=-1, required=True, metavar="FILE…", type=click.Path(readable=False))
 @click.option(
     "--server", required=True, envvar="MESOSCOPE_SERVER", metavar="URL",
-    help="The service, as http://127.0.0.1:8000; else MESOSCOPE_SERVER says it.",
+    help="The service, as http://127.0.0.1:8000.  [default: the variable MESOSCOPE_SERVER]",
 )  # fmt: skip
 @click.option(
     "--key-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-    help="Holds the key for the service; else MESOSCOPE_KEY does.",
+    help="File that holds the key.  [default: the key in the variable MESOSCOPE_KEY]",
 )  # fmt: skip
-@click.option(
-    "--table/--no-table", default=None,
-    help="Print a table; otherwise JSON lines.  [default: on a terminal]",
-)  # fmt: skip
+@options.table
 @click.option(
     "--jobs", type=WholeRange(1, 64), default=8, show_default=True,
-    help="Requests at the same time.",
+    help="Number of concurrent requests.",
 )  # fmt: skip
-@click.option(
-    "--fail-on", type=click.Choice(["fake"]), help="Exit with 10 where a verdict has this label."
-)
+@options.fail_on
 def command(
     paths: tuple[str, ...],
     server: str,
@@ -44,25 +41,24 @@ def command(
     jobs: int,
     fail_on: str | None,
 ) -> int:
-    """Have a service judge pictures, clips and folders of them.
+    """Send pictures, clips and folders of them to a service.
 
-    The answers are those of scan, by the model and the options of the service. Exit codes: 0 done,
+    The output is that of scan, with the model and the options of the service. Exit codes: 0 done,
     1 some input failed or the service refused, 2 usage, 10 with --fail-on.
     """
     with extra("client", "httpx"):
         from mesoscope.client import Client
-    from mesoscope.cli.rows import HEADER, row
     from mesoscope.media.walk import walk
 
-    show = sys.stdout.isatty() if table is None else table
+    show_table = sys.stdout.isatty() if table is None else table
     failed = alarm = False
-    if show:
+    if show_table:
         echo(HEADER)
     with Client(server, key=_key(key_file), jobs=jobs) as client:
         for verdict in client.check_many(walk(paths), keep_going=True):
             failed |= verdict.error is not None
             alarm |= verdict.label == fail_on
-            if show:
+            if show_table:
                 echo(row(verdict))
             else:
                 click.echo(verdict.to_json())
@@ -72,13 +68,11 @@ def command(
 
 
 def _key(file: Path | None) -> str | None:
-    """The key, which never stands on a command line: others on the machine could read it there."""
-    import os
-
+    """Read the key; it is never an option, because other users can see command lines."""
     if file is None:
         return os.environ.get("MESOSCOPE_KEY") or None
     try:
         return file.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        why = cause(error) if isinstance(error, OSError) else "not a key"
-        raise OptionError(f"--key-file {file}: cannot be read: {why}") from error
+        reason = cause(error) if isinstance(error, OSError) else "not a key"
+        raise OptionError(f"--key-file {file}: cannot be read: {reason}") from error

@@ -1,4 +1,4 @@
-"""Where this user's programs keep data: added models, a kept face finder, a service's files."""
+"""The user's data folder: added models, face finders, the data of a service."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def data_folder() -> Path:
-    """This user's data folder, by the platform's custom; it may not exist yet."""
+    """Return the user's data folder on this platform; it may not exist yet."""
     home = Path.home()
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or home / "AppData/Local", "mesoscope")
@@ -18,10 +18,10 @@ def data_folder() -> Path:
 
 
 def models_folder() -> Path:
-    """Where models are that ``mesoscope models add`` made of detectors of others."""
+    """Return the folder of the models that ``mesoscope models add`` wrapped."""
     return data_folder() / "models"
 
 
 def finders_folder() -> Path:
-    """Where models of face finders are that ``mesoscope models add`` kept."""
+    """Return the folder of the face finders' models that ``mesoscope models add`` kept."""
     return data_folder() / "finders"

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli import judging
-from mesoscope.cli.echo import echo
+from mesoscope.cli import detection
 from mesoscope.cli.main import DONE, INPUT_FAILED
+from mesoscope.cli.printing import echo, visible
 from mesoscope.errors import OptionError, SourceError
 from mesoscope.errors.failures import failure
-from mesoscope.files.names import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,38 +27,38 @@ if TYPE_CHECKING:
     "-o",
     "--out",
     metavar="PICTURE|FOLDER",
-    help="The picture to write, .png, .jpg or .webp; for several files a folder.",
+    help="The picture to write, .png, .jpg or .webp, or a folder for several files.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print verdicts and maps as JSON lines.")
-@click.option("--force", is_flag=True, help="Replace pictures that exist.")
-@judging.judging
+@click.option("--force", is_flag=True, help="Replace existing pictures.")
+@detection.detection_options()
 def command(
     files: tuple[str, ...],
     out: str | None,
     as_json: bool,
     force: bool,
 ) -> int:
-    """Draw what a verdict rests on: faces, scores, evidence maps, the timeline of a clip.
+    """Draw the evidence for a verdict: faces, scores, evidence maps, the timeline of a clip.
 
     A file without a face gives a picture that says so. Exit codes: 0 done, 1 some file could not
     be read, 2 usage, 3 model.
     """
     if out is None and not as_json:
-        raise OptionError("say where the picture goes, as in -o out.png; or print with --json")
+        raise OptionError("give the picture to write, as in -o out.png, or --json")
     targets = [None] * len(files) if out is None else _targets(files, out, force=force)
 
     from mesoscope.evidence.explain import explain, save_picture
 
-    detector = judging.detector(heat=True)
+    detector = detection.build(detection.spec(heat=True))
     failed = False
     for name, target in zip(files, targets, strict=True):
         try:
             explained = explain(detector, name)
         except Exception as error:
-            said = failure(name, error)
-            if not isinstance(said, SourceError):
+            source_error = failure(name, error)
+            if not isinstance(source_error, SourceError):
                 raise
-            echo(f"mesoscope: {visible(str(said))}", err=True)
+            echo(f"mesoscope: {visible(str(source_error))}", err=True)
             failed = True
             continue
         if target is not None:
@@ -78,25 +77,25 @@ def _json(explained: Explanation, target: Path | None) -> str:
 
 def _line(explained: Explanation, target: Path | None) -> str:
     verdict = explained.verdict
-    said: str = verdict.label or "no verdict"
+    label: str = verdict.label or "no verdict"
     if verdict.reason is not None:
-        said += f" ({verdict.reason})"
+        label += f" ({verdict.reason})"
     score = "" if verdict.p_fake is None else f"  p_fake {verdict.p_fake:.3f}"
     if len(verdict.persons or verdict.faces) > 1:
-        what = "persons" if verdict.persons else "faces"
-        score += f", of {len(verdict.persons or verdict.faces)} {what}"
+        noun = "persons" if verdict.persons else "faces"
+        score += f", of {len(verdict.persons or verdict.faces)} {noun}"
     notes = "".join(f"; {note}" for note in verdict.notes)
-    return f"{verdict.source}: {said}{score}{notes}  → {target}"
+    return f"{verdict.source}: {label}{score}{notes}  → {target}"
 
 
 def _targets(files: Sequence[str], out: str, *, force: bool) -> list[Path | None]:
-    """Where each file's picture goes; all that can be refused is refused before the work.
+    """Return the path of each file's picture, and check it before the work begins.
 
-    Pictures in a folder keep the file's whole name and its folders below those that all files
-    share, so that two files never meet.
+    In a folder, pictures keep the whole names of their files, and the folders below the common one,
+    so two files never get the same path.
 
     Raises:
-        OptionError: A source would be overwritten, a picture exists, or the name is of no format.
+        OptionError: A source would be overwritten, a picture exists, or a suffix is not supported.
     """
     from mesoscope.evidence.explain import format_of
 
@@ -117,9 +116,9 @@ def _targets(files: Sequence[str], out: str, *, force: bool) -> list[Path | None
         if not target.exists():
             continue
         if any(source.exists() and target.samefile(source) for source in sources):
-            raise OptionError(f"{target}: this is the file to explain: choose another name")
+            raise OptionError(f"{target}: the file to explain is at this path: choose another name")
         if target.is_dir():
-            raise OptionError(f"{target}: a folder stands there: choose another name")
+            raise OptionError(f"{target}: a folder: choose another name")
         if not force:
             raise OptionError(
                 f"{target}: exists already: choose another name, or replace it with --force"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from mesoscope.cli.echo import echo
-from mesoscope.cli.job import ledger as ledger_option
+from mesoscope.cli import options
 from mesoscope.cli.main import DONE
+from mesoscope.cli.printing import echo, plural
 
 
 @click.command("export")
@@ -20,21 +20,21 @@ from mesoscope.cli.main import DONE
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     help="The file to write: .jsonl, .csv or .parquet; - prints JSON lines.",
 )  # fmt: skip
-@ledger_option
+@options.ledger
 def command(job: Path, out: Path, ledger: str | None) -> int:
     """Write the verdicts of a job folder to a file.
 
-    A job that is still being scanned may be exported, too: what is judged so far is written.
+    An export during a scan works, too: it writes the verdicts so far.
     """
     from mesoscope.scan.folder import open_ledger
     from mesoscope.scan.sinks import JsonLines, export, json_lines
 
-    with contextlib.closing(open_ledger(job, ledger)) as kept:
+    with contextlib.closing(open_ledger(job, ledger)) as opened:
         if str(out) == "-":
-            with JsonLines(sys.stdout.fileno()) as printed:
-                for line in json_lines(kept.results()):
-                    printed.write_line(line)
+            with JsonLines(sys.stdout.fileno()) as output:
+                for line in json_lines(opened.results()):
+                    output.write_line(line)
             return DONE
-        count = export(kept, out)
-    echo(f"{count} {'verdict' if count == 1 else 'verdicts'} written to {out}", err=True)
+        count = export(opened, out)
+    echo(f"{plural(count, 'verdict')} written to {out}", err=True)
     return DONE

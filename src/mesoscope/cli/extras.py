@@ -1,4 +1,4 @@
-"""What a command needs beyond the base install."""
+"""Imports of packages that need an extra."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 @contextmanager
 def extra(name: str, package: str) -> Iterator[None]:
-    """Around imports of a package that needs an extra: a missing package is named with it.
+    """Turn a failing import in the ``with`` block into an error that names the extra.
 
     Args:
-        name: Of the extra.
-        package: Named where the system does not say which is missing.
+        name: Name of the extra.
+        package: Package to name if the import error names none.
 
     Raises:
-        MissingExtra: A package of that extra is not installed. A module of ours that is missing
-            stays the error it is.
+        MissingExtra: A package of the extra is not installed. A missing module of mesoscope itself
+            stays an import error.
     """
     try:
         yield
@@ -29,14 +29,3 @@ def extra(name: str, package: str) -> Iterator[None]:
         if (error.name or "").partition(".")[0] == "mesoscope":
             raise
         raise MissingExtra(error.name or package, extra=name) from error
-
-
-@contextmanager
-def train_extra() -> Iterator[None]:
-    """Around imports of :mod:`mesoscope.training`.
-
-    Raises:
-        MissingExtra: As :func:`extra`.
-    """
-    with extra("train", "torch"):
-        yield

@@ -1,4 +1,4 @@
-"""What ``scan`` and ``watch`` share over job folders: options, progress, the closing lines."""
+"""Progress, exit codes and messages of job folders, for scan and watch."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli.bars import bar
-from mesoscope.cli.echo import echo
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
-from mesoscope.cli.rows import HEADER, row
+from mesoscope.cli.printing import HEADER, echo, plural, row
+from mesoscope.cli.progress import bar
 from mesoscope.scan.progress import JobInterrupted, JobWatcher
 from mesoscope.types.label import ANSWERS
 
@@ -30,34 +29,26 @@ if TYPE_CHECKING:
     from mesoscope.scan.progress import JobSummary
     from mesoscope.types import Verdict
 
-ledger = click.option(
-    "--ledger",
-    metavar="URL",
-    help="Keep the job's ledger in this database, as in postgresql+psycopg://user@host/name.",
-)
-
 
 def job_folder(out: str | None) -> Path | None:
-    """The job folder that ``--out`` names: it ends in a slash, is a folder, or has no suffix."""
+    """Return the job folder in ``--out``: it ends in a slash, is a folder, or has no suffix."""
     if out is None or not (out.endswith("/") or Path(out).is_dir() or not Path(out).suffix):
         return None
     return Path(out)
 
 
 class Screen(JobWatcher):
-    """What one sees of a job: a bar on standard error, and a line a verdict where asked for.
+    """Shows a job: a bar on standard error, and verdicts on standard output.
 
     Args:
-        lines: ``table``, ``json`` or ``None``: what goes to standard output.
-        begins: Said once the work begins.
-        bars: Whether files are counted under a bar.
+        lines: Format of the verdicts: ``table``, ``json`` or ``None`` for none.
+        message: Message to print when the work begins.
     """
 
-    def __init__(self, lines: str | None, *, begins: str = "", bars: bool = True) -> None:
+    def __init__(self, lines: str | None, *, message: str = "") -> None:
         self._labels: Counter[str] = Counter()
         self._lines = lines
-        self._begins = begins
-        self._bars = bars
+        self._message = message
         self._bar: tqdm[None] | None = None
         if lines == "table":
             echo(HEADER)
@@ -69,24 +60,23 @@ class Screen(JobWatcher):
         self._close()
 
     def begun(self) -> None:
-        """Say so, where there is something to say."""
-        if self._begins:
-            echo(self._begins, err=True)
+        """Print the message."""
+        if self._message:
+            echo(self._message, err=True)
 
     def listed(self) -> None:
-        """Count a file that was found."""
+        """Count a listed file."""
         if self._bar is None:
             self._bar = bar(what="listing", unit="files")
         self._bar.update()
 
     def planned(self, total: int) -> None:
-        """Begin the bar of what is to be judged."""
+        """Start the bar of the files to judge."""
         self._close()
-        if self._bars:
-            self._bar = bar(total=total, unit="files")
+        self._bar = bar(total=total, unit="files")
 
     def told(self, verdict: Verdict) -> None:
-        """Count a verdict and show it."""
+        """Count and print a verdict."""
         self._labels[verdict.label or "none"] += 1
         if self._lines is not None:
             with contextlib.ExitStack() as stack:
@@ -102,9 +92,9 @@ class Screen(JobWatcher):
             self._bar.update()
 
     def waits(self) -> None:
-        """Say that another scan has the last files."""
+        """Show that another scan holds the last files."""
         if self._bar is not None:
-            self._bar.set_postfix_str("another scan is at the last files", refresh=True)
+            self._bar.set_postfix_str("waiting for another scan to finish", refresh=True)
 
     def _close(self) -> None:
         if self._bar is not None:
@@ -122,7 +112,7 @@ def scan_job(
     lines: str | None,
     fail_on: str | None,
 ) -> int:
-    """Scan into a job folder, or go on with one; gives back the exit code."""
+    """Scan into a new or resumed job folder and return the exit code."""
     from mesoscope.scan.into_job import scan_into_job
 
     with stopped_by_signals():
@@ -131,17 +121,18 @@ def scan_job(
                 done = scan_into_job(
                     detector, paths, folder, ledger=url, resume=resume, watcher=screen
                 )
-        except JobInterrupted as stopped:
-            done = stopped.summary
-            echo(_closing(done), err=True)
-            echo(f"{done.counts.left} left; go on with: {resume_line(done.ledger)}", err=True)
+        except JobInterrupted as interrupt:
+            done = interrupt.summary
+            echo(_summary(done), err=True)
+            echo(f"{done.counts.left} left; resume with: {resume_line(done.ledger)}", err=True)
             return INTERRUPTED
-        echo(_closing(done), err=True)
+        echo(_summary(done), err=True)
         if done.skipped:
             echo(skipped_text(done.skipped), err=True)
         if done.again:
             echo(again_text(done.again), err=True)
-        echo(f"write the verdicts: {export_line(folder)}", err=True)
+        export = shlex.join(["mesoscope", "export", str(folder), "-o", "results.csv"])
+        echo(f"write the verdicts to a file: {export}", err=True)
     if fail_on and done.counts.labels[fail_on]:
         return ALARM
     return INPUT_FAILED if done.counts.failed else DONE
@@ -149,7 +140,7 @@ def scan_job(
 
 @contextlib.contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Within, SIGTERM ends the work as Ctrl-C does."""
+    """Treat SIGTERM as Ctrl-C in the ``with`` block."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -162,11 +153,11 @@ def stopped_by_signals() -> Iterator[None]:
 
 
 def by_label(labels: Counter[str]) -> str:
-    """Counts in words: ``3 fake, 20 real``."""
+    """Return counts in words: ``3 fake, 20 real``."""
     return ", ".join(f"{labels[name]} {name}" for name in ANSWERS if labels[name])
 
 
-def _closing(done: JobSummary) -> str:
+def _summary(done: JobSummary) -> str:
     counts = done.counts
     files = counts.labels.total()
     noun = "file" if files == 1 else "files"
@@ -184,23 +175,19 @@ def _closing(done: JobSummary) -> str:
 
 
 def skipped_text(count: int) -> str:
-    """How many files were neither pictures nor clips: ``1 other file skipped``."""
-    return f"{count} other {'file' if count == 1 else 'files'} skipped"
+    """Return the count of files that are neither pictures nor clips: ``1 other file skipped``."""
+    return f"{plural(count, 'other file')} skipped"
 
 
 def again_text(count: int) -> str:
-    """How many ways led to folders that were scanned already."""
-    ways = "1 link or path leads" if count == 1 else f"{count} links or paths lead"
-    return f"{ways} to a folder that was scanned already: it counts once"
-
-
-def export_line(folder: Path) -> str:
-    """The line that writes a job's verdicts to a file."""
-    return shlex.join(["mesoscope", "export", str(folder), "-o", "results.csv"])
+    """Return the count of links and paths to folders that were already scanned."""
+    if count == 1:
+        return "1 link or path leads to a folder that was already scanned: it counts once"
+    return f"{count} links or paths lead to folders that were already scanned: they count once"
 
 
 def resume_line(ledger: str) -> str:
-    """The line that goes on with a job: as it was typed, without the ledger's password."""
+    """Return the command that resumes the job: as typed, without the password of the ledger."""
     words = sys.argv[1:]
     for at, word in enumerate(words):
         if at and words[at - 1] == "--ledger":

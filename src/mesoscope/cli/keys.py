@@ -1,4 +1,4 @@
-"""``mesoscope keys``: who may call the service."""
+"""``mesoscope keys``."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli.echo import echo
 from mesoscope.cli.extras import extra
 from mesoscope.cli.main import DONE
-from mesoscope.cli.numbers import WholeRange
-from mesoscope.cli.service_options import data, ledger, store_of
+from mesoscope.cli.options import WholeRange
+from mesoscope.cli.printing import echo
+from mesoscope.cli.serve import data_option, ledger_option, service_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,42 +23,56 @@ if TYPE_CHECKING:
 
 @click.group("keys")
 def command() -> None:
-    """Make, list and revoke the keys that callers of a service show."""
+    """Make, list and revoke the keys of a service."""
 
 
 @contextlib.contextmanager
-def _store(folder: Path | None, url: str | None) -> Iterator[Store]:
+def _open_store(folder: Path | None, url: str | None) -> Iterator[Store]:
+    """Open the database of a service that may be running.
+
+    Raises:
+        OutputError: It cannot be reached.
+    """
     with extra("serve", "fastapi"):
-        opened = store_of(folder, url)
-    with contextlib.closing(opened):
-        yield opened
+        from mesoscope.server.service import LEDGER, ledger_url
+        from mesoscope.server.spool import private_folder
+        from mesoscope.server.store import Store
+
+        path = service_folder(folder)
+        if url is None:
+            private_folder(path)
+        store = Store(ledger_url(path, url))
+        if url is None:
+            (path / LEDGER).chmod(0o600)
+    with contextlib.closing(store):
+        yield store
 
 
 @command.command("add")
 @click.argument("name")
 @click.option(
     "--rate", type=WholeRange(0), metavar="PER_MINUTE",
-    help="Files a minute; 0 = no limit.  [default: the service's]",
+    help="Files per minute; 0 = no limit.  [default: the service's]",
 )  # fmt: skip
-@data
-@ledger
+@data_option
+@ledger_option
 def add(name: str, rate: int | None, data: Path | None, ledger: str | None) -> int:
     """Make a key for NAME and print it, once: only its hash is kept."""
-    with _store(data, ledger) as store:
+    with _open_store(data, ledger) as store:
         from mesoscope.server.keys import add_key
 
         key = add_key(store, name, rate)
     echo(key)
-    echo("this is shown once: hand it over safely; it is in force in 2 seconds", err=True)
+    echo("the key is not shown again: pass it on safely; it is valid in 2 seconds", err=True)
     return DONE
 
 
 @command.command("list")
-@data
-@ledger
+@data_option
+@ledger_option
 def list_(data: Path | None, ledger: str | None) -> int:
-    """List keys: id, when made, when revoked, rate, name."""
-    with _store(data, ledger) as store:
+    """List the keys: id, day, state, rate and name."""
+    with _open_store(data, ledger) as store:
         from mesoscope.server.keys import list_keys
 
         for row in list_keys(store):
@@ -70,15 +84,15 @@ def list_(data: Path | None, ledger: str | None) -> int:
 
 @command.command("revoke")
 @click.argument("key_id", metavar="ID")
-@data
-@ledger
+@data_option
+@ledger_option
 def revoke(key_id: str, data: Path | None, ledger: str | None) -> int:
-    """Take the key with this id out of force, and end its jobs."""
-    with _store(data, ledger) as store:
+    """Revoke the key with this id, and cancel its jobs."""
+    with _open_store(data, ledger) as store:
         from mesoscope.server.keys import revoke_key
 
         revoke_key(store, key_id)
-    echo(f"{key_id} is out of force in 2 seconds", err=True)
+    echo(f"{key_id} is revoked in 2 seconds", err=True)
     return DONE
 
 

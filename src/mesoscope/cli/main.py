@@ -1,7 +1,7 @@
-"""``mesoscope``: finds the command, shows errors as one line, sets the exit code.
+"""``mesoscope``: loads the command, prints errors as one line, sets the exit code.
 
 Exit codes: 0 done, 1 some input failed or a result could not be written, 2 usage, 3 model or
-missing extra, 10 ``--fail-on`` met or a severe finding of an audit, 70 a fault of mesoscope, 130
+missing extra, 10 ``--fail-on`` met or severe finding of an audit, 70 internal fault, 130
 interrupted.
 """
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope import __version__
-from mesoscope.cli.echo import echo
+from mesoscope.cli.printing import echo
 from mesoscope.errors import (
     DatasetError,
     JobError,
@@ -62,14 +62,14 @@ DONE, INPUT_FAILED, USAGE, MODEL, ALARM, FAULT, INTERRUPTED = 0, 1, 2, 3, 10, 70
 
 
 class Commands(click.Group):
-    """Loads a command's file only when the command is asked for."""
+    """Imports the module of a command only when it is needed."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
-        """All names, in the order of use."""
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
+        """Return the names of all commands in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command of that name."""
+        """Import a command; ``None`` if there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"mesoscope.cli.{COMMANDS[cmd_name]}")
@@ -79,14 +79,14 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is named; of what is none, what may have been meant."""
+        """Find the command in the arguments; an unknown one is an error with a suggestion."""
         word = args[0] if args else ""
         if word and word not in COMMANDS and not word.startswith("-"):
-            near = difflib.get_close_matches(word, COMMANDS, n=1)
+            similar = difflib.get_close_matches(word, COMMANDS, n=1)
             if os.path.exists(word):  # noqa: PTH110
                 hint = f"to judge a file or a folder: mesoscope scan {shlex.quote(word)}"
-            elif near:
-                hint = f"did you mean {near[0]}?"
+            elif similar:
+                hint = f"did you mean {similar[0]}?"
             else:
                 hint = "commands: " + ", ".join(COMMANDS)
             raise click.UsageError(f"{word}: no such command; {hint}", ctx)
@@ -95,14 +95,14 @@ class Commands(click.Group):
 
 
 def _refuse_dash(ctx: click.Context, args: list[str]) -> None:
-    """``-`` is standard output where JSON lines are printed, and never a file of that name."""
+    """Reject ``-`` as an output of commands that cannot write to standard output."""
     if args[:1] in (["scan"], ["export"]):
         return
     for option, value in itertools.pairwise(args):
         if value == "-" and option in _OUTPUTS:
             raise click.UsageError(
-                f"{option} -: {args[0]} writes files, which standard output does not hold: name "
-                "one, as in ./- for one of that name",
+                f"{option} -: {args[0]} cannot write to standard output: name a file, as in ./- "
+                "for a file of that name",
                 ctx,
             )
 
@@ -110,14 +110,14 @@ def _refuse_dash(ctx: click.Context, args: list[str]) -> None:
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mesoscope")
 def mesoscope() -> None:
-    """Tell real faces from forged ones. p_fake: higher = more fake."""
-    from mesoscope.cli.log import attach  # --version and --help need no logging
+    """Detect forged faces in pictures and clips. p_fake: higher = more fake."""
+    from mesoscope.cli.progress import attach  # not needed for --version
 
     attach()
 
 
 def exit_code(error: MesoscopeError) -> int:
-    """The exit code that an error stands for."""
+    """Return the exit code of an error."""
     if isinstance(error, ModelError | MissingExtra):
         return MODEL
     if isinstance(error, DatasetError | JobError | OptionError | RecipeError | RunError):
@@ -126,22 +126,22 @@ def exit_code(error: MesoscopeError) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and leave the process with its exit code."""
+    """Run the command line and exit with its exit code."""
     _open_streams()
     code: object
     try:
         code = mesoscope.main(arguments, prog_name="mesoscope", standalone_mode=False)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has gone, as in `mesoscope scan … | head`
+    except BrokenPipeError:  # the reader closed the pipe, as in `mesoscope scan … | head`
         code = DONE
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - one line, never a traceback
-        code = _told(error)
+        code = _report(error)
     _close_streams()
     sys.exit(code if isinstance(code, int) else DONE)
 
 
-def _told(error: BaseException) -> int:
-    """Say in one line what ended a command; gives back its exit code."""
+def _report(error: BaseException) -> int:
+    """Print an error as one line and return its exit code."""
     try:
         if isinstance(error, click.exceptions.Abort):
             return INTERRUPTED
@@ -159,50 +159,50 @@ def _told(error: BaseException) -> int:
         if isinstance(error, MesoscopeError):
             echo(f"mesoscope: {visible(str(error))}", err=True)
             return exit_code(error)
-        return _told_unforeseen(error)
-    except OSError:  # nobody reads standard error
+        return _report_unexpected(error)
+    except OSError:  # standard error is closed
         return INPUT_FAILED
 
 
-def _told_unforeseen(error: BaseException) -> int:
+def _report_unexpected(error: BaseException) -> int:
     if isinstance(error, OSError):
-        place = "a result, or standard output" if error.filename is None else error.filename
-        why = cause(error)
-        echo(f"mesoscope: {visible(str(place))}: cannot be written or read: {why}", err=True)
+        name = "a result, or standard output" if error.filename is None else error.filename
+        reason = cause(error)
+        echo(f"mesoscope: {visible(str(name))}: cannot be written or read: {reason}", err=True)
         return INPUT_FAILED
     if isinstance(error, MemoryError):
-        echo("mesoscope: memory ran short: close other programs, or lower --jobs", err=True)
+        echo("mesoscope: out of memory: close other programs, or lower --jobs", err=True)
         return INPUT_FAILED
     if os.environ.get("MESOSCOPE_TRACEBACK"):
         traceback.print_exception(error)
-    said = visible(describe(error))
+    description = visible(describe(error))
     echo(
-        f"mesoscope: a fault of mesoscope, {said}: please report it, with what this prints once "
-        "more with MESOSCOPE_TRACEBACK=1 before it",
+        f"mesoscope: a fault of mesoscope, {description}: please report it, with the output of the "
+        "same command under MESOSCOPE_TRACEBACK=1",
         err=True,
     )
     return FAULT
 
 
 def _open_streams() -> None:
-    """Standard streams that were closed get their places back, before a file of ours takes them."""
+    """Reopen closed standard streams, so that no other file gets their descriptors."""
     for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
-            # Standard output is opened to be read: whoever closed it is told that writing fails.
+            # Standard output is opened read-only, so writing fails if it was closed.
             flags = os.O_WRONLY if name == "stderr" else os.O_RDONLY
-            place = os.open(os.devnull, flags)
-            if place != number:
-                os.dup2(place, number)
-                os.close(place)
+            descriptor = os.open(os.devnull, flags)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
             stream = open(number, "r" if number == 0 else "w", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
-    for written in (sys.stdout, sys.stderr):
-        if hasattr(written, "reconfigure"):  # names that are not UTF-8 must not end a scan
-            written.reconfigure(errors="backslashreplace")
+    for output in (sys.stdout, sys.stderr):
+        if hasattr(output, "reconfigure"):  # file names that are not UTF-8 must not end a scan
+            output.reconfigure(errors="backslashreplace")
 
 
 def _close_streams() -> None:
-    """Flush what is left; where that fails, Python must not try again and say so its own way."""
+    """Flush the streams; after a failure, keep Python from flushing again and printing an error."""
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
         try:
             stream.flush()

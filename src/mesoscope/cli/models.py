@@ -12,8 +12,8 @@ import click
 
 from mesoscope.cli import models_add
 from mesoscope.cli.data_folder import models_folder
-from mesoscope.cli.echo import echo, visible
 from mesoscope.cli.main import DONE, MODEL
+from mesoscope.cli.printing import columns, echo, visible
 from mesoscope.errors import MesoscopeError, ModelMismatch
 from mesoscope.errors.failures import describe
 from mesoscope.models import DEFAULT_MODEL
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
     from mesoscope.types import Json, ModelCard
 
-COLUMN, WIDTH = 16, 100  # of the names in a card, and of its lines
-LISTED = (
+_NAME_WIDTH, _WIDTH = 16, 100  # of the names in a card, and of its lines
+_HEADER = (
     "name", "id", "architecture", "parameters", "kB", "multiply-adds", "accuracy", "AUC",
 )  # fmt: skip
-WORDS = 3  # columns that are no numbers
-FIGURES = ("accuracy", "auc", "eer", "ece")
+_FIRST_NUMBER = 3  # first column of numbers
+_FIGURES = ("accuracy", "auc", "eer", "ece")
 
 
 @click.group("models")
 def command() -> None:
-    """Show and check model files; keep a detector of others or a face finder's model."""
+    """List, show, verify, add and remove models."""
 
 
 command.add_command(models_add.add)
@@ -42,12 +42,12 @@ command.add_command(models_add.remove)
 
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of cards.")
-@click.option("--speed", is_flag=True, help="Measure faces/s, one core of this machine, now.")
+@click.option("--speed", is_flag=True, help="Measure faces per second on one core of this machine.")
 def list_models(*, as_json: bool, speed: bool) -> None:
-    """List the shipped and the added models, one a line: accuracy, size and what scoring costs.
+    """List the shipped and the added models, one per line, with accuracy, size and cost.
 
-    Accuracy and AUC are means over the sources of the validation split. Multiply-adds are millions
-    a face; --speed measures how quick the models really are.
+    Accuracy and AUC are means over the sources of the validation split. Multiply-adds are in
+    millions per face; --speed measures the real speed.
     """
     from mesoscope.models.file import shipped
     from mesoscope.models.kept import added_models
@@ -62,22 +62,18 @@ def list_models(*, as_json: bool, speed: bool) -> None:
         click.echo(json.dumps(cards, indent=2))
         return
     if not models:
-        echo("no model is shipped with this build: train one, or give a file")
+        echo("this build ships no model: train one, or give a file")
         return
-    rows: list[tuple[str, ...]] = [(*LISTED, "faces/s") if speed else LISTED]
+    header = (*_HEADER, "faces/s") if speed else _HEADER
+    rows: list[tuple[str, ...]] = [header]
     for (name, path), rate in zip(models.items(), rates, strict=True):
-        rows.append((name, *_row(path), *([] if rate is None else [f"{rate:,.0f}"])))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
-            cell.ljust(width) if number < WORDS else cell.rjust(width)
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        echo("  ".join(cells).rstrip())
+        rows.append((name, *_cells(path), *([] if rate is None else [f"{rate:,.0f}"])))
+    for line in columns(rows, right=range(_FIRST_NUMBER, len(header))):
+        echo(line)
 
 
-def _row(path: Path) -> tuple[str, ...]:
-    """A model's line behind its name."""
+def _cells(path: Path) -> tuple[str, ...]:
+    """Return the cells of a model, without its name."""
     from mesoscope.models.file import model_id, read_card
 
     card = read_card(path)
@@ -93,16 +89,19 @@ def _row(path: Path) -> tuple[str, ...]:
 
 
 def _mean_over_sources(metrics: Mapping[str, Json], name: str) -> float | None:
-    """Plain mean of a figure over the sources that have it, as a report's; the whole's if alone."""
+    """Return the mean of a figure over the sources that have it, as in reports.
+
+    Without figures by source, it is the figure of the whole split.
+    """
     by_source = metrics.get("by_source")
     entries = list(by_source.values()) if isinstance(by_source, dict) else [dict(metrics)]
-    values = [entry.get(name) for entry in entries if isinstance(entry, dict)]
-    known = [value for value in values if isinstance(value, float)]
-    return sum(known) / len(known) if known else None
+    figures = [entry.get(name) for entry in entries if isinstance(entry, dict)]
+    values = [figure for figure in figures if isinstance(figure, float)]
+    return sum(values) / len(values) if values else None
 
 
 def _rates(paths: list[Path]) -> list[float]:
-    from mesoscope.detection.scorer import OnnxScorer  # only --speed waits for ONNX Runtime
+    from mesoscope.detection.scorer import OnnxScorer  # slow: loads ONNX Runtime
     from mesoscope.evaluation.throughput import faces_per_second
 
     return faces_per_second([OnnxScorer(path) for path in paths]) if paths else []
@@ -112,7 +111,7 @@ def _rates(paths: list[Path]) -> list[float]:
 @click.argument("model", metavar="[NAME|FILE]", default=DEFAULT_MODEL)
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
 def show(model: str, *, as_json: bool) -> None:
-    """Show a model's card; without an argument that of meso4."""
+    """Show a model's card, by default that of the default model."""
     from mesoscope.models.file import find_model
     from mesoscope.models.kept import named_model
 
@@ -120,41 +119,46 @@ def show(model: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_as_dict(path), indent=2))
         return
-    for name, value in _lines(path):
-        folded = [value]
-        if len(value) > WIDTH - COLUMN:  # a short one keeps the columns of its table
-            folded = textwrap.wrap(value, WIDTH - COLUMN, break_on_hyphens=False)
-        for i, line in enumerate(folded):
-            echo(f"{'' if i else name:<{COLUMN}}{line}".rstrip())
+    for name, value in _card_rows(path):
+        lines = [value]
+        if len(value) > _WIDTH - _NAME_WIDTH:  # wrapping a short line would break table columns
+            lines = textwrap.wrap(value, _WIDTH - _NAME_WIDTH, break_on_hyphens=False)
+        for i, line in enumerate(lines):
+            echo(f"{'' if i else name:<{_NAME_WIDTH}}{line}".rstrip())
 
 
 @command.command("verify")
 @click.argument("models", metavar="[NAME|FILE]…", nargs=-1)
 def verify(models: tuple[str, ...]) -> int:
-    """Check models: the graph's hash, the file's where it is a shipped one, and real answers.
+    """Verify models: hash of the graph, hash of a shipped file, outputs on check pictures.
 
-    Without an argument all shipped models are checked. Exit code 3 where a check fails.
+    Without an argument, all shipped models are verified. The exit code is 3 if a check fails.
     """
     from mesoscope.models.file import find_model, shipped
     from mesoscope.models.kept import named_model
 
-    asked = models or tuple(shipped())
-    if not asked:
-        echo("no model is shipped with this build: give a file")
+    names = models or tuple(shipped())
+    if not names:
+        echo("this build ships no model: give a file")
     code = DONE
-    for model in asked:
+    for model in names:
         try:
-            echo(_verified(find_model(named_model(model, models_folder()))))
-        except Exception as error:  # noqa: BLE001 - the others are checked all the same
-            said = (
+            echo(_verify(find_model(named_model(model, models_folder()))))
+        except Exception as error:  # noqa: BLE001 - go on with the other models
+            message = (
                 str(error) if isinstance(error, MesoscopeError) else f"{model}: {describe(error)}"
             )
-            echo(f"mesoscope: {visible(said)}", err=True)
+            echo(f"mesoscope: {visible(message)}", err=True)
             code = MODEL
     return code
 
 
-def _verified(path: Path) -> str:
+def _verify(path: Path) -> str:
+    """Verify a model and return a line about it.
+
+    Raises:
+        ModelError: A hash or an output differs from the card.
+    """
     from mesoscope.detection.scorer import OnnxScorer, self_check
     from mesoscope.models.file import model_id, shipped, verify_bytes
 
@@ -163,9 +167,9 @@ def _verified(path: Path) -> str:
         difference = self_check(OnnxScorer(path))
     except ModelMismatch as error:
         raise ModelMismatch(f"{path}: self check: {error}") from error
-    listed = ", file as in SHA256SUMS" if path in shipped().values() else ""
+    file = ", file matches SHA256SUMS" if path in shipped().values() else ""
     return (
-        f"ok      {model_id(path)}: graph as in its card{listed}, answers as in its card "
+        f"ok      {model_id(path)}: graph matches its card{file}, outputs match its card "
         f"(p_fake differs by at most {difference:.1g})"
     )
 
@@ -183,8 +187,8 @@ def _as_dict(path: Path) -> dict[str, Json]:
     }
 
 
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """A card as names and values."""
+def _card_rows(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield names and values of a card."""
     from mesoscope.models.file import file_sha256, model_id, read_card
 
     card = read_card(path)
@@ -192,20 +196,20 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
     yield "file", f"{path} ({path.stat().st_size:,} bytes)"
     yield "architecture", f"{card.architecture}, {card.parameters:,} trainable parameters"
     if card.multiply_adds:
-        yield "multiply-adds", f"{card.multiply_adds / 1e6:,.1f} million a crop"
+        yield "multiply-adds", f"{card.multiply_adds / 1e6:,.1f} million per crop"
     if card.quantisation:
         parts = (f"{key.replace('_', ' ')}: {v}" for key, v in card.quantisation.items())
         yield "quantised", "; ".join(parts)
     yield "input", _input(card)
-    yield "found faces", _framings(card)
-    yield "answer", f"{card.label_convention}; higher = more fake"
-    yield "fake from", f"p_fake ≥ {card.thresholds.fake_above:.4f}"
-    yield "real below", f"p_fake < {card.thresholds.real_below:.4f}; between the two: inconclusive"
+    yield "found faces", _crops(card)
+    yield "output", f"{card.label_convention}; higher = more fake"
+    yield "fake", f"p_fake ≥ {card.thresholds.fake_above:.4f}"
+    yield "real", f"p_fake < {card.thresholds.real_below:.4f}; between the two: inconclusive"
     yield "thresholds", card.thresholds.rule
-    for at, point in enumerate(card.operating_points):
-        cut = f"{point.fpr:<6g} fake from {point.threshold:.4f}"
+    for i, point in enumerate(card.operating_points):
+        threshold = f"{point.fpr:<6g} fake from {point.threshold:.4f}"
         reals = f"{point.false_alarms} of {point.n_real:,} reals"
-        yield "" if at else "--fpr", f"{cut}: {reals}, and {point.tpr:.0%} of the fakes"
+        yield "" if i else "--fpr", f"{threshold}: {reals}, and {point.tpr:.0%} of the fakes"
     yield "calibration", _calibration(card)
     yield from _sparsity(card.sparsity)
     yield "trained on", " ".join(card.training_data.split()) or "not recorded"
@@ -224,10 +228,10 @@ def _input(card: ModelCard) -> str:
     )
 
 
-def _framings(card: ModelCard) -> str:
+def _crops(card: ModelCard) -> str:
     sides = ", ".join(f"{margin:g}" for margin in (card.face_margin, *card.further_margins))
-    mean = f"; the mean logit of {len(card.further_margins) + 1} crops"
-    return f"side = longest side of the face box × {sides}{mean if card.further_margins else ''}"
+    mean = f"; mean logit of {len(card.further_margins) + 1} crops" if card.further_margins else ""
+    return f"side = longest side of the face box × {sides}{mean}"
 
 
 def _calibration(card: ModelCard) -> str:
@@ -240,14 +244,14 @@ def _calibration(card: ModelCard) -> str:
 
 
 def _sparsity(sparsity: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
-    """What pruning took away: how, then the channels left and the zeros by layer."""
+    """Yield the method of pruning, the remaining channels and the zeros by layer."""
     if sparsity:
-        yield "pruned", str(sparsity.get("method", "not recorded how"))
+        yield "pruned", str(sparsity.get("method", "method not recorded"))
     channels, by_layer = sparsity.get("channels"), sparsity.get("by_layer")
     if isinstance(channels, dict):
         listing = ", ".join(f"{name} {left}" for name, left in channels.items())
-        left = _share(sparsity.get("multiply_adds_left"))
-        yield "", f"channels left: {listing}; {left} of the multiply-adds"
+        share = _share(sparsity.get("multiply_adds_left"))
+        yield "", f"channels left: {listing}; {share} of the multiply-adds"
     if isinstance(by_layer, dict) and sparsity.get("zeros"):
         listing = ", ".join(f"{name} {_share(zeros)}" for name, zeros in by_layer.items())
         yield "", f"zeros: {_share(sparsity.get('overall'))} of the weights: {listing}"
@@ -258,11 +262,11 @@ def _share(value: Json) -> str:
 
 
 def _metrics(metrics: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
-    """Measured figures: a head, a line a source, and under which conditions."""
+    """Yield the measured figures: a header, a row per source, and the conditions."""
     if not metrics:
         yield "measured", "nothing recorded"
         return
-    names = [name for name in ("n", *FIGURES) if name in metrics]
+    names = [name for name in ("n", *_FIGURES) if name in metrics]
     by_source = metrics.get("by_source")
     sources = by_source if isinstance(by_source, dict) else {}
     yield "measured", f"{'source':<16}" + "".join(f"{name:>10}" for name in names)

@@ -1,4 +1,4 @@
-"""``mesoscope models add`` and ``remove``: models that the user brings once."""
+"""``mesoscope models add`` and ``mesoscope models remove``."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from pathlib import Path
 
 import click
 
-from mesoscope.cli.bars import counted
 from mesoscope.cli.data_folder import finders_folder, models_folder
-from mesoscope.cli.echo import echo
-from mesoscope.cli.extras import train_extra
+from mesoscope.cli.extras import extra
+from mesoscope.cli.printing import echo
+from mesoscope.cli.progress import counted
 from mesoscope.errors import OptionError
 
 
 @click.command("add")
 @click.argument("what", metavar="yunet|FILE.onnx")
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--sha256", metavar="HEX", help="Refuse FILE where its SHA-256 is another.")
+@click.option("--sha256", metavar="HEX", help="Refuse FILE if its SHA-256 differs.")
 @click.option(
     "--card", type=click.Path(path_type=Path, dir_okay=False), metavar="CARD.toml",
-    help="What a detector of others takes and answers; FILE.onnx is then wrapped and kept.",
+    help="Inputs and outputs of the face classifier FILE.onnx, to wrap it into a model file.",
 )  # fmt: skip
 @click.option(
     "--calibrate", multiple=True, type=click.Path(path_type=Path, file_okay=False), metavar="DATA",
-    help="Labelled faces that its score and thresholds are fitted on; may be repeated.",
+    help="Labelled faces to fit the calibration and the thresholds on; may be repeated.",
 )  # fmt: skip
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-    help="Write the wrapped model there.  [default: your data folder, under its card's name]",
+    help="The model file to write.  [default: in the user's data folder, under its card's name]",
 )  # fmt: skip
 def add(
     what: str,
@@ -37,28 +37,27 @@ def add(
     calibrate: tuple[Path, ...],
     out: Path | None,
 ) -> None:
-    """Keep a face finder's model, or a detector of others.
+    """Add a face finder's model, or a face classifier.
 
-    `models add yunet FILE` keeps a face finder's model for good; --faces auto uses it from then on.
-    FILE is tried and copied into the user's data folder, under its SHA-256, which is checked each
-    time it is used.
+    `models add yunet FILE` checks FILE and copies it into the user's data folder, where --faces
+    auto finds it. Its SHA-256 is checked at each use.
 
-    `models add FILE.onnx --card CARD.toml` wraps a face classifier of others into a model file that
-    all commands take with --model NAME.
+    `models add FILE.onnx --card CARD.toml` wraps a face classifier into a model file, which all
+    commands accept as --model NAME.
     """
     from mesoscope.types.finders import WITH_A_MODEL
 
     if what in WITH_A_MODEL:
         if file is None or card or calibrate or out:
-            raise OptionError(f"give the model's file alone: mesoscope models add {what} FILE")
+            raise OptionError(f"give the model's file only: mesoscope models add {what} FILE")
         _add_finder(what, file, sha256)
         return
     if file is not None or card is None:
-        near = "" if file is None else f": {what!r} is no face finder, known is {WITH_A_MODEL[0]}"
+        finder = "" if file is None else f"; {what!r} is no face finder: use {WITH_A_MODEL[0]}"
         raise OptionError(
-            f"give a finder and its file, or a detector's file and --card CARD.toml{near}"
+            f"give a face finder and its file, or a classifier's file and --card CARD.toml{finder}"
         )
-    _add_detector(Path(what), card, sha256, calibrate, out)
+    _add_classifier(Path(what), card, sha256, calibrate, out)
 
 
 def _add_finder(finder: str, file: Path, sha256: str | None) -> None:
@@ -69,35 +68,35 @@ def _add_finder(finder: str, file: Path, sha256: str | None) -> None:
     echo(f"kept as {kept}; --faces auto uses it from now on")
 
 
-def _add_detector(
+def _add_classifier(
     file: Path, card: Path, sha256: str | None, data: tuple[Path, ...], out: Path | None
 ) -> None:
     from mesoscope.models.file import model_id, verify_sha256
     from mesoscope.models.kept import added_models
 
-    verify_sha256(file, sha256)  # before what needs torch is loaded
-    with train_extra():
+    verify_sha256(file, sha256)  # before importing torch
+    with extra("train", "torch"):
         from mesoscope.training.adopt.bring import add_model
-    path, made = add_model(file, card, models_folder(), out=out, datasets=data, count=counted)
-    cuts = made.thresholds
-    echo(f"{model_id(path)}: fake from {cuts.fake_above:.4f}, real below {cuts.real_below:.4f}")
+    path, added = add_model(file, card, models_folder(), out=out, datasets=data, count=counted)
+    fake, real = added.thresholds.fake_above, added.thresholds.real_below
+    echo(f"{model_id(path)}: fake from {fake:.4f}, real below {real:.4f}")
     if not data:
-        echo("not calibrated: what its p_fake is worth is not known; see --calibrate")
-    name = made.name if path.stem in added_models(models_folder()) else path
+        echo("not calibrated: its p_fake is not a probability; see --calibrate")
+    name = added.name if path.stem in added_models(models_folder()) else path
     echo(f"kept as {path}; use it with --model {name}")
 
 
 @click.command("remove")
 @click.argument("name", metavar="yunet|NAME")
 def remove(name: str) -> None:
-    """Take a kept face finder's model, or an added detector, away again."""
+    """Remove an added face finder's model or face classifier."""
     from mesoscope.faces.kept import remove_finder
     from mesoscope.models.kept import remove_model
     from mesoscope.types.finders import WITH_A_MODEL
 
     if name in WITH_A_MODEL:
-        gone = remove_finder(finders_folder(), name)
+        removed = remove_finder(finders_folder(), name)
     else:
-        gone = [remove_model(name, models_folder())]
-    for path in gone:
+        removed = [remove_model(name, models_folder())]
+    for path in removed:
         echo(f"removed {path}")

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from mesoscope.cli import options
-from mesoscope.cli.extras import train_extra
-from mesoscope.cli.numbers import FiniteRange, WholeRange
+from mesoscope.cli.extras import extra
+from mesoscope.cli.options import FiniteRange, WholeRange
 from mesoscope.cli.train import TrainingBars
 from mesoscope.errors import OptionError
 
@@ -22,12 +22,12 @@ from mesoscope.errors import OptionError
     type=FiniteRange(0, 0.99),
     default=0.2,
     show_default=True,
-    help="Share of the weights that becomes zero; with --structured of the multiply-adds.",
+    help="Share of the weights to set to zero; with --structured, of the multiply-adds to remove.",
 )
 @click.option(
     "--schedule",
     type=click.Choice(["gradual", "oneshot"]),
-    help="When the weights become zero.  [default: gradual]",
+    help="Prune during the first half of the fine-tuning, or before it.  [default: gradual]",
 )
 @click.option(
     "--finetune",
@@ -35,9 +35,11 @@ from mesoscope.errors import OptionError
     default=2,
     show_default=True,
     metavar="EPOCHS",
-    help="Train on with what is left.",
+    help="Epochs of fine-tuning; 0 = none.",
 )
-@click.option("--structured", is_flag=True, help="Take whole channels: a smaller, quicker network.")
+@click.option(
+    "--structured", is_flag=True, help="Remove whole channels: a smaller, faster network."
+)
 @options.resume
 @options.overrides
 @options.skip_unreadable
@@ -59,28 +61,27 @@ def command(
     devices: int | None,
     nodes: int,
 ) -> None:
-    """Make a trained network sparse, or narrow, and write a run folder with its model file.
+    """Make a trained network sparse or narrow and write a run folder with its model file.
 
-    RUN is the folder of a training run; DATASET is what it was trained on. The smallest weights of
-    all layers become zero and stay it while the others are fine-tuned. Zeros make the file smaller
-    once it is compressed, and no model quicker; --structured does.
+    RUN is the folder of a training run, DATASET its training data. The smallest weights of all
+    layers are set to zero and stay zero during the fine-tuning. Zeros make a compressed file
+    smaller, but no model faster; --structured does.
     """
     if structured and schedule == "gradual":
-        raise OptionError("--schedule gradual: channels leave all at once with --structured")
-    with train_extra():
+        raise OptionError("--schedule gradual and --structured exclude each other")
+    with extra("train", "torch"):
         from mesoscope.training.compress.prune import prune
         from mesoscope.training.compress.prune_plan import PrunePlan
 
     plan = PrunePlan(
         sparsity, "oneshot" if structured else schedule or "gradual", finetune, structured
     )
-    watcher = TrainingBars(finetune)
     prune(
         run,
         datasets,
         plan,
         out,
-        watcher,
+        TrainingBars(finetune),
         overrides=overrides,
         resume=resume,
         skip_unreadable=skip_unreadable,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli import options
-from mesoscope.cli.bars import counted
-from mesoscope.cli.echo import echo
-from mesoscope.cli.extras import train_extra
-from mesoscope.cli.numbers import FiniteRange, WholeRange
+from mesoscope.cli.extras import extra
+from mesoscope.cli.options import FiniteRange, WholeRange
+from mesoscope.cli.printing import columns, echo
+from mesoscope.cli.progress import counted
 
 if TYPE_CHECKING:
     from mesoscope.training.decide.comparison import Comparison
@@ -27,17 +27,19 @@ if TYPE_CHECKING:
     type=WholeRange(1),
     default=256,
     show_default=True,
-    help="Of the train split, each source and class alike; their values set the ranges.",
+    help="Number of faces of the train split for the ranges, equally from each source and class.",
 )
-@click.option("--seed", type=WholeRange(0), default=0, show_default=True, help="Of the choice.")
+@click.option(
+    "--seed", type=WholeRange(0), default=0, show_default=True, help="Seed of their choice."
+)
 @click.option(
     "--max-loss",
     type=FiniteRange(0, 1),
     default=0.01,
     show_default=True,
-    help="What accuracy or AUC may lose on the validation split.",
+    help="Largest loss of accuracy or AUC on the validation split.",
 )
-@click.option("--allow-loss", is_flag=True, help="Write the file even where it loses more.")
+@click.option("--allow-loss", is_flag=True, help="Write the file anyway.")
 @options.force
 def command(
     model: str,
@@ -53,36 +55,36 @@ def command(
 ) -> None:
     """Write a copy of a model that computes in 8-bit integers.
 
-    MODEL is a shipped model or a file. The ranges of its values come from faces of the data sets'
-    train split; then both models judge the validation split, and accuracy, AUC, size and speed are
-    printed side by side. Nothing is written where the copy judges worse than --max-loss allows.
+    MODEL is a shipped model or a file in floats. Faces of the train split calibrate the
+    quantisation ranges. Both models are evaluated on the validation split, and accuracy, AUC, size
+    and speed are printed side by side. Nothing is written if the loss is larger than --max-loss.
     """
     from mesoscope.models.new_file import name_of_model, refuse_model_file
 
     refuse_model_file(out, force=force)
-    called = name_of_model(name, out)
-    with train_extra():
+    model_name = name_of_model(name, out)
+    with extra("train", "torch"):
         from mesoscope.training.compress.quantize import quantize
     from mesoscope.models.file import find_model, model_id
 
-    found = quantize(
+    comparison = quantize(
         find_model(model),
         datasets,
         out,
-        name=called,
+        name=model_name,
         faces=faces,
         seed=seed,
         max_loss=max_loss,
         allow_loss=allow_loss,
         count=counted,
     )
-    echo("\n".join(table(found)))
+    echo("\n".join(comparison_lines(comparison)))
     echo(f"{out}: {model_id(out)}")
 
 
-def table(found: Comparison) -> list[str]:
-    """Lines with both models side by side."""
-    before, after = found.original, found.quantised
+def comparison_lines(comparison: Comparison) -> list[str]:
+    """Return a table of both models side by side, and how much the outputs differ."""
+    before, after = comparison.original, comparison.quantised
     rows = [
         ("", "original", "quantised", ""),
         ("accuracy", f"{before.accuracy:.4f}", f"{after.accuracy:.4f}", "mean over sources"),
@@ -92,14 +94,10 @@ def table(found: Comparison) -> list[str]:
             "faces/s",
             f"{before.faces_per_second:,.0f}",
             f"{after.faces_per_second:,.0f}",
-            f"{after.faces_per_second / before.faces_per_second:.2f} ×, one core, here and now",
+            f"{after.faces_per_second / before.faces_per_second:.2f} ×, one core of this machine",
         ),
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        f"{what:<{widths[0]}}  {old:>{widths[1]}}  {new:>{widths[2]}}  {note}".rstrip()
-        for what, old, new, note in rows
-    ]
-    moved = f"p_fake moves by {found.moved:.3f} (root mean square)"
-    other = f"{found.other_labels:.1%} get another label"
-    return [*lines, f"{found.n:,} validation pictures: {moved}, {other}"]
+    difference = f"p_fake differs by {comparison.moved:.3f} (root mean square)"
+    labels = f"{comparison.other_labels:.1%} get another label"
+    last = f"{comparison.n:,} validation pictures: {difference}, {labels}"
+    return [*columns(rows, right=(1, 2)), last]

@@ -1,4 +1,4 @@
-"""``mesoscope report``: hand over, check and sign."""
+"""``mesoscope report``: write and verify reports, make keys."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
-from mesoscope.cli import judging, options, report_file
-from mesoscope.cli.bars import bar
-from mesoscope.cli.echo import echo
-from mesoscope.cli.job import ledger as ledger_option
+from mesoscope.cli import detection, options, report_file
 from mesoscope.cli.main import DONE, INPUT_FAILED
-from mesoscope.cli.numbers import WholeRange
+from mesoscope.cli.options import WholeRange
+from mesoscope.cli.printing import echo
+from mesoscope.cli.progress import bar
 from mesoscope.errors import OptionError
 
 if TYPE_CHECKING:
@@ -21,16 +19,16 @@ if TYPE_CHECKING:
 
     from mesoscope.report.case.record import Check, State
 
-_LISTED = 50  # files that are not as they were, named one by one
+_LISTED = 50  # changed or missing files named one by one
 _SIGNATURES = {
-    "good": "good: signed with the key that you gave",
-    "other_key": "NOT by the key that you gave: another key signed it",
-    "broken": "BROKEN: it does not fit this report",
-    "absent": "MISSING: you gave a key, and this report is not signed",
-    "unsigned": "none: whoever alters the report on purpose can make a new hash",
+    "good": "good: signed with the given key",
+    "other_key": "WRONG KEY: signed with another key than the given one",
+    "broken": "BROKEN: it does not match this report",
+    "absent": "MISSING: a key was given, but this report is not signed",
+    "unsigned": "none: someone who alters the report can also replace its hash",
     "by_unknown": (
-        "fits the key inside the report. That does not say whose key it is: get the signer's "
-        "public key by another way, and give it with --key"
+        "matches the key inside the report, whose owner is unknown: get the signer's public key "
+        "over another channel, and give it with --key"
     ),
 }
 
@@ -41,7 +39,7 @@ class Reports(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is named, else ``make`` with all words."""
+        """Return the named command, otherwise ``make`` with all arguments."""
         if args and args[0] in self.commands:
             return super().resolve_command(ctx, args)
         return "make", make, args
@@ -49,10 +47,10 @@ class Reports(click.Group):
 
 @click.group("report", cls=Reports, context_settings={"ignore_unknown_options": True})
 def command() -> None:
-    """Hand over verdicts with their evidence, and check such a report.
+    """Write a report of verdicts with evidence, or verify one.
 
     "mesoscope report SOURCE… -o report.html" is short for "mesoscope report make SOURCE… -o
-    report.html"; its options stand in "mesoscope report make --help".
+    report.html"; "mesoscope report make --help" lists its options.
     """
 
 
@@ -62,18 +60,18 @@ def command() -> None:
 )
 @click.option(
     "-o", "--out", required=True, metavar="FILE", type=click.Path(path_type=Path),
-    help="The report to write: .html, or .pdf for a case of a few files.",
+    help="The report to write: .html, or .pdf for a few files.",
 )  # fmt: skip
 @click.option("--title", default="", help="Title of the report.  [default: Check of …]")
 @click.option("--case", default="", help="Number or name of the case.")
-@click.option("--by", "analyst", default="", help="Who hands the report over.")
+@click.option("--by", "analyst", default="", help="Author of the report.")
 @click.option(
     "--pictures", type=WholeRange(0), default=24, show_default=True,
-    help="Show so many files with their evidence, the most suspicious.",
+    help="Number of files shown with evidence, the most suspicious first.",
 )  # fmt: skip
-@report_file.sign
-@ledger_option
-@judging.judging
+@options.sign
+@options.ledger
+@detection.detection_options()
 @options.jobs
 def make(
     sources: tuple[str, ...],
@@ -88,33 +86,32 @@ def make(
 ) -> int:
     """Write a report of pictures and clips, of a scan's FILE.jsonl, or of a job folder.
 
-    Pictures and clips are judged by the options given here. Verdicts of a .jsonl file and of a job
-    stay as they are; those that are shown are judged once more for their evidence maps.
+    Pictures and clips are judged with these options. Verdicts of a .jsonl file or a job are kept;
+    the files shown with evidence are judged again for their evidence maps.
     """
     from mesoscope.scan.reporting import job_among, report_job, report_sources
 
-    model = judging.model()
+    model = detection.model()
     with report_file.report_options(
         out, sign=sign, pictures=pictures, title=title, case=case, analyst=analyst
-    ) as asked:
+    ) as report_options:
         job = job_among(sources, out)
         if job is not None:
-            written, left = report_job(job, out, ledger=ledger, model=model, options=asked)
+            written, left = report_job(job, out, ledger=ledger, model=model, options=report_options)
         else:
-            given = click.get_current_context().get_parameter_source("ledger")
-            if given is ParameterSource.COMMANDLINE:  # in the environment it is meant for jobs only
-                raise OptionError("--ledger belongs to jobs: give a job folder as the source")
-            detector = judging.detector(jobs=jobs)
+            if ledger is not None:
+                raise OptionError("--ledger needs a job folder as the source")
+            detector = detection.build(detection.spec(jobs=jobs))
             with bar(unit="files") as progress:
                 written, failed = report_sources(
-                    sources, out, detector, model=model, options=asked,
+                    sources, out, detector, model=model, options=report_options,
                     watch=lambda _verdict: progress.update(),
                 )  # fmt: skip
-    report_file.say_written(written)
+    report_file.print_written(written)
     if job is None:
         return INPUT_FAILED if failed else DONE
     if left:
-        echo(f"{left:,} files of the job are not judged yet: they are not in it", err=True)
+        echo(f"{left:,} files of the job are not judged yet, and not in the report", err=True)
     return DONE
 
 
@@ -122,70 +119,74 @@ def make(
 @click.argument("report", metavar="FILE", type=click.Path(path_type=Path))
 @click.option(
     "--key", metavar="PUB.pem", type=click.Path(path_type=Path, dir_okay=False),
-    help="The signer's public key, got by another way than the report.",
+    help="The signer's public key, received over another channel than the report.",
 )  # fmt: skip
 @click.option(
     "--root", metavar="FOLDER", type=click.Path(path_type=Path, file_okay=False),
-    help="Where relative paths of files start.  [default: the current folder]",
+    help="Base of relative paths of files.  [default: the current folder]",
 )  # fmt: skip
-@click.option("--model", help="A model file to compare with the report's, besides the shipped.")
 @click.option(
-    "--report-only", is_flag=True, help="Check the report, and not the files it is about."
+    "--model", help="A model file to compare with the report's, besides the shipped ones."
 )
+@click.option("--report-only", is_flag=True, help="Check the report only, not its files.")
 def verify(
     report: Path, key: Path | None, root: Path | None, model: str | None, report_only: bool
 ) -> int:
-    """Recompute the hashes of a report, and check its signature.
+    """Recompute the hashes of a report, its files and its models, and check its signature.
 
-    Exit codes: 0 all is as it was, 1 the report or a file is not, or a file is missing.
+    Exit codes: 0 nothing changed, 1 something changed, a file is missing, or the signature is not
+    valid for --key.
     """
     from mesoscope.models.file import find_model
     from mesoscope.report.case.record import verify as check
     from mesoscope.report.case.seal import read_public
 
-    given = None if key is None else read_public(key)
-    at_hand = None if model is None else find_model(model)
-    odd: list[tuple[State, str]] = []
+    public_key = None if key is None else read_public(key)
+    model_file = None if model is None else find_model(model)
+    different: list[tuple[State, str]] = []
 
     def watch(source: str, state: State) -> None:
-        if state != "unchanged" and len(odd) < _LISTED:
-            odd.append((state, source))
+        if state != "unchanged" and len(different) < _LISTED:
+            different.append((state, source))
 
-    found = check(report, key=given, root=root, model=at_hand, files=not report_only, watch=watch)
-    _tell(report, found, odd, report_only=report_only)
-    moved = found.files["changed"] + found.files["missing"]
-    changed_model = "changed" in found.models.values()
-    return DONE if found.trusted and not moved and not changed_model else INPUT_FAILED
+    result = check(
+        report, key=public_key, root=root, model=model_file, files=not report_only, watch=watch
+    )
+    _print_check(report, result, different, report_only=report_only)
+    unchanged = not (
+        result.files["changed"] or result.files["missing"] or "changed" in result.models.values()
+    )
+    return DONE if result.trusted and unchanged else INPUT_FAILED
 
 
-def _tell(
-    report: Path, found: Check, odd: Sequence[tuple[State, str]], *, report_only: bool
+def _print_check(
+    report: Path, check: Check, different: Sequence[tuple[State, str]], *, report_only: bool
 ) -> None:
     from mesoscope.files.names import shown
 
-    seal = found.seal
-    state = "as it was made" if seal.intact else "ALTERED: its bytes do not fit its hash"
+    seal = check.seal
+    state = "unchanged" if seal.intact else "ALTERED: its content does not match its hash"
     echo(f"{report}")
-    echo(f"  report     {state} ({shown(found.made)}, mesoscope {shown(found.version)})")
+    echo(f"  report     {state} ({shown(check.made)}, mesoscope {shown(check.version)})")
     echo(f"  digest     {seal.content_sha256}")
-    echo(f"  signature  {_SIGNATURES[found.signature]}")
+    echo(f"  signature  {_SIGNATURES[check.signature]}")
     if seal.signed:
         echo(f"  key        {seal.key_fingerprint}")
-    settings = {None: "not recorded", True: "fit their hash", False: "do NOT fit their hash"}
-    echo(f"  settings   {settings[found.settings_match]}")
-    for name, model_state in found.models.items():
-        said = {"missing": "its file is not at hand", "unknown": "its hash is not recorded"}
-        echo(f"  model      {shown(name)}: {said.get(model_state, model_state)}")
+    settings = {None: "not recorded", True: "match their hash", False: "do NOT match their hash"}
+    echo(f"  settings   {settings[check.settings_match]}")
+    for name, model_state in check.models.items():
+        words = {"missing": "its file was not found", "unknown": "its hash is not recorded"}
+        echo(f"  model      {shown(name)}: {words.get(model_state, model_state)}")
     if report_only:
         return
-    parts = [f"{found.files[state]:,} {state}" for state in ("unchanged", "changed", "missing")]
-    unknown = found.files["unknown"]
+    parts = [f"{check.files[state]:,} {state}" for state in ("unchanged", "changed", "missing")]
+    unknown = check.files["unknown"]
     if unknown:
-        parts.append(f"{unknown:,} not to be read")
+        parts.append(f"{unknown:,} unreadable")
     echo(f"  files      {', '.join(parts)}")
-    for file_state, source in odd:
+    for file_state, source in different:
         echo(f"    {file_state:<9}  {shown(source)}")
-    rest = sum(found.files.values()) - found.files["unchanged"] - len(odd)
+    rest = sum(check.files.values()) - check.files["unchanged"] - len(different)
     if rest:
         echo(f"    and {rest:,} more")
 
@@ -194,19 +195,19 @@ def _tell(
 @click.argument("key", metavar="KEY.pem", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--passphrase", is_flag=True,
-    help="Protect KEY.pem by a passphrase, which is asked for, and again at each signing.",
+    help="Encrypt KEY.pem with a passphrase; the terminal prompts for it now and at each signing.",
 )  # fmt: skip
 def keygen(key: Path, passphrase: bool) -> int:
-    """Make a key pair: KEY.pem signs and stays secret, KEY.pub.pem is given away.
+    """Make an Ed25519 key pair: the private KEY.pem and the public KEY.pub.pem.
 
-    Neither file is ever overwritten. Without --passphrase, only its mode, 0600, keeps others from
-    KEY.pem. Scripts give the passphrase in the variable MESOSCOPE_KEY_PASSPHRASE.
+    Neither file is ever overwritten. Without --passphrase, only the mode of KEY.pem, 0600, protects
+    it. Scripts pass the passphrase in the variable MESOSCOPE_KEY_PASSPHRASE.
     """
     from mesoscope.report.case.seal import make_keys
 
     secret = report_file.passphrase(key, new=True) if passphrase else None
-    public, digits = make_keys(key, passphrase=secret)
-    echo(f"{key}: signs, keep it secret")
-    echo(f"{public}: give this one to those who check your reports")
-    echo(f"fingerprint  {digits}")
+    public, fingerprint = make_keys(key, passphrase=secret)
+    echo(f"{key}: the private key, keep it secret")
+    echo(f"{public}: the public key, give it to those who verify your reports")
+    echo(f"fingerprint  {fingerprint}")
     return DONE

@@ -1,4 +1,4 @@
-"""What ``scan --report``, ``report`` and ``serve`` share: the key's options, and what is said."""
+"""Options of a report and its signing key, for ``scan --report``, ``report`` and ``serve``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli.bars import bar
-from mesoscope.cli.echo import echo
+from mesoscope.cli.printing import echo, plural
+from mesoscope.cli.progress import bar
 from mesoscope.errors import OptionError
 
 if TYPE_CHECKING:
@@ -21,37 +21,28 @@ if TYPE_CHECKING:
 
     from mesoscope.report.case.make import ReportOptions, WrittenReport
 
-VARIABLE = "MESOSCOPE_KEY_PASSPHRASE"  # for scripts, which nobody can ask
-
-sign = click.option(
-    "--sign",
-    metavar="KEY.pem",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Sign the report with this private key (mesoscope report keygen).",
-)
+VARIABLE = "MESOSCOPE_KEY_PASSPHRASE"  # for scripts, which have no terminal
 
 
 def passphrase(key: Path, *, new: bool = False) -> str:
-    """The passphrase of a private key: from the environment, else asked for on the terminal.
+    """Return the passphrase of a private key, from the environment or a prompt on the terminal.
 
     Args:
-        key: The key's file.
-        new: It is about to be made, so what is typed is asked for twice.
+        key: File of the key.
+        new: The key is about to be made, so the prompt asks twice.
 
     Raises:
-        OptionError: Neither is there.
+        OptionError: The variable is not set, and there is no terminal.
     """
-    given = os.environ.get(VARIABLE)
-    if given:
-        return given
+    variable = os.environ.get(VARIABLE)
+    if variable:
+        return variable
     if not sys.stdin.isatty():
-        raise OptionError(
-            f"{key}: needs a passphrase, and there is no terminal to ask on: set {VARIABLE}"
-        )
-    told: str = click.prompt(
+        raise OptionError(f"{key}: needs a passphrase, and there is no terminal: set {VARIABLE}")
+    typed: str = click.prompt(
         f"Passphrase of {key}", hide_input=True, confirmation_prompt=new, err=True
     )
-    return told
+    return typed
 
 
 @contextlib.contextmanager
@@ -64,10 +55,10 @@ def report_options(
     case: str = "",
     analyst: str = "",
 ) -> Iterator[ReportOptions]:
-    """Miss what can be missed before the work; show a bar while evidence is gathered.
+    """Check the options of a report before the work, and show a bar while evidence is collected.
 
     Raises:
-        OptionError: A report that cannot be written, or a key that cannot be used.
+        OptionError: The report cannot be written, or the key cannot be used.
         MissingExtra: The ``report`` extra is not installed.
     """
     from mesoscope.report.case.contents import PICTURES
@@ -76,7 +67,8 @@ def report_options(
 
     refuse_report(out)
     key = None if sign is None else read_private(sign, ask=lambda: passphrase(sign))
-    shown = PICTURES if pictures is None else pictures
+    if pictures is None:
+        pictures = PICTURES
     with contextlib.ExitStack() as stack:
         bars: list[tqdm[None]] = []
 
@@ -85,14 +77,14 @@ def report_options(
                 bars.append(stack.enter_context(bar(total=total, what="evidence", unit="files")))
             bars[0].update()
 
-        yield ReportOptions(title, case, analyst, shown, key, watch)
+        yield ReportOptions(title, case, analyst, pictures, key, watch)
 
 
-def say_written(written: WrittenReport) -> None:
-    """One line on the report."""
-    noun = "file" if written.files == 1 else "files"
+def print_written(written: WrittenReport) -> None:
+    """Print a line about a written report."""
+    signed = ", signed" if written.signed else ""
     echo(
-        f"{written.path}: {written.files:,} {noun}, {written.with_evidence} with evidence"
-        f"{', signed' if written.signed else ''}; its digest is {written.digest}",
+        f"{written.path}: {plural(written.files, 'file')}, {written.with_evidence} with "
+        f"evidence{signed}; its digest is {written.digest}",
         err=True,
     )

@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli import judging, options, report_file
-from mesoscope.cli.bars import bar
-from mesoscope.cli.echo import echo
-from mesoscope.cli.job import again_text, job_folder, scan_job, skipped_text
-from mesoscope.cli.job import ledger as ledger_option
+from mesoscope.cli import detection, options, report_file
+from mesoscope.cli.job import again_text, by_label, job_folder, scan_job, skipped_text
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
-from mesoscope.cli.rows import HEADER, row
+from mesoscope.cli.printing import HEADER, echo, row
+from mesoscope.cli.progress import bar
 from mesoscope.errors import OptionError
-from mesoscope.types.label import ANSWERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,30 +31,24 @@ if TYPE_CHECKING:
 
 @click.command("scan")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path(readable=False))
-@judging.judging
+@detection.detection_options()
 @click.option(
     "--out",
     metavar="FILE|FOLDER/",
-    help="Write verdicts to FILE.jsonl or FILE.csv, or keep a job that can be resumed in FOLDER/; "
-    "- prints JSON lines.",
+    help="Write verdicts to FILE.jsonl or FILE.csv, or to a job folder that can be resumed; - "
+    "prints JSON lines.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the job in --out.")
-@ledger_option
-@click.option(
-    "--table/--no-table",
-    default=None,
-    help="Print a table; otherwise JSON lines where there is no --out.  [default: on a terminal]",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON lines, on a terminal, too.")
+@click.option("--resume", is_flag=True, help="Resume the job in --out.")
+@options.ledger
+@options.table
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines, also on a terminal.")
 @click.option(
     "--report", metavar="FILE", type=click.Path(path_type=Path),
-    help="Write a report with evidence, too: .html, or .pdf for a few files.",
+    help="Also write a report with evidence: .html, or .pdf for a few files.",
 )  # fmt: skip
-@report_file.sign
+@options.sign
 @options.jobs
-@click.option(
-    "--fail-on", type=click.Choice(["fake"]), help="Exit with 10 where a verdict has this label."
-)
+@options.fail_on
 @options.batch_size
 def command(
     paths: tuple[str, ...],
@@ -74,26 +65,25 @@ def command(
 ) -> int:
     """Judge pictures, clips and folders of them.
 
-    Each verdict is written as soon as it is known. p_fake is the calibrated probability that a
-    face is forged: higher = more fake. Exit codes: 0 done, 1 some input failed, 2 usage, 3 model,
-    10 with --fail-on.
+    Verdicts are written as they are made. p_fake is the calibrated probability that a face is
+    forged: higher = more fake. Exit codes: 0 done, 1 some input failed, 2 usage, 3 model, 10 with
+    --fail-on.
     """
     from mesoscope.runtime.allocator import keep_heap
 
     keep_heap(options.KEPT_BYTES)
-    out, table = _to_print(out, table, as_json=as_json)
+    out, table = _outputs(out, table, as_json=as_json)
     folder = job_folder(out)
     if folder is None and (resume or ledger):
-        raise OptionError("--resume and --ledger belong to jobs: name a folder, as in --out job/")
-
+        raise OptionError("--resume and --ledger need a job folder: name one, as in --out job/")
     if sign is not None and report is None:
-        raise OptionError("--sign signs a report: name one with --report")
-    model = judging.model()
-    with contextlib.ExitStack() as kept:
-        asked = None if report is None else kept.enter_context(
+        raise OptionError("--sign needs a report: name one with --report")
+    model = detection.model()
+    with contextlib.ExitStack() as stack:
+        report_options = None if report is None else stack.enter_context(
             report_file.report_options(report, sign=sign)
         )  # fmt: skip
-        detector = judging.detector(jobs=jobs, batch_size=batch_size)
+        detector = detection.build(detection.spec(jobs=jobs, batch_size=batch_size))
         if folder is not None:
             code = scan_job(
                 detector, paths, folder,
@@ -103,22 +93,24 @@ def command(
             if report is not None and code != INTERRUPTED:
                 from mesoscope.scan.reporting import report_job
 
-                written, _ = report_job(folder, report, ledger=ledger, model=model, options=asked)
-                report_file.say_written(written)
+                written, _ = report_job(
+                    folder, report, ledger=ledger, model=model, options=report_options
+                )
+                report_file.print_written(written)
             return code
         file = Path(out) if out else None
-        spool = None if report is None else kept.enter_context(_new_spool())
-        summary, whole = _run(detector, paths, file, table, spool, as_json=as_json)
-        echo(_closing(summary, file), err=True)
-        if report is not None and spool is not None and whole:
+        spool = None if report is None else stack.enter_context(_new_spool())
+        summary, complete = _run(detector, paths, file, table, spool, as_json=as_json)
+        echo(_summary(summary, file), err=True)
+        if report is not None and spool is not None and complete:
             from mesoscope.report.case.make import report_judged
 
-            report_file.say_written(
-                report_judged(spool, report, detector, model=model, options=asked)
+            report_file.print_written(
+                report_judged(spool, report, detector, model=model, options=report_options)
             )
         elif report is not None:
             echo(f"interrupted, so {report} was not written", err=True)
-    if not whole:
+    if not complete:
         return INTERRUPTED
     if fail_on and summary.labels[fail_on]:
         return ALARM
@@ -131,12 +123,12 @@ def _new_spool() -> VerdictSpool:
     return VerdictSpool()
 
 
-def _to_print(
+def _outputs(
     out: str | None, table: bool | None, *, as_json: bool
 ) -> tuple[str | None, bool | None]:
-    """``--out`` without ``-``, which is standard output, and whether a table goes there."""
+    """Return ``--out`` without ``-``, which is standard output, and whether to print a table."""
     if as_json and table:
-        raise OptionError("--json and --table: give one of them")
+        raise OptionError("--json and --table exclude each other: give one of them")
     return (None if out == "-" else out), (False if as_json or out == "-" else table)
 
 
@@ -149,11 +141,11 @@ def _run(
     *,
     as_json: bool,
 ) -> tuple[ScanSummary, bool]:
-    """Scan into the sinks; ``False`` beside the summary where it was interrupted."""
+    """Scan into the sinks; return the summary, and ``False`` if the scan was interrupted."""
     from mesoscope.scan.local import ScanSummary, scan
     from mesoscope.scan.sinks import JsonLines, open_sink
 
-    show = sys.stdout.isatty() if table is None else table
+    show_table = sys.stdout.isatty() if table is None else table
     latest = ScanSummary()
     with contextlib.ExitStack() as stack:
         sinks: list[Sink] = []
@@ -162,9 +154,9 @@ def _run(
             stack.enter_context(sinks[0])
         if spool is not None:
             sinks.append(spool)
-        if as_json or not (show or out):
+        if as_json or not (show_table or out):
             sinks.append(stack.enter_context(JsonLines(sys.stdout.fileno())))
-        if show:
+        if show_table:
             echo(HEADER)
         progress = stack.enter_context(_bar(paths))
 
@@ -172,7 +164,7 @@ def _run(
             nonlocal latest
             latest = summary
             progress.update()
-            if show:
+            if show_table:
                 with progress.external_write_mode():
                     echo(row(verdict))
 
@@ -183,28 +175,27 @@ def _run(
 
 
 def _bar(paths: Sequence[str]) -> tqdm[None]:
-    """A progress bar whose total is counted in the background."""
+    """Return a progress bar whose total is counted in the background."""
     from mesoscope.media.walk import walk
 
-    shown = bar()
-    if not shown.disable and any(Path(path).is_dir() for path in paths):
+    progress = bar()
+    if not progress.disable and any(Path(path).is_dir() for path in paths):
 
         def count() -> None:
-            shown.total = sum(1 for _ in walk(paths))
+            progress.total = sum(1 for _ in walk(paths))
 
         threading.Thread(target=count, daemon=True).start()
-    return shown
+    return progress
 
 
-def _closing(summary: ScanSummary, out: Path | None) -> str:
-    counts = ", ".join(f"{summary.labels[name]} {name}" for name in ANSWERS if summary.labels[name])
+def _summary(summary: ScanSummary, out: Path | None) -> str:
     rate = summary.total / summary.elapsed_s if summary.elapsed_s else 0.0
-    took = f"{summary.elapsed_s:.1f} s ({rate:,.{0 if rate >= 10 else 1}f}/s)"
+    time = f"{summary.elapsed_s:.1f} s ({rate:,.{0 if rate >= 10 else 1}f}/s)"
     noun = "file" if summary.total == 1 else "files"
     if not summary.total:
-        others = f", only {skipped_text(summary.skipped)}" if summary.skipped else ""
-        return f"no picture or clip was found{others}: check the path"
-    parts = [f"{summary.total} {noun} in {took}: {counts or 'none'}"]
+        skipped = f", only {skipped_text(summary.skipped)}" if summary.skipped else ""
+        return f"no picture or clip was found{skipped}: check the path"
+    parts = [f"{summary.total} {noun} in {time}: {by_label(summary.labels) or 'none'}"]
     if summary.failed:
         parts.append(f"{summary.failed} could not be read")
     if summary.skipped:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli import judging, options, report_file
-from mesoscope.cli.echo import echo
+from mesoscope.cli import detection, options, report_file
+from mesoscope.cli.data_folder import data_folder
 from mesoscope.cli.extras import extra
 from mesoscope.cli.main import DONE
-from mesoscope.cli.numbers import FiniteRange, WholeRange
-from mesoscope.cli.service_options import data, data_of, ledger
+from mesoscope.cli.options import FiniteRange, WholeRange
+from mesoscope.cli.printing import echo
 from mesoscope.errors import OptionError
 
 if TYPE_CHECKING:
@@ -21,6 +21,22 @@ if TYPE_CHECKING:
     from mesoscope.server.store import Store
 
 _MEBI = 1 << 20
+
+# Options of serve and keys.
+data_option = click.option(
+    "--data", metavar="FOLDER", type=click.Path(path_type=Path, file_okay=False),
+    help="The service's own folder.  [default: service/ in the user's data folder]",
+)  # fmt: skip
+ledger_option = click.option(
+    "--ledger", metavar="URL", envvar="MESOSCOPE_LEDGER",
+    help="URL of the service's database, as postgresql+psycopg://user@host/name.  [default: the "
+    "variable MESOSCOPE_LEDGER, otherwise a file in --data]",
+)  # fmt: skip
+
+
+def service_folder(folder: Path | None) -> Path:
+    """Return the folder of ``--data``, or its default."""
+    return data_folder() / "service" if folder is None else folder
 
 
 @click.command("serve")
@@ -32,48 +48,48 @@ _MEBI = 1 << 20
     "--port", type=WholeRange(0, 65535), default=8000, show_default=True,
     help="Port to listen on; 0 picks a free one.",
 )  # fmt: skip
-@judging.judging
-@data
-@ledger
-@click.option("--keys", is_flag=True, help="Ask callers for a key on loopback, too.")
+@detection.detection_options()
+@data_option
+@ledger_option
+@click.option("--keys", is_flag=True, help="Require a key on loopback, too.")
 @click.option(
     "--anyone-may-call", is_flag=True,
-    help="Ask no caller for a key, wherever it calls from.",
+    help="Require no key, on any address.",
 )  # fmt: skip
 @click.option(
     "--rate", type=WholeRange(0), default=0, show_default=True, metavar="PER_MINUTE",
-    help="Files a minute of each key that has no rate of its own; 0 = no limit.",
+    help="Files per minute for keys without their own rate; 0 = no limit.",
 )  # fmt: skip
 @click.option(
     "--keep", "keep_days", type=FiniteRange(0), default=0.0, show_default=True,
-    metavar="DAYS", help="Keep judged files so long; 0 keeps none.",
+    metavar="DAYS", help="Days to keep judged files; 0 keeps none.",
 )  # fmt: skip
 @click.option(
     "--keep-results", "keep_results_days", type=FiniteRange(0), default=30.0,
     show_default=True, metavar="DAYS",
-    help="Keep verdicts so long; 0 keeps none, but those of jobs for a day.",
+    help="Days to keep verdicts; 0 keeps none, except those of jobs for a day.",
 )  # fmt: skip
 @click.option(
     "--allow-host", "names", multiple=True, metavar="NAME",
-    help="A host name that callers may use, beside the address; * for any.",
+    help="Host name that callers may use, beside the address; * for any; may be repeated.",
 )  # fmt: skip
 @click.option(
     "--allow-origin", "origins", multiple=True, metavar="ORIGIN",
-    help="A site whose pages may call, as https://news.example.",
+    help="Site whose pages may call, as https://news.example; may be repeated.",
 )  # fmt: skip
 @click.option(
     "--queue", "waiting", type=WholeRange(1), default=64, show_default=True,
-    help="Pictures that may wait; beyond, callers are told to come back.",
+    help="Maximum number of waiting pictures; beyond it, callers get 429.",
 )  # fmt: skip
 @click.option(
     "--max-upload", type=WholeRange(1), default=64, show_default=True, metavar="MIB",
-    help="Refuse larger pictures.",
+    help="Maximum size of a picture.",
 )  # fmt: skip
 @click.option(
     "--max-job", type=WholeRange(1), default=2048, show_default=True, metavar="MIB",
-    help="Refuse larger clips and archives.",
+    help="Maximum size of a clip or an archive.",
 )  # fmt: skip
-@report_file.sign
+@options.sign
 @click.option("--log-names", is_flag=True, help="Write names of uploaded files into the log.")
 @options.jobs
 def command(
@@ -95,7 +111,7 @@ def command(
     log_names: bool,
     jobs: int,
 ) -> int:
-    """Answer over HTTP: the page at / and the API at /v1, until SIGTERM or Ctrl-C.
+    """Run the HTTP service, with the page at / and the API at /v1, until SIGTERM or Ctrl-C.
 
     Log lines go to standard error as JSON. Exit codes: 0 stopped, 2 usage, 3 model or missing
     extra.
@@ -108,15 +124,15 @@ def command(
     from mesoscope.runtime.allocator import keep_heap
 
     if keys and anyone_may_call:
-        raise OptionError("--keys and --anyone-may-call say opposite things: give one of them")
-    picture = max_upload * _MEBI
+        raise OptionError("--keys and --anyone-may-call exclude each other: give one of them")
+    picture_bytes = max_upload * _MEBI
     settings = ServiceSettings(
-        data=data_of(data),
+        data=service_folder(data),
         ledger=ledger,
         host=host,
         port=port,
-        model=judging.model(),
-        options=judging.spec(jobs=jobs).options,
+        model=detection.model(),
+        options=detection.spec(jobs=jobs).options,
         keys=keys or not (anyone_may_call or is_loopback(host)),
         names=names,
         origins=origins,
@@ -126,8 +142,8 @@ def command(
         sign=sign,
         log_names=log_names,
         limits=Limits(
-            check_bytes=picture + _MEBI,
-            picture_bytes=picture,
+            check_bytes=picture_bytes + _MEBI,
+            picture_bytes=picture_bytes,
             clip_bytes=max_job * _MEBI,
             job_bytes=max_job * _MEBI,
             waiting=waiting,
@@ -145,17 +161,17 @@ def command(
 
 
 def _passphrase(sign: Path) -> dict[str, str]:
-    """Ask for the key's passphrase now, and not when the first report is made."""
+    """Prompt for the key's passphrase now instead of at the first report."""
     from mesoscope.report.case.seal import read_private
 
-    given: list[str] = []
+    typed: list[str] = []
 
     def ask() -> str:
-        given.append(report_file.passphrase(sign))
-        return given[-1]
+        typed.append(report_file.passphrase(sign))
+        return typed[-1]
 
     read_private(sign, ask=ask)
-    return {report_file.VARIABLE: given[-1]} if given else {}
+    return {report_file.VARIABLE: typed[-1]} if typed else {}
 
 
 def _warn_without_keys(store: Store) -> None:
@@ -163,14 +179,14 @@ def _warn_without_keys(store: Store) -> None:
 
     if not any(row.revoked is None for row in list_keys(store)):
         echo(
-            "no key is in force, so nobody can call: make one with mesoscope keys add NAME",
+            "there is no valid key, so nobody can call: make one with mesoscope keys add NAME",
             err=True,
         )
 
 
 def _greeting(address: str, settings: ServiceSettings) -> str:
-    kept = "keeps no picture"
+    retention = "keeps no picture"
     if settings.keep_days:
-        kept = f"keeps pictures for {settings.keep_days:g} days"
-    asks = "callers need a key" if settings.keys else "callers need no key"
-    return f"mesoscope at {address}; {asks}; {kept}; Ctrl-C ends it"
+        retention = f"keeps pictures for {settings.keep_days:g} days"
+    access = "callers need a key" if settings.keys else "callers need no key"
+    return f"mesoscope at {address}; {access}; {retention}; Ctrl-C ends it"

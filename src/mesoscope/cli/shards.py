@@ -8,31 +8,30 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli.bars import bar
-from mesoscope.cli.echo import echo, visible
 from mesoscope.cli.main import DONE, INPUT_FAILED
-from mesoscope.cli.numbers import FiniteRange, WholeRange
+from mesoscope.cli.options import FiniteRange, WholeRange
+from mesoscope.cli.printing import columns, echo, visible
+from mesoscope.cli.progress import bar
 from mesoscope.errors import DatasetError
 
 if TYPE_CHECKING:
     from mesoscope.data.sample import Sample
 
-MEGABYTE = 1_000_000
-HEAD = ("shard", "split", "pictures", "real", "fake", "MB")
-WORDS = 2  # columns that are no numbers
+_MEGABYTE = 1_000_000
+_HEADER = ("shard", "split", "pictures", "real", "fake", "MB")
 
 _parquet = click.option(
-    "--parquet", is_flag=True, help="Write manifest.parquet in place of manifest.csv."
+    "--parquet", is_flag=True, help="Write manifest.parquet instead of manifest.csv."
 )
 _dataset = click.argument("dataset", type=click.Path(path_type=Path))
 
 
 @click.group("shards")
 def command() -> None:
-    """Pack data sets into tar files, and look through them.
+    """Pack data sets into tar shards, and list or check them.
 
-    A data set of many small files is slow to copy and to read; packed into a few tar files
-    (WebDataset's) it is not. train, evaluate and audit take the folder as any other data set.
+    Many small files are slow to copy and to read; a few tar files (WebDataset's format) are not.
+    train, evaluate and audit accept the folder like any other data set.
     """
 
 
@@ -40,38 +39,38 @@ def command() -> None:
 @_dataset
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path, file_okay=False),
-    help="A new folder for the shards and their manifest.",
+    help="Folder for the shards and their manifest, new or empty.",
 )  # fmt: skip
 @click.option(
     "--size-mb", type=FiniteRange(0, min_open=True), default=256, show_default=True,
-    help="A shard is closed before it grows beyond so many megabytes.",
+    help="Maximum size of a shard in megabytes.",
 )  # fmt: skip
 @click.option(
     "--seed", type=WholeRange(0), default=1, show_default=True,
-    help="Of the order in which the pictures are packed.",
+    help="Seed of the packing order.",
 )  # fmt: skip
 @_parquet
 def write(dataset: Path, *, out: Path, size_mb: float, seed: int, parquet: bool) -> None:
     """Pack a data set into shards.
 
-    The pictures' bytes are copied as they are, in an order drawn by --seed, so that reading front
-    to back mixes them. The folder appears when it is whole.
+    The pictures' bytes are copied unchanged, in a random order, so that sequential reading mixes
+    them. The folder appears when it is complete.
     """
     from mesoscope.data.shards.writing import write_shards
 
-    with bar() as shown:
+    with bar() as progress:
 
         def watch(total: int) -> None:
-            shown.total = total
-            shown.update()
+            progress.total = total
+            progress.update()
 
         written = write_shards(
-            dataset, out, size_bytes=int(size_mb * MEGABYTE), seed=seed, parquet=parquet,
+            dataset, out, size_bytes=int(size_mb * _MEGABYTE), seed=seed, parquet=parquet,
             watch=watch,
         )  # fmt: skip
     echo(
         f"{out}: {written.pictures:,} pictures in {len(written.shards):,} shards, "
-        f"{written.size_bytes / MEGABYTE:,.1f} MB"
+        f"{written.size_bytes / _MEGABYTE:,.1f} MB"
     )
 
 
@@ -83,8 +82,8 @@ def write(dataset: Path, *, out: Path, size_mb: float, seed: int, parquet: bool)
 def list_shards(dataset: Path, *, check: bool) -> int:
     """List the shards of a data set: split, pictures, classes, size.
 
-    --check takes any data set, packed or not. Exit codes: 0 all is well, 1 a picture cannot be read
-    or is not the manifest's.
+    --check takes any data set, packed or not. Exit codes: 0 no fault, 1 a picture cannot be read or
+    differs from the manifest.
     """
     from mesoscope.data.manifest import read_dataset
 
@@ -94,20 +93,20 @@ def list_shards(dataset: Path, *, check: bool) -> int:
         if sample.shard:
             shards[sample.shard].append(sample)
     if not shards and not check:
-        raise DatasetError(f"{dataset}: its pictures lie in no shards: mesoscope shards write")
+        raise DatasetError(f"{dataset}: it has no shards: make some with mesoscope shards write")
     if shards:
         echo("\n".join(_table(shards, dataset)))
-    return _checked(samples) if check else DONE
+    return _check(samples) if check else DONE
 
 
 @command.command("index")
 @_dataset
 @_parquet
 def index(dataset: Path, *, parquet: bool) -> None:
-    """Write a manifest for shards that have none, such as those of others.
+    """Write a manifest for tar files that have none.
 
-    Without one, every command looks through the tar files first. What a command would refuse is
-    refused here, too.
+    Without a manifest, every command scans the tar files first. Tar files that other commands
+    reject are rejected here, too.
     """
     from mesoscope.data.shards.writing import write_index
 
@@ -116,7 +115,7 @@ def index(dataset: Path, *, parquet: bool) -> None:
 
 
 def _table(shards: dict[str, list[Sample]], root: Path) -> list[str]:
-    rows = [HEAD]
+    rows = [_HEADER]
     for shard, members in sorted(shards.items()):
         classes = Counter(sample.label for sample in members)
         rows.append(
@@ -126,29 +125,22 @@ def _table(shards: dict[str, list[Sample]], root: Path) -> list[str]:
                 f"{len(members):,}",
                 f"{classes[0]:,}",
                 f"{classes[1]:,}",
-                f"{Path(shard).stat().st_size / MEGABYTE:,.1f}",
+                f"{Path(shard).stat().st_size / _MEGABYTE:,.1f}",
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if number < WORDS else cell.rjust(width)
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    return columns(rows, right=range(2, len(_HEADER)))
 
 
-def _checked(samples: list[Sample]) -> int:
-    """Read all pictures, name the wrong ones, say how many there were of each kind."""
+def _check(samples: list[Sample]) -> int:
+    """Read all pictures, print their faults and counts, and return the exit code."""
     from mesoscope.data.shards.checking import faults_of
 
-    wrong = 0
+    faults = 0
     for fault in bar(faults_of(samples), total=len(samples)):
         if fault is not None:
-            wrong += 1
+            faults += 1
             echo(f"mesoscope: {visible(str(fault))}", err=True)
     unknown = sum(not sample.sha256 for sample in samples)
-    told = f"; of {unknown:,} no SHA-256 is known" if unknown else ""
-    echo(f"{len(samples) - wrong:,} of {len(samples):,} pictures are well{told}")
-    return INPUT_FAILED if wrong else DONE
+    unchecked = f"; {unknown:,} have no SHA-256 in the manifest" if unknown else ""
+    echo(f"{len(samples) - faults:,} of {len(samples):,} pictures are intact{unchecked}")
+    return INPUT_FAILED if faults else DONE

@@ -8,86 +8,92 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli import forging
-from mesoscope.cli.bars import bar
-from mesoscope.cli.echo import echo, visible
-from mesoscope.cli.extras import train_extra
+from mesoscope.cli import forging, options
+from mesoscope.cli.extras import extra
 from mesoscope.cli.main import DONE, INPUT_FAILED
-from mesoscope.cli.numbers import FiniteRange, WholeRange
+from mesoscope.cli.options import FiniteRange, WholeRange
+from mesoscope.cli.printing import echo, plural, visible
+from mesoscope.cli.progress import bar
 
 if TYPE_CHECKING:
     from mesoscope.synth.stylegan.faces import GenerationSummary
 
-_COUNT = 100
+_DEFAULT_COUNT = 100
 _SEEDS_MAX = 10_000_000
 
 
 def _seeds(_: click.Context, option: click.Parameter, value: str | None) -> list[int] | None:
-    """``0-99,200`` as a list."""
+    """Parse ``0-99,200`` into a list of seeds."""
     if value is None:
         return None
-    found: list[int] = []
+    seeds: list[int] = []
     for part in value.split(","):
         first, dash, last = part.strip().partition("-")
         try:
             start, end = int(first), int(last if dash else first)
         except ValueError as error:
-            said = f"{part.strip()!r} is neither a seed nor two with a dash, such as 0-99"
-            raise click.BadParameter(said, param=option) from error
-        if end < start or end - start + len(found) >= _SEEDS_MAX:
+            message = f"{part.strip()!r} is neither a seed nor a range, such as 0-99"
+            raise click.BadParameter(message, param=option) from error
+        if end < start or end - start + len(seeds) >= _SEEDS_MAX:
             raise click.BadParameter(
-                f"{part.strip()!r} names no seeds, or more than {_SEEDS_MAX:,}", param=option
+                f"{part.strip()!r} is an empty range, or one of more than {_SEEDS_MAX:,}",
+                param=option,
             )
-        found += range(start, end + 1)
-    return found
+        seeds += range(start, end + 1)
+    return seeds
 
 
 @click.command("stylegan")
 @click.argument("model", metavar="MODEL", type=click.Path(path_type=Path))
 @forging.out
 @click.option(
-    "--count", type=WholeRange(1), help=f"So many faces, seeds 0, 1, 2 …  [default: {_COUNT}]"
+    "--count",
+    type=WholeRange(1),
+    help=f"Number of faces: seeds 0, 1, 2 …  [default: {_DEFAULT_COUNT}]",
 )
 @click.option(
     "--seeds", metavar="SEEDS", callback=_seeds,
-    help="These faces in place of --count, such as 0-99 or 3,7,20-29.",
+    help="Seeds in place of --count, such as 0-99 or 3,7,20-29.",
 )  # fmt: skip
 @click.option(
     "--truncation", type=FiniteRange(-2, 2), default=0.7, show_default=True,
-    help="1 = all variety and odd faces, 0 = the mean face.",
+    help="Truncation of styles towards the mean: 1 = none, 0 = the mean face.",
 )  # fmt: skip
 @click.option(
-    "--truncated-layers", type=WholeRange(0), help="Only the coarsest so many.  [default: all]"
+    "--truncated-layers",
+    type=WholeRange(0),
+    help="Number of layers to truncate, from the coarsest.  [default: all]",
 )
-@click.option("--mixing", is_flag=True, help="Take fine layers from a second, drawn latent.")
+@click.option("--mixing", is_flag=True, help="Style mixing: fine layers from a second latent.")
 @click.option(
     "--noise", type=click.Choice(["random", "constant", "none"]), default="random",
-    show_default=True, help="Drawn by the seed, as kept in MODEL, or none.",
+    show_default=True,
+    help="Noise of the generator: random by the seed, constant as stored in MODEL, or none.",
 )  # fmt: skip
 @click.option(
     "--size", "size_px", type=WholeRange(4, 4096), metavar="PIXELS",
-    help="Of the pictures written.  [default: the model's]",
+    help="Side of the pictures in pixels.  [default: the model's]",
 )  # fmt: skip
 @click.option(
     "--reals", type=click.Path(path_type=Path), metavar="FOLDER",
-    help="Real faces to write beside them, resized and saved in the same way.",
+    help="Folder of real faces to pair with the generated ones, resized and saved in the same way.",
 )  # fmt: skip
 @click.option(
     "--seed", type=WholeRange(0), default=0, show_default=True,
-    help="Of names, splits and JPEG qualities; faces have --seeds.",
+    help="Seed of names, splits and JPEG qualities; faces have --seeds.",
 )  # fmt: skip
 @forging.format_
 @forging.quality
 @forging.validation
 @click.option(
     "--sheet", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
-    help="Draw a contact sheet of up to 64 faces, too.",
+    help="Also draw a contact sheet of up to 64 faces.",
 )  # fmt: skip
+@options.device
 @click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
-    help="What to run on; auto takes a GPU where there is one.",
+    "--batch", type=WholeRange(1),
+    help="Number of faces per forward pass.  [default: 1, on a GPU 16]",
 )  # fmt: skip
-@click.option("--batch", type=WholeRange(1), help="Faces at a time.  [default: 1, on a GPU 16]")
 def command(
     model: Path,
     out: Path,
@@ -109,41 +115,39 @@ def command(
 ) -> int:
     """Generate faces with a StyleGAN or StyleGAN2.
 
-    MODEL is a .safetensors file, such as stylegan-train writes, or a .pt file with g_ema in the
-    public layout. Files that hold code, NVIDIA's .pkl among them, are refused without running it.
-    Each face lies in OUT/SPLIT/fake, with its seed and numbers in OUT/forgeries.jsonl. A second run
-    goes on.
+    MODEL is a .safetensors file, as written by stylegan-train, or a .pt file with g_ema. A file
+    that holds code, such as NVIDIA's .pkl, is refused without executing it. Each face is in
+    OUT/SPLIT/fake, with its seed and parameters in OUT/forgeries.jsonl. A second run continues.
     """
     if count is not None and seeds is not None:
-        raise click.UsageError("--count and --seeds say the same: give one of them")
-    with train_extra():
+        raise click.UsageError("--count and --seeds exclude each other: give one of them")
+    with extra("train", "torch"):
         from mesoscope.synth.stylegan.face_folder import face_folder
         from mesoscope.synth.stylegan.making import SamplingSettings
     from mesoscope.synth.forgery import Encoding
 
     started = time.monotonic()
-    wanted = list(range(count or _COUNT)) if seeds is None else seeds
-    with bar(total=len(wanted), what="generating", unit="faces") as progress:
+    if seeds is None:
+        seeds = list(range(count or _DEFAULT_COUNT))
+    with bar(total=len(seeds), what="generating", unit="faces") as progress:
         summary = face_folder(
-            model, out, wanted,
+            model, out, seeds,
             settings=SamplingSettings(truncation, truncated_layers, mixing, noise),
             size_px=size_px, reals=reals, encoding=Encoding(format_, quality), seed=seed,
             validation=validation, sheet=sheet, device=device, batch=batch, watch=progress.update,
         )  # fmt: skip
-    echo(_closing(summary, out, time.monotonic() - started), err=True)
+    echo(_summary(summary, out, time.monotonic() - started), err=True)
     if sheet is not None:
         echo(f"contact sheet: {sheet}", err=True)
     return INPUT_FAILED if summary.left_out else DONE
 
 
-def _closing(summary: GenerationSummary, out: Path, elapsed_s: float) -> str:
-    """What came of a run, in a line."""
-    noun = "face" if summary.made == 1 else "faces"
-    parts = [f"{summary.made:,} {noun} made in {elapsed_s:.1f} s, written to {out}"]
+def _summary(summary: GenerationSummary, out: Path, elapsed_s: float) -> str:
+    parts = [f"{plural(summary.made, 'face')} made in {elapsed_s:.1f} s, written to {out}"]
     if summary.there:
-        parts.append(f"{summary.there:,} were there already")
+        parts.append(f"{summary.there:,} existed already")
     if summary.alone:
-        parts.append(f"{summary.alone:,} have no real one beside them, as there are fewer reals")
+        parts.append(f"{summary.alone:,} have no real counterpart, because there are fewer reals")
     if summary.left_out:
         first = visible(next(iter(summary.left_out.values())))
         parts.append(f"{len(summary.left_out):,} reals could not be used (first: {first})")

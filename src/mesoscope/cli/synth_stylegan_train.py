@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mesoscope.cli.bars import bar, counted
-from mesoscope.cli.echo import echo
-from mesoscope.cli.extras import train_extra
-from mesoscope.cli.numbers import FiniteRange, WholeRange
+from mesoscope.cli import options
+from mesoscope.cli.extras import extra
+from mesoscope.cli.options import FiniteRange, WholeRange
+from mesoscope.cli.printing import echo
+from mesoscope.cli.progress import bar, counted
 from mesoscope.errors import OptionError
 
 if TYPE_CHECKING:
@@ -29,47 +30,58 @@ if TYPE_CHECKING:
     type=WholeRange(),
     default=64,
     show_default=True,
-    help="Of the faces: 8, 16, 32 … 1024 pixels.",
+    help="Side of the faces: 8, 16, 32 … 1024 pixels.",
 )
 @click.option(
     "--kimg", type=FiniteRange(0, min_open=True), default=1000.0, show_default=True,
-    help="Thousand reals to show in all.",
+    help="Length of the training, in thousands of reals.",
 )  # fmt: skip
 @click.option(
     "--snapshot", "snapshot_kimg", type=FiniteRange(0, min_open=True), default=10.0,
-    show_default=True, help="Faces, weights and a line of the log each so many thousand reals.",
+    show_default=True,
+    help="Interval of samples, weights and log lines, in thousands of reals.",
 )  # fmt: skip
-@click.option("--batch", type=WholeRange(), default=16, show_default=True, help="Pictures a step.")
+@click.option("--batch", type=WholeRange(), default=16, show_default=True, help="Batch size.")
 @click.option(
     "--architecture", type=click.Choice(["stylegan", "stylegan2"]), default="stylegan2",
-    show_default=True, help="Of the generator.",
+    show_default=True, help="Architecture of the generator.",
 )  # fmt: skip
 @click.option(
     "--channel-multiplier", type=FiniteRange(), default=1.0, show_default=True,
-    help="Width of both networks; 2 is that of the large published ones.",
+    help="Width of both networks; the large published ones have 2.",
 )  # fmt: skip
 @click.option(
-    "--channels-max", type=WholeRange(), default=512, show_default=True, help="Channels at most."
+    "--channels-max",
+    type=WholeRange(),
+    default=512,
+    show_default=True,
+    help="Maximum of channels.",
 )
 @click.option(
-    "--style-dim", type=WholeRange(), default=512, show_default=True, help="Numbers in a style."
+    "--style-dim",
+    type=WholeRange(),
+    default=512,
+    show_default=True,
+    help="Dimension of latents and styles.",
 )
 @click.option(
     "--mapping-layers",
     type=WholeRange(),
     default=8,
     show_default=True,
-    help="From latents to styles.",
+    help="Number of layers from latents to styles.",
 )
 @click.option(
     "--learning-rate",
     type=FiniteRange(),
     default=0.0025,
     show_default=True,
-    help="Of both networks.",
+    help="Learning rate of both networks.",
 )
 @click.option(
-    "--r1", type=FiniteRange(), help="γ of the gradient penalty.  [default: .0002·size²/batch]"
+    "--r1",
+    type=FiniteRange(),
+    help="Weight γ of the gradient penalty.  [default: .0002·size²/batch]",
 )
 @click.option(
     "--path-length", type=FiniteRange(), default=2.0, show_default=True,
@@ -77,25 +89,19 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--ada/--no-ada", default=True,
-    help="Change pictures before they are judged, the more the surer the judge is.  [default: on]",
+    help="Adaptive discriminator augmentation.  [default: on]",
 )  # fmt: skip
-@click.option(
-    "--mirror/--no-mirror", default=True, help="Show half of the reals mirrored.  [default: on]"
-)
+@click.option("--mirror/--no-mirror", default=True, help="Mirror half of the reals.  [default: on]")
 @click.option(
     "--distance-pictures", type=WholeRange(0), default=1000, show_default=True,
-    help="Fakes that the distance is measured on at each snapshot; 0 = never.",
+    help="Number of fakes for the distance at each snapshot; 0 = never.",
 )  # fmt: skip
+@options.seed
+@options.device
 @click.option(
-    "--seed", type=WholeRange(0, 2**31 - 1), default=0, show_default=True,
-    help="Of all that is drawn.",
-)  # fmt: skip
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
-    help="What to train on; auto takes a GPU where there is one.",
-)  # fmt: skip
-@click.option("--threads", type=WholeRange(1), help="On a CPU.  [default: one a core]")
-@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+    "--threads", type=WholeRange(1), help="Number of CPU threads.  [default: one per core]"
+)
+@options.resume
 def command(
     reals: Path,
     out: Path,
@@ -121,35 +127,35 @@ def command(
 ) -> None:
     """Train a small StyleGAN on your own real faces.
 
-    REALS is a folder of real faces, or a data set whose training reals are taken: crops of one
-    kind, such as `mesoscope prepare` writes. OUT/generator.safetensors is what `synth stylegan`
-    draws faces with. A run that was killed goes on from its last snapshot with --resume.
+    REALS is a folder of real faces, or a data set whose training reals are used: crops of one kind,
+    as written by `mesoscope prepare`. `synth stylegan` generates faces with
+    OUT/generator.safetensors. --resume continues an interrupted run from its last snapshot.
     """
-    with train_extra():
+    with extra("train", "torch"):
         from mesoscope.synth.stylegan.faces import device_of
         from mesoscope.synth.stylegan.fit import fit
         from mesoscope.synth.stylegan.training_step import TrainSettings
 
     for name, value in (("--kimg", kimg), ("--snapshot", snapshot_kimg)):
-        if not value < 1e9:  # nor nan
-            raise OptionError(f"{name} {value}: must be a number below a thousand million")
+        if not value < 1e9:  # also false for NaN
+            raise OptionError(f"{name} {value}: must be below 1,000,000,000")
     settings = TrainSettings(
         architecture=architecture, size=size, style_dim=style_dim, mapping_layers=mapping_layers,
         channel_multiplier=channel_multiplier, channels_max=channels_max, batch=batch,
         learning_rate=learning_rate, r1=r1, path_length=path_length, ada=ada, mirror=mirror,
         seed=seed,
     )  # fmt: skip
-    place = device_of(device, threads=threads)
     fit(
         reals, out, settings, SnapshotBars(),
-        kimg=kimg, snapshot_kimg=snapshot_kimg, device=place, resume=resume,
+        kimg=kimg, snapshot_kimg=snapshot_kimg, device=device_of(device, threads=threads),
+        resume=resume,
         distance_pictures=distance_pictures,
     )  # fmt: skip
     echo(f"generator: {out / 'generator.safetensors'}", err=True)
 
 
 class SnapshotBars:
-    """Draws a run on standard error: a bar, and a line a snapshot."""
+    """Shows a training run on standard error: a bar, and a line per snapshot."""
 
     def __init__(self) -> None:
         self._bar: tqdm[None] | None = None
@@ -162,7 +168,7 @@ class SnapshotBars:
         self._bar.set_postfix_str(f"G {said['loss_g']:.3f}, D {said['loss_d']:.3f}")
 
     def snapshot(self, record: dict[str, Any]) -> None:
-        """Print what was measured."""
+        """Print the figures of a snapshot."""
         from mesoscope.synth.stylegan.fit import snapshot_line
 
         if self._bar is not None:
@@ -171,5 +177,5 @@ class SnapshotBars:
         echo(snapshot_line(record), err=True)
 
     def count(self, items: Iterable[int], total: int) -> Iterable[int]:
-        """A bar for the reading of the reals."""
+        """Show a bar while the reals are read."""
         return counted(items, total, "reading")

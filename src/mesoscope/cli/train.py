@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mesoscope.cli import options
-from mesoscope.cli.bars import bar, counted
-from mesoscope.cli.echo import echo
-from mesoscope.cli.extras import train_extra
+from mesoscope.cli.extras import extra
+from mesoscope.cli.printing import echo
+from mesoscope.cli.progress import bar, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +25,7 @@ T = TypeVar("T")
 @click.command("train")
 @options.datasets
 @click.option(
-    "--recipe", required=True, type=click.Path(path_type=Path), help="TOML, as in recipes/."
+    "--recipe", required=True, type=click.Path(path_type=Path), help="A TOML file, as in recipes/."
 )
 @options.run_out
 @options.resume
@@ -45,23 +45,22 @@ def command(
     devices: int | None,
     nodes: int,
 ) -> None:
-    """Train a MesoNet on labelled folders and write a model file with its card.
+    """Train a network and write a run folder with the model file and its card.
 
     DATASET is a folder with train/{real,fake} and validation/{real,fake}, with a manifest, or of
-    shards; several are trained on at once. A run that was killed goes on with --resume and ends as
-    an unbroken one would.
+    shards; several are combined. --resume continues an interrupted run, with the same result as an
+    uninterrupted one.
     """
-    with train_extra():
+    with extra("train", "torch"):
         from mesoscope.training.recipe.recipe import read_recipe
         from mesoscope.training.run import train
 
     resolved = read_recipe(recipe, overrides)
-    watcher = TrainingBars(resolved.optimise.epochs)
     train(
         datasets,
         resolved,
         out,
-        watcher,
+        TrainingBars(resolved.optimise.epochs),
         resume=resume,
         skip_unreadable=skip_unreadable,
         accelerator=accelerator,
@@ -71,7 +70,7 @@ def command(
 
 
 class TrainingBars:
-    """Draws a run on standard error: a bar an epoch, a line a result."""
+    """Shows a training run on standard error: a bar and a line per epoch."""
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
@@ -79,7 +78,7 @@ class TrainingBars:
         self._bar: tqdm[None] | None = None
 
     def step(self, *, done: int, total: int, loss: float, images_per_s: float) -> None:
-        """Move the epoch's bar; the time left is the whole run's."""
+        """Move the bar of the epoch, and show the time left of the whole run."""
         if self._bar is None:
             what = f"epoch {self._finished + 1}/{self._epochs}"
             self._bar = bar(total=total, what=what, unit="images")
@@ -88,7 +87,7 @@ class TrainingBars:
         self._bar.set_postfix_str(f"loss {loss:.4f}, {left / 60:.0f} min to the last epoch")
 
     def epoch(self, record: dict[str, Any], state: TrainingState) -> None:
-        """Close the bar and print what the epoch measured."""
+        """Close the bar and print the figures of the epoch."""
         from mesoscope.training.fit.watcher import epoch_line
 
         if self._bar is not None:
@@ -98,5 +97,5 @@ class TrainingBars:
         echo(epoch_line(record, state, self._epochs), err=True)
 
     def count(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:
-        """A bar for work that is counted."""
+        """Show a bar while items are processed."""
         return counted(items, total, what)

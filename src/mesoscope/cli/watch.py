@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 
-from mesoscope.cli import judging, options
-from mesoscope.cli.echo import echo
+from mesoscope.cli import detection, options
 from mesoscope.cli.job import Screen, by_label, stopped_by_signals
-from mesoscope.cli.job import ledger as ledger_option
 from mesoscope.cli.main import DONE
-from mesoscope.cli.numbers import FiniteRange
+from mesoscope.cli.options import FiniteRange
+from mesoscope.cli.printing import echo
 from mesoscope.scan.progress import JobInterrupted
 
 
@@ -20,25 +19,21 @@ from mesoscope.scan.progress import JobInterrupted
 @click.argument(
     "folders", nargs=-1, required=True, metavar="FOLDER…", type=click.Path(readable=False)
 )
-@judging.judging
+@detection.detection_options()
 @click.option(
     "--out", required=True, metavar="FOLDER/", type=click.Path(path_type=Path, file_okay=False),
-    help="The job folder; one that is there already is gone on with.",
+    help="The job folder; an existing one is continued.",
 )  # fmt: skip
-@ledger_option
+@options.ledger
 @click.option(
     "--settle", type=FiniteRange(0, 86_400), default=2.0, show_default=True, metavar="SECONDS",
-    help="Scan a file once its size and time have stayed for so long.",
+    help="Judge a file once its size and modification time have been stable for this long.",
 )  # fmt: skip
 @click.option(
     "--pause", type=FiniteRange(0.01, 86_400), default=1.0, show_default=True, metavar="SECONDS",
-    help="Between two looks into the folders.",
+    help="Pause between two passes over the folders.",
 )  # fmt: skip
-@click.option(
-    "--table/--no-table",
-    default=None,
-    help="Print a table; otherwise JSON lines.  [default: on a terminal]",
-)
+@options.table
 @options.jobs
 def command(
     folders: tuple[str, ...],
@@ -49,10 +44,10 @@ def command(
     table: bool | None,
     jobs: int,
 ) -> int:
-    """Scan what arrives in folders, until stopped.
+    """Judge the files in folders, and every new one, until stopped.
 
-    A file is scanned when it is written to the end, and again when it changes. What the job folder
-    holds already is not scanned again. Ctrl-C or SIGTERM ends it with exit code 0.
+    A file is judged when it is completely written, and again when it changes. Files whose verdicts
+    are in the job folder are not judged again. Ctrl-C and SIGTERM end it with exit code 0.
     """
     from mesoscope.runtime.allocator import keep_heap
     from mesoscope.scan.into_job import watch_into_job
@@ -60,18 +55,18 @@ def command(
 
     refuse_missing(folders)  # before the model is opened
     keep_heap(options.KEPT_BYTES)
-    detector = judging.detector(jobs=jobs)
-    show = sys.stdout.isatty() if table is None else table
-    begins = f"watching {', '.join(folders)}; Ctrl-C ends it"
+    detector = detection.build(detection.spec(jobs=jobs))
+    show_table = sys.stdout.isatty() if table is None else table
+    message = f"watching {', '.join(folders)}; Ctrl-C ends it"
     with stopped_by_signals():
         try:
-            screen = Screen("table" if show else "json", begins=begins)
             done = watch_into_job(
                 detector, folders, out,
-                ledger=ledger, settle_s=settle, every_s=pause, watcher=screen,
+                ledger=ledger, settle_s=settle, every_s=pause,
+                watcher=Screen("table" if show_table else "json", message=message),
             )  # fmt: skip
-        except JobInterrupted as stopped:
-            done = stopped.summary
+        except JobInterrupted as interrupt:
+            done = interrupt.summary
     echo(
         f"{done.judged} judged in {done.elapsed_s:.0f} s; {out} holds "
         f"{done.counts.labels.total()}: {by_label(done.counts.labels) or 'none judged'}",

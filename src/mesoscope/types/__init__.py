@@ -1,6 +1,6 @@
-"""The values that travel the one path: frozen, checked when made. Answers: ``verdict.py``.
+"""The values passed between the stages of detection: frozen and validated on construction.
 
-Conventions everywhere: fake = 1 and real = 0, ``p_fake`` higher = more fake; pictures are RGB
+Conventions: fake = 1 and real = 0, ``p_fake`` higher = more fake; pictures are RGB
 ``uint8``; boxes are ``(x1, y1, x2, y2)`` in pixels of the source picture after EXIF rotation;
 times are seconds.
 """
@@ -25,7 +25,7 @@ from mesoscope.types.verdict import (
     Verdict,
 )
 
-if TYPE_CHECKING:  # NumPy stays out of questions that need no picture
+if TYPE_CHECKING:  # most commands do not need NumPy
     import numpy as np
     from numpy.typing import NDArray
 
@@ -59,13 +59,16 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture, or one picture of a clip.
+    """A picture, or one frame of a clip.
 
     Attributes:
         pixels: RGB, ``(H, W, 3) uint8``.
-        source: Where it comes from, as shown to the user.
-        index: Its number within the source, from 0.
-        time_s: Its time within the clip in seconds; ``None`` for a picture.
+        source: Name of the source, as shown to the user.
+        index: Index of the frame within the source, from 0.
+        time_s: Time of the frame within the clip, in seconds; ``None`` for a picture.
+
+    Raises:
+        OptionError: ``pixels`` has another shape or type.
     """
 
     pixels: Pixels
@@ -78,21 +81,24 @@ class Frame:
         if len(shape) != 3 or shape[2] != 3 or self.pixels.dtype != "uint8" or 0 in shape:
             raise OptionError(
                 f"{self.source}: a picture must be (H, W, 3) uint8 RGB, "
-                f"this one is {shape} {self.pixels.dtype}"
+                f"got {shape} {self.pixels.dtype}"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A face within a frame.
+    """A face in a frame.
 
     Attributes:
         box: ``(x1, y1, x2, y2)`` in pixels of the frame.
-        confidence: How sure the finder is, 0 to 1; where the picture was taken as a face, 1, or 0
-            if a finder looked for one and saw none.
-        landmarks: ``(x, y)`` in pixels of the frame: the eye, then the corner of the mouth, that
-            lie on the left in the picture are before those on the right: eye, eye, tip of the nose,
-            corner, corner. Empty where the finder gives none.
+        confidence: Confidence of the finder, 0 to 1. For a picture taken as a face: 1, or 0 if a
+            finder searched it and found none.
+        landmarks: Five points ``(x, y)`` in pixels of the frame: left eye, right eye, tip of the
+            nose, left and right corner of the mouth, as seen in the picture. Empty if the finder
+            gives none.
+
+    Raises:
+        OptionError: The box is empty or not finite, or the number of landmarks is not 0 or 5.
     """
 
     box: Box
@@ -109,13 +115,13 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a finder says of one frame.
+    """Detections of a face finder in one frame.
 
     Attributes:
-        faces: Largest first; none is an answer.
-        finder: Name of the finder that answered, as ``auto`` may ask more than one.
-        whole: The frame itself was taken as the face, so its border is the crop's.
-        note: In a sentence, where the user should know why; ``None`` otherwise.
+        faces: Faces, largest first; may be empty.
+        finder: Name of the finder that gave them; ``auto`` may run several.
+        whole: The frame itself is taken as the face, so the crop is the frame.
+        note: A sentence for the user that explains the result; ``None`` if none is needed.
     """
 
     faces: tuple[Face, ...]

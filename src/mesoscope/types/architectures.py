@@ -1,11 +1,14 @@
-"""The architectures that recipes and cards name: their one list, known without torch.
+"""Names of the architectures in recipes and cards; importing them does not need torch.
 
-What builds them is :data:`mesoscope.training.nets.NETWORKS`, which has these keys and no others.
+:data:`mesoscope.training.nets.NETWORKS` builds them and has exactly these keys.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-OF_AUTHORS: Final = {"meso4": "Meso-4", "mesoinception4": "MesoInception-4"}  # with Keras weights
+OF_AUTHORS: Final = {
+    "meso4": "Meso-4",
+    "mesoinception4": "MesoInception-4",
+}  # published with Keras weights
 ARCHITECTURES: Final = (*OF_AUTHORS, "meso4_ira")

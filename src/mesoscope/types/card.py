@@ -1,4 +1,4 @@
-"""What a model says of itself: its card, and the parts of it. Frozen, checked when made."""
+"""The model card and its parts: frozen and validated on construction."""
 
 from __future__ import annotations
 
@@ -27,16 +27,22 @@ __all__ = [
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 
-LEAST_PX, MOST_PX = 8, 2048  # of a crop's side
-WIDEST_MARGIN = 10.0  # the face is then a hundredth of its crop
-MOST_MARGINS = 8  # of further crops a face: each costs as much as the first
+MIN_PX, MAX_PX = 8, 2048  # side of a crop
+MAX_MARGIN = 10.0  # the face is then a hundredth of its crop
+MAX_FURTHER_MARGINS = 8  # each further crop costs as much as the first
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How the network's own logit became a calibrated one: ``scale * logit + shift``.
+    """Calibration of the network's logit: ``scale * logit + shift``.
 
-    Platt scaling (Platt 1999), inside the model's graph; here only as a record.
+    Platt scaling (Platt 1999). The model's graph applies it; the card only records it.
+
+    Attributes:
+        scale: Factor of the logit.
+        shift: Offset added to it.
+        method: Name of the method; ``none`` without calibration.
+        fitted_on: Data that it was fitted on.
     """
 
     scale: float = 1.0
@@ -47,12 +53,15 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Where ``p_fake`` turns into a label.
+    """The two thresholds of ``p_fake``.
 
     Attributes:
-        real_below: Below this: real.
-        fake_above: From this on: fake; between the two: inconclusive.
-        rule: How they were chosen.
+        real_below: Scores below it are real.
+        fake_above: Scores at or above it are fake; scores between the two are inconclusive.
+        rule: How the thresholds were chosen.
+
+    Raises:
+        ModelError: The thresholds are out of order or outside 0 to 1.
     """
 
     real_below: float = 0.5
@@ -69,13 +78,16 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """How the model knows that a face is like none of its training.
+    """The guard against faces that are unlike the training data.
 
     Attributes:
-        unfamiliar_above: Faces whose ``unfamiliar`` lies above it are not decided.
-        false_refusals: Share of validation faces that it refuses.
-        rule: How the score is made and the threshold was chosen.
-        fitted_on: On what.
+        unfamiliar_above: Faces with an ``unfamiliar`` score above it are not decided.
+        false_refusals: Share of validation faces that the guard refuses.
+        rule: How the score is computed and how the threshold was chosen.
+        fitted_on: Data that the guard was fitted on.
+
+    Raises:
+        ModelError: A value is out of range.
     """
 
     unfamiliar_above: float = 1.0
@@ -93,14 +105,17 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Aggregation:
-    """How the scores of one person's frames become one.
+    """Aggregation of the scores of one person over the frames of a clip.
 
     :func:`mesoscope.detection.judge.person_of` applies it.
 
     Attributes:
-        rule: ``trimmed_mean``: of ``p_fake``, without the highest and the lowest ones.
-        trim: Share of the frames that is left out at each end, rounded down.
-        min_frames: Persons seen in fewer frames are not judged: ``few_frames``.
+        rule: ``trimmed_mean``: mean of ``p_fake`` without the highest and the lowest values.
+        trim: Share of the frames left out at each end, rounded down.
+        min_frames: Persons in fewer frames are not judged (``few_frames``).
+
+    Raises:
+        ModelError: The rule is unknown, or a value is out of range.
     """
 
     rule: str = "trimmed_mean"
@@ -119,17 +134,20 @@ class Aggregation:
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """A threshold for a wanted false-positive rate, with what was counted at it.
+    """A threshold for a false-positive rate, and the counts behind it.
 
     Attributes:
-        fpr: The wanted rate.
-        threshold: Fake from here on.
-        n_real: Reals that it was chosen on.
-        false_alarms: How many of them lie at or above it.
-        fpr_interval: 95 % interval of the rate, by groups.
-        n_fake: Fakes that were judged with it.
-        tpr: Share of them that lie at or above it.
-        tpr_interval: 95 % interval of that share, by groups.
+        fpr: Nominal false-positive rate.
+        threshold: Scores at or above it are fake.
+        n_real: Number of reals that the threshold was chosen on.
+        false_alarms: Number of those reals at or above the threshold.
+        fpr_interval: 95 % interval of the false-positive rate, bootstrapped over groups.
+        n_fake: Number of fakes judged with the threshold.
+        tpr: Share of those fakes at or above the threshold.
+        tpr_interval: 95 % interval of ``tpr``, bootstrapped over groups.
+
+    Raises:
+        ModelError: A value is out of range.
     """
 
     fpr: float
@@ -153,38 +171,41 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What a model file says of itself; it travels in the file's metadata.
+    """The card of a model, stored in the metadata of its file.
 
     Attributes:
-        name: Short name, as shown in ``model`` of a verdict.
+        name: Short name, part of ``model`` in a verdict.
         architecture: One of :data:`~mesoscope.types.architectures.ARCHITECTURES`.
-        input_px: Side of the square crops it takes.
-        crop_margin: Longest box side times this is the side of the crop.
-        resize: Filter of the crop, see :mod:`mesoscope.faces.crop`.
-        calibration: What was done to the logit.
-        thresholds: Where ``p_fake`` turns into a label.
-        guard: When a face is unfamiliar; ``None`` where the model cannot tell.
-        face_margin: Longest side of a found face's box times this is the side of its crop;
-            ``crop_margin`` is for pictures that are faces as they are.
-        further_margins: Of further crops of a found face, tighter or looser; its score is that of
-            the mean logit of all of them. Empty for one crop a face.
-        operating_points: Thresholds for false-positive rates, the highest rate first; those rates
-            that the validation reals support.
-        aggregation: How a clip's frames become one score a person.
-        training_data: In words: what it saw.
-        metrics: What was measured, with conditions.
-        recipe_sha256: Digest of the resolved recipe, empty for imported weights.
-        parameters: Trainable parameters.
-        multiply_adds: Of scoring one crop; 0 in files made before it was counted.
-        sparsity: What pruning took away: overall and by layer; empty where nothing was pruned.
-        quantisation: What computes in 8-bit integers, and how; empty where nothing does.
-        licence: Of the weights.
-        source: Where the weights come from.
-        label_convention: Always the same sentence.
+        input_px: Side of the square input crops, in pixels.
+        crop_margin: Side of the crop over the longest side of the box, for pictures that are face
+            crops already.
+        resize: Resampling filter of the crop, see :mod:`mesoscope.faces.crop`.
+        calibration: Calibration of the logit.
+        thresholds: Default thresholds of ``p_fake``.
+        guard: Guard against unfamiliar faces; ``None`` if the model has none.
+        face_margin: Side of the crop over the longest side of the box, for found faces.
+        further_margins: Margins of further crops of a found face; its score comes from the mean
+            logit of all crops. Empty for one crop per face.
+        operating_points: Thresholds for the false-positive rates that the validation reals support,
+            highest rate first.
+        aggregation: Aggregation of the frames of a clip.
+        training_data: Description of the training data.
+        metrics: Measured figures, with their conditions.
+        recipe_sha256: Digest of the resolved recipe; empty for imported weights.
+        parameters: Number of trainable parameters.
+        multiply_adds: Multiply-adds of scoring one crop; 0 in files from before it was counted.
+        sparsity: Result of pruning, overall and by layer; empty without pruning.
+        quantisation: Quantisation to 8-bit integers; empty without it.
+        licence: Licence of the weights.
+        source: Origin of the weights.
+        label_convention: Constant description of ``p_fake``.
         graph_sha256: Digest of the graph, set by the exporter.
-        self_check: ``p_fake`` for the four pictures of
+        self_check: ``p_fake`` of the four pictures of
             :func:`mesoscope.detection.scorer.check_pictures`.
-        card_version: Of this shape.
+        card_version: Version of this schema.
+
+    Raises:
+        ModelError: A value is out of range.
     """
 
     name: str
@@ -214,35 +235,37 @@ class ModelCard:
     aggregation: Aggregation = field(default_factory=Aggregation)
 
     def __post_init__(self) -> None:
-        if not LEAST_PX <= self.input_px <= MOST_PX:
+        if not MIN_PX <= self.input_px <= MAX_PX:
             raise ModelError(
-                f"a card's input_px must lie in {LEAST_PX}..{MOST_PX}, got {self.input_px}"
+                f"a card's input_px must lie in {MIN_PX}..{MAX_PX}, got {self.input_px}"
             )
         for margin in (self.crop_margin, self.face_margin):
-            if not 1 <= margin <= WIDEST_MARGIN:
+            if not 1 <= margin <= MAX_MARGIN:
                 raise ModelError(
-                    f"a card's crop_margin and face_margin must lie in 1..{WIDEST_MARGIN:g}, got "
+                    f"a card's crop_margin and face_margin must lie in 1..{MAX_MARGIN:g}, got "
                     f"{margin}"
                 )
         further = self.further_margins
-        if len(further) > MOST_MARGINS or not all(1 <= m <= WIDEST_MARGIN for m in further):
+        if len(further) > MAX_FURTHER_MARGINS or not all(1 <= m <= MAX_MARGIN for m in further):
             raise ModelError(
-                f"a card's further_margins must be at most {MOST_MARGINS} numbers from 1 to "
-                f"{WIDEST_MARGIN:g}, got "
-                f"{', '.join(map(str, further[: MOST_MARGINS + 1]))}"
+                f"a card's further_margins must be at most {MAX_FURTHER_MARGINS} numbers from 1 to "
+                f"{MAX_MARGIN:g}, got "
+                f"{', '.join(map(str, further[: MAX_FURTHER_MARGINS + 1]))}"
             )
 
     def at_fpr(self, fpr: float) -> Thresholds:
-        """The thresholds for a false-positive rate: fake from its own on, real as before.
+        """Return the thresholds for a false-positive rate.
 
         Args:
-            fpr: One of the rates of :attr:`operating_points`; nothing is read in between them.
+            fpr: One of the rates of :attr:`operating_points`; rates between them are not
+                interpolated.
 
         Returns:
-            Thresholds; ``real_below`` is the card's, or the new cut where that is lower.
+            Thresholds whose ``fake_above`` is that of the rate; ``real_below`` is the card's, or
+            ``fake_above`` if that is lower.
 
         Raises:
-            OptionError: The card holds no such rate.
+            OptionError: The card has no threshold for this rate.
         """
         for point in self.operating_points:
             if math.isclose(point.fpr, fpr):
@@ -252,26 +275,26 @@ class ModelCard:
                 )
                 real_below = min(self.thresholds.real_below, point.threshold)
                 return Thresholds(real_below, point.threshold, rule)
-        there = ", ".join(f"{point.fpr:g}" for point in self.operating_points)
+        rates = ", ".join(f"{point.fpr:g}" for point in self.operating_points)
         raise OptionError(
-            f"{self.name} holds no threshold for a false-positive rate of {fpr:g}: "
+            f"{self.name} has no threshold for a false-positive rate of {fpr:g}: "
             + (
-                f"it has {there}: take one of them, or give a threshold of your own"
-                if there
-                else "it holds none at all: measure one with mesoscope evaluate --fpr"
+                f"choose one of {rates}, or give a threshold of your own"
+                if rates
+                else "it has none at all: measure one with mesoscope evaluate --fpr"
             )
         )
 
     def to_json(self) -> str:
-        """The card as JSON, keys sorted."""
+        """Return the card as JSON with sorted keys."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> ModelCard:
-        """Read a card.
+        """Read a card from JSON.
 
         Raises:
-            ModelError: Not a card, or of a newer version.
+            ModelError: The text is not a card, or has a newer version.
         """
         try:
             data = loads(text)
@@ -293,5 +316,5 @@ class ModelCard:
 
 
 def _with_tuples(point: Mapping[str, Json]) -> dict[str, Any]:
-    """JSON knows no tuples."""
+    """Convert the lists of a JSON object to tuples."""
     return {key: tuple(v) if isinstance(v, list) else v for key, v in point.items()}

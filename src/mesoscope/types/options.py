@@ -1,7 +1,7 @@
-"""What one may choose when asking for verdicts: one field an option, with all that is known of it.
+"""Detection options: each is one field that holds its default, range, help and flag.
 
-Command line, service, job folders and reports read these fields, so a new option is one more of
-them; ``ARCHITECTURE.md`` says which files it touches.
+The command line, the service, job folders and reports read these fields, so a new option needs no
+change there. ``ARCHITECTURE.md`` lists the files to touch.
 """
 
 from __future__ import annotations
@@ -22,26 +22,28 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DEFAULT_MAX_PIXELS = 120_000_000  # the 108-megapixel cameras of telephones fit
+DEFAULT_MAX_PIXELS = 120_000_000  # above the 108 megapixels of telephone cameras
 _INFO = "option"
 
 
 @dataclass(frozen=True, slots=True)
 class OptionInfo:
-    """What is known of an option besides its name, type and default.
+    """Description of an option, besides its name, type and default.
 
     Attributes:
-        help: In a line, for the command line; other options stand between backticks.
-        flag: What it is called there, without dashes. A flag of a truth value turns the default
-            round.
-        kind: Type of its values, ``None`` aside.
-        choices: All values that there are; empty where they are not listed.
-        least: The smallest value.
-        most: The largest value.
-        is_open: ``least`` and ``most`` themselves are not allowed.
-        unit: A value of 1 on the command line stands for so many here.
-        metavar: What the value is called on the command line.
-        decides: Verdicts depend on it.
+        help: Help text of the command line; names of other options stand between backticks.
+        flag: Flag of the command line, without dashes. The flag of a boolean option inverts its
+            default.
+        kind: Type of the values, apart from ``None``.
+        choices: Allowed values; empty if they are not listed.
+        least: Minimum.
+        most: Maximum.
+        is_open: ``least`` and ``most`` themselves are excluded.
+        unit: Value that a 1 on the command line stands for.
+        metavar: Placeholder of the value in the help.
+        decides: Verdicts depend on the option.
+        prepares: Prepared data sets depend on it, too:
+            :class:`mesoscope.data.prepare.PrepareOptions` has a field of the same name.
     """
 
     help: str
@@ -54,120 +56,139 @@ class OptionInfo:
     unit: int = 1
     metavar: str | None = None
     decides: bool = True
+    prepares: bool = False
 
     def refusal(self, name: str, value: object) -> str | None:
-        """Why a value is not allowed, for an option of that name; ``None`` where it is."""
+        """Return the error message for a value of the option ``name``; ``None`` if it is valid."""
         if value is None:
             return None
         if self.choices:
-            wanted = f"be one of {', '.join(self.choices)}"
-            return None if value in self.choices else f"{name} must {wanted}, got {value!r}"
+            listed = ", ".join(self.choices)
+            return (
+                None if value in self.choices else f"{name} must be one of {listed}, got {value!r}"
+            )
         if self.least is None or not isinstance(value, int | float):
             return None
         most = math.inf if self.most is None else self.most
         if self.is_open:
-            allowed = self.least < value < most
+            valid = self.least < value < most
             between = f"lie between {self.least} and {most}"
-            wanted = between if self.most is not None else f"be above {self.least} and finite"
+            condition = between if self.most is not None else f"be above {self.least} and finite"
         else:
-            allowed = self.least <= value <= most
-            inside = f"lie in {self.least}..{most}"
-            wanted = inside if self.most is not None else f"be at least {self.least}"
-        return None if allowed else f"{name} must {wanted}, got {value}"
+            valid = self.least <= value <= most
+            between = f"lie in {self.least}..{most}"
+            condition = between if self.most is not None else f"be at least {self.least}"
+        return None if valid else f"{name} must {condition}, got {value}"
 
 
 def _option(default: T, info: OptionInfo) -> T:
-    made: T = field(default=default, metadata={_INFO: info})
-    return made
+    option: T = field(default=default, metadata={_INFO: info})
+    return option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectOptions:
-    """What one may choose when asking for verdicts.
+    """Options of a detector.
 
     Attributes:
-        faces: ``"auto"`` picks the best finder there is and takes pictures that are face crops as
-            they are, ``"mtcnn"`` and ``"yunet"`` name one, ``"whole"`` takes the picture as a face.
-        finder_model: File of the finder's model, where it needs one that is not shipped.
-        frames: Of a clip, so many frames, evenly spaced over its length.
-        every_s: Of a clip, one frame every so many seconds in place of ``frames``.
-        threshold: One cut in place of the card's two; ``None`` keeps the card's.
-        fpr: A false-positive rate for which the card holds a threshold: fake from that one on.
-        guard: Leave faces undecided that are unlike those of the model's training.
-        max_pixels: Pictures with more are refused before they are decoded.
+        faces: Face finder: ``"mtcnn"``, ``"yunet"``, ``"whole"`` (each picture is a face), or
+            ``"auto"``, which picks the best available one and takes face crops as they are.
+        finder_model: Model file of the finder, if it needs one that is not shipped.
+        frames: Number of frames sampled from a clip, evenly spaced.
+        every_s: Sampling interval of a clip in seconds, in place of ``frames``.
+        threshold: Decision threshold in place of the card's two; ``None`` keeps the card's.
+        fpr: False-positive rate whose threshold in the card becomes the upper threshold.
+        guard: Leave faces undecided that are unlike the training data.
+        max_pixels: Pictures with more pixels are refused before they are decoded.
         min_face_px: Faces whose longest side is shorter are not judged.
-        batch_size: Crops scored in one call. On CPUs one or two are quickest, whose activations
-            stay in the cache; ``benchmarks/scoring.py`` prints the rate of each.
-        jobs: Threads; 0 = one a core.
-        heat: Keep each face's evidence map.
+        batch_size: Number of crops per forward pass. On CPUs one or two are fastest, because their
+            activations stay in the cache; ``benchmarks/scoring.py`` measures it.
+        jobs: Number of threads; 0 = one per core.
+        heat: Keep the evidence map of each face.
 
     Raises:
-        OptionError: An option outside its range, or two that do not go together.
+        OptionError: An option is out of range, or two options exclude each other.
     """
 
     faces: str = _option(
         "auto",
         OptionInfo(
-            "auto finds faces, by yunet where it has its model, else by mtcnn, and takes face "
-            "crops as they are; whole takes each picture as a face.",
-            "faces", str, choices=FINDERS,
+            "Face finder. auto uses yunet if its model is available, otherwise mtcnn, and takes "
+            "face crops as they are; whole takes each picture as a face.",
+            "faces", str, choices=FINDERS, prepares=True,
         ),
     )  # fmt: skip
     finder_model: str | os.PathLike[str] | None = _option(  # noqa: RUF009 - it is a field
-        None, OptionInfo("YuNet's model file.", "finder-model", str)
-    )
+        None,
+        OptionInfo(
+            "YuNet's model file.  [default: the one that `models add` kept]", "finder-model",
+            os.PathLike, metavar="FILE", prepares=True,
+        ),
+    )  # fmt: skip
     frames: int = _option(
         32,
         OptionInfo(
-            "Of a clip: so many frames, evenly spaced over its length.", "frames", int, least=1
+            "Number of frames sampled from a clip, evenly spaced.", "frames", int, least=1,
+            prepares=True,
         ),
-    )
+    )  # fmt: skip
     every_s: float | None = _option(
         None,
         OptionInfo(
-            "Of a clip: a frame every so many seconds in place of `frames`.", "every", float,
+            "Sample a clip at this interval, in place of `frames`.", "every", float,
             least=0, is_open=True, metavar="SECONDS",
         ),
     )  # fmt: skip
     threshold: float | None = _option(
         None,
         OptionInfo(
-            "One cut in place of the model's two: fake from there on.", "threshold", float,
+            "Decision threshold; replaces the model's two thresholds.", "threshold", float,
             least=0, most=1,
         ),
     )  # fmt: skip
     fpr: float | None = _option(
         None,
         OptionInfo(
-            "Fake from the model's own threshold for this false-positive rate on.", "fpr", float,
+            "Set the upper threshold to the model's for this false-positive rate.", "fpr", float,
             least=0, most=1, is_open=True,
         ),
     )  # fmt: skip
     guard: bool = _option(
         True,
-        OptionInfo("Decide on faces, too, that are unlike the model's training.", "no-guard", bool),
+        OptionInfo("Also decide on faces that are unlike the training data.", "no-guard", bool),
     )
     max_pixels: int = _option(
         DEFAULT_MAX_PIXELS,
         OptionInfo(
-            "Refuse pictures with more megapixels.", "max-pixels", int, least=1, unit=1_000_000
+            "Refuse pictures with more megapixels.",
+            "max-pixels",
+            int,
+            least=1,
+            unit=1_000_000,
+            prepares=True,
         ),
     )
     min_face_px: int = _option(
         40,
         OptionInfo(
-            "Do not judge faces with fewer pixels along their longest side.", "min-face", int,
-            least=1,
+            "Skip faces whose longest side has fewer pixels.", "min-face", int, least=1,
+            prepares=True,
         ),
     )  # fmt: skip
     batch_size: int = _option(
-        1, OptionInfo("Crops a call.", "batch-size", int, least=1, decides=False)
-    )
+        1,
+        OptionInfo(
+            "Number of crops per forward pass.", "batch-size", int, least=1, decides=False
+        ),
+    )  # fmt: skip
     jobs: int = _option(
-        0, OptionInfo("Threads.  [default: one a core]", "jobs", int, least=0, decides=False)
+        0,
+        OptionInfo(
+            "Number of threads.  [default: one per core]", "jobs", int, least=0, decides=False
+        ),
     )
     heat: bool = _option(
-        False, OptionInfo("Keep each face's evidence map.", "heat", bool, decides=False)
+        False, OptionInfo("Keep the evidence map of each face.", "heat", bool, decides=False)
     )
 
     def __post_init__(self) -> None:
@@ -178,41 +199,42 @@ class DetectOptions:
             if refusal is not None:
                 raise OptionError(refusal)
         if self.fpr is not None and self.threshold is not None:
-            raise OptionError("fpr and threshold are two ways to say the same: give one of them")
+            raise OptionError("fpr and threshold exclude each other: give one of them")
 
     def deciding(self) -> dict[str, Json]:
-        """The options that verdicts depend on, ready for JSON."""
+        """Return the options that verdicts depend on, ready for JSON."""
         return {name: getattr(self, name) for name, info in option_infos().items() if info.decides}
 
     @classmethod
     def of_settings(cls, values: Mapping[str, object]) -> DetectOptions:
-        """The options that :meth:`deciding` gave, maybe of an older version or a newer one.
+        """Build the options from the result of :meth:`deciding`, possibly of another version.
 
-        What is missing has its default, and what is not known here is left out.
+        Missing options get their defaults, and unknown ones are ignored.
         """
-        known: dict[str, Any] = {k: v for k, v in values.items() if k in option_infos()}
-        return DetectOptions(**known)
+        fields: dict[str, Any] = {k: v for k, v in values.items() if k in option_infos()}
+        return DetectOptions(**fields)
 
     def arguments(self) -> list[str]:
-        """The command line's arguments that say the options which verdicts depend on."""
-        told = []
-        for one in dataclasses.fields(DetectOptions):
-            info, value = info_of(one), getattr(self, one.name)
+        """Return command line arguments for the options that verdicts depend on."""
+        arguments = []
+        for option in dataclasses.fields(DetectOptions):
+            info, value = info_of(option), getattr(self, option.name)
             if not info.decides or value is None:
                 continue
             if info.kind is bool:
-                told += [f"--{info.flag}"] if value != one.default else []
+                arguments += [f"--{info.flag}"] if value != option.default else []
             else:
-                told.append(f"--{info.flag}={value if info.unit == 1 else value / info.unit}")
-        return told
+                number = value if info.unit == 1 else f"{value / info.unit:.12g}"
+                arguments.append(f"--{info.flag}={number}")
+        return arguments
 
 
-def info_of(one: dataclasses.Field[object]) -> OptionInfo:
-    """What is known of the option that a field of :class:`DetectOptions` is."""
-    info: OptionInfo = one.metadata[_INFO]
+def info_of(option: dataclasses.Field[object]) -> OptionInfo:
+    """Return the description of a field of :class:`DetectOptions`."""
+    info: OptionInfo = option.metadata[_INFO]
     return info
 
 
 def option_infos() -> dict[str, OptionInfo]:
-    """What is known of each option, by name, in the order of the fields."""
-    return {one.name: info_of(one) for one in dataclasses.fields(DetectOptions)}
+    """Return the description of each option by name, in the order of the fields."""
+    return {option.name: info_of(option) for option in dataclasses.fields(DetectOptions)}

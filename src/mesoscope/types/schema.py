@@ -1,9 +1,9 @@
-"""What is kept as JSON: the version of each schema, and the one way back into a dataclass.
+"""Versions of the JSON schemas, and conversion of JSON into dataclasses.
 
-Writing is each class's own, as it rounds numbers and leaves out what is not known. Reading goes by
-the annotations of the class, checked by msgspec, which says where a value of another kind stands.
-The card of a model alone is read by hand (:mod:`mesoscope.types.card`): it is read at every start,
-and loading msgspec would take a fifteenth of it.
+Each class writes its own JSON, because it rounds numbers and omits unknown values. Reading follows
+the annotations of the class; msgspec checks them and names the field that does not fit. Model cards
+are read without msgspec (:mod:`mesoscope.types.card`): every start reads one, and importing msgspec
+would take a fifteenth of the start.
 """
 
 from __future__ import annotations
@@ -22,95 +22,94 @@ __all__ = ["VERSIONS", "loads", "read", "refuse_version"]
 
 T = TypeVar("T")
 
-# The versions that are read, the last of which is written. A change that an older mesoscope would
-# misread adds one; the keys are what messages call it.
+# The versions that can be read; the last one is written. A change that an older mesoscope would
+# misread adds a version. Messages use the keys as names.
 VERSIONS: Final[Mapping[str, tuple[int, ...]]] = MappingProxyType(
     {
         "card": (1,),  # in a model file: card_version
-        "verdict": (1, 2),  # of version 1: a picture without persons
+        "verdict": (1, 2),  # version 1: pictures only, without persons
         "provenance": (1,),
         "evaluation": (1,),  # metrics.json
-        "report": (1,),  # the record inside a report: mesoscope_report
+        "report": (1,),  # the record in a report: mesoscope_report
         "audit": (1,),
-        "prepared set": (1,),  # its ledger
-        "generator": (1,),  # of StyleGAN, in a safetensors file
+        "prepared set": (1,),  # the ledger in its folder
+        "generator": (1,),  # a StyleGAN in a safetensors file
     }
 )
 
 
 def refuse_version(what: str, found: object, error: type[MesoscopeError], *, where: str) -> None:
-    """Refuse what a later mesoscope has written.
+    """Raise an error if a file was written by a later version of mesoscope.
 
     Args:
         what: A key of :data:`VERSIONS`.
-        found: The version that the file names.
-        error: What is raised.
-        where: Begins the message: what is read, and that its version follows, as in
-            ``a verdict of schema``.
+        found: Version named by the file.
+        error: Class of the error.
+        where: Start of the message, followed by the version, as in ``a verdict of schema``.
 
     Raises:
-        MesoscopeError: ``error``, with the versions that are read.
+        MesoscopeError: An ``error`` that lists the supported versions.
     """
-    read_here = VERSIONS[what]
-    if type(found) is not int or found not in read_here:
-        upto = f"up to {read_here[-1]}" if len(read_here) > 1 else str(read_here[-1])
-        raise error(f"{where} {found}, and this version reads {upto}: update mesoscope")
+    supported = VERSIONS[what]
+    if type(found) is not int or found not in supported:
+        listed = f"up to {supported[-1]}" if len(supported) > 1 else str(supported[-1])
+        raise error(f"{where} {found}, and this version reads {listed}: update mesoscope")
 
 
-def loads(text: str | bytes) -> Any:  # noqa: ANN401 - whatever stands there
-    """JSON as it is defined: ``NaN`` and ``Infinity``, which Python reads, are refused.
+def loads(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON value
+    """Parse strict JSON: ``NaN`` and ``Infinity``, which Python accepts, are errors.
 
     Raises:
-        ValueError: It is no JSON.
+        ValueError: The text is not JSON.
     """
-    return json.loads(text, parse_constant=_refuse)
+    return json.loads(text, parse_constant=_refuse_constant)
 
 
 def read(cls: type[T], data: object, error: type[MesoscopeError], *, what: str) -> T:
-    """Build a dataclass from what JSON holds.
+    """Convert parsed JSON into a dataclass.
 
     Args:
-        cls: A dataclass whose annotations can be resolved where it is defined.
-        data: Of :func:`loads`, without the version.
-        error: What is raised.
-        what: Begins the message, as ``not a verdict``.
+        cls: Dataclass whose annotations can be resolved at run time.
+        data: Result of :func:`loads`, without the version.
+        error: Class of the error.
+        what: Start of the message, as in ``not a verdict``.
 
     Raises:
-        MesoscopeError: ``error``, naming the field: one is missing, of another kind, or one that
-            the class does not have. Errors of the class's own checks come as they are.
+        MesoscopeError: An ``error`` that names a missing, mistyped or unknown field. Errors raised
+            by the class's own checks pass unchanged.
     """
     import msgspec
 
     try:
-        made = msgspec.convert(data, cls)
-    except msgspec.ValidationError as wrong:
-        raise error(f"{what}: {_plain(str(wrong))}") from wrong
-    surplus = _surplus(data, made)
-    if surplus:
-        raise error(f"{what}: it has a field that is not known, {_plain(surplus)!r}")
-    return made
+        value = msgspec.convert(data, cls)
+    except msgspec.ValidationError as failure:
+        raise error(f"{what}: {_one_line(str(failure))}") from failure
+    unknown = _unknown_field(data, value)
+    if unknown:
+        raise error(f"{what}: unknown field {_one_line(unknown)!r}")
+    return value
 
 
-def _surplus(data: object, made: object, path: str = "") -> str:
-    """The first key that no dataclass has taken; empty where there is none."""
-    if isinstance(data, dict) and dataclasses.is_dataclass(made):
-        fields = {field.name for field in dataclasses.fields(made)}
-        for key, value in data.items():
+def _unknown_field(data: object, value: object, path: str = "") -> str:
+    """Return the path of the first key that is no field of its dataclass, or an empty string."""
+    if isinstance(data, dict) and dataclasses.is_dataclass(value):
+        names = {field.name for field in dataclasses.fields(value)}
+        for key, item in data.items():
             here = f"{path}.{key}" if path else str(key)
-            found = here if key not in fields else _surplus(value, getattr(made, key), here)
-            if found:
-                return found
-    elif isinstance(data, list) and isinstance(made, tuple):
-        for number, (one, other) in enumerate(zip(data, made, strict=True)):
-            if found := _surplus(one, other, f"{path}[{number}]"):
-                return found
+            if key not in names:
+                return here
+            if unknown := _unknown_field(item, getattr(value, key), here):
+                return unknown
+    elif isinstance(data, list) and isinstance(value, tuple):
+        for index, (item, converted) in enumerate(zip(data, value, strict=True)):
+            if unknown := _unknown_field(item, converted, f"{path}[{index}]"):
+                return unknown
     return ""
 
 
-def _plain(text: str) -> str:
-    """As one line."""
+def _one_line(text: str) -> str:
     return " ".join(text.replace("`", "").replace("$.", "").split())[:300]
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+def _refuse_constant(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")

@@ -1,4 +1,4 @@
-"""An answer and its parts: frozen, checked when made, one JSON shape there and back."""
+"""The verdict on a source and its parts: frozen, validated, and read from and written to JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Box", "FaceScore", "Person", "Point", "SkippedFace", "Verdict"]
 if TYPE_CHECKING:
     Why = Reason
     Heat = NDArray[np.float32]
-else:  # what JSON may hold: the reason of a later version is any text, and a heat map never comes
+else:  # types of the JSON: reasons of later versions are any text, and heat maps are not stored
     Why, Heat = str, Any
 
 Box = tuple[float, float, float, float]
@@ -32,27 +32,29 @@ Point = tuple[float, float]
 
 
 def longest_side(box: Box) -> float:
-    """The longer side of a box, in pixels."""
+    """Return the longer side of a box, in pixels."""
     x1, y1, x2, y2 = box
     return max(x2 - x1, y2 - y1)
 
 
 @dataclass(frozen=True, slots=True)
 class FaceScore:
-    """What the model says of one face.
+    """The score of one face.
 
     Attributes:
         box: ``(x1, y1, x2, y2)`` in pixels of the frame.
-        confidence: The finder's, 0 to 1; as of :class:`~mesoscope.types.Face`.
+        confidence: Confidence of the finder, 0 to 1, as in :class:`~mesoscope.types.Face`.
         p_fake: Calibrated probability that the face is forged, 0 to 1.
-        frame_index: The frame it stands in.
-        time_s: That frame's time in seconds; ``None`` for a picture.
-        heat: Evidence map of the crop, ``(h, w) float32``, not negative; only when asked for.
-        unfamiliar: How far the crop is from those of the training, not negative; beyond the card's
-            ``guard.unfamiliar_above`` it is unfamiliar. ``None`` for a model without a guard.
-        landmarks: As of :class:`Face`.
-        person: Which of the verdict's persons, counted from 0; always 0 in a picture's verdict
-            without persons.
+        frame_index: Index of the frame.
+        time_s: Time of the frame in seconds; ``None`` for a picture.
+        heat: Evidence map of the crop, ``(h, w) float32``, not negative; ``None`` unless requested.
+        unfamiliar: Distance of the crop from the training data, not negative; above the card's
+            ``guard.unfamiliar_above`` the face is unfamiliar. ``None`` for a model without a guard.
+        landmarks: As in :class:`~mesoscope.types.Face`.
+        person: Index into the verdict's persons, from 0; 0 for a picture, which has no persons.
+
+    Raises:
+        OptionError: ``p_fake`` or ``unfamiliar`` is out of range.
     """
 
     box: Box
@@ -74,7 +76,7 @@ class FaceScore:
             )
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON shape; the heat map stays behind, and so does ``unfamiliar`` where unknown."""
+        """Return the JSON object, without the heat map and without unknown values."""
         data: dict[str, Json] = {
             "box": [round(v, 2) for v in self.box],
             "confidence": round(self.confidence, 4),
@@ -92,14 +94,14 @@ class FaceScore:
 
 @dataclass(frozen=True, slots=True)
 class SkippedFace:
-    """A face that was found and not judged.
+    """A face that was found but not judged.
 
     Attributes:
         box: ``(x1, y1, x2, y2)`` in pixels of the frame.
-        confidence: The finder's, 0 to 1.
-        frame_index: The frame it stands in.
-        time_s: That frame's time in seconds; ``None`` for a picture.
-        reason: ``face_too_small``.
+        confidence: Confidence of the finder, 0 to 1.
+        frame_index: Index of the frame.
+        time_s: Time of the frame in seconds; ``None`` for a picture.
+        reason: Why it was not judged: ``face_too_small``.
     """
 
     box: Box
@@ -109,7 +111,7 @@ class SkippedFace:
     reason: Why = "face_too_small"
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON shape."""
+        """Return the JSON object."""
         return {
             "box": [round(v, 2) for v in self.box],
             "confidence": round(self.confidence, 4),
@@ -121,19 +123,19 @@ class SkippedFace:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One face through a clip: the scores of a person's frames as one. No identity is stored.
+    """One person of a clip: the aggregated scores of a face over the frames. Stores no identity.
 
     Attributes:
-        number: From 0, in the order of appearance.
+        number: Index from 0, in the order of appearance.
         label: ``fake``, ``real``, ``inconclusive``, or ``None`` with a reason.
-        p_fake: Over the person's frames, by the rule in the model's card.
+        p_fake: Score over the person's frames, by the aggregation in the model's card.
         reason: Why there is no label, or why it is inconclusive; ``None`` otherwise.
-        frames: In how many frames the face was judged.
-        first_s: Time of the first of them in seconds.
-        last_s: Time of the last.
-        face_px: Median of the faces' longest sides in pixels; ``None`` where it is not known.
-        background: Small beside whom the clip shows, so that it decides no verdict
-            (:func:`mesoscope.detection.judge.in_background`).
+        frames: Number of frames in which the face was judged.
+        first_s: Time of the first of these frames, in seconds.
+        last_s: Time of the last one, in seconds.
+        face_px: Median longest side of the faces in pixels; ``None`` if unknown.
+        background: Whether the face is small beside the main persons; such a face decides no
+            verdict (:func:`mesoscope.detection.judge.in_background`).
     """
 
     number: int
@@ -147,7 +149,7 @@ class Person:
     background: bool = False
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON shape."""
+        """Return the JSON object."""
         return {
             "number": self.number,
             "label": self.label,
@@ -163,26 +165,29 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer for one source, and the one JSON shape of command line, API and reports.
+    """The verdict on one source; its JSON is that of the command line, the API and the reports.
 
     Attributes:
         source: The path, or ``<array>``, ``<image>``, ``<bytes>``.
         kind: ``"image"`` or ``"clip"``.
-        label: ``fake``, ``real``, ``inconclusive``, or ``None`` where nothing could be judged.
-        p_fake: Of the deciding face (:func:`mesoscope.detection.judge.judge`), 0 to 1; ``None``
-            where nothing was scored.
+        label: ``fake``, ``real``, ``inconclusive``, or ``None`` if nothing could be judged.
+        p_fake: Score of the deciding face (:func:`mesoscope.detection.judge.judge`), 0 to 1;
+            ``None`` if nothing was scored.
         reason: Why there is no label, or why it is inconclusive; ``None`` otherwise.
-        faces: One score a face, of a clip in the order of time.
-        frames_read: Pictures decoded.
+        faces: Score of each face, those of a clip in order of time.
+        frames_read: Number of decoded frames.
         model: ``name@first 8 digits of the file's SHA-256``.
-        finder: Which face finder answered; ``None`` where none was asked.
-        skipped: Faces that were found and not judged.
-        persons: Of a clip: one a person, in the order of appearance.
-        duration_s: Of a clip, as far as it is known.
-        notes: What the user should know besides, in sentences: why a picture was taken as a face,
-            what of a clip could not be decoded.
-        elapsed_s: Seconds by stage.
-        error: ``{"code", "message"}`` where the source could not be read.
+        finder: Name of the face finder that was used; ``None`` if none was.
+        skipped: Faces that were found but not judged.
+        persons: Persons of a clip, in the order of appearance.
+        duration_s: Duration of a clip, if known.
+        notes: Sentences for the user, such as why a picture was taken as a face or which part of a
+            clip could not be decoded.
+        elapsed_s: Seconds per stage.
+        error: ``{"code", "message"}`` if the source could not be read.
+
+    Raises:
+        OptionError: ``kind``, ``p_fake`` or ``label`` is invalid.
     """
 
     source: str
@@ -211,11 +216,11 @@ class Verdict:
 
     @property
     def answer(self) -> Answer:
-        """The label, ``none`` where nothing was judged, ``unreadable`` with an error."""
+        """The label; ``none`` if nothing was judged, ``unreadable`` with an error."""
         return answer_of(self.label, failed=self.error is not None)
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON shape, schema 2."""
+        """Return the JSON object, schema 2."""
         return {
             "schema": VERSIONS["verdict"][-1],
             "source": self.source,
@@ -236,21 +241,21 @@ class Verdict:
         }
 
     def to_json(self) -> str:
-        """One line of JSON in plain ASCII; a name that is not UTF-8 survives, escaped."""
+        """Return one line of ASCII JSON; names that are not UTF-8 are kept, escaped."""
         return json.dumps(self.to_dict(), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Verdict:
-        """Read back what :meth:`to_json` wrote.
+        """Read a verdict from the JSON of :meth:`to_json`.
 
         Raises:
-            OptionError: Not a verdict, or of a schema that this version does not know.
+            OptionError: The text is not a verdict, or has an unknown schema.
         """
         try:
             data = loads(text)
         except (ValueError, RecursionError) as error:
             raise OptionError(f"not a verdict: {error}") from error
         if not isinstance(data, dict) or "schema" not in data:
-            raise OptionError("not a verdict: it is no object with a schema")
+            raise OptionError("not a verdict: not an object with a schema")
         refuse_version("verdict", data.pop("schema"), OptionError, where="a verdict of schema")
         return read(cls, data, OptionError, what="not a verdict")

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 import pytest
 
-from mesoscope.cli.flags import flagged, flags
 from mesoscope.cli.main import mesoscope
+from mesoscope.cli.printing import flagged, flags
 from mesoscope.data.prepare import PrepareOptions
 
 SOURCE = Path(__file__).parents[3] / "src/mesoscope"

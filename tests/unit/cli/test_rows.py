@@ -2,7 +2,7 @@
 
 import os
 
-from mesoscope.cli.rows import row
+from mesoscope.cli.printing import row
 from mesoscope.types import Person, Verdict
 
 

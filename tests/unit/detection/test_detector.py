@@ -71,7 +71,7 @@ def test_a_false_positive_rate_takes_the_cards_threshold_for_it():
     assert (detector.thresholds.real_below, detector.thresholds.fake_above) == (0.3, 0.9)
     labels = [verdict.label for verdict in detector.check_many([grey(v) for v in (60, 200, 240)])]
     assert labels == ["real", "inconclusive", "fake"]
-    with pytest.raises(OptionError, match=r"rate of 0\.02: it has 0\.01"):
+    with pytest.raises(OptionError, match=r"rate of 0\.02: choose one of 0\.01"):
         Detector(scorer, fpr=0.02)
     with pytest.raises(OptionError, match="give one of them"):
         Detector(scorer, fpr=0.01, threshold=0.5)

@@ -86,7 +86,7 @@ def test_an_open_model_travels_by_its_path():
 def test_a_bad_spec_is_refused_when_it_is_made_and_a_missing_model_when_it_is_built():
     with pytest.raises(OptionError, match="frames must be at least 1, got 0"):
         DetectorSpec(frames=0)
-    with pytest.raises(OptionError, match="two ways to say the same"):
+    with pytest.raises(OptionError, match="exclude each other"):
         DetectorSpec(fpr=0.1, threshold=0.5)
     with pytest.raises(TypeError, match="unexpected keyword argument 'frams'"):
         Detector(frams=3)

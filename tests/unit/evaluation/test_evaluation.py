@@ -261,7 +261,7 @@ def test_a_rate_that_neither_card_nor_faces_support_is_said(samples):
     found = evaluate(samples, Detector(Brightness(), faces="whole"), resamples=0, fpr=0.01)
     _, card, here = found.alarms
     assert card.alarms is None
-    assert "brightness holds no threshold" in card.missing
+    assert "brightness has no threshold" in card.missing
     assert "9 reals" in here.missing
     assert "takes 500" in here.missing
     written = found.to_dict()["alarms"][2]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mesoscope.cli.robustness import lines, notes
+from mesoscope.cli.evaluate_tables import robustness_notes, robustness_rows
 from mesoscope.data.manifest import Sample
 from mesoscope.detection.detector import Detector
 from mesoscope.detection.scorer import Scores
@@ -202,14 +202,14 @@ def test_an_interruption_keeps_whole_pictures(samples):
     assert 4 <= found.n_done <= 5
     assert not found.complete
     assert found.unchanged.by_source["one"].counts["n"] == found.n_done
-    assert f"interrupted after {found.n_done} of 10 pictures" in notes(found)[0]
+    assert f"interrupted after {found.n_done} of 10 pictures" in robustness_notes(found)[0]
 
 
 def test_an_interruption_at_once_leaves_nothing_to_say(samples):
     detector = Detector(Brightness(interrupted_at=3), jobs=1)
     found, interrupted = measure_robustness(samples, detector, split="test", resamples=0)
     assert (found, interrupted) == (None, True)
-    assert "no picture was judged" in notes(None)[0]
+    assert "no picture was judged" in robustness_notes(None)[0]
 
 
 def test_the_table_has_a_row_for_all_there_is(samples, tmp_path):
@@ -244,8 +244,8 @@ def test_rows_and_words_name_what_costs_most(samples):
     found = measured(samples, resamples=50)
     assert [row.name for row in hardest_rows(found)][:2] == ["nothing", "JPEG"]
     assert len(all_rows(found)) == STEPS - 1
-    assert len(lines(found)) == 2 + len(CORRUPTIONS)
-    assert {len(row) for row in lines(found)} == {7}
+    assert len(robustness_rows(found)) == 2 + len(CORRUPTIONS)
+    assert {len(row) for row in robustness_rows(found)} == {7}
     assert summary(found).startswith(("Most is lost by", "No change lowers"))
     reals = measured([s for s in samples if s.label == 0], resamples=50)
     assert "accuracy" in summary(reals)  # one class has no AUC

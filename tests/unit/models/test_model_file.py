@@ -189,8 +189,8 @@ def wrong_cards():
         ("licence", None),
     ]:
         yield json.dumps({**good, key: value}).encode(), key
-    yield json.dumps({**good, "crop_margin": float("nan")}).encode(), "NaN is no JSON"
-    yield json.dumps({**good, "metrics": {"auc": float("inf")}}).encode(), "Infinity is no JSON"
+    yield json.dumps({**good, "crop_margin": float("nan")}).encode(), "NaN is not JSON"
+    yield json.dumps({**good, "metrics": {"auc": float("inf")}}).encode(), "Infinity is not JSON"
     calibration = {**good["calibration"], "scale": 10**400}
     yield json.dumps({**good, "calibration": calibration}).encode(), "scale"
     thresholds = {**good["thresholds"], "real_below": 0.9, "fake_above": 0.1}

@@ -58,7 +58,7 @@ def test_a_lenient_rate_takes_the_lower_threshold_along():
 
 @pytest.mark.parametrize("fpr", [0.02, 0.011, 0.001])
 def test_a_rate_in_between_is_refused_with_those_there_are(fpr):
-    with pytest.raises(OptionError, match=rf"rate of {fpr}: it has 0.05, 0.01: take one"):
+    with pytest.raises(OptionError, match=rf"rate of {fpr}: choose one of 0.05, 0.01, or"):
         card().at_fpr(fpr)
 
 

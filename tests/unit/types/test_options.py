@@ -59,14 +59,14 @@ def test_the_command_line_says_the_same_again():
 def test_arguments_are_read_back_by_the_commands():
     import click
 
-    from mesoscope.cli import judging
+    from mesoscope.cli import detection
 
     found = []
 
     @click.command()
-    @judging.judging
+    @detection.detection_options()
     def command():
-        found.append(judging.spec(jobs=2))
+        found.append(detection.spec(jobs=2))
 
     options = DetectOptions(
         faces="yunet", finder_model="y.onnx", every_s=0.5, fpr=0.01, guard=False,
@@ -81,3 +81,14 @@ def test_options_travel():
     options = DetectOptions(frames=4)
     assert pickle.loads(pickle.dumps(options)) == options
     assert hash(options) == hash(DetectOptions(frames=4))
+
+
+def test_options_of_prepared_sets_are_those_of_the_detector():
+    from mesoscope.data.prepare import PrepareOptions
+
+    names = [name for name, info in option_infos().items() if info.prepares]
+    assert names == ["faces", "finder_model", "frames", "max_pixels", "min_face_px"]
+    options = PrepareOptions(faces="mtcnn", frames=4, max_pixels=10_000, min_face_px=24)
+    assert options.detect() == DetectOptions(
+        faces="mtcnn", frames=4, max_pixels=10_000, min_face_px=24
+    )

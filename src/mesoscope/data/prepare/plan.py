@@ -14,6 +14,7 @@ from mesoscope.data.split import SHARES, assign_splits
 from mesoscope.errors import DatasetError, ModelMissing, OptionError
 from mesoscope.errors.failures import cause
 from mesoscope.types import DEFAULT_MAX_PIXELS, DetectOptions
+from mesoscope.types.options import option_infos
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -89,13 +90,8 @@ class PrepareOptions:
 
     def detect(self) -> DetectOptions:
         """Return the options of the finder and of reading clips."""
-        return DetectOptions(
-            faces=self.faces,
-            finder_model=self.finder_model,
-            frames=self.frames,
-            min_face_px=self.min_face_px,
-            max_pixels=self.max_pixels,
-        )
+        shared = [name for name, info in option_infos().items() if info.prepares]
+        return DetectOptions(**{name: getattr(self, name) for name in shared})
 
     def identity(self, layout: str) -> dict[str, Json]:
         """Return everything that must be equal for two runs into one folder, ready for JSON.

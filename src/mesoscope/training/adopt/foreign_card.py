@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.errors import RecipeError
 from mesoscope.files import recipe_file
-from mesoscope.types.card import LEAST_PX, MOST_PX, ModelCard, Thresholds
+from mesoscope.types.card import MAX_PX, MIN_PX, ModelCard, Thresholds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,7 +115,7 @@ def _fault(card: ForeignCard) -> str | None:
     rules = [
         ("name must be letters a to z, digits, - . or _", plain and card.name[0] not in "-."),
         ("name must have at most 60 characters", len(card.name) <= 60),
-        (f"input.size must lie in {LEAST_PX}..{MOST_PX}", LEAST_PX <= i.size <= MOST_PX),
+        (f"input.size must lie in {MIN_PX}..{MAX_PX}", MIN_PX <= i.size <= MAX_PX),
         ("input.layout must be 'nchw' or 'nhwc'", i.layout in ("nchw", "nhwc")),
         ("input.colours must be 'rgb' or 'bgr'", i.colours in ("rgb", "bgr")),
         (f"input.range must be one of {', '.join(RANGES)}", i.range in RANGES),

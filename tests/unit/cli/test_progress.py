@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mesoscope.cli.log import TerminalHandler, attach
+from mesoscope.cli.progress import TerminalHandler, attach
 from mesoscope.runtime.log import logger
 
 SOURCE = Path(__file__).parents[3] / "src/mesoscope"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesoscope.cli.echo import echo
+from mesoscope.cli.printing import echo
 from mesoscope.files.names import visible
 
 

@@ -4,7 +4,7 @@ import click
 import pytest
 
 from command_line import mesoscope
-from mesoscope.cli.numbers import FiniteRange, WholeRange
+from mesoscope.cli.options import FiniteRange, WholeRange
 
 
 @pytest.mark.parametrize("said", ["nan", "inf", "-inf", "1e999", "NaN"])
