@@ -171,9 +171,9 @@ def written(work: Path, seconds: float) -> float:
                 folder, usable, make, framing=Framing(), landmarks=known_ones, jobs=1
             )
             took += time.perf_counter() - started
-        if not summary.made:
+        if not summary.forged:
             raise SystemExit("blends: no forgery could be made of these pictures")
-        done += summary.made
+        done += summary.forged
         shutil.rmtree(out)
     return done / took
 

@@ -90,7 +90,7 @@ def test_a_second_run_goes_on_and_other_options_are_refused(made, people):
     assert len(read_dataset(out)) == 30
     code, said = synth(*again, "--seed", 7)
     assert code == 2
-    assert "was begun with seed 0, and now it is 7" in said
+    assert "was started with seed 0, and now it is 7" in said
     assert len(read_dataset(out)) == 30
 
 

@@ -147,7 +147,7 @@ def test_another_recipe_does_not_go_on_in_the_folder(people, tmp_path):
     recipe.write_text("[splice]\nchance = 0.0\n[clone]\nchance = 0.9\n")
     code, error = synth_edit(people, "--out", out, "--recipe", recipe)
     assert code == 2
-    assert "was begun with clone.chance 0.2, and now it is 0.9" in error
+    assert "was started with clone.chance 0.2, and now it is 0.9" in error
     assert contents(out) == before
 
 

@@ -48,7 +48,7 @@ def test_from_reals_to_a_data_set(place):
     assert "12 existed already; 2 have no real counterpart" in done.stderr
     done = mesoscope(*ask, "--mixing", cwd=place)
     assert done.returncode == 2
-    assert "was begun with mixing false, and now it is true" in done.stderr
+    assert "was started with mixing false, and now it is true" in done.stderr
 
 
 def test_a_run_goes_on(place):
@@ -59,7 +59,7 @@ def test_a_run_goes_on(place):
     assert all(line["distance"] > 0 for line in lines)
     done = mesoscope(*TRAIN, cwd=place)
     assert done.returncode == 2
-    assert "go on with --resume" in done.stderr
+    assert "continue it with --resume" in done.stderr
 
 
 class Payload:
@@ -77,10 +77,10 @@ def test_what_goes_wrong_is_one_line(place):
             2,
             "truncated layers 99: must lie in 0..6",
         ),
-        (("stylegan", "run/best.safetensors", "--out", "people"), 2, "holds something else"),
+        (("stylegan", "run/best.safetensors", "--out", "people"), 2, "is not empty"),
         (("stylegan-train", "none", "--out", "x"), 2, "no such folder"),
         (("stylegan-train", "people", "--out", "x", "--size", "20"), 2, "4, 8, 16"),
-        (("stylegan-train", "people", "--out", "people", "--size", "16"), 2, "something else"),
+        (("stylegan-train", "people", "--out", "people", "--size", "16"), 2, "is not empty"),
     ]:
         done = mesoscope("synth", *arguments, cwd=place)
         assert (done.returncode, done.stdout) == (code, ""), done.stderr

@@ -62,7 +62,7 @@ def robustness_notes(robustness: Robustness | None) -> list[str]:
 
 def _corruption(curve: RobustnessCurve) -> tuple[str, str]:
     kind, level = curve.corruption, curve.hardest.level
-    return kind.title, "" if level is None else kind.told(level)
+    return kind.title, "" if level is None else kind.describe(level)
 
 
 def _robustness_cells(figures: Figures) -> list[str]:

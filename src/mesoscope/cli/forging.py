@@ -120,16 +120,16 @@ def run(make: Callable[..., ForgingSummary], out: Path) -> int:
     with Stages() as stages:
         summary = make(options=forging, watch=stages.show)
     echo(_summary(summary, out, time.monotonic() - started), err=True)
-    if forging.sheet is not None and summary.held:
+    if forging.sheet is not None and summary.total:
         echo(f"contact sheet: {forging.sheet}", err=True)
-    return INPUT_FAILED if summary.unreadable or not summary.held else DONE
+    return INPUT_FAILED if summary.unreadable or not summary.total else DONE
 
 
 def _summary(summary: ForgingSummary, out: Path, elapsed_s: float) -> str:
-    noun = "forgery and its twin" if summary.made == 1 else "forgeries and their twins"
-    parts = [f"{summary.made:,} {noun} made in {elapsed_s:.1f} s, written to {out}"]
-    if summary.there:
-        parts.append(f"{summary.there:,} existed already")
+    noun = "forgery and its twin" if summary.forged == 1 else "forgeries and their twins"
+    parts = [f"{summary.forged:,} {noun} made in {elapsed_s:.1f} s, written to {out}"]
+    if summary.existing:
+        parts.append(f"{summary.existing:,} existed already")
     if summary.left_out:
         reasons = summary.reasons()
         listed = ", ".join(f"{count:,} × {reason}" for reason, count in reasons[:_REASONS])

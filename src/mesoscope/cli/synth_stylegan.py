@@ -123,7 +123,7 @@ def command(
         raise click.UsageError("--count and --seeds exclude each other: give one of them")
     with extra("train", "torch"):
         from mesoscope.synth.stylegan.face_folder import face_folder
-        from mesoscope.synth.stylegan.making import SamplingSettings
+        from mesoscope.synth.stylegan.sampling import SamplingSettings
     from mesoscope.synth.forgery import Encoding
 
     started = time.monotonic()
@@ -143,11 +143,13 @@ def command(
 
 
 def _summary(summary: GenerationSummary, out: Path, elapsed_s: float) -> str:
-    parts = [f"{plural(summary.made, 'face')} made in {elapsed_s:.1f} s, written to {out}"]
-    if summary.there:
-        parts.append(f"{summary.there:,} existed already")
-    if summary.alone:
-        parts.append(f"{summary.alone:,} have no real counterpart, because there are fewer reals")
+    parts = [f"{plural(summary.generated, 'face')} made in {elapsed_s:.1f} s, written to {out}"]
+    if summary.existing:
+        parts.append(f"{summary.existing:,} existed already")
+    if summary.unpaired:
+        parts.append(
+            f"{summary.unpaired:,} have no real counterpart, because there are fewer reals"
+        )
     if summary.left_out:
         first = visible(next(iter(summary.left_out.values())))
         parts.append(f"{len(summary.left_out):,} reals could not be used (first: {first})")

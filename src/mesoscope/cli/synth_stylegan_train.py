@@ -160,12 +160,12 @@ class SnapshotBars:
     def __init__(self) -> None:
         self._bar: tqdm[None] | None = None
 
-    def step(self, *, shown: int, total: int, said: dict[str, float]) -> None:
+    def step(self, *, shown: int, total: int, losses: dict[str, float]) -> None:
         """Move the bar."""
         if self._bar is None:
             self._bar = bar(total=total, what="training", unit="pictures")
         self._bar.update(shown - self._bar.n)
-        self._bar.set_postfix_str(f"G {said['loss_g']:.3f}, D {said['loss_d']:.3f}")
+        self._bar.set_postfix_str(f"G {losses['loss_g']:.3f}, D {losses['loss_d']:.3f}")
 
     def snapshot(self, record: dict[str, Any]) -> None:
         """Print the figures of a snapshot."""

@@ -1,4 +1,4 @@
-"""Verdicts drawn: boxes, scores, evidence maps, timelines. Pure: RGB arrays in, new ones out."""
+"""Drawing of verdicts: boxes, scores, evidence maps, timelines, as pure functions of RGB arrays."""
 
 from mesoscope.draw.faces import draw_faces, square_of
 from mesoscope.draw.heat import draw_heat, draw_scale

@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 
     from mesoscope.types import Box, FaceScore, Pixels, Verdict
 
-    Rectangle = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels, the last two outside
+    Rectangle = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels, x2 and y2 exclusive
 
-_TEXT_SHARE = 1 / 45  # of the picture's mean side
+_TEXT_SHARE = 1 / 45  # text size, as a share of the picture's mean side
 _LINE_SHARE = 1 / 450
 _FACE_LINE_SHARE = 1 / 25  # of a face's longest side: lines stay thinner than small faces
-_CROWD, _REACH = 12, 2  # among more faces a plate is no wider than its box times this
-_SURE = 6  # faces that always have a plate, where it fits into the picture
+_CROWD, _REACH = 12, 2  # with more faces, a plate is no wider than this multiple of its box
+_SURE = 6  # number of faces that always get a plate, if it fits into the picture
 
 
 class _Mark(NamedTuple):
-    """A face to be drawn: where, how, and what its plate may say, the longest first."""
+    """A face to draw: box, style, and texts of its plate, the longest first."""
 
     box: Box
     style: Style
-    words: tuple[str, ...]
+    texts: tuple[str, ...]
 
 
 def draw_faces(
@@ -55,20 +55,20 @@ def draw_faces(
     frame_index: int | None = None,
     scale: float = 1.0,
 ) -> Pixels:
-    """Draw a verdict's faces into a copy of its picture.
+    """Draw a verdict's faces on a copy of its picture.
 
-    Each face gets a box and a plate with its number in the verdict (from 1, where there are
-    several), its word and its score. Plates never leave the picture and never hide each other. In
-    a crowd they shrink to score or number, and those of the least suspicious faces go first; only
-    those of the few most suspicious may then hide another face.
+    Each face gets a box and a plate with its number in the verdict (from 1, if there are several),
+    its label and its score. Plates stay within the picture and do not overlap. In a crowd they
+    shrink to score or number, and the least suspicious faces lose theirs first; only plates of the
+    most suspicious faces may cover another face.
 
     Args:
-        pixels: The frame, ``(H, W, 3) uint8`` RGB, as it was judged or scaled.
-        verdict: What was said of it.
-        heat: Lay each face's evidence map over its square, where the verdict holds maps.
-        terms: By what faces are labelled and cut, see :class:`Terms`.
-        frame_index: Of a clip, only the faces of this frame.
-        scale: ``pixels`` is the judged frame times this.
+        pixels: The judged frame, ``(H, W, 3) uint8`` RGB, possibly scaled.
+        verdict: The verdict.
+        heat: Draw the evidence maps, if the verdict has them.
+        terms: Thresholds and margins of the model, see :class:`Terms`.
+        frame_index: Draw only the faces of this frame of a clip.
+        scale: Size of ``pixels`` relative to the judged frame.
 
     Returns:
         A new picture of the same shape.
@@ -84,8 +84,9 @@ def draw_faces(
         for _, face in faces:
             if face.heat is not None:
                 lay_heat(picture, face.heat, square_of(face, verdict, terms, scale=scale))
+    faces.sort(key=lambda one: -one[1].p_fake)
     marks = [
-        *(_mark(number, face, verdict, terms, scale) for number, face in _by_suspicion(faces)),
+        *(_mark(number, face, verdict, terms, scale) for number, face in faces),
         *(
             _Mark(_scaled(face.box, scale), SKIPPED, (SKIPPED.word,))
             for face in verdict.skipped
@@ -94,7 +95,7 @@ def draw_faces(
     ]
     mean_side = float(np.sqrt(picture.shape[0] * picture.shape[1]))
     width = max(1.0, mean_side * _LINE_SHARE)
-    for mark in reversed(marks):  # the most suspicious lies on top
+    for mark in reversed(marks):  # the most suspicious face is drawn last, on top
         _box(picture, mark, width)
     _plates(picture, marks, max(10, round(mean_side * _TEXT_SHARE)))
     return picture
@@ -103,26 +104,21 @@ def draw_faces(
 def square_of(
     face: FaceScore, verdict: Verdict, terms: Terms, *, scale: float = 1.0
 ) -> tuple[float, float, float]:
-    """The square that was cut out for a face: ``(left, top, side)`` in pixels times ``scale``."""
+    """Return a face's crop square, ``(left, top, side)`` in pixels times ``scale``."""
     left, top, side = square(face.box, margin_of(face, verdict, terms))
     return left * scale, top * scale, side * scale
 
 
 def margin_of(face: FaceScore, verdict: Verdict, terms: Terms) -> float:
-    """What a face's box was widened by for its crop.
+    """Return the crop margin of a face.
 
-    Of a clip some frames may have been taken as faces and others not; a frame that was is told by
-    its box, which begins at the corner, and by a finder without landmarks that has no doubt, or
-    saw nothing.
+    In a clip, frames that were taken as face crops and frames with detections can be mixed. A frame
+    that was taken as a face crop has a box from the corner, no landmarks, and confidence 0 or 1.
     """
     whole = "whole" in (verdict.finder or "") and face.box[:2] == (0, 0)
     if whole and face.confidence in (0, 1) and not face.landmarks:
         return terms.crop_margin
     return terms.face_margin
-
-
-def _by_suspicion(faces: Sequence[tuple[int, FaceScore]]) -> list[tuple[int, FaceScore]]:
-    return sorted(faces, key=lambda one: -one[1].p_fake)
 
 
 def _scaled(box: Box, scale: float) -> Box:
@@ -131,23 +127,23 @@ def _scaled(box: Box, scale: float) -> Box:
 
 def _mark(number: int, face: FaceScore, verdict: Verdict, terms: Terms, scale: float) -> _Mark:
     style, score = style_of(face, verdict, terms), score_text(face.p_fake)
-    if verdict.kind == "clip":  # a person is judged over all frames, so one frame gets no word
-        words: tuple[str, ...] = (f"person {face.person + 1}  {score}", score)
+    if verdict.kind == "clip":  # a person is judged over all frames, so a frame has no label
+        texts: tuple[str, ...] = (f"person {face.person + 1}  {score}", score)
     else:
         plain = f"{style.word} {score}".strip()
         several = len(verdict.faces) > 1
-        words = (f"{number}  {plain}", f"{number}  {score}", score) if several else (plain, score)
-    return _Mark(_scaled(face.box, scale), style, words)
+        texts = (f"{number}  {plain}", f"{number}  {score}", score) if several else (plain, score)
+    return _Mark(_scaled(face.box, scale), style, texts)
 
 
 def _box(picture: Pixels, mark: _Mark, width: float) -> None:
-    """The box with a dark edge on both sides, so that it shows on any ground."""
+    """Draw the box with a dark edge on both sides, visible on any background."""
     height, wide = picture.shape[:2]
     side = max(mark.box[2] - mark.box[0], mark.box[3] - mark.box[1])
     thick = max(1, round(min(width, side * _FACE_LINE_SHARE) * mark.style.weight))
     edge = max(1, round(thick / 4))
-    inset = thick // 2 + edge  # lines along the border stay whole
-    x1, y1, x2, y2 = _whole(mark.box)
+    inset = thick // 2 + edge  # keeps lines along the border fully visible
+    x1, y1, x2, y2 = _rounded(mark.box)
     x1, x2 = (int(np.clip(x, inset, max(inset, wide - 1 - inset))) for x in (x1, x2))
     y1, y2 = (int(np.clip(y, inset, max(inset, height - 1 - inset))) for y in (y1, y2))
     across = [(x, x + on) for x, on in _dashes(x1, x2, mark.style.dash, thick)]
@@ -167,7 +163,7 @@ def _box(picture: Pixels, mark: _Mark, width: float) -> None:
 def _dashes(
     start: int, end: int, dash: tuple[float, float] | None, thick: int
 ) -> Iterator[tuple[int, int]]:
-    """Begin and length of each dash of a side; the last one ends with it."""
+    """Yield start and length of each dash of a side; the last dash ends at ``end``."""
     length = end - start
     if dash is None or length <= 0:
         yield start, max(0, length)
@@ -178,12 +174,12 @@ def _dashes(
 
 
 def _plates(picture: Pixels, marks: Sequence[_Mark], size_px: int) -> None:
-    """Write the plates, the most suspicious first; one that would hide another is left out.
+    """Draw the plates, the most suspicious first; omit those that would overlap another.
 
-    A plate hides no other face either, but for those of the few most suspicious, which may.
+    Only plates of the ``_SURE`` most suspicious faces may cover another face.
     """
     taken: list[Rectangle] = []
-    boxes = [_whole(mark.box) for mark in marks]
+    boxes = [_rounded(mark.box) for mark in marks]
     for number, mark in enumerate(marks):
         others = [*taken, *boxes[:number], *boxes[number + 1 :]]
         placed = _place(picture.shape[:2], mark, size_px, others)
@@ -210,17 +206,17 @@ def _plates(picture: Pixels, marks: Sequence[_Mark], size_px: int) -> None:
 def _place(
     shape: tuple[int, ...], mark: _Mark, size_px: int, taken: Sequence[Rectangle]
 ) -> tuple[str, Rectangle, int] | None:
-    """The longest text, in the largest size, at the best place where there is room."""
+    """Return the longest text that fits in the largest size, its rectangle, and the size."""
     height, width = shape[0], shape[1]
     sizes = {max(SMALLEST_PX, round(size_px * share)) for share in (1, 0.7, 0)}
     for size in sorted(sizes, reverse=True):
-        for text in mark.words:
+        for text in mark.texts:
             wide = text_width(text, size, BOLD) + 2 * _pad(size)
             high = round((ASCENT + DESCENT / 2) * size) + 2 * _pad(size)
             if wide > width or high > height:
                 continue
             if len(taken) > _CROWD and wide > _REACH * (mark.box[2] - mark.box[0]):
-                continue  # it would seem to belong to a neighbour
+                continue  # would seem to belong to a neighbour
             for x, y in _corners(mark.box, wide, high):
                 x = min(max(0, x), width - wide)
                 y = min(max(0, y), height - high)
@@ -230,13 +226,13 @@ def _place(
     return None
 
 
-def _whole(box: Box) -> Rectangle:
+def _rounded(box: Box) -> Rectangle:
     return round(box[0]), round(box[1]), round(box[2]), round(box[3])
 
 
 def _corners(box: Box, wide: int, high: int) -> tuple[tuple[int, int], ...]:
-    """Above the box, below it, within it at the top, to its right."""
-    x1, y1, x2, y2 = _whole(box)
+    """Return candidate positions of a plate: above the box, below, inside, to the right."""
+    x1, y1, x2, y2 = _rounded(box)
     return (x1, y1 - high), (x1, y2), (x2 - wide, y1 - high), (x1, y1), (x2, y1), (x1, y2 - high)
 
 

@@ -1,9 +1,9 @@
-"""Evidence maps over faces, on one absolute scale for every face, picture and model.
+"""Evidence maps drawn over faces, on one absolute scale for all faces, pictures and models.
 
-A map's values are shares of the calibrated log-odds, so they grow smaller with more cells. Times
-the number of cells they say the same for every model: the log-odds of fake that this place would
-give, were the whole face like it. That is what is drawn, from 0 to :data:`FULL`, and never divided
-by a picture's own maximum: a face in which little speaks for fake stays as it is.
+The values of a map sum to the calibrated log-odds, so they decrease with the number of cells. A
+value times the number of cells is comparable between models: the log-odds of fake if all cells had
+this value. The drawn scale is 0 to :data:`FULL` and is not normalised per picture, so a face with
+little evidence stays uncoloured.
 """
 
 from __future__ import annotations
@@ -23,33 +23,32 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-FULL = 8.0  # log-odds at which the colour is full: 3,000 to 1 were all of the face like it
-_COVERS = 0.85  # of the picture is hidden by the full colour
-_RISE = 0.7  # below 1, so that little evidence is seen, too; none covers nothing
-_GREY = 0.6  # of the colours of a face give way to grey under its map, so that these are the map's
+FULL = 8.0  # log-odds of the strongest colour: odds of 3,000 to 1
+_COVERS = 0.85  # opacity of the strongest colour
+_RISE = 0.7  # exponent of the opacity; below 1, so that weak evidence is visible
+_GREY = 0.6  # desaturation of a face under its map, so that visible colours are the map's
 
 
 def log_odds(heat: Floats) -> Floats:
-    """An evidence map ``(h, w)`` on the scale that is drawn, whatever its number of cells."""
+    """Scale an evidence map ``(h, w)`` to the drawn scale, independent of its number of cells."""
     return np.asarray(heat * np.float32(heat.size), np.float32)
 
 
 def spread(
     heat: Floats, square: tuple[float, float, float], shape: tuple[int, int]
 ) -> tuple[Floats, tuple[int, int]]:
-    """Bring a map from its square to the pixels of a picture, bilinearly between cells' middles.
+    """Resample a map to the pixels of a picture, bilinearly between the cells' centres.
 
-    Where the square leaves the picture, the crop was mirrored; what the map says of mirrored
-    pixels has no place in the picture and stays out.
+    Parts of the square outside of the picture, which the crop mirrored, are dropped.
 
     Args:
         heat: ``(h, w)``.
-        square: ``(left, top, side)`` in the picture's pixels; it may leave the picture.
+        square: ``(left, top, side)`` in the picture's pixels; it may exceed the picture.
         shape: ``(height, width)`` of the picture.
 
     Returns:
-        The map of the part that lies within, and that part's ``(left, top)``; an empty map where
-        the square lies outside.
+        The map of the visible part, and that part's ``(left, top)``; an empty map if the square is
+        outside of the picture.
     """
     left, top, side = square
     columns = _within(left, side, shape[1])
@@ -62,23 +61,24 @@ def spread(
 
 
 def _within(start: float, side: float, length: int) -> NDArray[np.int64]:
-    """Pixels whose middle lies within the square and which lie within the picture."""
+    """Return indices of pixels in the picture whose centre is in the square."""
     first, last = max(0, np.ceil(start - 0.5)), min(length, np.ceil(start + side - 0.5))
     return np.arange(first, max(first, last)).astype(np.int64)
 
 
 def _weights(at: NDArray[np.floating], cells: int) -> Floats:
-    """How much each cell counts at places 0..1 along a side: ``(places, cells)``."""
-    middles = (np.arange(cells) + 0.5) / cells
-    return np.stack([np.interp(at, middles, row) for row in np.eye(cells)], axis=1, dtype=np.float32)  # fmt: skip  # noqa: E501
+    """Return interpolation weights of cells at positions 0..1 along a side, ``(n, cells)``."""
+    centres = (np.arange(cells) + 0.5) / cells
+    rows = [np.interp(at, centres, row) for row in np.eye(cells)]
+    return np.stack(rows, axis=1, dtype=np.float32)
 
 
 def lay_heat(pixels: Pixels, heat: Floats, square: tuple[float, float, float]) -> None:
-    """Lay a map over its square, in the pixels themselves.
+    """Draw a map over its square, in place.
 
     Args:
-        pixels: ``(H, W, 3) uint8``; changed.
-        heat: ``(h, w)``, as a face score holds it.
+        pixels: ``(H, W, 3) uint8``; modified.
+        heat: ``(h, w)``, from a face score.
         square: ``(left, top, side)`` in these pixels.
     """
     placed, (left, top) = spread(log_odds(heat), square, (pixels.shape[0], pixels.shape[1]))
@@ -89,17 +89,17 @@ def lay_heat(pixels: Pixels, heat: Floats, square: tuple[float, float, float]) -
 
 
 def draw_heat(crop: Pixels, heat: Floats) -> Pixels:
-    """A crop with its evidence map over it.
+    """Draw a map over a crop.
 
     Args:
-        crop: ``(S, S, 3) uint8``, as the model saw it.
-        heat: ``(h, w)``, as a face score holds it.
+        crop: Input of the model, ``(S, S, 3) uint8``.
+        heat: ``(h, w)``, from a face score.
 
     Returns:
         A new picture of the same shape.
 
     Raises:
-        OptionError: A map that is not ``(h, w)``.
+        OptionError: The map is not two-dimensional.
     """
     if heat.ndim != 2 or 0 in heat.shape:
         raise OptionError(f"an evidence map must be (h, w), this one is {heat.shape}")
@@ -119,21 +119,24 @@ def _blend(pixels: Pixels, map_: Floats) -> Pixels:
 
 
 def colours(share: Floats) -> Pixels:
-    """The scale's colours for shares 0..1 of :data:`FULL`: ``(h, w)`` → ``(h, w, 3)``.
+    """Map shares 0..1 of :data:`FULL` to colours: ``(h, w)`` to ``(h, w, 3)``.
 
-    OpenCV's plasma: it grows steadily lighter, so it reads in grey and with any colour vision.
+    The colour map is plasma. Its lightness is monotonic, so it works in grey and with any colour
+    vision.
     """
     levels = np.rint(255 * share).astype(np.uint8)
     return np.asarray(cv2.applyColorMap(levels, cv2.COLORMAP_PLASMA)[:, :, ::-1], np.uint8)
 
 
-def draw_scale(width_px: int, size_px: int, ground: tuple[int, int, int] = (255, 255, 255)) -> Pixels:  # fmt: skip  # noqa: E501
-    """The scale of the maps: a bar with its figures.
+def draw_scale(
+    width_px: int, size_px: int, ground: tuple[int, int, int] = (255, 255, 255)
+) -> Pixels:
+    """Draw the colour bar of the maps.
 
     Args:
-        width_px: Of the picture.
-        size_px: Of the text; the picture is two and a half times as high.
-        ground: What the bar lies on.
+        width_px: Width of the picture.
+        size_px: Text size; the picture is 2.5 times as high.
+        ground: Background colour.
 
     Returns:
         ``(round(2.5 * size_px), width_px, 3) uint8``.

@@ -1,11 +1,10 @@
-"""The looks of what is drawn: colours, line styles, terms, and text in any script.
+"""Colours, line styles, label terms and text.
 
-Colours of labels and lines are after Okabe & Ito (2008), who chose them so that people with any
-kind of colour blindness can tell them apart. No colour stands alone: a label is also a word, and
-its box a line of its own style.
+Colours of labels and lines are after Okabe & Ito (2008) and can be distinguished with any kind of
+colour blindness. Labels also differ by their word and the line style of their box.
 
-OpenCV 5 holds fonts of its own. On OpenCV 4 Pillow's font draws, which holds ASCII alone: accents
-are left out there, and a character of another script is drawn as a question mark.
+OpenCV 5 has fonts for all scripts. With OpenCV 4, Pillow's font is used, which has only ASCII:
+accents are dropped, and characters of other scripts become question marks.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ PAPER: Rgb = (255, 255, 255)
 INK: Rgb = (28, 30, 34)
 QUIET: Rgb = (91, 97, 108)
 RULE: Rgb = (213, 216, 221)
-# Neither of the colours of real and fake: a person's line must not look like a label.
+# Differ from the colours of real and fake, as a person's line is no label.
 PERSONS: tuple[Rgb, ...] = (
     (106, 61, 154), (0, 128, 96), (60, 60, 60), (200, 70, 150), (140, 105, 0), (110, 130, 150),
 )  # fmt: skip
@@ -42,15 +41,15 @@ PERSONS: tuple[Rgb, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a kind of face is drawn.
+    """How a face with a certain label is drawn.
 
     Attributes:
-        word: What its plate says.
-        line: Of its box: bright, as it lies on pictures between dark edges.
-        plate: Ground of its plate, and of what is drawn on paper.
-        ink: Of the plate's text.
-        dash: Lengths of dash and gap in line widths; ``None`` for an unbroken line.
-        weight: Line width, times that of the picture.
+        word: Text of the plate.
+        line: Colour of the box: bright, as it is drawn between dark edges.
+        plate: Background of the plate.
+        ink: Colour of the plate's text.
+        dash: Lengths of dash and gap in line widths; ``None`` for a solid line.
+        weight: Line width relative to the picture's line width.
     """
 
     word: str
@@ -74,14 +73,14 @@ LABELS = {"fake": FAKE, "real": REAL, "inconclusive": INCONCLUSIVE}
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """By what a model's faces are labelled and cut: of a detector, its own.
+    """A model's thresholds and crop margins.
 
     Attributes:
-        thresholds: Fake from the upper one on, real below the lower one; ``None`` where they are
-            not known, as for a verdict read from a file: then only the deciding face has a word.
-        guard: When a face is unfamiliar; ``None`` takes every face as familiar.
-        face_margin: The card's: longest side of a found face's box times this is the crop's side.
-        crop_margin: The card's, for pictures that were taken as faces.
+        thresholds: Thresholds of fake and real; ``None`` if unknown, as for a verdict read from a
+            file: then only the deciding face gets a label.
+        guard: Limit from which a face is unfamiliar; ``None`` if there is none.
+        face_margin: The card's crop margin: side of the crop in longest box sides.
+        crop_margin: The card's crop margin for pictures that were taken as faces.
     """
 
     thresholds: Thresholds | None = None
@@ -91,7 +90,7 @@ class Terms:
 
 
 def style_of(face: FaceScore, verdict: Verdict, terms: Terms) -> Style:
-    """The style of a face: what its own score would say, were it alone in the picture."""
+    """Return the style of a face for the label that its score alone would get."""
     if is_unfamiliar(face, terms.guard):
         return UNFAMILIAR
     if is_unseen(face):
@@ -106,16 +105,15 @@ def style_of(face: FaceScore, verdict: Verdict, terms: Terms) -> Style:
 
 
 def score_text(p_fake: float) -> str:
-    """Two digits, and never a certainty: ``0.93``, ``>0.99``, ``<0.01``."""
+    """Format a score with two digits; never 0 or 1: ``0.93``, ``>0.99``, ``<0.01``."""
     if p_fake >= 0.995:
         return ">0.99"
     return "<0.01" if p_fake < 0.005 else f"{p_fake:.2f}"
 
 
 def clock(time_s: float, *, digits: int = 2) -> str:
-    """A time within a clip: ``0:03.52``, ``1:02:03.00``."""
-    whole = round(time_s * 10**digits)
-    seconds, part = divmod(whole, 10**digits)
+    """Format a time within a clip: ``0:03.52``, ``1:02:03.00``."""
+    seconds, part = divmod(round(time_s * 10**digits), 10**digits)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     text = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
@@ -123,16 +121,16 @@ def clock(time_s: float, *, digits: int = 2) -> str:
 
 
 REGULAR, BOLD = 400, 600
-LINE = 1.35  # of the size: from one baseline to the next
-ASCENT, DESCENT = 0.8, 0.25  # of the size: capitals above the baseline, g and p below it
-SMALLEST_PX = 7  # below it nobody reads
+LINE = 1.35  # line height in text sizes
+ASCENT, DESCENT = 0.8, 0.25  # in text sizes
+SMALLEST_PX = 7  # smallest legible text
 HAS_FONTS = hasattr(cv2, "FontFace")  # OpenCV 5 and later
 _PLAIN = str.maketrans({"…": "...", "–": "-", "—": "-", "×": "x", "·": "-", "ß": "ss", "≥": ">="})
-_FONT = threading.Lock()  # the font keeps its size and weight between calls
+_FONT = threading.Lock()  # the font object stores size and weight between calls
 
 
 def text_width(text: str, size_px: float, weight: int = REGULAR) -> int:
-    """Width of a line in pixels."""
+    """Return the width of a line in pixels."""
     if not text:
         return 0
     if not HAS_FONTS:
@@ -144,11 +142,11 @@ def text_width(text: str, size_px: float, weight: int = REGULAR) -> int:
 
 
 def shorten(text: str, size_px: float, width_px: int, weight: int = REGULAR) -> str:
-    """The text, or its two ends, so that it fits: a file's name is known by them."""
+    """Shorten text to a width, keeping both ends, as these identify a file name."""
     if text_width(text, size_px, weight) <= width_px:
         return text
     low, high = 0, len(text)
-    while low < high:  # the most characters that fit
+    while low < high:  # bisection for the number of characters
         kept = (low + high + 1) // 2
         if text_width(_ends(text, kept), size_px, weight) <= width_px:
             low = kept
@@ -158,7 +156,7 @@ def shorten(text: str, size_px: float, width_px: int, weight: int = REGULAR) -> 
 
 
 def wrap(text: str, size_px: float, width_px: int, weight: int = REGULAR) -> list[str]:
-    """Lines of whole words; a word that is too wide alone is shortened."""
+    """Wrap text at words; a word wider than a line is shortened."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
@@ -179,7 +177,7 @@ def put_text(
     colour: Rgb,
     weight: int = REGULAR,
 ) -> None:
-    """Write a line into the pixels, from ``x`` on; see that it fits, or OpenCV breaks it."""
+    """Draw a line of text in place, from ``x`` on; it must fit, as OpenCV wraps it otherwise."""
     if text and not HAS_FONTS:
         _put_with_pillow(pixels, _plain(text), x, baseline, size_px, colour, weight)
     elif text:
@@ -200,7 +198,7 @@ def _font() -> cv2.FontFace:
 def _put_with_pillow(
     pixels: Pixels, text: str, x: int, baseline: int, size_px: float, colour: Rgb, weight: int
 ) -> None:
-    """Blend the letters into the part of the picture that they cover."""
+    """Draw a line of text with Pillow's font, in place."""
     font, stroke = _pillow_font(round(size_px)), _stroke(size_px, weight)
     left, top, right, bottom = font.getbbox(text, stroke_width=stroke, anchor="ls")
     x0, y0 = max(x + int(left) - 1, 0), max(baseline + int(top) - 1, 0)
@@ -215,13 +213,13 @@ def _put_with_pillow(
 
 
 def _plain(text: str) -> str:
-    """The text in ASCII, which is all that Pillow's font holds."""
+    """Convert text to ASCII, as Pillow's font has no other characters."""
     parts = unicodedata.normalize("NFKD", text.translate(_PLAIN))
     return "".join(c if c.isascii() else "?" for c in parts if not unicodedata.combining(c))
 
 
 def _stroke(size_px: float, weight: int) -> float:
-    """Width of the line around each letter, as Pillow's font has no bold."""
+    """Return the stroke width that imitates bold, which Pillow's font lacks."""
     return size_px / 36 if weight > REGULAR else 0
 
 

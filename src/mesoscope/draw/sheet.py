@@ -1,4 +1,4 @@
-"""One picture that explains one verdict: what was judged, how, and where the model reacted."""
+"""The sheet that explains a verdict: the faces, their scores, and where the model reacted."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ if TYPE_CHECKING:
     from mesoscope.draw.palette import Rgb
     from mesoscope.types import FaceScore, Frame, Pixels, Verdict
 
-PANELS = 6  # faces shown one by one, the most suspicious
+PANELS = 6  # number of faces with a panel, the most suspicious
 _WIDTH, _PAD, _SIZE = 1200, 30, 20
-_PICTURE = (700, 1140, 1000)  # of the picture shown: least and most width, most height
+_PICTURE = (700, 1140, 1000)  # of the displayed picture: minimum and maximum width, maximum height
 _CROP_PX = 224
 _CAVEAT = (
     "p_fake is this model's estimate that a face is forged, and no proof: it errs, most of all on "
     "kinds of pictures it was not trained on. Colours show where the model reacted, which need not "
     "be where a forgery is, and a face without colour is not thereby real."
 )
-_NOTHING = "Nothing is said by this of whether the picture is genuine."
+_NOTHING = "This says nothing about whether the picture is genuine."
 _SCALE = "How strongly a place speaks for fake (log-odds, were the whole face like it)"
 
 
@@ -74,19 +74,18 @@ def picture_sheet(
     digest: str | None = None,
     crop_px: int = 256,
 ) -> Pixels:
-    """Explain a picture's verdict.
+    """Draw the sheet of a picture's verdict.
 
-    From top to bottom: the verdict in words, the picture with its faces, the most suspicious
-    faces as the model saw them with and without their evidence maps, the maps' scale, and what
-    the score does not say.
+    From top to bottom: the verdict in words, the picture with its faces, the crops of the most
+    suspicious faces without and with their evidence maps, the maps' scale, and a caveat.
 
     Args:
-        frame: The picture that was judged.
-        verdict: What was said of it, with evidence maps.
-        terms: By what faces are labelled and cut.
-        title: Shown in place of the verdict's source.
-        digest: SHA-256 of the file, shown below its name.
-        crop_px: Side of the crops that the model takes.
+        frame: The judged picture.
+        verdict: Its verdict, with evidence maps.
+        terms: Thresholds and margins of the model.
+        title: Title; by default the verdict's source.
+        digest: SHA-256 of the file, printed below its name.
+        crop_px: Side of the model's input.
 
     Returns:
         ``(h, 1200, 3) uint8``.
@@ -111,19 +110,19 @@ def clip_sheet(
     digest: str | None = None,
     crop_px: int = 256,
 ) -> Pixels:
-    """Explain a clip's verdict.
+    """Draw the sheet of a clip's verdict.
 
-    From top to bottom: the verdict in words, the most suspicious frames, the scores over time,
-    the face that scored highest with its evidence map, the scale, and what the score does not say.
+    From top to bottom: the verdict in words, the most suspicious frames, the scores over time, the
+    face with the highest score and its evidence map, the maps' scale, and a caveat.
 
     Args:
-        frames: Some of the clip's, see :func:`mesoscope.draw.most_suspicious`; where no face was
-            judged, any.
-        verdict: What was said of the clip, with evidence maps.
-        terms: By what faces are labelled and cut.
-        title: Shown in place of the verdict's source.
-        digest: SHA-256 of the file, shown below its name.
-        crop_px: Side of the crops that the model takes.
+        frames: Frames of the clip, see :func:`mesoscope.draw.most_suspicious`; any frames if no
+            face was judged.
+        verdict: The clip's verdict, with evidence maps.
+        terms: Thresholds and margins of the model.
+        title: Title; by default the verdict's source.
+        digest: SHA-256 of the file, printed below its name.
+        crop_px: Side of the model's input.
 
     Returns:
         ``(h, 1200, 3) uint8``.
@@ -135,9 +134,9 @@ def clip_sheet(
         parts.append(_centred(contact_strip(frames, verdict, width_px=inner, terms=terms)))
     if verdict.faces:
         parts.append(_centred(draw_timeline(verdict, inner, 320, terms=terms)))
-        shown = [frame for frame in frames if faces_of(frame, verdict)]
-        if shown:
-            highest = max(shown, key=lambda f: max(s.p_fake for s in faces_of(f, verdict)))
+        with_faces = [frame for frame in frames if faces_of(frame, verdict)]
+        if with_faces:
+            highest = max(with_faces, key=lambda f: max(s.p_fake for s in faces_of(f, verdict)))
             parts.append(_panels(highest, verdict, terms, crop_px))
         parts.append(_legend(verdict, terms))
     return _stacked([*parts, _caveat(verdict)])
@@ -148,15 +147,15 @@ def _caveat(verdict: Verdict) -> Pixels:
 
 
 def _fitted(pixels: Pixels) -> tuple[Pixels, float]:
-    """The picture at the size that is shown, and what it was scaled by."""
+    """Resize the picture to its displayed size; also return the scale."""
     height, width = pixels.shape[:2]
-    least, most, high = _PICTURE
-    scale = min(max(1.0, least / width), most / width, high / height)
+    min_width, max_width, max_height = _PICTURE
+    scale = min(max(1.0, min_width / width), max_width / width, max_height / height)
     return scaled(pixels, scale), scale
 
 
 def _heading(verdict: Verdict, title: str | None, digest: str | None) -> Pixels:
-    """The label on its colour, the score, the source, and how the answer came about."""
+    """Draw the label on its colour, the score, the source, the reason and the origin."""
     style = LABELS.get(verdict.label or "", SCORED)
     if verdict.reason == "unfamiliar":
         style = UNFAMILIAR
@@ -173,8 +172,7 @@ def _heading(verdict: Verdict, title: str | None, digest: str | None) -> Pixels:
         put_text(top, score, wide + size // 2, baseline, size_px=30, colour=INK)
     name = shorten(visible(title or verdict.source), 24, inner, BOLD)
     texts = [_Words(name, 24, INK, BOLD)]
-    said = as_sentence(clause_of(verdict.reason) or SAYINGS[verdict.answer])
-    texts.append(_Words(said))
+    texts.append(_Words(as_sentence(clause_of(verdict.reason) or SAYINGS[verdict.answer])))
     texts += [_Words(f"Note: {visible(note)}.") for note in verdict.notes]
     texts.append(_Words(_origin(verdict), 16, QUIET))
     if digest:
@@ -183,28 +181,28 @@ def _heading(verdict: Verdict, title: str | None, digest: str | None) -> Pixels:
 
 
 def _origin(verdict: Verdict) -> str:
-    """How the answer came about, in a line."""
+    """Return model, finder and counts in one line."""
     several = len(verdict.faces) != 1
-    said = [f"model {verdict.model}"]
+    parts = [f"model {verdict.model}"]
     if verdict.finder:
-        said.append(f"face finder {verdict.finder}")
+        parts.append(f"face finder {verdict.finder}")
     if verdict.kind == "clip":
         if verdict.duration_s is not None:
-            said.append(f"{clock(verdict.duration_s, digits=1)} long")
-        said.append(f"{verdict.frames_read} frames read")
+            parts.append(f"{clock(verdict.duration_s, digits=1)} long")
+        parts.append(f"{verdict.frames_read} frames read")
         count = len({face.person for face in verdict.faces})
-        said.append(f"{count} {'person' if count == 1 else 'persons'}")
+        parts.append(f"{count} {'person' if count == 1 else 'persons'}")
     elif verdict.faces:
-        said.append(f"{len(verdict.faces)} {'faces' if several else 'face'} judged")
+        parts.append(f"{len(verdict.faces)} {'faces' if several else 'face'} judged")
     if verdict.skipped:
-        said.append(f"{len(verdict.skipped)} too small to be judged")
-    return "   ·   ".join(said)
+        parts.append(f"{len(verdict.skipped)} too small to be judged")
+    return "   ·   ".join(parts)
 
 
 def _panels(frame: Frame, verdict: Verdict, terms: Terms, crop_px: int) -> Pixels:
-    """The most suspicious faces of a frame as the model saw them, without and with their maps."""
-    here = faces_of(frame, verdict) if verdict.kind == "clip" else list(verdict.faces)
-    shown = sorted(here, key=lambda face: -face.p_fake)[:PANELS]
+    """Draw the crops of a frame's most suspicious faces, without and with their maps."""
+    faces = faces_of(frame, verdict) if verdict.kind == "clip" else list(verdict.faces)
+    shown = sorted(faces, key=lambda face: -face.p_fake)[:PANELS]
     rows = []
     for at in range(0, len(shown), 2):
         pair = [_panel(frame, face, verdict, terms, crop_px) for face in shown[at : at + 2]]
@@ -213,22 +211,20 @@ def _panels(frame: Frame, verdict: Verdict, terms: Terms, crop_px: int) -> Pixel
             left = _PAD + number * (_WIDTH - 2 * _PAD + 20) // 2
             row[:, left : left + panel.shape[1]] = panel
         rows.append(row)
-    left_out = len(here) - len(shown)
-    if left_out:
-        rows.append(
-            _paragraphs([_Words(f"and {left_out} more, all less suspicious", colour=QUIET)])
-        )
+    others = len(faces) - len(shown)
+    if others:
+        rows.append(_paragraphs([_Words(f"and {others} more, all less suspicious", colour=QUIET)]))
     return _stacked(rows, gap=16, border=0)
 
 
 def _panel(frame: Frame, face: FaceScore, verdict: Verdict, terms: Terms, crop_px: int) -> Pixels:
-    """One face: crop, crop with map, its words below."""
+    """Draw one face: crop, crop with map, and its text below."""
     margin = margin_of(face, verdict, terms)
-    seen = crop(frame.pixels, face.box, margin=margin, size_px=crop_px)
+    input_crop = crop(frame.pixels, face.box, margin=margin, size_px=crop_px)
     size = (_CROP_PX, _CROP_PX)
-    wide = (_WIDTH - 2 * _PAD) // 2 - 20  # words may reach further than the two crops
+    wide = (_WIDTH - 2 * _PAD) // 2 - 20  # the text may be wider than the two crops
     panel = np.full((_CROP_PX + round(3.3 * _SIZE), wide, 3), PAPER, np.uint8)
-    plain = np.asarray(cv2.resize(seen, size, interpolation=cv2.INTER_AREA), np.uint8)
+    plain = np.asarray(cv2.resize(input_crop, size, interpolation=cv2.INTER_AREA), np.uint8)
     panel[:_CROP_PX, :_CROP_PX] = plain
     if face.heat is None:
         put_text(panel, "no map", _CROP_PX + 20, 40, size_px=16, colour=QUIET)
@@ -244,27 +240,27 @@ def _panel(frame: Frame, face: FaceScore, verdict: Verdict, terms: Terms, crop_p
     text = shorten(f"{name}   p_fake {score_text(face.p_fake)}", _SIZE, wide - 20, BOLD)
     cv2.rectangle(panel, (0, _CROP_PX + 12), (10, baseline + 3), style.plate, -1)
     put_text(panel, text, 18, baseline, size_px=_SIZE, colour=INK, weight=BOLD)
-    said = _particulars(frame, face, verdict, terms)
-    put_text(panel, shorten(said, 16, wide - 18), 18, baseline + 24, size_px=16, colour=QUIET)
+    details = _details(frame, face, verdict, terms)
+    put_text(panel, shorten(details, 16, wide - 18), 18, baseline + 24, size_px=16, colour=QUIET)
     return panel
 
 
-def _particulars(frame: Frame, face: FaceScore, verdict: Verdict, terms: Terms) -> str:
-    """What else is known of a face, in a line."""
+def _details(frame: Frame, face: FaceScore, verdict: Verdict, terms: Terms) -> str:
+    """Return a face's size, unfamiliarity and mirrored border in one line."""
     x1, y1, x2, y2 = face.box
-    said = [f"{round(x2 - x1)}×{round(y2 - y1)} px"]
+    parts = [f"{round(x2 - x1)}×{round(y2 - y1)} px"]
     if face.unfamiliar is not None and terms.guard is not None:
         limit = terms.guard.unfamiliar_above
-        said.append(f"unfamiliar {face.unfamiliar:.2f} (limit {limit:g})")
+        parts.append(f"unfamiliar {face.unfamiliar:.2f} (limit {limit:g})")
     left, top, side = square_of(face, verdict, terms)
     height, width = frame.pixels.shape[:2]
     if left < 0 or top < 0 or left + side > width or top + side > height:
-        said.append("mirrored at the border")
-    return " · ".join(said)
+        parts.append("mirrored at the border")
+    return " · ".join(parts)
 
 
 def _legend(verdict: Verdict, terms: Terms) -> Pixels:
-    """The scale of the maps, and the thresholds."""
+    """Draw the colour bar of the maps, and the thresholds."""
     size, inner = 16, _WIDTH - 2 * _PAD
     legend = np.full((round(4.2 * size), inner, 3), PAPER, np.uint8)
     put_text(legend, shorten(_SCALE, size, 600), 0, size, size_px=size, colour=QUIET)
@@ -282,7 +278,7 @@ def _legend(verdict: Verdict, terms: Terms) -> Pixels:
 
 
 def _paragraphs(texts: Sequence[_Words]) -> Pixels:
-    """Text in lines of the sheet's width."""
+    """Draw paragraphs, wrapped at the sheet's width."""
     inner = _WIDTH - 2 * _PAD
     lines = [
         (line, words)
@@ -303,7 +299,7 @@ def _paragraphs(texts: Sequence[_Words]) -> Pixels:
 
 
 def _centred(part: Pixels) -> Pixels:
-    """A part on the sheet's width."""
+    """Centre a part on a row of the sheet's width."""
     row = np.full((part.shape[0], _WIDTH, 3), PAPER, np.uint8)
     left = (_WIDTH - part.shape[1]) // 2
     row[:, left : left + part.shape[1]] = part
@@ -311,7 +307,7 @@ def _centred(part: Pixels) -> Pixels:
 
 
 def _stacked(parts: Sequence[Pixels], *, gap: int = 24, border: int = _PAD) -> Pixels:
-    """Parts of the sheet's width, one below the other."""
+    """Stack parts of the sheet's width vertically."""
     high = sum(part.shape[0] for part in parts) + gap * (len(parts) - 1) + 2 * border
     sheet = np.full((high, _WIDTH, 3), PAPER, np.uint8)
     y = border

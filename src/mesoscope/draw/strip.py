@@ -28,22 +28,22 @@ if TYPE_CHECKING:
     from mesoscope.types import FaceScore, Frame, Pixels, Verdict
 
 STRIP_FRAMES = 6
-_APART = 24  # frames nearer than this part of the clip show the same moment
+_APART = 24  # selected frames are at least 1/24 of the clip apart
 _SAME_S = 5e-4
 
 
 def most_suspicious(verdict: Verdict, count: int = STRIP_FRAMES) -> tuple[float, ...]:
-    """Times of the frames whose faces scored highest, in the order of time.
+    """Return the times of the frames with the highest scores, in temporal order.
 
-    Of frames that lie within a twenty-fourth of the clip only the highest is taken, as long as
-    there are others to show.
+    Of frames within 1/24 of the clip's duration only the highest is selected, unless too few others
+    remain.
 
     Args:
-        verdict: Of a clip.
-        count: At most so many.
+        verdict: Verdict of a clip.
+        count: Maximum number of frames.
 
     Returns:
-        Seconds; empty where no face was judged.
+        Times in seconds; empty if no face was judged.
     """
     best: dict[float, float] = {}
     for face in verdict.faces:
@@ -68,21 +68,21 @@ def contact_strip(
     heat: bool = True,
     terms: Terms | None = None,
 ) -> Pixels:
-    """Frames of a clip with their faces, times and highest scores, in rows.
+    """Draw frames of a clip in rows, with their faces, times and highest scores.
 
     Args:
-        frames: Some of the clip's, as of :func:`most_suspicious`; each knows its time.
-        verdict: Of the clip.
-        width_px: Of the strip.
-        columns: Frames a row; by default three, or as many as there are where that is fewer.
-        heat: Lay the evidence maps over the faces.
-        terms: By what faces are labelled and cut.
+        frames: Frames with times, such as those of :func:`most_suspicious`.
+        verdict: Verdict of the clip.
+        width_px: Width of the strip.
+        columns: Frames per row; by default three, or all frames if there are fewer.
+        heat: Draw the evidence maps.
+        terms: Thresholds and margins of the model.
 
     Returns:
-        ``(h, width_px, 3) uint8``, as high as its rows are.
+        ``(h, width_px, 3) uint8``; the height depends on the number of rows.
 
     Raises:
-        OptionError: No frames.
+        OptionError: There are no frames.
     """
     if not frames:
         raise OptionError(f"{verdict.source}: a strip needs at least one frame")
@@ -111,7 +111,7 @@ def contact_strip(
 
 
 def faces_of(frame: Frame, verdict: Verdict) -> list[FaceScore]:
-    """The verdict's faces in a frame, told by its time, or by its number where it has none."""
+    """Return the verdict's faces in a frame, matched by time, or by index without a time."""
     return [
         face
         for face in verdict.faces
@@ -124,7 +124,7 @@ def faces_of(frame: Frame, verdict: Verdict) -> list[FaceScore]:
 
 
 def _tile_height(frame: Frame, wide: int) -> int:
-    """By the first frame's shape; an upright one is shown smaller, so that rows stay low."""
+    """Return the tile height for the first frame's shape, at most 1.25 times the width."""
     height, width = (int(side) for side in frame.pixels.shape[:2])
     return max(8, min(round(wide * height / width), round(wide * 1.25)))
 
@@ -132,13 +132,13 @@ def _tile_height(frame: Frame, wide: int) -> int:
 def _tile(
     frame: Frame, verdict: Verdict, size: tuple[int, int], heat: bool, terms: Terms
 ) -> Pixels:
-    """A frame with its faces, fitted into the tile."""
+    """Draw a frame with its faces, fitted into the tile."""
     height, width = frame.pixels.shape[:2]
     scale = min(size[0] / width, size[1] / height)
     small = scaled(frame.pixels, scale)
     high, wide = small.shape[:2]
-    here = faces_of(frame, verdict)
-    index = here[0].frame_index if here else frame.index
+    faces = faces_of(frame, verdict)
+    index = faces[0].frame_index if faces else frame.index
     drawn = draw_faces(small, verdict, heat=heat, terms=terms, frame_index=index, scale=scale)
     tile = np.full((size[1], size[0], 3), INK, np.uint8)
     left, top = (size[0] - wide) // 2, (size[1] - high) // 2

@@ -1,4 +1,4 @@
-"""The scores of a clip over its time: one line a person, gaps as gaps."""
+"""The scores of a clip over time: one line per person, interrupted where the face is missing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from mesoscope.types import FaceScore, Person, Pixels, Verdict
 
-_GAP = 1.6  # a person who was away for so many steps between frames was not seen in between
+_GAP = 1.6  # frame intervals between two detections of a person from which a line is interrupted
 _SMOOTH = 4  # lines are drawn at 1/16 of a pixel
 _STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 
@@ -50,7 +50,7 @@ class _Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Chart:
-    """The rectangle that scores are drawn in, and what its sides stand for."""
+    """The plot area, and the scales of its axes."""
 
     left: int
     top: int
@@ -68,16 +68,16 @@ class _Chart:
 def draw_timeline(
     verdict: Verdict, width_px: int, height_px: int, *, terms: Terms | None = None
 ) -> Pixels:
-    """Draw a clip's scores over its time.
+    """Draw a clip's scores over time.
 
-    A person's line breaks where frames without that person's face lie between two scores. Where
-    thresholds are known they are drawn, with the sides of fake and real tinted.
+    A person's line is interrupted at frames without a detection of that person. Known thresholds
+    are drawn, with the ranges of fake and real tinted.
 
     Args:
-        verdict: Of a clip; of a picture the chart is empty and says so.
-        width_px: Of the chart with its words.
-        height_px: The same.
-        terms: By what faces are labelled.
+        verdict: Verdict of a clip; for a picture the chart has a note instead.
+        width_px: Width of the chart with its labels.
+        height_px: Height of the chart with its labels.
+        terms: Thresholds of the model.
 
     Returns:
         ``(height_px, width_px, 3) uint8``.
@@ -104,14 +104,14 @@ def draw_timeline(
     _ground(picture, chart, size, terms)
     step = _step_s(verdict, seen)
     times = sorted({face.time_s for face in seen if face.time_s is not None})
-    for line in reversed(lines):  # the most suspicious lies on top
+    for line in reversed(lines):  # the most suspicious line is drawn last, on top
         _draw_line(picture, chart, line, list(_runs(line.faces, times, step)), size)
     _name_lines(picture, chart, lines, size)
     return picture
 
 
 def _lines(verdict: Verdict, seen: Sequence[FaceScore]) -> list[_Line]:
-    """One a person, the most suspicious first; colours by a person's number."""
+    """Return one line per person, the most suspicious first; the number selects the colour."""
     persons = {person.number: person for person in verdict.persons}
     by_number: dict[int, list[FaceScore]] = {}
     for face in seen:
@@ -142,19 +142,20 @@ def _words(number: int, person: Person | None) -> str:
 
 
 def _step_s(verdict: Verdict, seen: Sequence[FaceScore]) -> float:
-    """Seconds from one judged frame to the next, as they should be."""
+    """Return the expected interval between judged frames, in seconds."""
     times = sorted({face.time_s or 0.0 for face in seen})
     steps = np.diff(times)
-    usual = float(np.median(steps)) if steps.size else 0.0
+    median = float(np.median(steps)) if steps.size else 0.0
     if verdict.duration_s and verdict.frames_read > 1:
-        return max(verdict.duration_s / verdict.frames_read, min(usual, float(np.min(steps, initial=np.inf))))  # fmt: skip  # noqa: E501
-    return usual
+        shortest = float(np.min(steps, initial=np.inf))
+        return max(verdict.duration_s / verdict.frames_read, min(median, shortest))
+    return median
 
 
 def _runs(
     faces: Sequence[FaceScore], times: Sequence[float], step_s: float
 ) -> Iterator[list[FaceScore]]:
-    """A person's scores, cut where frames without that person lie in between."""
+    """Split a person's scores at frames without that person."""
     run = [faces[0]]
     for before, face in itertools.pairwise(faces):
         start, end = before.time_s or 0.0, face.time_s or 0.0
@@ -167,7 +168,7 @@ def _runs(
 
 
 def _ground(picture: Pixels, chart: _Chart, size: int, terms: Terms) -> None:
-    """Tints, grid, thresholds and axes."""
+    """Draw tints, grid, thresholds and axes."""
     marks: list[tuple[float, str, Rgb]] = [(1, "1", QUIET), (0, "0", QUIET)]
     if terms.thresholds is None:
         marks.insert(0, (0.5, "0.5", QUIET))
@@ -184,19 +185,19 @@ def _ground(picture: Pixels, chart: _Chart, size: int, terms: Terms) -> None:
         y = round(chart.y(cut))
         for x in range(chart.left, chart.right, 10):
             cv2.line(picture, (x, y), (min(x + 5, chart.right), y), colour, 1)
-    said: list[float] = []
+    labelled: list[float] = []
     for level, text, colour in marks:
         at = chart.y(level)
-        if all(abs(at - other) >= size for other in said):
+        if all(abs(at - other) >= size for other in labelled):
             x = chart.left - text_width(text, size) - size // 2
             put_text(picture, text, x, round(at + size * 0.35), size_px=size, colour=colour)
-            said.append(at)
+            labelled.append(at)
     _times(picture, chart, size)
     put_text(picture, "p_fake", size // 3, round(size * 1.05), size_px=size, colour=QUIET)
 
 
 def _sides(terms: Terms) -> list[tuple[float, float, Rgb, str]]:
-    """Scores that are real and fake: from, to, colour, words."""
+    """Return the score ranges of real and fake: low, high, colour, text."""
     if terms.thresholds is None:
         return []
     real, fake = terms.thresholds.real_below, terms.thresholds.fake_above
@@ -207,7 +208,7 @@ def _sides(terms: Terms) -> list[tuple[float, float, Rgb, str]]:
 
 
 def _times(picture: Pixels, chart: _Chart, size: int) -> None:
-    """Ticks at round times, as many as there is room for."""
+    """Draw ticks at round times, as many as fit."""
     room = max(1.0, (chart.right - chart.left) / (6 * size))
     wanted = chart.end_s / room
     step = next((s for s in _STEPS_S if s >= wanted), wanted)
@@ -220,7 +221,8 @@ def _times(picture: Pixels, chart: _Chart, size: int) -> None:
         wide = text_width(text, size)
         at = min(max(0, x - wide // 2), picture.shape[1] - wide - 1)
         if at > last + size // 2 and at >= 0:
-            put_text(picture, text, at, chart.bottom + round(1.6 * size), size_px=size, colour=QUIET)  # fmt: skip  # noqa: E501
+            baseline = chart.bottom + round(1.6 * size)
+            put_text(picture, text, at, baseline, size_px=size, colour=QUIET)
             last = at + wide
 
 
@@ -242,7 +244,7 @@ def _draw_line(
 
 
 def _marker(picture: Pixels, at: tuple[int, int], line: _Line, radius: int) -> None:
-    """A filled shape that goes with the person's number, so colour does not stand alone."""
+    """Draw a filled marker whose shape depends on the person's number, besides its colour."""
     x, y = at
     shape = line.number % 4
     if shape == 0:
@@ -258,7 +260,7 @@ def _marker(picture: Pixels, at: tuple[int, int], line: _Line, radius: int) -> N
 
 
 def _name_lines(picture: Pixels, chart: _Chart, lines: Sequence[_Line], size: int) -> None:
-    """Names to the right, each by the end of its line as far as the others leave room."""
+    """Draw names to the right, each near the end of its line, without overlap."""
     room = picture.shape[1] - chart.right - round(1.6 * size)
     fitting = max(1, (chart.bottom - chart.top) // round(size * 1.3))
     named = sorted(lines[:fitting], key=lambda line: -line.faces[-1].p_fake)
@@ -268,7 +270,7 @@ def _name_lines(picture: Pixels, chart: _Chart, lines: Sequence[_Line], size: in
         y = max(y + size * 1.3, chart.y(line.faces[-1].p_fake) + size * 0.35)
         baselines.append(y)
     over = max(0.0, baselines[-1] - chart.bottom)
-    for number in range(len(baselines) - 1, -1, -1):  # push back up what left at the bottom
+    for number in range(len(baselines) - 1, -1, -1):  # move up names below the plot area
         limit = baselines[number + 1] - size * 1.3 if number + 1 < len(baselines) else np.inf
         baselines[number] = min(baselines[number] - (over if limit == np.inf else 0), limit)
     for line, baseline in zip(named, baselines, strict=True):

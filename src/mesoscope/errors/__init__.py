@@ -3,29 +3,29 @@
 ::
 
     MesoscopeError                 code
-    ├── SourceError                source.unreadable    the bytes are not a whole picture
-    │   ├── SourceMissing          source.missing       nothing lies at that path
+    ├── SourceError                source.unreadable    the file is damaged or not a picture
+    │   ├── SourceMissing          source.missing       no file at that path
     │   ├── SourceUnsupported      source.unsupported   a kind of file that is not read
     │   ├── SourceTooLarge         source.too_large     more pixels than the limit allows
-    │   ├── SourceNoMemory         source.no_memory     memory ran short: worth another try
-    │   ├── SourceFailed           source.failed        a fault while it was read or judged
+    │   ├── SourceNoMemory         source.no_memory     out of memory; a retry may succeed
+    │   ├── SourceFailed           source.failed        an unexpected error in reading or judging
     │   └── SourceUnsuitable       source.unsuitable    a picture that no forgery can be made from
     ├── ModelError                 model.invalid        not a model file, or a damaged one
     │   ├── ModelMissing           model.missing        no model of that name, no file at that path
-    │   └── ModelMismatch          model.mismatch       it does not do what its card says
+    │   └── ModelMismatch          model.mismatch       outputs or bytes that differ from the card
     ├── DatasetError               dataset.invalid      folders or a manifest that cannot be used
     ├── RecipeError                recipe.invalid       an unknown key, a wrong type, a bad value
     ├── RunError                   run.invalid          a run folder that cannot be used or resumed
     ├── JobError                   job.invalid          a job folder or ledger that cannot be used
     ├── WeightsError               weights.invalid      a Keras file of another network
     ├── ReportError                report.invalid       a file that is no report, or was altered
-    ├── ServiceError               service.failed       a service that refuses, or cannot be reached
+    ├── ServiceError               service.failed       a service that refuses, or is unreachable
     ├── OptionError                option.invalid       an option outside its range
     ├── OutputError                output.failed        a result could not be written
-    └── MissingExtra               extra.missing        a part that is not installed
+    └── MissingExtra               extra.missing        an optional dependency is not installed
 
-Codes are stable: they stand in scan results and are safe to match on. Messages are one line that
-names the thing, the cause and the next step; they may change.
+Codes are stable and part of scan results; match on them. Messages are one line with the subject,
+the cause and the next step. Messages may change.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ __all__ = [
 
 
 class MesoscopeError(Exception):
-    """The root: catch this to catch all that mesoscope raises on purpose."""
+    """The base class of all errors that mesoscope raises on purpose."""
 
     code = "error"
 
@@ -68,37 +68,37 @@ class SourceError(MesoscopeError):
 
 
 class SourceMissing(SourceError):  # noqa: N818 - the names say what happened, as in httpx
-    """Nothing lies at the path, or a link points nowhere."""
+    """The file does not exist, or is a broken link."""
 
     code = "source.missing"
 
 
 class SourceUnsupported(SourceError):  # noqa: N818
-    """The file is whole but of a kind that is not read."""
+    """The file is intact, but of a kind that is not read."""
 
     code = "source.unsupported"
 
 
 class SourceTooLarge(SourceError):  # noqa: N818
-    """The picture holds more pixels than the limit; nothing was decoded."""
+    """The picture has more pixels than the limit; nothing was decoded."""
 
     code = "source.too_large"
 
 
 class SourceNoMemory(SourceError, MemoryError):  # noqa: N818
-    """Memory ran short while the file was read or judged; it may well be whole."""
+    """Memory ran out while the file was read or judged; the file may be intact."""
 
     code = "source.no_memory"
 
 
 class SourceFailed(SourceError):  # noqa: N818
-    """Reading or judging the file met a fault that nobody foresaw, in mesoscope or a library."""
+    """Reading or judging the file raised an unexpected error, in mesoscope or a library."""
 
     code = "source.failed"
 
 
 class SourceUnsuitable(SourceError):  # noqa: N818
-    """The picture was read, but no forgery can be made from it: too small, or no face found."""
+    """The picture was decoded, but no forgery can be made from it: no face, or too small."""
 
     code = "source.unsuitable"
 
@@ -116,7 +116,7 @@ class ModelMissing(ModelError):  # noqa: N818
 
 
 class ModelMismatch(ModelError):  # noqa: N818
-    """The model's answers or bytes differ from what its card says."""
+    """The model's outputs or bytes differ from its card."""
 
     code = "model.mismatch"
 
@@ -146,13 +146,13 @@ class JobError(MesoscopeError):
 
 
 class WeightsError(MesoscopeError):
-    """A Keras weight file that does not hold the network asked for."""
+    """A Keras weight file of another network than the requested one."""
 
     code = "weights.invalid"
 
 
 class ReportError(MesoscopeError):
-    """A file that is not a report of mesoscope, or is one no more."""
+    """A file that is not a report of mesoscope, or was altered."""
 
     code = "report.invalid"
 
@@ -161,9 +161,9 @@ class ServiceError(MesoscopeError):
     """A service that refuses a request, or that cannot be reached.
 
     Attributes:
-        problem: The code that the service gave, such as ``key.invalid``; ``service.failed`` where
-            it gave none.
-        status: Of its answer; ``None`` where there was none.
+        problem: Error code of the response, such as ``key.invalid``; ``service.failed`` without
+            one.
+        status: HTTP status; ``None`` without a response.
     """
 
     code = "service.failed"
@@ -183,13 +183,13 @@ class OptionError(MesoscopeError):
 
 
 class OutputError(MesoscopeError):
-    """A result could not be written; what was written before stays whole."""
+    """A result could not be written; earlier results are intact."""
 
     code = "output.failed"
 
 
 class MissingExtra(MesoscopeError):  # noqa: N818
-    """A part of mesoscope that is not installed; the message gives the line that installs it."""
+    """An optional dependency is not installed; the message has the command that installs it."""
 
     code = "extra.missing"
 

@@ -1,1 +1,1 @@
-"""What a verdict rests on, as a picture."""
+"""Explanations of verdicts as pictures."""

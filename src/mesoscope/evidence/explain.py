@@ -1,7 +1,7 @@
-"""One file's verdict as a picture that shows what it rests on.
+"""The explanation of one file's verdict: a picture of its faces, scores and evidence maps.
 
-The maps drawn are those of the pass that gave the scores, and a picture is read once: what is
-shown, hashed and judged are the same bytes.
+The maps are from the same forward pass as the scores. A picture is read once, so the displayed,
+hashed and judged bytes are the same.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _QUALITY = 92  # of JPEG and WebP
 _WEBP_MAX_PX = 16_383  # along a side
 _BLOCK = 1 << 20
-_PLACES = (0.1, 0.5, 0.9)  # of a clip without faces: which frames are shown
+_PLACES = (0.1, 0.5, 0.9)  # displayed frames of a clip without faces, as shares of its duration
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A verdict, its picture, and what is needed to read its maps as numbers.
+    """A verdict, its picture, and the parameters of its maps.
 
     Attributes:
-        verdict: With evidence maps.
+        verdict: The verdict, with evidence maps.
         picture: ``(h, 1200, 3) uint8`` RGB.
-        sha256: Of the file that was judged.
-        terms: By what faces were labelled and cut.
+        sha256: Digest of the judged file.
+        terms: Thresholds and margins of the model.
     """
 
     verdict: Verdict
@@ -48,10 +48,10 @@ class Explanation:
     terms: Terms
 
     def to_dict(self) -> dict[str, Json]:
-        """The verdict in its own shape, the file's hash, and each face's square and map.
+        """Return the verdict, the file's digest, and each face's crop square and map.
 
         ``evidence[i]`` belongs to ``verdict.faces[i]``: ``square`` is ``left, top, side`` in pixels
-        of the frame, ``heat`` the rows of the map from top to bottom.
+        of the frame; ``heat`` has the rows of the map from top to bottom.
         """
         evidence: list[Json] = []
         for face in self.verdict.faces:
@@ -66,18 +66,18 @@ class Explanation:
 
 
 def explain(detector: Detector, path: str | os.PathLike[str]) -> Explanation:
-    """Judge a file and draw what the verdict rests on.
+    """Judge a file and draw the explanation of its verdict.
 
     Args:
-        detector: With ``heat=True``.
+        detector: A detector with ``heat=True``.
         path: A picture or a clip.
 
     Returns:
-        The verdict with its picture, which shows the file's name and not its folder.
+        The verdict and its picture, which names the file without its folder.
 
     Raises:
-        SourceError: It cannot be read.
-        OptionError: A detector that keeps no maps.
+        SourceError: The file cannot be read.
+        OptionError: The detector keeps no maps.
     """
     if not detector.options.heat:
         raise OptionError("this detector keeps no evidence maps: make it with heat=True")
@@ -86,7 +86,7 @@ def explain(detector: Detector, path: str | os.PathLike[str]) -> Explanation:
     digest = hashlib.sha256()
     with open_file(name) as file:
         video = sniff(file.read(SNIFF_BYTES) or b"") == "video"
-        if video:  # a film of many gigabytes is read in pieces
+        if video:  # may have many gigabytes, so it is hashed in blocks
             file.seek(0)
             while block := file.read(_BLOCK):
                 digest.update(block)
@@ -102,7 +102,7 @@ def explain(detector: Detector, path: str | os.PathLike[str]) -> Explanation:
 
 
 def terms_of(detector: Detector) -> Terms:
-    """By what a detector's faces are labelled and cut."""
+    """Return the thresholds and margins of a detector."""
     card = detector.card
     guard = card.guard if detector.options.guard else None
     return Terms(detector.thresholds, guard, card.face_margin, card.crop_margin)
@@ -134,15 +134,15 @@ def _draw_clip(
 
 
 def save_picture(pixels: Pixels, path: Path) -> None:
-    """Write a picture in one move, so that no half of it is ever seen.
+    """Write a picture atomically.
 
     Args:
         pixels: ``(H, W, 3) uint8`` RGB.
-        path: Its suffix, one of :data:`FORMATS`, decides the format.
+        path: The file; its suffix, one of :data:`FORMATS`, selects the format.
 
     Raises:
-        OptionError: Another suffix.
-        OutputError: It cannot be written.
+        OptionError: The suffix is unknown.
+        OutputError: The file cannot be written.
     """
     from PIL import Image
 
@@ -155,10 +155,10 @@ def save_picture(pixels: Pixels, path: Path) -> None:
 
 
 def format_of(path: Path) -> str:
-    """Pillow's name of the format that a suffix stands for.
+    """Return Pillow's name of the format of a suffix.
 
     Raises:
-        OptionError: None of :data:`FORMATS`.
+        OptionError: The suffix is none of :data:`FORMATS`.
     """
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:

@@ -36,8 +36,8 @@ def overlaps(one: Boxes, other: Boxes, *, of_smaller: bool = False) -> NDArray[n
     shared = wide * high
     area = _areas(one)[:, None]
     area_other = _areas(other)[None]
-    whole = np.minimum(area, area_other) if of_smaller else area + area_other - shared
-    return np.asarray(shared / np.maximum(whole, 1e-9), np.float32)
+    total = np.minimum(area, area_other) if of_smaller else area + area_other - shared
+    return np.asarray(shared / np.maximum(total, 1e-9), np.float32)
 
 
 def strongest(
@@ -126,7 +126,10 @@ def crop(
     Raises:
         OptionError: The filter is unknown, or the box lies outside the picture.
     """
-    angle = 0.0 if eyes is None else _tilt(*eyes)
+    angle = 0.0  # clockwise rotation of the line between the eyes, in degrees
+    if eyes is not None:
+        (x1, y1), (x2, y2) = eyes
+        angle = math.degrees(math.atan2(y2 - y1, x2 - x1))
     if angle:
         return _turned(pixels, box, angle, margin=margin, size_px=size_px, resize=resize)
     if resize not in RESIZE_FILTERS:
@@ -156,11 +159,6 @@ def square(box: Box, margin: float) -> tuple[int, int, int]:
     x1, y1, x2, y2 = box
     side = max(1, round(max(x2 - x1, y2 - y1) * margin))
     return round((x1 + x2 - side) / 2), round((y1 + y2 - side) / 2), side
-
-
-def _tilt(left: Point, right: Point) -> float:
-    """Return the clockwise rotation of the line between the eyes, in degrees."""
-    return math.degrees(math.atan2(right[1] - left[1], right[0] - left[0]))
 
 
 def _turned(

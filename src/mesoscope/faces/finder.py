@@ -51,8 +51,8 @@ def finder_for(options: DetectOptions) -> FaceFinder:
         finder: FaceFinder = YunetFinder(model, options.min_face_px)
     elif faces == "yunet":
         raise OptionError(
-            "the finder yunet needs its model: give the file with `finder_model`, or keep it for "
-            "good with: mesoscope models add yunet FILE"
+            "the finder yunet needs its model: give the file with `finder_model`, or install it "
+            "with: mesoscope models add yunet FILE"
         )
     else:
         finder = MtcnnFinder(options.min_face_px)
@@ -98,9 +98,9 @@ class WideEnough:
     def find(self, frames: Sequence[Frame]) -> list[Found]:
         """Return the finder's results; empty for pictures that are too narrow."""
         wide = [not is_narrow(frame, self._min_face_px) for frame in frames]
-        asked = [frame for frame, ask in zip(frames, wide, strict=True) if ask]
-        answers = iter(self._finder.find(asked) if asked else ())
-        return [next(answers) if ask else Found((), self.name) for ask in wide]
+        searched = [frame for frame, search in zip(frames, wide, strict=True) if search]
+        answers = iter(self._finder.find(searched) if searched else ())
+        return [next(answers) if search else Found((), self.name) for search in wide]
 
 
 def is_narrow(frame: Frame, min_face_px: int) -> bool:

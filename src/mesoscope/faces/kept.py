@@ -35,7 +35,7 @@ def kept_finder(folder: Path, finder: str = "yunet") -> Path | None:
         if file_sha256(path) != path.stem.partition("-")[2]:
             raise ModelMismatch(
                 f"{path}: damaged, its SHA-256 is not the one of its name: add the model again, "
-                f"or take it away with: mesoscope models remove {finder}"
+                f"or remove it with: mesoscope models remove {finder}"
             )
         return path
     return None
@@ -90,7 +90,7 @@ def remove_finder(folder: Path, finder: str = "yunet") -> list[Path]:
     _known(finder)
     files = _files(folder, finder)
     if not files:
-        raise OptionError(f"no model of {finder} is kept: there is nothing to remove")
+        raise OptionError(f"no model of {finder} is installed: there is nothing to remove")
     for path in files:
         try:
             path.unlink()

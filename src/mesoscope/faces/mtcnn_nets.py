@@ -48,7 +48,7 @@ class Graph:
 
     name: str
     _body: list[bytes] = field(default_factory=list)
-    _made: int = 0
+    _count: int = 0
 
     def input(self, name: str, element: int, dims: Dims) -> str:
         """Declare an input; return its name."""
@@ -89,8 +89,8 @@ class Graph:
         return _varint_field(1, IR_VERSION) + _nested(7, graph) + _nested(8, opset)
 
     def _new(self, kind: str) -> str:
-        self._made += 1
-        return f"{kind}_{self._made}"
+        self._count += 1
+        return f"{kind}_{self._count}"
 
 
 def _attribute(name: str, value: Attribute) -> bytes:

@@ -70,10 +70,10 @@ class YunetFinder:
         return largest_first(boxes, np.clip(rows[:, 14], 0, 1), landmarks)
 
     def _network(self) -> cv2.FaceDetectorYN:
-        made: cv2.FaceDetectorYN | None = getattr(self._of_thread, "network", None)
-        if made is None:
-            made = self._of_thread.network = _opened(self._path)
-        return made
+        network: cv2.FaceDetectorYN | None = getattr(self._of_thread, "network", None)
+        if network is None:
+            network = self._of_thread.network = _opened(self._path)
+        return network
 
 
 def _opened(path: Path) -> cv2.FaceDetectorYN:
@@ -85,10 +85,10 @@ def _opened(path: Path) -> cv2.FaceDetectorYN:
         network = cv2.FaceDetectorYN.create(str(path), "", (64, 64), P_FACE, OVERLAP, BEFORE_NMS)
         network.detect(np.full((64, 64, 3), 127, np.uint8))
     except (cv2.error, SystemError) as error:
-        said = " ".join(str(error).split())[:200]
-        older = "; OpenCV 4 opens no network of any input size: take OpenCV 5" if _OPENCV_4 else ""
+        message = " ".join(str(error).split())[:200]
+        hint = "; OpenCV 4 opens no network of any input size: take OpenCV 5" if _OPENCV_4 else ""
         raise ModelError(
-            f"{path}: not a YuNet face detector that OpenCV opens: {said}{older}"
+            f"{path}: not a YuNet face detector that OpenCV opens: {message}{hint}"
         ) from error
     finally:
         log.setLogLevel(level)

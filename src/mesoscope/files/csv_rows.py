@@ -1,4 +1,4 @@
-"""Rows of CSV for people: one record a row, whatever stands in it, and no formulas."""
+"""CSV rows that spreadsheets open safely: cells are quoted, and formulas are disabled."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_row(values: Iterable[object]) -> str:
-    """A row without its line's end; ``None`` is an empty cell.
+    """Format a row without its line ending; ``None`` is an empty cell.
 
-    Cells with line breaks are quoted. Text that spreadsheets take for a formula gets an apostrophe
-    before it, as OWASP advises; numbers stay as they are.
+    Cells with line breaks are quoted. Text that spreadsheets take for a formula is prefixed with an
+    apostrophe, as OWASP advises; numbers are unchanged.
     """
-    return whole_row([defused(value) for value in values])
+    return _raw_row([defused(value) for value in values])
 
 
-def whole_row(values: Iterable[object]) -> str:
-    """A row without its line's end, every cell as it is; ``None`` is an empty one."""
+def _raw_row(values: Iterable[object]) -> str:
+    """Format a row without its line ending and without changes to its cells."""
     row = io.StringIO()
-    # By this line's end "\\r" and "\\n" are quoted alike, in every version of Python.
+    # With this line ending "\\r" and "\\n" are both quoted, in every version of Python.
     csv.writer(row, lineterminator="\r\n").writerow(list(values))
     return row.getvalue().removesuffix("\r\n")
 
 
 class RowWriter:
-    """Writes whole rows that end in a line feed, as :func:`csv.writer` does.
+    """Writes rows that end in a line feed, with the interface of :func:`csv.writer`.
 
     Args:
-        file: Opened with ``newline=""``.
-        defuse: For tables that people open; files that are read back keep every cell as it is.
+        file: A text file opened with ``newline=""``.
+        defuse: Disable formulas, for tables that people open; off for files that are read back.
     """
 
     def __init__(self, file: IO[str], *, defuse: bool) -> None:
@@ -42,16 +42,16 @@ class RowWriter:
 
     def writerow(self, values: Iterable[object]) -> None:
         """Write one row."""
-        self._file.write((csv_row(values) if self._defuse else whole_row(values)) + "\n")
+        self._file.write((csv_row(values) if self._defuse else _raw_row(values)) + "\n")
 
     def writerows(self, rows: Iterable[Iterable[object]]) -> None:
-        """Write some rows."""
+        """Write several rows."""
         for row in rows:
             self.writerow(row)
 
 
 def defused(value: object) -> object:
-    """A cell that is no formula."""
+    """Prefix a cell with an apostrophe if a spreadsheet would take it for a formula."""
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return value

@@ -1,10 +1,9 @@
-"""How text that comes from elsewhere is shown: nothing in it is hidden, nothing in it acts.
+"""Escaping of untrusted text: file names, metadata values, texts of model cards.
 
-Names of files, values of metadata and texts of cards are written by strangers. A control character
-may steer a terminal, a change of the direction of writing may show ``exe.jpg`` where ``gpj.exe``
-stands. What acts or hides is written out as an escape; letters of all scripts stay.
+Control characters can drive a terminal, and bidirectional overrides can display ``gpj.exe`` as
+``exe.jpg``. Control and invisible characters become escapes; letters of all scripts are kept.
 
-HTML's and XML's own characters are escaped by what writes them (jinja2's ``autoescape``,
+Characters of HTML and XML are escaped where they are written (jinja2's ``autoescape``,
 ``xml.sax.saxutils``), formulas of spreadsheets by :mod:`mesoscope.files.csv_rows`.
 """
 
@@ -25,15 +24,15 @@ _RIGHT_TO_LEFT = {"R", "AL", "AN"}
 
 
 def acts(character: str) -> bool:
-    """Whether a character does something, or hides, in place of being seen."""
+    """Whether a character is a control, format or otherwise invisible character."""
     return unicodedata.category(character) in _ACTING
 
 
 def visible(text: str) -> str:
-    r"""A line for a terminal or a picture, spelled as in Python's source.
+    r"""Escape text for a terminal or a picture, with the escapes of Python's source.
 
-    A name with an escape sequence shows as ``\x1b[31m`` in place of acting; a line break in it
-    shows as ``\n``, so it cannot pass for a line of ours. JSON needs none of this.
+    An escape sequence becomes ``\x1b[31m``, and a line break ``\n``, so that a name cannot imitate
+    a line of output. JSON does not need this.
     """
     if text.isprintable():
         return text
@@ -41,19 +40,23 @@ def visible(text: str) -> str:
 
 
 def shown(name: str) -> str:
-    r"""A name for a report, from which it can be told what the bytes of the name are.
+    r"""Escape a name for a report, so that the bytes of the name can be recovered.
 
-    Bytes that are not UTF-8 become ``\\xNN``; control characters, overrides of the direction of
-    writing and the like become ``\\uNNNN``. So ``gpj.exe`` behind an override shows what it is.
+    Bytes that are not UTF-8 become ``\\xNN``; control characters, bidirectional overrides and other
+    invisible characters become ``\\uNNNN``.
     """
     return "".join(_escaped(c) if acts(c) else c for c in name)
 
 
 def drawn(name: str, glyphs: Container[int]) -> str:
-    r"""A name for a page whose font has some glyphs only, written from left to right.
+    r"""Escape a name as :func:`shown` does, for a font with few glyphs and no text shaping.
 
-    What the font lacks, and letters of scripts that run from right to left or join, become
-    ``\\uNNNN``: a name that is spelled out is less pretty than one that is shown wrongly.
+    Characters without a glyph, and letters of right-to-left scripts, become ``\\uNNNN``, as they
+    would be displayed wrongly.
+
+    Args:
+        name: The name.
+        glyphs: Code points that the font has.
     """
     return "".join(
         _escaped(c) if ord(c) not in glyphs or unicodedata.bidirectional(c) in _RIGHT_TO_LEFT else c

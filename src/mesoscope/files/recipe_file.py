@@ -1,6 +1,6 @@
-"""Recipes are TOML files: read into frozen dataclasses, what does not belong named, and written.
+"""Recipes: TOML files that are read into frozen dataclasses, validated, and written back.
 
-Which keys there are, and their types, is what the dataclasses say; sections are dataclasses, too.
+The dataclasses define the keys and their types; a section is a field that is a dataclass.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _KINDS = {int: "whole numbers", float: "numbers", str: "strings"}
 
 
 def read_toml(path: Path, *, missing: str) -> dict[str, Any]:
-    """Read a file of TOML.
+    """Read a TOML file.
 
     Args:
         path: The file.
-        missing: What to say where there is none.
+        missing: Message if there is no such file.
 
     Raises:
         RecipeError: No such file, one that cannot be read, or not TOML.
@@ -48,7 +48,7 @@ def read_toml(path: Path, *, missing: str) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read: {cause(error)}") from error
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        # ValueError: a whole number of thousands of digits
+        # ValueError: an integer of thousands of digits
         raise RecipeError(f"{path}: not TOML: {' '.join(str(error).split())[:200]}") from error
     return found
 
@@ -62,7 +62,7 @@ def _text(path: Path) -> str:
 
 
 def parse_value(text: str) -> Any:  # noqa: ANN401 - any value of TOML
-    """A value of TOML; a bare word is a string."""
+    """Parse a TOML value; a bare word is a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (tomllib.TOMLDecodeError, RecursionError, ValueError, KeyError):
@@ -72,16 +72,16 @@ def parse_value(text: str) -> Any:  # noqa: ANN401 - any value of TOML
 def fill(
     kind: type[_Recipe], data: Mapping[str, Any], *, hint: Callable[[str], str], prefix: str = ""
 ) -> _Recipe:
-    """Make a recipe, or a section of one, of what was read.
+    """Build a recipe, or a section of one, from parsed TOML.
 
     Args:
-        kind: A dataclass; each key is a field of it, a section a field of a dataclass's type.
-        data: Values by their keys; keys that are left out keep their defaults.
-        hint: Given an unknown dotted key, what to say behind it, such as the nearest right one.
-        prefix: Of keys in messages: the section and a dot.
+        kind: The dataclass to build.
+        data: Values by key; missing keys keep their defaults.
+        hint: Returns the end of the message for an unknown dotted key, see :func:`nearest`.
+        prefix: Prefix of keys in messages: the section and a dot.
 
     Raises:
-        RecipeError: An unknown key or a wrong type.
+        RecipeError: A key is unknown, or a value has the wrong type.
     """
     hints = typing.get_type_hints(kind)
     values: dict[str, Any] = {}
@@ -89,23 +89,23 @@ def fill(
         name = prefix + key
         if key not in hints:
             raise RecipeError(f"unknown key {_shown(name)}{hint(name[:200])}")
-        wanted = hints[key]
-        if dataclasses.is_dataclass(wanted):
+        expected = hints[key]
+        if dataclasses.is_dataclass(expected):
             if not isinstance(value, dict):
                 raise RecipeError(f"{name} must be a section, got {_shown(value)}")
-            section = typing.cast("type[Any]", wanted)
+            section = typing.cast("type[Any]", expected)
             values[key] = fill(section, value, hint=hint, prefix=f"{name}.")
         else:
-            values[key] = _value(value, wanted, name)
+            values[key] = _value(value, expected, name)
     return kind(**values)
 
 
 def nearest(values: Mapping[str, Any], key: str) -> str:
-    """What to say behind an unknown key: the nearest right one, or those that there are.
+    """Return the end of a message about an unknown key: the most similar key, or all keys.
 
     Args:
-        values: A whole recipe, nested.
-        key: The unknown one, dotted.
+        values: A complete recipe, nested.
+        key: The unknown key, dotted.
     """
     known = [
         f"{top}.{name}" if name else top
@@ -113,45 +113,45 @@ def nearest(values: Mapping[str, Any], key: str) -> str:
         for name in (("", *value) if isinstance(value, dict) else ("",))
     ]
     section, _, last = key.rpartition(".")
-    here = [one for one in known if one.startswith(f"{section}.")] if section else known
-    by_last = {one.rpartition(".")[2]: one for one in [*known, *here]}
+    in_section = [one for one in known if one.startswith(f"{section}.")] if section else known
+    by_last = {one.rpartition(".")[2]: one for one in [*known, *in_section]}
     close = difflib.get_close_matches(key, known, 1, 0.6) or [
         by_last[one] for one in difflib.get_close_matches(last, list(by_last), 1, 0.5)
     ]
     if close:
         return f": did you mean {close[0]!r}?"
-    return f": known are {', '.join(here or known)}"
+    return f": known are {', '.join(in_section or known)}"
 
 
-def _value(value: object, wanted: Any, name: str) -> object:  # noqa: ANN401 - a type or generic
+def _value(value: object, expected: Any, name: str) -> object:  # noqa: ANN401 - a type or generic
     if type(value) is int and abs(value) >= 1 << 63:
         raise RecipeError(f"{name} must be a number of at most 64 bits")
-    if wanted is float and type(value) is int:
+    if expected is float and type(value) is int:
         return float(value)
-    container, of = typing.get_origin(wanted), typing.get_args(wanted)
+    container, types = typing.get_origin(expected), typing.get_args(expected)
     if container is dict:
-        if not isinstance(value, dict) or any(type(one) is not of[1] for one in value.values()):
-            raise RecipeError(f"{name} must be a table of {_KINDS[of[1]]}, got {_shown(value)}")
+        if not isinstance(value, dict) or any(type(one) is not types[1] for one in value.values()):
+            raise RecipeError(f"{name} must be a table of {_KINDS[types[1]]}, got {_shown(value)}")
     elif container is tuple:
-        if of[0] is float and isinstance(value, list):
+        if types[0] is float and isinstance(value, list):
             value = [float(one) if type(one) is int else one for one in value]
-        if not isinstance(value, list) or any(type(one) is not of[0] for one in value):
-            raise RecipeError(f"{name} must be a list of {_KINDS[of[0]]}, got {_shown(value)}")
+        if not isinstance(value, list) or any(type(one) is not types[0] for one in value):
+            raise RecipeError(f"{name} must be a list of {_KINDS[types[0]]}, got {_shown(value)}")
         return tuple(value)
-    elif type(value) is not wanted:
+    elif type(value) is not expected:
         got = f"{type(value).__name__} {_shown(value)}"
-        raise RecipeError(f"{name} must be {wanted.__name__}, got {got}")
+        raise RecipeError(f"{name} must be {expected.__name__}, got {got}")
     return value
 
 
 def _shown(value: object) -> str:
-    """A value in a message: on one line, and not a book."""
+    """Format a value for a message, shortened to 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def to_toml(values: Mapping[str, Any]) -> str:
-    """A recipe's nested plain values as TOML, every key written out."""
+    """Format a recipe's nested values as TOML, with all keys."""
     top, sections = [], []
     for key, value in values.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, on the disk, then renamed."""
+"""Atomic writing: a file is written under a temporary name, flushed to disk, and renamed."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ __all__ = [
     "write_whole",
 ]
 
-PART = ".part"  # ends the names of files that are not whole yet
+PART = ".part"  # suffix of temporary files
 _numbers = itertools.count()
 
 
 @contextlib.contextmanager
 def unfinished(path: Path, folder: Path | None = None) -> Iterator[Path]:
-    """A hidden name to write a file under, no other writer's; what still has it goes in the end.
+    """Yield a unique temporary path; a file that is left there is removed at the end.
 
     Args:
-        path: Where the file is to lie.
-        folder: Where it lies until then, on the same disk; ``None`` for the folder of ``path``.
+        path: Final path of the file.
+        folder: Folder of the temporary file, on the same disk; ``None`` for that of ``path``.
     """
-    # A name of its own: that of the file, with more behind it, may be longer than names can be.
+    # Not derived from the file's name, which may already have the maximum length.
     part = (folder or path.parent) / f".{os.getpid()}-{next(_numbers)}{PART}"
     try:
         yield part
@@ -47,13 +47,13 @@ def unfinished(path: Path, folder: Path | None = None) -> Iterator[Path]:
 
 
 def finish(part: Path, path: Path, *, sync: bool = True) -> None:
-    """Move a written file to its place.
+    """Rename a temporary file to its final path, replacing an existing file.
 
     Args:
-        part: A name of :func:`unfinished`.
-        path: Its place; what lay there is replaced.
-        sync: Wait until it is on the disk, so that a loss of power leaves the old file or the new
-            one. One of thousands, which are made again where they are missing, need not wait.
+        part: Path from :func:`unfinished`.
+        path: Final path.
+        sync: Flush the file to disk first, so that a power failure leaves the old or the new file.
+            Not needed for one of thousands of files that a later run rewrites if missing.
 
     Raises:
         OSError: The disk is full, or the folder cannot be written.
@@ -66,23 +66,23 @@ def finish(part: Path, path: Path, *, sync: bool = True) -> None:
 
 @contextlib.contextmanager
 def atomic_path(path: Path, *, folder: Path | None = None, sync: bool = True) -> Iterator[Path]:
-    """A name to write a file under; it takes its place when the block ends without an error.
+    """Yield a temporary path; it replaces the file when the block ends without an error.
 
-    A file that stood there before stays until then. What a link points to is replaced, and not the
-    link. Devices and pipes are written as they are, as nothing can take their place.
+    Of a symbolic link the target is replaced. Devices and pipes are written directly, as they
+    cannot be replaced.
 
     Args:
-        path: As of :func:`unfinished`.
-        folder: As of :func:`unfinished`.
-        sync: As of :func:`finish`.
+        path: As for :func:`unfinished`.
+        folder: As for :func:`unfinished`.
+        sync: As for :func:`finish`.
 
     Raises:
-        OSError: The disk is full, the folder cannot be written, or a folder stands there.
+        OSError: The disk is full, the folder is not writable, or ``path`` is a folder.
     """
     target = path.resolve()
     if target.exists() and not target.is_file():
         if target.is_dir():
-            raise IsADirectoryError(None, "a folder stands there: name a file", str(path))
+            raise IsADirectoryError(None, "it is a folder: name a file", str(path))
         yield path
         return
     with unfinished(target, folder) as part:
@@ -99,17 +99,17 @@ def whole(
     hint: str = "",
     parents: bool = True,
 ) -> Iterator[Path]:
-    """As :func:`atomic_path`, with errors for a user.
+    """Yield a path as :func:`atomic_path` does; raise errors with messages for users.
 
     Args:
         path: The file.
-        folder: As of :func:`unfinished`.
-        sync: As of :func:`finish`.
-        hint: What to do where it cannot be written, as the end of the message.
-        parents: Make its folder where that is missing.
+        folder: As for :func:`unfinished`.
+        sync: As for :func:`finish`.
+        hint: End of the error message: the next step.
+        parents: Create the file's folder if it is missing.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file cannot be written.
     """
     try:
         if parents:
@@ -117,14 +117,14 @@ def whole(
         with atomic_path(path, folder=folder, sync=sync) as part:
             yield part
     except OSError as error:
-        said = f"{path}: cannot be written: {cause(error)}"
-        raise OutputError(f"{said}: {hint}" if hint else said) from error
+        message = f"{path}: cannot be written: {cause(error)}"
+        raise OutputError(f"{message}: {hint}" if hint else message) from error
 
 
 def write_whole(
     path: Path, data: bytes, *, sync: bool = True, hint: str = "", parents: bool = False
 ) -> None:
-    """Write a file in one move, see :func:`whole`.
+    """Write a file atomically, see :func:`whole`.
 
     Raises:
         OutputError: The disk is full, or the folder cannot be written.
@@ -134,19 +134,19 @@ def write_whole(
 
 
 def write_text(path: Path, text: str, *, hint: str = "") -> None:
-    """Write a text file in one move; a name in it that is not UTF-8 is written as an escape.
+    """Write a text file atomically, in UTF-8; surrogates become escapes.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file cannot be written.
     """
     write_whole(path, text.encode("utf-8", "backslashreplace"), hint=hint, parents=True)
 
 
 def sweep(folder: Path) -> None:
-    """Take away what writers that were killed left anywhere below a folder.
+    """Remove the temporary files of killed processes below a folder.
 
     Raises:
-        OSError: It cannot be read or written.
+        OSError: The folder cannot be read or written.
     """
     for part in folder.rglob(f".*{PART}"):
         part.unlink(missing_ok=True)

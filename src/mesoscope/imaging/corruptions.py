@@ -1,7 +1,8 @@
-"""What happens to pictures on their way: each a function of a strength, the same for both classes.
+"""Corruptions for robustness tests: functions of a picture and a level, equal for both classes.
 
-Nothing here says that a face is forged or real, so nothing here should change a verdict. How far
-it does is measured by :mod:`mesoscope.evaluation.robustness`.
+The common corruptions of pictures that are shared: compression, resizing, blur, noise, grading,
+screenshots and crops. None of them depends on the label, so none should change a verdict;
+:mod:`mesoscope.evaluation.robustness` measures whether they do.
 """
 
 from __future__ import annotations
@@ -23,61 +24,60 @@ if TYPE_CHECKING:
 
     Apply = Callable[[Pixels, float, np.random.Generator], Pixels]
 
-FACE_PX = 256  # widths of blur are in pixels of a face of this size
-LONGEST_PX = 1024  # larger pictures are brought to this first
+FACE_PX = 256  # the blur's standard deviation is in pixels of a face of this size
+LONGEST_PX = 1024  # larger pictures are downscaled to this first
 
 
 @dataclass(frozen=True, slots=True)
 class Corruption:
-    """One kind of change and the strengths at which it is tried.
+    """A corruption and its levels.
 
     Attributes:
-        name: Short, as in ``robustness.csv``.
-        title: As in a plot.
-        unit: Of the levels, as under a plot's axis.
-        says: How a level is told in words, with ``{}`` for its number.
-        levels: From mild to hard; from negative to positive where it goes both ways.
-        nothing: The level that changes nothing; ``None`` where there is none.
-        apply: ``(pixels, level, rng)`` → pixels; ``(H, W, 3) uint8`` RGB both, sizes may differ.
+        name: Short name, as in ``robustness.csv``.
+        title: Title in plots.
+        unit: Unit of the levels, as on a plot's axis.
+        phrase: A level in words, with ``{}`` for its number.
+        levels: From mild to severe; from negative to positive if the corruption has two directions.
+        identity: The level that changes nothing; ``None`` if there is none.
+        apply: ``(pixels, level, rng)`` to pixels, both ``(H, W, 3) uint8`` RGB; sizes may differ.
     """
 
     name: str
     title: str
     unit: str
-    says: str
+    phrase: str
     levels: tuple[float, ...]
-    nothing: float | None
+    identity: float | None
     apply: Apply
 
     @property
     def both_ways(self) -> bool:
-        """Do levels lie on either side of the unchanged picture."""
+        """Whether levels have both signs."""
         return min(self.levels) < 0 < max(self.levels)
 
     def shown(self, level: float) -> str:
-        """A level as it is written: with its sign where the corruption goes both ways."""
+        """Format a level; with its sign if levels have both."""
         return f"{level:+g}" if self.both_ways else f"{level:g}"
 
-    def told(self, level: float) -> str:
-        """A level in words."""
-        return self.says.format(self.shown(level))
+    def describe(self, level: float) -> str:
+        """Format a level in words."""
+        return self.phrase.format(self.shown(level))
 
 
 def corrupt(pixels: Pixels, corruption: Corruption, level: float, *, seed: int = 0) -> Pixels:
-    """Change a picture.
+    """Apply a corruption to a picture.
 
-    Chance, where there is any, is drawn from the seed, the corruption and the picture itself. So
-    all levels of a corruption share it, say the noise and not its strength, and a picture is
-    changed alike wherever its file lies.
+    Random numbers depend on the seed, the corruption and the pixels. So all levels of a corruption
+    use the same noise pattern, and the result does not depend on the path of the file.
 
     Args:
-        pixels: RGB, ``(H, W, 3) uint8``.
+        pixels: ``(H, W, 3) uint8`` RGB.
         corruption: One of :data:`CORRUPTIONS`.
-        level: How strongly, in the corruption's unit.
-        seed: Of what is left to chance.
+        level: The level, in the corruption's unit.
+        seed: Seed of the random numbers.
 
     Returns:
-        ``(H, W, 3) uint8``, of another size where that is the corruption.
+        ``(H, W, 3) uint8``; the size may differ from the input's.
     """
     picture = zlib.crc32(pixels.tobytes())
     rng = np.random.default_rng((seed, zlib.crc32(corruption.name.encode()), picture))
@@ -85,9 +85,8 @@ def corrupt(pixels: Pixels, corruption: Corruption, level: float, *, seed: int =
 
 
 def moderate(pixels: Pixels) -> Pixels:
-    """Bring a picture larger than :data:`LONGEST_PX` to that size, so that memory stays bounded."""
-    longest = max(pixels.shape[:2])
-    return pixels if longest <= LONGEST_PX else scaled(pixels, LONGEST_PX / longest)
+    """Downscale a picture larger than :data:`LONGEST_PX` to that size, to bound memory."""
+    return _shrink(pixels, LONGEST_PX)
 
 
 def _jpeg(pixels: Pixels, quality: float, _rng: np.random.Generator) -> Pixels:
@@ -102,14 +101,14 @@ def _resize(pixels: Pixels, percent: float, _rng: np.random.Generator) -> Pixels
     return resize(small, width, height, cv2.INTER_CUBIC)
 
 
-def _shrink(pixels: Pixels, longest_px: float, _rng: np.random.Generator) -> Pixels:
+def _shrink(pixels: Pixels, longest_px: float, _rng: object = None) -> Pixels:
     longest = max(pixels.shape[:2])
     return pixels if longest <= longest_px else scaled(pixels, longest_px / longest)
 
 
 def _blur(pixels: Pixels, sigma: float, _rng: np.random.Generator) -> Pixels:
-    wide = sigma * max(pixels.shape[:2]) / FACE_PX
-    return blur(pixels, wide) if wide > 0 else pixels
+    sigma_px = sigma * max(pixels.shape[:2]) / FACE_PX
+    return blur(pixels, sigma_px) if sigma_px > 0 else pixels
 
 
 def _noise(pixels: Pixels, sigma: float, rng: np.random.Generator) -> Pixels:
@@ -131,7 +130,7 @@ def _graded(pixels: Pixels, curve: np.ndarray) -> Pixels:
 
 
 class _Screenshot(NamedTuple):
-    """How a picture is shown and taken again; PNG keeps all, so only JPEG stands here."""
+    """Scale, gamma and sharpening of a screenshot, and its JPEG quality; ``None`` for PNG."""
 
     shown_at: float
     gamma: float
@@ -157,15 +156,15 @@ def _screenshot(pixels: Pixels, level: float, _rng: np.random.Generator) -> Pixe
 
 
 def _crop(pixels: Pixels, percent: float, rng: np.random.Generator) -> Pixels:
-    """Show less of the face, or more than there is: the rest is mirrored, as the crop does it."""
+    """Cut off a border, or add a mirrored one, at random offsets."""
     height, width = pixels.shape[:2]
     down, right = rng.random(2)
-    high, wide = (round(abs(percent) / 100 * side) for side in (height, width))
-    top, left = round(down * high), round(right * wide)
+    rows, columns = (round(abs(percent) / 100 * side) for side in (height, width))
+    top, left = round(down * rows), round(right * columns)
     if percent > 0:
-        edges = (top, high - top, left, wide - left)
+        edges = (top, rows - top, left, columns - left)
         return np.asarray(cv2.copyMakeBorder(pixels, *edges, cv2.BORDER_REFLECT_101), np.uint8)
-    return np.ascontiguousarray(pixels[top : height - high + top, left : width - wide + left])
+    return np.ascontiguousarray(pixels[top : height - rows + top, left : width - columns + left])
 
 
 CORRUPTIONS = (

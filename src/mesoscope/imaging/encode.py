@@ -1,6 +1,6 @@
-"""Pictures as the bytes of files, and through a loss of compression: one encoder for all.
+"""Encoding of pictures: bytes of files, and lossy compression as a degradation.
 
-Files of others are read by :mod:`mesoscope.media`; here go pictures that mesoscope itself makes.
+Input files are decoded by :mod:`mesoscope.media`.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ _HALF = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420
 
 
 def encode(pixels: Pixels, suffix: str, flags: Sequence[int] = ()) -> bytes:
-    """The bytes of a file, without any metadata.
+    """Encode a picture as a file without metadata.
 
     Args:
-        pixels: RGB, RGB with alpha, or grey, ``uint8``.
-        suffix: Says the format, as in ``.png``.
-        flags: OpenCV's, such as ``(cv2.IMWRITE_WEBP_QUALITY, 90)``.
+        pixels: ``(H, W)``, ``(H, W, 3)`` or ``(H, W, 4) uint8``: grey, RGB or RGBA.
+        suffix: Suffix of the format, such as ``.png``.
+        flags: OpenCV's parameters, such as ``(cv2.IMWRITE_WEBP_QUALITY, 90)``.
 
     Raises:
-        OutputError: The format does not hold such a picture, as where it is too wide for it.
+        OutputError: The format does not support such a picture, for example because of its size.
     """
-    turned = pixels
+    bgr = pixels
     if pixels.ndim == 3:
-        turn = cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
-        turned = np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), turn), np.uint8)
+        code = cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+        bgr = np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), code), np.uint8)
     try:
-        done, data = cv2.imencode(suffix, turned, list(flags))
+        done, data = cv2.imencode(suffix, bgr, list(flags))
     except cv2.error as error:
         raise OutputError(
             f"a picture of {pixels.shape} cannot be written as {suffix}: {error.err}"
@@ -50,13 +50,13 @@ def encode(pixels: Pixels, suffix: str, flags: Sequence[int] = ()) -> bytes:
 
 
 def jpeg(pixels: Pixels, quality: int, *, full_chroma: bool | None = None) -> bytes:
-    """A JPEG file.
+    """Encode a picture as JPEG.
 
     Args:
-        pixels: RGB.
+        pixels: ``(H, W, 3) uint8`` RGB.
         quality: 1 to 100, on the scale of libjpeg.
-        full_chroma: Keep the chroma at full size (4:4:4) or at half of it (4:2:0); ``None`` leaves
-            it to the encoder, which halves it.
+        full_chroma: Chroma subsampling: ``True`` for 4:4:4, ``False`` for 4:2:0, ``None`` for the
+            encoder's default, 4:2:0.
 
     Raises:
         OutputError: The picture is too large for JPEG.
@@ -68,19 +68,19 @@ def jpeg(pixels: Pixels, quality: int, *, full_chroma: bool | None = None) -> by
 
 
 def png(pixels: Pixels, compression: int | None = None) -> bytes:
-    """A PNG file; ``compression`` is zlib's 0 to 9, ``None`` the encoder's own, quick one."""
+    """Encode a picture as PNG; ``compression`` is zlib's level, ``None`` the encoder's default."""
     return encode(
         pixels, ".png", () if compression is None else (cv2.IMWRITE_PNG_COMPRESSION, compression)
     )
 
 
 def through_jpeg(pixels: Pixels, quality: int) -> Pixels:
-    """A picture as it looks after JPEG."""
+    """Compress a picture by JPEG and decode it."""
     return _decoded(jpeg(pixels, quality))
 
 
 def through_webp(pixels: Pixels, quality: int) -> Pixels:
-    """A picture as it looks after WebP."""
+    """Compress a picture by WebP and decode it."""
     return _decoded(encode(pixels, ".webp", (cv2.IMWRITE_WEBP_QUALITY, int(quality))))
 
 

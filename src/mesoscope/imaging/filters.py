@@ -1,4 +1,4 @@
-"""What is done to pixels in more than one place: blur, sharpening, noise, sizes. Pure."""
+"""Blur, sharpening, noise and resizing, as pure functions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["blur", "noise", "resize", "scaled", "sharpen"]
 
 
 def blur(pixels: Pixels, sigma: float) -> Pixels:
-    """Gaussian blur; ``sigma`` in pixels, above 0."""
+    """Blur by a Gaussian of standard deviation ``sigma`` in pixels, above 0."""
     return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8)
 
 
 def sharpen(pixels: Pixels, amount: float, sigma: float) -> Pixels:
-    """Unsharp mask: what a blur by ``sigma`` takes away, added ``amount`` times."""
+    """Sharpen by an unsharp mask: add ``amount`` times the difference from a blur by ``sigma``."""
     soft = cv2.GaussianBlur(pixels, (0, 0), sigma)
     return np.asarray(cv2.addWeighted(pixels, 1 + amount, soft, -amount, 0), np.uint8)
 
@@ -27,14 +27,14 @@ def sharpen(pixels: Pixels, amount: float, sigma: float) -> Pixels:
 def noise(
     pixels: Pixels, sigma: float, rng: np.random.Generator, *, half_up: bool = False
 ) -> Pixels:
-    """Gaussian noise of each channel by itself, ``sigma`` in grey levels.
+    """Add Gaussian noise, independent for each value.
 
     Args:
-        pixels: Any shape.
-        sigma: Its deviation.
-        rng: Draws one number a value, whatever ``sigma`` is.
-        half_up: Round halves up, as training does, in place of to the even number; a value in some
-            ten thousand differs by one, and recorded figures were measured with each.
+        pixels: ``uint8`` of any shape.
+        sigma: Standard deviation in grey levels.
+        rng: Generator; one number is drawn per value, for any ``sigma``.
+        half_up: Round halves up, as training does, instead of to even. About one value in ten
+            thousand differs by one; recorded figures depend on both.
     """
     grains = rng.standard_normal(pixels.shape, np.float32)
     if half_up:
@@ -43,14 +43,13 @@ def noise(
 
 
 def resize(pixels: Pixels, width: int, height: int, how: int | None = None) -> Pixels:
-    """A picture at another size.
+    """Resize a picture.
 
     Args:
-        pixels: Any channels.
-        width: In pixels.
-        height: In pixels.
-        how: OpenCV's interpolation; ``None`` averages areas where the picture shrinks, and is
-            bicubic where it grows.
+        pixels: ``(H, W)`` or ``(H, W, C) uint8``.
+        width: New width in pixels.
+        height: New height in pixels.
+        how: OpenCV's interpolation; ``None`` averages when the width shrinks, else is bicubic.
     """
     if how is None:
         how = cv2.INTER_AREA if width < pixels.shape[1] else cv2.INTER_CUBIC
@@ -58,7 +57,7 @@ def resize(pixels: Pixels, width: int, height: int, how: int | None = None) -> P
 
 
 def scaled(pixels: Pixels, factor: float) -> Pixels:
-    """A picture ``factor`` times as wide and as high, at least one pixel."""
+    """Resize a picture by a factor; sides have at least one pixel."""
     height, width = pixels.shape[:2]
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     return resize(pixels, max(1, round(width * factor)), max(1, round(height * factor)), how)

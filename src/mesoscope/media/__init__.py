@@ -1,1 +1,1 @@
-"""One door for pictures in: type by content, not by suffix."""
+"""Decoding of pictures and clips; formats are detected by content, not by suffix."""

@@ -1,4 +1,4 @@
-"""Animated GIF, PNG and WebP: times of their pictures from headers, the pictures by Pillow."""
+"""Animated GIF, PNG and WebP: frame times from the headers, frames decoded by Pillow."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from mesoscope.media.video import Times
     from mesoscope.types import Pixels
 
-# Each picture is built upon all before it, so a file of some kilobytes may ask for hours.
+# Each frame is composed on all before it, so decoding a file of some kilobytes may take hours.
 BUDGET_PIXELS, BUDGET_S = 4_000_000_000, 20.0
-_STEP_BYTES = 16  # a pixel of the canvas: it, the picture upon it, and copies of both
-_SHORTEST_S = 0.011  # what claims to stand for less stands for a tenth, as in every browser
+_STEP_BYTES = 16  # per pixel of the canvas: canvas, frame, and copies of both
+_SHORTEST_S = 0.011  # shorter durations are replaced by 0.1 s, as in all browsers
 _INSTEAD_S = 0.1
 
 
@@ -34,28 +34,28 @@ class Animation:
     """An animated picture as a clip.
 
     Args:
-        data: The file's bytes.
+        data: Bytes of the file.
         kind: ``gif``, ``png`` or ``webp``.
-        name: As shown to the user.
-        stands_s: How long each picture stands, see :func:`pictures_stand`.
-        max_pixels: Refuse pictures with more.
+        name: Name in messages.
+        durations_s: Duration of each frame, see :func:`frame_durations`.
+        max_pixels: Maximum number of pixels per frame.
 
     Attributes:
-        times_s: When each picture begins, ``(n,) float64``, in seconds.
-        length_s: Of all together, once through.
-        declared_s: ``None``: these headers tell no length.
-        damaged: Why pictures could not be decoded.
-        remarks: What a user should know of the pictures, beside damage.
-        spent: The budget of decoding has ended the reading.
+        times_s: Start of each frame, ``(n,) float64``, in seconds.
+        length_s: Duration of one loop.
+        declared_s: ``None``, as the headers have no duration.
+        damaged: Reasons why frames could not be decoded.
+        remarks: Notes for the user, besides damage.
+        spent: Whether decoding ended because of its budget.
     """
 
     declared_s: float | None = None
 
     def __init__(
-        self, data: bytes, kind: Kind, name: str, stands_s: Sequence[float], *, max_pixels: int
+        self, data: bytes, kind: Kind, name: str, durations_s: Sequence[float], *, max_pixels: int
     ) -> None:
         self._data, self._kind, self._name, self._max_pixels = data, kind, name, max_pixels
-        ends = np.cumsum([s if s >= _SHORTEST_S else _INSTEAD_S for s in stands_s])
+        ends = np.cumsum([s if s >= _SHORTEST_S else _INSTEAD_S for s in durations_s])
         self.times_s: Times = np.concatenate([[0.0], ends[:-1]])
         self.length_s = float(ends[-1])
         self.damaged: list[str] = []
@@ -63,29 +63,29 @@ class Animation:
         self.spent = False
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing, as no file is open."""
 
     def pictures(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
-        """Decode some pictures, one in memory at a time; each is built upon the one before.
+        """Decode frames, one in memory at a time.
 
         Args:
-            numbers: Of pictures, from 0, rising.
+            numbers: Indices of frames, increasing.
 
         Yields:
-            Number and ``(H, W, 3) uint8`` RGB, over white. At the first that cannot be decoded it
-            ends, and :attr:`damaged` says why. It also ends where the budget of decoded pixels or
-            of time is spent, and :attr:`remarks` says so.
+            Index and ``(H, W, 3) uint8`` RGB on white. The first frame that cannot be decoded ends
+            the iteration and is noted in :attr:`damaged`. The budget of decoded pixels and of time
+            also ends it, noted in :attr:`remarks`.
         """
         from PIL import Image as Pillow
 
-        # The first picture takes the checked way: limits, and one line for whatever is wrong.
+        # The first frame is decoded as a picture, with its limits and error messages.
         started, taken_s = monotonic(), 0.0
         try:
             decode(self._data, self._name, max_pixels=self._max_pixels)
             with quiet_pillow():
                 image = Pillow.open(io.BytesIO(self._data), formats=[self._kind])
             with image:
-                # A PNG may show a picture of its own where animations are not known.
+                # A PNG may have an additional default image for programs without animation.
                 before = 1 if image.info.get("default_image") else 0
                 for number in numbers:
                     for at in range(image.tell() + 1, number + before + 1):
@@ -96,9 +96,9 @@ class Animation:
                     pixels = open_image(image, max_pixels=self._max_pixels).pixels
                     taken_s += monotonic() - started
                     yield number, pixels
-                    del pixels  # else it stays in memory while the next one is decoded
+                    del pixels  # frees the memory before the next frame is decoded
                     started = monotonic()
-        except MemoryError:  # which is no damage
+        except MemoryError:  # no damage
             raise
         except MesoscopeError as error:
             self.damaged.append(str(error).removeprefix(f"{self._name}: "))
@@ -106,10 +106,10 @@ class Animation:
             self.damaged.append(" ".join(str(error).split()) or type(error).__name__)
 
     def _step(self, image: Image, at: int) -> None:
-        """Go on to the next picture, and decode it."""
-        # A GIF's picture may reach beyond the canvas, which grows then. Pillow stops at twice that.
-        most = min(self._max_pixels, BUDGET_BYTES // _STEP_BYTES)
-        with quiet_pillow(max(1, most // 2)):
+        """Seek and decode the next frame."""
+        # A GIF's frame may exceed the canvas, which then grows. Pillow raises at twice its limit.
+        limit = min(self._max_pixels, BUDGET_BYTES // _STEP_BYTES)
+        with quiet_pillow(max(1, limit // 2)):
             image.seek(at)
         with decoding.taken(image.width * image.height * _STEP_BYTES):
             image.load()
@@ -123,21 +123,21 @@ class Animation:
 
 
 def _spent(canvas_pixels: int, number: int, taken_s: float) -> bool:
-    """Whether decoding a further picture would go over the budget of pixels, time or memory."""
+    """Whether decoding another frame would exceed the budget of pixels, time or memory."""
     if canvas_pixels * number > BUDGET_PIXELS or taken_s > BUDGET_S:
         return True
     return canvas_pixels * _STEP_BYTES > BUDGET_BYTES
 
 
-def pictures_stand(data: bytes, kind: Kind) -> list[float]:
-    """How long each picture of an animation stands, in seconds; nothing is decoded.
+def frame_durations(data: bytes, kind: Kind) -> list[float]:
+    """Read the durations of an animation's frames without decoding.
 
     Args:
-        data: The file's bytes.
-        kind: What :func:`mesoscope.media.kinds.sniff` said.
+        data: Bytes of the file.
+        kind: Result of :func:`mesoscope.media.kinds.sniff`.
 
     Returns:
-        One number a picture, as far as the file goes; none, or one, for what does not move.
+        Seconds per frame; at most one value if the picture is not animated.
     """
     if kind == "gif":
         return list(_gif(data))
@@ -153,18 +153,18 @@ def pictures_stand(data: bytes, kind: Kind) -> list[float]:
 
 
 def _gif(data: bytes) -> Iterator[float]:
-    """GIF89a: a graphic control extension tells how long the image after it stands."""
-    stands = 0
+    """GIF89a: a graphic control extension has the duration of the image that follows."""
+    hundredths = 0
     for introducer, at, _ in gif_blocks(data):
         if introducer == 0x21 and data[at + 1 : at + 2] == b"\xf9" and at + 6 <= len(data):
-            stands = int.from_bytes(data[at + 4 : at + 6], "little")
+            hundredths = int.from_bytes(data[at + 4 : at + 6], "little")
         elif introducer == 0x2C and at + 9 < len(data):
-            yield stands / 100
-            stands = 0
+            yield hundredths / 100
+            hundredths = 0
 
 
 def _png(data: bytes) -> Iterator[float]:
-    """APNG: ``acTL`` stands before the picture, ``fcTL`` before each of the animation's."""
+    """APNG: ``acTL`` precedes the image data, ``fcTL`` each frame."""
     animated = False
     for name, at, size in chunks(data, 8, "big"):
         if name == b"acTL":
@@ -172,5 +172,5 @@ def _png(data: bytes) -> Iterator[float]:
         elif name == b"IDAT" and not animated:
             return
         elif name == b"fcTL" and at + size <= len(data):
-            number, of = (int.from_bytes(data[at + i : at + i + 2], "big") for i in (20, 22))
-            yield number / (of or 100)
+            delay, unit = (int.from_bytes(data[at + i : at + i + 2], "big") for i in (20, 22))
+            yield delay / (unit or 100)

@@ -1,4 +1,4 @@
-"""Memory that decoding takes at one time, over all threads of the process."""
+"""The memory budget of decoding, shared by all threads of the process."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SMALL_BYTES = 64 << 20  # what takes less is decoded at once: a photograph of nine megapixels
+SMALL_BYTES = 64 << 20  # smaller pictures never wait: photographs up to nine megapixels
 BUDGET_BYTES = 1 << 30
 
 
 class DecodingMemory:
-    """Large pictures wait until there is room for them; what is larger than all room goes alone.
+    """Lets large pictures wait until memory is free; one above the budget is decoded alone.
 
     Args:
-        budget_bytes: Taken at one time.
+        budget_bytes: Maximum memory of concurrent decoding.
     """
 
     def __init__(self, budget_bytes: int = BUDGET_BYTES) -> None:
@@ -27,7 +27,7 @@ class DecodingMemory:
 
     @contextlib.contextmanager
     def taken(self, size_bytes: int) -> Iterator[None]:
-        """Wait for room, and hold it for the block, which must not ask again itself."""
+        """Wait for memory and reserve it for the block; not reentrant."""
         if size_bytes < SMALL_BYTES:
             yield
             return

@@ -1,6 +1,6 @@
-"""What files are made of, walked within bounds: segments, chunks, boxes, blocks; nothing decoded.
+"""Parsers of file structure: JPEG segments, PNG and RIFF chunks, ISO boxes, GIF blocks.
 
-Whatever is walked may lie: a walk never goes back, and who walks bounds how many steps it takes.
+Files are untrusted: offsets only increase, and callers bound the number of steps.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, BinaryIO
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MOST_BYTES = 256 << 20  # read of one file; what is hopped over does not count
+MOST_BYTES = 256 << 20  # maximum read from one file; skipped bytes do not count
 MOST_S = 5.0
 _FILL = re.compile(rb"\xff+")
 _END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # restart markers belong to the scan
-ALONE = frozenset((0x01, *range(0xD0, 0xDA)))  # without a length: for restarts, begin and end
+ALONE = frozenset((0x01, *range(0xD0, 0xDA)))  # markers without a length: restart, start, end
 _SCAN, _END = 0xDA, 0xD9
-_MOST_SUB_BLOCKS = 2_000_000  # of one picture of a GIF, of up to 255 bytes each
-_JPEG_RARE = {  # by the marker of the frame header: ITU T.81, table B.1
+_MOST_SUB_BLOCKS = 2_000_000  # per picture of a GIF, of up to 255 bytes each
+_JPEG_RARE = {  # by the frame header's marker: ITU T.81, table B.1
     0xC3: "without loss", 0xC5: "in a hierarchy", 0xC6: "in a hierarchy", 0xC7: "in a hierarchy",
     0xC9: "in arithmetic coding", 0xCA: "in arithmetic coding", 0xCB: "without loss",
     0xCD: "in a hierarchy", 0xCE: "in a hierarchy", 0xCF: "in a hierarchy",
@@ -29,16 +29,16 @@ _JPEG_RARE = {  # by the marker of the frame header: ITU T.81, table B.1
 
 
 class SpentError(Exception):
-    """The budget is spent."""
+    """A budget of bytes or time is exhausted."""
 
 
 class Bounded(io.RawIOBase):
-    """Reads and seeks in another file until a budget is spent.
+    """A file wrapper with a budget of bytes and time.
 
     Args:
-        file: Open for reading; it stays open.
-        most_bytes: That may be read of it, all in all.
-        most_s: Seconds from now on in which it may be read.
+        file: File open for reading; it is not closed.
+        most_bytes: Maximum number of bytes to read.
+        most_s: Maximum time in seconds, from now on.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class Bounded(io.RawIOBase):
         self._until = time.monotonic() + most_s
 
     def read(self, size: int = -1) -> bytes:
-        """Read on.
+        """Read bytes.
 
         Raises:
-            SpentError: That would be more than is left.
+            SpentError: The budget is exhausted.
         """
         data = self._file.read(size if size >= 0 else self._left + 1)
         self._left -= len(data)
@@ -63,23 +63,23 @@ class Bounded(io.RawIOBase):
         return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a place; none lies beyond what a file can have."""
+        """Seek; the offset is clipped to the maximum of a file."""
         return self._file.seek(min(offset, (1 << 63) - 1), whence)
 
     def readable(self) -> bool:
-        """It is."""
+        """Return ``True``."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return ``True``."""
         return True
 
 
 class Window:
-    """A file's bytes by slices, each read when it is asked for.
+    """A file's bytes by slices, read on access.
 
     Args:
-        file: Open for reading and seeking.
+        file: File open for reading and seeking.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -96,15 +96,15 @@ class Window:
 
 
 def jpeg_segments(data: bytes, *, scans: bool = False) -> Iterator[tuple[int, int, int]]:
-    """Walk a JPEG's markers (ITU T.81, B.1.1), to its first scan or to its end.
+    """Iterate over a JPEG's segments (ITU T.81, B.1.1), to its first scan or to its end.
 
     Args:
-        data: The whole file.
-        scans: Go on behind the first scan, to the marker that ends the picture.
+        data: Bytes of the file.
+        scans: Continue after the first scan, to the end marker.
 
     Yields:
-        ``(marker, at, length)`` of each segment; ``at`` is where its marker begins, ``length`` what
-        the segment says of itself, 0 of markers without one.
+        ``(marker, at, length)`` of each segment: ``at`` is the offset of its marker, ``length`` the
+        declared length, 0 for markers without one.
     """
     at = 2
     while fill := _FILL.match(data, at):
@@ -123,10 +123,7 @@ def jpeg_segments(data: bytes, *, scans: bool = False) -> Iterator[tuple[int, in
 
 
 def jpeg_without_metadata(data: bytes) -> bytes:
-    """A JPEG with its application and comment segments left out, but Adobe's, which tells colours.
-
-    Decoders then meet pixels only, and none of what a file may say of itself.
-    """
+    """Remove a JPEG's application and comment segments, except Adobe's, which affects colours."""
     kept, end = [b"\xff\xd8"], 2
     for marker, at, length in jpeg_segments(data):
         if marker == _SCAN:
@@ -138,19 +135,18 @@ def jpeg_without_metadata(data: bytes) -> bytes:
 
 
 def is_jpeg_frame(marker: int) -> bool:
-    """Is it one of the markers of a frame header (ITU T.81, table B.1)."""
+    """Whether a marker is that of a frame header (ITU T.81, table B.1)."""
     return 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
 
 
 def jpeg_frame(data: bytes) -> tuple[int, int, int, int] | None:
-    """Walk a JPEG's markers to its frame header (ITU T.81, B.2.2) and first scan.
+    """Read a JPEG's frame header (ITU T.81, B.2.2), and find its first scan.
 
     Args:
-        data: The whole file.
+        data: Bytes of the file.
 
     Returns:
-        ``(width, height, components, offset of the first scan)``, or ``None`` where the markers
-        lead nowhere.
+        ``(width, height, components, offset of the first scan)``; ``None`` if either is missing.
     """
     frame = None
     for marker, at, _ in jpeg_segments(data):
@@ -163,15 +159,15 @@ def jpeg_frame(data: bytes) -> tuple[int, int, int, int] | None:
 
 
 def jpeg_held_bytes(data: bytes, components: int, scan_at: int) -> int:
-    """How many bytes a pixel a decoder holds beside its output, at most.
+    """Return the maximum memory of a decoder per pixel besides its output, in bytes.
 
-    A progressive JPEG, and one whose colours come one after the other, is held whole as
-    coefficients of 16 bits until its last scan.
+    Decoders keep all 16-bit coefficients of a progressive or non-interleaved JPEG until its last
+    scan.
 
     Args:
-        data: The whole file.
-        components: Of its frame.
-        scan_at: Where its first scan begins.
+        data: Bytes of the file.
+        components: Number of components of the frame.
+        scan_at: Offset of the first scan.
     """
     scanned = data[scan_at + 4 : scan_at + 5]
     last = scan_at + 6 + 2 * scanned[0] if scanned else len(data)
@@ -180,11 +176,7 @@ def jpeg_held_bytes(data: bytes, components: int, scan_at: int) -> int:
 
 
 def jpeg_rare(data: bytes) -> str | None:
-    """Name the coding of a JPEG that decoders of photographs do not read; ``None`` for others.
-
-    Args:
-        data: The whole file.
-    """
+    """Return the name of a rare JPEG coding that is not supported; ``None`` for others."""
     for marker, at, _ in jpeg_segments(data):
         if is_jpeg_frame(marker) and at + 5 <= len(data):
             bits = data[at + 4]
@@ -196,7 +188,7 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
     """Read the canvas size of a WebP (RFC 9649, 2.5 to 2.7).
 
     Returns:
-        ``(width, height)``, or ``None`` where the first chunk is none of the three known.
+        ``(width, height)``; ``None`` if the first chunk is unknown.
     """
     chunk = data[12:16]
     if len(data) < 30:
@@ -215,13 +207,16 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
 def chunks(
     data: bytes | Window, at: int, order: str, end: int | None = None
 ) -> Iterator[tuple[bytes, int, int]]:
-    """Name, place and size of each chunk of a PNG (big) or RIFF (little) file.
+    """Iterate over the chunks of a PNG or RIFF file.
 
     Args:
-        data: The file, or its bytes by slices.
-        at: Where the first chunk begins.
+        data: Bytes of the file.
+        at: Offset of the first chunk.
         order: ``"big"`` for a PNG, ``"little"`` for a RIFF file.
-        end: Where they end, if before the file does.
+        end: Offset of the end; default the end of the file.
+
+    Yields:
+        Name, offset of the body, and declared size.
     """
     end = len(data) if end is None else end
     while at + 8 <= end:
@@ -239,12 +234,16 @@ def chunks(
 
 
 def boxes(data: bytes | Window, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, and begin and end of the body, of each box of ISO/IEC 14496-12.
+    """Iterate over the boxes of ISO/IEC 14496-12.
 
     Args:
-        data: The file by slices.
-        at: Where the first box begins.
-        end: Where they end. The last box may say that it ends beyond, or before its own body.
+        data: Bytes of the file.
+        at: Offset of the first box.
+        end: Offset of the end.
+
+    Yields:
+        Name, and start and declared end of the body. The last box may have an end beyond ``end``,
+        or before its start.
     """
     while at + 8 <= end:
         head = data[at : at + 16]
@@ -263,19 +262,19 @@ def boxes(data: bytes | Window, at: int, end: int) -> Iterator[tuple[bytes, int,
 
 
 def gif_blocks(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Walk a GIF's pictures and extensions (GIF89a, sections 17 to 26).
+    """Iterate over a GIF's images and extensions (GIF89a, sections 17 to 26).
 
     Args:
-        data: The whole file.
+        data: Bytes of the file.
 
     Yields:
-        ``(introducer, at, end)``; ``end`` lies beyond the file where the block is cut off. What is
-        neither picture nor extension, such as the trailer, is the last.
+        ``(introducer, at, end)``; ``end`` exceeds the file for a truncated block. Another block,
+        such as the trailer, is the last.
     """
     at = 13 + _gif_colours(data[10:11])
     while at < len(data):
         introducer, end = data[at], at + 1
-        if introducer == 0x2C:  # a picture: its own colours, then its pixels
+        if introducer == 0x2C:  # an image: local colour table and pixels
             end = _after_sub_blocks(data, at + 11 + _gif_colours(data[at + 9 : at + 10]))
         elif introducer == 0x21:
             end = _after_sub_blocks(data, at + 2)
@@ -300,7 +299,7 @@ def _after_sub_blocks(data: bytes, at: int) -> int:
 
 
 def png_without_text(data: bytes) -> bytes:
-    """A PNG without its text, of which some programs write megabytes (PNG 3rd ed., 11.3.3)."""
+    """Remove a PNG's text chunks, which can have megabytes (PNG 3rd ed., 11.3.3)."""
     kept = [data[:8]]
     kept += [
         data[at - 8 : at + size + 4]

@@ -1,4 +1,4 @@
-"""Colours as the network knows them: pictures with a profile of their own are turned to sRGB."""
+"""Conversion of pictures with an ICC profile to sRGB."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
     from mesoscope.types import Pixels
 
-STRIP_PIXELS = 1 << 21  # turned at a time, so that no second picture stands beside the first
+STRIP_PIXELS = 1 << 21  # pixels converted at a time, to avoid a copy of the picture
 _SRGB = (b"sRGB", "sRGB".encode("utf-16-be"))
-_PROFILE_BYTES = 4 << 20  # of a profile; those of printers have half a megabyte
+_PROFILE_BYTES = 4 << 20  # maximum size of a profile; those of printers have half a megabyte
 _MODES = ("RGB", "L", "CMYK")
 
 
 def jpeg_profile(data: bytes, scan_at: int) -> bytes | None:
-    """Read the ICC profile of a JPEG (ICC.1:2022, annex B.4); ``None`` where it has none.
+    """Read the ICC profile of a JPEG (ICC.1:2022, annex B.4); ``None`` if it has none.
 
     Args:
-        data: The whole file.
-        scan_at: Where its first scan begins.
+        data: Bytes of the file.
+        scan_at: Offset of the first scan.
     """
     if data.find(b"ICC_PROFILE\0", 0, scan_at) < 0:
         return None
@@ -38,50 +38,48 @@ def jpeg_profile(data: bytes, scan_at: int) -> bytes | None:
 
 
 def is_srgb(profile: bytes | None) -> bool:
-    """Whether colours need no turning: no profile, or one that is named sRGB."""
+    """Whether no conversion is needed: there is no profile, or its name is sRGB."""
     return not profile or len(profile) > _PROFILE_BYTES or any(n in profile for n in _SRGB)
 
 
-def turned(image: Image, profile: bytes) -> Image:
-    """A picture in sRGB; as it is where its profile is damaged or of another kind of picture."""
-    turn = _turn(profile, image.mode)
-    if turn is None and image.mode == "L":  # of grey with a profile for colours
-        image, turn = image.convert("RGB"), _turn(profile, "RGB")
-    if turn is None:
+def to_srgb(image: Image, profile: bytes) -> Image:
+    """Convert a picture to sRGB; unchanged if its profile is damaged or does not fit its mode."""
+    transform = _transform(profile, image.mode)
+    if transform is None and image.mode == "L":  # a grey picture with a profile for RGB
+        image, transform = image.convert("RGB"), _transform(profile, "RGB")
+    if transform is None:
         return image
     from PIL import ImageCms
 
     try:
-        return ImageCms.applyTransform(image, turn) or image
+        return ImageCms.applyTransform(image, transform) or image
     except (ImageCms.PyCMSError, OSError, ValueError):
         return image
 
 
-def turn_pixels(pixels: Pixels, profile: bytes, *, grey: bool = False) -> Pixels:
-    """Turn ``(H, W, 3) uint8`` to sRGB in place, strip by strip; gives it back.
+def pixels_to_srgb(pixels: Pixels, profile: bytes, *, grey: bool = False) -> Pixels:
+    """Convert pixels to sRGB in place, in strips; return them.
 
     Args:
-        pixels: Those of a picture.
-        profile: Its ICC profile.
-        grey: The picture was grey: its profile may be one of a single channel.
+        pixels: ``(H, W, 3) uint8``.
+        profile: The ICC profile.
+        grey: Whether the picture was grey, so that its profile may have one channel.
     """
     from PIL import Image
 
-    if _turn(profile, "RGB") is None and not (grey and _turn(profile, "L")):
+    if _transform(profile, "RGB") is None and not (grey and _transform(profile, "L")):
         return pixels
     rows = max(1, STRIP_PIXELS // max(1, pixels.shape[1]))
     for top in range(0, len(pixels), rows):
-        given = pixels[top : top + rows]
-        strip = turned(
-            Image.fromarray(np.ascontiguousarray(given[:, :, 0]) if grey else given), profile
-        )
-        given[:] = np.asarray(strip)
+        strip = pixels[top : top + rows]
+        image = Image.fromarray(np.ascontiguousarray(strip[:, :, 0]) if grey else strip)
+        strip[:] = np.asarray(to_srgb(image, profile))
     return pixels
 
 
 @lru_cache(maxsize=16)
-def _turn(profile: bytes, mode: str) -> ImageCmsTransform | None:
-    """From a profile to sRGB; telephones and cameras have a few, in thousands of pictures."""
+def _transform(profile: bytes, mode: str) -> ImageCmsTransform | None:
+    """Build the transform to sRGB; cached, as thousands of pictures share a few profiles."""
     import io
 
     from PIL import ImageCms
@@ -97,4 +95,4 @@ def _turn(profile: bytes, mode: str) -> ImageCmsTransform | None:
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
         )
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return None  # damaged, or of another kind of picture: colours are taken as they are
+        return None  # a damaged profile, or one of another mode

@@ -1,7 +1,7 @@
-"""Video files by PyAV: every picture's time first, then the pictures that are asked for.
+"""Video files by PyAV: demuxing for the time of every frame, then decoding of selected frames.
 
-FFmpeg is told what kind of file it reads, told by the file's first bytes, and reads it through an
-open file: nothing in a file makes it open another one or a network address.
+The demuxer is chosen by the file's first bytes, and FFmpeg reads through an open file object, so no
+file can make it open other files or network addresses.
 """
 
 from __future__ import annotations
@@ -42,41 +42,41 @@ if TYPE_CHECKING:
     Placed = Iterator[tuple[int, Packet[VideoStream]]]
 
 _BUFFER_BYTES = 1 << 18
-_FAR_BYTES = 4 << 20  # nearer pictures are reached by reading on, without a seek
-_PIXELS_BESIDE = 20_000_000_000  # that are decoded of one clip whatever is asked of it,
-_PIXELS_EACH = 3_000_000_000  # and for each picture asked for: 1,500 in full HD, a minute's
-_MOST_PIXELS = 2**31 - 1  # that FFmpeg takes as a limit
-_MOST_PACKETS = 10_000_000  # that are read of a clip: two days at 60 a second
+_FAR_BYTES = 4 << 20  # nearer frames are reached by reading on, without a seek
+# Budget of decoded pixels per clip, and per selected frame: 1,500 frames of full HD, one minute.
+_PIXELS_BESIDE, _PIXELS_EACH = 20_000_000_000, 3_000_000_000
+_MOST_PIXELS = 2**31 - 1  # maximum of FFmpeg's option
+_MOST_PACKETS = 10_000_000  # per clip: two days at 60 frames per second
 _TRANSFERS = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
-_WHOLE = (0, 1, 5, 7)  # types of pictures that hang on no other, or of which none is told
+_INTRA = (0, 1, 5, 7)  # picture types without references, and the unknown type
 
 
 class Container:
     """An open video file.
 
-    The packets are read through once, undecoded, as headers lie. Then pictures are decoded from the
-    key picture before each one that is wanted; key pictures in between are jumped to, and pictures
-    that nothing hangs on are not decoded.
+    All packets are demuxed once, without decoding, as headers can be wrong. Then frames are decoded
+    from the key frame before each selected frame. Key frames in between are seeked to, and
+    non-reference frames are skipped.
 
     Args:
-        file: Open file; the container does not close it.
-        demuxer: FFmpeg's name of the kind, see :func:`mesoscope.media.kinds.demuxer`.
-        name: As shown to the user.
-        max_pixels: Refuse clips whose pictures have more.
-        threads: Of the decoder; 0 = one a core.
+        file: Open file; it is not closed.
+        demuxer: FFmpeg's demuxer, see :func:`mesoscope.media.kinds.demuxer`.
+        name: Name in messages.
+        max_pixels: Maximum number of pixels per frame.
+        threads: Number of decoder threads; 0 = one per core.
 
     Attributes:
-        times_s: When each picture begins, ``(n,) float64``, in seconds from the first.
-        length_s: Until when the last picture stands.
-        declared_s: How long the header says it is; ``None`` where it does not.
-        damaged: Why pictures could not be decoded, one reason each time.
-        remarks: What a user should know of the pictures, beside damage.
-        spent: The budget of decoding has ended the reading.
+        times_s: Start of each frame, ``(n,) float64``, in seconds from the first.
+        length_s: End of the last frame.
+        declared_s: Duration in the header; ``None`` if missing.
+        damaged: Reasons why frames could not be decoded.
+        remarks: Notes for the user, besides damage.
+        spent: Whether decoding ended because of its budget.
 
     Raises:
-        SourceUnsupported: No pictures in it, or a codec that is not read.
-        SourceTooLarge: The header tells of larger pictures.
-        SourceError: Damaged, cut off before its index, or without a single picture.
+        SourceUnsupported: There is no video stream, or the codec is not supported.
+        SourceTooLarge: The header declares larger frames.
+        SourceError: The file is damaged, truncated before its index, or has no frame.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Container:
         self._file, self._demuxer = Reader(file), demuxer
         self._close = contextlib.ExitStack()
         self.damaged: list[str] = []
-        self.remarks: dict[str, None] = {}  # in their order, each once
+        self.remarks: dict[str, None] = {}  # an ordered set
         self.spent = False
         self._budget_px = 0
         try:
@@ -101,12 +101,12 @@ class Container:
             raise unreadable(name, error) from error
 
     def close(self) -> None:
-        """Let go of the decoder's memory."""
+        """Free the decoder's memory."""
         self._close.close()
 
     def _open(self) -> None:
         self._file.seek(0)
-        self._file.fruitless = -(1 << 28)  # what FFmpeg looks through to know the streams
+        self._file.fruitless = -(1 << 28)  # FFmpeg may read so much to find the streams
         try:
             self._container: InputContainer = self._close.enter_context(
                 av.open(
@@ -127,9 +127,8 @@ class Container:
         self._stream: VideoStream = shown_stream(self._container, self._name, self.remarks)
         decoder = self._stream.codec_context
         self._check_size(decoder.width, decoder.height)
-        decoder.options = {
-            "max_pixels": str(min(self._max_pixels, _MOST_PIXELS))
-        }  # it may change within a clip
+        # The size may change within a clip.
+        decoder.options = {"max_pixels": str(min(self._max_pixels, _MOST_PIXELS))}
         decoder.thread_count = self._threads
         decoder.thread_type = ThreadType.NONE if self._threads == 1 else ThreadType.AUTO
 
@@ -148,13 +147,12 @@ class Container:
         self.declared_s = (
             float(declared) * unit if declared else length / av.time_base if length else None
         )
-        # AVI keeps no times of pictures, only of packets, and raw streams none: those that come
-        # out are counted.
+        # AVI has times of packets but not of frames, and raw streams have none: frames are counted.
         untimed = self._demuxer == "avi" or table.untimed
         self._counted = untimed and bool(self._stream.codec_context.has_b_frames)
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
-        """Those of the stream from here on, in the order of the file, up to where it breaks off."""
+        """Yield the stream's packets in file order, up to the first error."""
         packets = self._container.demux(self._stream)
         while True:
             try:
@@ -171,14 +169,14 @@ class Container:
                 yield packet
 
     def pictures(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
-        """Decode some pictures, one in memory at a time.
+        """Decode frames, one in memory at a time.
 
         Args:
-            numbers: Of pictures in the order in which they are shown, from 0, rising.
+            numbers: Indices of frames in presentation order, increasing.
 
         Yields:
-            Number and ``(H, W, 3) uint8`` RGB, turned upright and of square pixels. A picture that
-            cannot be decoded, or hangs on one that cannot, is left out, and :attr:`damaged` grows.
+            Index and ``(H, W, 3) uint8`` RGB, upright and with square pixels. Frames that cannot be
+            decoded, and frames that depend on them, are left out and noted in :attr:`damaged`.
         """
         self._budget_px = _PIXELS_BESIDE + _PIXELS_EACH * len(numbers)
         chosen = self._by_counting(numbers) if self._counted else self._by_seeking(numbers)
@@ -191,36 +189,36 @@ class Container:
 
     def _by_seeking(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
         places = [int(self._table.order[number]) for number in numbers]
-        at = len(self._table.stamps)  # the reading of the packets has gone to the end
+        at = len(self._table.stamps)  # position of the demuxer: the end, after reading all packets
         runs = self._table.runs(places)
         while runs:
             first, last = runs.pop(0)
             wanted = {int(self._table.shown[p]) for p in places if first <= p <= last}
             packets = self._packets_from(first, at)
             at = last + 1
-            begun = first == 0 or bool(self.damaged)
+            valid = first == 0 or bool(self.damaged)
             leading = int(self._table.shown[first]) if first else -1
             for frame in self._decoded(packets, last, wanted):
                 number = shown_of(frame) or 0
-                if number < leading:  # shown before the key picture, and hangs on one before it
+                if number < leading:  # a leading frame, with references before the key frame
                     continue
-                # What is marked as a key picture may be none: it shows by what comes first.
-                if not begun and (number > min(wanted) or frame.pict_type not in _WHOLE):
+                # A packet marked as a key frame may not be one: check the first decoded frame.
+                if not valid and (number > min(wanted) or frame.pict_type not in _INTRA):
                     break
-                begun = True
+                valid = True
                 if number in wanted:
                     wanted.discard(number)
                     if (pixels := self._rgb(frame)) is not None:
                         yield number, pixels
             if self._budget_px < 0:
                 return
-            if not begun:
-                # Only decoding through is right, from the begin to the last one wanted.
+            if not valid:
+                # Decode all frames from the start to the last wanted one.
                 places = [place for place in places if place >= first]
                 runs, at = [(0, max(places))], len(self._table.stamps)
 
     def _packets_from(self, first: int, at: int) -> Placed:
-        """Packets from a place on, when the reading stands at another one."""
+        """Yield packets from an index on, given the demuxer's current position."""
         behind = at > first
         if behind or self._table.ends[first] - self._table.ends[max(at - 1, 0)] > _FAR_BYTES:
             stamp = int(self._table.stamps[first])
@@ -230,7 +228,7 @@ class Container:
                 for packet in packets:
                     found = np.flatnonzero(self._table.stamps == stamp_of(packet))
                     if len(found) != 1 or found[0] > first:
-                        break  # the file's own index leads astray
+                        break  # the file's index is wrong
                     if found[0] == first:
                         yield first, packet
                         yield from enumerate(packets, first + 1)
@@ -243,17 +241,17 @@ class Container:
                 yield place, packet
 
     def _decoded(self, packets: Placed, last: int, wanted: set[int]) -> Iterator[VideoFrame]:
-        """Whole frames of one run; those that hang on a damaged one are left out."""
+        """Yield the frames of one run, without damaged frames and frames that depend on them."""
         decoder = self._stream.codec_context
-        spoilt: list[tuple[int, float]] = []  # from which picture on, up to which
+        spoilt: list[tuple[int, float]] = []  # ranges of frames
         for place, packet in chain(up_to(packets, last), [(last, None)]):
             shown = int(self._table.shown[place])
             if packet is not None:
-                # A picture that no other hangs on is decoded only if it is asked for.
-                # AV1 shows such pictures later, and their decoder would leave them out for good.
-                whole = shown in wanted or decoder.name in ("av1", "libdav1d")
-                decoder.skip_frame = "DEFAULT" if whole else "NONREF"
-                # A frame is known by its number: times of bad clocks repeat, or are missing.
+                # Non-reference frames are decoded only if wanted. Except of AV1, which can show
+                # such frames later, and whose decoder would never output them.
+                decode = shown in wanted or decoder.name in ("av1", "libdav1d")
+                decoder.skip_frame = "DEFAULT" if decode else "NONREF"
+                # Timestamps are replaced by indices, as timestamps can repeat or be missing.
                 packet.pts, packet.dts = shown, place
             try:
                 frames = decoder.decode(packet)
@@ -275,7 +273,7 @@ class Container:
         decoder.flush_buffers()
 
     def _spent(self, frame: VideoFrame) -> bool:
-        """Whether the budget of decoded pixels is at its end with this frame."""
+        """Subtract a frame from the budget of decoded pixels; return whether it is exhausted."""
         self._budget_px -= frame.width * frame.height
         if self._budget_px < 0:
             self.spent = True
@@ -286,7 +284,7 @@ class Container:
         return self._budget_px < 0
 
     def _by_counting(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
-        """Every picture decoded and counted, up to the last one wanted or to the first damage."""
+        """Decode and count all frames, up to the last wanted one or the first error."""
         self._close.close()
         self._open()
         decoder, shown, wanted = self._stream.codec_context, 0, set(numbers)
@@ -306,14 +304,14 @@ class Container:
                     return
 
     def _rgb(self, frame: VideoFrame) -> Pixels | None:
-        """``(H, W, 3) uint8`` RGB, upright, of square pixels; ``None`` for one over the limit."""
+        """Convert a frame to ``(H, W, 3) uint8`` RGB; ``None`` if it fails or is too large."""
         if frame.interlaced_frame:
             self.remarks["its pictures are interlaced: what moves has combed edges"] = None
         if (name := _TRANSFERS.get(int(frame.color_trc))) is not None:
             how = "brought to the range of ordinary ones" if name == "PQ" else "shown as stored"
             self.remarks[f"its pictures are of high dynamic range ({name}), {how}"] = None
         try:
-            self._check_size(frame.width, frame.height)  # it may change within a clip
+            self._check_size(frame.width, frame.height)  # the size may change within a clip
             ratio = float(self._stream.sample_aspect_ratio or 1)
             return rgb_of(frame, ratio, self._check_size)
         except MemoryError:

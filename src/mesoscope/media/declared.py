@@ -1,7 +1,7 @@
-"""How many samples the header of an MP4 or QuickTime file declares, before FFmpeg sees it.
+"""A check of the number of samples that the header of an MP4 or QuickTime file declares.
 
-FFmpeg keeps 24 bytes or more for each sample that a header declares, whether or not the file holds
-it: a file of 20 kB could ask for gigabytes (ISO/IEC 14496-12, 8.6 to 8.8).
+FFmpeg allocates 24 bytes or more per declared sample, even if the file does not have it: a file of
+20 kB could allocate gigabytes (ISO/IEC 14496-12, 8.6 to 8.8).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from mesoscope.media.chunks import Window, boxes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MOST_SAMPLES = 10_000_000  # of all tracks: two days of pictures at 60 a second
-_ALWAYS_SAMPLES = 1_000_000  # that any file may declare; beyond, each takes so many bytes of it:
-_BYTES_EACH = 8
+MOST_SAMPLES = 10_000_000  # of all tracks: two days at 60 frames per second
+_ALWAYS_SAMPLES = 1_000_000  # allowed for any file
+_BYTES_EACH = 8  # minimum file size per sample beyond
 _MOST_BOXES = 2_000_000
 _MOST_INFLATED_BYTES = 64 << 20  # of a compressed header
 _DEEPEST = 12
-# Boxes in which FFmpeg looks for others. A full box begins with four bytes of version and flags.
+# Boxes in which FFmpeg searches for others. A full box starts with 4 bytes of version and flags.
 _PARENTS = frozenset(
     (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"moof", b"traf", b"udta", b"wide",
      b"mvex", b"tref", b"clip", b"dinf", b"wave", b"sinf", b"schi", b"ilst", b"gmhd", b"meta")
@@ -31,28 +31,29 @@ _PARENTS = frozenset(
 
 @dataclass(slots=True)
 class _Track:
-    """What decides how long FFmpeg's index of a track becomes."""
+    """The values that determine the length of FFmpeg's index of a track."""
 
     samples: int = 0
     chunks: int = 0
     edits: int = 0
     sound: bool = False
-    even: bool = False  # one run of samples, one unit long each: sound without compression
+    even: bool = False  # one run of samples with a duration of one unit: uncompressed sound
 
     def entries(self) -> int:
-        # Sound of that kind is indexed by chunks, as a sample of it is a single value.
+        # Uncompressed sound is indexed by chunks, as its samples are single values.
         return (self.chunks if self.sound and self.even else self.samples) * max(1, self.edits)
 
 
 def check_declared(file: BinaryIO, name: str) -> None:
-    """Refuse a file whose header declares more samples than it can hold.
+    """Refuse a file whose header declares more samples than it can contain.
 
     Args:
-        file: An open MP4 or QuickTime file; its place moves.
-        name: As shown to the user.
+        file: An open MP4 or QuickTime file; its position changes.
+        name: Name in messages.
 
     Raises:
-        SourceError: More than one sample for eight bytes, or more than :data:`MOST_SAMPLES`.
+        SourceError: There is more than one sample per eight bytes, or more than
+            :data:`MOST_SAMPLES`.
     """
     data = Window(file)
     size = len(data)
@@ -65,16 +66,16 @@ def check_declared(file: BinaryIO, name: str) -> None:
 
 
 def _declared(data: bytes | Window) -> int:
-    closed, track = 0, _Track()
+    total, track = 0, _Track()
     for kind, at, end in _visit(data, 0, len(data), [_MOST_BOXES], 0):
         if kind == b"trak":
-            closed, track = closed + track.entries(), _Track()
+            total, track = total + track.entries(), _Track()
             continue
         body = data[at : min(at + 24, end)]
         if kind == b"cmov":
-            closed += _compressed(data[at : min(end, at + _MOST_INFLATED_BYTES)])
+            total += _compressed(data[at : min(end, at + _MOST_INFLATED_BYTES)])
         elif kind == b"trun":
-            closed += _number(body, 4)
+            total += _number(body, 4)
         elif kind in (b"stsz", b"stz2"):
             track.samples += _number(body, 8)
         elif kind in (b"stco", b"co64"):
@@ -85,7 +86,7 @@ def _declared(data: bytes | Window) -> int:
             track.even = _number(body, 4) == 1 and _number(body, 12) == 1
         elif kind == b"hdlr":
             track.sound = track.sound or body[8:12] == b"soun"
-    return closed + track.entries()
+    return total + track.entries()
 
 
 def _number(body: bytes, at: int) -> int:
@@ -95,21 +96,21 @@ def _number(body: bytes, at: int) -> int:
 def _visit(
     data: bytes | Window, at: int, end: int, left: list[int], depth: int
 ) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, begin and end of the body of each box, parents before what they hold."""
+    """Yield name, start and end of the body of each box, parents before their children."""
     if depth == _DEEPEST:
         return
-    for kind, body, told in boxes(data, at, end):
+    for kind, body, declared_end in boxes(data, at, end):
         left[0] -= 1
-        if left[0] < 0 or told < body:
+        if left[0] < 0 or declared_end < body:
             return
-        stop = min(told, end)
+        stop = min(declared_end, end)
         yield kind, body, stop
         if kind in _PARENTS:
             yield from _visit(data, body + (4 if kind == b"meta" else 0), stop, left, depth + 1)
 
 
 def _compressed(data: bytes) -> int:
-    """Samples of a header that is compressed, as QuickTime's could be."""
+    """Return the number of samples in a compressed QuickTime header."""
     start = data.find(b"cmvd")
     if start < 0:
         return 0

@@ -1,4 +1,4 @@
-"""Pictures: any file, bytes, PIL image or array in, RGB ``uint8`` out."""
+"""Decoding of pictures: a file, bytes, a PIL image or an array to RGB ``uint8``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mesoscope.errors import (
     SourceTooLarge,
     SourceUnsupported,
 )
-from mesoscope.errors.failures import cause, failure, ran_short
+from mesoscope.errors.failures import cause, failure, out_of_memory
 from mesoscope.media.budget import decoding
 from mesoscope.media.chunks import (
     jpeg_frame,
@@ -28,7 +28,7 @@ from mesoscope.media.chunks import (
     png_without_text,
     webp_size,
 )
-from mesoscope.media.colour import is_srgb, jpeg_profile, turn_pixels
+from mesoscope.media.colour import is_srgb, jpeg_profile, pixels_to_srgb
 from mesoscope.media.heif import decode_heif
 from mesoscope.media.kinds import SNIFF_BYTES, refused_as, sniff
 from mesoscope.media.part import FilePart
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     from mesoscope.media.kinds import Kind
     from mesoscope.types import Pixels
 
-# What can be asked about: a path, a file's bytes, part of a file, a PIL image, an RGB or grey array
+# A path, a file's bytes, part of a file, a PIL image, or an RGB or grey array.
 Source = Union[str, "os.PathLike[str]", bytes, FilePart, "Image", "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"]  # fmt: skip  # noqa: E501
 
-# A picture file with more than its pixels take at 16 bits a channel, and this beside them, is none.
+# Maximum size of a picture file: RGBA at 16 bits per channel, and metadata.
 _BYTES_A_PIXEL, _BYTES_BESIDE = 8, 64 << 20
 _REDUCED = (
     (8, cv2.IMREAD_REDUCED_COLOR_8),
@@ -61,25 +61,25 @@ _NOT_READ = {
     "video": "a clip, and a picture is wanted here: take pictures out of it",
     "raw": "a camera's raw file, which holds no finished picture: develop it to JPEG or TIFF first",
 }
-# Bytes a pixel while a picture is decoded: the decoder's own, and the RGB that comes out.
+# Memory per pixel while decoding, in bytes: the decoder's and the RGB output.
 _OPENCV_BYTES, _PILLOW_BYTES, _AVIF_BYTES, _WEBP_BYTES = 6, 8, 12, 16
 
 
 class FileBytes(bytes):
-    """A file that was read already: its bytes, and the path that it goes by in a verdict."""
+    """The bytes of a file that was read already, with its path for verdicts."""
 
     path: str
 
     @classmethod
     def of(cls, path: str, data: bytes) -> FileBytes:
-        """The bytes of the file at that path."""
-        made = cls(data)
-        made.path = path
-        return made
+        """Return the bytes with a path."""
+        file = cls(data)
+        file.path = path
+        return file
 
 
 def source_name(source: Source) -> str:
-    """How a source is called in a verdict: its path, or what it is."""
+    """Return a source's name in a verdict: its path, or its type."""
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     if isinstance(source, FileBytes):
@@ -92,25 +92,25 @@ def source_name(source: Source) -> str:
 
 
 def open_image(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Frame:
-    """Read a picture whole, turned upright by its EXIF orientation.
+    """Decode a picture, upright by its EXIF orientation.
 
-    Transparent pixels show white, 16 bits become 8 by their high byte, CMYK and palettes become
-    RGB, an animation gives its first picture.
+    Transparency is composed on white, 16 bits are reduced to their high byte, CMYK and palettes are
+    converted to RGB, and of an animation the first frame is decoded.
 
     Args:
         source: A path, a file's bytes, part of a file, a PIL image, or an ``(H, W, 3)`` or
             ``(H, W)`` array of ``uint8`` RGB or grey.
-        max_pixels: Refuse pictures with more.
+        max_pixels: Maximum number of pixels.
 
     Returns:
         The frame, ``(H, W, 3) uint8`` RGB.
 
     Raises:
-        SourceMissing: Nothing lies at the path.
-        SourceTooLarge: More pixels than ``max_pixels``; nothing was decoded.
-        SourceUnsupported: A clip, or a kind of picture that is not read.
-        SourceError: Empty, truncated, damaged, not a picture, or not to be opened.
-        OptionError: An array of another shape or type.
+        SourceMissing: The file does not exist.
+        SourceTooLarge: The picture has more pixels than ``max_pixels``; nothing was decoded.
+        SourceUnsupported: The file is a clip, or its format is not supported.
+        SourceError: The file is empty, truncated, damaged or not a picture, or cannot be opened.
+        OptionError: An array has another shape or type.
     """
     name = source_name(source)
     if isinstance(source, np.ndarray):
@@ -130,7 +130,7 @@ def open_image(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Frame
             raise
         except MemoryError as error:
             raise failure(name, error) from error
-        except Exception as error:  # opened but not read yet: see _decode_pillow
+        except Exception as error:  # the image is decoded only now, see _decode_pillow
             raise SourceError(f"{name}: damaged or truncated: {_one_line(error)}") from error
     raise OptionError(
         f"cannot read a {type(source).__name__}: give a path, bytes, a PIL image or an array"
@@ -140,20 +140,21 @@ def open_image(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Frame
 def read_bytes(
     source: str | os.PathLike[str] | FilePart, *, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> bytes:
-    """Read a picture file whole; of any other file only the first bytes are read.
+    """Read a picture file; of other files only the first bytes are read.
 
     Raises:
-        SourceMissing: Nothing lies there, or a link points nowhere.
-        SourceTooLarge: More bytes than ``max_pixels`` can have.
-        SourceUnsupported: A clip, or a kind of picture that is not read.
-        SourceError: A folder, a pipe, a device, a file that may not be opened or is no picture.
+        SourceMissing: The file does not exist, or is a broken link.
+        SourceTooLarge: The file has more bytes than a picture of ``max_pixels`` can have.
+        SourceUnsupported: The file is a clip, or its format is not supported.
+        SourceError: The path is a folder, a pipe or a device, or the file is not a picture or
+            cannot be opened.
     """
     if isinstance(source, FilePart):
         return _read_part(source, max_pixels)
     name = os.fspath(source)
     with open_file(source) as file:
         head = file.read(SNIFF_BYTES) or b""
-        _kind(head, name)  # a film of many gigabytes is refused by its first bytes
+        _kind(head, name)  # refuses large clips by their first bytes
         return head + read_on(file, name, max_pixels)
 
 
@@ -169,15 +170,14 @@ def _read_part(part: FilePart, max_pixels: int) -> bytes:
 
 
 def read_on(file: BinaryIO, name: str, max_pixels: int) -> bytes:
-    """What is left of a picture's or an animation's open file, in memory.
+    """Read the rest of an open picture or animation.
 
     Raises:
-        SourceTooLarge: More bytes than ``max_pixels`` can have: a file of terabytes may begin as a
-            picture does.
+        SourceTooLarge: The file has more bytes than a picture of ``max_pixels`` can have.
     """
     size = os.fstat(file.fileno()).st_size
     _check_bytes(size, name, max_pixels)
-    return file.read(size)  # not the most there may be: Python would make room for so much
+    return file.read(size)  # Python allocates the given size, so it is not the upper limit
 
 
 def _check_bytes(size: int, name: str, max_pixels: int) -> None:
@@ -190,11 +190,11 @@ def _check_bytes(size: int, name: str, max_pixels: int) -> None:
 
 @contextlib.contextmanager
 def open_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a regular file for reading; what goes wrong inside names the file, too.
+    """Open a regular file for reading; errors of the block are also converted.
 
     Raises:
-        SourceMissing: Nothing lies there, or a link points nowhere.
-        SourceError: A folder, a pipe, a device, or a file that may not be opened or read.
+        SourceMissing: The file does not exist, or is a broken link.
+        SourceError: The path is a folder, a pipe or a device, or the file cannot be opened or read.
     """
     name = os.fspath(path)
     try:
@@ -208,8 +208,7 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except IsADirectoryError as error:
         raise SourceError(f"{name}: a folder: use scan for folders") from error
     except (OSError, ValueError) as error:
-        why = cause(error)
-        raise SourceError(f"{name}: cannot be opened: {why}") from error
+        raise SourceError(f"{name}: cannot be opened: {cause(error)}") from error
 
 
 def decode(
@@ -217,12 +216,16 @@ def decode(
 ) -> Pixels:
     """Decode a file's bytes to ``(H, W, 3) uint8`` RGB; see :func:`open_image`.
 
-    Where ``least_px`` is given, a large JPEG is decoded at a half, a quarter or an eighth of its
-    size, which is much quicker, as long as its shorter side keeps so many pixels.
+    Args:
+        data: Bytes of the file.
+        name: Name in messages.
+        max_pixels: Maximum number of pixels.
+        least_px: If given, a large JPEG is decoded at 1/2, 1/4 or 1/8 of its size, which is much
+            faster, so that its shorter side has at least this many pixels.
 
     Raises:
-        SourceNoMemory: Memory ran short; the file may well be whole.
-        SourceError: As :func:`open_image`.
+        SourceNoMemory: Memory ran out; the file may be intact.
+        SourceError: As for :func:`open_image`.
     """
     try:
         return _decode(data, name, max_pixels, least_px)
@@ -235,7 +238,7 @@ def _decode(data: bytes, name: str, max_pixels: int, least_px: int) -> Pixels:
     if kind == "jpeg" and (frame := jpeg_frame(data)) is not None:
         width, height, components, scan_at = frame
         check_size(width, height, name, max_pixels)
-        # libjpeg paints what is missing grey and says nothing, so the end marker is asked for.
+        # libjpeg fills missing data with grey silently, so the end marker is checked.
         if not data.endswith(b"\xff\xd9") and data.rfind(b"\xff\xd9") < scan_at:
             raise SourceError(f"{name}: the JPEG is truncated: fetch it again")
         held_bytes = jpeg_held_bytes(data, components, scan_at)
@@ -247,11 +250,11 @@ def _decode(data: bytes, name: str, max_pixels: int, least_px: int) -> Pixels:
             return (
                 pixels
                 if profile is None or is_srgb(profile)
-                else turn_pixels(pixels, profile, grey=components == 1)
+                else pixels_to_srgb(pixels, profile, grey=components == 1)
             )
     if kind == "webp" and (size := webp_size(data)) is not None:
         check_size(*size, name, max_pixels)
-        with decoding.taken(size[0] * size[1] * _WEBP_BYTES):  # much of it when it is opened
+        with decoding.taken(size[0] * size[1] * _WEBP_BYTES):  # mostly allocated on opening
             return _decode_pillow(data, kind, name, max_pixels, 0)
     pixel_bytes = _AVIF_BYTES if kind == "avif" else _PILLOW_BYTES + held_bytes
     return _decode_pillow(data, kind, name, max_pixels, pixel_bytes)
@@ -271,13 +274,13 @@ def _kind(head: bytes, name: str) -> Kind:
 
 
 def _decode_opencv(data: bytes, name: str, smaller: int) -> Pixels:
-    # The decoder can leave out high frequencies; it gives BGR then.
+    # The decoder can skip high frequencies; the result is then BGR.
     reduced = next((flag for times, flag in _REDUCED if smaller >= times), None)
     how = cv2.IMREAD_COLOR_RGB if reduced is None else reduced
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), how)
     except cv2.error as error:
-        if ran_short(error):
+        if out_of_memory(error):
             raise MemoryError(str(error)) from error
         raise SourceError(f"{name}: cannot be decoded: {error.err or error}") from error
     if pixels is None:
@@ -290,7 +293,7 @@ def _decode_opencv(data: bytes, name: str, smaller: int) -> Pixels:
 
 
 def _decode_pillow(data: bytes, kind: Kind, name: str, max_pixels: int, pixel_bytes: int) -> Pixels:
-    import io  # with Pillow, only for the rarer kinds
+    import io  # with Pillow, only for rarer formats
 
     from PIL import Image, UnidentifiedImageError
 
@@ -299,14 +302,14 @@ def _decode_pillow(data: bytes, kind: Kind, name: str, max_pixels: int, pixel_by
     if kind == "png" and len(data) > _TEXT_BYTES:  # Pillow refuses a PNG with much text
         data = png_without_text(data)
     try:
-        # These two take memory while they are opened or loaded, before they tell the size.
+        # These two allocate memory on opening or loading, before their size is known.
         limit = max_pixels if kind in ("gif", "tiff") else None
         with quiet_pillow(limit):
-            # One plugin is asked, not all of Pillow's forty; no pixel is decoded yet.
+            # Only one of Pillow's plugins is tried; no pixel is decoded yet.
             image = Image.open(io.BytesIO(data), formats=[kind])
             check_size(*image.size, name, max_pixels)
         with decoding.taken(image.width * image.height * pixel_bytes), contextlib.closing(image):
-            if kind == "tiff":  # reads tags, and warns of odd ones, while it loads
+            if kind == "tiff":  # tags are read on loading, with warnings
                 _refuse_raw(image, name)
                 with quiet_pillow(limit):
                     image.load()
@@ -322,12 +325,12 @@ def _decode_pillow(data: bytes, kind: Kind, name: str, max_pixels: int, pixel_by
         raise SourceError(
             f"{name}: damaged, or of a variant that is not read: fetch it again or convert it"
         ) from error
-    except Exception as error:  # a damaged file makes Pillow raise any of a dozen
+    except Exception as error:  # Pillow raises a dozen classes for damaged files
         raise SourceError(f"{name}: damaged or truncated: {_one_line(error)}") from error
 
 
 def _refuse_raw(image: Image, name: str) -> None:
-    """Refuse a TIFF that is a camera's raw file: its first picture is a small preview."""
+    """Refuse a TIFF that is a camera's raw file, whose first picture is a preview."""
     tags = getattr(image, "tag_v2", {})
     if _DNG_VERSION in tags or (_SUB_IFDS in tags and tags.get(_SUBFILE_TYPE) == _PREVIEW):
         raise SourceUnsupported(f"{name}: {_NOT_READ['raw']}")

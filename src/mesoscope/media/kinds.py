@@ -1,4 +1,4 @@
-"""What a file is, told from its first bytes."""
+"""Detection of file formats by the first bytes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ Kind = Literal[
     "jpeg", "png", "gif", "webp", "bmp", "tiff", "avif", "heif", "raw", "other", "video"
 ]  # fmt: skip
 
-SNIFF_BYTES = 400  # MPEG transport streams are known by three packets
+SNIFF_BYTES = 400  # MPEG transport streams are detected by three packets
 PICTURE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp", ".dib", ".tif", ".tiff",
      ".avif", ".heic", ".heif", ".hif")
 )  # fmt: skip
 
-# Without .ts and .mts, which are programs more often: those are told by their first bytes.
+# Without .ts and .mts, which are often source code: those are detected by their first bytes.
 CLIP_SUFFIXES = frozenset(
     (".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".m2ts", ".mpg",
      ".mpeg", ".vob", ".flv", ".wmv", ".asf", ".ogv")
@@ -33,16 +33,16 @@ _DEMUXERS = (  # first bytes, FFmpeg's name
     (b"0&\xb2u", "asf"),  # and WMV
 )
 _MOV_ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip")  # QuickTime files without a brand
-_OTHER = {  # pictures, refused by their names
+_OTHER = {  # pictures that are not read
     b"\0\0\0\x0cjP  ": "a JPEG 2000 picture",
-    b"\xffO\xffQ": "a JPEG 2000 picture",  # its bare code stream
+    b"\xffO\xffQ": "a JPEG 2000 picture",  # code stream
     b"\0\0\0\x0cJXL ": "a JPEG XL picture",
-    b"\xff\n": "a JPEG XL picture",  # its bare code stream
+    b"\xff\n": "a JPEG XL picture",  # code stream
     b"8BPS": "a Photoshop file",
     b"\0\0\1\0": "an icon",
     b"\x76\x2f\x31\x01": "an OpenEXR picture",
 }
-_NONE = {  # no photographs, though they are often named as such
+_NONE = {  # other files that often have a picture's suffix
     b"%PDF-": "a PDF document: save its pictures as JPEG or PNG",
     b"<svg": "an SVG drawing, which is no photograph",
     b"<!doctype html": "a web page: fetch the picture itself",
@@ -79,13 +79,10 @@ _RAW = (
 
 
 def sniff(head: bytes) -> Kind | None:
-    """Tell the kind of a file from its first :data:`SNIFF_BYTES` bytes.
-
-    Args:
-        head: The first bytes.
+    """Detect the format of a file by its first :data:`SNIFF_BYTES` bytes.
 
     Returns:
-        The kind, or ``None`` where they belong to no picture or clip that is known here.
+        The format; ``None`` if it is no known picture or clip.
     """
     if head.startswith(b"\xff\xd8\xff"):
         return "jpeg"
@@ -109,7 +106,7 @@ def sniff(head: bytes) -> Kind | None:
 
 
 def refused_as(head: bytes) -> str | None:
-    """What a file is that is not read, in words, and what to do; ``None`` where nobody can tell.
+    """Return a message about a file of a known other format; ``None`` if it is unknown.
 
     Args:
         head: The first bytes.
@@ -130,13 +127,10 @@ def refused_as(head: bytes) -> str | None:
 
 
 def demuxer(head: bytes) -> str | None:
-    """Tell which of FFmpeg's demuxers reads a clip.
+    """Return the name of FFmpeg's demuxer for a clip; ``None`` if it is no known clip.
 
     Args:
-        head: The first bytes of a file that :func:`sniff` takes for a clip.
-
-    Returns:
-        Its name, or ``None`` where the bytes belong to no clip that is known here.
+        head: The first bytes.
     """
     if head[4:8] == b"ftyp" or head[4:8] in _MOV_ATOMS:
         return "mov"
@@ -145,7 +139,7 @@ def demuxer(head: bytes) -> str | None:
     for first, name in _DEMUXERS:
         if head.startswith(first):
             return name
-    # 188 bytes a packet, or 192 on discs and in cameras, each with the same byte in its place.
+    # Packets have 188 bytes, or 192 on discs and in cameras, with a sync byte each.
     for start, step in ((0, 188), (4, 192)):
         if head[start : start + 2 * step + 1 : step] == b"GGG":
             return "mpegts"
@@ -153,7 +147,7 @@ def demuxer(head: bytes) -> str | None:
 
 
 def _brand(head: bytes) -> Kind:
-    """Tell the files of ISO/IEC 14496-12 apart by their brands: the major one, then the others."""
+    """Detect a format of ISO/IEC 14496-12 by its major brand, then by its compatible brands."""
     brands = [head[8:12], *(head[at : at + 4] for at in range(16, len(head) - 3, 4))]
     if brands[0] in _HEIF_BRANDS or brands[0] in _AVIF_BRANDS:
         return "avif" if any(brand in _AVIF_BRANDS for brand in brands) else "heif"

@@ -1,11 +1,11 @@
-"""One door for media in: a picture or a clip by its content, not by its suffix."""
+"""Opening of a source as a picture or a clip, by its content."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
-from mesoscope.media.animation import pictures_stand
+from mesoscope.media.animation import frame_durations
 from mesoscope.media.image import Source, decode, open_file, open_image, read_on, source_name
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.media.video import Clip, open_clip
@@ -23,29 +23,29 @@ def open_media(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: int = 1,
 ) -> Frame | Clip:
-    """Open whatever a source is.
+    """Decode a picture or open a clip.
 
-    Videos are clips, and so are GIF, PNG and WebP files with more than one picture.
+    Videos are clips, and so are GIF, PNG and WebP files with more than one frame.
 
     Args:
         source: A path, a file's bytes, a PIL image, or an RGB or grey ``uint8`` array.
-        frames: Of a clip, so many, spread evenly.
-        every_s: Of a clip, one every so many seconds in place of ``frames``.
-        max_pixels: Refuse pictures with more.
-        threads: Of a clip's decoder; 0 = one a core.
+        frames: Number of evenly spaced frames of a clip.
+        every_s: Interval of a clip's frames in seconds, instead of ``frames``.
+        max_pixels: Maximum number of pixels per picture.
+        threads: Number of a clip's decoder threads; 0 = one per core.
 
     Returns:
         A decoded picture, or an open clip, which the caller closes.
 
     Raises:
-        SourceError: It cannot be read, see :func:`~mesoscope.media.image.open_image` and
+        SourceError: The source cannot be read, see :func:`~mesoscope.media.image.open_image` and
             :func:`~mesoscope.media.video.open_clip`.
-        OptionError: An array of another shape or type.
+        OptionError: An array has another shape or type.
     """
     if not isinstance(source, str | os.PathLike | bytes):
         return open_image(source, max_pixels=max_pixels)
     data, kind = _read(source, max_pixels)
-    if kind == "video" or (kind is not None and len(pictures_stand(data, kind)) > 1):
+    if kind == "video" or (kind is not None and len(frame_durations(data, kind)) > 1):
         return open_clip(
             source, frames=frames, every_s=every_s, max_pixels=max_pixels, threads=threads
         )
@@ -54,7 +54,7 @@ def open_media(
 
 
 def _read(source: str | os.PathLike[str] | bytes, max_pixels: int) -> tuple[bytes, Kind | None]:
-    """A picture's bytes; of whatever is none, the first."""
+    """Return the bytes of a picture; of other files only the first bytes."""
     if isinstance(source, bytes):
         return source, sniff(source[:SNIFF_BYTES])
     with open_file(source) as file:

@@ -1,4 +1,4 @@
-"""A picture that lies within a larger file, as within a tar, found by where it begins."""
+"""A picture inside a larger file, such as a tar archive."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """Bytes of a file that are a picture by themselves.
+    """A picture as a range of a file's bytes.
 
     Attributes:
-        file: Path of the larger file.
-        offset: Where the picture begins, in bytes.
-        size: How many bytes it has.
-        name: What it goes by in a verdict.
+        file: Path of the file.
+        offset: Offset of the picture in bytes.
+        size: Size of the picture in bytes.
+        name: Name in verdicts.
     """
 
     file: str

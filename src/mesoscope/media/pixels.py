@@ -1,4 +1,4 @@
-"""Pillow's images as pixels: upright, in sRGB, over white, and without a second copy in memory."""
+"""Conversion of Pillow's images: upright, to sRGB, on white, in strips to save memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope.errors import SourceError, SourceTooLarge, SourceUnsupported
-from mesoscope.media.colour import STRIP_PIXELS, is_srgb, turned
+from mesoscope.media.colour import STRIP_PIXELS, is_srgb, to_srgb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,17 +35,20 @@ _TURNS: dict[int, Callable[[Pixels], Pixels]] = {
 
 @contextlib.contextmanager
 def quiet_pillow(max_pixels: int | None = None) -> Iterator[None]:
-    """No warnings of Pillow about odd tags, and our pixel limit in place of its own, for a moment.
+    """Suppress Pillow's warnings and set its pixel limit for a block.
 
-    Both are settings of the whole process, so the lock keeps our own threads from putting back
-    each other's; decoding itself stays outside and runs side by side.
+    Both are settings of the process, so a lock serialises the blocks; decoding is outside of them
+    and runs in parallel.
+
+    Args:
+        max_pixels: Pillow's limit; it raises at twice this. ``None`` for no limit.
     """
     from PIL import Image
 
     with _PILLOW_SETTINGS, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         before = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = max_pixels  # it stops at twice that
+        Image.MAX_IMAGE_PIXELS = max_pixels
         try:
             yield
         finally:
@@ -53,17 +56,17 @@ def quiet_pillow(max_pixels: int | None = None) -> Iterator[None]:
 
 
 def upright_rgb(image: Image, name: str) -> Pixels:
-    """Load a PIL image, turn it by its EXIF orientation, lay it over white.
+    """Load a PIL image, compose it on white, and rotate it by its EXIF orientation.
 
     Args:
-        image: Opened; its pixels may not be decoded yet.
-        name: As shown to the user.
+        image: An open image, not necessarily loaded.
+        name: Name in messages.
 
     Returns:
         ``(H, W, 3) uint8`` sRGB.
 
     Raises:
-        SourceUnsupported: Pixels whose range is not told.
+        SourceUnsupported: The range of the pixels is unknown.
     """
     image.load()
     if image.mode in ("I", "F", "LAB"):
@@ -78,36 +81,35 @@ def upright_rgb(image: Image, name: str) -> Pixels:
 
 
 def rgb(image: Image) -> Pixels:
-    """A loaded PIL image as ``(H, W, 3) uint8`` sRGB, laid over white, strip by strip.
+    """Convert a loaded PIL image to ``(H, W, 3) uint8`` sRGB on white, in strips.
 
-    Beside the image stands no second one: a picture of 120 megapixels takes 840 megabytes, not
-    three gigabytes.
+    Strips save memory: a picture of 120 megapixels takes 840 MB instead of 3 GB.
     """
     from PIL import Image as Pillow
 
     width, height = image.size
     pixels = np.empty((height, width, 3), np.uint8)
-    own = _own_profile(image)
+    profile = _profile(image)
     transparent = image.has_transparency_data
-    grey = image.mode in ("1", "L", "LA")  # its profile may be one of a single channel
+    grey = image.mode in ("1", "L", "LA")  # the profile may have a single channel
     rows = max(1, STRIP_PIXELS // max(1, width))
     for top in range(0, height, rows):
         strip = image.crop((0, top, width, min(top + rows, height)))
-        strip.info = image.info  # the transparent colour of a palette among it
+        strip.info = image.info  # has the transparent colour of a palette
         if transparent:
             over = strip.convert("RGBA")
             white = Pillow.new("RGBA", over.size, (255, 255, 255, 255))
             strip = Pillow.alpha_composite(white, over).convert("L" if grey else "RGB")
-        elif own and strip.mode not in ("RGB", "L", "CMYK"):
+        elif profile and strip.mode not in ("RGB", "L", "CMYK"):
             strip = strip.convert("L" if grey else "RGB")
-        if own:
-            strip = turned(strip, own)
+        if profile:
+            strip = to_srgb(strip, profile)
         pixels[top : top + strip.height] = np.asarray(strip.convert("RGB"))
     return pixels
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:
-    """Turn pixels by an EXIF orientation; what it says beside 2 to 8 is nothing."""
+    """Rotate or mirror pixels by an EXIF orientation; other values than 2 to 8 are ignored."""
     turn = _TURNS.get(orientation)
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
@@ -118,12 +120,12 @@ def _high_byte(image: Image) -> Pixels:
 
     width, height = image.size
     pixels = np.empty((height, width, 3), np.uint8)
-    own, transparent = _own_profile(image), image.info.get("transparency")
+    profile, transparent = _profile(image), image.info.get("transparency")
     rows = max(1, STRIP_PIXELS // max(1, width))
     for top in range(0, height, rows):
         deep = np.asarray(image.crop((0, top, width, min(top + rows, height))))  # uint16
         strip = Pillow.fromarray((deep >> 8).astype(np.uint8))
-        strip = (turned(strip, own) if own else strip).convert("RGB")
+        strip = (to_srgb(strip, profile) if profile else strip).convert("RGB")
         into = pixels[top : top + len(deep)]
         into[:] = np.asarray(strip)
         if isinstance(transparent, int):
@@ -131,17 +133,17 @@ def _high_byte(image: Image) -> Pixels:
     return pixels
 
 
-def _own_profile(image: Image) -> bytes | None:
+def _profile(image: Image) -> bytes | None:
     profile = image.info.get("icc_profile")
     return profile if isinstance(profile, bytes) and not is_srgb(profile) else None
 
 
 def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
-    """Refuse a size before anything is decoded.
+    """Check a picture's size before decoding.
 
     Raises:
-        SourceTooLarge: More pixels than ``max_pixels``.
-        SourceError: Not a single pixel.
+        SourceTooLarge: There are more pixels than ``max_pixels``.
+        SourceError: There is no pixel.
     """
     if width * height > max_pixels:
         raise SourceTooLarge(

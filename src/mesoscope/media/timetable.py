@@ -1,4 +1,4 @@
-"""Which stream of a file a player shows, and when each of its pictures is shown."""
+"""The selected video stream of a file, and the times and order of its frames."""
 
 from __future__ import annotations
 
@@ -24,21 +24,19 @@ if TYPE_CHECKING:
 
 
 _FRUITLESS_BYTES = 128 << 20
-_BESIDE = Disposition.attached_pic | Disposition.timed_thumbnails  # covers, pictures of chapters
+_BESIDE = Disposition.attached_pic | Disposition.timed_thumbnails  # covers and chapter thumbnails
 
 
 def shown_stream(container: InputContainer, name: str, remarks: dict[str, None]) -> VideoStream:
-    """Choose the stream marked as the default, of several the one of the largest pictures.
-
-    All others, whatever they are, are told to be left where they lie.
+    """Select the default video stream, or the one with the largest frames; discard the others.
 
     Args:
         container: The open file.
-        name: As shown to the user.
-        remarks: Grows by one where there was a choice.
+        name: Name in messages.
+        remarks: A note is added if there are several streams.
 
     Raises:
-        SourceUnsupported: No pictures but a cover, or all of them in a codec that is not read.
+        SourceUnsupported: There is no video stream, or no codec is supported.
     """
     streams = [s for s in container.streams.video if not s.disposition & _BESIDE]
     if not streams:
@@ -57,7 +55,7 @@ def shown_stream(container: InputContainer, name: str, remarks: dict[str, None])
         ] = None
     for other in container.streams:
         if other.index != best.index:
-            # Where it cannot be left there, its packets are read and passed over.
+            # If a stream cannot be discarded, its packets are read and ignored.
             with contextlib.suppress(Exception):
                 other.discard = Discard.all
     return best
@@ -70,13 +68,13 @@ def _rank(stream: VideoStream) -> tuple[bool, int, int]:
 
 
 class Reader:
-    """An open file that seems to end where many bytes hold no picture, as in a sparse file.
+    """A file wrapper that ends after many bytes without a packet, as in a sparse file.
 
     Args:
-        file: Left open.
+        file: Open file; it is not closed.
 
     Attributes:
-        fruitless: Bytes read since the last picture; whoever reads pictures puts it to 0.
+        fruitless: Bytes read since the last packet; the caller resets it to 0.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -84,7 +82,7 @@ class Reader:
         self.fruitless = 0
 
     def read(self, size: int = -1) -> bytes:
-        """As of a file."""
+        """Read bytes; none after the limit."""
         if self.fruitless > _FRUITLESS_BYTES:
             return b""
         data = self._file.read(size)
@@ -92,16 +90,16 @@ class Reader:
         return data
 
     def seek(self, to: int, whence: int = 0) -> int:
-        """As of a file."""
+        """Seek in the file."""
         return self._file.seek(to, whence)
 
     def tell(self) -> int:
-        """As of a file."""
+        """Return the position in the file."""
         return self._file.tell()
 
 
 def unreadable(name: str, error: Exception) -> SourceError:
-    """One line for whatever PyAV or FFmpeg raised; too little memory is no damage."""
+    """Convert an exception of PyAV or FFmpeg to an error of the file."""
     if isinstance(error, MemoryError):
         return SourceNoMemory(
             f"{name}: not enough memory to decode it: try again with fewer `jobs`"
@@ -110,22 +108,22 @@ def unreadable(name: str, error: Exception) -> SourceError:
 
 
 class Timetable:
-    """Packets in the order of the file, pictures in the order in which they are shown.
+    """Packets in file order, and frames in presentation order.
 
     Args:
-        packets: All of the stream, undecoded.
-        unit: Of their stamps, in seconds.
+        packets: All packets of the stream, undecoded.
+        unit: Time base of the stream in seconds.
 
     Attributes:
-        stamps: As the file has them, ``(n,) int64``, in the order of the file, as are the next.
-        keys: Whether decoding can begin with it, ``(n,) bool``.
-        ends: Bytes of all packets up to here, ``(n,) int64``.
-        shown: Number of the packet's picture, ``(n,) int64``; below 0 or beyond all numbers for
-            what an edit list cuts away, which others hang on.
-        order: Of each picture shown, the packet's place in the file, ``(m,) int64``.
-        times_s: When each picture begins, ``(m,) float64``, in seconds from the first.
-        length_s: Until when the last one stands.
-        untimed: Most packets have no time of their own.
+        stamps: Timestamps in file order, ``(n,) int64``.
+        keys: Whether each packet is a key frame, ``(n,) bool``.
+        ends: Cumulative size of the packets in bytes, ``(n,) int64``.
+        shown: Presentation index of each packet's frame, ``(n,) int64``; negative or beyond the
+            last index for frames that an edit list removes.
+        order: File index of each presented frame's packet, ``(m,) int64``.
+        times_s: Start of each frame, ``(m,) float64``, in seconds from the first.
+        length_s: End of the last frame.
+        untimed: Whether most packets have no presentation time.
     """
 
     def __init__(self, packets: Iterable[Packet[VideoStream]], unit: float) -> None:
@@ -140,7 +138,7 @@ class Timetable:
             last = packet.duration or 0
             if packet.dts is not None:
                 if before is not None and packet.dts < before:
-                    # The clock was set back, as where two recordings were joined: time goes on.
+                    # Timestamps restart where two recordings were joined: shift the later ones.
                     shift += before - packet.dts + (last or 1)
                 before = packet.dts
             stamps.append(stamp)
@@ -174,18 +172,18 @@ class Timetable:
             self.shown[cut] = np.where(early, count - len(cut), len(self.order) + count)
 
     def runs(self, places: Sequence[int]) -> list[tuple[int, int]]:
-        """Stretches of packets to decode: each from a key picture to the last one wanted in it.
+        """Return the runs of packets to decode, each from a key frame to the last wanted frame.
 
         Args:
-            places: Of packets whose pictures are wanted.
+            places: File indices of the wanted frames' packets.
 
         Returns:
-            First and last place of each, rising.
+            First and last index of each run, increasing.
         """
         keys = np.flatnonzero(self.keys)
         stretches = []
         for place in places:
-            # The key picture must be shown before it, too: leading pictures hang on the one before.
+            # The key frame must also be presented before: leading frames need the previous one.
             at = int(np.searchsorted(keys, place, side="right")) - 1
             while at >= 0 and self.shown[keys[at]] > self.shown[place]:
                 at -= 1
@@ -199,20 +197,20 @@ class Timetable:
         return runs
 
     def spoilt(self, number: int) -> tuple[int, float]:
-        """Which pictures a damaged one takes along: all up to the next key picture."""
+        """Return the range of frames that depend on a damaged one, up to the next key frame."""
         later = self.shown[self.keys & (self.shown > number)]
         return number, float(later.min()) if len(later) else math.inf
 
 
 def stamp_of(packet: Packet[VideoStream]) -> int | None:
-    """When it is shown or, where that is not told, decoded."""
+    """Return a packet's presentation time, or its decoding time if that is missing."""
     return packet.dts if packet.pts is None else packet.pts
 
 
 def up_to(
     packets: Iterator[tuple[int, Packet[VideoStream]]], last: int
 ) -> Iterator[tuple[int, Packet[VideoStream]]]:
-    """Packets with their places up to one of them; what comes after it is not taken."""
+    """Yield packets with their indices up to an index, without reading further ones."""
     for place, packet in packets:
         yield place, packet
         if place >= last:
@@ -220,5 +218,5 @@ def up_to(
 
 
 def shown_of(frame: VideoFrame) -> int | None:
-    """When a frame is shown, in the stream's unit; ``None`` where nothing tells it."""
+    """Return a frame's presentation time, or its decoding time; ``None`` if both are missing."""
     return frame.dts if frame.pts is None else frame.pts

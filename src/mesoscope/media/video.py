@@ -1,4 +1,4 @@
-"""Clips: which of their pictures are looked at, and those pictures one after the other."""
+"""Clips: sampling of frames, and iteration over the sampled frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesoscope.errors import OptionError, SourceError, SourceUnsupported
-from mesoscope.media.animation import Animation, pictures_stand
+from mesoscope.media.animation import Animation, frame_durations
 from mesoscope.media.image import open_file, read_on, source_name
 from mesoscope.media.kinds import SNIFF_BYTES, demuxer, refused_as, sniff
 from mesoscope.types import DEFAULT_MAX_PIXELS, Frame
@@ -30,25 +30,24 @@ Numbers = NDArray[np.int64]
 
 
 def choose(times_s: Times, length_s: float, *, frames: int, every_s: float | None) -> Numbers:
-    """Choose pictures of a clip: those on show at moments spread over its whole length.
+    """Sample frames of a clip at evenly spaced times.
 
-    ``frames`` cuts the length into so many equal parts and takes the middle of each: neither the
-    black first picture nor the last, which a cut-off file lacks. ``every_s`` takes the moments 0,
-    ``every_s``, twice that and so on, before the end. On show at a moment is the last picture that
-    does not begin after it, as a player has it; so a picture that stands for long counts once, and
-    pictures come at their own times however uneven these are.
+    ``frames`` divides the duration into equal parts and takes the centre of each, which avoids a
+    black first frame, and the last one, which truncated files lack. ``every_s`` takes the times 0,
+    ``every_s``, ``2 · every_s``, …. The frame at a time is the last one that starts before, as in
+    a player. So frame rates may vary, and a frame that is shown for long is sampled once.
 
     Args:
-        times_s: When each picture begins, ``(n,)``, in seconds from the first, never falling.
-        length_s: Until when the last one stands.
-        frames: So many moments.
-        every_s: One moment every so many seconds in place of ``frames``.
+        times_s: Start of each frame, ``(n,)``, in seconds from the first, not decreasing.
+        length_s: End of the last frame.
+        frames: Number of times.
+        every_s: Interval of times in seconds, instead of ``frames``.
 
     Returns:
-        Numbers of pictures, rising; not more than there are.
+        Unique indices of frames, increasing.
 
     Raises:
-        OptionError: ``frames`` below 1, or ``every_s`` not above 0.
+        OptionError: ``frames`` is below 1, or ``every_s`` is not positive.
     """
     if frames < 1 or (every_s is not None and not 0 < every_s < np.inf):
         raise OptionError(f"frames must be at least 1 and every_s above 0, got {frames}, {every_s}")
@@ -58,26 +57,26 @@ def choose(times_s: Times, length_s: float, *, frames: int, every_s: float | Non
             return np.arange(len(times_s))
         moments = (np.arange(frames) + 0.5) * (length_s / frames)
     else:
-        # Not more moments than pictures would be kept of them: a step of a nanosecond is no bomb.
+        # Bounds the number of times for tiny intervals.
         gaps = np.diff(times_s, append=max(length_s, np.nextafter(times_s[-1], np.inf)))
         if every_s <= gaps[gaps > 0].min(initial=np.inf):
             return np.arange(len(times_s))
-        # The end itself shows nothing; a length that is rounded up a little is no further moment.
+        # The end is exclusive, with a tolerance for a rounded duration.
         moments = np.arange(max(1, math.ceil(length_s / every_s - 1e-6))) * every_s
     return np.unique(on_show(times_s, moments.astype(np.float64)))
 
 
 def on_show(times_s: Times, moments_s: Times) -> Numbers:
-    """The picture on show at each moment: the last that does not begin after it, or the first."""
-    # A picture's time is rounded in JSON: what begins within a microsecond has begun.
+    """Return the index of the frame at each time: the last that starts before, or the first."""
+    # With a tolerance of a microsecond, as times are rounded in JSON.
     return np.maximum(np.searchsorted(times_s, moments_s + 1e-6, side="right") - 1, 0)
 
 
-_LIE_S, _LIE = 1.0, 0.05  # a header may be wrong by so many seconds, or by such a share
+_LIE_S, _LIE = 1.0, 0.05  # tolerance of a header's duration: absolute and relative
 
 
 class FrameReader(Protocol):
-    """Pictures with times: :class:`~mesoscope.media.container.Container`, or an animation."""
+    """Frames with times: :class:`~mesoscope.media.container.Container`, or an animation."""
 
     times_s: Times
     length_s: float
@@ -87,66 +86,65 @@ class FrameReader(Protocol):
     spent: bool
 
     def pictures(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
-        """Decode some pictures; those that cannot be are left out."""
+        """Decode frames; those that cannot be decoded are left out."""
         ...
 
     def close(self) -> None:
-        """Let go of memory."""
+        """Free memory."""
         ...
 
 
 class Clip:
-    """An open clip and the pictures chosen of it; use it as a context manager.
+    """An open clip and its sampled frames; a context manager.
 
     Args:
-        name: As shown to the user.
-        reel: The clip's pictures.
-        numbers: Of those chosen, rising.
-        close: Called at the end.
+        name: Name in messages.
+        reader: The clip's frames.
+        numbers: Indices of the sampled frames, increasing.
+        close: Closed with the clip.
 
     Attributes:
-        name: As shown to the user.
-        duration_s: From the first picture's begin to the last one's end, by the pictures' own
-            times, whatever the header says.
-        numbers: The chosen pictures' numbers within the clip, ``(n,) int64``, from 0.
-        times_s: When each of them begins, ``(n,) float64``, in seconds.
+        name: Name in messages.
+        duration_s: Duration by the frames' times, whatever the header declares.
+        numbers: Indices of the sampled frames, ``(n,) int64``.
+        times_s: Start of each sampled frame, ``(n,) float64``, in seconds.
     """
 
     def __init__(
-        self, name: str, reel: FrameReader, numbers: Numbers, close: contextlib.ExitStack
+        self, name: str, reader: FrameReader, numbers: Numbers, close: contextlib.ExitStack
     ) -> None:
         self.name = name
-        self.duration_s = reel.length_s
+        self.duration_s = reader.length_s
         self.numbers = numbers
-        self.times_s = reel.times_s[numbers]
-        self._reel, self._close = reel, close
+        self.times_s = reader.times_s[numbers]
+        self._reader, self._close = reader, close
         self._lost: list[float] = []
 
     def frames(self) -> Iterator[Frame]:
-        """Decode the chosen pictures in the order of time, each when it is asked for.
+        """Decode the sampled frames lazily, in temporal order.
 
         Yields:
-            Frames; ``index`` is the picture's number within the clip, ``time_s`` when it begins.
-            A picture that cannot be decoded is left out, and :attr:`notes` tells.
+            Frames with ``index`` in the clip and start ``time_s``. Frames that cannot be decoded
+            are left out and mentioned in :attr:`notes`.
 
         Raises:
-            SourceError: Not one of them could be decoded.
+            SourceError: No frame could be decoded.
         """
         left = dict(zip(self.numbers.tolist(), self.times_s.tolist(), strict=True))
         last_s = 0.0
-        for number, pixels in self._reel.pictures(self.numbers.tolist()):
+        for number, pixels in self._reader.pictures(self.numbers.tolist()):
             last_s = left.pop(number)
             yield Frame(pixels, self.name, number, last_s)
-            del pixels  # one of 120 megapixels is not to stay while the next one is decoded
-        # What lies behind the end of the budget was not tried.
-        self._lost = [t for t in left.values() if t < last_s or not self._reel.spent]
+            del pixels  # frees the memory before the next frame is decoded
+        # Frames after the end of the budget were not tried.
+        self._lost = [t for t in left.values() if t < last_s or not self._reader.spent]
         if len(left) == len(self.numbers):
-            raise SourceError(f"{self.name}: none of its pictures can be decoded: {self._why()}")
+            raise SourceError(f"{self.name}: none of its pictures can be decoded: {self._reason()}")
 
-    def _why(self) -> str:
-        if self._reel.damaged:
-            return self._reel.damaged[0]
-        if self._reel.spent:
+    def _reason(self) -> str:
+        if self._reader.damaged:
+            return self._reader.damaged[0]
+        if self._reader.spent:
             return (
                 "decoding it ended at its budget before the first of them: take pictures out of "
                 "it, with ffmpeg for example"
@@ -155,9 +153,9 @@ class Clip:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know; whole once :meth:`frames` has come to its end."""
+        """Notes for the user; complete after the end of :meth:`frames`."""
         notes = []
-        declared, length = self._reel.declared_s, self.duration_s
+        declared, length = self._reader.declared_s, self.duration_s
         if declared is not None and abs(declared - length) > max(_LIE_S, _LIE * length):
             notes.append(
                 f"its header says {declared:.1f} s and its pictures end at {length:.1f} s: "
@@ -168,7 +166,7 @@ class Clip:
                 f"{len(self._lost)} of {len(self.numbers)} pictures could not be decoded, between "
                 f"{min(self._lost):.1f} and {max(self._lost):.1f} s: the file is damaged there"
             )
-        return (*notes, *self._reel.remarks)
+        return (*notes, *self._reader.remarks)
 
     def close(self) -> None:
         """Close the file."""
@@ -189,54 +187,55 @@ def open_clip(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     threads: int = 1,
 ) -> Clip:
-    """Open a clip and choose pictures of it; none is decoded yet.
+    """Open a clip and sample its frames, without decoding.
 
     Args:
         source: A path, or a file's bytes: a video, or an animated GIF, PNG or WebP.
-        frames: So many, spread evenly, see :func:`mesoscope.media.video.choose`.
-        every_s: One every so many seconds in place of ``frames``.
-        max_pixels: Refuse pictures with more.
-        threads: Of the decoder; 0 = one a core.
+        frames: Number of evenly spaced frames, see :func:`mesoscope.media.video.choose`.
+        every_s: Interval of frames in seconds, instead of ``frames``.
+        max_pixels: Maximum number of pixels per frame.
+        threads: Number of decoder threads; 0 = one per core.
 
     Raises:
-        SourceMissing: Nothing lies at the path.
-        SourceTooLarge: Larger pictures than ``max_pixels``.
-        SourceUnsupported: Sound alone, an unknown codec, or a picture that does not move.
-        SourceError: Damaged, cut off, or without pictures.
-        OptionError: ``frames`` or ``every_s`` out of range.
+        SourceMissing: The file does not exist.
+        SourceTooLarge: Frames have more pixels than ``max_pixels``.
+        SourceUnsupported: There is no video stream, the codec is not supported, or a picture is
+            not animated.
+        SourceError: The file is damaged, truncated, or has no frame.
+        OptionError: ``frames`` or ``every_s`` is out of range.
     """
     with contextlib.ExitStack() as closing:
-        reel = _reel(source, closing, max_pixels=max_pixels, threads=threads)
-        numbers = choose(reel.times_s, reel.length_s, frames=frames, every_s=every_s)
-        return Clip(source_name(source), reel, numbers, closing.pop_all())
+        reader = _reader(source, closing, max_pixels=max_pixels, threads=threads)
+        numbers = choose(reader.times_s, reader.length_s, frames=frames, every_s=every_s)
+        return Clip(source_name(source), reader, numbers, closing.pop_all())
 
 
 def frames_at(
     source: ClipSource, times_s: Sequence[float], *, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> list[Frame]:
-    """The pictures of a clip on show at some moments, such as the ``time_s`` of faces.
+    """Decode the frames of a clip at given times, such as the ``time_s`` of faces.
 
     Args:
         source: As for :func:`open_clip`.
-        times_s: Moments in seconds, in any order; two may ask for the same picture.
-        max_pixels: Refuse pictures with more.
+        times_s: Times in seconds, in any order.
+        max_pixels: Maximum number of pixels per frame.
 
     Returns:
-        One frame a moment, in their order; moments whose picture cannot be decoded are left out.
-        All are in memory at once.
+        One frame per time, in the given order, without frames that cannot be decoded. All are in
+        memory at once.
 
     Raises:
-        SourceError: As :func:`open_clip`.
+        SourceError: As for :func:`open_clip`.
     """
     with contextlib.ExitStack() as closing:
-        reel = _reel(source, closing, max_pixels=max_pixels, threads=0)
-        asked = on_show(reel.times_s, np.asarray(times_s, np.float64))
-        with Clip(source_name(source), reel, np.unique(asked), closing.pop_all()) as clip:
-            found = {frame.index: frame for frame in clip.frames()} if len(asked) else {}
-    return [found[number] for number in asked.tolist() if number in found]
+        reader = _reader(source, closing, max_pixels=max_pixels, threads=0)
+        numbers = on_show(reader.times_s, np.asarray(times_s, np.float64))
+        with Clip(source_name(source), reader, np.unique(numbers), closing.pop_all()) as clip:
+            found = {frame.index: frame for frame in clip.frames()} if len(numbers) else {}
+    return [found[number] for number in numbers.tolist() if number in found]
 
 
-def _reel(
+def _reader(
     source: ClipSource, closing: contextlib.ExitStack, *, max_pixels: int, threads: int
 ) -> FrameReader:
     name = source_name(source)
@@ -247,18 +246,18 @@ def _reel(
     head = file.read(SNIFF_BYTES) or b""
     kind = sniff(head)
     if kind == "video":
-        from mesoscope.media.container import Container  # with PyAV, only for videos
+        from mesoscope.media.container import Container  # imports PyAV, only for videos
 
-        reel: FrameReader = Container(
+        reader: FrameReader = Container(
             file, demuxer(head) or "mov", name, max_pixels=max_pixels, threads=threads
         )
-        closing.callback(reel.close)
-        return reel
+        closing.callback(reader.close)
+        return reader
     if kind is None:
         words = refused_as(head) or "not a clip, whatever its name says"
         raise SourceUnsupported(f"{name}: {words}")
     data = head + (file.read() if isinstance(source, bytes) else read_on(file, name, max_pixels))
-    stands_s = pictures_stand(data, kind)
-    if len(stands_s) < 2:
-        raise SourceUnsupported(f"{name}: a picture that does not move: give a clip")
-    return Animation(data, kind, name, stands_s, max_pixels=max_pixels)
+    durations_s = frame_durations(data, kind)
+    if len(durations_s) < 2:
+        raise SourceUnsupported(f"{name}: a picture that is not animated: give a clip")
+    return Animation(data, kind, name, durations_s, max_pixels=max_pixels)

@@ -68,13 +68,13 @@ def alarms_at(
         OptionError: Labels are not 0 or 1, scores are outside 0..1, or lengths differ.
     """
     y, p = probabilities(labels, p_fake)
-    of = np.arange(len(y)) if groups is None else np.asarray(groups)
-    if of.shape != y.shape:
-        raise OptionError(f"groups must be (n,) as the labels, got {of.shape} and {y.shape}")
-    said = p >= threshold
+    codes = np.arange(len(y)) if groups is None else np.asarray(groups)
+    if codes.shape != y.shape:
+        raise OptionError(f"groups must be (n,) as the labels, got {codes.shape} and {y.shape}")
+    alarm = p >= threshold
     false, found = (
-        Rate(int(said[y == label].sum()), int((y == label).sum()), effective_count(of[y == label]))
-        for label in (0, 1)
+        Rate(int(alarm[of].sum()), int(of.sum()), effective_count(codes[of]))
+        for of in (y == 0, y == 1)
     )
     return Alarms(threshold, false, found)
 

@@ -1,3 +1,3 @@
 """The shipped model files, beside ``SHA256SUMS``; :mod:`mesoscope.models.file` finds them."""
 
-DEFAULT_MODEL = "mesoscope"  # where none is asked for
+DEFAULT_MODEL = "mesoscope"

@@ -1,7 +1,7 @@
-"""A model is one file that explains itself: find it, read its card, check its bytes.
+"""Model files: look-up, the card in the metadata, and verification of the bytes.
 
-Only the outermost layer of the ONNX format is read, and by hand, so that asking a file for its
-card needs neither onnx nor ONNX Runtime and costs less than a millisecond.
+Only the outermost fields of the ONNX file are parsed, without onnx or ONNX Runtime, so that reading
+a card takes less than a millisecond.
 """
 
 from __future__ import annotations
@@ -34,61 +34,61 @@ __all__ = [
 ]
 
 CARD_KEY = "mesoscope.card"
-SEAL_KEY = "mesoscope.sha256"  # of all bytes before that entry, which is the file's last
-LARGEST = (1 << 31) - 1  # bytes; Protocol Buffers know no longer message
+SEAL_KEY = "mesoscope.sha256"  # digest of all bytes before this entry, the last of the file
+LARGEST = (1 << 31) - 1  # bytes: the limit of Protocol Buffers
 SUMS = "SHA256SUMS"
 
 _FOLDER = Path(__file__).parent
 _IR_VERSION, _GRAPH, _METADATA = 1, 7, 14  # of ModelProto
 _KEY, _VALUE = 1, 2  # of StringStringEntryProto
-_CARD_MAX_BYTES = 4 << 20  # a card is a few kilobytes; more is damage
-_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # turn writing round
-_FIELDS_MAX = 1000  # a model has a dozen; a large file that is none must not fill the memory
+_CARD_MAX_BYTES = 4 << 20  # a card has a few kilobytes
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # bidi controls
+_FIELDS_MAX = 1000  # a model has a dozen; bounds the memory for large files of other formats
 
 
 def shipped() -> dict[str, Path]:
-    """The models that came with the package, by name."""
+    """Return the shipped models, by name."""
     return {path.stem: path for path in sorted(_FOLDER.glob("*.onnx"), key=lambda path: path.stem)}
 
 
 def find_model(name_or_path: str | os.PathLike[str]) -> Path:
-    """A shipped model of that name, else the file at that path.
+    """Return the shipped model of a name, else the file at a path.
 
     Raises:
-        ModelMissing: Neither; the message lists the shipped names.
+        ModelMissing: There is neither; the message lists the shipped names.
     """
-    asked = os.fspath(name_or_path)
+    name = os.fspath(name_or_path)
     known = shipped()
-    if asked in known:
-        return known[asked]
-    path = Path(asked)
+    if name in known:
+        return known[name]
+    path = Path(name)
     if path.is_file():
         return path
     names = ", ".join(known) or "none"
     if path.is_dir():
-        raise ModelMissing(f"{asked}: a folder, not a model: give its .onnx file")
-    raise ModelMissing(f"{asked}: no model file there and none shipped by that name ({names})")
+        raise ModelMissing(f"{name}: a folder, not a model: give its .onnx file")
+    raise ModelMissing(f"{name}: no model file there and none shipped by that name ({names})")
 
 
 def read_card(path: Path) -> ModelCard:
-    """The card that a model file carries.
+    """Read the card of a model file.
 
     Raises:
-        ModelMissing: No such file.
-        ModelError: Not ONNX, truncated, without a card, or with one that cannot be read.
+        ModelMissing: The file is missing.
+        ModelError: The file is not ONNX, is truncated, or has no valid card.
     """
     with _opened(path) as file:
         return _card_in(file, path)
 
 
 class OpenedModel(NamedTuple):
-    """A model file that was read once and checked.
+    """A verified model file.
 
     Attributes:
-        data: Its bytes.
-        card: Its card.
+        data: Bytes of the file.
+        card: Model card.
         model_id: As :func:`model_id`.
-        shipped: It is a shipped file, and its bytes are those that ``SHA256SUMS`` lists.
+        shipped: Whether it is a shipped file with the digest that ``SHA256SUMS`` lists.
     """
 
     data: bytes
@@ -98,32 +98,33 @@ class OpenedModel(NamedTuple):
 
 
 def open_model(path: Path) -> OpenedModel:
-    """Read a model file whole, and check it as :func:`verify_bytes`: what is checked is what runs.
+    """Read a model file once, and verify the bytes as :func:`verify_bytes` does.
 
-    A card that was written by hand and says no digest is let through; ``models verify`` says so.
+    Unlike there, a hand-written card without a digest is accepted.
 
     Raises:
-        ModelMismatch: Its bytes are not those that were written.
-        ModelError: As :func:`read_card`.
+        ModelMismatch: The bytes have changed since the file was written.
+        ModelMissing: The file is missing.
+        ModelError: As for :func:`read_card`.
     """
     with _opened(path) as file:
-        card = _card_in(file, path)  # refuses what is too large, before it is read
+        card = _card_in(file, path)  # refuses too large files before they are read
         try:
             file.seek(0)
             data = file.read(LARGEST + 1)
         except OSError as error:
             raise ModelError(f"{path}: cannot be read: {cause(error)}") from error
-    whole = hashlib.sha256(data).hexdigest()
-    shipped = path.resolve().parent == _FOLDER.resolve() and _sums(_FOLDER).get(path.name) == whole
-    if not shipped:  # else its graph, card and seal are known with the whole
+    digest = hashlib.sha256(data).hexdigest()
+    shipped = path.resolve().parent == _FOLDER.resolve() and _sums(_FOLDER).get(path.name) == digest
+    if not shipped:  # else the digest of the file covers graph, card and seal
         _verify(io.BytesIO(data), path, unsigned=True)
-    return OpenedModel(data, card, f"{card.name}@{whole[:8]}", shipped)
+    return OpenedModel(data, card, f"{card.name}@{digest[:8]}", shipped)
 
 
 def sealed(data: bytes) -> bytes:
-    """A model file's bytes with their own SHA-256 behind them, as the last metadata entry.
+    """Append the SHA-256 of a model's bytes to them, as the last metadata entry.
 
-    The digest in the card covers the graph; this one covers the card as well.
+    The digest in the card covers the graph; this one also covers the card.
     """
     digest = hashlib.sha256(data).hexdigest().encode()
     entry = length_delimited(_KEY, SEAL_KEY.encode()) + length_delimited(_VALUE, digest)
@@ -144,20 +145,20 @@ def _card_in(file: IO[bytes], path: Path) -> ModelCard:
 
 
 def graph_sha256(data: bytes) -> str:
-    """SHA-256 of the graph inside a serialised model: its weights and operations, not its card.
+    """Return the SHA-256 of a serialised model's graph: weights and operators, without the card.
 
     Raises:
-        ModelError: Not ONNX, or truncated.
+        ModelError: The bytes are not ONNX, or truncated.
     """
     return _graph_digest(io.BytesIO(data), "these bytes")
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a whole file.
+    """Return the SHA-256 of a file.
 
     Raises:
-        ModelMissing: No such file.
-        ModelError: It cannot be read.
+        ModelMissing: The file is missing.
+        ModelError: The file cannot be read.
     """
     digest = hashlib.sha256()
     with _opened(path) as file:
@@ -167,12 +168,12 @@ def file_sha256(path: Path) -> str:
 
 
 def verify_sha256(path: Path, wanted: str | None) -> str:
-    """The SHA-256 of a model file, which must be the one that is wanted, if any is.
+    """Return the SHA-256 of a model file, compared with an expected one unless that is ``None``.
 
     Raises:
-        ModelMismatch: It is another.
-        ModelMissing: No such file.
-        ModelError: It cannot be read, or is too large.
+        ModelMismatch: The digest differs.
+        ModelMissing: The file is missing.
+        ModelError: The file cannot be read, or is too large.
     """
     digest = file_sha256(path)
     if wanted is not None and wanted.strip().lower() != digest:
@@ -183,27 +184,29 @@ def verify_sha256(path: Path, wanted: str | None) -> str:
 
 
 def model_id(path: Path) -> str:
-    """``name@12345678``: the card's name and the first eight digits of the file's SHA-256.
+    """Return ``name@12345678``: the card's name and eight digits of the file's SHA-256.
 
     Raises:
-        ModelError: As :func:`read_card`.
+        ModelMissing: The file is missing.
+        ModelError: As for :func:`read_card`.
     """
     return f"{read_card(path).name}@{file_sha256(path)[:8]}"
 
 
 def verify_bytes(path: Path) -> None:
-    """Check a model's bytes: its graph against its card, and a shipped file against SHA256SUMS.
+    """Verify a model's graph against its card and seal, and a shipped file against SHA256SUMS.
 
     Raises:
-        ModelMismatch: One of the two differs; the message says which.
-        ModelError: As :func:`read_card`.
+        ModelMismatch: One of them differs; the message names it.
+        ModelMissing: The file is missing.
+        ModelError: As for :func:`read_card`.
     """
     with _opened(path) as file:
         _verify(file, path, unsigned=False)
 
 
-def _verify(file: IO[bytes], path: Path, *, unsigned: bool) -> str:
-    """Check a file's bytes; returns the SHA-256 of all of them."""
+def _verify(file: IO[bytes], path: Path, *, unsigned: bool) -> None:
+    """Verify an open file; ``unsigned`` accepts a card without a digest."""
     card, found = _card_in(file, path), _graph_digest(file, path)
     if found != card.graph_sha256 and (card.graph_sha256 or not unsigned):
         raise ModelMismatch(
@@ -212,7 +215,6 @@ def _verify(file: IO[bytes], path: Path, *, unsigned: bool) -> str:
         )
     file.seek(0)
     data = file.read()
-    whole = hashlib.sha256(data).hexdigest()
     for field in _outline(file, path):
         if field.number != _METADATA:
             continue
@@ -222,34 +224,34 @@ def _verify(file: IO[bytes], path: Path, *, unsigned: bool) -> str:
             or field.start + field.length != len(data)
         ):
             raise ModelMismatch(
-                f"{path}: file check: its bytes are not those that its last entry was made of: "
+                f"{path}: file check: its bytes differ from the digest in its last entry: "
                 "the file was changed, get it again"
             )
     if path.resolve().parent != _FOLDER.resolve():
-        return whole
+        return
+    digest = hashlib.sha256(data).hexdigest()
     listed = _sums(path.parent).get(path.name)
     if listed is None:
         raise ModelMismatch(f"{path}: file check: {SUMS} does not list it: install mesoscope again")
-    if whole != listed:
+    if digest != listed:
         raise ModelMismatch(
-            f"{path}: file check: {SUMS} says {listed[:16]}… and the file has {whole[:16]}…: "
+            f"{path}: file check: {SUMS} says {listed[:16]}… and the file has {digest[:16]}…: "
             "install mesoscope again"
         )
-    return whole
 
 
 def write_sums(folder: Path = _FOLDER) -> Path:
-    """Write ``SHA256SUMS`` for the models in a folder; ``sha256sum -c`` reads it too.
+    """Write ``SHA256SUMS`` of the models in a folder, in the format of ``sha256sum -c``.
 
-    For maintainers, whenever a shipped model changes::
+    To be run when a shipped model changes::
 
         python -c "from mesoscope.models.file import write_sums; print(write_sums())"
 
     Returns:
-        The file.
+        Path of the file.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file cannot be written.
     """
     lines = [f"{file_sha256(path)}  {path.name}\n" for path in sorted(folder.glob("*.onnx"))]
     write_whole(folder / SUMS, "".join(lines).encode())
@@ -266,7 +268,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _outline(file: IO[bytes], where: Path | str) -> list[Field]:
-    """The outermost fields of a model, which must hold one graph."""
+    """Return the outermost fields of a model; exactly one is a graph."""
     found: list[Field] = []
     try:
         size = file.seek(0, os.SEEK_END)
@@ -274,8 +276,8 @@ def _outline(file: IO[bytes], where: Path | str) -> list[Field]:
             raise ModelError(f"{where}: {size:,} bytes, and an ONNX model has at most 2 GB")
         found.extend(islice(fields(file, 0, size), _FIELDS_MAX))
     except MalformedError as error:
-        begun = found and found[0].number == _IR_VERSION and found[0].wire == VARINT
-        what = "a truncated or damaged model: get it again" if begun else "not an ONNX model"
+        is_model = found and found[0].number == _IR_VERSION and found[0].wire == VARINT
+        what = "a truncated or damaged model: get it again" if is_model else "not an ONNX model"
         raise ModelError(f"{where}: {what}") from error
     except OSError as error:
         raise ModelError(f"{where}: cannot be read: {cause(error)}") from error
@@ -286,7 +288,7 @@ def _outline(file: IO[bytes], where: Path | str) -> list[Field]:
 
 
 def _entry(file: IO[bytes], field: Field, path: Path) -> tuple[bytes, bytes]:
-    """Key and value of a metadata entry."""
+    """Return the key and value of a metadata entry."""
     if field.wire != BYTES or field.length > _CARD_MAX_BYTES:
         raise ModelError(f"{path}: its metadata is damaged: copy or download it again")
     parts = {_KEY: b"", _VALUE: b""}
@@ -312,42 +314,42 @@ def _card(value: bytes, path: Path) -> ModelCard:
 
 
 def _validate(card: ModelCard) -> None:
-    """Hold every value of a card against its annotation: JSON has no types."""
+    """Check the values of a card against the annotations of its fields."""
     parts: list[_Part] = [card, card.calibration, card.thresholds, card.aggregation]
     parts += card.operating_points
     for owner in parts if card.guard is None else [*parts, card.guard]:
         for field in dataclasses.fields(owner):
             value = getattr(owner, field.name)
-            most = 1e9 if field.name == "further_margins" else 1.0
-            if not _fits(value, str(field.type), most) or (
+            top = 1e9 if field.name == "further_margins" else 1.0
+            if not _fits(value, str(field.type), top) or (
                 field.name in ("name", "input_px") and not value
             ):
                 raise ModelError(f"its card cannot be read: {field.name} has a wrong type or value")
-            if isinstance(value, str) and not _shows(value, name=field.name == "name"):
+            if isinstance(value, str) and not _is_printable(value, name=field.name == "name"):
                 raise ModelError(
                     f"its card cannot be read: {field.name} is too long or holds control characters"
                 )
 
 
-def _shows(text: str, *, name: bool) -> bool:
-    """Whether a text of strangers may go to terminals and tables; lines may end in texts alone."""
+def _is_printable(text: str, *, name: bool) -> bool:
+    """Whether an untrusted text is safe for terminals and tables; a name has no line breaks."""
     plain = text if name else text.replace("\n", " ").replace("\r", " ").replace("\t", " ")
     longest = 120 if name else 1 << 20
     return len(text) <= longest and not any(
-        unicodedata.category(c) in ("Cc", "Cs") or c in _TURNS for c in plain
+        unicodedata.category(c) in ("Cc", "Cs") or c in _BIDI for c in plain
     )
 
 
-def _fits(value: object, kind: str, most: float = 1.0) -> bool:
-    """Whether it is of that kind; the numbers of a tuple are at most ``most``."""
+def _fits(value: object, kind: str, top: float = 1.0) -> bool:
+    """Whether a value has an annotation's type; the numbers of a tuple lie in 0 to ``top``."""
     if kind == "str":
         return isinstance(value, str)
     if kind == "int":
         return type(value) is int and 0 <= value < 1 << 31
     if kind == "float":
-        return isinstance(value, float | int) and abs(value) < 1e9  # neither nan nor infinite
+        return isinstance(value, float | int) and abs(value) < 1e9  # finite and not NaN
     if kind == "tuple[float, ...]":
-        return isinstance(value, tuple) and all(_fits(p, "float") and 0 <= p <= most for p in value)
+        return isinstance(value, tuple) and all(_fits(p, "float") and 0 <= p <= top for p in value)
     return kind != "Mapping[str, Json]" or isinstance(value, dict)
 
 

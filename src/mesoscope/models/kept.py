@@ -1,7 +1,7 @@
-"""Models that a user added, beside those that are shipped: files in a folder, by their names.
+"""Models added by the user: files in a folder, by name.
 
-The folder is the caller's: the command line gives ``models`` in the user's data folder. What puts
-models there is :func:`mesoscope.training.adopt.bring.add_model`.
+The caller chooses the folder: the command line uses ``models`` in the user's data folder.
+:func:`mesoscope.training.adopt.bring.add_model` adds models.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ __all__ = ["added_models", "named_model", "remove_model"]
 
 
 def added_models(folder: Path) -> dict[str, Path]:
-    """The models that were added to a folder, by name; none where there is no folder."""
+    """Return the models in a folder, by name; the folder need not exist."""
     return {path.stem: path for path in sorted(folder.glob("*.onnx"), key=lambda path: path.stem)}
 
 
 def named_model(model: str, folder: Path) -> str:
-    """The file of an added model of that name; anything else as it is.
+    """Return the path of an added model; other names and paths unchanged.
 
-    Shipped models and files go before added ones.
+    Shipped models and existing files take precedence.
 
     Args:
-        model: A name or a path, as a user gave it.
-        folder: Where models are kept.
+        model: A name or a path from the user.
+        folder: Folder of added models.
     """
     if not model or not all(c.isalnum() or c in "_-." for c in model) or Path(model).exists():
         return model
@@ -36,17 +36,17 @@ def named_model(model: str, folder: Path) -> str:
 
 
 def remove_model(name: str, folder: Path) -> Path:
-    """Take an added model away; gives back the file that is gone.
+    """Remove an added model; return the path of the removed file.
 
     Raises:
-        OptionError: None of that name was added.
-        OutputError: It cannot be removed.
+        OptionError: There is no added model of that name.
+        OutputError: The file cannot be removed.
     """
     added = added_models(folder)
     path = added.get(name)
     if path is None:
-        there = ", ".join(added) or "none"
-        raise OptionError(f"no model {name} was added: there is nothing to remove (added: {there})")
+        names = ", ".join(added) or "none"
+        raise OptionError(f"no model {name} was added: there is nothing to remove (added: {names})")
     try:
         path.unlink()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A model file that is about to be written: what can be missed before the work is missed here."""
+"""Checks of a model file's path and name before the work that writes it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["name_of_model", "refuse_model_file"]
 
 
 def refuse_model_file(out: Path, *, force: bool = False) -> None:
-    """Refuse a suffix, a folder that is not there, and a file that stands there.
+    """Refuse a wrong suffix, a missing folder and an existing file.
 
     Args:
         out: The model file to write.
-        force: Replace one that is there.
+        force: Allow an existing file.
 
     Raises:
-        OptionError: One of these.
+        OptionError: The path is refused.
     """
     if out.suffix != ".onnx":
         raise OptionError(f"{out}: a model file must be named .onnx")
@@ -31,10 +31,10 @@ def refuse_model_file(out: Path, *, force: bool = False) -> None:
 
 
 def name_of_model(name: str | None, out: Path) -> str:
-    """The name that a model is given, else that of its file.
+    """Return a model's name; by default that of its file.
 
     Raises:
-        OptionError: It would not fit into ``name@digest``.
+        OptionError: The name is not valid in ``name@digest``.
     """
     name = out.stem if name is None else name
     if not name or not name.isprintable() or any(c in name for c in "@/\\"):

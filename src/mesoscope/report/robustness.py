@@ -220,7 +220,7 @@ def summary(found: Robustness) -> str:
         return f"No change lowers the mean {said} by more than chance may do."
     _, curve, level = min(lost, key=lambda one: one[0])
     kind = curve.corruption
-    told = kind.told(level.level) if level.level is not None else ""
+    told = kind.describe(level.level) if level.level is not None else ""
     before, after = _mean(found.unchanged, name), _mean(level, name)
     names = {one.corruption.title for _, one, _ in lost}
     held = [one.corruption.title for one in found.curves if one.corruption.title not in names]
@@ -235,7 +235,7 @@ def summary(found: Robustness) -> str:
 
 def _of_level(curve: RobustnessCurve, level: Level) -> RobustnessRow:
     kind = curve.corruption
-    return _row(kind.title, "" if level.level is None else kind.told(level.level), level)
+    return _row(kind.title, "" if level.level is None else kind.describe(level.level), level)
 
 
 def _row(name: str, told: str, level: Level) -> RobustnessRow:

@@ -1,1 +1,1 @@
-"""Threads and memory of this process."""
+"""Threads, memory and logging of the process."""

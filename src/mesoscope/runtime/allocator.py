@@ -1,4 +1,4 @@
-"""Keep freed memory for the next picture or step instead of handing it back to the system."""
+"""The allocator's settings: keep freed memory for the next picture or training step."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import ctypes
 import sys
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4  # glibc's malloc.h
-_LARGEST_THRESHOLD = 32 << 20  # glibc takes no higher one
+_LARGEST_THRESHOLD = 32 << 20  # limit of glibc
 
 
 def keep_heap(kept_bytes: int, *, large_blocks: bool = False) -> bool:
-    """Ask the C library to keep up to so much freed memory; for the whole process.
+    """Let the C library keep freed memory, in the whole process.
 
-    Pictures and activations are blocks of 0.2 to 70 MB that are freed and asked for again at once.
-    Each time, glibc hands them back to the system, and the system clears fresh pages: that took a
-    third of the time of a training step, and of the time beside the network in a scan. So the
-    command line calls this; importing or using the package from Python never does.
+    Pictures and activations are blocks of 0.2 to 70 MB that are freed and allocated again at once.
+    By default glibc returns them to the system each time, and the system clears fresh pages. That
+    took a third of a training step, and a third of a scan outside the network. Only the command
+    line calls this; importing or using the package from Python does not.
 
     Args:
-        kept_bytes: How much may stay.
+        kept_bytes: Upper limit of the memory that is kept.
         large_blocks: Also keep blocks of over 32 MiB, such as the activations of a training step.
 
     Returns:
-        Whether the C library could be asked: it is glibc.
+        Whether the setting took effect; ``False`` if the C library is not glibc.
     """
     if not sys.platform.startswith("linux"):
         return False

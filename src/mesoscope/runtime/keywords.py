@@ -1,4 +1,4 @@
-"""Keywords that are a dataclass's fields, so that each of them is named in one place."""
+"""Functions that take a dataclass's fields as keywords, so that each is defined in one place."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ R = TypeVar("R")
 def takes_fields_of(
     kind: Callable[P, Fields],
 ) -> Callable[[Callable[[Subject, Fields], R]], Callable[Concatenate[Subject, P], R]]:
-    """Make a function of one value and a dataclass take that dataclass's fields as keywords.
+    """Decorate a function of one value and a dataclass to take the dataclass's fields as keywords.
 
-    Type checkers and ``help`` see the fields as the function's own arguments.
+    Type checkers and ``help`` show the fields as arguments of the function.
 
     Args:
-        kind: The dataclass, which is made from what the function is called with.
+        kind: The dataclass; it is built from the arguments of each call.
     """
 
     def decorate(
@@ -40,13 +40,13 @@ def takes_fields_of(
 
 
 def show_fields_of(kind: Callable[..., object], function: Callable[..., object]) -> None:
-    """Have ``help`` show a dataclass's fields behind the first argument of a function.
+    """Set a function's signature to its first argument and a dataclass's fields.
 
     Args:
         kind: The dataclass.
-        function: Its other arguments are no longer shown.
+        function: The function; its other arguments are hidden from ``help``.
     """
-    own, of_fields = inspect.signature(function), inspect.signature(kind)
-    subject = next(iter(own.parameters.values()))
-    shown = own.replace(parameters=[subject, *of_fields.parameters.values()])
-    function.__signature__ = shown  # type: ignore[attr-defined]
+    signature, fields = inspect.signature(function), inspect.signature(kind)
+    subject = next(iter(signature.parameters.values()))
+    signature = signature.replace(parameters=[subject, *fields.parameters.values()])
+    function.__signature__ = signature  # type: ignore[attr-defined]

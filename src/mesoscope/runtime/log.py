@@ -1,11 +1,11 @@
-"""The one logger, ``mesoscope``: what the library says beside its answers.
+"""The library's only logger, ``mesoscope``.
 
-It has no handler of its own, so warnings reach standard error by Python's last resort and lines of
-progress reach nobody, until a program asks for them::
+It has no handler. By Python's default, warnings go to standard error and messages of lower levels
+are dropped. To see progress::
 
     logging.basicConfig(level=logging.INFO)
 
-The command line attaches a handler of its own.
+The command line attaches a handler.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Work done ahead of its use, by threads, in order and in bounded memory."""
+"""Ordered prefetching by threads, in bounded memory, and a shared lock."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ R = TypeVar("R")
 def map_ordered(
     work: Callable[[T], R], items: Iterable[T], *, threads: int, depth: int = 64
 ) -> Iterator[R]:
-    """Results of ``work`` in the items' order, at most ``depth`` of them ahead of the reader.
+    """Map a function over items in threads; yield the results in the items' order.
 
-    OpenCV and ONNX Runtime let go of Python's lock, so threads decode and score side by side
-    without the copies that worker processes would cost. Closing the iterator early drops what was
-    not begun and does not wait for what was: an iterator that was let go may be collected in one of
-    its own threads, which cannot wait for itself.
+    OpenCV and ONNX Runtime release the GIL, so threads decode and score in parallel without the
+    copies that worker processes would need. Closing the iterator early cancels pending items and
+    does not wait for running ones: the iterator may be garbage-collected in one of its threads,
+    which cannot wait for itself.
 
     Args:
-        work: Called once an item, in several threads at once. What it raises is raised here, at
-            its item's turn.
+        work: Function of one item, called in several threads. Its exceptions are raised at the
+            turn of their item.
         items: Read only as far ahead as needed.
-        threads: How many work.
-        depth: Bounds the memory: so many results wait at most.
+        threads: Number of threads.
+        depth: Maximum number of results that wait for the reader; bounds the memory.
     """
     waiting: deque[Future[R]] = deque()
     pool = ThreadPoolExecutor(threads)
@@ -51,50 +51,47 @@ def map_ordered(
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class SharedLock:
-    """A lock that many threads hold together, or one alone.
-
-    Whoever asks to hold it alone waits until the others are done; nobody begins in between.
-    """
+    """A readers–writer lock with preference for writers: new readers wait for a waiting writer."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._holders = 0
-        self._asked_alone = 0
-        self._alone = False
+        self._readers = 0
+        self._waiting_writers = 0
+        self._writing = False
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Hold it together with others."""
+        """Hold the lock together with other readers."""
         with self._changed:
-            self._changed.wait_for(lambda: not (self._alone or self._asked_alone))
-            self._holders += 1
+            self._changed.wait_for(lambda: not (self._writing or self._waiting_writers))
+            self._readers += 1
         try:
             yield
         finally:
             with self._changed:
-                self._holders -= 1
+                self._readers -= 1
                 self._changed.notify_all()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold it while nobody else does."""
+        """Hold the lock exclusively."""
         with self._changed:
-            self._asked_alone += 1
+            self._waiting_writers += 1
             try:
-                self._changed.wait_for(lambda: not (self._alone or self._holders))
+                self._changed.wait_for(lambda: not (self._writing or self._readers))
             finally:
-                self._asked_alone -= 1
-            self._alone = True
+                self._waiting_writers -= 1
+            self._writing = True
         try:
             yield
         finally:
             with self._changed:
-                self._alone = False
+                self._writing = False
                 self._changed.notify_all()

@@ -1,1 +1,1 @@
-"""Forgeries made from real faces, each with its mask, its numbers and its untouched twin."""
+"""Forgeries of real faces, each with its mask, parameters and untouched counterpart (twin)."""

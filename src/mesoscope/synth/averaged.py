@@ -12,20 +12,26 @@ import numpy as np
 
 from mesoscope.errors import SourceUnsuitable
 from mesoscope.synth.blend import draw_hull
-from mesoscope.synth.colour import is_grey, matched
+from mesoscope.synth.colour import is_grey, match_colour
 from mesoscope.synth.forgery import Forgery
 from mesoscope.synth.outline import (
-    aligned,
-    clean,
+    alpha_blend,
+    clip_mask,
     draw_mask,
-    five_of,
+    five_points,
+    full_mask,
     hull,
     mesh,
-    mixed,
-    placed,
     region_of,
+    similarity_transform,
 )
-from mesoscope.synth.swap import common, grey_of, laid_over, mapped, require_like_light
+from mesoscope.synth.swap import (
+    intersection,
+    mapped,
+    require_similar_light,
+    to_grey,
+    warp_to_region,
+)
 
 if TYPE_CHECKING:
     from mesoscope.synth.forgery import Landmarks
@@ -67,27 +73,27 @@ def average(
     """
     name, share = draw_hull(rng, HULLS), float(rng.uniform(*SHARES))
     colour = float(rng.uniform(0.7, 1))
-    face, face_donor = five_of(landmarks), five_of(donor_landmarks)
-    matrix = aligned(face_donor, face)
+    face, face_donor = five_points(landmarks), five_points(donor_landmarks)
+    matrix = similarity_transform(face_donor, face)
     fitted = mapped(face_donor, matrix)
     mean = np.asarray(face + share * (fitted - face), np.float32)
     outlines = (
         hull(mesh(landmarks), name), hull(mapped(mesh(donor_landmarks), matrix), name)
     )  # fmt: skip
-    outline = common(*outlines)
+    outline = intersection(*outlines)
     region = region_of(outline, pixels.shape, pad=_PAD)
     if region is None or float(np.ptp(outline, axis=0).min()) < _LEAST_PX:
         raise SourceUnsuitable(
             f"the face is smaller than {_LEAST_PX} pixels or outside of the picture"
         )
-    under, _ = laid_over(pixels, _UNTURNED, region, mean, mean - face)
-    over, covered = laid_over(donor, matrix, region, mean, mean - fitted)
+    under, _ = warp_to_region(pixels, _UNTURNED, region, mean, mean - face)
+    over, covered = warp_to_region(donor, matrix, region, mean, mean - fitted)
     mask, numbers = draw_mask(outline, region, rng)
-    mask = clean(mask * covered)
+    mask = clip_mask(mask * covered)
     if is_grey(pixels[region.slices]):
-        over = grey_of(over)
-    require_like_light(over, under, mask)
-    over = matched(over, under, mask, share=colour)
+        over = to_grey(over)
+    require_similar_light(over, under, mask)
+    over = match_colour(over, under, mask, share=colour)
     both = under + np.float32(share) * (over.astype(np.float32) - under)
     patch = np.asarray(np.clip(np.rint(both), 0, 255), np.uint8)
     numbers = {
@@ -97,5 +103,5 @@ def average(
         "turn": [[round(float(v), 5) for v in row] for row in matrix],
         **numbers,
     }
-    forged = mixed(pixels, region, patch, mask)
-    return Forgery(forged, pixels, placed(mask, region, pixels.shape), MAKER, numbers)
+    forged = alpha_blend(pixels, region, patch, mask)
+    return Forgery(forged, pixels, full_mask(mask, region, pixels.shape), MAKER, numbers)

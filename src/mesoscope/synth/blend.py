@@ -1,8 +1,8 @@
-"""Self-blended pictures: a changed copy of a face blended into the face itself.
+"""Self-blended images: an augmented copy of a face is blended into the same face.
 
-After Shiohara & Yamasaki, *Detecting deepfakes with self-blended images*, CVPR 2022, section 3. No
-second face is needed, and what is left to find is what every swap leaves: two statistics of colour
-and sharpness in one face, landmarks that do not quite fit, and the seam between them.
+Shiohara & Yamasaki, *Detecting deepfakes with self-blended images*, CVPR 2022, section 3. The
+result has the artefacts of face swaps: differing colour and sharpness, misaligned landmarks, and a
+blending boundary.
 """
 
 from __future__ import annotations
@@ -15,7 +15,16 @@ import numpy as np
 from mesoscope.errors import OptionError, SourceUnsuitable
 from mesoscope.synth.colour import draw_frequency, draw_shift, is_grey
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.outline import HULLS, clean, draw_mask, hull, mesh, mixed, placed, region_of
+from mesoscope.synth.outline import (
+    HULLS,
+    alpha_blend,
+    clip_mask,
+    draw_mask,
+    full_mask,
+    hull,
+    mesh,
+    region_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,23 +37,23 @@ if TYPE_CHECKING:
     from mesoscope.types import Json, Pixels
 
 MAKER = "self_blend"
-RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # of the copy in the blend, as in section 3.3
+RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # blending ratios, section 3.3
 _HULL_CHANCE = {"face": 4, "forehead": 3, "features": 2, "inner": 1, "lower": 2}
-_SHIFT, _SCALE = 0.025, 0.045  # of the face's size: how far the copy is moved and resized, at most
-_PAD = 0.28  # of the outline's size: room for the elastic field, the blurs and the shift
-_LEAST_PX = 12
+_SHIFT, _SCALE = 0.025, 0.045  # maximum translation and scaling of the copy, in face sizes
+_PAD = 0.28  # in outline sizes: margin for the elastic deformation, the blurs and the translation
+_MIN_PX = 12
 
 
-class _Changes(NamedTuple):
-    """The outline's name, and how which side is changed."""
+class _Augmentation(NamedTuple):
+    """The hull's name, the augmentation, and which of copy and picture is augmented."""
 
     hull: str
     shift: Shift
     frequency: Frequency
     changed: str
 
-    def of(self, pixels: Pixels) -> Pixels:
-        return self.frequency.of(self.shift.of(pixels))
+    def apply(self, pixels: Pixels) -> Pixels:
+        return self.frequency.apply(self.shift.apply(pixels))
 
 
 def self_blend(
@@ -55,57 +64,59 @@ def self_blend(
     strength: float = 1.0,
     hulls: Sequence[str] = tuple(HULLS),
 ) -> Forgery:
-    """Blend a changed copy of a face into the picture that it is from.
+    """Blend an augmented copy of a face into its picture.
 
-    Colour and sharpness of either the copy or the whole picture are changed; where it is the whole
-    picture, so is the twin, and outside of the mask both are equal to the bit. Safe in threads.
+    Colour and sharpness of either the copy or the whole picture are augmented; the twin gets the
+    augmentation of the whole picture too. Outside of the mask, forgery and twin are identical.
+    Thread-safe.
 
     Args:
         pixels: A picture with a face, ``(H, W, 3) uint8``.
-        landmarks: Of the face, in its pixels, as :func:`mesoscope.synth.outline.mesh` takes them.
-        rng: Decides everything; the same state gives the same forgery.
-        strength: How far the two sides differ: 1 as in the paper, 0 leaves the blend alone.
+        landmarks: Landmarks of the face, see :func:`mesoscope.synth.outline.mesh`.
+        rng: Generator; the same state gives the same forgery.
+        strength: Strength of the augmentation, 0 to 4: 1 as in the paper, 0 only blends.
         hulls: Outlines to draw from, of :data:`mesoscope.synth.outline.HULLS`.
 
     Returns:
-        The forgery; its mask is where the copy lies, before the blend's ratio.
+        The forgery; its mask is that of the copy, without the blending ratio.
 
     Raises:
-        OptionError: Landmarks of a wrong form, an unknown outline, a negative strength.
-        SourceUnsuitable: The face is too small, or lies outside of the picture.
+        OptionError: The landmarks are not valid, an outline is unknown, or the strength is out of
+            range.
+        SourceUnsuitable: The face is too small, or outside of the picture.
     """
-    drawn = _draw_changes(rng, strength, hulls, grey=is_grey(pixels))
-    outline = hull(mesh(landmarks), drawn.hull)
+    augmentation = _draw_augmentation(rng, strength, hulls, grey=is_grey(pixels))
+    outline = hull(mesh(landmarks), augmentation.hull)
     region = region_of(outline, pixels.shape, pad=_PAD)
-    if region is None or float(np.ptp(outline, axis=0).min()) < _LEAST_PX:
+    if region is None or float(np.ptp(outline, axis=0).min()) < _MIN_PX:
         raise SourceUnsuitable(
-            f"the face is smaller than {_LEAST_PX} pixels or outside of the picture"
+            f"the face is smaller than {_MIN_PX} pixels or outside of the picture"
         )
     base, copy = pixels, pixels[region.slices]
-    if drawn.changed == "copy":
-        copy = drawn.of(copy)
+    if augmentation.changed == "copy":
+        copy = augmentation.apply(copy)
     else:
-        base = drawn.of(base)
+        base = augmentation.apply(base)
     mask, numbers = draw_mask(outline, region, rng)
-    matrix, moved = _draw_move(outline, region, rng, strength)
-    # The copy and its mask are moved together, so that the outline goes with its face.
+    matrix, moved = _draw_affine(outline, region, rng, strength)
+    # The copy and its mask get the same affine map.
     patch = cv2.warpAffine(
         copy, matrix, region.size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
     )
-    mask = clean(np.asarray(cv2.warpAffine(mask, matrix, region.size), np.float32))
+    mask = clip_mask(np.asarray(cv2.warpAffine(mask, matrix, region.size), np.float32))
     ratio = float(rng.choice(RATIOS))
-    forged = mixed(base, region, np.asarray(patch, np.uint8), ratio * mask)
+    forged = alpha_blend(base, region, np.asarray(patch, np.uint8), ratio * mask)
     numbers = {
-        "hull": drawn.hull,
+        "hull": augmentation.hull,
         "strength": strength,
-        "changed": drawn.changed,
-        "colour": drawn.shift.numbers,
-        "frequency": drawn.frequency.numbers(),
+        "changed": augmentation.changed,
+        "colour": augmentation.shift.numbers,
+        "frequency": augmentation.frequency.numbers(),
         "move": moved,
         **numbers,
         "ratio": ratio,
     }
-    return Forgery(forged, base, placed(mask, region, pixels.shape), MAKER, numbers)
+    return Forgery(forged, base, full_mask(mask, region, pixels.shape), MAKER, numbers)
 
 
 def twin(
@@ -115,30 +126,30 @@ def twin(
     strength: float = 1.0,
     hulls: Sequence[str] = tuple(HULLS),
 ) -> Pixels:
-    """A real picture as it must stand beside self-blends: in half of all cases changed as a whole.
+    """Return the twin of :func:`self_blend` without making the forgery.
 
-    From the same state of the generator it is the very twin of :func:`self_blend`, to the bit, and
-    needs no landmarks. A loader that shows reals through it leaves no change of the whole picture
-    to tell them by.
+    In half of all cases the whole picture is augmented. With the same state of the generator the
+    result is identical to the forgery's twin, and landmarks are not needed. A loader that applies
+    it to reals makes augmentation of whole pictures equally frequent in both classes.
 
     Args:
         pixels: ``(H, W, 3) uint8``.
-        rng: Decides everything.
-        strength: As of the blends.
-        hulls: As of the blends.
+        rng: Generator.
+        strength: As for :func:`self_blend`.
+        hulls: As for :func:`self_blend`.
 
     Raises:
-        OptionError: As :func:`self_blend`.
+        OptionError: As for :func:`self_blend`.
     """
-    drawn = _draw_changes(rng, strength, hulls, grey=is_grey(pixels))
-    return pixels if drawn.changed == "copy" else drawn.of(pixels)
+    augmentation = _draw_augmentation(rng, strength, hulls, grey=is_grey(pixels))
+    return pixels if augmentation.changed == "copy" else augmentation.apply(pixels)
 
 
 def draw_hull(rng: np.random.Generator, hulls: Sequence[str] = tuple(HULLS)) -> str:
-    """Draw the name of an outline, whole faces more often than parts of them.
+    """Draw the name of an outline; outlines of the face are more frequent than those of parts.
 
     Raises:
-        OptionError: An outline that is not known, or none.
+        OptionError: An outline is unknown, or there is none.
     """
     unknown = [name for name in hulls if name not in HULLS]
     if unknown or not hulls:
@@ -147,22 +158,22 @@ def draw_hull(rng: np.random.Generator, hulls: Sequence[str] = tuple(HULLS)) -> 
     return str(hulls[int(rng.choice(len(hulls), p=chance / chance.sum()))])
 
 
-def _draw_changes(
+def _draw_augmentation(
     rng: np.random.Generator, strength: float, hulls: Sequence[str], *, grey: bool
-) -> _Changes:
-    """What does not depend on where the face lies: drawn first, so that a twin needs no more."""
+) -> _Augmentation:
+    """Draw what does not depend on the landmarks; it comes first, as the twin needs only this."""
     if not 0 <= strength <= 4:
         raise OptionError(f"strength must lie in 0..4, got {strength}")
     name = draw_hull(rng, hulls)
     shift = draw_shift(rng, strength, grey=grey)
     frequency = draw_frequency(rng, strength)
-    return _Changes(name, shift, frequency, "copy" if rng.random() < 0.5 else "picture")
+    return _Augmentation(name, shift, frequency, "copy" if rng.random() < 0.5 else "picture")
 
 
-def _draw_move(
+def _draw_affine(
     outline: NDArray[np.float32], region: Region, rng: np.random.Generator, strength: float
 ) -> tuple[NDArray[np.float64], dict[str, Json]]:
-    """Scale and shift of the copy about the face's middle, in the region's pixels."""
+    """Draw scaling about the face's centre and translation, in the region's pixels."""
     drawn = rng.uniform(-1, 1, 4) * min(strength, 1)
     size = np.ptp(outline, axis=0)
     scale = 1 + _SCALE * drawn[:2]

@@ -1,4 +1,4 @@
-"""The makers of blends for many pictures: which method, and whose face."""
+"""Makers of blends for many pictures: choice of the method and of the donor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mesoscope.types import Pixels
 
 METHODS = ("self", "xray", "both", "warped", "averaged")
-_TRIES = 10  # donors, before a picture is left out
+_TRIES = 10  # number of donors that are tried before a picture is left out
 
 
 def blend_maker(
@@ -33,18 +33,19 @@ def blend_maker(
     method: str = "self",
     strength: float = 1.0,
 ) -> Maker:
-    """A maker of blends, for :func:`mesoscope.synth.writing.write_forgeries`.
+    """Return a maker of blends, for :func:`mesoscope.synth.writing.write_forgeries`.
 
     Args:
-        reals: All of the run: donors come from among them.
-        landmarks: By name.
-        framing: As pictures are framed in the run; donors are framed alike.
-        method: One of :data:`METHODS`; ``both`` draws ``self`` or ``xray`` a forgery, and takes
-            the face itself where nobody is similar.
-        strength: How far the two sides of a blend differ.
+        reals: All pictures of the run; donors are taken from them.
+        landmarks: Landmarks by name.
+        framing: Framing of the run's pictures, also applied to donors.
+        method: One of :data:`METHODS`; ``both`` draws ``self`` or ``xray`` per forgery, and uses
+            ``self`` if there is no similar donor.
+        strength: Strength of the augmentation.
 
     Raises:
-        OptionError: Another method, or landmarks that ``xray`` or ``averaged`` cannot use.
+        OptionError: The method is unknown, or ``xray`` or ``averaged`` does not support the
+            landmarks.
     """
     if method not in METHODS:
         raise OptionError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
@@ -66,7 +67,7 @@ def blend_maker(
         if rng.random() < 0.5:
             try:
                 return swap(face, rng)
-            except SourceUnsuitable:  # nobody is similar, and it still does for the other method
+            except SourceUnsuitable:  # no similar donor: use the other method
                 pass
         return by_self(face, rng)
 
@@ -74,7 +75,7 @@ def blend_maker(
 
 
 class _Swap:
-    """Takes donors of the same split, so that no person comes into two."""
+    """Blends donors of the same split, so that no person is in two splits."""
 
     def __init__(
         self,
@@ -100,7 +101,8 @@ class _Swap:
         """Blend a donor's face into this one.
 
         Raises:
-            SourceUnsuitable: Nobody of this split is similar, or none of those tried covers it.
+            SourceUnsuitable: No donor of this split is similar, or none of those tried covers the
+                face.
         """
         path = face.real.path
         if face.landmarks is None or face.real.split not in self._indices:
@@ -109,9 +111,9 @@ class _Swap:
         for _ in range(_TRIES):
             try:
                 return self._once(face.pixels, face.landmarks, face.real, rng)
-            except SourceNoMemory:  # another donor would make this forgery hang on chance
+            except SourceNoMemory:  # with another donor the forgery would not be reproducible
                 raise
-            except SourceError as error:  # of the donor; another one may do
+            except SourceError as error:  # try another donor
                 why = str(error)
         raise SourceUnsuitable(f"{path}: {why}")
 

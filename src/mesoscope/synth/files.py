@@ -1,4 +1,4 @@
-"""A folder that one run at a time adds to: its lock, and lines that are whole or cut off."""
+"""Locking of output folders, and JSON lines that are appended completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# What is said where a file of a folder cannot be written.
-GO_ON = "what was written before is whole; run the same command again to go on"
+# End of messages about files that cannot be written.
+GO_ON = "earlier files are complete; run the same command again to continue"
 
 
 def append(path: Path, data: bytes) -> None:
-    """Append whole lines in one system call, or nothing: half a line is cut off again.
+    """Append lines in one system call; a partial write is truncated again.
 
     Raises:
         OutputError: The disk is full, or the file cannot be written.
@@ -30,7 +30,7 @@ def append(path: Path, data: bytes) -> None:
             end = file.seek(0, os.SEEK_END)
             left = memoryview(data)
             try:
-                while left:  # a disk that is nearly full takes a part, and says no to the rest
+                while left:  # a nearly full disk accepts only a part
                     left = left[file.write(left) :]
             except OSError:
                 with contextlib.suppress(OSError):
@@ -41,20 +41,20 @@ def append(path: Path, data: bytes) -> None:
 
 
 def locked(path: Path) -> int | None:
-    """Lock a folder or a file in it, for as long as the process lives or the descriptor is open.
+    """Lock a folder or a file until the process ends or the descriptor is closed.
 
     Args:
-        path: What stays as it is while the run goes on: a file that is replaced is not locked.
+        path: The folder, or a file in it that the run does not replace.
 
     Returns:
-        The descriptor to close; ``None`` where the system or the disk has no such locks.
+        The descriptor to close; ``None`` if the system or file system does not support locks.
 
     Raises:
-        OptionError: Another process holds it.
+        OptionError: Another process holds the lock.
     """
     try:
         import fcntl
-    except ImportError:  # Windows has none: there, two runs at once are the user's to avoid
+    except ImportError:  # Windows: concurrent runs are not detected
         return None
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -72,10 +72,10 @@ def locked(path: Path) -> int | None:
 
 
 def read_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The whole lines of a folder's records, each behind the byte where it ends.
+    """Yield a folder's records, each with the offset of its end.
 
     Args:
-        path: ``OUT/forgeries.jsonl``; nothing is given where it is not there.
+        path: ``OUT/forgeries.jsonl``; it need not exist.
 
     Raises:
         OptionError: A line is damaged.
@@ -86,7 +86,7 @@ def read_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with path.open("rb") as file:
         for line in file:
             if not line.endswith(b"\n"):
-                return  # the last one, of a run that was killed
+                return  # the last line, incomplete after a killed run
             end += len(line)
             try:
                 record = json.loads(line)
@@ -97,7 +97,7 @@ def read_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield end, record
 
 
-def cut(path: Path, size: int) -> None:
-    """Cut off what stands behind so many bytes: half a line of a run that was killed."""
+def truncate(path: Path, size: int) -> None:
+    """Truncate a file, to drop the incomplete line of a killed run; it need not exist."""
     if path.is_file() and path.stat().st_size > size:
         os.truncate(path, size)

@@ -1,16 +1,16 @@
-"""A folder of forgeries and their twins, in the project's layout, that can be gone on with.
+"""A resumable folder of forgeries and their twins, in the project's layout.
 
 ::
 
     OUT/
-    ├── train/{real,fake}/NAME.jpg   a forgery and its untouched twin have one name
+    ├── train/{real,fake}/NAME.jpg   a forgery and its untouched twin have the same name
     ├── validation/{real,fake}/…
-    ├── masks/train/NAME.png         what was changed: 0 = untouched, 255 = all forged
-    ├── manifest.csv                 as data sets have it, with method and parent besides
-    ├── forgeries.jsonl              a line a forgery: all that was drawn or set to make it
-    ├── landmarks.jsonl              what was found in the reals
-    ├── left_out.csv                 the reals without a forgery, with the reason
-    └── synth.json                   what the folder was begun with
+    ├── masks/train/NAME.png         mask of the forgery: 0 = untouched, 255 = forged
+    ├── manifest.csv                 manifest of the data set, with method and parent
+    ├── forgeries.jsonl              one line per forgery: all parameters
+    ├── landmarks.jsonl              landmarks of the reals
+    ├── left_out.csv                 reals without a forgery, with the reason
+    └── synth.json                   options of the folder
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mesoscope import __version__
 from mesoscope.errors import OptionError, SourceUnsuitable
 from mesoscope.files.csv_rows import RowWriter
 from mesoscope.files.whole import sweep, write_whole
-from mesoscope.synth.files import GO_ON, append, cut, locked, read_records
+from mesoscope.synth.files import GO_ON, append, locked, read_records, truncate
 from mesoscope.synth.forgery import Encoding, encode_mask
 
 if TYPE_CHECKING:
@@ -48,20 +48,20 @@ __all__ = ["COLUMNS", "LANDMARKS", "LEFT_OUT", "MANIFEST", "RECORDS", "SETTINGS"
 COLUMNS = ("path", "label", "source", "method", "group", "split", "sha256", "parent_sha256")
 RECORDS, MANIFEST, SETTINGS = "forgeries.jsonl", "manifest.csv", "synth.json"
 LANDMARKS, LEFT_OUT = "landmarks.jsonl", "left_out.csv"
-_ENCODING_STREAM = 1  # of a forgery's random numbers; the maker's own is 0
+_ENCODING_STREAM = 1  # random numbers of the encoding; those of the maker have stream 0
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """Where a forgery comes from, and where it belongs.
+    """The parent picture of a forgery, and the split it belongs to.
 
     Attributes:
-        key: Unique within the folder and the same in every run, such as ``people/1.jpg#0``.
-        group: Of the parent picture: what must not be split.
+        key: Key that is unique in the folder and equal in every run, such as ``people/1.jpg#0``.
+        group: Group of the parent picture; groups are not split.
         split: ``train``, ``validation`` or ``test``.
-        source: Name of the set.
-        path: The parent picture; empty where a forgery has none.
-        sha256: Of that file; empty where a forgery has none.
+        source: Name of the data set.
+        path: Path of the parent picture; empty without a parent.
+        sha256: Digest of that file; empty without a parent.
     """
 
     key: str
@@ -73,12 +73,12 @@ class Parent:
 
 
 def rng_for(seed: int, key: str, *, stream: int = 0) -> np.random.Generator:
-    """The random numbers of one forgery: they depend on seed and key, and on no other forgery.
+    """Return the generator of one forgery; it depends only on seed, key and stream.
 
     Args:
-        seed: The user's.
+        seed: Seed of the run.
         key: :attr:`Parent.key`.
-        stream: 0 is for the maker, 1 for the encoding; others are free.
+        stream: 0 for the maker, 1 for the encoding.
     """
     digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
     words = np.frombuffer(digest, np.uint32)
@@ -86,21 +86,21 @@ def rng_for(seed: int, key: str, *, stream: int = 0) -> np.random.Generator:
 
 
 class ForgeryFolder:
-    """Writes pairs; a second run with the same options goes on where the first one ended.
+    """Writes pairs of forgery and twin; a second run with the same options continues the first.
 
-    :meth:`save` may be called by several threads, :meth:`add` by one. Files are written whole or
-    not at all. On leaving, however that happens, the manifest lists what is there.
+    :meth:`save` is thread-safe, :meth:`add` is not. Files are written atomically. The manifest is
+    written on exit, also after an error.
 
     Args:
-        root: The folder; it is made.
-        options: All that decides what is made: maker, its settings, the reals. A folder that was
-            begun with others is refused.
-        encoding: How pairs are saved.
-        seed: Of everything that is drawn.
+        root: The folder; created if missing.
+        options: Options that the forgeries depend on: maker, its settings, the reals. A folder
+            with other options is refused.
+        encoding: Encoding of pairs.
+        seed: Seed of all random numbers.
 
     Raises:
-        OptionError: The folder was begun with other options, or holds something else.
-        OutputError: It cannot be written.
+        OptionError: The folder has other options, or other content.
+        OutputError: The folder cannot be written.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class ForgeryFolder:
         self.root = root
         self.seed = seed
         self._encoding = encoding or Encoding()
-        self._made: set[str] = set()
+        self._keys: set[str] = set()
         self._lock: int | None = None
         self._versions: dict[str, Json] = {
             "mesoscope": __version__,
@@ -127,37 +127,37 @@ class ForgeryFolder:
             "format": self._encoding.format,
             "quality": list(self._encoding.quality),
         }
-        _begin(root, settings)
-        kept = 0
+        _start(root, settings)
+        end_of_records = 0
         for end, record in read_records(root / RECORDS):
-            self._made.add(record["key"])
-            kept = end
-        cut(root / RECORDS, kept)
+            self._keys.add(record["key"])
+            end_of_records = end
+        truncate(root / RECORDS, end_of_records)
 
     def __len__(self) -> int:
-        return len(self._made)
+        return len(self._keys)
 
     def has(self, key: str) -> bool:
-        """Whether a forgery of this key is there already."""
-        return key in self._made
+        """Whether the folder has a forgery of this key."""
+        return key in self._keys
 
     def save(self, forgery: Forgery, parent: Parent, *, twin: bool = True) -> dict[str, Json]:
-        """Write the files of one forgery; it counts once :meth:`add` has its record.
+        """Write the files of one forgery; :meth:`add` then adds its record to the folder.
 
         Args:
-            forgery: What was made.
-            parent: Where it comes from.
-            twin: Write the untouched picture beside it.
+            forgery: The forgery.
+            parent: Its parent picture.
+            twin: Also write the twin.
 
         Returns:
-            Its record.
+            The record of the forgery.
 
         Raises:
-            SourceUnsuitable: Saved, both are the same file.
+            SourceUnsuitable: The encoded forgery and twin are identical.
             OutputError: The disk is full, or the folder cannot be written.
         """
         saving = self._encoding.draw(rng_for(self.seed, parent.key, stream=_ENCODING_STREAM))
-        # Names tell nothing: neither the class nor the parent picture, and both have the same.
+        # Names must not reveal the label or the parent picture.
         seeded = f"{self.seed}\n{parent.key}".encode("utf-8", "surrogateescape")
         name = hashlib.sha256(seeded).hexdigest()[:16]
         files = {"fake": f"{parent.split}/fake/{name}.{saving.format}"}
@@ -167,7 +167,7 @@ class ForgeryFolder:
             data["real"] = saving.encode(forgery.twin)
         files["mask"] = f"masks/{parent.split}/{name}.png"
         data["mask"] = encode_mask(forgery.mask)
-        if data["fake"] == data.get("real"):  # labelled both ways, it would teach nothing
+        if data["fake"] == data.get("real"):  # else one picture would have both labels
             raise SourceUnsuitable(f"{parent.path}: the forgery cannot be told from its twin")
         for what, path in files.items():
             write_whole(self.root / path, data[what], sync=False, hint=GO_ON, parents=True)
@@ -176,7 +176,7 @@ class ForgeryFolder:
             "maker": forgery.maker,
             "seed": self.seed,
             "files": dict(files),
-            "sha256": {what: hashlib.sha256(held).hexdigest() for what, held in data.items()},
+            "sha256": {what: hashlib.sha256(file).hexdigest() for what, file in data.items()},
             "saving": saving.numbers(),
             "numbers": forgery.numbers,
             "parent": {"path": parent.path, "sha256": parent.sha256},
@@ -187,23 +187,23 @@ class ForgeryFolder:
         }
 
     def add(self, record: dict[str, Json]) -> None:
-        """Make a record part of the folder: one line, in one system call.
+        """Append a record to the folder, in one system call.
 
         Raises:
             OutputError: The disk is full, or the folder cannot be written.
         """
         line = json.dumps(record, allow_nan=False).encode() + b"\n"
         append(self.root / RECORDS, line)
-        self._made.add(str(record["key"]))
+        self._keys.add(str(record["key"]))
 
     def finish(self) -> None:
-        """Write the manifest of all that is there.
+        """Write the manifest.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: The manifest cannot be written.
         """
         rows = io.StringIO()
-        table = RowWriter(rows, defuse=False)  # it is read back
+        table = RowWriter(rows, defuse=False)  # the manifest is read back
         table.writerow(COLUMNS)
         for _, record in read_records(self.root / RECORDS):
             table.writerows(_rows(record))
@@ -211,7 +211,7 @@ class ForgeryFolder:
         write_whole(self.root / MANIFEST, data, hint=GO_ON, parents=True)
 
     def __enter__(self) -> Self:
-        """Keep other runs off, and remove what a killed one left half written.
+        """Lock the folder, and remove the temporary files of killed runs.
 
         Raises:
             OptionError: Another run is writing into the folder.
@@ -234,11 +234,8 @@ class ForgeryFolder:
                 self._lock = None
 
 
-def _begin(root: Path, settings: dict[str, Json]) -> None:
-    """Make the folder, or see that it was begun with the same settings.
-
-    One that holds no forgery yet, as of a run that failed at once, may be begun anew.
-    """
+def _start(root: Path, settings: dict[str, Json]) -> None:
+    """Create the folder, or compare its settings; a folder without forgeries is started again."""
     path = root / SETTINGS
     if path.is_file():
         try:
@@ -246,19 +243,19 @@ def _begin(root: Path, settings: dict[str, Json]) -> None:
         except (OSError, ValueError) as error:
             raise OptionError(f"{path}: cannot be read: choose a new folder for `out`") from error
         if before != settings and next(read_records(root / RECORDS), None) is None:
-            (root / LANDMARKS).unlink(missing_ok=True)  # of other reals, maybe
+            (root / LANDMARKS).unlink(missing_ok=True)  # the reals may be others
             write_whole(path, _as_json(settings), hint=GO_ON, parents=True)
             return
         for name in [*settings, *before]:
             was, now = before.get(name), settings.get(name)
             if was != now:
                 raise OptionError(
-                    f"{root}: was begun with {name} {json.dumps(was)}, and now it is "
-                    f"{json.dumps(now)}: repeat the first options to go on, or choose a new folder"
+                    f"{root}: was started with {name} {json.dumps(was)}, and now it is "
+                    f"{json.dumps(now)}: repeat the first options, or choose a new folder"
                 )
         return
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise OptionError(f"{root}: holds something else already: choose a new folder for `out`")
+        raise OptionError(f"{root}: is not empty: choose a new folder for `out`")
     write_whole(path, _as_json(settings), hint=GO_ON, parents=True)
 
 
@@ -267,7 +264,7 @@ def _as_json(settings: dict[str, Json]) -> bytes:
 
 
 def _rows(record: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """The manifest's rows of one forgery: its twin, then itself."""
+    """Yield the manifest's rows of a forgery: the twin, then the forgery."""
     for label in ("real", "fake"):
         if label in record["files"]:
             yield (

@@ -1,7 +1,4 @@
-"""Forge all reals of a folder or data set: read them, find faces, make, write, list what is left.
-
-A folder that was begun so is gone on with: what it holds is not made again.
-"""
+"""Forging of all reals of a folder or data set, into a resumable folder."""
 
 from __future__ import annotations
 
@@ -31,31 +28,30 @@ if TYPE_CHECKING:
     from mesoscope.types import Json
 
     MakerFor = Callable[[Sequence[Real], Mapping[str, Landmarks]], Maker]
-    # Told what is done, how much of it, and of how much.
-    Watch = Callable[[str, int, int], None]
+    Watch = Callable[[str, int, int], None]  # name of the step, number done, total
 
 __all__ = ["ForgingOptions", "blend_folder", "edit_folder", "forge_folder"]
 
 DONOR_LANDMARKS = "landmarks_of_donors.jsonl"
 
 
-def unwatched(what: str, done: int, total: int) -> None:
-    """Watches nothing."""
+def no_progress(what: str, done: int, total: int) -> None:
+    """Ignore progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForgingOptions:
-    """What all makers of forgeries share.
+    """Options shared by all makers of forgeries.
 
     Attributes:
-        encoding: How pairs are saved.
-        framing: What is cut out of pictures.
-        seed: Of all that is drawn.
-        per_picture: Forgeries of each real.
-        validation: Share of a plain folder's pictures that goes to ``validation/``.
-        landmarks: A file of landmarks; ``None`` has them found by MTCNN.
-        sheet: Where to draw a contact sheet, too.
-        jobs: Threads; 0 = one a core.
+        encoding: Encoding of pairs.
+        framing: Crop of the pictures.
+        seed: Seed of all random numbers.
+        per_picture: Number of forgeries per real.
+        validation: Share of a plain folder's pictures in the validation split.
+        landmarks: File of landmarks; ``None`` detects them with MTCNN.
+        sheet: File of a contact sheet; ``None`` draws none.
+        jobs: Number of threads; 0 = one per core.
     """
 
     encoding: Encoding = field(default_factory=Encoding)
@@ -75,20 +71,20 @@ def blend_folder(
     method: str = "self",
     strength: float = 1.0,
     options: ForgingOptions | None = None,
-    watch: Watch = unwatched,
+    watch: Watch = no_progress,
 ) -> ForgingSummary:
-    """Blend the faces of real pictures into themselves, or with similar ones.
+    """Blend faces of real pictures with themselves, or with similar faces.
 
     Args:
         reals: A folder of real faces, a data set or its manifest.
-        out: The folder to write; one that was begun so is gone on with.
-        method: ``self``, ``xray`` (somebody similar), ``both``, ``warped`` or ``averaged``.
-        strength: How far the two sides of a blend differ.
-        options: What all makers share.
-        watch: Told how far it is: what, how many are done, of how many.
+        out: The output folder; an existing one with the same options is continued.
+        method: ``self``, ``xray`` (a similar donor), ``both``, ``warped`` or ``averaged``.
+        strength: Strength of the augmentation.
+        options: Shared options.
+        watch: Called with the name of the step, the number done and the total.
 
     Raises:
-        As :func:`forge_folder`; OptionError for another method.
+        OptionError: The method is unknown; else as for :func:`forge_folder`.
     """
     chosen = options or ForgingOptions()
     marks: dict[str, Json] = {"maker": "blend", "method": method, "strength": strength}
@@ -106,38 +102,39 @@ def edit_folder(
     recipe: EditRecipe | None = None,
     donors: Path | None = None,
     options: ForgingOptions | None = None,
-    watch: Watch = unwatched,
+    watch: Watch = no_progress,
 ) -> ForgingSummary:
-    """Do to the faces of real pictures what people do in Photoshop.
+    """Edit faces of real pictures, as is done in Photoshop.
 
     Args:
         reals: A folder of real faces, a data set or its manifest.
-        out: The folder to write; one that was begun so is gone on with.
-        recipe: Chances and ranges; the defaults where ``None``.
-        donors: Real faces that parts are taken from; else other people of ``reals``, same split.
-        options: What all makers share.
-        watch: Told how far it is: what, how many are done, of how many.
+        out: The output folder; an existing one with the same options is continued.
+        recipe: Probabilities and ranges of the edits; ``None`` for the defaults.
+        donors: Real faces that parts are taken from; by default other people of ``reals`` in the
+            same split.
+        options: Shared options.
+        watch: Called with the name of the step, the number done and the total.
 
     Raises:
-        As :func:`forge_folder`.
+        MesoscopeError: As for :func:`forge_folder`.
     """
-    chosen, drawn = options or ForgingOptions(), recipe or EditRecipe()
-    givers = None if donors is None else read_reals(donors)
+    chosen, edits = options or ForgingOptions(), recipe or EditRecipe()
+    donor_reals = None if donors is None else read_reals(donors)
     marks: dict[str, Json] = {
         "maker": "edit",
-        **_flat(drawn),
+        **_flat(edits),
         "donors": None if donors is None else str(donors.resolve()),
     }
 
     def maker_for(found: Sequence[Real], known: Mapping[str, Landmarks]) -> Maker:
-        if givers is None:
-            return edit_maker(drawn, DonorBook(found, known, chosen.framing))
-        kept = out / DONOR_LANDMARKS
+        if donor_reals is None:
+            return edit_maker(edits, DonorBook(found, known, chosen.framing))
+        cache = out / DONOR_LANDMARKS
         failed: dict[str, SourceError] = {}
-        theirs = _found("finding donors' faces", givers, kept, chosen.jobs, watch, failed)
+        points = _landmarks("finding donors' faces", donor_reals, cache, chosen.jobs, watch, failed)
         for error in failed.values():
             logger.warning("donor left out: %s", error)
-        return edit_maker(drawn, DonorBook(givers, theirs, chosen.framing, apart=True))
+        return edit_maker(edits, DonorBook(donor_reals, points, chosen.framing, separate=True))
 
     return forge_folder(reals, out, maker_for, marks=marks, options=chosen, watch=watch)
 
@@ -149,31 +146,31 @@ def forge_folder(
     *,
     marks: Mapping[str, Json],
     options: ForgingOptions | None = None,
-    watch: Watch = unwatched,
+    watch: Watch = no_progress,
 ) -> ForgingSummary:
-    """Forge real pictures by a maker, each with its untouched twin, mask and numbers.
+    """Forge real pictures with a maker, each with its twin, mask and parameters.
 
     Args:
         reals: A folder of real faces, a data set or its manifest.
-        out: The folder to write; one that was begun so is gone on with.
-        maker_for: Makes the maker, once the reals and their landmarks are known.
-        marks: The maker's name and own settings: they mark the folder.
-        options: What all makers share.
-        watch: Told how far it is: what, how many are done, of how many.
+        out: The output folder; an existing one with the same options is continued.
+        maker_for: Function of the reals and their landmarks that returns the maker.
+        marks: Name and settings of the maker, part of the folder's options.
+        options: Shared options.
+        watch: Called with the name of the step, the number done and the total.
 
     Returns:
-        What came of it; ``left_out.csv`` in the folder lists the reals without a forgery.
+        The counts; ``left_out.csv`` in the folder lists the reals without a forgery.
 
     Raises:
-        DatasetError: No reals, or landmarks that cannot be read.
-        OptionError: The folder was begun with other options, or holds something else.
-        OutputError: It cannot be written.
+        DatasetError: There are no reals, or landmarks cannot be read.
+        OptionError: The folder has other options, or other content.
+        OutputError: The folder cannot be written.
     """
     chosen = options or ForgingOptions()
     if chosen.sheet is not None:
         refuse_suffix(chosen.sheet)
     found = read_reals(reals, validation=chosen.validation)
-    own: dict[str, Json] = {
+    settings: dict[str, Json] = {
         **marks,
         "reals": str(reals.resolve()),
         "size": chosen.framing.size_px or "keep",
@@ -181,17 +178,17 @@ def forge_folder(
         "validation": chosen.validation,
         "landmarks": None if chosen.landmarks is None else str(chosen.landmarks.resolve()),
     }
-    with ForgeryFolder(out, options=own, encoding=chosen.encoding, seed=chosen.seed) as folder:
+    with ForgeryFolder(out, options=settings, encoding=chosen.encoding, seed=chosen.seed) as folder:
         failed: dict[str, SourceError] = {}
         if chosen.landmarks is None:
-            known = _found("finding faces", found, out / LANDMARKS, chosen.jobs, watch, failed)
+            known = _landmarks("finding faces", found, out / LANDMARKS, chosen.jobs, watch, failed)
         else:
             known = read_landmarks(chosen.landmarks, reals if reals.is_dir() else reals.parent)
         make = maker_for(found, known)
         done, total = len(folder), len(found) * chosen.per_picture
         watch("forging", done, total)
 
-        def tried(_record: Mapping[str, Json] | None) -> None:
+        def count(_record: Mapping[str, Json] | None) -> None:
             nonlocal done
             done += 1
             watch("forging", done, total)
@@ -205,37 +202,37 @@ def forge_folder(
             failed=failed,
             per_picture=chosen.per_picture,
             jobs=chosen.jobs,
-            watch=tried,
+            watch=count,
         )
         write_left_out(folder.root, summary)
-        summary.held = len(folder)
-    if chosen.sheet is not None and summary.held:
+        summary.total = len(folder)
+    if chosen.sheet is not None and summary.total:
         write_sheet(chosen.sheet, out)
     return summary
 
 
-def _found(
+def _landmarks(
     what: str,
     reals: Sequence[Real],
-    kept: Path,
+    cache: Path,
     jobs: int,
     watch: Watch,
     failed: dict[str, SourceError],
 ) -> dict[str, Landmarks]:
-    """Find landmarks, counting the pictures that were looked at."""
+    """Find landmarks and report progress."""
     done = 0
 
-    def looked(count: int) -> None:
+    def count(pictures: int) -> None:
         nonlocal done
-        done += count
+        done += pictures
         watch(what, done, len(reals))
 
     watch(what, done, len(reals))
-    return landmarks_of(reals, kept=kept, jobs=jobs, watch=looked, failed=failed)
+    return landmarks_of(reals, cache=cache, jobs=jobs, watch=count, failed=failed)
 
 
 def _flat(recipe: EditRecipe) -> dict[str, Json]:
-    """Each key with its section before it, so that a folder begun otherwise can name the one."""
+    """Flatten a recipe to dotted keys, so that a message can name a single changed key."""
     flat: dict[str, Json] = {}
     for key, value in json.loads(json.dumps(asdict(recipe))).items():
         if isinstance(value, dict):

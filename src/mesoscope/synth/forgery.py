@@ -1,4 +1,4 @@
-"""What every maker of forgeries gives, and how a forged picture and its twin are saved."""
+"""The result of a maker of forgeries, and the encoding of a forgery and its twin."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from mesoscope.types import Json, Pixels
 
 
-Mask = NDArray[np.float32]  # (H, W), 0 = untouched … 1 = all forged
+Mask = NDArray[np.float32]  # (H, W), 0 = untouched, 1 = forged
 Landmarks = NDArray[np.float32]  # (5, 2) or denser, (x, y) in pixels, in the order of types.Face
 
 
 @dataclass(frozen=True, slots=True)
 class Forgery:
-    """One forged picture and what is needed to judge it, or to make it again.
+    """A forged picture with its twin, mask and parameters.
 
     Attributes:
-        pixels: Forged, ``(H, W, 3) uint8``.
-        twin: The real picture as it must stand beside it: of the same shape, and resampled in the
-            same way where making the forgery resampled all of it.
-        mask: ``(H, W) float32``, 0 where nothing was changed to 1.
-        maker: ``blend``, ``edit`` …
-        numbers: All that was drawn or set, ready for JSON.
+        pixels: The forged picture, ``(H, W, 3) uint8``.
+        twin: The untouched counterpart, of the same shape; resampled in the same way if the whole
+            forged picture was.
+        mask: ``(H, W) float32``, 0 = untouched, 1 = forged.
+        maker: ``self_blend``, ``edit`` …
+        numbers: All drawn and set parameters, as JSON values.
     """
 
     pixels: Pixels
@@ -41,23 +41,23 @@ class Forgery:
     def __post_init__(self) -> None:
         if self.pixels.shape != self.twin.shape or self.mask.shape != self.pixels.shape[:2]:
             raise OptionError(
-                f"{self.maker}: forged picture, twin and mask must be of one size, got "
+                f"{self.maker}: forged picture, twin and mask must have one size, got "
                 f"{self.pixels.shape}, {self.twin.shape} and {self.mask.shape}"
             )
 
 
 FORMATS = ("png", "jpg")
-_FULL_CHROMA = 0.2  # of the pairs
+_FULL_CHROMA = 0.2  # share of pairs without chroma subsampling
 
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """How one pair is saved.
+    """The encoding of one pair.
 
     Attributes:
         format: ``png`` or ``jpg``.
-        quality: Of JPEG, 1 to 100; 0 for PNG.
-        sampling: Of JPEG's chroma, ``4:2:0`` or ``4:4:4``; empty for PNG.
+        quality: JPEG quality, 1 to 100; 0 for PNG.
+        sampling: JPEG chroma subsampling, ``4:2:0`` or ``4:4:4``; empty for PNG.
     """
 
     format: str
@@ -65,13 +65,13 @@ class Saving:
     sampling: str = ""
 
     def encode(self, pixels: Pixels) -> bytes:
-        """A file's bytes, without any metadata."""
+        """Encode a picture, without metadata."""
         if self.format == "jpg":
             return jpeg(pixels, self.quality, full_chroma=self.sampling == "4:4:4")
         return png(pixels, 3)
 
     def numbers(self) -> dict[str, Json]:
-        """For the record of the pair."""
+        """Return the parameters, for the record of the pair."""
         if self.format == "png":
             return {"format": self.format}
         return {"format": self.format, "quality": self.quality, "sampling": self.sampling}
@@ -79,14 +79,14 @@ class Saving:
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How the pairs of a folder are saved.
+    """The encoding of a folder's pairs.
 
     Attributes:
-        format: ``png``, which loses nothing, or ``jpg``.
-        quality: The lowest and the highest JPEG quality; each pair draws its own.
+        format: ``png`` or ``jpg``.
+        quality: Minimum and maximum JPEG quality; it is drawn per pair.
 
     Raises:
-        OptionError: Another format, or qualities outside 1 to 100 or turned round.
+        OptionError: The format is unknown, or the qualities are not ordered within 1 to 100.
     """
 
     format: str = "jpg"
@@ -100,7 +100,7 @@ class Encoding:
             raise OptionError(f"quality must be LOW-HIGH within 1 to 100, got {low}-{high}")
 
     def draw(self, rng: np.random.Generator) -> Saving:
-        """How the next pair is saved."""
+        """Draw the encoding of a pair."""
         if self.format == "png":
             return Saving("png")
         quality = int(rng.integers(self.quality[0], self.quality[1] + 1))
@@ -109,6 +109,6 @@ class Encoding:
 
 
 def encode_mask(mask: NDArray[np.float32]) -> bytes:
-    """A grey PNG of 8 bits: 0 = untouched, 255 = all forged."""
+    """Encode a mask as an 8-bit grey PNG: 0 = untouched, 255 = forged."""
     levels = np.asarray(np.rint(np.clip(mask, 0, 1) * 255), np.uint8)
     return png(levels, 6)

@@ -1,4 +1,4 @@
-"""Landmarks of real faces: found by MTCNN, kept in a file, or given by the user in one."""
+"""Landmarks of real faces: detected by MTCNN and cached in a file, or read from the user's file."""
 
 from __future__ import annotations
 
@@ -24,93 +24,94 @@ if TYPE_CHECKING:
     from mesoscope.synth.reals import Real
     from mesoscope.types import Found, Frame
 
-BATCH = 8  # pictures whose landmarks are written down together
+BATCH = 8  # number of pictures whose landmarks are written together
 
 
 def find_landmarks(frames: Sequence[Frame]) -> list[Landmarks | None]:
-    """Five landmarks of each picture's main face, in the order of :class:`mesoscope.types.Face`.
+    """Detect five landmarks of each picture's main face, in the order of ``types.Face``.
 
-    Which face that is, see :class:`mesoscope.faces.main_face.MainFaceFinder`.
+    :class:`mesoscope.faces.main_face.MainFaceFinder` chooses the face.
 
     Args:
-        frames: The pictures; several at once are quicker than one after the other.
+        frames: The pictures; a batch is faster than single pictures.
 
     Returns:
-        ``(5, 2) float32`` each, in pixels; ``None`` where no face was found.
+        ``(5, 2) float32`` in pixels for each picture; ``None`` without a face.
     """
     return [landmarks_in(found) for found in MainFaceFinder().find(frames)]
 
 
 def landmarks_in(found: Found) -> Landmarks | None:
-    """``(5, 2) float32`` of the face that :class:`MainFaceFinder` found, if it found one."""
+    """Return the first detection's landmarks, ``(5, 2) float32``; ``None`` without a face."""
     return np.array(found.faces[0].landmarks, np.float32) if found.faces else None
 
 
 def landmarks_of(
     reals: Sequence[Real],
     *,
-    kept: Path | None = None,
+    cache: Path | None = None,
     jobs: int = 0,
     watch: Callable[[int], None] | None = None,
     failed: dict[str, SourceError] | None = None,
 ) -> dict[str, Landmarks]:
-    """Find the landmarks of many pictures on disk.
+    """Detect the landmarks of many pictures on disk.
 
     Args:
-        reals: The pictures; one that cannot be read has no landmarks.
-        kept: A file of JSON lines that keeps what was found; what stands there is not looked for.
-        jobs: Threads; 0 = one a core.
+        reals: The pictures.
+        cache: File of JSON lines with earlier detections; new ones are appended.
+        jobs: Number of threads; 0 = one per core.
         watch: Called after each batch with its number of pictures.
-        failed: Takes, by name, what could not be read or looked at, whatever was raised. Such a
-            picture is not kept as one without a face: the next run looks at it again.
+        failed: Filled with the errors of pictures that could not be read, by name. Such pictures
+            are not cached.
 
     Returns:
-        Landmarks by :attr:`Real.name`, of those where a face was found.
+        Landmarks by :attr:`Real.name`, without the pictures that have no face.
 
     Raises:
-        DatasetError: ``kept`` cannot be read.
-        OutputError: ``kept`` cannot be written.
+        DatasetError: The cache cannot be read.
+        OutputError: The cache cannot be written.
     """
     known: dict[str, Landmarks | None] = {}
-    if kept is not None and kept.is_file():
-        _cut_torn(kept)
-        known = _read_lines(kept)
-    open_ones = [real for real in reals if real.name not in known]
+    if cache is not None and cache.is_file():
+        _drop_incomplete_line(cache)
+        known = _read_lines(cache)
+    pending = [real for real in reals if real.name not in known]
     answers = find_in_pictures(
-        (real.picture for real in open_ones), MainFaceFinder(), threads=jobs or cores()
+        (real.picture for real in pending), MainFaceFinder(), threads=jobs or cores()
     )
-    for at in range(0, len(open_ones), BATCH):
-        chunk = open_ones[at : at + BATCH]
-        seen: dict[str, Landmarks | None] = {}
-        for real in chunk:
+    for at in range(0, len(pending), BATCH):
+        batch = pending[at : at + BATCH]
+        detected: dict[str, Landmarks | None] = {}
+        for real in batch:
             found = next(answers)
             if not isinstance(found, MesoscopeError):
-                seen[real.name] = _as_kept(found)
+                points = landmarks_in(found)
+                # Rounded as in the cache, so that a resumed run makes the same forgeries.
+                detected[real.name] = None if points is None else points.round(2)
             elif failed is not None:
                 failed[real.name] = source_failure(str(real.path), found)
-        known.update(seen)
-        if kept is not None:
-            _append(kept, seen)
+        known.update(detected)
+        if cache is not None:
+            _append(cache, detected)
         if watch is not None:
-            watch(len(chunk))
-    wanted = {real.name for real in reals}
-    return {name: its for name, its in known.items() if its is not None and name in wanted}
+            watch(len(batch))
+    names = {real.name for real in reals}
+    return {name: points for name, points in known.items() if points is not None and name in names}
 
 
 def read_landmarks(path: Path, root: Path) -> dict[str, Landmarks]:
-    """Landmarks that the user has, from a file.
+    """Read landmarks from the user's file.
 
     Args:
         path: JSON lines, each ``{"path": …, "landmarks": [[x, y], …]}``, ``null`` for no face; or
-            an ``.npz`` with ``paths`` ``(N,)`` and ``landmarks`` ``(N, K, 2)``, not a number for
-            no face.
-        root: Paths are relative to this folder, or lie below it.
+            an ``.npz`` with ``paths`` ``(N,)`` and ``landmarks`` ``(N, K, 2)``, NaN for no face.
+        root: Folder that paths are relative to; absolute paths below it are accepted.
 
     Returns:
-        Landmarks by path relative to the root, of those that have some.
+        Landmarks by path relative to the root, without the pictures that have no face.
 
     Raises:
-        DatasetError: The file cannot be read, or a row is of another form.
+        DatasetError: The file cannot be read, or a row is not valid.
     """
     found = _read_npz(path) if path.suffix.lower() == ".npz" else _read_lines(path)
     base = root.resolve()
@@ -124,31 +125,22 @@ def read_landmarks(path: Path, root: Path) -> dict[str, Landmarks]:
     return named
 
 
-def _as_kept(found: Found) -> Landmarks | None:
-    """Landmarks rounded as the file keeps them, so that a run that goes on makes the same."""
-    points = landmarks_in(found)
-    return None if points is None else points.round(2)
-
-
 def _append(path: Path, found: dict[str, Landmarks | None]) -> None:
-    kept = {
-        name: None if its is None else its.astype(np.float64).round(2).tolist()
-        for name, its in found.items()
-    }
-    lines = "".join(
-        json.dumps({"path": name, "landmarks": its}) + "\n" for name, its in kept.items()
-    )
+    lines = ""
+    for name, points in found.items():
+        rounded = None if points is None else points.astype(np.float64).round(2).tolist()
+        lines += json.dumps({"path": name, "landmarks": rounded}) + "\n"
     append(path, lines.encode())
 
 
-def _cut_torn(path: Path) -> None:
-    """Cut off the half line that a killed run left behind."""
+def _drop_incomplete_line(path: Path) -> None:
+    """Truncate the incomplete last line of a killed run."""
     try:
         data = path.read_bytes()
         if not data.endswith(b"\n"):
             os.truncate(path, data.rfind(b"\n") + 1)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be gone on with: {cause(error)}") from error
+        raise OutputError(f"{path}: cannot be continued: {cause(error)}") from error
 
 
 def _read_lines(path: Path) -> dict[str, Landmarks | None]:
@@ -163,8 +155,8 @@ def _rows(lines: Sequence[bytes], path: Path) -> Iterator[tuple[str, Landmarks |
     for number, line in enumerate(lines, 1):
         try:
             row: Any = json.loads(line)
-            its = row["landmarks"]
-            yield str(row["path"]), None if its is None else _points(its)
+            points = row["landmarks"]
+            yield str(row["path"]), None if points is None else _points(points)
         except (ValueError, TypeError, KeyError) as error:
             raise DatasetError(
                 f'{path}, line {number}: must be {{"path": …, "landmarks": [[x, y], …]}} with at '
@@ -174,11 +166,10 @@ def _rows(lines: Sequence[bytes], path: Path) -> Iterator[tuple[str, Landmarks |
 
 def _read_npz(path: Path) -> dict[str, Landmarks | None]:
     try:
-        with np.load(path, allow_pickle=False) as held:
-            paths, every = held["paths"], held["landmarks"]
+        with np.load(path, allow_pickle=False) as arrays:
             found = {
-                str(name): _points(its) if np.isfinite(its).all() else None
-                for name, its in zip(paths, every, strict=True)
+                str(name): _points(points) if np.isfinite(points).all() else None
+                for name, points in zip(arrays["paths"], arrays["landmarks"], strict=True)
             }
     except FileNotFoundError as error:
         raise DatasetError(f"{path}: no such file: give a file of landmarks") from error

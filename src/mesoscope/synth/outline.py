@@ -1,11 +1,10 @@
-"""Where a blend takes place: the outline of a face, made soft and irregular.
+"""The mask of a blend: the outline of a face, deformed and blurred.
 
-A mesh has 81 points in the order of dlib's: 0–16 the jaw from left to right in the picture, 17–26
-the brows, 27–35 the nose, 36–47 the eyes, 48–67 the mouth, 68–80 the forehead. From five landmarks
-it is laid out by a mean head of our own in three dimensions. Its frontal proportions are those of
-anthropometry (distance of the pupils 1, from cheekbone to cheekbone 2.15, from the eyes to the chin
-1.75); its depth makes the outline follow a head that is turned away, as the nose then leaves the
-middle between the eyes.
+A mesh has 81 points in the order of dlib: 0–16 the jaw from left to right in the picture, 17–26 the
+brows, 27–35 the nose, 36–47 the eyes, 48–67 the mouth, 68–80 the forehead. From five landmarks it
+is fitted by a three-dimensional mean head. Its frontal proportions are anthropometric (distance of
+the pupils 1, width at the cheekbones 2.15, from the eyes to the chin 1.75). Its depth lets the
+outline follow a rotated head, where the nose is not centred between the eyes.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ if TYPE_CHECKING:
 Points = NDArray[np.float32]  # (N, 2), (x, y) in pixels
 
 MESH = 81
-_DLIB = 68  # without the forehead
-_STIFF = 0.06  # holds the depth's part of a fit back: five points say little of it
-_REACH = 0.5  # distances between the eyes: how far the pull of a landmark goes
-_DEEPEST = 0.9  # of the scale: a head turned by more than this shows no outline worth a guess
+_DLIB = 68  # points of dlib's common model, without the forehead
+_RIDGE_PENALTY = 0.06  # regularises the depth component, which five points hardly determine
+_REACH = 0.5  # standard deviation of the warp's kernels, in distances between the eyes
+_MAX_DEPTH = 0.9  # limit of the depth component relative to the scale: larger rotations are unclear
 
-# The left half in the picture, and the middle: x to the right, y down, z towards the camera; the
-# unit is the distance between the eyes, and the origin lies between them.
+# The left half in the picture, and the middle: x to the right, y down, z towards the camera. The
+# unit is the distance between the eyes; the origin is between them.
 _JAW = (
     (-1.06, 0.02, -0.70), (-1.06, 0.30, -0.70), (-1.03, 0.57, -0.65), (-0.97, 0.84, -0.56),
     (-0.86, 1.10, -0.42), (-0.70, 1.34, -0.24), (-0.49, 1.55, -0.06), (-0.25, 1.69, 0.08),
@@ -58,7 +57,7 @@ _FOREHEAD = (
     (-0.43, -0.66, -0.12), (-0.21, -0.70, -0.05), (0.0, -0.71, -0.03),
 )  # fmt: skip
 
-HULLS: dict[str, tuple[int, ...]] = {  # which points of a mesh span an outline
+HULLS: dict[str, tuple[int, ...]] = {  # points of a mesh whose convex hull is the outline
     "face": tuple(range(27)),
     "forehead": (*range(27), *range(68, 81)),
     "features": (*range(17, 27), *range(31, 68)),  # brows, eyes, nose, mouth
@@ -68,39 +67,39 @@ HULLS: dict[str, tuple[int, ...]] = {  # which points of a mesh span an outline
 
 
 def mesh(landmarks: Landmarks) -> Points:
-    """A face's mesh from what is known of it.
+    """Return a face's mesh from its landmarks.
 
     Args:
         landmarks: ``(5, 2)`` as in :class:`mesoscope.types.Face`, ``(68, 2)`` or ``(81, 2)`` in
-            dlib's order, or ``(N, 2)`` of any points that span the face.
+            dlib's order, or ``(N, 2)`` of any points whose hull is the face.
 
     Returns:
-        ``(81, 2)`` for the first three, else the points themselves.
+        ``(81, 2)`` for 5, 68 or 81 landmarks; other points unchanged.
 
     Raises:
-        OptionError: Another shape, fewer than three points, a number that is not finite, or points
-            on one spot.
+        OptionError: The shape is wrong, there are fewer than three points, a value is not finite,
+            or all points coincide.
     """
     points = _checked(landmarks)
     if len(points) == 5:
-        return _pulled(_laid_out(_FIVE, points), points)
+        return _warp_to_landmarks(_fit_head(_FIVE, points), points)
     if len(points) == _DLIB:
-        return np.concatenate([points, _laid_out(_HEAD[:_DLIB], points)[_DLIB:]])
+        return np.concatenate([points, _fit_head(_HEAD[:_DLIB], points)[_DLIB:]])
     return points
 
 
-def five_of(landmarks: Landmarks) -> Points:
-    """Eye, eye, tip of the nose, corner and corner of the mouth, ``(5, 2)``.
+def five_points(landmarks: Landmarks) -> Points:
+    """Return left eye, right eye, nose tip, left and right corner of the mouth, ``(5, 2)``.
 
     Raises:
-        OptionError: Landmarks other than 5, 68 or 81.
+        OptionError: There are not 5, 68 or 81 landmarks, or they are not valid.
     """
     points = _checked(landmarks)
     if len(points) == 5:
         return points
     if len(points) not in (_DLIB, MESH):
         raise OptionError(
-            f"landmarks: {len(points)} points do not tell eyes from mouth: give 5, or 68 or 81 in "
+            f"landmarks: the order of {len(points)} points is unknown: give 5, or 68 or 81 in "
             "dlib's order"
         )
     left, right = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
@@ -108,38 +107,40 @@ def five_of(landmarks: Landmarks) -> Points:
 
 
 def hull(points: Points, name: str = "face") -> Points:
-    """The convex outline of a mesh or of a part of it.
+    """Return the convex hull of a mesh or of a part of it.
 
     Args:
-        points: As :func:`mesh` gives them; of a mesh of other points all are taken.
+        points: Result of :func:`mesh`; all points are used if there are not 81.
         name: One of :data:`HULLS`.
 
     Returns:
-        ``(K, 2)``, in turn.
+        ``(K, 2)``, in order.
     """
     chosen = points[list(HULLS[name])] if len(points) == MESH else points
     outline = cv2.convexHull(np.ascontiguousarray(chosen, np.float32))
     return np.asarray(outline, np.float32).reshape(-1, 2)
 
 
-def aligned(one: Points, other: Points) -> NDArray[np.float64]:
-    """The turn, scale and shift that brings points nearest to others.
+def similarity_transform(source: Points, target: Points) -> NDArray[np.float64]:
+    """Return the least-squares similarity transform from one set of points to another.
 
-    Least squares in closed form, after Umeyama 1991, as complex numbers.
+    In closed form after Umeyama 1991, with complex numbers.
 
     Args:
-        one: ``(N, 2)``.
-        other: ``(N, 2)``.
+        source: ``(N, 2)``.
+        target: ``(N, 2)``.
 
     Returns:
-        ``(2, 3)``: ``one @ m[:, :2].T + m[:, 2]`` lies near ``other``.
+        ``(2, 3)``: ``source @ m[:, :2].T + m[:, 2]`` approximates ``target``.
     """
-    x, y = (np.asarray(p, np.float64) @ np.array([1, 1j]) for p in (one, other))
+    x, y = (np.asarray(p, np.float64) @ np.array([1, 1j]) for p in (source, target))
     x_mean, y_mean = x.mean(), y.mean()
-    spread = (np.abs(x - x_mean) ** 2).sum()
-    turn = (np.conj(x - x_mean) * (y - y_mean)).sum() / max(float(spread), 1e-9)
-    shift = y_mean - turn * x_mean
-    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+    variance = (np.abs(x - x_mean) ** 2).sum()
+    factor = (np.conj(x - x_mean) * (y - y_mean)).sum() / max(float(variance), 1e-9)
+    shift = y_mean - factor * x_mean
+    return np.array(
+        [[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]]
+    )
 
 
 def _checked(landmarks: Landmarks) -> Points:
@@ -153,47 +154,47 @@ def _checked(landmarks: Landmarks) -> Points:
     return points
 
 
-def _laid_out(known: NDArray[np.float64], points: Points) -> Points:
-    """The mean head, seen so that its ``known`` points lie where the picture has them.
+def _fit_head(known: NDArray[np.float64], points: Points) -> Points:
+    """Project the mean head so that its ``known`` points match the picture's points.
 
-    An affine camera, by least squares; its third column, which depth moves by, is held back.
+    The affine camera is fitted by least squares, with a penalty on its depth component.
     """
     mean, middle = known.mean(axis=0), points.mean(axis=0)
     x, y = known - mean, points - middle
-    stiff = np.diag([1e-6, 1e-6, _STIFF * len(known) / 5])
-    camera = np.linalg.solve(x.T @ x + stiff, x.T @ y)  # (3, 2)
-    deep = float(np.hypot(*camera[2]))
-    most = _DEEPEST * float(np.sqrt(abs(np.linalg.det(camera[:2]))))
-    if deep > most:
-        camera[2] *= most / deep
+    penalty = np.diag([1e-6, 1e-6, _RIDGE_PENALTY * len(known) / 5])
+    camera = np.linalg.solve(x.T @ x + penalty, x.T @ y)  # (3, 2)
+    depth = float(np.hypot(*camera[2]))
+    limit = _MAX_DEPTH * float(np.sqrt(abs(np.linalg.det(camera[:2]))))
+    if depth > limit:
+        camera[2] *= limit / depth
     return np.asarray((_HEAD - mean) @ camera + middle, np.float32)
 
 
-def _pulled(laid: Points, five: Points) -> Points:
-    """A mesh bent smoothly until its eyes, nose and mouth lie where they were found."""
-    at = five_of(laid).astype(np.float64)
+def _warp_to_landmarks(fitted: Points, five: Points) -> Points:
+    """Warp a mesh smoothly so that its eyes, nose and mouth match five landmarks."""
+    at = five_points(fitted).astype(np.float64)
     reach = _REACH * max(1.0, float(np.hypot(*(five[1] - five[0]))))
-    weights = np.linalg.solve(_bells(at, at, reach) + 1e-3 * np.eye(5), five - at)
-    return np.asarray(laid + _bells(laid, at, reach) @ weights, np.float32)
+    weights = np.linalg.solve(_gaussians(at, at, reach) + 1e-3 * np.eye(5), five - at)
+    return np.asarray(fitted + _gaussians(fitted, at, reach) @ weights, np.float32)
 
 
-def _bells(
-    points: NDArray[np.floating], at: NDArray[np.float64], reach: float
+def _gaussians(
+    points: NDArray[np.floating], centres: NDArray[np.float64], sigma: float
 ) -> NDArray[np.float64]:
-    """Gaussians of the distances, ``(N, K)``."""
-    apart = ((points[:, None] - at[None]) ** 2).sum(axis=-1)
-    return np.asarray(np.exp(-apart / (2 * reach**2)), np.float64)
+    """Return Gaussians of the distances, ``(N, K)``."""
+    squared = ((points[:, None] - centres[None]) ** 2).sum(axis=-1)
+    return np.asarray(np.exp(-squared / (2 * sigma**2)), np.float64)
 
 
 def _mirrored(half: tuple[tuple[float, float, float], ...]) -> list[tuple[float, float, float]]:
-    """A half that ends in the middle, and then the other half."""
+    """Append the mirrored half to a half that ends in the middle."""
     return [*half, *((-x, y, z) for x, y, z in half[-2::-1])]
 
 
 def _head() -> NDArray[np.float64]:
-    """All points of the mean head, ``(81, 3)``."""
+    """Return all points of the mean head, ``(81, 3)``."""
     brows = [*_BROW, *((-x, y, z) for x, y, z in _BROW[::-1])]
-    # The right eye begins at its inner corner and goes on above, too.
+    # The right eye starts at its inner corner and continues at the upper lid, as the left one.
     right_eye = [(-_EYE[i][0], *_EYE[i][1:]) for i in (3, 2, 1, 0, 5, 4)]
     upper, lower = _mirrored(_UPPER_LIP), _mirrored(_LOWER_LIP)[::-1]
     inside = [*_mirrored(_INSIDE_UPPER), *_mirrored((*_INSIDE_LOWER,))[::-1]]
@@ -209,16 +210,16 @@ _HEAD = _head()
 _FIVE = np.stack([_HEAD[36:42].mean(0), _HEAD[42:48].mean(0), _HEAD[30], _HEAD[48], _HEAD[54]])
 
 
-WORK_PX = 176  # longest side at which masks are made: they are smooth, so that more shows nothing
-FAINTEST = 1 / 255  # below it, a mask of 8 bits holds nothing
-_GRID = (3, 6)  # cells of the elastic field along the region
-_ELASTIC = 0.035  # of the face's size: its largest pull, as a standard deviation
-_BLUR = (0.008, 0.045)  # of the face's size: the two kernels' standard deviations
+WORK_PX = 176  # longest side at which masks are computed; they are smooth, so this is sufficient
+FAINTEST = 1 / 255  # smallest value of an 8-bit mask
+_GRID = (3, 6)  # number of grid points of the elastic field per side
+_ELASTIC = 0.035  # maximum standard deviation of the elastic field, in face sizes
+_BLUR = (0.008, 0.045)  # range of the blurs' standard deviations, in face sizes
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A rectangle of whole pixels within a picture: ``x1 ≤ x < x2``, ``y1 ≤ y < y2``."""
+    """A rectangle of pixels: ``x1 ≤ x < x2``, ``y1 ≤ y < y2``."""
 
     x1: int
     y1: int
@@ -227,66 +228,75 @@ class Region:
 
     @property
     def empty(self) -> bool:
-        """Whether it has no pixel."""
+        """Whether the region has no pixels."""
         return self.x2 <= self.x1 or self.y2 <= self.y1
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """To index ``(H, W, …)`` arrays."""
+        """Index into ``(H, W, …)`` arrays."""
         return slice(self.y1, self.y2), slice(self.x1, self.x2)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height, as OpenCV asks for them."""
+        """Width and height, in OpenCV's order."""
         return self.x2 - self.x1, self.y2 - self.y1
 
 
+def bounding_region(
+    points: NDArray[np.floating], shape: tuple[int, ...], *, pad_px: float
+) -> Region:
+    """Return the bounding box of points with a margin, clipped to the picture; may be empty."""
+    low = np.floor(points.min(axis=0) - pad_px).astype(int)
+    high = np.ceil(points.max(axis=0) + pad_px).astype(int) + 1
+    x1, y1, x2, y2 = (int(v) for v in np.clip([*low, *high], 0, [shape[1], shape[0]] * 2))
+    return Region(x1, y1, x2, y2)
+
+
 def region_of(outline: Points, shape: tuple[int, ...], *, pad: float) -> Region | None:
-    """The rectangle about an outline, wider by ``pad`` of its size; ``None`` beside the picture."""
-    height, width = shape[:2]
-    low, high = outline.min(axis=0), outline.max(axis=0)
-    more = pad * float((high - low).max())
-    x1, y1 = (int(v) for v in np.maximum(np.floor(low - more), 0))
-    x2, y2 = (int(v) for v in np.minimum(np.ceil(high + more) + 1, (width, height)))
-    return Region(x1, y1, x2, y2) if x2 - x1 > 1 and y2 - y1 > 1 else None
+    """Return an outline's bounding box with a margin of ``pad`` times its size.
+
+    ``None`` if it does not overlap the picture.
+    """
+    pad_px = pad * float(np.ptp(outline, axis=0).max())
+    region = bounding_region(outline, shape, pad_px=pad_px)
+    return region if min(region.size) > 1 else None
 
 
 def draw_mask(
-    outline: Points, region: Region, rng: np.random.Generator, *, softest: float = 1.0
+    outline: Points, region: Region, rng: np.random.Generator
 ) -> tuple[Mask, dict[str, Json]]:
-    """Fill an outline, bend it elastically, and blur it twice with a threshold between.
+    """Fill an outline, deform it elastically, and blur it twice with a threshold in between.
 
-    After Shiohara & Yamasaki 2022, section 3.2: between the two blurs all that is not wholly inside
-    goes, so that the first one eats into the outline and the second one spreads from there: the
-    mask shrinks or grows by which of them is wider.
+    Shiohara & Yamasaki 2022, section 3.2. The first blur and the threshold erode the mask, and the
+    second blur dilates it, so it shrinks or grows with the ratio of the two.
 
     Args:
         outline: ``(K, 2)`` in pixels of the picture.
-        region: Where the mask is wanted.
-        rng: Decides everything.
-        softest: Times the widths of the blurs.
+        region: Region of the mask.
+        rng: Generator.
 
     Returns:
-        ``(h, w) float32`` of the region, 0 to 1, 0 where it would be below 1/255; and the numbers.
+        Mask of the region, ``(h, w) float32``, 0 to 1, with values below 1/255 set to 0; and the
+        parameters.
     """
     width, height = region.size
     scale = min(1.0, WORK_PX / max(width, height))
     wide, high = max(2, round(width * scale)), max(2, round(height * scale))
     ratio = np.array([wide / width, high / height])
-    places = (outline + 0.5 - (region.x1, region.y1)) * ratio - 0.5
-    face_px = max(1.0, float(np.ptp(places, axis=0).max()))
+    points = (outline + 0.5 - (region.x1, region.y1)) * ratio - 0.5
+    face_px = max(1.0, float(np.ptp(points, axis=0).max()))
     filled = np.zeros((high, wide), np.uint8)
-    cv2.fillPoly(filled, [np.rint(places * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    cv2.fillPoly(filled, [np.rint(points * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
     cells = int(rng.integers(_GRID[0], _GRID[1] + 1))
     pull = float(rng.uniform(0.3, 1)) * _ELASTIC
-    bent = _bent(filled, rng.normal(0, pull * face_px, (2, cells, cells)))
-    first, second = (float(v) for v in rng.uniform(*_BLUR, 2) * softest)
-    inner = cv2.GaussianBlur(bent, (0, 0), max(0.4, first * face_px))
+    deformed = _deformed(filled, rng.normal(0, pull * face_px, (2, cells, cells)))
+    first, second = (float(v) for v in rng.uniform(*_BLUR, 2))
+    inner = cv2.GaussianBlur(deformed, (0, 0), max(0.4, first * face_px))
     inner = ((inner >= 250) * np.uint8(255)).astype(np.uint8)
     soft = cv2.GaussianBlur(inner.astype(np.float32), (0, 0), max(0.6, second * face_px)) / 255
     if (wide, high) != (width, height):
         soft = cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR)
-    mask = clean(np.asarray(soft, np.float32))
+    mask = clip_mask(np.asarray(soft, np.float32))
     numbers: dict[str, Json] = {
         "elastic": {"cells": cells, "pull": round(pull, 4)},
         "blurs": [round(first, 4), round(second, 4)],
@@ -294,41 +304,41 @@ def draw_mask(
     return mask, numbers
 
 
-def clean(mask: Mask) -> Mask:
-    """A mask within 0 to 1, 0 where an 8-bit one would hold nothing."""
+def clip_mask(mask: Mask) -> Mask:
+    """Clip a mask to 0..1, with values that an 8-bit mask cannot hold set to 0."""
     return np.asarray(np.where(mask < FAINTEST, 0, np.minimum(mask, 1)), np.float32)
 
 
-def placed(mask: Mask, region: Region, shape: tuple[int, ...]) -> Mask:
-    """A region's mask within one of the whole picture."""
-    whole = np.zeros(shape[:2], np.float32)
-    whole[region.slices] = mask
-    return whole
+def full_mask(mask: Mask, region: Region, shape: tuple[int, ...]) -> Mask:
+    """Extend a region's mask to the whole picture, with zeros."""
+    full = np.zeros(shape[:2], np.float32)
+    full[region.slices] = mask
+    return full
 
 
-def mixed(picture: Pixels, region: Region, patch: Pixels, share: Mask) -> Pixels:
-    """A copy of the picture with a patch mixed in; where the share is 0, not a bit changes.
+def alpha_blend(picture: Pixels, region: Region, patch: Pixels, alpha: Mask) -> Pixels:
+    """Blend a patch into a copy of a picture; pixels with alpha 0 are unchanged.
 
     Args:
         picture: ``(H, W, 3) uint8``.
-        region: Where the patch lies.
+        region: Position of the patch.
         patch: ``(h, w, 3) uint8``.
-        share: ``(h, w)``, of the patch, 0 to 1.
+        alpha: Opacity of the patch, ``(h, w)``, 0 to 1.
     """
     result: Pixels = picture.copy()
     under = picture[region.slices].astype(np.float32)
-    over = under + share[:, :, None] * (patch - under)
+    over = under + alpha[:, :, None] * (patch - under)
     result[region.slices] = np.asarray(over + np.float32(0.5), np.uint8)
     return result
 
 
-def _bent(filled: NDArray[np.uint8], field: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """A shape pulled about by a smooth field, given on a coarse grid in pixels."""
+def _deformed(filled: NDArray[np.uint8], field: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Deform a shape by a displacement field on a coarse grid, in pixels."""
     high, wide = filled.shape
-    pulls = [
+    displacement = [
         cv2.resize(part.astype(np.float32), (wide, high), interpolation=cv2.INTER_CUBIC)
         for part in field
     ]
-    x = pulls[0] + np.arange(wide, dtype=np.float32)
-    y = pulls[1] + np.arange(high, dtype=np.float32)[:, None]
+    x = displacement[0] + np.arange(wide, dtype=np.float32)
+    y = displacement[1] + np.arange(high, dtype=np.float32)[:, None]
     return np.asarray(cv2.remap(filled, x, y, cv2.INTER_LINEAR, borderValue=0), np.uint8)

@@ -1,4 +1,4 @@
-"""The real pictures that forgeries are made from, and what of each is forged."""
+"""The real pictures that forgeries are made from, and their framing."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from mesoscope.types import Box, Pixels
 
 
-LEAST_PX = 48  # between the outermost landmarks of a face, times ACROSS
-# A finder's box beside its five landmarks: how much wider, and how far above their middle.
+MIN_PX = 48  # smallest face box
+# Box of a face relative to its five landmarks: factor of the width, and upward offset.
 ACROSS, ABOVE = 2.2, 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """How pictures are cut before they are forged.
+    """How pictures are cropped before they are forged.
 
     Attributes:
-        size_px: Side of the square crops; ``None`` keeps pictures as they are.
-        margin: Side of a crop over the longest side of the face, at least 1.
+        size_px: Side of the square crops; ``None`` keeps the pictures uncropped.
+        margin: Crop margin: side of a crop in longest box sides, 1 to 10.
 
     Raises:
-        OptionError: A crop smaller than 64 pixels, or a margin below 1.
+        OptionError: The size is below 64 pixels, or the margin out of range.
     """
 
     size_px: int | None = None
@@ -51,50 +51,54 @@ class Framing:
     def face(
         self, pixels: Pixels, landmarks: Landmarks | None, name: str
     ) -> tuple[Pixels, Landmarks]:
-        """The picture or crop, and the landmarks in its pixels.
+        """Return the picture or face crop, and the landmarks in its pixels.
 
         Args:
-            pixels: The whole picture.
-            landmarks: In its pixels.
-            name: For errors.
+            pixels: The picture.
+            landmarks: Landmarks in the picture; ``None`` without a face.
+            name: Name of the picture in messages.
 
         Raises:
-            SourceUnsuitable: No landmarks, or the face is too small.
+            SourceUnsuitable: There are no landmarks, or the face is too small.
         """
         if landmarks is None:
             raise SourceUnsuitable(f"{name}: no face was found")
         box = box_of(landmarks)
         side = max(box[2] - box[0], box[3] - box[1])
-        if side < LEAST_PX:
-            raise SourceUnsuitable(f"{name}: the face is smaller than {LEAST_PX} pixels")
+        if side < MIN_PX:
+            raise SourceUnsuitable(f"{name}: the face is smaller than {MIN_PX} pixels")
         if self.size_px is None:
             return pixels, landmarks
-        left, top, taken = square(box, self.margin)
-        cut = crop(pixels, box, margin=self.margin, size_px=self.size_px)
-        # A pixel's middle lies half a pixel within it, before the resize and after.
-        moved = (landmarks + 0.5 - (left, top)) * (self.size_px / taken) - 0.5
-        return cut, np.asarray(moved, np.float32)
+        left, top, crop_side = square(box, self.margin)
+        cropped = crop(pixels, box, margin=self.margin, size_px=self.size_px)
+        # Pixel centres have an offset of half a pixel, before and after the resize.
+        moved = (landmarks + 0.5 - (left, top)) * (self.size_px / crop_side) - 0.5
+        return cropped, np.asarray(moved, np.float32)
 
     def plain(self, pixels: Pixels, name: str) -> Pixels:
-        """The picture, or the square about its middle, without looking for a face.
+        """Return the picture, or its central square, without face detection.
 
         Raises:
             SourceUnsuitable: The picture is too small.
         """
         height, width = pixels.shape[:2]
-        if min(height, width) < LEAST_PX:
-            raise SourceUnsuitable(f"{name}: smaller than {LEAST_PX} pixels")
-        if self.size_px is None:
-            return pixels
-        side = min(height, width)
-        x, y = (width - side) / 2, (height - side) / 2
-        return crop(pixels, (x, y, x + side, y + side), size_px=self.size_px)
+        if min(height, width) < MIN_PX:
+            raise SourceUnsuitable(f"{name}: smaller than {MIN_PX} pixels")
+        return pixels if self.size_px is None else centre_square(pixels, self.size_px)
+
+
+def centre_square(pixels: Pixels, size_px: int) -> Pixels:
+    """Crop the largest central square, resized to ``(size_px, size_px, 3) uint8``."""
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    x, y = (width - side) / 2, (height - side) / 2
+    return crop(pixels, (x, y, x + side, y + side), size_px=size_px)
 
 
 def box_of(landmarks: Landmarks) -> Box:
-    """About the box that a finder draws around these landmarks, ``(x1, y1, x2, y2)``."""
+    """Estimate the face box of landmarks, ``(x1, y1, x2, y2)``."""
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
-    if len(landmarks) > 5:  # a mesh reaches from brow to chin
+    if len(landmarks) > 5:  # a mesh extends from the brows to the chin
         top = float(low[1]) - 0.15 * float(high[1] - low[1])
         return float(low[0]), top, float(high[0]), float(high[1])
     x, y = ((low + high) / 2).tolist()
@@ -103,7 +107,7 @@ def box_of(landmarks: Landmarks) -> Box:
     return x - half, y - half * 1.15, x + half, y + half * 1.15
 
 
-VALIDATION_SHARE = 0.2  # of a plain folder's pictures
+VALIDATION_SHARE = 0.2  # share of a plain folder's pictures in the validation split
 _SPLIT_FOLDERS = ("train", "validation", "val", "valid", "test")
 
 
@@ -112,12 +116,12 @@ class Real:
     """A real picture on disk.
 
     Attributes:
-        path: Where it lies.
-        name: Its path within the data set or folder, with ``/`` between; unique there.
-        source: The set that it comes from.
-        group: What must not be split: a forgery and its twin are of their parent's.
+        path: Path of the file.
+        name: Path relative to the data set or folder, with ``/``; unique there.
+        source: Name of the data set.
+        group: Group that is not split; a forgery and its twin have the group of their parent.
         split: ``train``, ``validation`` or ``test``.
-        part: The part of a shard that it is; ``None`` for a file of its own.
+        part: Part of a shard; ``None`` for a separate file.
     """
 
     path: Path
@@ -129,18 +133,18 @@ class Real:
 
     @property
     def picture(self) -> Path | FilePart:
-        """What :func:`mesoscope.media.image.open_image` takes."""
+        """Argument for :func:`mesoscope.media.image.open_image`."""
         return self.part or self.path
 
 
 @dataclass(frozen=True, slots=True)
 class RealFace:
-    """A real picture that was read and framed.
+    """A decoded and framed real picture.
 
     Attributes:
         pixels: ``(H, W, 3) uint8``.
-        landmarks: In its pixels; ``None`` where the maker asked for none.
-        real: Where it comes from.
+        landmarks: Landmarks in these pixels; ``None`` if the maker needs none.
+        real: The picture on disk.
     """
 
     pixels: Pixels
@@ -149,19 +153,19 @@ class RealFace:
 
 
 def read_reals(root: Path, *, validation: float = VALIDATION_SHARE) -> list[Real]:
-    """List the real pictures under a root, in a stable order.
+    """List the real pictures of a data set or folder, in a stable order.
 
-    A data set in the project's layout, or its manifest, gives its reals with their splits and
-    groups. Of any other folder every picture is taken as real, but what lies beside a folder
-    ``real`` if there is one; each is its own group, and its name alone decides on its split.
+    The reals of a data set in the project's layout keep their splits and groups. In any other
+    folder, all pictures are reals, or only those in its folder ``real`` if there is one. Each is a
+    group, and its split depends only on its name.
 
     Args:
         root: A folder, or the manifest of a data set.
-        validation: Share of a plain folder's pictures that goes to the validation split.
+        validation: Share of a plain folder's pictures in the validation split.
 
     Raises:
-        DatasetError: No such folder, a bad manifest, no real picture.
-        OptionError: A share outside 0 to 1.
+        DatasetError: The folder is missing, its manifest is not valid, or it has no real picture.
+        OptionError: The share is outside 0..1.
     """
     if not 0 <= validation <= 1:
         raise OptionError(f"the validation share must lie in 0..1, got {validation}")
@@ -188,10 +192,9 @@ def _of_dataset(root: Path) -> list[Real]:
     reals = []
     for sample in read_dataset(root):
         if sample.label == LABELS["real"]:
-            part = sample.picture
             name = sample.path.relative_to(root).as_posix()
-            held = part if isinstance(part, FilePart) else None
-            reals.append(Real(sample.path, name, sample.source, sample.group, sample.split, held))
+            part = sample.picture if isinstance(sample.picture, FilePart) else None
+            reals.append(Real(sample.path, name, sample.source, sample.group, sample.split, part))
     return reals
 
 
@@ -213,6 +216,6 @@ def _of_folder(root: Path, validation: float) -> list[Real]:
 
 
 def _share(name: str) -> float:
-    """A number in 0 to 1 that depends on the name alone, so that adding pictures moves none."""
+    """Hash a name to 0..1, so that added pictures do not change the split of others."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

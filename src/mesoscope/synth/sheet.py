@@ -1,4 +1,4 @@
-"""A contact sheet of forgeries: real, forged and mask side by side, as they lie in a folder."""
+"""A contact sheet of a folder's forgeries: real, forged and mask side by side."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 _TILE, _GAP, _PAD, _CAPTION = 256, 6, 20, 28
 _COLUMNS = ("real", "forged", "mask")
-_AROUND = 1.9  # times the mask's longest side is shown
-SUFFIXES: dict[str, list[int]] = {  # of sheets, with what OpenCV is told
+_AROUND = 1.9  # displayed square, in longest sides of the mask
+SUFFIXES: dict[str, list[int]] = {  # suffixes of sheets, with OpenCV's encoder parameters
     ".png": [],
     ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 88],
     ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 88],
@@ -36,34 +36,32 @@ SUFFIXES: dict[str, list[int]] = {  # of sheets, with what OpenCV is told
 
 
 def folder_sheet(root: Path, *, count: int = 12, across: int = 2) -> Pixels:
-    """Draw some of a folder's forgeries, spread over all that it holds.
-
-    Where a mask covers little of its picture, the part around it is shown.
+    """Draw evenly spaced forgeries of a folder, cropped around their masks.
 
     Args:
-        root: A folder that a maker wrote.
-        count: How many.
-        across: How many stand beside each other.
+        root: A folder of forgeries.
+        count: Maximum number of forgeries.
+        across: Number of forgeries per row.
 
     Returns:
         ``(h, w, 3) uint8``.
 
     Raises:
-        OptionError: The folder holds no forgeries.
+        OptionError: The folder has no forgeries.
     """
     records = [record for _, record in read_records(root / RECORDS)]
     if not records:
-        raise OptionError(f"{root}: holds no forgeries, so there is nothing to draw")
-    places = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
-    cells = [_cell(root, records[i]) for i in places]
-    return _laid_out(cells, min(across, len(cells)))
+        raise OptionError(f"{root}: has no forgeries, so there is nothing to draw")
+    indices = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
+    cells = [_cell(root, records[i]) for i in indices]
+    return _grid(cells, min(across, len(cells)))
 
 
 def write_sheet(path: Path, root: Path, *, count: int = 12) -> None:
-    """Draw :func:`folder_sheet` into a file.
+    """Write :func:`folder_sheet` to a file.
 
     Raises:
-        OptionError: A suffix other than :data:`SUFFIXES`, or a folder without forgeries.
+        OptionError: The suffix is none of :data:`SUFFIXES`, or the folder has no forgeries.
         OutputError: The file cannot be written.
     """
     refuse_suffix(path)
@@ -77,17 +75,17 @@ def write_sheet(path: Path, root: Path, *, count: int = 12) -> None:
 
 
 def refuse_suffix(path: Path) -> None:
-    """See that a sheet can be saved under a name.
+    """Refuse a file name with an unknown suffix.
 
     Raises:
-        OptionError: It cannot.
+        OptionError: The suffix is none of :data:`SUFFIXES`.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise OptionError(f"{path}: a sheet must be named {', '.join(SUFFIXES)}")
 
 
 def _cell(root: Path, record: dict[str, Any]) -> Pixels:
-    """One forgery: three tiles and a caption."""
+    """Draw one forgery: three tiles and a caption."""
     files = record["files"]
     tiles = [_read(root, files.get(what)) for what in ("real", "fake", "mask")]
     first = next((pixels for pixels in reversed(tiles) if isinstance(pixels, np.ndarray)), None)
@@ -100,25 +98,25 @@ def _cell(root: Path, record: dict[str, Any]) -> Pixels:
             put_text(cell, str(pixels), left + 12, 30, size_px=16, colour=QUIET)
         else:
             cell[:_TILE, left : left + _TILE] = crop(pixels, box, size_px=_TILE)
-    text = visible(f"{record['maker']}   {_particulars(record['numbers'])}")
+    text = visible(f"{record['maker']}   {_summary(record['numbers'])}")
     put_text(cell, shorten(text, 14, wide), 0, _TILE + 19, size_px=14, colour=QUIET)
     return cell
 
 
 def _read(root: Path, name: str | None) -> Pixels | str:
-    """A picture, or in words why there is none: one that was lost does not cost the sheet."""
+    """Read a picture; return a note if it is missing or damaged."""
     if name is None:
         return "no twin"
     try:
         return open_image(root / name).pixels
     except SourceMissing:
-        return "is no more"
+        return "is missing"
     except SourceError:
         return "cannot be read"
 
 
-def _particulars(numbers: dict[str, Any]) -> str:
-    """The plain words and numbers of a record, as far as they fit."""
+def _summary(numbers: dict[str, Any]) -> str:
+    """Format the scalar parameters of a record."""
     plain = []
     for name, value in numbers.items():
         if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
@@ -131,7 +129,7 @@ def _particulars(numbers: dict[str, Any]) -> str:
 
 
 def _box(mask: Pixels, *, masked: bool) -> Box:
-    """The square that is shown: around a mask, within the picture, else all of it."""
+    """Return the displayed square: around the mask, or the central square without one."""
     height, width = mask.shape[:2]
     rows, columns = np.nonzero(mask[:, :, 0])
     side = float(min(height, width))
@@ -144,7 +142,7 @@ def _box(mask: Pixels, *, masked: bool) -> Box:
     return x - side / 2, y - side / 2, x + side / 2, y + side / 2
 
 
-def _laid_out(cells: Sequence[Pixels], across: int) -> Pixels:
+def _grid(cells: Sequence[Pixels], across: int) -> Pixels:
     high, wide = cells[0].shape[:2]
     rows = -(-len(cells) // across)
     head = 34

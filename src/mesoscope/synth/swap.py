@@ -1,8 +1,8 @@
-"""One person's face blended into a picture of another who is similar.
+"""Face swaps between similar faces.
 
-After Li et al., *Face X-ray for more general face forgery detection*, CVPR 2020, section 3: a donor
-with near landmarks is laid over the face, its colours are matched, the mask is deformed, and both
-are blended by alpha or after Poisson (Pérez et al., *Poisson image editing*, 2003).
+Li et al., *Face X-ray for more general face forgery detection*, CVPR 2020, section 3. A donor with
+similar landmarks is aligned to the face, its colours are matched, the mask is deformed, and both
+are combined by alpha blending or Poisson blending (Pérez et al., *Poisson image editing*, 2003).
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from mesoscope.synth.colour import (
     draw_frequency,
     draw_shift,
     is_grey,
-    light_apart,
-    likeness,
-    matched,
-    softened,
+    luminance_gap,
+    match_colour,
+    match_sharpness,
+    shading_correlation,
 )
 from mesoscope.synth.forgery import Forgery
 from mesoscope.synth.outline import (
-    aligned,
-    clean,
+    alpha_blend,
+    clip_mask,
     draw_mask,
-    five_of,
+    five_points,
+    full_mask,
     hull,
     mesh,
-    mixed,
-    placed,
     region_of,
+    similarity_transform,
 )
 
 if TYPE_CHECKING:
@@ -47,26 +47,25 @@ if TYPE_CHECKING:
     from mesoscope.types import Pixels
 
 
-CANDIDATES = 2000  # looked at a search, drawn at random
-NEAREST = 12  # of these, one is drawn: the very nearest would be the same one each time
+CANDIDATES = 2000  # number of random candidates per search
+NEAREST = 12  # number of nearest candidates to draw from: the nearest would always be the same
 
-LEAST_LIKENESS = 0.98  # half of all pairs of portraits are nearer; a profile and a face are not
+MIN_SIMILARITY = 0.98  # exceeded by half of all pairs of portraits, not by a profile and a portrait
 
 
 class DonorIndex:
-    """Faces by the shape of their five landmarks. Safe to share between threads.
+    """Search for faces with similar landmarks. Thread-safe.
 
-    As in Li et al., *Face X-ray for more general face forgery detection*, CVPR 2020, section 3.2, a
-    donor is sought among a random subset by the distance of its landmarks, here after the best
-    turn, scale and shift: both shapes are complex vectors of length 1, and their inner product
-    says how well one can be laid on the other.
+    As in Li et al. 2020, section 3.2, the donor is searched in a random subset by the distance of
+    its landmarks, here after the optimal similarity transform: both shapes are complex unit
+    vectors, and the absolute value of their inner product is the similarity.
 
     Args:
-        landmarks: One of 5, 68 or 81 points a face.
-        groups: The person or source of each; nobody donates to their own group.
+        landmarks: 5, 68 or 81 points per face.
+        groups: Group of each face; donors are of another group.
 
     Raises:
-        OptionError: Lists of different lengths, or landmarks of another form.
+        OptionError: The lengths differ, or landmarks are not valid.
     """
 
     def __init__(self, landmarks: Sequence[Landmarks], groups: Sequence[str]) -> None:
@@ -75,7 +74,7 @@ class DonorIndex:
         number = {group: i for i, group in enumerate(dict.fromkeys(groups))}
         self._number = number
         self._groups = np.array([number[group] for group in groups], np.int64)
-        shapes = [_shape(its) for its in landmarks]
+        shapes = [_shape(points) for points in landmarks]
         self._shapes = np.array(shapes, np.complex64).reshape(-1, 5)
 
     def __len__(self) -> int:
@@ -89,37 +88,40 @@ class DonorIndex:
         *,
         candidates: int = CANDIDATES,
         nearest: int = NEAREST,
-        least: float = LEAST_LIKENESS,
+        min_similarity: float = MIN_SIMILARITY,
     ) -> int:
-        """The place of a donor for a face.
+        """Draw a donor for a face.
 
         Args:
-            landmarks: Of the face that gets the donor's.
-            group: Its own, which cannot donate.
+            landmarks: Landmarks of the target face.
+            group: Group of the target face, excluded from the donors.
             rng: Draws the candidates, and the donor among the nearest.
-            candidates: Faces to look at.
-            nearest: How many of these may be drawn.
-            least: Likeness, 0 to 1, that a donor must have: less, and the heads are turned apart.
+            candidates: Number of candidates.
+            nearest: Number of nearest candidates to draw from.
+            min_similarity: Minimum similarity, 0 to 1; below it the head poses differ.
+
+        Returns:
+            Index of the donor.
 
         Raises:
-            SourceUnsuitable: All faces are of its own group, or none lies alike.
+            SourceUnsuitable: There is no face of another group, or none is similar.
         """
         others = self._candidates(self._number.get(group, -1), rng, candidates)
         if not len(others):
             raise SourceUnsuitable("there is no face of another person to take")
-        likeness = np.abs(self._shapes[others] @ np.conj(_shape(landmarks)))
-        few = min(nearest, len(others))
-        best = np.argpartition(-likeness, few - 1)[:few]
-        best = best[np.argsort(-likeness[best], kind="stable")]
-        alike = int((likeness[best] >= least).sum())
-        if not alike:
-            raise SourceUnsuitable("no face of another person lies alike")
-        return int(others[best[rng.integers(alike)]])
+        similarity = np.abs(self._shapes[others] @ np.conj(_shape(landmarks)))
+        count = min(nearest, len(others))
+        best = np.argpartition(-similarity, count - 1)[:count]
+        best = best[np.argsort(-similarity[best], kind="stable")]
+        similar = int((similarity[best] >= min_similarity).sum())
+        if not similar:
+            raise SourceUnsuitable("no face of another person has similar landmarks")
+        return int(others[best[rng.integers(similar)]])
 
     def _candidates(
         self, group: int, rng: np.random.Generator, candidates: int
     ) -> NDArray[np.int64]:
-        """Some places of other groups, each once."""
+        """Draw indices of other groups, without duplicates."""
         if len(self._groups) <= 2 * candidates:
             others = np.nonzero(self._groups != group)[0]
             if len(others) > candidates:
@@ -131,24 +133,23 @@ class DonorIndex:
 
 
 def _shape(landmarks: Landmarks) -> NDArray[np.complex64]:
-    """Five points as a complex vector about 0, of length 1."""
-    points = five_of(landmarks) @ np.array([1, 1j])
+    """Return five points as a centred complex unit vector."""
+    points = five_points(landmarks) @ np.array([1, 1j])
     points = points - points.mean()
     return np.asarray(points / max(float(np.linalg.norm(points)), 1e-9), np.complex64)
 
 
 MAKER = "swap_blend"
 HOWS = ("alpha", "poisson")
-SWAPPED = ("face", "inner", "lower")  # others cut glasses in two, or bring the donor's fringe along
+SWAPPED = ("face", "inner", "lower")  # others cut through glasses, or include the donor's hair
 _PAD = 0.2
-_LEAST_PX = 12
-_LEAST_SHARE = 0.35  # of an outline that must be left where the donor's face covers it
-_REACH = 0.8  # distances between the eyes: how far the pull of a landmark goes
-_MOST_ADDED = 22.0  # of 255
-# Of coarse light and shade: a quarter of aligned pairs have less, lit from elsewhere or occluded.
-_LEAST_ALIKE = 0.3
-_DARKER, _FLATTER = 60.0, 1.9  # a match of more than this makes shadows and noise glare
-_REST = 0.35  # of the colour's and sharpness' own change, after the match
+_MIN_PX = 12
+_MIN_COVERED = 0.35  # minimum share of an outline that the donor's face covers
+_REACH = 0.8  # standard deviation of the warp's kernels, in distances between the eyes
+_MAX_ADDED = 22.0  # grey levels
+_MIN_CORRELATION = 0.3  # of the shading: a quarter of aligned pairs are lit differently or occluded
+_MAX_GAP, _MAX_RATIO = 60.0, 1.9  # of the luminance: beyond, matching amplifies shadows and noise
+_REST = 0.35  # strength of the colour augmentation after matching
 
 
 def swap_blend(
@@ -166,117 +167,125 @@ def swap_blend(
 
     Args:
         pixels: The picture, ``(H, W, 3) uint8``.
-        landmarks: Of its face, 5, 68 or 81 points in its pixels.
-        donor: A picture of somebody similar, of any size.
-        donor_landmarks: Of the face in it, as many points as above.
-        rng: Decides everything; the same state gives the same forgery.
-        strength: How far colour and sharpness may stay apart after they were matched.
+        landmarks: Landmarks of its face, 5, 68 or 81 points.
+        donor: A picture with a similar face, of any size.
+        donor_landmarks: Landmarks of the donor's face, the same number of points.
+        rng: Generator; the same state gives the same forgery.
+        strength: Strength of the augmentation of colour and sharpness after matching, 0 to 4.
         hulls: Outlines to draw from, of :data:`mesoscope.synth.outline.HULLS`.
         how: ``alpha`` or ``poisson``; ``None`` draws one.
 
     Returns:
-        The forgery; its twin is the picture as it is.
+        The forgery; its twin is the unchanged picture.
 
     Raises:
-        OptionError: Landmarks or options of a wrong form.
-        SourceUnsuitable: The face is too small or outside of the picture, the donor's does not
-            cover it, or is lit too differently.
+        OptionError: Landmarks or options are not valid.
+        SourceUnsuitable: The face is too small or outside of the picture, or the donor's face does
+            not cover it or is lit too differently.
     """
     if how is not None and how not in HOWS:
         raise OptionError(f"how must be one of {', '.join(HOWS)}, got {how!r}")
     if not 0 <= strength <= 4:
         raise OptionError(f"strength must lie in 0..4, got {strength}")
     name = draw_hull(rng, hulls)
-    face, face_donor = five_of(landmarks), five_of(donor_landmarks)
-    matrix = aligned(face_donor, face)
-    points, points_donor = mesh(landmarks), mapped(mesh(donor_landmarks), matrix)
-    outline = common(hull(points, name), hull(points_donor, name))
+    face, donor_face = five_points(landmarks), five_points(donor_landmarks)
+    matrix = similarity_transform(donor_face, face)
+    points, donor_points = mesh(landmarks), mapped(mesh(donor_landmarks), matrix)
+    outline = intersection(hull(points, name), hull(donor_points, name))
     region = region_of(outline, pixels.shape, pad=_PAD)
-    if region is None or float(np.ptp(outline, axis=0).min()) < _LEAST_PX:
+    if region is None or float(np.ptp(outline, axis=0).min()) < _MIN_PX:
         raise SourceUnsuitable(
-            f"the face is smaller than {_LEAST_PX} pixels or outside of the picture"
+            f"the face is smaller than {_MIN_PX} pixels or outside of the picture"
         )
     fit = float(rng.uniform(0.5, 1))
-    residual = fit * (face - mapped(face_donor, matrix))
-    laid, covered = laid_over(donor, matrix, region, face, residual)
+    residual = fit * (face - mapped(donor_face, matrix))
+    patch, covered = warp_to_region(donor, matrix, region, face, residual)
     mask, numbers = draw_mask(outline, region, rng)
-    mask = clean(mask * covered)
+    mask = clip_mask(mask * covered)
     base = pixels[region.slices]
-    if is_grey(base):
-        laid = grey_of(laid)
-    alike = require_like_light(laid, base, mask)
+    grey = is_grey(base)
+    if grey:
+        patch = to_grey(patch)
+    correlation = require_similar_light(patch, base, mask)
     share = float(rng.uniform(0.8, 1))
-    laid = matched(softened(laid, base, mask), base, mask, share=share)
-    shift = draw_shift(rng, _REST * strength, grey=is_grey(base))
+    patch = match_colour(match_sharpness(patch, base, mask), base, mask, share=share)
+    shift = draw_shift(rng, _REST * strength, grey=grey)
     frequency = draw_frequency(rng, strength if rng.random() < 0.5 else 0)
-    laid = frequency.of(shift.of(laid))
-    drawn = HOWS[int(rng.random() < 0.4)] if how is None else how
-    if drawn == "poisson":
-        laid = _poisson(laid, base, mask)
+    patch = frequency.apply(shift.apply(patch))
+    method = HOWS[int(rng.random() < 0.4)] if how is None else how
+    if method == "poisson":
+        patch = _poisson(patch, base, mask)
     numbers = {
         "hull": name,
         "strength": strength,
         "turn": [[round(float(v), 5) for v in row] for row in matrix],
         "fit": round(fit, 4),
-        "alike": round(alike, 4),
+        "alike": round(correlation, 4),
         "matched": round(share, 4),
         "colour": shift.numbers,
         "frequency": frequency.numbers(),
-        "how": drawn,
+        "how": method,
         **numbers,
     }
-    forged = mixed(pixels, region, laid, mask)
-    return Forgery(forged, pixels, placed(mask, region, pixels.shape), MAKER, numbers)
+    forged = alpha_blend(pixels, region, patch, mask)
+    return Forgery(forged, pixels, full_mask(mask, region, pixels.shape), MAKER, numbers)
 
 
-def require_like_light(laid: Pixels, base: Pixels, mask: Mask) -> float:
-    """Return the likeness of coarse light and shade within a mask, see :func:`likeness`.
+def to_grey(pixels: Pixels) -> Pixels:
+    """Return a picture without colour, with three equal channels."""
+    levels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB), np.uint8)
+
+
+def require_similar_light(patch: Pixels, base: Pixels, mask: Mask) -> float:
+    """Return the correlation of coarse light and shade of two faces within a mask.
 
     Raises:
         SourceUnsuitable: The light on the two faces differs too much.
     """
-    darker, flatter = light_apart(laid, base, mask)
-    alike = likeness(laid, base, mask)
-    if darker > _DARKER or flatter > _FLATTER or alike < _LEAST_ALIKE:
+    gap, ratio = luminance_gap(patch, base, mask)
+    correlation = shading_correlation(patch, base, mask)
+    if gap > _MAX_GAP or ratio > _MAX_RATIO or correlation < _MIN_CORRELATION:
         raise SourceUnsuitable("the light on the two faces differs too much")
-    return alike
+    return correlation
 
 
 def mapped(points: Points, matrix: NDArray[np.float64]) -> Points:
-    """Points ``(N, 2)`` through an affine map ``(2, 3)``."""
+    """Apply an affine map ``(2, 3)`` to points ``(N, 2)``."""
     return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], np.float32)
 
 
-def common(one: Points, other: Points) -> Points:
-    """What two outlines share: neither face's surroundings come along.
+def intersection(one: Points, other: Points) -> Points:
+    """Return the intersection of two outlines.
 
     Raises:
-        SourceUnsuitable: They share too little.
+        SourceUnsuitable: The intersection is too small.
     """
     area, shared = cv2.intersectConvexConvex(one, other)
-    if shared is None or area < _LEAST_SHARE * cv2.contourArea(one):
+    if shared is None or area < _MIN_COVERED * cv2.contourArea(one):
         raise SourceUnsuitable("the donor's face does not cover this one")
     return np.asarray(shared, np.float32).reshape(-1, 2)
 
 
-def laid_over(
+def warp_to_region(
     donor: Pixels,
     matrix: NDArray[np.float64],
     region: Region,
     face: Points,
     residual: NDArray[np.floating],
 ) -> tuple[Pixels, Mask]:
-    """The donor over a region, its landmarks pulled to the face's, and where it covers it.
+    """Warp the donor to a region; also return the mask of the pixels that it covers.
 
-    The pull is smooth: Gaussians about the five landmarks, weighted so that each gets its own.
+    The similarity transform is followed by a smooth warp of the landmarks by the residual: Gaussian
+    kernels at the five landmarks, with weights that interpolate the residual.
     """
     scale = float(np.hypot(*matrix[:, 0]))
     matrix = matrix.copy()
-    if scale < 0.75:  # averaged first, as a remap of a larger picture would alias
+    if scale < 0.75:  # downscale by averaging first, as the remap would alias
         height, width = donor.shape[:2]
         small = max(1, round(width * scale)), max(1, round(height * scale))
         donor = resize(donor, *small, cv2.INTER_AREA)
-        # Middles of pixels lie half a pixel within them, before and after.
+        # Pixel centres have an offset of half a pixel, before and after the resize.
         ratio = np.array([width / small[0], height / small[1]])
         matrix[:, 2] += matrix[:, :2] @ (0.5 * ratio - 0.5)
         matrix[:, :2] = matrix[:, :2] * ratio
@@ -284,7 +293,7 @@ def laid_over(
     reach = _REACH * max(1.0, float(np.hypot(*(face[1] - face[0]))))
     apart = ((face[:, None] - face[None]) ** 2).sum(axis=-1)
     weights = np.linalg.solve(np.exp(-apart / (2 * reach**2)) + 1e-3 * np.eye(5), residual)
-    # The pull is smooth, so it is computed on a coarse grid and spread.
+    # The warp is smooth, so it is computed on a coarse grid and interpolated.
     columns, rows = max(2, min(wide, 32)), max(2, min(high, 32))
     x = region.x1 + (np.arange(columns) + 0.5) * wide / columns - 0.5
     y = region.y1 + (np.arange(rows) + 0.5) * high / rows - 0.5
@@ -297,37 +306,31 @@ def laid_over(
     back = cv2.invertAffineTransform(matrix)
     from_x = np.asarray(back[0, 0] * at_x + back[0, 1] * at_y + back[0, 2], np.float32)
     from_y = np.asarray(back[1, 0] * at_x + back[1, 1] * at_y + back[1, 2], np.float32)
-    laid = cv2.remap(donor, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    patch = cv2.remap(donor, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
     height, width = donor.shape[:2]
     inside = (from_x > 1) & (from_x < width - 2) & (from_y > 1) & (from_y < height - 2)
     soft = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), max(1.0, 0.02 * max(wide, high)))
-    return np.asarray(laid, np.uint8), np.asarray(np.clip(2 * soft - 1, 0, 1), np.float32)
+    return np.asarray(patch, np.uint8), np.asarray(np.clip(2 * soft - 1, 0, 1), np.float32)
 
 
-def grey_of(pixels: Pixels) -> Pixels:
-    """A picture without colour, of three equal channels."""
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
+def _poisson(patch: Pixels, base: Pixels, mask: Mask) -> Pixels:
+    """Poisson blending: the donor's gradients, with the picture's colours at the mask's border.
 
-
-def _poisson(laid: Pixels, base: Pixels, mask: Mask) -> Pixels:
-    """The donor with its gradients kept, and the picture's colours at the mask's border.
-
-    Where hair or a hat crosses the border, their colours would run into the face. So what Poisson
-    adds to a pixel is bounded, and the soft mask hides what is left at the border.
+    Colours of hair or a hat at the border would bleed into the face. So the change of a pixel is
+    bounded, and the soft mask hides the remaining difference at the border.
     """
-    whole = np.asarray((mask > 0) * np.uint8(255), np.uint8)
-    x, y, wide, high = cv2.boundingRect(whole)
+    binary = np.asarray((mask > 0) * np.uint8(255), np.uint8)
+    x, y, wide, high = cv2.boundingRect(binary)
     if min(wide, high) < 4:
-        return laid
-    # OpenCV wants a border around the mask, and the middle of its rectangle.
+        return patch
+    # OpenCV requires a border around the mask, and the centre of its bounding box.
     edge = 2
-    grown = [
-        cv2.copyMakeBorder(p, edge, edge, edge, edge, cv2.BORDER_REPLICATE) for p in (laid, base)
-    ]
-    whole = np.asarray(cv2.copyMakeBorder(whole, edge, edge, edge, edge, cv2.BORDER_CONSTANT))
-    middle = (x + edge + wide // 2, y + edge + high // 2)
-    done = cv2.seamlessClone(grown[0], grown[1], whole, middle, cv2.NORMAL_CLONE)
-    added = done[edge:-edge, edge:-edge].astype(np.float32) - laid
-    bounded = laid + _MOST_ADDED * np.tanh(added / _MOST_ADDED)
+    source, target = (
+        cv2.copyMakeBorder(p, edge, edge, edge, edge, cv2.BORDER_REPLICATE) for p in (patch, base)
+    )
+    binary = np.asarray(cv2.copyMakeBorder(binary, edge, edge, edge, edge, cv2.BORDER_CONSTANT))
+    centre = (x + edge + wide // 2, y + edge + high // 2)
+    cloned = cv2.seamlessClone(source, target, binary, centre, cv2.NORMAL_CLONE)
+    added = cloned[edge:-edge, edge:-edge].astype(np.float32) - patch
+    bounded = patch + _MAX_ADDED * np.tanh(added / _MAX_ADDED)
     return np.asarray(np.clip(np.rint(bounded), 0, 255), np.uint8)

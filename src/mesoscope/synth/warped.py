@@ -21,13 +21,13 @@ from mesoscope.synth.ellipse import blend_mask
 from mesoscope.synth.forgery import Forgery
 from mesoscope.synth.outline import (
     Region,
-    clean,
+    alpha_blend,
+    clip_mask,
     draw_mask,
-    five_of,
+    five_points,
+    full_mask,
     hull,
     mesh,
-    mixed,
-    placed,
     region_of,
 )
 
@@ -90,7 +90,7 @@ def warp(
     scale = side_px / size_px
     small = max(4, round(wide * scale)), max(4, round(high * scale))
     copy = resize(pixels[region.slices], *small, cv2.INTER_AREA)
-    copy = shift.of(blur(copy, sigma))
+    copy = shift.apply(blur(copy, sigma))
     # The middles of pixels lie half a pixel within them at both sizes.
     ratio = np.array([wide / small[0], high / small[1]])
     enlarged = np.concatenate([np.diag(ratio), (0.5 * ratio - 0.5)[:, None]], axis=1)
@@ -99,7 +99,7 @@ def warp(
     patch = cv2.warpAffine(
         copy, matrix, (wide, high), flags=_INTERPOLATIONS[how], borderMode=cv2.BORDER_REFLECT
     )
-    forged = mixed(pixels, region, np.asarray(patch, np.uint8), mask)
+    forged = alpha_blend(pixels, region, np.asarray(patch, np.uint8), mask)
     numbers = {
         "side_px": round(side_px, 1),
         "sigma_px": round(sigma, 3),
@@ -108,7 +108,7 @@ def warp(
         "affine": [[round(float(v), 5) for v in row] for row in moved],
         **numbers,
     }
-    return Forgery(forged, pixels, placed(mask, region, pixels.shape), MAKER, numbers)
+    return Forgery(forged, pixels, full_mask(mask, region, pixels.shape), MAKER, numbers)
 
 
 def _place(
@@ -121,7 +121,7 @@ def _place(
     """
     height, width = pixels.shape[:2]
     if landmarks is None:
-        whole = clean(blend_mask(height, width, rng))
+        whole = clip_mask(blend_mask(height, width, rng))
         x, y, wide, high = cv2.boundingRect((whole > 0).astype(np.uint8))
         least = float(min(wide, high))
         size_px = _FACE * max(cv2.boundingRect((whole > 0.5).astype(np.uint8))[2:])
@@ -141,7 +141,7 @@ def _place(
     if landmarks is None:
         return region, whole[region.slices], five, size_px, {"hull": name}
     mask, numbers = draw_mask(outline, region, rng)
-    five = np.asarray(five_of(landmarks) - (region.x1, region.y1), np.float32)
+    five = np.asarray(five_points(landmarks) - (region.x1, region.y1), np.float32)
     return region, mask, five, size_px, {"hull": name, **numbers}
 
 

@@ -1,4 +1,4 @@
-"""Many forgeries, in parallel, of the reals of a folder or data set, into a folder."""
+"""Parallel forging of many reals into a folder."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ForgingSummary:
-    """What came of a run.
+    """Counts of a run.
 
     Attributes:
-        made: Forgeries that are new.
-        there: Forgeries that an earlier run had made.
-        left_out: Reals without a forgery, each with the reason.
-        unreadable: How many of these could not be read at all.
-        held: Forgeries in the folder at the end.
+        forged: Number of new forgeries.
+        existing: Number of forgeries from earlier runs.
+        left_out: Reasons why reals have no forgery, by name.
+        unreadable: Number of these that could not be read.
+        total: Number of forgeries in the folder at the end.
     """
 
-    made: int = 0
-    there: int = 0
+    forged: int = 0
+    existing: int = 0
     left_out: dict[str, str] = field(default_factory=dict)
     unreadable: int = 0
-    held: int = 0
+    total: int = 0
 
     def reasons(self) -> list[tuple[str, int]]:
-        """How often each reason was given, the most frequent first."""
+        """Count the reasons, the most frequent first."""
         return Counter(why.partition(": ")[0] for why in self.left_out.values()).most_common()
 
 
@@ -67,25 +67,25 @@ def write_forgeries(
     jobs: int = 0,
     watch: Callable[[dict[str, Json] | None], None] | None = None,
 ) -> ForgingSummary:
-    """Make forgeries of reals and write them with their twins.
+    """Forge reals and write the forgeries with their twins.
 
-    A real that cannot be read or forged costs no other one anything: it is counted and named.
+    A real that cannot be read or forged is listed in the summary and does not stop the run.
 
     Args:
-        folder: Where they go; what is there already is not made again.
-        reals: What they are made from.
-        make: Makes one. Called by several threads at once; it raises a :class:`SourceError` where
-            a picture does not do.
-        framing: What is cut out of each picture before it is forged.
-        landmarks: Of each real by its name, in pixels of the whole picture; reals without are left
-            out. ``None`` where the maker needs none.
-        failed: By name, reals whose landmarks could not be looked for: they are left out for that.
-        per_picture: Forgeries of each real, each with its own random numbers.
-        jobs: Threads; 0 = one a core.
-        watch: Called after each try of this run, with the forgery's record or ``None``.
+        folder: The output folder; existing forgeries are skipped.
+        reals: The real pictures.
+        make: The maker, called in several threads. It raises a :class:`SourceError` for an
+            unsuitable picture.
+        framing: Crop of the pictures before forging.
+        landmarks: Landmarks by name, in pixels of the uncropped picture; reals without are left
+            out. ``None`` if the maker needs none.
+        failed: Errors by name of reals whose landmarks could not be detected; they are left out.
+        per_picture: Number of forgeries per real, each with its own generator.
+        jobs: Number of threads; 0 = one per core.
+        watch: Called after each attempt with the forgery's record, or ``None``.
 
     Raises:
-        OutputError: The folder cannot be written; what was written before is whole.
+        OutputError: The folder cannot be written; earlier files are complete.
     """
     summary = ForgingSummary()
 
@@ -108,7 +108,7 @@ def write_forgeries(
 
     every = [(real, key_of(real, number)) for real in reals for number in range(per_picture)]
     tasks = [(real, key) for real, key in every if not folder.has(key)]
-    summary.there = len(every) - len(tasks)
+    summary.existing = len(every) - len(tasks)
     results = map_ordered(work, tasks, threads=jobs or cores(), depth=16)
     for (real, _), done in zip(tasks, results, strict=True):
         if isinstance(done, SourceError):
@@ -117,17 +117,17 @@ def write_forgeries(
             summary.left_out[real.name] = str(done).removeprefix(f"{real.path}: ")
         else:
             folder.add(done)
-            summary.made += 1
+            summary.forged += 1
         if watch is not None:
             watch(None if isinstance(done, SourceError) else done)
     return summary
 
 
 def write_left_out(root: Path, summary: ForgingSummary) -> None:
-    """List the reals without a forgery in ``left_out.csv``, or remove an earlier run's list.
+    """Write ``left_out.csv``, the list of reals without a forgery; remove it if there are none.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file cannot be written.
     """
     path = root / LEFT_OUT
     if not summary.left_out:
@@ -141,18 +141,18 @@ def write_left_out(root: Path, summary: ForgingSummary) -> None:
 
 
 def key_of(real: Real, number: int) -> str:
-    """The key of a real's forgery of this number."""
+    """Return the key of a real's forgery of this number."""
     return f"{real.name}#{number}"
 
 
 def read_face(
     real: Real, framing: Framing, landmarks: Mapping[str, Landmarks] | None
 ) -> tuple[RealFace, str]:
-    """Read and frame a real, and hash its file.
+    """Read and frame a real; also return the SHA-256 of its file.
 
     Raises:
-        SourceError: It cannot be read, has no landmarks, or is too small; or whatever else failed
-            at it.
+        SourceError: The picture cannot be read, has no landmarks, is too small, or raised another
+            error.
     """
     try:
         data = read_bytes(real.picture)

@@ -58,8 +58,7 @@ def train(
         roots: Data sets in the project's layout or with a manifest.
         recipe: The recipe.
         run: The run folder. ``recipe.toml``, ``log.jsonl``, ``curves.png``, ``checkpoints/``,
-            ``model.onnx``, ``metrics.json`` and ``MODEL_CARD.md`` go there, and what is prepared before
-            the first epoch.
+            ``model.onnx``, ``metrics.json`` and ``MODEL_CARD.md`` go there.
         watcher: Receives progress; ``None`` logs a line per epoch.
         resume: Continue the run in the folder.
         skip_unreadable: Leave out unreadable pictures, and count them in the card.

@@ -21,7 +21,7 @@ def test_what_is_kept_is_found_until_it_is_removed(yunet, tmp_path):
     assert kept_finder(folder) == kept == folder / f"yunet-{digest}.onnx"
     assert remove_finder(folder) == [kept]
     assert kept_finder(folder) is None
-    with pytest.raises(OptionError, match="no model of yunet is kept"):
+    with pytest.raises(OptionError, match="no model of yunet is installed"):
         remove_finder(folder)
 
 

@@ -57,7 +57,7 @@ def test_links_are_kept_and_what_they_point_to_is_replaced(tmp_path):
 
 
 def test_folders_and_devices(tmp_path):
-    with pytest.raises(OutputError, match="a folder stands there"):
+    with pytest.raises(OutputError, match="it is a folder"):
         write_text(tmp_path, "x")
     write_text(Path(os.devnull), "x")
     assert not Path(os.devnull).is_file()

@@ -41,10 +41,10 @@ def test_the_picture_given_stays_as_it_was(corruption, astronaut_face):
 
 @EACH
 def test_the_level_of_nothing_changes_nothing(corruption, astronaut_face):
-    if corruption.nothing is None:
+    if corruption.identity is None:
         assert corruption.name in ("jpeg", "shrink")
     else:
-        same = corrupt(astronaut_face, corruption, corruption.nothing)
+        same = corrupt(astronaut_face, corruption, corruption.identity)
         np.testing.assert_array_equal(same, astronaut_face)
 
 
@@ -139,8 +139,8 @@ def test_large_pictures_are_brought_to_a_bound():
 
 
 def test_names_are_told_with_their_signs():
-    assert NAMED["crop"].told(-15) == "-15 % of the side"
-    assert NAMED["brightness"].told(10) == "+10 % of white"
-    assert NAMED["jpeg"].told(30) == "quality 30"
+    assert NAMED["crop"].describe(-15) == "-15 % of the side"
+    assert NAMED["brightness"].describe(10) == "+10 % of white"
+    assert NAMED["jpeg"].describe(30) == "quality 30"
     assert len(NAMED) == len(CORRUPTIONS)
     assert sum(len(one.levels) for one in CORRUPTIONS) == 45  # as the documentation says

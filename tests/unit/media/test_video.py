@@ -233,7 +233,7 @@ def test_animations_are_clips_with_times_of_their_own(form):
 def test_an_animation_of_one_picture_is_a_picture(form):
     data = animation(form, [100])
     assert isinstance(open_media(data), Frame)
-    with pytest.raises(SourceUnsupported, match="does not move"):
+    with pytest.raises(SourceUnsupported, match="is not animated"):
         open_clip(data)
 
 

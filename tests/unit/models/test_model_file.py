@@ -234,9 +234,9 @@ def test_sealed_bytes_stand_for_the_card_too(written, card):
     assert opened.model_id == model_id(written(whole))
     renamed = whole.replace(b"tiny", b"tony")
     assert len(renamed) == len(whole)
-    with pytest.raises(ModelMismatch, match="its bytes are not those"):
+    with pytest.raises(ModelMismatch, match="its bytes differ from the digest"):
         open_model(written(renamed))
-    with pytest.raises(ModelMismatch, match="its bytes are not those"):
+    with pytest.raises(ModelMismatch, match="its bytes differ from the digest"):
         verify_bytes(written(whole + metadata(b"more", b"behind")))
 
 

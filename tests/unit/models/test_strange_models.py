@@ -147,7 +147,7 @@ def external(model, location="../../etc/passwd"):
 
 
 def test_weights_in_other_files_are_never_opened(written):
-    refused(written(more=external), "in another file")
+    refused(written(more=external), "in an external file")
 
 
 def test_constants_in_other_files_are_never_opened(written):
@@ -157,7 +157,7 @@ def test_constants_in_other_files_are_never_opened(written):
         value.external_data.add(key="location", value="/etc/passwd")
         model.graph.node.append(node("Constant", "", "unused", value=value))
 
-    refused(written(more=constant), "in another file")
+    refused(written(more=constant), "in an external file")
 
 
 def test_foreign_and_random_operations_are_refused(written):

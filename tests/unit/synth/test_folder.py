@@ -165,9 +165,9 @@ def test_forgeries_without_a_twin_stand_alone(tmp_path, forgery):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"seed": 1}, "begun with seed 0, and now it is 1"),
-        ({"encoding": Encoding("png")}, 'begun with format "jpg"'),
-        ({"encoding": Encoding(quality=(90, 90))}, r"begun with quality \[60, 95\]"),
+        ({"seed": 1}, "started with seed 0, and now it is 1"),
+        ({"encoding": Encoding("png")}, 'started with format "jpg"'),
+        ({"encoding": Encoding(quality=(90, 90))}, r"started with quality \[60, 95\]"),
     ],
 )
 def test_options_are_not_mixed_in_one_folder(tmp_path, forgery, options, said):
@@ -176,7 +176,7 @@ def test_options_are_not_mixed_in_one_folder(tmp_path, forgery, options, said):
     with pytest.raises(OptionError, match=said):
         fill(tmp_path, forgery, ["b"], **options)
     assert contents(tmp_path) == before
-    with pytest.raises(OptionError, match='begun with maker "test", and now it is null'):
+    with pytest.raises(OptionError, match='started with maker "test", and now it is null'):
         ForgeryFolder(tmp_path, options={})
 
 
@@ -193,7 +193,7 @@ def test_other_folders_are_refused(tmp_path, forgery):
     (tmp_path / "mine/diary.txt").write_text("dear diary")
     (tmp_path / "file").write_text("")
     for name in ("mine", "file"):
-        with pytest.raises(OptionError, match="holds something else already"):
+        with pytest.raises(OptionError, match="is not empty"):
             ForgeryFolder(tmp_path / name, options={})
     assert contents(tmp_path) == {"mine/diary.txt": b"dear diary", "file": b""}
     fill(tmp_path / "out", forgery, ["a"])

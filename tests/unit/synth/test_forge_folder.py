@@ -1,4 +1,4 @@
-"""Forging a folder from Python: blends and edits, gone on with, watched."""
+"""Forging a folder from Python: blends and edits, resumed, watched."""
 
 import csv
 import json
@@ -44,14 +44,14 @@ def test_blends_with_twins_and_what_is_left_out(people, options, tmp_path):
     summary = blend_folder(
         people, out, method="self", options=options, watch=lambda *told: seen.append(told)
     )
-    assert (summary.made, summary.there, summary.held, summary.unreadable) == (2, 0, 2, 1)
+    assert (summary.forged, summary.existing, summary.total, summary.unreadable) == (2, 0, 2, 1)
     assert sorted(s.label for s in read_dataset(out)) == [0, 0, 1, 1]
     with (out / "left_out.csv").open() as file:
         assert {row["path"] for row in csv.DictReader(file)} == {"2.png", "broken.jpg"}
     assert seen == [("forging", done, 4) for done in range(5)]
     again = blend_folder(people, out, method="self", options=options)
-    assert (again.made, again.there, again.held) == (0, 2, 2)
-    with pytest.raises(OptionError, match="was begun with strength"):
+    assert (again.forged, again.existing, again.total) == (0, 2, 2)
+    with pytest.raises(OptionError, match="was started with strength"):
         blend_folder(people, out, strength=2.0, options=options)
 
 
@@ -59,7 +59,7 @@ def test_edits_by_a_recipe(people, options, tmp_path):
     (tmp_path / "mine.toml").write_text("[whiten]\nchance = 1\n")
     recipe = read_edit_recipe(tmp_path / "mine.toml").only(("liquify",))
     summary = edit_folder(people, tmp_path / "out", recipe=recipe, options=options)
-    assert summary.made == 2
+    assert summary.forged == 2
     records = map(json.loads, (tmp_path / "out/forgeries.jsonl").read_text().splitlines())
     assert [list(record["numbers"]["edits"]) for record in records] == [["liquify"]] * 2
 

@@ -68,7 +68,7 @@ def faces(tmp_path, astronaut_face):
 
 def test_what_was_found_is_kept_and_not_looked_for_again(faces, tmp_path, monkeypatch):
     kept, counted = tmp_path / "out/landmarks.jsonl", []
-    found = landmarks_of(faces, kept=kept, jobs=2, watch=counted.append)
+    found = landmarks_of(faces, cache=kept, jobs=2, watch=counted.append)
     assert list(found) == ["a.png"]
     assert sum(counted) == 3
     rows = [json.loads(line) for line in kept.read_text().splitlines()]
@@ -80,20 +80,20 @@ def test_what_was_found_is_kept_and_not_looked_for_again(faces, tmp_path, monkey
         raise AssertionError("looked again")
 
     monkeypatch.setattr(MainFaceFinder, "find", never)
-    again = landmarks_of(faces, kept=kept, jobs=1, watch=counted.append)
+    again = landmarks_of(faces, cache=kept, jobs=1, watch=counted.append)
     assert sum(counted) == 4  # what could not be read is tried again
     assert again["a.png"] == pytest.approx(found["a.png"], abs=0.01)
-    assert landmarks_of(faces[1:], kept=kept) == {}
+    assert landmarks_of(faces[1:], cache=kept) == {}
 
 
 def test_what_cannot_be_read_is_named_and_looked_at_again_once_it_is_mended(faces, tmp_path):
     kept, failed = tmp_path / "landmarks.jsonl", {}
-    assert list(landmarks_of(faces, kept=kept, failed=failed)) == ["a.png"]
+    assert list(landmarks_of(faces, cache=kept, failed=failed)) == ["a.png"]
     assert list(failed) == ["broken.jpg"]
     assert str(failed["broken.jpg"]).startswith(f"{faces[2].path}: ")
     faces[2].path.write_bytes(faces[0].path.read_bytes())
     failed.clear()
-    assert list(landmarks_of(faces, kept=kept, failed=failed)) == ["a.png", "broken.jpg"]
+    assert list(landmarks_of(faces, cache=kept, failed=failed)) == ["a.png", "broken.jpg"]
     assert failed == {}
 
 
@@ -114,12 +114,12 @@ def test_large_photos_are_looked_at_a_few_at_a_time(faces, monkeypatch):
 
 def test_half_a_line_of_a_killed_run_is_looked_for_again(faces, tmp_path):
     kept = tmp_path / "landmarks.jsonl"
-    landmarks_of(faces, kept=kept)
+    landmarks_of(faces, cache=kept)
     whole = kept.read_bytes()
     kept.write_bytes(whole[:-9])
-    found = landmarks_of(faces, kept=kept)
+    found = landmarks_of(faces, cache=kept)
     assert list(found) == ["a.png"]
-    assert landmarks_of(faces, kept=kept).keys() == found.keys()
+    assert landmarks_of(faces, cache=kept).keys() == found.keys()
 
 
 def test_landmarks_are_read_from_json_lines(tmp_path):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesoscope.errors import OptionError
-from mesoscope.synth.outline import HULLS, aligned, five_of, hull, mesh
+from mesoscope.synth.outline import HULLS, five_points, hull, mesh, similarity_transform
 
 FIVE = np.array([[91.5, 100], [134.2, 102.6], [113.3, 126.4], [89.9, 138.5], [132.2, 140.4]])
 
@@ -64,16 +64,16 @@ def test_a_dense_mesh_is_taken_as_it_is():
     from_68 = mesh(dense[:68])
     assert np.array_equal(from_68[:68], dense[:68])
     assert from_68[68:] == pytest.approx(dense[68:], abs=2)
-    assert five_of(dense) == pytest.approx(FIVE, abs=1)
-    assert np.array_equal(five_of(FIVE), FIVE.astype(np.float32))
+    assert five_points(dense) == pytest.approx(FIVE, abs=1)
+    assert np.array_equal(five_points(FIVE), FIVE.astype(np.float32))
 
 
 def test_other_points_span_one_hull():
     corners = np.array([[10, 10], [90, 10], [90, 90], [10, 90], [50, 50], [40, 60]])
     for name in HULLS:
         assert sorted(hull(mesh(corners), name).tolist()) == sorted(corners[:4].tolist())
-    with pytest.raises(OptionError, match="6 points do not tell eyes from mouth"):
-        five_of(corners)
+    with pytest.raises(OptionError, match="the order of 6 points is unknown"):
+        five_points(corners)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +95,6 @@ def test_points_that_are_no_face_are_refused(points, said):
 )  # fmt: skip
 def test_alignment_finds_turn_scale_and_shift(angle, scale, x, y):
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    found = aligned(FIVE, FIVE @ turn.T + (x, y))
+    found = similarity_transform(FIVE, FIVE @ turn.T + (x, y))
     assert found[:, :2] == pytest.approx(turn, abs=1e-6 * scale + 1e-9)
     assert found[:, 2] == pytest.approx([x, y], abs=1e-4 * (1 + scale))

@@ -8,7 +8,7 @@ import pytest
 
 from mesoscope.errors import OptionError, SourceUnsuitable
 from mesoscope.media.image import open_image
-from mesoscope.synth.outline import five_of, mesh
+from mesoscope.synth.outline import five_points, mesh
 from mesoscope.synth.swap import HOWS, DonorIndex, swap_blend
 
 ASTRONAUT = np.array(
@@ -148,13 +148,13 @@ def test_nobody_donates_to_their_own_group_or_from_far_away():
     with pytest.raises(SourceUnsuitable, match="no face of another person to take"):
         DonorIndex(shapes(3), ["a"] * 3).near(ASTRONAUT, "a", rng)
     profile = ASTRONAUT * (0.2, 1)
-    with pytest.raises(SourceUnsuitable, match="lies alike"):
+    with pytest.raises(SourceUnsuitable, match="has similar landmarks"):
         DonorIndex([profile], ["b"]).near(ASTRONAUT, "a", rng)
 
 
 def test_an_index_takes_dense_meshes_and_one_group_a_face():
     index = DonorIndex([mesh(s) for s in shapes(5)], list("abcde"))
     assert len(index) == 5
-    assert 0 <= index.near(five_of(mesh(ASTRONAUT)), "z", np.random.default_rng(0)) < 5
+    assert 0 <= index.near(five_points(mesh(ASTRONAUT)), "z", np.random.default_rng(0)) < 5
     with pytest.raises(OptionError, match="give one each"):
         DonorIndex(shapes(2), ["a"])

@@ -1,4 +1,4 @@
-"""Many forgeries into a folder: what is left out, gone on with, and made by threads."""
+"""Many forgeries into a folder: what is left out, resuming, and threads."""
 
 import csv
 import json
@@ -58,7 +58,7 @@ def contents(root):
 def test_threads_write_what_one_writes(tmp_path, people, method):
     watched = []
     summary = run(tmp_path / "one", people, method=method, watch=watched.append)
-    assert summary.made == 6
+    assert summary.forged == 6
     assert len(watched) == 10
     assert sum(one is not None for one in watched) == 6
     run(tmp_path / "four", people, method=method, jobs=4)
@@ -80,11 +80,11 @@ def test_what_does_not_do_is_counted_and_named(tmp_path, people):
 
 def test_a_second_run_makes_only_what_is_not_there(tmp_path, people):
     first = run(tmp_path / "out", people, per_picture=1)
-    assert (first.made, first.there) == (3, 0)
+    assert (first.forged, first.existing) == (3, 0)
     second = run(tmp_path / "out", people, per_picture=3)
-    assert (second.made, second.there) == (6, 3)
+    assert (second.forged, second.existing) == (6, 3)
     third = run(tmp_path / "out", people, per_picture=3)
-    assert (third.made, third.there) == (0, 9)
+    assert (third.forged, third.existing) == (0, 9)
 
 
 def test_a_maker_may_turn_a_picture_down(tmp_path, people):
@@ -95,7 +95,7 @@ def test_a_maker_may_turn_a_picture_down(tmp_path, people):
 
     summary = run(tmp_path / "out", people, make=make)
     assert summary.left_out["1.png"] == "not this one"
-    assert summary.made == 4
+    assert summary.forged == 4
 
 
 def test_a_record_makes_its_forgery_again(tmp_path, people):
@@ -114,7 +114,7 @@ def test_a_forgery_that_is_its_twin_is_left_out(tmp_path, people):
         return Forgery(face.pixels, face.pixels, np.ones(face.pixels.shape[:2], "f4"), "same")
 
     summary = run(tmp_path / "out", people, make=make)
-    assert summary.made == 0
+    assert summary.forged == 0
     assert summary.left_out["1.png"] == "the forgery cannot be told from its twin"
     assert not (tmp_path / "out/train").exists()
 
@@ -158,7 +158,7 @@ def test_a_sheet_shows_what_lies_in_the_folder(tmp_path, people):
     with pytest.raises(OptionError, match="must be named"):
         write_sheet(tmp_path / "sheet.pdf", tmp_path / "out")
     (tmp_path / "none").mkdir()
-    with pytest.raises(OptionError, match="holds no forgeries"):
+    with pytest.raises(OptionError, match="has no forgeries"):
         folder_sheet(tmp_path / "none")
 
 

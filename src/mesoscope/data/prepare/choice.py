@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesoscope.detection.persons import Sighting, join
-from mesoscope.errors.failures import ran_short
+from mesoscope.errors.failures import out_of_memory
 from mesoscope.imaging.filters import scaled
 from mesoscope.media.image import open_image
 from mesoscope.media.kinds import CLIP_SUFFIXES
@@ -196,7 +196,7 @@ def _held(
     try:
         regions = _regions(mask, [by_frame[place][0][1].share for place in some])
     except Exception as error:
-        if ran_short(error):  # another try may succeed
+        if out_of_memory(error):  # another try may succeed
             raise
         return {}, (f"mask not used as it cannot be read: {mask.name}",)
     held = dict.fromkeys(persons, 0.0)
@@ -234,7 +234,7 @@ def _differing(persons: dict[int, list[Candidate]], other: Path) -> dict[int, fl
         try:
             (frame,) = _frames(other, [first.share])
         except Exception as error:
-            if ran_short(error):
+            if out_of_memory(error):
                 raise
             break
         if frame is None or first.small is None:

@@ -128,7 +128,7 @@ class ItemResult:
         return any(one.reason == "unreadable" for one in self.left_out)
 
     @property
-    def ran_short(self) -> bool:
+    def out_of_memory(self) -> bool:
         """Whether memory ran short: another try may succeed."""
         code = SourceNoMemory.code
         return any(one.detail.startswith(f"{code}: ") for one in self.left_out)

@@ -119,7 +119,7 @@ def _left(plan: PreparePlan, ledger: PrepareLedger, out: Path) -> list[ItemJob]:
                 "back, or choose another `out`"
             )
         changed = answer.failed and answer.stamp != stamp_of(job.item)
-        again = changed or answer.ran_short
+        again = changed or answer.out_of_memory
         if not again and all(_stands(out / w.path, w.size_bytes) for w in answer.written):
             whole.add(answer.name)
     return [job for job in plan.jobs if job.item.name not in whole]

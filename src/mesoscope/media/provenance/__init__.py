@@ -1,4 +1,4 @@
-"""What a file says of itself: shown beside the score, and never mixed into it."""
+"""Provenance of a file by its metadata and encoding; never part of the score."""
 
 from __future__ import annotations
 

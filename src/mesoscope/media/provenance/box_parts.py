@@ -1,4 +1,4 @@
-"""Files made of boxes (ISO/IEC 14496-12), read by seeking: MP4, MOV, HEIF, AVIF, JPEG XL."""
+"""Metadata of files with boxes (ISO/IEC 14496-12): MP4, MOV, HEIF, AVIF, JPEG XL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _MOST_BOXES = 20_000
 _DEEPEST = 8
-_LARGEST = 16 << 20  # bytes of one part, and of all items together
+_LARGEST = 16 << 20  # bytes of one part, and of all items in total
 _MOST_EXTENTS = 10_000
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
@@ -57,7 +57,7 @@ class _Box:
 
 
 class _Walk:
-    """One walk over a file's boxes, bounded in number and depth."""
+    """A traversal of a file's boxes, bounded in number and depth."""
 
     def __init__(self, file: BinaryIO, parts: Parts, where: str) -> None:
         self.data, self.parts, self.where = Window(file), parts, where
@@ -96,7 +96,7 @@ class _Walk:
             self.uuid(box)
         elif box.name in (b"XMP_", b"xml "):
             parts.add_block(parts.xmp, self.bytes_of(box.body, box.end))
-        elif box.name == b"Exif":  # JPEG XL: an offset, then the TIFF structure
+        elif box.name == b"Exif":  # JPEG XL: an offset and the TIFF structure
             self.exif(self.bytes_of(box.body, box.end))
         elif box.name == b"jumb" and b"c2pa" in self.bytes_of(box.body, box.body + 64):
             parts.c2pa = f"{self.where} jumb"
@@ -104,7 +104,7 @@ class _Walk:
             self.times(self.bytes_of(box.body, box.body + 20))
         elif box.name in _TAGS:
             self.tag(_TAGS[box.name], box)
-        elif self.keys:  # boxes of numbers instead of names
+        elif self.keys:  # boxes are numbered instead of named
             number = int.from_bytes(box.name, "big") - 1
             key = self.keys[number] if 0 <= number < len(self.keys) else ""
             if key in _KEYS:
@@ -118,7 +118,7 @@ class _Walk:
             self.parts.add_block(self.parts.xmp, self.bytes_of(box.body + 16, box.end))
 
     def tag(self, key: str, box: _Box) -> None:
-        """A text, as iTunes' ``data`` box or as QuickTime's length, language and text."""
+        """Read a text: iTunes' ``data`` box, or QuickTime's length, language and text."""
         body = self.bytes_of(box.body, box.end, LARGEST_TEXT)
         if body[4:8] == b"data":
             text = body[16 : int.from_bytes(body[:4], "big")]
@@ -127,7 +127,7 @@ class _Walk:
         self.parts.add_text(self.where, key, decode_text(text))
 
     def times(self, body: bytes) -> None:
-        """Of the movie header; 0 where a program did not care."""
+        """Read the times of the movie header; 0 is no time."""
         form = ">QQ" if body[:1] == b"\1" else ">II"
         if len(body) < 4 + struct.calcsize(form):
             self.parts.damaged(self.where, "mvhd", "it is too short for what it should hold")
@@ -142,8 +142,8 @@ class _Walk:
         self.parts.add_block(self.parts.exif, body[start:].removeprefix(b"Exif\0\0"))
 
     def meta(self, box: _Box, depth: int) -> None:
-        """Of a clip: keys and values; of a picture: items and where they lie."""
-        # QuickTime's has no version and flags before its boxes.
+        """Read a ``meta`` box: keys and values of a clip, or items of a picture."""
+        # QuickTime's has no version and flags.
         plain = self.bytes_of(box.body + 4, box.body + 8) in (b"hdlr", b"keys", b"ilst")
         inner = list(self.boxes(box.body + (0 if plain else 4), box.end))
         by_name = {b.name: b for b in inner}
@@ -164,7 +164,7 @@ class _Walk:
         self.keys = []
 
     def items(self, by_name: dict[bytes, _Box]) -> None:
-        """EXIF and XMP of HEIF and AVIF: found by their item's type, read where it lies."""
+        """Read the EXIF and XMP items of HEIF and AVIF."""
         info, place = by_name[b"iinf"], by_name[b"iloc"]
         version = self.bytes_of(info.body, info.body + 1)
         first = info.body + (6 if version == b"\0" else 8)
@@ -182,7 +182,7 @@ class _Walk:
         except (struct.error, IndexError):
             self.parts.damaged(self.where, "iloc", "it is too short for what it should hold")
             return
-        left = _LARGEST  # all items can say that they lie in the same place
+        left = _LARGEST  # bounds items with the same location
         for number, kind in wanted.items():
             raw = bytearray()
             for inside, start, length in spots.get(number, ()):
@@ -196,7 +196,7 @@ class _Walk:
 
 
 def _names(body: bytes) -> list[str]:
-    """The ``keys`` box of QuickTime's metadata."""
+    """Parse the ``keys`` box of QuickTime's metadata."""
     names: list[str] = []
     at = 8
     while at + 8 <= len(body) and len(names) < 1000:
@@ -209,7 +209,7 @@ def _names(body: bytes) -> list[str]:
 
 
 def _locations(body: bytes) -> dict[int, list[tuple[bool, int, int]]]:
-    """The ``iloc`` box: item → extents as (within idat, offset, length)."""
+    """Parse the ``iloc`` box: extents of each item, as (in ``idat``, offset, length)."""
     version, sizes = body[0], struct.unpack_from(">H", body, 4)[0]
     wide = version == 2
     offset_size, length_size = sizes >> 12, sizes >> 8 & 15
@@ -235,18 +235,18 @@ def _locations(body: bytes) -> dict[int, list[tuple[bool, int, int]]]:
             offset, length = number(offset_size), number(length_size)
             spots.setdefault(item, []).append((inside, base + offset, length))
             extents -= 1
-            if not extents:  # sizes of 0 make extents of no bytes
+            if not extents:  # extents can have a size of 0 in the file
                 return spots
     return spots
 
 
 def read_boxes(file: BinaryIO, parts: Parts, where: str) -> None:
-    """Walk the boxes of a file into ``parts``.
+    """Read the metadata of a file with boxes.
 
     Args:
-        file: Open for reading and seeking.
-        parts: Where to.
-        where: What to call the container in findings, as ``MP4``.
+        file: File open for reading and seeking.
+        parts: Filled with the metadata.
+        where: Name of the container in findings, such as ``MP4``.
     """
     walk = _Walk(file, parts, where)
     walk.visit(0, len(walk.data))

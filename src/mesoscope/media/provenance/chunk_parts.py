@@ -1,4 +1,4 @@
-"""Files made of chunks and elements: PNG, WebP, AVI, GIF, Matroska."""
+"""Metadata of files with chunks or elements: PNG, WebP, AVI, GIF, Matroska."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 _XMP_KEY = "XML:com.adobe.xmp"
 _LARGEST_CHUNK = 16 << 20
-_MOST_CHUNKS = 20_000  # of one list of a RIFF file
-_MOST_PNG_CHUNKS = 300_000  # a large picture has as many of 8 kB
+_MOST_CHUNKS = 20_000  # per list of a RIFF file
+_MOST_PNG_CHUNKS = 300_000  # large pictures have so many of 8 kB
 _GIF_XMP = b"XMP DataXMP"
 _AVI_INFO = {b"ISFT": "Software", b"ICRD": "Creation date", b"ICMT": "Comment"}
 
 
 def read_png(file: BinaryIO, parts: Parts) -> None:
-    """Walk a PNG's chunks (PNG specification, third edition, 5.3) into ``parts``, by seeking."""
+    """Read the metadata of a PNG (PNG specification, third edition, 5.3), by seeking."""
     data, others = Window(file), 0
     for number, (name, at, length) in enumerate(chunks(data, 8, "big")):
         if number == _MOST_PNG_CHUNKS:
@@ -36,7 +36,7 @@ def read_png(file: BinaryIO, parts: Parts) -> None:
         if name == b"IHDR" and length >= 8:
             width, height = struct.unpack(">II", data[at : at + 8])
             parts.size = (width, height)
-        elif name not in (b"IDAT", b"fdAT"):  # the decoder checks those itself
+        elif name not in (b"IDAT", b"fdAT"):  # the decoder checks these
             others += 1
             if others > _MOST_CHUNKS:
                 parts.left_out("PNG", f"more than {_MOST_CHUNKS:,} chunks beside the picture's")
@@ -44,10 +44,10 @@ def read_png(file: BinaryIO, parts: Parts) -> None:
             if length > _LARGEST_CHUNK:
                 parts.left_out(f"PNG {decode_text(name)}", "more than 16 MB in one chunk")
             else:
-                whole = data[at : at + length + 4]
-                body, told = whole[:-4], int.from_bytes(whole[-4:], "big")
+                chunk = data[at : at + length + 4]
+                body, checksum = chunk[:-4], int.from_bytes(chunk[-4:], "big")
                 _png_chunk(name, body, parts)
-                if zlib.crc32(body, zlib.crc32(name)) != told:
+                if zlib.crc32(body, zlib.crc32(name)) != checksum:
                     parts.damaged("PNG", decode_text(name), "its checksum is wrong")
         if name == b"IEND":
             return
@@ -70,7 +70,7 @@ def _png_chunk(name: bytes, body: bytes, parts: Parts) -> None:
         elif key.startswith("Raw profile type "):
             _raw_profile(key, value, parts)
         else:
-            # iTXt is UTF-8 and the others Latin-1, but many programs write UTF-8 all the same.
+            # iTXt is UTF-8 and the others Latin-1, but many programs write UTF-8 in all.
             parts.add_text("PNG text", key, decode_text(value))
 
 
@@ -88,7 +88,7 @@ def _png_text(name: bytes, body: bytes, parts: Parts) -> tuple[str, bytes]:
 
 
 def _unpack(packed: bytes, parts: Parts) -> bytes:
-    """Inflate no more than a text may hold: a few bytes could become gigabytes."""
+    """Decompress a text within a limit, as a few bytes could become gigabytes."""
     if parts.unpacked_left <= 0:
         raise ValueError("too much is packed into this file")
     most = min(4 * LARGEST_TEXT, parts.unpacked_left)
@@ -98,7 +98,7 @@ def _unpack(packed: bytes, parts: Parts) -> bytes:
 
 
 def _raw_profile(key: str, value: bytes, parts: Parts) -> None:
-    """EXIF, IPTC and XMP as hexadecimal text, the way of ImageMagick."""
+    """Read EXIF, IPTC or XMP in ImageMagick's hexadecimal text."""
     try:
         _name, _length, digits = value.strip().split(b"\n", 2)
         raw = bytes.fromhex(digits.decode("ascii"))
@@ -115,12 +115,12 @@ def _raw_profile(key: str, value: bytes, parts: Parts) -> None:
 
 
 def read_riff(file: BinaryIO, parts: Parts) -> None:
-    """Walk the chunks of a WebP (RFC 9649) or an AVI into ``parts``, by seeking."""
+    """Read the metadata of a WebP (RFC 9649) or an AVI, by seeking."""
     data = Window(file)
-    told = 8 + int.from_bytes(data[4:8], "little")
-    if len(data) < told:
+    declared = 8 + int.from_bytes(data[4:8], "little")
+    if len(data) < declared:
         parts.damaged("RIFF", "size", "the file is shorter than its header says")
-    _riff(data, 12, min(len(data), told), parts)
+    _riff(data, 12, min(len(data), declared), parts)
 
 
 def _riff(data: Window, at: int, end: int, parts: Parts, depth: int = 0) -> None:
@@ -145,7 +145,7 @@ def _riff(data: Window, at: int, end: int, parts: Parts, depth: int = 0) -> None
 
 
 def read_gif(data: bytes, parts: Parts) -> None:
-    """Walk the extensions of a GIF (GIF89a, sections 23 to 26) into ``parts``."""
+    """Read the extensions of a GIF (GIF89a, sections 23 to 26)."""
     parts.size = struct.unpack_from("<HH", data, 6) if len(data) >= 10 else None
     for number, (introducer, at, end) in enumerate(gif_blocks(data)):
         if introducer == 0x3B:
@@ -167,9 +167,8 @@ def _extension(data: bytes, at: int, end: int, parts: Parts) -> None:
         parts.add_text("GIF", "Comment", decode_text(_blocks(data, first)))
     elif label == 0xFF and application == _GIF_XMP:
         packet = data[first + 12 : end]
-        parts.add_block(
-            parts.xmp, packet[: packet.rfind(b">") + 1]
-        )  # behind it stand 258 magic bytes
+        # The packet is followed by 258 magic bytes.
+        parts.add_block(parts.xmp, packet[: packet.rfind(b">") + 1])
     elif label == 0xFF and application.startswith(b"C2PA_GIF"):
         parts.c2pa = "GIF C2PA"
 
@@ -188,12 +187,12 @@ _TEXTS = {0x4D80: "MuxingApp", 0x5741: "WritingApp", 0x7BA9: "Title"}
 _OPENED = frozenset((_SEGMENT, _INFO, _TAGS, _TAG))
 _SINCE_2001_S = calendar.timegm((2001, 1, 1, 0, 0, 0))
 _DEEPEST = 8
-_MOST_ELEMENTS = 200_000  # a long clip has a cluster every few seconds
+_MOST_ELEMENTS = 200_000  # long clips have a cluster every few seconds
 _WHERE = "Matroska"
 
 
 class _Walk:
-    """One walk over the elements, which hops over the pictures."""
+    """A traversal of the elements that skips frames."""
 
     def __init__(self, file: BinaryIO, parts: Parts) -> None:
         self.file, self.parts = file, parts
@@ -201,7 +200,7 @@ class _Walk:
         self.left = _MOST_ELEMENTS
 
     def elements(self, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-        """Each element's number, and where its content begins and ends."""
+        """Yield the number, and start and end of the content, of each element."""
         while at < end and self.left > 0:
             self.left -= 1
             self.file.seek(at)
@@ -212,14 +211,14 @@ class _Walk:
                 self.fault()
                 return
             number = int.from_bytes(head[:wide], "big")
-            told = int.from_bytes(head[wide : wide + length], "big") & (1 << 7 * length) - 1
+            size = int.from_bytes(head[wide : wide + length], "big") & (1 << 7 * length) - 1
             body = at + wide + length
-            unknown = told == (1 << 7 * length) - 1  # of a stream that was written as it came
-            if not unknown and body + told > end:
+            unknown = size == (1 << 7 * length) - 1  # in live streams
+            if not unknown and body + size > end:
                 self.fault()
             if unknown and number != _SEGMENT:
                 return
-            at = end if unknown else body + told
+            at = end if unknown else body + size
             yield number, body, min(at, end)
         if self.left <= 0:
             self.parts.left_out(_WHERE, f"more than {_MOST_ELEMENTS:,} elements")
@@ -255,12 +254,12 @@ class _Walk:
 
 
 def _width(first: bytes, *, most: int) -> int:
-    """How many bytes a number has, by the zeros that its first byte begins with; 0 for none."""
+    """Return the length of an EBML number by the leading zeros of its first byte; 0 if invalid."""
     width = 9 - first[0].bit_length() if first else 0
     return width if 1 <= width <= most else 0
 
 
 def read_ebml(file: BinaryIO, parts: Parts) -> None:
-    """Walk a Matroska or WebM file into ``parts``."""
+    """Read the metadata of a Matroska or WebM file."""
     walk = _Walk(file, parts)
     walk.visit(0, walk.size)

@@ -1,4 +1,4 @@
-"""Content Credentials: C2PA manifests and whether they hold, by the ``c2pa`` extra, offline."""
+"""Content Credentials: offline validation of C2PA manifests, by the ``c2pa`` extra."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _FORMATS = {
     "jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "gif": "image/gif",
     "tiff": "image/tiff", "avif": "image/avif", "heif": "image/heif", "video": "video/mp4",
 }  # fmt: skip
-_MOST_TOLD = 6
-_NOT_ASKED = ("signingCredential.untrusted", "timeStamp.untrusted")
-# Codes of the C2PA specification, 15.2. The rest are shown with the library's own words.
+_MOST_LISTED = 6
+_UNTRUSTED = ("signingCredential.untrusted", "timeStamp.untrusted")
+# Codes of the C2PA specification, 15.2. Others are shown with the library's explanation.
 _REASONS = {
     "signingCredential.untrusted": "the signer is not among those that you trust",
     "signingCredential.expired": "the signer's certificate had expired",
@@ -56,16 +56,16 @@ _INVALID = (
 def credentials(
     file: BinaryIO, kind: str, place: str, *, trust_anchors: str | None = None
 ) -> list[Finding]:
-    """Findings about the C2PA manifest of a file, read without any network.
+    """Validate the C2PA manifest of a file, without network access.
 
     Args:
         file: The file, at its start.
-        kind: The kind of file, as ``jpeg``.
-        place: Where in the file a manifest was seen, as ``JPEG APP11``.
-        trust_anchors: Certificates in PEM that signers are checked against.
+        kind: Format of the file, such as ``jpeg``.
+        place: Location of the manifest in the file, such as ``JPEG APP11``.
+        trust_anchors: Trusted root certificates in PEM.
 
     Raises:
-        OptionError: ``trust_anchors`` are no certificates.
+        OptionError: ``trust_anchors`` are not certificates.
     """
     try:
         import c2pa
@@ -87,10 +87,10 @@ def credentials(
             store = json.loads(reader.json())
         return _store(store, checked=trust_anchors is not None)
     except (c2pa.C2paError, ValueError, TypeError, KeyError, AttributeError) as error:
-        why = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         return [
             Finding(
-                "credentials", "manifest", f"cannot be read: {why}", place,
+                "credentials", "manifest", f"cannot be read: {reason}", place,
                 "The file carries Content Credentials that are damaged, so they vouch for nothing.",
                 "strong",
             )
@@ -98,8 +98,8 @@ def credentials(
 
 
 def _check_anchors(pem: str) -> None:
-    """The library passes over what it cannot read, and would then trust nobody without a word."""
-    from cryptography.x509 import load_pem_x509_certificates  # comes with the extra
+    """Check the trust anchors, as the library silently ignores those that it cannot read."""
+    from cryptography.x509 import load_pem_x509_certificates  # part of the extra
 
     try:
         load_pem_x509_certificates(pem.encode("ascii"))
@@ -111,7 +111,7 @@ def _check_anchors(pem: str) -> None:
 
 
 def _settings(trust_anchors: str | None) -> dict[str, Any]:
-    """No network, whatever the file asks for; trust only those that the caller names."""
+    """Return the library's settings: no network, and only the given trust anchors."""
     settings: dict[str, Any] = {
         "verify": {
             "verify_after_reading": True,
@@ -127,23 +127,21 @@ def _settings(trust_anchors: str | None) -> dict[str, Any]:
 
 
 def _store(store: dict[str, Any], *, checked: bool) -> list[Finding]:
-    """The findings of what the library tells of a manifest store."""
+    """Convert a manifest store of the library to findings."""
     state = str(store.get("validation_state"))
     found = [_validation(state, store, checked=checked)]
     manifest = store.get("manifests", {}).get(store.get("active_manifest"), {})
-    held = "" if state != "Invalid" else " The manifest does not hold, so this is no evidence."
+    caveat = "" if state != "Invalid" else " The manifest does not hold, so this is no evidence."
     found += [
-        Finding(
-            "credentials", field, value, _WHERE, f"{says}{held}"
-        )
-        for field, value, says in _told(manifest)
+        Finding("credentials", field, value, _WHERE, f"{meaning}{caveat}")
+        for field, value, meaning in _statements(manifest)
         if value
-    ]  # fmt: skip
+    ]
     for code in dict.fromkeys(_source_types(manifest)):
         finding = source_type(code, "digitalSourceType", _WHERE)
-        if held:
+        if caveat:
             finding = Finding(
-                "source_type", finding.field, finding.value, _WHERE, f"{finding.meaning}{held}",
+                "source_type", finding.field, finding.value, _WHERE, f"{finding.meaning}{caveat}",
                 "hint",
             )  # fmt: skip
         found.append(finding)
@@ -151,12 +149,12 @@ def _store(store: dict[str, Any], *, checked: bool) -> list[Finding]:
 
 
 def _validation(state: str, store: dict[str, Any], *, checked: bool) -> Finding:
-    """The library's state, with its reasons."""
+    """Return the validation state with its reasons."""
     failures = [
         _REASONS.get(str(item.get("code")), f"{item.get('code')}: {item.get('explanation')}")
         for item in store.get("validation_status") or ()
-        # Without a list to check against, every signer is unknown: the meaning says so.
-        if checked or item.get("code") not in _NOT_ASKED
+        # Without trust anchors every signer is untrusted, which the meaning mentions.
+        if checked or item.get("code") not in _UNTRUSTED
     ]
     value = "; ".join([state, *dict.fromkeys(failures)])
     meaning = {
@@ -171,8 +169,8 @@ def _validation(state: str, store: dict[str, Any], *, checked: bool) -> Finding:
     return Finding("credentials", "validation state", value, _WHERE, meaning, "strong")
 
 
-def _told(manifest: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
-    """What the manifest says: field, value, meaning."""
+def _statements(manifest: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
+    """Yield the manifest's statements: field, value, meaning."""
     signature = manifest.get("signature_info") or {}
     signer = ", ".join(
         str(signature[key]) for key in ("common_name", "issuer") if signature.get(key)
@@ -193,7 +191,7 @@ def _told(manifest: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
     actions = [_action(action) for action in _actions(manifest)]
     yield (
         "actions",
-        ", ".join(actions[:_MOST_TOLD]) + (" …" if len(actions) > _MOST_TOLD else ""),
+        ", ".join(actions[:_MOST_LISTED]) + (" …" if len(actions) > _MOST_LISTED else ""),
         "What the signer says was done to the file, in order.",
     )
     ingredients = [
@@ -201,7 +199,7 @@ def _told(manifest: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
     ]
     yield (
         "ingredients",
-        ", ".join(ingredients[:_MOST_TOLD]),
+        ", ".join(ingredients[:_MOST_LISTED]),
         "Files that this one was made from, as the signer says.",
     )
 
@@ -229,7 +227,7 @@ def _source_types(manifest: dict[str, Any]) -> Iterable[str]:
             yield str(action["digitalSourceType"])
     for assertion in manifest.get("assertions") or ():
         data = assertion.get("data")
-        if isinstance(data, dict):  # IPTC's own statement, as metadata within the manifest
+        if isinstance(data, dict):  # IPTC metadata in the manifest
             for key, value in data.items():
                 if key.lower().endswith(":digitalsourcetype") and isinstance(value, str):
                     yield value

@@ -1,4 +1,4 @@
-"""How a JPEG was encoded, and what that tells: its quantisation tables, its structure."""
+"""Findings about the encoding of a JPEG: quantisation tables and structure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHROMINANCE = (
     99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,
     99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,
 )  # fmt: skip
-# The default of mozjpeg for both: N. Robidoux' table, which ImageMagick's forum knows.
+# mozjpeg's default for both: the table of N. Robidoux, published in ImageMagick's forum.
 _ROBIDOUX = (
     16, 16, 16, 18, 25, 37, 56, 85, 16, 17, 20, 27, 34, 40, 53, 75,
     16, 20, 24, 31, 43, 62, 91, 135, 18, 27, 31, 40, 53, 74, 106, 156,
@@ -31,15 +31,15 @@ _ROBIDOUX = (
     56, 53, 91, 106, 131, 169, 226, 311, 85, 75, 135, 156, 189, 238, 311, 418,
 )  # fmt: skip
 _SAMPLINGS = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1"}
-_LEAST_TRAILING = 16  # bytes; a stray line end is no news
+_LEAST_TRAILING = 16  # bytes; shorter data, such as a line ending, is ignored
 
 
 def encoding(facts: JpegFacts, *, has_camera: bool) -> list[Finding]:
-    """Findings about a JPEG's tables and structure.
+    """Return findings about a JPEG's tables and structure.
 
     Args:
-        facts: What the walk over the segments noted.
-        has_camera: EXIF names a camera.
+        facts: Encoding of the JPEG.
+        has_camera: Whether EXIF names a camera.
     """
     found = [_tables(facts)] if facts.table_of else []
     found += [_structure(facts, has_camera=has_camera)] if facts.sampling else []
@@ -56,11 +56,11 @@ def encoding(facts: JpegFacts, *, has_camera: bool) -> list[Finding]:
 
 
 def quality(facts: JpegFacts) -> tuple[str, int] | None:
-    """Which known family the tables are of, and at what quality.
+    """Identify the family and quality of the quantisation tables.
 
     Returns:
-        ``("standard", 75)``, ``("mozjpeg", 75)``, ``("standard luminance", 75)``; ``None`` for
-        tables that are none of these.
+        Family and quality, such as ``("standard", 75)``; the families are ``standard``,
+        ``mozjpeg`` and ``standard luminance``. ``None`` for other tables.
     """
     tables = [facts.tables.get(number) for number in facts.table_of]
     if not tables or tables[0] is None:
@@ -68,27 +68,28 @@ def quality(facts: JpegFacts) -> tuple[str, int] | None:
     luma, chroma = tables[0], tables[1] if len(tables) > 1 else None
     q = _known(_LUMINANCE).get(luma)
     if q is not None:
-        whole = chroma is None or chroma in _scaled(_CHROMINANCE, q)
-        return "standard" if whole else "standard luminance", q
+        both = chroma is None or chroma in _scaled(_CHROMINANCE, q)
+        return "standard" if both else "standard luminance", q
     q = _known(_ROBIDOUX).get(luma)
     return ("mozjpeg", q) if q is not None and chroma in (None, luma) else None
 
 
 def luminance_table(q: int) -> tuple[int, ...]:
-    """The standard's table for brightness at a quality of 1 to 100, in zigzag order."""
+    """Return the standard luminance table at a quality of 1 to 100, in zigzag order."""
     return _scaled(_LUMINANCE, q)[0]
 
 
 @cache
 def _known(base: tuple[int, ...]) -> dict[tuple[int, ...], int]:
-    """Every table of a family as it stands in files, with its quality."""
+    """Return all tables of a family, with their quality."""
     return {table: q for q in range(1, 101) for table in _scaled(base, q)}
 
 
 def _scaled(base: tuple[int, ...], q: int) -> list[tuple[int, ...]]:
-    """A table at a quality, in zigzag order, by the Independent JPEG Group's rule.
+    """Scale a table to a quality, in zigzag order, as libjpeg does.
 
-    There are two: "baseline" tables hold bytes, others 16 bits.
+    Returns:
+        The table with values of 8 bits ("baseline") and of 16 bits.
     """
     percent = 5000 // q if q < 50 else 200 - 2 * q
     scaled = [max((value * percent + 50) // 100, 1) for value in base]
@@ -97,11 +98,11 @@ def _scaled(base: tuple[int, ...], q: int) -> list[tuple[int, ...]]:
 
 @cache
 def _zigzag() -> list[int]:
-    """The order in which a table's 8 × 8 values are written (T.81, figure A.6)."""
-    places = [(row, column) for row in range(8) for column in range(8)]
-    # Along the diagonals, every other one upwards.
-    places.sort(key=lambda p: (sum(p), p[0] if sum(p) % 2 else p[1]))
-    return [8 * row + column for row, column in places]
+    """Return the zigzag order of a table's 8 × 8 values (T.81, figure A.6)."""
+    positions = [(row, column) for row in range(8) for column in range(8)]
+    # Along the diagonals, with alternating direction.
+    positions.sort(key=lambda p: (sum(p), p[0] if sum(p) % 2 else p[1]))
+    return [8 * row + column for row, column in positions]
 
 
 def _tables(facts: JpegFacts) -> Finding:

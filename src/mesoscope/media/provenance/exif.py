@@ -1,4 +1,4 @@
-"""EXIF (CIPA DC-008) and the TIFF 6.0 that it is written in, read without trust: its findings."""
+"""EXIF (CIPA DC-008) and its TIFF 6.0 structure: a parser for untrusted data, and findings."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ Value = str | bytes | tuple[float, ...]
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 129: 1}
 _FORMS = {3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"}
 _MOST_ENTRIES = 1000
-_MOST_NUMBERS = 64  # the strips of a large picture are no concern here
-_LARGEST = 8 << 20  # bytes of one value
-_MOST_BYTES = 16 << 20  # of all values of a directory
-_BYTES = frozenset((1, 2, 7, 129))  # types that are kept as they stand
+_MOST_NUMBERS = 64  # numbers per value; longer values, such as strip offsets, are cut
+_LARGEST = 8 << 20  # bytes per value
+_MOST_BYTES = 16 << 20  # bytes of all values of a directory
+_BYTES = frozenset((1, 2, 7, 129))  # types that are kept as bytes or text
 _EXIF, _GPS, _PREVIEW_AT, _PREVIEW_LENGTH = 0x8769, 0x8825, 0x0201, 0x0202
 
 
 @dataclass(slots=True)
 class Tiff:
-    """The directories of a TIFF structure; each maps a tag's number to its value.
+    """The directories of a TIFF structure, with values by tag number.
 
     Attributes:
-        main: The first directory, of the picture.
-        exif: The EXIF directory.
-        gps: The GPS directory.
-        preview: The second directory, of the embedded preview.
-        thumbnail: The preview's JPEG, where there is one.
-        faults: What could not be read.
+        main: First directory, of the picture.
+        exif: EXIF directory.
+        gps: GPS directory.
+        preview: Second directory, of the embedded preview.
+        thumbnail: JPEG of the preview; ``None`` without one.
+        faults: Descriptions of what could not be read.
     """
 
     main: dict[int, Value] = field(default_factory=dict)
@@ -44,28 +44,28 @@ class Tiff:
     faults: list[str] = field(default_factory=list)
 
     def text(self, tag: int) -> str:
-        """The text of a tag in the main or the EXIF directory, or nothing."""
+        """Return the text of a tag in the main or the EXIF directory; empty if missing."""
         value = self.main.get(tag, self.exif.get(tag))
         return value.strip() if isinstance(value, str) else ""
 
     def raw(self, tag: int) -> bytes:
-        """The bytes of a tag in the main or the EXIF directory, or nothing."""
+        """Return the bytes of a tag in the main or the EXIF directory; empty if missing."""
         value = self.main.get(tag, self.exif.get(tag))
-        if isinstance(value, tuple):  # numbers that stand for bytes
+        if isinstance(value, tuple):  # bytes as numbers
             return bytes(int(v) & 255 for v in value)
         return value if isinstance(value, bytes) else b""
 
     def number(self, tag: int) -> float | None:
-        """The first number of a tag in the main or the EXIF directory."""
+        """Return the first number of a tag in the EXIF or the main directory."""
         value = self.exif.get(tag, self.main.get(tag))
         return value[0] if isinstance(value, tuple) and value else None
 
 
 def read_tiff(data: bytes) -> Tiff:
-    """Read the directories; what is wrong stands in ``faults``, and nothing is raised.
+    """Read the directories; errors are added to ``faults``.
 
     Args:
-        data: From the byte order mark on.
+        data: The TIFF structure, from the byte order mark on.
     """
     tiff = Tiff()
     order = {b"II": "<", b"MM": ">"}.get(bytes(data[:2]))
@@ -89,12 +89,12 @@ def read_tiff(data: bytes) -> Tiff:
 
 
 def _unpack(form: str, data: bytes, at: int) -> tuple[Any, ...]:
-    """As ``struct.unpack_from``, also of a file's bytes that are read by slices."""
+    """Unpack as ``struct.unpack_from``, also from a :class:`Window`."""
     return struct.unpack(form, data[at : at + struct.calcsize(form)])
 
 
 def _directory(data: bytes, at: int, order: str, faults: list[str]) -> tuple[dict[int, Value], int]:
-    """One directory, and where the next one begins (0: nowhere)."""
+    """Read a directory; also return the offset of the next one, 0 for none."""
     found: dict[int, Value] = {}
     left = _MOST_BYTES
     if at < 0 or at + 2 > len(data):
@@ -116,7 +116,7 @@ def _directory(data: bytes, at: int, order: str, faults: list[str]) -> tuple[dic
             continue
         if tag in found:
             continue
-        if left <= 0:  # many tags can point at the same bytes
+        if left <= 0:  # many tags can point to the same bytes
             faults.append("a directory holds more than is read here")
             break
         size = min(size, _LARGEST)
@@ -150,12 +150,12 @@ _WHERE = "EXIF"
 
 
 def exif(tiff: Tiff, *, size: tuple[int, int] | None, place: bool) -> list[Finding]:
-    """Findings of an EXIF block; its times are :mod:`~mesoscope.media.provenance.times`'.
+    """Return the findings of an EXIF block, except times.
 
     Args:
         tiff: The block.
-        size: ``(width, height)`` of the picture as stored, in pixels.
-        place: Show coordinates.
+        size: ``(width, height)`` of the stored picture in pixels.
+        place: Whether to include coordinates.
     """
     found = [damaged(_WHERE, "structure", fault) for fault in dict.fromkeys(tiff.faults)]
     found += _camera(tiff)
@@ -180,23 +180,23 @@ def exif(tiff: Tiff, *, size: tuple[int, int] | None, place: bool) -> list[Findi
 
 
 def texts(tiff: Tiff) -> list[Text]:
-    """The texts in which generators write their settings."""
+    """Return the texts in which generators write their settings."""
     named = [
         ("UserComment", user_comment(tiff)),
         ("XPComment", tiff.raw(XP_COMMENT).decode("utf-16-le", "replace").strip("\0")),
         ("ImageDescription", tiff.text(DESCRIPTION)),
-        ("Make", tiff.text(MAKE)),  # ComfyUI writes its graphs into these two
+        ("Make", tiff.text(MAKE)),  # ComfyUI writes its graphs to these two
         ("Model", tiff.text(MODEL)),
     ]
     return [Text(_WHERE, key, value) for key, value in named if value.strip()]
 
 
 def user_comment(tiff: Tiff) -> str:
-    """The user's comment: eight bytes that name its character set, then the text."""
+    """Decode the user comment: eight bytes for the character set, then the text."""
     raw = tiff.raw(USER_COMMENT)
     charset, text = raw[:8], raw[8:]
     if charset == b"UNICODE\0":
-        # Neither standard nor programs agree on the order of bytes; zeros stand in the high one.
+        # The byte order is not standardised; for most texts the high bytes are 0.
         big = text[::2].count(0) >= text[1::2].count(0)
         return text.decode("utf-16-be" if big else "utf-16-le", "replace").strip("\0 ")
     if charset in _CHARSETS:
@@ -205,12 +205,12 @@ def user_comment(tiff: Tiff) -> str:
 
 
 def names_camera(tiff: Tiff) -> bool:
-    """Whether a maker or model is named that could be a camera's."""
+    """Whether EXIF names a camera."""
     return bool(_camera_name(tiff))
 
 
 def camera(name: str, where: str) -> Finding:
-    """A camera that is named."""
+    """Return the finding about a camera's name."""
     return Finding(
         "camera", "Make, Model", name, where,
         "The file says that this camera or telephone took it. Software keeps that through every "
@@ -218,8 +218,8 @@ def camera(name: str, where: str) -> Finding:
     )  # fmt: skip
 
 
-def place_told(field: str, value: str | None, where: str) -> Finding:
-    """A place that is told; ``None`` where it is not to be shown."""
+def location(field: str, value: str | None, where: str) -> Finding:
+    """Return the finding about coordinates; ``None`` hides the value."""
     return Finding(
         "place", field, "present, not shown" if value is None else value, where,
         "The file says where it was taken. Before you pass the file on, consider whom that gives "
@@ -229,7 +229,7 @@ def place_told(field: str, value: str | None, where: str) -> Finding:
 
 def _camera_name(tiff: Tiff) -> str:
     make, model = tiff.text(MAKE), tiff.text(MODEL)
-    if "{" in make + model or len(make + model) > 120:  # a graph of ComfyUI, and no camera
+    if "{" in make + model or len(make + model) > 120:  # a graph of ComfyUI
         return ""
     return model if model.startswith(make) else f"{make} {model}".strip()
 
@@ -286,7 +286,7 @@ def _place(tiff: Tiff, *, show: bool) -> list[Finding]:
     if latitude is None or longitude is None:
         return []
     value = f"{latitude:.5f}, {longitude:.5f}" if show else None
-    return [place_told("GPSLatitude, GPSLongitude", value, _WHERE)]
+    return [location("GPSLatitude, GPSLongitude", value, _WHERE)]
 
 
 def _degrees(tiff: Tiff, reference: int, value: int) -> float | None:

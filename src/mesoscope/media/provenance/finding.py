@@ -1,4 +1,4 @@
-"""What a file says of itself, as facts in plain words: :class:`Finding` and :class:`Provenance`."""
+"""Findings about a file's provenance: :class:`Finding` and :class:`Provenance`."""
 
 from __future__ import annotations
 
@@ -32,22 +32,24 @@ TITLES: dict[FindingKind, str] = {
     "metadata": "Metadata",
     "damaged": "Damaged part",
 }
-LONGEST_VALUE = 400  # characters; a prompt or a history can be a book
+LONGEST_VALUE = 400  # characters; prompts and histories can be very long
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a file says of itself, or that its make-up shows. Never a score.
+    """A statement of a file's metadata, or a property of its encoding.
 
     Attributes:
-        kind: What it is about, a key of :data:`TITLES`.
-        field: The field as its standard calls it, such as ``Software`` or ``xmpMM:History``.
-        value: What stands there: printable, on one line, at most :data:`LONGEST_VALUE` characters.
-        where: Where it was read: ``EXIF``, ``XMP``, ``IPTC``, ``PNG text``, ``C2PA``, ``JPEG`` ….
-        meaning: What that means, and what it does not, in sentences.
-        weight: ``strong`` where the file says in so many words how it was made, or where a
-            signature was checked; ``hint`` where something is worth a look and may be harmless;
-            ``note`` for plain facts.
+        kind: Subject, a key of :data:`TITLES`.
+        field: Standard name of the field, such as ``Software`` or ``xmpMM:History``.
+        value: Value: printable, one line, at most :data:`LONGEST_VALUE` characters.
+        where: Part of the file: ``EXIF``, ``XMP``, ``IPTC``, ``PNG text``, ``C2PA``, ``JPEG`` ….
+        meaning: Interpretation and its limits, in sentences.
+        weight: ``strong`` if the file states explicitly how it was made, or for a validated
+            signature; ``hint`` if it is worth a look and may be harmless; ``note`` for plain facts.
+
+    Raises:
+        OptionError: The kind or the weight is unknown.
     """
 
     kind: FindingKind
@@ -64,29 +66,29 @@ class Finding:
             raise OptionError(
                 f"a finding's weight must be one of {', '.join(WEIGHTS)}: {self.weight!r}"
             )
-        # Fields and values come out of files of strangers and go to terminals and pages.
+        # Fields and values are untrusted and are written to terminals and pages.
         object.__setattr__(self, "field", plain(self.field, 80))
         object.__setattr__(self, "value", plain(self.value))
 
     @property
     def title(self) -> str:
-        """The kind in words, for a heading."""
+        """Title of the kind."""
         return TITLES[self.kind]
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON shape."""
+        """Return the finding as JSON values."""
         return dict(asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """All that one file says of itself. It stands beside a verdict and never changes it.
+    """All findings about a file. They do not affect a verdict.
 
     Attributes:
-        source: The path, or ``<bytes>``.
-        kind: The kind of file by its content, as ``jpeg``; ``None`` where it could not be read.
+        source: Path, or ``<bytes>``.
+        kind: Detected format, such as ``jpeg``; ``None`` if the file could not be read.
         findings: Strong ones first, then hints, then notes.
-        error: ``{"code", "message"}`` where the source could not be read.
+        error: ``{"code", "message"}`` if the file could not be read.
     """
 
     source: str
@@ -95,7 +97,7 @@ class Provenance:
     error: Mapping[str, str] | None = field(default=None)
 
     def to_dict(self) -> dict[str, Json]:
-        """The JSON shape, schema 1."""
+        """Return the findings as JSON values, schema 1."""
         return {
             "schema": VERSIONS["provenance"][-1],
             "source": self.source,
@@ -105,15 +107,15 @@ class Provenance:
         }
 
     def to_json(self) -> str:
-        """One line of JSON in plain ASCII."""
+        """Return one line of JSON in ASCII."""
         return json.dumps(self.to_dict(), separators=(",", ":"))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Json]) -> Provenance:
-        """Read back what :meth:`to_dict` gave.
+        """Read the result of :meth:`to_dict`.
 
         Raises:
-            OptionError: Not such an object, or of a schema that this version does not know.
+            OptionError: The object is not valid, or has an unknown schema.
         """
         if not isinstance(data, dict) or "schema" not in data:
             raise OptionError("not provenance: it is no object with a schema")
@@ -123,9 +125,9 @@ class Provenance:
 
 
 def plain(text: str, longest: int = LONGEST_VALUE) -> str:
-    """Text of a file, made safe to show: one line, printable, cut where it is long.
+    """Convert untrusted text to one printable line of limited length.
 
-    Control characters and the invisible ones that turn the direction of writing become spaces.
+    Control characters and bidirectional controls become spaces.
     """
     text = text[: 8 * longest]
     shown = " ".join("".join(c if c.isprintable() else " " for c in text).split())

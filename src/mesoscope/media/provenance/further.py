@@ -1,4 +1,4 @@
-"""What a file holds beside the picture that is shown; and whether its previews are like it."""
+"""Further contents of a file, and the comparison of its embedded previews with the picture."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     Grey = NDArray[np.float32]
 
 
-LEAST_CORRELATION = 0.8  # below, it shows something else
-# Mean difference in grey levels within a part of the preview, and how often that of the median one:
-# tone mapping makes large differences, too, but not in one place.
+LEAST_CORRELATION = 0.8  # below, the preview shows something else
+# Limits of a part's mean difference, in grey levels and relative to the median part: tone mapping
+# also causes large differences, but in all parts.
 LARGEST_SPOT, STANDS_OUT = 20.0, 10.0
-_SPOT = 8  # parts a side
+_SPOT = 8  # parts per side
 _BLACK = 24.0
 _LEAST_PX = 16
-_MOST_PIXELS = 80_000_000  # beyond that, Pillow warns
+_MOST_PIXELS = 80_000_000  # Pillow warns for larger pictures
 _MOST_PREVIEW_PIXELS = 4_000_000
-# What Pillow raises of damaged JPEGs; OpenCV would write of them to the terminal.
+# Exceptions of Pillow for damaged JPEGs; OpenCV would print to the terminal.
 _PILLOW_RAISES = (
     OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError, struct.error,
 )  # fmt: skip
@@ -43,14 +43,14 @@ _PILLOW_RAISES = (
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """How like a preview is to its picture.
+    """Similarity of a preview to its picture.
 
     Attributes:
-        correlation: Of their brightness, -1 to 1.
-        spot: The largest mean difference within one of 8 × 8 parts, in grey levels, after the
-            picture's brightness was fitted to the preview's.
-        elsewhere: The median of those parts' differences.
-        turned: Whether the preview had to be turned or mirrored.
+        correlation: Correlation of their luminance, -1 to 1.
+        spot: Largest mean difference in one of 8 × 8 parts, in grey levels, after a linear fit of
+            the luminance.
+        elsewhere: Median of the parts' differences.
+        turned: Whether the preview matches only after rotation or mirroring.
     """
 
     correlation: float
@@ -62,13 +62,13 @@ class Likeness:
 def thumbnail(
     preview: bytes, picture: bytes, size: tuple[int, int] | None, where: str
 ) -> list[Finding]:
-    """Findings about an embedded preview.
+    """Return the findings about an embedded preview.
 
     Args:
-        preview: Its JPEG.
-        picture: The whole file, a JPEG.
+        preview: JPEG of the preview.
+        picture: Bytes of the file, a JPEG.
         size: ``(width, height)`` of the picture in pixels.
-        where: As in a finding.
+        where: :attr:`Finding.where`.
     """
     small = _decode(preview, _MOST_PREVIEW_PIXELS)
     if small is None or min(small.shape) < _LEAST_PX:
@@ -78,11 +78,11 @@ def thumbnail(
     large = _decode(picture, _MOST_PIXELS, least_px=2 * max(small.shape))
     if large is None:
         return []
-    return [_told(liken(small, large), f"{small.shape[1]}×{small.shape[0]}", where)]
+    return [_finding(liken(small, large), f"{small.shape[1]}×{small.shape[0]}", where)]
 
 
 def _decode(data: bytes, most_pixels: int, least_px: int | None = None) -> Grey | None:
-    """Brightness, ``(h, w)``; with ``least_px`` at an eighth, a quarter or half where enough."""
+    """Decode luminance, ``(h, w)``; with ``least_px`` at reduced size, at least this large."""
     frame = jpeg_frame(data) if data.startswith(b"\xff\xd8") else None
     if frame is None or not 0 < frame[0] * frame[1] <= most_pixels:
         return None
@@ -96,29 +96,28 @@ def _decode(data: bytes, most_pixels: int, least_px: int | None = None) -> Grey 
 
 
 def liken(small: Grey, large: Grey) -> Likeness:
-    """Compare a preview with its picture, ``(h, w) float32`` grey levels both.
+    """Compare a preview with its picture, both ``(h, w) float32`` grey levels.
 
-    Cameras set a picture of 3:2 or 16:9 between black bars in a preview of 4:3; these are cut.
+    Black bars, which cameras add to pictures of 3:2 or 16:9 in a preview of 4:3, are removed.
     """
-    bare = _without_bars(small, large.shape[1] / large.shape[0])
-    best = _likeness(bare, large)
+    best = _likeness(_without_bars(small, large.shape[1] / large.shape[0]), large)
     if best.correlation >= LEAST_CORRELATION:
         return best
-    # Some programs turn the picture upright and leave the preview as it lay.
+    # Some programs rotate the picture upright but not the preview.
     for turns in range(4):
         for mirrored in (False, True):
             if not turns and not mirrored:
                 continue
             turned = np.rot90(large[:, ::-1] if mirrored else large, turns)
-            bare = _without_bars(small, turned.shape[1] / turned.shape[0])
-            like = _likeness(bare, turned)
-            if like.correlation > max(best.correlation, 0.9):
-                best = replace(like, turned=True)
+            cropped = _without_bars(small, turned.shape[1] / turned.shape[0])
+            likeness = _likeness(cropped, turned)
+            if likeness.correlation > max(best.correlation, 0.9):
+                best = replace(likeness, turned=True)
     return best
 
 
 def _without_bars(small: Grey, aspect: float) -> Grey:
-    """Cut black bars away where what is left has the picture's aspect (width / height)."""
+    """Remove black bars if the rest has the picture's aspect ratio (width / height)."""
     height, width = small.shape
     if width / height < aspect:
         bar = round((height - width / aspect) / 2)
@@ -128,10 +127,10 @@ def _without_bars(small: Grey, aspect: float) -> Grey:
         bar = round((width - height * aspect) / 2)
         sides = (small[:, :bar], small[:, width - bar :])
         rest = small[:, bar : width - bar]
-    # Half a bar is asked to be black: its inner edge blurs into the picture.
+    # The median is tested, as the inner edge of a bar is blurred.
     if bar < 2 or min(rest.shape) < _LEAST_PX or any(np.median(s) > _BLACK for s in sides):
         return small
-    edge = 1  # of the picture, where JPEG mixes it with the bar
+    edge = 1  # pixels that JPEG mixes with the bar
     return rest[edge:-edge] if width / height < aspect else rest[:, edge:-edge]
 
 
@@ -140,7 +139,7 @@ def _likeness(small: Grey, large: Grey) -> Likeness:
     fitted = cv2.resize(np.ascontiguousarray(large), (width, height), interpolation=cv2.INTER_AREA)
     a, b = cv2.GaussianBlur(small, (0, 0), 1.0), cv2.GaussianBlur(fitted, (0, 0), 1.0)
     spread_a, spread_b = float(a.std()), float(b.std())
-    if spread_a < 1 or spread_b < 1:  # nearly one tone: correlation means nothing
+    if spread_a < 1 or spread_b < 1:  # nearly constant: the correlation is undefined
         same = abs(float(a.mean() - b.mean())) < 16 and abs(spread_a - spread_b) < 4
         return Likeness(1.0 if same else 0.0, 0.0)
     correlation = float(((a - a.mean()) * (b - b.mean())).mean() / (spread_a * spread_b))
@@ -150,10 +149,10 @@ def _likeness(small: Grey, large: Grey) -> Likeness:
     return Likeness(correlation, float(parts.max()), float(np.median(parts)))
 
 
-def _told(like: Likeness, size: str, where: str) -> Finding:
+def _finding(likeness: Likeness, size: str, where: str) -> Finding:
     field = f"preview {size}"
-    value = f"correlation {like.correlation:.2f} with the picture"
-    if like.correlation < LEAST_CORRELATION:
+    value = f"correlation {likeness.correlation:.2f} with the picture"
+    if likeness.correlation < LEAST_CORRELATION:
         return Finding(
             "thumbnail", field, value, where,
             "The small preview inside the file shows something else than the picture: it was "
@@ -161,16 +160,16 @@ def _told(like: Likeness, size: str, where: str) -> Finding:
             "What was done is not told.",
             "hint",
         )  # fmt: skip
-    if like.spot > max(LARGEST_SPOT, STANDS_OUT * like.elsewhere):
+    if likeness.spot > max(LARGEST_SPOT, STANDS_OUT * likeness.elsewhere):
         return Finding(
-            "thumbnail", field, f"{value}, and one part differs by {like.spot:.0f} grey levels",
+            "thumbnail", field, f"{value}, and one part differs by {likeness.spot:.0f} grey levels",
             where,
             "The small preview is the picture's, but one part of it looks different: that part may "
             "have been changed after the preview was made. A strong change of brightness can look "
             "so, too.",
             "hint",
         )  # fmt: skip
-    if like.turned:
+    if likeness.turned:
         return Finding(
             "thumbnail", field, f"{value}, turned", where,
             "The small preview is the picture's, lying otherwise: the picture was turned or "
@@ -201,10 +200,10 @@ _MEANING = "The file holds more than the picture that is shown. Only that one is
 
 
 def further(parts: Parts, packets: Iterable[Xmp]) -> list[Finding]:
-    """Findings about further contents, each once.
+    """Return the findings about further contents, without duplicates.
 
     Args:
-        parts: Of the file.
+        parts: Parts of the file.
         packets: Its XMP packets.
     """
     found = list(parts.further)
@@ -220,8 +219,8 @@ def further(parts: Parts, packets: Iterable[Xmp]) -> list[Finding]:
             found.append(("JPEG", "a motion clip"))
         if "MPF" in jpeg.order:
             found.append(("JPEG", "further pictures (MPO)"))
-    held = {what: where for where, what in reversed(found)}
+    unique = {what: where for where, what in reversed(found)}
     return [
         Finding("metadata", "further content", what, where, _MEANINGS.get(what, _MEANING))
-        for what, where in held.items()
+        for what, where in unique.items()
     ]

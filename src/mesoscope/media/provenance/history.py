@@ -1,4 +1,4 @@
-"""Findings in XMP, IPTC and Photoshop's resources: edits, origins, source type, credit."""
+"""Findings of XMP, IPTC and Photoshop's resources: edits, origins, source type, credit."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _CHARSET, _UTF8 = (1, 90), b"\x1b%G"
 
 
 def read_resources(data: bytes) -> tuple[dict[int, bytes], bool]:
-    """Image resource blocks by their number.
+    """Parse Photoshop's image resource blocks.
 
     Returns:
-        The blocks, and whether they could be read to their end.
+        The blocks by number, and whether they are complete.
     """
     found: dict[int, bytes] = {}
     at = 0
@@ -45,28 +45,28 @@ def read_resources(data: bytes) -> tuple[dict[int, bytes], bool]:
 
 
 def read_iptc(data: bytes) -> tuple[dict[tuple[int, int], str], bool]:
-    """IPTC records by record and data set; of repeated ones the texts joined by a comma.
+    """Parse IPTC records; repeated values are joined by commas.
 
     Returns:
-        The records, and whether they could be read to their end.
+        Values by record and data set, and whether the records are complete.
     """
     raw: dict[tuple[int, int], list[bytes]] = {}
-    at, whole = 0, True
+    at, complete = 0, True
     while at + 5 <= len(data) and len(raw) < _MOST:
         if data[at] != 0x1C:
-            whole = not data[at:].strip(b"\0")  # padding at the end is no fault
+            complete = not data[at:].strip(b"\0")  # padding at the end is valid
             break
         key, length = (data[at + 1], data[at + 2]), int.from_bytes(data[at + 3 : at + 5], "big")
         body = data[at + 5 : at + 5 + length]
         if length & 0x8000 or len(body) != length:
-            whole = False
+            complete = False
             break
         raw.setdefault(key, []).append(body)
         at += 5 + length
     utf8 = raw.get(_CHARSET, [b""])[0] == _UTF8
     return {
         key: ", ".join(_text(value, utf8=utf8) for value in values) for key, values in raw.items()
-    }, whole
+    }, complete
 
 
 def _text(raw: bytes, *, utf8: bool) -> str:
@@ -74,14 +74,14 @@ def _text(raw: bytes, *, utf8: bool) -> str:
 
 
 def writer(block: bytes) -> str:
-    """The program's name in the version block: a version, a flag, and a name in UTF-16."""
+    """Read the program's name in the version block: a version, a flag, and a name in UTF-16."""
     count = int.from_bytes(block[5:9], "big")
     return block[9 : 9 + 2 * min(count, 200)].decode("utf-16-be", "replace").rstrip("\0")
 
 
 _XMP, _IPTC, _RESOURCES = "XMP", "IPTC", "Photoshop resources"
 _SOURCE_TYPES = ("Iptc4xmpExt:DigitalSourceType", "Iptc4xmpExt:DigitalSourcetype")
-# Of IPTC Photo Metadata 2025.1. The name of who wrote the prompt is nobody's business here.
+# Of IPTC Photo Metadata 2025.1, without the name of the prompt's author.
 _AI_FIELDS = (
     "Iptc4xmpExt:AISystemUsed",
     "Iptc4xmpExt:AISystemVersionUsed",
@@ -96,7 +96,7 @@ _CREDITED = (
 
 
 def xmp(packet: Xmp) -> list[Finding]:
-    """Findings of an XMP packet; its times are :mod:`~mesoscope.media.provenance.times`'."""
+    """Return the findings of an XMP packet, except times."""
     found = [] if packet.fault is None else [damaged(_XMP, "packet", packet.fault)]
     found += [
         source_type(packet.text(name), name, _XMP) for name in _SOURCE_TYPES if packet.text(name)
@@ -124,7 +124,7 @@ def xmp(packet: Xmp) -> list[Finding]:
 
 
 def texts(packet: Xmp) -> list[Text]:
-    """The texts in which generators write their settings."""
+    """Return the texts in which generators write their settings."""
     names = ("exif:UserComment", "dc:description")
     return [Text(_XMP, name, packet.text(name)) for name in names if packet.text(name)]
 
@@ -153,7 +153,7 @@ def _history(packet: Xmp) -> list[Finding]:
 
 
 def _steps(steps: list[dict[str, Value]]) -> str:
-    """A log in one line: how many steps, which, when, by what."""
+    """Summarise a log in one line: number of steps, actions, times and programs."""
 
     def values(name: str) -> list[str]:
         return [value for step in steps if isinstance(value := step.get(name), str) and value]
@@ -161,12 +161,12 @@ def _steps(steps: list[dict[str, Value]]) -> str:
     actions = values("stEvt:action")
     counts = [f"{count} × {action}" for action, count in Counter(actions).items()]
     when = sorted(values("stEvt:when"))
-    said = [f"{len(steps)} step{'' if len(steps) == 1 else 's'}: {', '.join(counts[:8])}"]
+    parts = [f"{len(steps)} step{'' if len(steps) == 1 else 's'}: {', '.join(counts[:8])}"]
     if when:
-        said.append(when[0] if when[0] == when[-1] else f"{when[0]} to {when[-1]}")
+        parts.append(when[0] if when[0] == when[-1] else f"{when[0]} to {when[-1]}")
     if tools := list(dict.fromkeys(values("stEvt:softwareAgent"))):
-        said.append("by " + ", ".join(tools[:4]))
-    return "; ".join(said)
+        parts.append("by " + ", ".join(tools[:4]))
+    return "; ".join(parts)
 
 
 def _origins(packet: Xmp) -> list[Finding]:
@@ -221,7 +221,7 @@ def _layer(layer: Value) -> str:
 
 
 def _developed(packet: Xmp) -> list[Finding]:
-    """What Camera Raw and Lightroom note beside their settings."""
+    """Return the finding about edits in Camera Raw and Lightroom."""
     done = []
     if packet.text("crs:HasCrop").lower() == "true":
         done.append("cropped")
@@ -241,7 +241,7 @@ def _developed(packet: Xmp) -> list[Finding]:
 
 
 def iptc(records: Mapping[tuple[int, int], str]) -> list[Finding]:
-    """Findings of IPTC's older records."""
+    """Return the findings of IPTC-IIM records."""
     found = []
     if records.get(_PROGRAM):
         name = f"{records[_PROGRAM]} {records.get(_VERSION, '')}".strip()
@@ -263,7 +263,7 @@ def iptc(records: Mapping[tuple[int, int], str]) -> list[Finding]:
 
 
 def resources(blocks: Mapping[int, bytes]) -> list[Finding]:
-    """Findings of Photoshop's image resources."""
+    """Return the findings of Photoshop's image resources."""
     found = []
     if VERSION in blocks:
         name = writer(blocks[VERSION])

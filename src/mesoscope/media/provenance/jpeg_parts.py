@@ -1,4 +1,4 @@
-"""A JPEG's segments (ITU T.81, annex B): EXIF, XMP, IPTC, C2PA, and how it was encoded."""
+"""Metadata and encoding of a JPEG, by its segments (ITU T.81, annex B)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_MORE = b"http://ns.adobe.com/xmp/extension/\0"
 _RESOURCES = b"Photoshop 3.0\0"
 _MOST_SEGMENTS = 50_000
-_TOLD = 1 << 16  # bytes behind the picture that are looked at
+_APPENDED = 1 << 16  # bytes after the picture that are kept
 _MOST_PIECES = 300  # of up to 64 kB each
 _NAMES = (
     (0xE0, b"JFIF\0", "JFIF"),
@@ -35,7 +35,7 @@ _NAMES = (
 
 
 def read_jpeg(data: bytes, parts: Parts) -> None:
-    """Walk the segments of a JPEG into ``parts``; what is damaged becomes a finding."""
+    """Read the segments of a JPEG; damaged ones become findings."""
     facts = parts.jpeg = JpegFacts()
     resources = bytearray()
     more: dict[bytes, dict[int, bytes]] = {}
@@ -45,7 +45,7 @@ def read_jpeg(data: bytes, parts: Parts) -> None:
             break
         if marker == 0xD9:
             facts.trailing = len(data[at + 2 :].rstrip(b"\0"))
-            facts.appended = data[at + 2 : at + 2 + _TOLD]
+            facts.appended = data[at + 2 : at + 2 + _APPENDED]
             break
         if marker in ALONE:
             continue
@@ -84,7 +84,7 @@ def _segment(
             facts.comments.append(decode_text(body))
     elif 0xE0 <= marker <= 0xEF:
         name = _name(marker, body)
-        if name not in facts.order[-1:]:  # long parts go over several segments
+        if name not in facts.order[-1:]:  # long parts have several segments
             facts.order.append(name)
         _application(name, body, parts, resources, more)
 
@@ -120,7 +120,7 @@ def _name(marker: int, body: bytes) -> str:
 
 
 def _frame(marker: int, body: bytes, facts: JpegFacts) -> None:
-    """The frame header, B.2.2."""
+    """Parse the frame header (B.2.2)."""
     _precision, facts.height, facts.width, count = struct.unpack(">BHHB", body[:6])
     components = [body[6 + 3 * n : 9 + 3 * n] for n in range(count)]
     facts.progressive = marker in _PROGRESSIVE
@@ -129,7 +129,7 @@ def _frame(marker: int, body: bytes, facts: JpegFacts) -> None:
 
 
 def _tables(body: bytes, facts: JpegFacts) -> None:
-    """Quantisation tables, B.2.4.1; only the first of each number, as later scans may refine."""
+    """Parse quantisation tables (B.2.4.1); only the first of each number is kept."""
     at = 0
     while at < len(body):
         wide, number = body[at] >> 4, body[at] & 15
@@ -141,13 +141,13 @@ def _tables(body: bytes, facts: JpegFacts) -> None:
 
 
 def _join_xmp(more: dict[bytes, dict[int, bytes]], parts: Parts) -> None:
-    """Extended XMP comes in pieces with offsets (XMP specification, part 3, 1.1.3.1)."""
+    """Join the pieces of extended XMP (XMP specification, part 3, 1.1.3.1)."""
     for pieces in more.values():
-        whole = bytearray()
+        packet = bytearray()
         for offset in sorted(pieces):
-            if offset != len(whole):
+            if offset != len(packet):
                 parts.damaged("XMP", "extended XMP", "a piece of it is missing")
                 break
-            whole += pieces[offset]
+            packet += pieces[offset]
         else:
-            parts.add_block(parts.xmp, bytes(whole))
+            parts.add_block(parts.xmp, bytes(packet))

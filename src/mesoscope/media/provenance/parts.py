@@ -1,4 +1,4 @@
-"""The parts of a file that tell of its origin, taken out of whatever container holds them."""
+"""The metadata of a file, extracted from its container, within bounds."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 
 from mesoscope.media.provenance.finding import Finding
 
-LARGEST_TEXT = 1 << 20  # bytes of one text; a longer one is cut
+LARGEST_TEXT = 1 << 20  # bytes per text; longer texts are cut
 MOST_TEXTS = 500
-MOST_UNPACKED = 32 << 20  # bytes of all that is unpacked: little can be packed into little
-_MOST_CHARACTERS = 8 << 20  # of all texts together
+MOST_UNPACKED = 32 << 20  # decompressed bytes in total
+_MOST_CHARACTERS = 8 << 20  # characters of all texts in total
 _MOST_DAMAGED = 50
-_MOST_BLOCKS = 32  # of EXIF, and as many of XMP
-_MOST_METADATA = 32 << 20  # bytes of all blocks together
+_MOST_BLOCKS = 32  # per kind of metadata
+_MOST_METADATA = 32 << 20  # bytes of all blocks in total
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A named text: ``where`` is as in a finding, ``key`` as the file calls it."""
+    """A named text; ``where`` as in a finding, and ``key`` as in the file."""
 
     where: str
     key: str
@@ -26,19 +26,19 @@ class Text:
 
 @dataclass(slots=True)
 class JpegFacts:
-    """How a JPEG was encoded.
+    """The encoding of a JPEG.
 
     Attributes:
-        width: In pixels, of the picture as stored.
-        height: The same.
-        progressive: Its frame is one of the progressive ones (ITU T.81, SOF2 and others).
-        sampling: ``(horizontal, vertical)`` factors, one a component.
-        table_of: Which quantisation table each component takes.
-        tables: The quantisation tables by number, 64 values each, in zigzag order.
-        order: Names of the application segments in the order of the file, as ``JFIF``, ``Exif``.
+        width: Width of the stored picture in pixels.
+        height: Height of the stored picture in pixels.
+        progressive: Whether the frame is progressive (ITU T.81, SOF2 and others).
+        sampling: ``(horizontal, vertical)`` sampling factors per component.
+        table_of: Number of the quantisation table per component.
+        tables: Quantisation tables by number, 64 values each, in zigzag order.
+        order: Names of the application segments in file order, such as ``JFIF``, ``Exif``.
         comments: Texts of the comment segments.
-        trailing: Bytes behind the end of the picture, zeros at the end aside.
-        appended: The first of them.
+        trailing: Number of bytes after the end of the picture, without zeros at the end.
+        appended: The first of these bytes.
     """
 
     width: int = 0
@@ -55,24 +55,24 @@ class JpegFacts:
 
 @dataclass(slots=True)
 class Parts:
-    """What was found in a file, before anything is made of it.
+    """Raw metadata of a file.
 
     Attributes:
-        kind: The kind of file, as ``jpeg``.
-        size: ``(width, height)`` in pixels as stored, where the container's walk met it.
-        exif: Blocks of EXIF, each a TIFF structure.
+        kind: Format of the file, such as ``jpeg``.
+        size: ``(width, height)`` of the stored picture in pixels; ``None`` if unknown.
+        exif: EXIF blocks, each a TIFF structure.
         xmp: XMP packets.
         resources: Photoshop's image resource blocks.
-        iptc: Bare IPTC records.
+        iptc: IPTC records outside of these.
         texts: Named texts.
-        c2pa: Where a C2PA manifest lies, as ``JPEG APP11``; ``None`` where there is none.
-        jpeg: How it was encoded, of a JPEG.
-        times: Names and times in the container, seconds since 1970 in UTC.
-        further: What else the file holds, as ``a gain map``, by where it says so.
-        findings: What the walk itself found, such as damaged parts.
-        unpacked_left: Bytes that may still be unpacked.
-        characters_left: Characters of texts that may still be kept.
-        metadata_left: Bytes of blocks of metadata that may still be kept.
+        c2pa: Location of a C2PA manifest, such as ``JPEG APP11``; ``None`` without one.
+        jpeg: Encoding of a JPEG.
+        times: Names and times of the container, in seconds since 1970 (UTC).
+        further: Further contents, as (where, what), such as ``a gain map``.
+        findings: Findings of the parsers, such as damaged parts.
+        unpacked_left: Remaining bytes that may be decompressed.
+        characters_left: Remaining characters of texts.
+        metadata_left: Remaining bytes of metadata blocks.
     """
 
     kind: str
@@ -92,7 +92,7 @@ class Parts:
     metadata_left: int = _MOST_METADATA
 
     def add_block(self, into: list[bytes], block: bytes) -> None:
-        """Keep a block of EXIF, XMP, IPTC or Photoshop's resources, within bounds."""
+        """Add a block of EXIF, XMP, IPTC or Photoshop's resources, within bounds."""
         if len(into) < _MOST_BLOCKS and len(block) <= self.metadata_left:
             self.metadata_left -= len(block)
             into.append(block)
@@ -100,13 +100,13 @@ class Parts:
             self.left_out("metadata", f"more than {_MOST_BLOCKS} blocks or 32 MB of metadata")
 
     def left_out(self, field: str, what: str) -> None:
-        """Say once that something was not looked at."""
+        """Add a finding, once, that something was not read."""
         finding = left_out(field, what)
         if finding not in self.findings:
             self.findings.append(finding)
 
     def add_text(self, where: str, key: str, value: str) -> None:
-        """Keep a text, within bounds."""
+        """Add a text, within bounds."""
         value = value[: min(LARGEST_TEXT, self.characters_left)]
         if len(self.texts) >= MOST_TEXTS or not self.characters_left:
             self.left_out("texts", f"more than {MOST_TEXTS} texts, or eight million characters")
@@ -115,13 +115,13 @@ class Parts:
             self.texts.append(Text(where, key, value))
 
     def damaged(self, where: str, field: str, why: str) -> None:
-        """Say that a part could not be read."""
-        if len(self.findings) < _MOST_DAMAGED:  # a file can be made of nothing but damage
+        """Add a finding about a damaged part, within bounds."""
+        if len(self.findings) < _MOST_DAMAGED:
             self.findings.append(damaged(where, field, why))
 
 
 def left_out(field: str, what: str) -> Finding:
-    """That the file holds more than is read, as a finding."""
+    """Return the finding that not all metadata were read."""
     return Finding(
         "metadata",
         field,
@@ -134,7 +134,7 @@ def left_out(field: str, what: str) -> Finding:
 
 
 def damaged(where: str, field: str, why: str) -> Finding:
-    """A part that could not be read, as a finding."""
+    """Return the finding about a damaged part."""
     return Finding(
         "damaged",
         field,
@@ -147,7 +147,7 @@ def damaged(where: str, field: str, why: str) -> Finding:
 
 
 def decode_text(raw: bytes) -> str:
-    """Bytes as text: UTF-8, or else Latin-1, which knows every byte."""
+    """Decode bytes as UTF-8, or else as Latin-1."""
     raw = raw[:LARGEST_TEXT].rstrip(b"\0")
     try:
         return raw.decode("utf-8")

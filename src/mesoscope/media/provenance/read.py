@@ -1,4 +1,4 @@
-"""Read what a file says of itself: open it, take it apart, tell what is there."""
+"""Reading of a file's provenance: detection of the format, parsing and findings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mesoscope.media.provenance.credentials import credentials
 from mesoscope.media.provenance.encoding import encoding
 from mesoscope.media.provenance.exif import Tiff, read_tiff
 from mesoscope.media.provenance.finding import WEIGHTS, Finding, Provenance
-from mesoscope.media.provenance.further import further
+from mesoscope.media.provenance.further import further, thumbnail
 from mesoscope.media.provenance.jpeg_parts import read_jpeg
 from mesoscope.media.provenance.parts import Parts, Text, damaged
 from mesoscope.media.provenance.software import generators
@@ -26,9 +26,9 @@ from mesoscope.media.provenance.xmp import read_xmp
 _XMP_TAG, _IPTC_TAG, _RESOURCES_TAG, _C2PA_TAG = 0x02BC, 0x83BB, 0x8649, 0xCD41  # of a TIFF file
 _BOXES = {"avif": "AVIF", "heif": "HEIF", "video": "MP4"}
 _NOT_OF_ORIGIN = ("encoding", "damaged")
-MOST_AT_ONCE = 64 << 20  # bytes of a JPEG or a GIF; photographs have up to 40 million
-_MOST_SIGNED = 1 << 30  # bytes of a file whose signature is checked: all of it has to be hashed
-_MOST_PREVIEWS = 4  # each is compared with the whole picture
+MOST_AT_ONCE = 64 << 20  # bytes of a JPEG or GIF; photographs have up to 40 million
+_MOST_SIGNED = 1 << 30  # bytes of a file whose signature is validated, as the file is hashed
+_MOST_PREVIEWS = 4  # each is compared with the picture
 _EBML = b"\x1aE\xdf\xa3"
 _JPEG_XL = b"\0\0\0\x0cJXL "
 
@@ -39,30 +39,31 @@ def read_provenance(
     place: bool = False,
     trust_anchors: str | None = None,
 ) -> Provenance:
-    """Tell what a picture or clip says of itself: metadata, credentials, how it was encoded.
+    """Read the metadata, Content Credentials and encoding of a picture or clip.
 
-    Nothing is asked of any network, and nothing of it is a score. Metadata are easily removed and
-    easily forged: what they say is a statement, and that they say nothing means nothing.
+    There is no network access, and the result is no score. Metadata are easily removed and forged,
+    so their absence means nothing.
 
     Args:
         source: A path, or the bytes of a file.
-        place: Show the coordinates of where it was taken; otherwise only that there are some.
-        trust_anchors: Certificates in PEM of those whose C2PA signatures you trust.
+        place: Whether to include coordinates; otherwise only their presence is reported.
+        trust_anchors: Root certificates in PEM of trusted C2PA signers.
 
     Returns:
         The findings, strong ones first.
 
     Raises:
-        SourceMissing: Nothing lies at the path.
-        SourceUnsupported: A kind of file that is not taken apart.
-        SourceError: Empty, not to be opened, or neither picture nor clip.
-        OptionError: Neither a path nor bytes; or ``trust_anchors`` are no certificates.
+        SourceMissing: The file does not exist.
+        SourceUnsupported: The format is not supported.
+        SourceError: The file is empty, cannot be opened, or is neither picture nor clip.
+        OptionError: The source is neither a path nor bytes, or ``trust_anchors`` are not
+            certificates.
     """
     if not isinstance(source, str | bytes | os.PathLike):
         raise OptionError(f"cannot read a {type(source).__name__}: give a path or a file's bytes")
     name = "<bytes>" if isinstance(source, bytes) else os.fspath(source)
     with io.BytesIO(source) if isinstance(source, bytes) else open_file(source) as file:
-        parts, data = _take_apart(file, name)
+        parts, data = _parse(file, name)
         findings = _findings(parts, data, place=place)
         if parts.c2pa is not None:
             large = file.seek(0, io.SEEK_END) > _MOST_SIGNED
@@ -74,12 +75,12 @@ def read_provenance(
             )
     if all(finding.kind in _NOT_OF_ORIGIN for finding in findings):
         findings.append(_nothing(parts))
-    # The same said in several fields of one place is said once.
-    said: dict[tuple[str, ...], Finding] = {}
+    # Remove equal findings of several fields.
+    unique: dict[tuple[str, ...], Finding] = {}
     for found in findings:
-        said.setdefault((found.kind, found.value, found.where, found.meaning), found)
-    once = sorted(said.values(), key=lambda finding: WEIGHTS.index(finding.weight))
-    return Provenance(name, parts.kind, tuple(once))
+        unique.setdefault((found.kind, found.value, found.where, found.meaning), found)
+    ordered = sorted(unique.values(), key=lambda finding: WEIGHTS.index(finding.weight))
+    return Provenance(name, parts.kind, tuple(ordered))
 
 
 def _kind(head: bytes, name: str) -> str:
@@ -96,8 +97,8 @@ def _kind(head: bytes, name: str) -> str:
     return kind
 
 
-def _take_apart(file: BinaryIO, name: str) -> tuple[Parts, bytes]:
-    """The parts, and a picture's bytes; of what is read by seeking none."""
+def _parse(file: BinaryIO, name: str) -> tuple[Parts, bytes]:
+    """Return the metadata, and the bytes of a JPEG or GIF; other formats are read by seeking."""
     head = file.read(SNIFF_BYTES) or b""
     parts = Parts(_kind(head, name))
     try:
@@ -109,7 +110,8 @@ def _take_apart(file: BinaryIO, name: str) -> tuple[Parts, bytes]:
 
 def _walk(file: BinaryIO, head: bytes, parts: Parts) -> tuple[Parts, bytes]:
     kind = parts.kind
-    if kind in ("avif", "heif", "jxl") or (kind == "video" and _has_boxes(head)):
+    has_boxes = head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+    if kind in ("avif", "heif", "jxl") or (kind == "video" and has_boxes):
         where = "MOV" if head[8:12] == b"qt  " else _BOXES.get(kind, "JPEG XL")
         read_boxes(file, parts, where)
         return parts, b""
@@ -138,12 +140,8 @@ def _walk(file: BinaryIO, head: bytes, parts: Parts) -> tuple[Parts, bytes]:
     return parts, data
 
 
-def _has_boxes(head: bytes) -> bool:
-    return head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-
-
 def _tiff_file(data: bytes, parts: Parts) -> None:
-    """A TIFF is itself what EXIF is made of; other metadata stand in tags."""
+    """Read a TIFF file: its directories are those of EXIF, and other metadata are tags."""
     parts.exif.append(data)
     tiff = read_tiff(data)
     for tag, into in (
@@ -158,7 +156,7 @@ def _tiff_file(data: bytes, parts: Parts) -> None:
 
 
 def _findings(parts: Parts, data: bytes, *, place: bool) -> list[Finding]:
-    """All findings but those of the credentials."""
+    """Return all findings except those of Content Credentials."""
     found = parts.findings
     texts = list(parts.texts)
     if parts.jpeg is not None:
@@ -182,7 +180,7 @@ def _findings(parts: Parts, data: bytes, *, place: bool) -> list[Finding]:
         found += history.xmp(packet)
         if packet.text("exif:GPSLatitude"):
             spot = f"{packet.text('exif:GPSLatitude')}, {packet.text('exif:GPSLongitude')}"
-            found.append(exif.place_told("exif:GPSLatitude", spot if place else None, "XMP"))
+            found.append(exif.location("exif:GPSLatitude", spot if place else None, "XMP"))
         moments += times.xmp_moments(packet)
         texts += history.texts(packet)
     found += _older(parts)
@@ -196,25 +194,25 @@ def _findings(parts: Parts, data: bytes, *, place: bool) -> list[Finding]:
 
 
 def _older(parts: Parts) -> list[Finding]:
-    """IPTC's older records and Photoshop's resources."""
+    """Return the findings of IPTC-IIM records and Photoshop's resources."""
     found = []
     records = list(parts.iptc)
     for raw in parts.resources:
-        blocks, whole = history.read_resources(raw)
-        if not whole:
+        blocks, complete = history.read_resources(raw)
+        if not complete:
             found.append(damaged("Photoshop resources", "blocks", "they end before they should"))
         found += history.resources(blocks)
         records += [blocks[history.IPTC]] if history.IPTC in blocks else []
     for raw in records:
-        record, whole = history.read_iptc(raw)
-        if not whole:
+        record, complete = history.read_iptc(raw)
+        if not complete:
             found.append(damaged("IPTC", "records", "they end before they should"))
         found += history.iptc(record)
     return found
 
 
 def _tags(texts: list[Text], *, place: bool) -> list[Finding]:
-    """A clip's tags of camera and place."""
+    """Return the findings of a clip's camera and location tags."""
     by_key = {text.key: text for text in texts if text.where in ("MP4", "MOV")}
     found = []
     make, model = by_key.get("Make"), by_key.get("Model")
@@ -223,12 +221,12 @@ def _tags(texts: list[Text], *, place: bool) -> list[Finding]:
         found.append(exif.camera(name, (make or model).where))  # type: ignore[union-attr]
     if "Place" in by_key:
         value = by_key["Place"].value if place else None
-        found.append(exif.place_told("location", value, by_key["Place"].where))
+        found.append(exif.location("location", value, by_key["Place"].where))
     return found
 
 
 def _previews(parts: Parts, blocks: list[Tiff], data: bytes) -> list[Finding]:
-    """The previews of EXIF and Photoshop against the picture."""
+    """Compare the previews of EXIF and Photoshop with the picture."""
     previews = [("EXIF", tiff.thumbnail) for tiff in blocks if tiff.thumbnail]
     for raw in parts.resources:
         block = history.read_resources(raw)[0].get(history.THUMBNAIL, b"")
@@ -236,8 +234,6 @@ def _previews(parts: Parts, blocks: list[Tiff], data: bytes) -> list[Finding]:
             previews.append(("Photoshop resources", block[history.THUMBNAIL_HEADER :]))
     if not previews:
         return []
-    from mesoscope.media.provenance.further import thumbnail  # decoders, only where needed
-
     return [
         finding
         for where, jpeg in previews[:_MOST_PREVIEWS]
@@ -255,7 +251,7 @@ def _too_large(place: str) -> Finding:
 
 
 def _nothing(parts: Parts) -> Finding:
-    """That nothing was found which tells of the file's origin."""
+    """Return the finding that the file has no information about its origin."""
     some = any((parts.exif, parts.xmp, parts.iptc, parts.resources, parts.texts))
     return Finding(
         "metadata", "EXIF, XMP, IPTC, C2PA", "nothing of its origin" if some else "none", "file",

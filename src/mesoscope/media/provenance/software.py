@@ -1,4 +1,4 @@
-"""Names of programs, what generators write beside pictures, and IPTC's source types.
+"""Known program names, settings of generators, and IPTC's digital source types.
 
 The codes are those of https://cv.iptc.org/newscodes/digitalsourcetype/ as of September 2024, with
 the retired ones, and the two that C2PA adds.
@@ -26,8 +26,8 @@ class _Group:
     meaning: str
 
 
-# The first group that matches decides: "Photoshop Lightroom" develops, "Photoshop" edits. Names
-# that are everyday words are left out.
+# The first matching group decides: "Photoshop Lightroom" develops, "Photoshop" edits. Names that
+# are common words are omitted.
 _GROUPS = (
     _Group(
         "generator", "strong",
@@ -83,12 +83,12 @@ _PATTERNS = [(re.compile(group.names, re.IGNORECASE), group) for group in _GROUP
 
 
 def program(name: str, field: str, where: str) -> Finding:
-    """What the name of a program means.
+    """Return the finding about a program's name.
 
     Args:
-        name: As it stands in the file.
-        field: The field it stands in.
-        where: As in a finding.
+        name: Name in the file.
+        field: :attr:`Finding.field`.
+        where: :attr:`Finding.where`.
     """
     group = _group(name)
     if group is not None:
@@ -101,7 +101,7 @@ def program(name: str, field: str, where: str) -> Finding:
 
 
 def comment(text: str, field: str, where: str) -> Finding:
-    """What a free text means: a known program's name, or anything."""
+    """Return the finding about a free text, which may name a known program."""
     group = _group(text)
     if group is not None:
         return Finding(group.kind, field, text, where, group.meaning, group.weight)
@@ -155,7 +155,7 @@ _GENERATED = frozenset(
 
 
 def source_type(value: str, field: str, where: str) -> Finding:
-    """What a digital source type means; an unknown code is told as it stands."""
+    """Return the finding about a digital source type."""
     code = value.rstrip("/").rpartition("/")[2].rpartition(":")[2]
     known = next((name for name in _TYPES if name.lower() == code.lower()), None)
     if known is None:
@@ -194,15 +194,15 @@ _EDITED_TOO = (
 _PROGRAM_KEYS = frozenset(
     ("software", "encoder", "creator", "generator", "creatortool", "muxingapp", "writingapp")
 )
-# Names that NovelAI's pictures carry all together; the file's software names the program.
+# Keys of all of NovelAI's pictures, where another key names the program.
 _PICTURE_KEYS = frozenset(("description", "comment"))
 
 
 def generators(texts: Sequence[Text]) -> list[Finding]:
-    """Findings about generators, programs that texts of a PNG or a clip name, and free texts.
+    """Return the findings about generators, programs and free texts.
 
     Args:
-        texts: All named texts of a file, of PNG, EXIF, XMP or a clip's tags.
+        texts: All named texts of a file: of PNG, EXIF, XMP or a clip's tags.
     """
     keys = {text.key.lower() for text in texts}
     novel = any(
@@ -214,7 +214,7 @@ def generators(texts: Sequence[Text]) -> list[Finding]:
     for text in texts:
         name = _generator(text, keys, novel=novel)
         if name is not None:
-            found.append(_told(text, name))
+            found.append(_settings(text, name))
         elif text.key.lower() in _PROGRAM_KEYS:
             found.append(program(text.value, text.key, text.where))
         elif _is_free(text):
@@ -223,14 +223,14 @@ def generators(texts: Sequence[Text]) -> list[Finding]:
 
 
 def _is_free(text: Text) -> bool:
-    """Whether a person may have something to say there."""
+    """Whether a text may be written by a person."""
     if text.where in ("JPEG", "PNG text", "GIF"):
         return True
     return text.key.lower() in _FREE_KEYS and text.value.strip() != "Screenshot"
 
 
 def _generator(text: Text, keys: set[str], *, novel: bool) -> str | None:
-    """The program whose way of writing this text has."""
+    """Identify the generator that writes such a text; ``None`` if there is none."""
     key, value = text.key.lower(), text.value
     if '"sui_image_params"' in value:
         return "SwarmUI"
@@ -253,7 +253,7 @@ def _generator(text: Text, keys: set[str], *, novel: bool) -> str | None:
     return None
 
 
-def _told(text: Text, name: str) -> Finding:
+def _settings(text: Text, name: str) -> Finding:
     value = _graph(text.value) if name == "ComfyUI" else text.value
     return Finding(
         "generator",
@@ -267,7 +267,7 @@ def _told(text: Text, name: str) -> Finding:
 
 
 def _graph(value: str) -> str:
-    """A ComfyUI graph in short: its models, its first prompt, how many nodes."""
+    """Summarise a ComfyUI graph: models, first prompt and number of nodes."""
     parts = []
     if models := sorted(set(_MODEL.findall(value))):
         parts.append("model " + ", ".join(models[:3]))

@@ -1,4 +1,4 @@
-"""The times that a file tells, and whether they fit together."""
+"""The times in a file's metadata, and their consistency."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ _FORM = re.compile(
     re.ASCII,
 )
 _GPS_TIME, _GPS_DATE = 0x0007, 0x001D
-# Clocks without a zone may differ by all the zones there are: from UTC-12 to UTC+14.
+# Times without a zone may differ by the range of all zones, from UTC-12 to UTC+14.
 _ZONES = timedelta(hours=26)
 _SOON = timedelta(minutes=2)
 _HARMLESS = "A wrongly set clock, another time zone or a careless program do that, too."
 
 
 class Moment:
-    """A time as a file tells it: with a zone or without one."""
+    """A time in a file, with or without a zone."""
 
     def __init__(self, name: str, where: str, text: str) -> None:
         self.name, self.where, self.text = name, where, text
         self.time, self.zoned = _parse(text)
 
     def __sub__(self, other: Moment) -> timedelta:
-        assert self.time is not None  # noqa: S101 - only moments with a time are kept
+        assert self.time is not None  # noqa: S101 - only moments with a time are compared
         assert other.time is not None  # noqa: S101
         return self.time - other.time
 
     def slack(self, other: Moment) -> timedelta:
-        """How far the two may be apart and still be the same time."""
+        """Return the tolerance of a comparison, for unknown zones."""
         same_clock = self.zoned and other.zoned
         return timedelta() if same_clock else _ZONES
 
 
 def _parse(text: str) -> tuple[datetime | None, bool]:
-    """A time of EXIF or XMP; without a zone it is taken as UTC and said to be unzoned."""
+    """Parse a time, as UTC without a zone; also return whether there is a zone."""
     match = _FORM.match(text.strip())
     if match is None:
         return None, False
@@ -62,7 +62,7 @@ def _parse(text: str) -> tuple[datetime | None, bool]:
 
 
 def exif_moments(tiff: Tiff) -> list[Moment]:
-    """Times in EXIF, with the zones that stand in fields of their own."""
+    """Return the times of EXIF, with zones from separate fields."""
     found = []
     for name, tag, zone_tag in (
         ("DateTimeOriginal", 0x9003, 0x9011),
@@ -79,13 +79,13 @@ def exif_moments(tiff: Tiff) -> list[Moment]:
 
 
 def xmp_moments(xmp: Xmp) -> list[Moment]:
-    """Times in XMP."""
+    """Return the times of XMP."""
     names = ("photoshop:DateCreated", "xmp:CreateDate", "xmp:ModifyDate")
     return [Moment(name, "XMP", xmp.text(name)) for name in names if xmp.text(name)]
 
 
 def container_moments(times: Sequence[tuple[str, float]], where: str) -> list[Moment]:
-    """Times of a clip's container, in seconds since 1970."""
+    """Return the times of a clip's container, given in seconds since 1970."""
     found = []
     for name, seconds in times:
         try:
@@ -97,11 +97,11 @@ def container_moments(times: Sequence[tuple[str, float]], where: str) -> list[Mo
 
 
 def times(moments: Sequence[Moment], *, now: datetime | None = None) -> list[Finding]:
-    """What the times tell, and what about them does not fit.
+    """Return the findings about a file's times and their inconsistencies.
 
     Args:
-        moments: All that the file tells.
-        now: The present; by default the computer's.
+        moments: All times of the file.
+        now: The current time; by default the computer's.
     """
     now = now or datetime.now(timezone.utc)
     found: list[Finding] = []
@@ -135,7 +135,7 @@ _LAST = ("DateTime", "xmp:ModifyDate", "modified")
 
 
 def _apart(taken: Moment, known: Sequence[Moment]) -> list[Finding]:
-    """Other times against the one at which it was taken."""
+    """Compare other times with the time of capture."""
     found = []
     saved: Moment | None = None
     for other in known:

@@ -1,4 +1,4 @@
-"""XMP packets (ISO 16684-1): RDF in XML, read without entities and within bounds."""
+"""XMP packets (ISO 16684-1): RDF in XML, parsed without entities and within bounds."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _DEEPEST = 48
 
 @dataclass(slots=True)
 class Xmp:
-    """A packet's properties by name, as ``xmp:CreatorTool``.
+    """Properties of a packet by name, such as ``xmp:CreatorTool``.
 
     Attributes:
-        properties: Values: a text, a list, or a structure with names of its own.
-        toolkit: The program library that wrote the packet, where it says so.
-        fault: Why it could not be read, or not whole.
+        properties: Values: a text, a list, or a structure.
+        toolkit: Library that wrote the packet; empty if unknown.
+        fault: Reason why the packet could not be read completely; ``None`` without an error.
     """
 
     properties: dict[str, Value] = field(default_factory=dict)
@@ -51,14 +51,14 @@ class Xmp:
     fault: str | None = None
 
     def text(self, name: str) -> str:
-        """A property as one text: of a list the first, of a structure none."""
+        """Return a property as text: the first of a list, empty for a structure."""
         value = self.properties.get(name, "")
         while isinstance(value, list):
             value = value[0] if value else ""
         return value.strip() if isinstance(value, str) else ""
 
     def items(self, name: str) -> list[Value]:
-        """A property as a list, whatever it is."""
+        """Return a property as a list."""
         value = self.properties.get(name)
         if value is None:
             return []
@@ -74,25 +74,25 @@ class _Node:
 
     @property
     def text(self) -> str:
-        """All its text, between its children, too."""
+        """Text of the node, also between its children."""
         return "".join(self.pieces)
 
 
 class _RefusedError(Exception):
-    """The packet holds what an XMP packet must not, or too much of it."""
+    """The packet has forbidden content, or is too large."""
 
 
 def read_xmp(data: bytes) -> Xmp:
-    """Read a packet; what is wrong stands in ``fault``, and nothing is raised.
+    """Read a packet; an error is stored in ``fault``.
 
-    Declarations of entities, the stuff of XML bombs, are refused: XMP has none.
+    Entity declarations, which enable XML bombs, are refused, as XMP has none.
     """
     top = _Node("", {})
     fault = None
     try:
         _parse(data[:_LARGEST].strip(b"\0 \t\r\n"), top)
     except (expat.ExpatError, _RefusedError, ValueError, LookupError) as error:
-        fault = " ".join(str(error).split())  # what came before it is kept
+        fault = " ".join(str(error).split())  # earlier properties are kept
     xmp = Xmp(fault=fault)
     for node in _all(top):
         xmp.toolkit = xmp.toolkit or node.attributes.get("x:xmptk", "")
@@ -107,7 +107,7 @@ def read_xmp(data: bytes) -> Xmp:
 def _parse(data: bytes, top: _Node) -> None:
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
-    parser.buffer_text, parser.buffer_size = True, 1 << 20  # texts can be depth maps
+    parser.buffer_text, parser.buffer_size = True, 1 << 20  # texts can be large depth maps
     open_nodes = [top]
     left = _MOST_NODES
 
@@ -138,20 +138,20 @@ def _parse(data: bytes, top: _Node) -> None:
 
 
 def _short(name: str) -> str:
-    """``namespace local`` as ``prefix:local``; an unknown namespace becomes ``?``."""
+    """Convert ``namespace local`` to ``prefix:local``; an unknown namespace becomes ``?``."""
     space, _, local = name.rpartition(" ")
     return f"{_PREFIXES.get(space, '?')}:{local}" if space else local
 
 
 def _all(top: _Node) -> list[_Node]:
     found = [top]
-    for node in found:  # grows on its way
+    for node in found:  # the list grows during the loop
         found += node.children
     return found
 
 
 def _structure(node: _Node) -> dict[str, Value]:
-    """Attributes and children of a description, as properties."""
+    """Return the attributes and children of a description as properties."""
     plain = {k: v for k, v in node.attributes.items() if not k.startswith(("rdf:", "x:", "xml:"))}
     inner: dict[str, Value] = {child.name: _value(child) for child in node.children}
     return {**plain, **inner}

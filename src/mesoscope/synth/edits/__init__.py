@@ -1,7 +1,7 @@
-"""What people do to faces in Photoshop, in code: :func:`edit`, and each edit by itself.
+"""Simulated photo edits of faces: :func:`edit`, and each edit as a function.
 
-All functions here are pure: the same picture, landmarks and state of the generator give the same
-forgery, and they may run in any number of threads.
+All functions are pure and thread-safe: the same picture, landmarks and generator state give the
+same forgery.
 """
 
 from __future__ import annotations

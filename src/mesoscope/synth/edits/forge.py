@@ -1,4 +1,4 @@
-"""Several edits of one picture, drawn from a recipe."""
+"""A sequence of edits of one picture, drawn from a recipe."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from mesoscope.errors import OptionError
-from mesoscope.synth.edits.anatomy import anatomy, united
+from mesoscope.synth.edits.anatomy import anatomy
 from mesoscope.synth.edits.light import dodge_burn, whiten
 from mesoscope.synth.edits.liquify import liquify, neutral_warp
 from mesoscope.synth.edits.recipe import EDITS, EditRecipe
@@ -27,58 +27,60 @@ def edit(
     pixels: Pixels, landmarks: Landmarks, rng: np.random.Generator, *,
     recipe: EditRecipe = _RECIPE, donor: Donor | None = None,
 ) -> Forgery:  # fmt: skip
-    """Forge a picture as people do it in Photoshop: one edit or several, one after the other.
+    """Forge a picture by one or several edits.
 
-    Warps come first, so that what follows keeps its sharpness, then parts of others, then the
-    skin, then light. Where a warp is among them, the twin went through its neutral part.
+    The order is: warp, splices, skin, light; later edits stay sharp, as only the warp resamples.
+    After a warp, the twin has its neutral part.
 
     Args:
-        pixels: A real picture, ``(H, W, 3) uint8``. Never written to.
-        landmarks: Of its face, see :func:`~mesoscope.synth.edits.anatomy.anatomy`.
-        rng: Decides everything; the same state gives the same forgery.
-        recipe: Chances and ranges.
-        donor: For splices; without one none is made.
+        pixels: A real picture, ``(H, W, 3) uint8``; not modified.
+        landmarks: Landmarks of its face, see :func:`~mesoscope.synth.edits.anatomy.anatomy`.
+        rng: Generator; the same state gives the same forgery.
+        recipe: Probabilities and ranges of the edits.
+        donor: Donor of splices; there are none without it.
 
     Returns:
-        The forgery. ``numbers["edits"]`` names the edits in their order, each has its own numbers
-        under its name, and ``numbers["change"]`` is the change that ``least_change`` speaks of.
+        The forgery. ``numbers["edits"]`` has the names of the edits in order, ``numbers[name]``
+        the parameters of each, and ``numbers["change"]`` the change that ``least_change`` bounds.
 
     Raises:
-        OptionError: Landmarks of another form; a recipe of splices alone and no donor.
-        SourceUnsuitable: Landmarks that describe no face within its picture, or too small a one.
+        OptionError: The landmarks are not valid, or the recipe has only splices and there is no
+            donor.
+        SourceUnsuitable: The face is outside of the picture, or too small.
     """
-    forged, beside = pixels, pixels
+    forged, counterpart = pixels, pixels
     mask = np.zeros(pixels.shape[:2], np.float32)
     width_px = anatomy(landmarks, pixels.shape).width_px
-    waiting = _names(recipe, rng, donor=donor is not None)
+    pending = _names(recipe, rng, donor=donor is not None)
     done: list[Json] = []
     numbers: dict[str, Json] = {"edits": done}
-    while waiting:
-        name = waiting.pop(0)
-        one = _made(name, forged, landmarks, rng, recipe, donor)
-        if name == "liquify":  # comes first: only it resamples what it does not change
-            beside = one.twin
-        forged, mask = one.pixels, united(mask, one.mask)
+    while pending:
+        name = pending.pop(0)
+        one = _apply(name, forged, landmarks, rng, recipe, donor)
+        if name == "liquify":  # the first edit, and the only one with another twin than its input
+            counterpart = one.twin
+        forged = one.pixels
+        mask = np.asarray(1 - (1 - mask) * (1 - one.mask), np.float32)
         done.append(name)
         numbers[name] = one.numbers
-        if not waiting:
-            changed = float(cv2.norm(forged, beside, cv2.NORM_L1)) / 3 / width_px**2
+        if not pending:
+            changed = float(cv2.norm(forged, counterpart, cv2.NORM_L1)) / 3 / width_px**2
             numbers["change"] = round(changed, 4)
             if changed < recipe.least_change:
-                waiting = _further(recipe, rng, done, donor=donor is not None)
-    return Forgery(forged, beside, mask, "edit", numbers)
+                pending = _further(recipe, rng, done, donor=donor is not None)
+    return Forgery(forged, counterpart, mask, "edit", numbers)
 
 
 def twin(
     pixels: Pixels, rng: np.random.Generator, *, recipe: EditRecipe = _RECIPE, donor: bool = True
 ) -> Pixels:
-    """A real picture as a twin of :func:`edit` would be, without the work of forging it.
+    """Return the twin of :func:`edit` without making the forgery.
 
     Args:
         pixels: A real picture, ``(H, W, 3) uint8``.
-        rng: Decides whether it is resampled, and how.
-        recipe: Chances and ranges.
-        donor: Whether the edits have one.
+        rng: Generator.
+        recipe: As for :func:`edit`.
+        donor: Whether there is a donor.
     """
     if "liquify" in _names(recipe, rng, donor=donor):
         return neutral_warp(pixels, rng, keys=recipe.liquify)
@@ -88,9 +90,9 @@ def twin(
 def _further(
     recipe: EditRecipe, rng: np.random.Generator, done: list[Json], *, donor: bool
 ) -> list[str]:
-    """One more edit, drawn by weight from those not made; none where no other has a chance."""
+    """Draw one more edit by its probability; empty if no other edit is possible."""
     chances = {name: chance for name, chance in recipe.chances().items() if name not in done}
-    chances.pop("liquify", None)  # would resample what was done before it
+    chances.pop("liquify", None)  # would resample earlier edits
     if not donor:
         chances.pop("splice", None)
     weights = np.array(list(chances.values()))
@@ -100,7 +102,7 @@ def _further(
 
 
 def _names(recipe: EditRecipe, rng: np.random.Generator, *, donor: bool) -> list[str]:
-    """The edits to make, in order: each by its own chance; where none comes up, one by weight."""
+    """Draw the edits independently, in order; at least one."""
     chances = recipe.chances()
     if not donor:
         chances["splice"] = 0.0
@@ -117,7 +119,7 @@ def _names(recipe: EditRecipe, rng: np.random.Generator, *, donor: bool) -> list
     return sorted(drawn, key=EDITS.index)
 
 
-def _made(
+def _apply(
     name: str, pixels: Pixels, landmarks: Landmarks, rng: np.random.Generator, recipe: EditRecipe,
     donor: Donor | None,
 ) -> Forgery:  # fmt: skip

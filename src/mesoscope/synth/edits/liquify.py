@@ -1,9 +1,8 @@
-"""Photoshop's Liquify: smooth local warps of eyes, nose, mouth, jaw, chin and brows.
+"""Smooth local warps of eyes, nose, mouth, jaw, chin and brows, as Photoshop's Liquify.
 
-Each move has a field of displacement with compact support, ``(1 - r²)²`` within its radius and
-exactly 0 beyond, as the brushes of such tools fall off (Gustafsson 1993, *Interactive Image
-Warping*, section 4.4, has the same in another profile). All fields are summed and the picture is
-resampled once.
+Each stroke has a displacement field with compact support, ``(1 - r²)²`` within its radius and 0
+outside, like the brushes of such tools (Gustafsson 1993, *Interactive Image Warping*, section 4.4,
+with another profile). The fields are summed, and the picture is resampled once.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from mesoscope.synth.edits.anatomy import anatomy, region_of
+from mesoscope.synth.edits.anatomy import anatomy
 from mesoscope.synth.edits.recipe import FULL, LiquifyKeys, Span
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.outline import Region, clean, placed
+from mesoscope.synth.outline import Region, bounding_region, clip_mask, full_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,21 +26,21 @@ if TYPE_CHECKING:
 
 _KEYS = LiquifyKeys()
 MOVES = ("eyes", "eye", "nose", "mouth", "smile", "jaw", "chin", "brows")
-_BLOAT_PEAK = 0.2862  # max of r (1 - r²)²: how far a bloat of strength 1 and radius 1 moves
-_NO_MAP = np.empty(0, np.float32)  # both coordinates stand in one map
-_STEEPEST = 0.45  # of a push: at 1 it would fold the picture over
-# Of a bloat at its middle, where it magnifies by 1 / (1 - s): more makes pupils of a whole eye.
+_BLOAT_PEAK = 0.2862  # max of r (1 - r²)²: displacement of a bloat of strength 1 and radius 1
+_NO_MAP = np.empty(0, np.float32)  # OpenCV's second map, not needed for one map of (x, y)
+_STEEPEST = 0.45  # maximum slope of a push; at 1 the picture would fold
+# Limits of a bloat's strength s at its centre, where the magnification is 1 / (1 - s).
 _BLOATED, _PINCHED = 0.32, -0.45
 
 
 class _Move(NamedTuple):
-    """One stroke: a push along ``way``, or a bloat (+1) or pinch (-1) about the centre."""
+    """One stroke: a push along ``way``, or a bloat or pinch about the centre."""
 
     centre: Points  # (2,) px
     radius_px: float
-    way: Points  # (2,) px: direction and length of a push; (0, 0) for a bloat
-    bloat: float  # px at its strongest, negative = pinch
-    along: Points | None  # (2,) unit: a bloat along this direction alone
+    way: Points  # (2,) px: displacement of a push; (0, 0) for a bloat
+    bloat: float  # maximum displacement in px; negative for a pinch
+    along: Points | None  # (2,) unit vector: direction of a one-dimensional bloat
 
 
 def liquify(
@@ -50,47 +49,47 @@ def liquify(
 ) -> Forgery:  # fmt: skip
     """Warp parts of a face.
 
-    The twin is resampled, too, by the sub-pixel warp that the forged picture's unchanged part
-    went through: that a picture was resampled then tells nothing.
+    The twin is resampled by the same neutral sub-pixel warp as the unchanged part of the forgery,
+    so that resampling is no cue.
 
     Args:
         pixels: A real picture, ``(H, W, 3) uint8``.
-        landmarks: Of its face, see :func:`~mesoscope.synth.edits.anatomy.anatomy`.
-        rng: Decides everything; the same state gives the same forgery.
-        keys: Ranges to draw from.
-        strength: The stretch of each range that is drawn from, within 0 to 1.
+        landmarks: Landmarks of its face, see :func:`~mesoscope.synth.edits.anatomy.anatomy`.
+        rng: Generator; the same state gives the same forgery.
+        keys: Ranges of the parameters.
+        strength: Part of each range to draw from, within 0 to 1.
 
     Raises:
-        OptionError: Landmarks of another form.
-        SourceUnsuitable: They describe no face within the picture, or too small a one.
+        OptionError: The landmarks are not valid.
+        SourceUnsuitable: The face is outside of the picture, or too small.
     """
     face = anatomy(landmarks, pixels.shape)
     share = strength.draw(rng, keys.displacement_min, keys.displacement_max)
-    moves, told = _moves(face, rng, share * face.width_px, keys.moves_most)
+    moves, records = _moves(face, rng, share * face.width_px, keys.moves_most)
     region, field, reach = _field(moves, pixels.shape)
     longest = float(np.hypot(field[..., 0], field[..., 1]).max(initial=0))
-    if longest > share * face.width_px:  # strokes that overlap add up: the share bounds their sum
+    if longest > share * face.width_px:  # bound the sum of overlapping strokes
         field *= share * face.width_px / longest
     share = min(share, longest / face.width_px)
-    numbers: dict[str, Json] = {"displacement": round(share, 5), "moves": told}
+    numbers: dict[str, Json] = {"displacement": round(share, 5), "moves": records}
     neutral, numbers["neutral"] = _neutral(pixels.shape, rng, keys.neutral_px)
     twin = pixels if neutral is None else _resampled(pixels, neutral)
     if region.empty:
         return Forgery(twin, twin, np.zeros(pixels.shape[:2], np.float32), "liquify", numbers)
-    there = _grid(region) if neutral is None else neutral[region.slices]
-    moved = _resampled(pixels, there - field)
-    # A pixel in the middle of a bloat stays, but what lies about it does not.
+    grid = _grid(region) if neutral is None else neutral[region.slices]
+    moved = _resampled(pixels, grid - field)
+    # The centre of a bloat is not displaced, but its surroundings are.
     distance = np.maximum(np.hypot(field[..., 0], field[..., 1]), reach)
-    # A twentieth of a pixel is lost in rounding, half a pixel is a change in full.
-    changed = clean(np.asarray((distance - 0.05) / 0.45, np.float32))
+    # The mask rises from 0 at 0.05 pixels, below rounding, to 1 at 0.5 pixels.
+    changed = clip_mask(np.asarray((distance - 0.05) / 0.45, np.float32))
     forged = twin.copy()
     part = forged[region.slices]
     part[changed > 0] = moved[changed > 0]
-    return Forgery(forged, twin, placed(changed, region, pixels.shape), "liquify", numbers)
+    return Forgery(forged, twin, full_mask(changed, region, pixels.shape), "liquify", numbers)
 
 
 def neutral_warp(pixels: Pixels, rng: np.random.Generator, *, keys: LiquifyKeys = _KEYS) -> Pixels:
-    """A real picture resampled as the twins of :func:`liquify` are, and not forged."""
+    """Resample a real picture as the twins of :func:`liquify`."""
     grid, _ = _neutral(pixels.shape, rng, keys.neutral_px)
     return pixels if grid is None else _resampled(pixels, grid)
 
@@ -98,22 +97,22 @@ def neutral_warp(pixels: Pixels, rng: np.random.Generator, *, keys: LiquifyKeys 
 def _moves(
     face: Anatomy, rng: np.random.Generator, longest_px: float, most: int
 ) -> tuple[list[_Move], list[Json]]:
-    """Draw what is done, as people do it: mostly to both eyes or both sides alike."""
+    """Draw the strokes, mostly symmetric ones; also return their parameters."""
     count = int(rng.integers(1, most + 1))
     kinds = rng.permutation(MOVES)
     moves: list[_Move] = []
-    told: list[Json] = []
+    records: list[Json] = []
     for place, kind in enumerate(kinds[:count]):
         # The first stroke is the strongest, so that the drawn displacement is reached.
         far = longest_px * (1.0 if place == 0 else rng.uniform(0.4, 1.0))
         sign = 1.0 if rng.random() < 0.6 else -1.0
         moves += _strokes(str(kind), face, rng, far * sign)
-        told.append({"part": str(kind), "share": round(far * sign / face.width_px, 5)})
-    return moves, told
+        records.append({"part": str(kind), "share": round(far * sign / face.width_px, 5)})
+    return moves, records
 
 
 def _strokes(kind: str, face: Anatomy, rng: np.random.Generator, far: float) -> list[_Move]:
-    """What one kind of move does: ``far`` > 0 enlarges, lifts or slims, < 0 the other way."""
+    """Return the strokes of one kind; ``far`` > 0 enlarges, lifts or slims, < 0 the opposite."""
     right = face.across / np.hypot(*face.across)
     down = face.down / np.hypot(*face.down)
     size = float(rng.uniform(0.85, 1.2)) * face.width_px
@@ -145,23 +144,26 @@ def _strokes(kind: str, face: Anatomy, rng: np.random.Generator, far: float) -> 
 def _field(
     moves: list[_Move], shape: tuple[int, ...]
 ) -> tuple[Region, NDArray[np.float32], NDArray[np.float32]]:
-    """The region of all strokes, there their sum, ``(h, w, 2)`` px, and how far they reach."""
+    """Return the region of all strokes, the sum of their displacements and their reach.
+
+    Shapes are ``(h, w, 2)`` and ``(h, w)``, in pixels.
+    """
     spans = [np.stack([m.centre - m.radius_px, m.centre + m.radius_px]) for m in moves]
-    region = region_of(np.concatenate(spans), shape, pad_px=1)
+    region = bounding_region(np.concatenate(spans), shape, pad_px=1)
     width, height = region.size
     total = np.zeros((max(height, 0), max(width, 0), 2), np.float32)
     reach = np.zeros(total.shape[:2], np.float32)
     for move, span in zip(moves, spans, strict=True):
-        part = region_of(span, shape, pad_px=1)
+        part = bounding_region(span, shape, pad_px=1)
         if part.empty:
             continue
-        apart = (_grid(part) - move.centre.astype(np.float32)) / np.float32(move.radius_px)
-        weight = np.clip(1 - (apart**2).sum(2), 0, 1) ** 2  # (h, w)
+        offset = (_grid(part) - move.centre.astype(np.float32)) / np.float32(move.radius_px)
+        weight = np.clip(1 - (offset**2).sum(2), 0, 1) ** 2  # (h, w)
         inside = (
             slice(part.y1 - region.y1, part.y2 - region.y1),
             slice(part.x1 - region.x1, part.x2 - region.x1),
         )
-        stroke = _stroke(move, apart, weight)
+        stroke = _stroke(move, offset, weight)
         total[inside] += stroke
         peak = np.hypot(stroke[..., 0], stroke[..., 1]).max()
         reach[inside] = np.maximum(reach[inside], weight * peak)
@@ -169,9 +171,9 @@ def _field(
 
 
 def _stroke(
-    move: _Move, apart: NDArray[np.float32], weight: NDArray[np.float32]
+    move: _Move, offset: NDArray[np.float32], weight: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """One stroke's displacement, ``(h, w, 2)`` px, never steep enough to fold the picture."""
+    """Return a stroke's displacement, ``(h, w, 2)`` px, with a slope that does not fold."""
     if not move.bloat:
         limit = _STEEPEST * move.radius_px / 1.54  # 1.54: steepest slope of (1 - r²)²
         length = max(float(np.hypot(*move.way)), 1e-9)
@@ -179,15 +181,15 @@ def _stroke(
         return np.asarray(weight[..., None] * way, np.float32)
     if move.along is not None:
         along = move.along.astype(np.float32)
-        apart = (apart @ along)[..., None] * along
+        offset = (offset @ along)[..., None] * along
     strength = np.clip(move.bloat / (_BLOAT_PEAK * move.radius_px), _PINCHED, _BLOATED)
-    return np.asarray(apart * (weight * strength * move.radius_px)[..., None], np.float32)
+    return np.asarray(offset * (weight * strength * move.radius_px)[..., None], np.float32)
 
 
 def _neutral(
     shape: tuple[int, ...], rng: np.random.Generator, largest_px: float
 ) -> tuple[NDArray[np.float32] | None, Json]:
-    """Where each pixel is taken from: a shift, and a trace of turn and scale; all below a pixel."""
+    """Return the source coordinates of a sub-pixel translation, rotation and scaling."""
     shift = rng.uniform(0.25, 0.75, 2) * rng.choice([-1.0, 1.0], 2) * largest_px
     turn, scale = rng.uniform(-1, 1, 2)
     if largest_px <= 0:
@@ -199,16 +201,16 @@ def _neutral(
     x, y = grid[..., 0] - width / 2, grid[..., 1] - height / 2
     grid[..., 0] += (shift[0] + scale * x - turn * y).astype(np.float32)
     grid[..., 1] += (shift[1] + turn * x + scale * y).astype(np.float32)
-    told: Json = {
+    numbers: Json = {
         "shift_px": [round(float(v), 4) for v in shift],
         "turn_rad": round(float(turn), 7),
         "scale": round(1 + float(scale), 7),
     }
-    return grid, told
+    return grid, numbers
 
 
 def _grid(region: Region) -> NDArray[np.float32]:
-    """``(h, w, 2)``: each pixel's own ``(x, y)``."""
+    """Return the coordinates ``(x, y)`` of a region's pixels, ``(h, w, 2)``."""
     width, height = region.size
     grid = np.empty((height, width, 2), np.float32)
     grid[..., 0] = np.arange(region.x1, region.x2, dtype=np.float32)

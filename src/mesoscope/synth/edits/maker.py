@@ -1,4 +1,4 @@
-"""The maker of edits for many pictures: whose parts go into whose face."""
+"""The maker of edits for many pictures, with the choice of donors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from mesoscope.errors import SourceError, SourceNoMemory, SourceUnsuitable
 from mesoscope.synth.edits.forge import edit
 from mesoscope.synth.edits.splice import Donor
-from mesoscope.synth.outline import five_of
+from mesoscope.synth.outline import five_points
 from mesoscope.synth.swap import DonorIndex
 from mesoscope.synth.writing import read_face
 
@@ -26,88 +26,88 @@ if TYPE_CHECKING:
     from mesoscope.types import Pixels
 
 
-_SEEN = 10  # donors whose looks are compared
-_ANYWHERE = ""  # the split of donors that are no part of the data set
+_COMPARED = 10  # number of candidate donors whose appearance is compared
+_NO_SPLIT = ""  # the split of donors outside of the data set
 
 
 class DonorBook:
-    """Reals that parts may be taken from. Safe to share between threads.
+    """Reals that parts may be taken from. Thread-safe.
 
     Args:
-        reals: All who may give.
-        landmarks: By their names; reals without are no donors.
-        framing: As pictures are framed in the run; donors are framed alike.
-        apart: They are a folder of their own, so that all of them may give to anybody. Else
-            they are the reals of the run, and give within their split, to other groups alone.
+        reals: The candidates.
+        landmarks: Landmarks by name; reals without are no donors.
+        framing: Framing of the run's pictures, also applied to donors.
+        separate: Whether the donors are a separate folder, so that all can be used for every face.
+            Else they are the reals of the run, and used in their split and for other groups only.
     """
 
     def __init__(
         self, reals: Sequence[Real], landmarks: Mapping[str, Landmarks], framing: Framing, *,
-        apart: bool = False,
+        separate: bool = False,
     ) -> None:  # fmt: skip
-        self._landmarks, self._framing, self._apart = landmarks, framing, apart
-        self._givers: dict[str, list[Real]] = {}
+        self._landmarks, self._framing, self._separate = landmarks, framing, separate
+        self._donors: dict[str, list[Real]] = {}
         for real in reals:
             if real.name in landmarks:
-                self._givers.setdefault(self._place(real), []).append(real)
+                self._donors.setdefault(self._split(real), []).append(real)
         self._indices = {
-            place: DonorIndex(
-                [landmarks[one.name] for one in givers],
-                [self._group(one) for one in givers],
+            split: DonorIndex(
+                [landmarks[one.name] for one in donors],
+                [self._group(one) for one in donors],
             )
-            for place, givers in self._givers.items()
+            for split, donors in self._donors.items()
         }
 
     def donor_for(self, face: RealFace, rng: np.random.Generator) -> Donor | None:
-        """Somebody whose face is turned alike and, of several such, looks most alike.
+        """Return the most similar of several donors with a similar pose.
 
         Returns:
-            The donor; ``None`` where nobody lies alike or can be read.
+            The donor; ``None`` if no donor has similar landmarks or can be read.
         """
-        place = self._place(face.real)
-        if place not in self._indices or face.landmarks is None:
+        split = self._split(face.real)
+        if split not in self._indices or face.landmarks is None:
             return None
         found: dict[str, Donor] = {}
-        for _ in range(_SEEN):
+        for _ in range(_COMPARED):
             try:
-                at = self._indices[place].near(face.landmarks, self._group(face.real), rng)
-                giver = self._givers[place][at]
-                if giver.name not in found:
-                    other, _digest = read_face(giver, self._framing, self._landmarks)
+                index = self._indices[split].near(face.landmarks, self._group(face.real), rng)
+                donor = self._donors[split][index]
+                if donor.name not in found:
+                    other, _digest = read_face(donor, self._framing, self._landmarks)
                     if other.landmarks is not None:
-                        name = str(giver.path)
-                        found[giver.name] = Donor(other.pixels, other.landmarks, name)
-            except SourceNoMemory:  # another one would make the forgery hang on chance
+                        name = str(donor.path)
+                        found[donor.name] = Donor(other.pixels, other.landmarks, name)
+            except SourceNoMemory:  # with another donor the forgery would not be reproducible
                 raise
-            except SourceError:  # another one may do
+            except SourceError:  # try another donor
                 continue
         return most_alike(face.pixels, face.landmarks, found.values())
 
-    def _place(self, real: Real) -> str:
-        return _ANYWHERE if self._apart else real.split
+    def _split(self, real: Real) -> str:
+        return _NO_SPLIT if self._separate else real.split
 
     def _group(self, real: Real) -> str:
-        # Groups of another folder mean nothing here, but no picture gives to itself.
-        return str(real.part or real.path.resolve()) if self._apart else real.group
+        # Groups of a separate folder are ignored, but a picture is not its own donor.
+        return str(real.part or real.path.resolve()) if self._separate else real.group
 
 
 def edit_maker(recipe: EditRecipe, donors: DonorBook) -> Maker:
-    """A maker of edits, for :func:`mesoscope.synth.writing.write_forgeries`.
+    """Return a maker of edits, for :func:`mesoscope.synth.writing.write_forgeries`.
 
     Args:
-        recipe: What is drawn.
-        donors: Who may give parts, where the recipe takes any.
+        recipe: Probabilities and ranges of the edits.
+        donors: Donors of splices.
     """
     splices = recipe.splice.chance > 0
-    alone = not any(chance for name, chance in recipe.chances().items() if name != "splice")
+    only_splices = not any(chance for name, chance in recipe.chances().items() if name != "splice")
 
     def make(face: RealFace, rng: np.random.Generator) -> Forgery:
         path = face.real.path
         if face.landmarks is None:
             raise SourceUnsuitable(f"{path}: no face was found")
         donor = donors.donor_for(face, rng) if splices else None
-        if donor is None and alone:
-            raise SourceUnsuitable(f"{path}: no face of another person lies alike")
+        if donor is None and only_splices:
+            raise SourceUnsuitable(f"{path}: no face of another person has similar landmarks")
         try:
             forgery = edit(face.pixels, face.landmarks, rng, recipe=recipe, donor=donor)
         except SourceUnsuitable as error:
@@ -119,45 +119,47 @@ def edit_maker(recipe: EditRecipe, donors: DonorBook) -> Maker:
     return make
 
 
-SIDE_PX = 40  # of a look: brows, glasses and beards show, pores do not
-# Where a look has the eyes and the middle of the mouth: brows and chin are within it.
+SIDE_PX = 40  # of a thumbnail: brows, glasses and beards are visible, pores are not
+# Positions of the eyes and the centre of the mouth in a thumbnail, which includes brows and chin.
 _EYES_AND_MOUTH = np.array([[11.0, 14.0], [29.0, 14.0], [20.0, 31.0]], np.float32)
-_LEVEL = 0.25  # of a difference in light or colour over all of the face: it is matched anyway
+_LEVEL = 0.25  # weight of a difference of the mean colour, which splices match anyway
 
 
-def look(pixels: Pixels, landmarks: Landmarks) -> NDArray[np.float32]:
-    """A face brought to one place and size, ``(40, 40, 3)`` in CIE L*a*b*, 0 to 255."""
-    five = five_of(np.asarray(landmarks, np.float64))
+def thumbnail(pixels: Pixels, landmarks: Landmarks) -> NDArray[np.float32]:
+    """Align a face to a fixed position and size, ``(40, 40, 3)`` in CIE L*a*b*, 0 to 255."""
+    five = five_points(np.asarray(landmarks, np.float64))
     points = np.stack([five[0], five[1], five[3:].mean(0)]).astype(np.float32)
     matrix = cv2.getAffineTransform(points, _EYES_AND_MOUTH)
-    # Averaged first where the face is much larger, as the map itself takes single pixels.
+    # Blur a much larger face first, as the warp does not average.
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if 0 < scale < 0.5:
         side = max(1, round(0.7 / scale))
         pixels = np.asarray(cv2.blur(pixels, (side, side)), np.uint8)
-    laid = cv2.warpAffine(pixels, matrix, (SIDE_PX, SIDE_PX), borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.cvtColor(laid, cv2.COLOR_RGB2LAB), np.float32)
+    warped = cv2.warpAffine(pixels, matrix, (SIDE_PX, SIDE_PX), borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.cvtColor(warped, cv2.COLOR_RGB2LAB), np.float32)
 
 
-def unlike(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """How far two looks are apart, in grey levels; light and colour of all of the face count less.
+def appearance_distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Return the distance of two thumbnails in grey levels; their mean colours count less.
 
-    The nearest 99 % do not matter where a tenth differs much, as with sunglasses on one of them:
-    so it is the root of the mean square.
+    The root mean square is sensitive to large local differences, such as sunglasses.
     """
-    apart = one - other
-    level = apart.mean((0, 1))
-    return float(np.sqrt(np.mean((apart - level) ** 2)) + _LEVEL * np.abs(level).mean())
+    difference = one - other
+    level = difference.mean((0, 1))
+    return float(np.sqrt(np.mean((difference - level) ** 2)) + _LEVEL * np.abs(level).mean())
 
 
 def most_alike(pixels: Pixels, landmarks: Landmarks, donors: Iterable[Donor]) -> Donor | None:
-    """The donor whose face looks most like a face; ``None`` where there is none.
+    """Return the donor with the most similar appearance; ``None`` if there are no donors.
 
     Args:
         pixels: A picture, ``(H, W, 3) uint8``.
-        landmarks: Of its face.
-        donors: Candidates, each read by its own landmarks.
+        landmarks: Landmarks of its face.
+        donors: Candidates.
     """
-    wanted = look(pixels, landmarks)
-    found = [(unlike(look(d.pixels, d.landmarks), wanted), n, d) for n, d in enumerate(donors)]
+    target = thumbnail(pixels, landmarks)
+    found = [
+        (appearance_distance(thumbnail(donor.pixels, donor.landmarks), target), n, donor)
+        for n, donor in enumerate(donors)
+    ]
     return min(found)[2] if found else None

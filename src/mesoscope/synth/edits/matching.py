@@ -1,4 +1,4 @@
-"""Making a donor's part look as if it belonged: place, colour, light, sharpness and grain."""
+"""Matching of a donor's part to the target: alignment, colour, light, sharpness and grain."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from mesoscope.imaging.filters import resize
-from mesoscope.synth.edits.anatomy import blurred, drawn
+from mesoscope.synth.edits.anatomy import blurred, fill_outlines
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 
     Patch = NDArray[np.float32]  # (h, w, 3), 0 to 255
 
-_DARKER = 0.8  # of the donor's level: so far a shift does, beyond it a shift leaves white noses
+_DARKER = 0.8  # relative level of the target below which the donor's exposure is reduced
 
 
 def alignment(source: Points, target: Points, weights: Points, *, bent: float) -> Points:
-    """The map that brings one face's points onto another's, ``(2, 3)``.
+    """Return the map of one face's points to another's, ``(2, 3)``.
 
-    The least-squares similarity (Umeyama 1991, here in complex numbers), drawn towards the
-    least-squares affine map.
+    An interpolation of the weighted least-squares similarity (Umeyama 1991, with complex numbers)
+    and the least-squares affine map.
 
     Args:
         source: ``(5, 2)``.
         target: ``(5, 2)``.
-        weights: ``(5,)``: which points matter for the part that is moved.
+        weights: ``(5,)``, weights of the points.
         bent: 0 = similarity, 1 = affine.
     """
     share = weights / weights.sum()
     from_mean, to_mean = share @ source, share @ target
     z, w = ((p - m) @ np.array([1, 1j]) for p, m in ((source, from_mean), (target, to_mean)))
     spread = float((share * abs(z) ** 2).sum())
-    turn = (share * z.conj() * w).sum() / spread if spread > 0 else 1.0 + 0j
-    linear = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]])
+    factor = (share * z.conj() * w).sum() / spread if spread > 0 else 1.0 + 0j
+    linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
     if bent > 0:
         root = np.sqrt(share)[:, None]
-        # Held by a little of the similarity, since five points may nearly lie on a line.
+        # Regularised towards the similarity, as five points may be nearly collinear.
         rows = np.vstack([root * (source - from_mean), 0.05 * np.sqrt(spread) * np.eye(2)])
         goal = np.vstack([root * (target - to_mean), 0.05 * np.sqrt(spread) * linear.T])
         affine = np.linalg.lstsq(rows, goal, rcond=None)[0].T
@@ -50,27 +50,27 @@ def alignment(source: Points, target: Points, weights: Points, *, bent: float) -
     return np.column_stack([linear, to_mean - linear @ from_mean])
 
 
-def taken(
+def warp_donor(
     donor: NDArray[np.uint8], matrix: Points, region: Region
 ) -> tuple[NDArray[np.float32], Mask]:
-    """The donor as it lies in a region of the target, and where there is any of it.
+    """Warp a donor to a region of the target; also return the mask of the covered pixels.
 
     Args:
         donor: ``(h, w, 3)``.
         matrix: ``(2, 3)``, from the donor's pixels to the target's.
-        region: Of the target.
+        region: Region of the target.
 
     Returns:
         ``(H, W, 3)``, 0 to 255, and ``(H, W)``, 0 to 1.
     """
     matrix = matrix.copy()
     scale = float(np.sqrt(max(abs(np.linalg.det(matrix[:, :2])), 1e-12)))
-    if scale < 0.6:  # else fine patterns alias, and what aliases glitters
+    if scale < 0.6:  # downscale by averaging first, to avoid aliasing
         height, width = donor.shape[:2]
         small = max(1, round(width * scale)), max(1, round(height * scale))
         donor = resize(donor, *small, cv2.INTER_AREA)
         x, y = width / small[0], height / small[1]
-        # Pixel centres: the first of the small picture lies at (x - 1) / 2 of the large one.
+        # The first pixel centre of the small picture is at (x - 1) / 2 in the large one.
         matrix[:, 2] += matrix[:, :2] @ ((x - 1) / 2, (y - 1) / 2)
         matrix[:, :2] = matrix[:, :2] * (x, y)
     matrix[:, 2] -= (region.x1, region.y1)
@@ -80,22 +80,22 @@ def taken(
     height, width = donor.shape[:2]
     corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]])
     outline = corners @ matrix[:, :2].T + matrix[:, 2] + (region.x1, region.y1)
-    covered = drawn([outline], region, soft_px=1.0)
+    covered = fill_outlines([outline], region, soft_px=1.0)
     return np.asarray(patch, np.float32), covered
 
 
-def coloured(patch: Patch, under: Patch, ring: Mask, *, share: float) -> Patch:
-    """The patch with the colours that the target has about the seam.
+def match_colour(patch: Patch, under: Patch, ring: Mask, *, share: float) -> Patch:
+    """Match the patch's colours to the target's around the seam.
 
     Mean and standard deviation of each channel of CIE Lab are matched over the ring (Reinhard et
-    al. 2001, *Color Transfer between Images*, there in lαβ). Of a much darker target the donor is
-    exposed less first: less light makes light and shade smaller with the mean.
+    al. 2001, *Color Transfer between Images*, there in lαβ). If the target is much darker, the
+    donor's exposure is reduced first, which also reduces its contrast.
 
     Args:
-        patch: Donor, in place.
-        under: Target, there.
-        ring: ``(h, w)``, weights: where both show skin.
-        share: Of the difference that is taken away.
+        patch: The warped donor.
+        under: The target.
+        ring: Weights, ``(h, w)``, of pixels where both show skin.
+        share: Share of the difference that is removed.
     """
     weights = ring / max(float(ring.sum()), 1e-6)
     levels = [float(np.einsum("hw,hwc->", weights, one)) for one in (patch, under)]
@@ -114,20 +114,20 @@ def coloured(patch: Patch, under: Patch, ring: Mask, *, share: float) -> Patch:
     return np.asarray(np.clip(rgb, 0, 255), np.float32)
 
 
-def lit(patch: Patch, under: Patch, ring: Mask, *, share: float, wide_px: float) -> Patch:
-    """The patch with the target's light along the seam, carried smoothly inwards.
+def match_light(patch: Patch, under: Patch, ring: Mask, *, share: float, wide_px: float) -> Patch:
+    """Match the patch's light to the target's along the seam, smoothly interpolated inwards.
 
-    The difference on the ring is spread by normalised convolution (Knutsson & Westin 1993): as a
-    Poisson seam does it, without its bleeding where the seam crosses an edge.
+    The difference on the ring is interpolated by normalised convolution (Knutsson & Westin 1993).
+    The result is similar to Poisson blending, without its bleeding at edges that cross the seam.
 
     Args:
-        patch: Donor, in place.
-        under: Target, there.
-        ring: ``(h, w)``, weights.
-        share: Of the difference that is taken away.
-        wide_px: Standard deviation of the spreading.
+        patch: The warped donor.
+        under: The target.
+        ring: Weights, ``(h, w)``.
+        share: Share of the difference that is removed.
+        wide_px: Standard deviation of the convolution.
     """
-    step = max(1, int(wide_px / 4))  # it is smooth: a small picture holds it
+    step = max(1, int(wide_px / 4))  # smooth, so low resolution is sufficient
     height, width = ring.shape
     small = max(1, width // step), max(1, height // step)
     weighted = cv2.resize((under - patch) * ring[:, :, None], small, interpolation=cv2.INTER_AREA)
@@ -136,52 +136,51 @@ def lit(patch: Patch, under: Patch, ring: Mask, *, share: float, wide_px: float)
     total = cv2.GaussianBlur(weighted, (0, 0), sigma)
     weight = cv2.GaussianBlur(weights, (0, 0), sigma)
     mean = weighted.reshape(-1, 3).sum(0) / max(float(weights.sum()), 1e-6)
-    little = np.float32(0.02)  # far from the ring the mean difference takes over
-    spread = (total + little * mean.astype(np.float32)) / (weight[:, :, None] + little)
+    prior = np.float32(0.02)  # weight of the mean difference, dominant far from the ring
+    spread = (total + prior * mean.astype(np.float32)) / (weight[:, :, None] + prior)
     full = cv2.resize(spread, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(np.clip(patch + share * full, 0, 255), np.float32)
 
 
-def grained(patch: Patch, under: Patch, ring: Mask, rng: np.random.Generator) -> Patch:
-    """The patch with about the target's sharpness: softened, or with grain laid over it."""
-    have, want = _detail(patch, ring), _detail(under, ring)
+def match_grain(patch: Patch, under: Patch, ring: Mask, rng: np.random.Generator) -> Patch:
+    """Match the patch's sharpness to the target's, by a blur or by grain."""
+    detail, target = _detail(patch, ring), _detail(under, ring)
     noise = rng.standard_normal(patch.shape[:2], np.float32)
-    if have > 1.15 * want:
-        excess = max(have / max(want, 0.3) - 1, 0)
+    if detail > 1.15 * target:
+        excess = max(detail / max(target, 0.3) - 1, 0)
         sigma = float(np.clip(0.5 * np.sqrt(excess), 0.25, 1.6))
         return np.asarray(cv2.GaussianBlur(patch, (0, 0), sigma), np.float32)
-    if want > 1.15 * have:
-        level = float(np.clip(np.sqrt(want**2 - have**2), 0, 7))
+    if target > 1.15 * detail:
+        level = float(np.clip(np.sqrt(target**2 - detail**2), 0, 7))
         return np.asarray(np.clip(patch + 0.8 * level * noise[:, :, None], 0, 255), np.float32)
     return patch
 
 
-def kept(patch: Patch, under: Patch, inside: Mask, width_px: float) -> Mask:
-    """What is left of a piece where its seam keeps clear of places at which both differ.
+def careful_mask(patch: Patch, under: Patch, inside: Mask, width_px: float) -> Mask:
+    """Return a mask that excludes pixels near the seam where donor and target differ.
 
-    A brow that comes with a strip of hair is cut out without the strip, as by careful hands; the
-    middle of the piece stays whatever it shows.
+    It removes a strip of hair beside a brow, for example. The centre of the piece is kept.
 
     Args:
-        patch: Donor, matched and in place.
-        under: Target, there.
-        inside: ``(h, w)``, the piece.
-        width_px: Of the face.
+        patch: The warped and matched donor.
+        under: The target.
+        inside: Mask of the piece, ``(h, w)``.
+        width_px: Width of the face.
 
     Returns:
         ``(h, w)``, 0 to 1.
     """
-    apart = blurred(np.abs(patch - under).mean(2), max(0.5, 0.015 * width_px))
-    alike = np.exp(-((np.maximum(apart - 22, 0) / 25) ** 2))
+    difference = blurred(np.abs(patch - under).mean(2), max(0.5, 0.015 * width_px))
+    similar = np.exp(-((np.maximum(difference - 22, 0) / 25) ** 2))
     depth = np.clip((blurred(inside, max(0.5, 0.05 * width_px)) - 0.6) / 0.3, 0, 1)
-    left = alike + (1 - alike) * depth
-    return blurred(np.asarray(left, np.float32), max(0.5, 0.01 * width_px))
+    mask = similar + (1 - similar) * depth
+    return blurred(np.asarray(mask, np.float32), max(0.5, 0.01 * width_px))
 
 
 def _detail(patch: Patch, ring: Mask) -> float:
-    """Standard deviation, in grey levels, of what a blur of 1 px takes away from skin."""
+    """Estimate the standard deviation of fine detail of skin, in grey levels."""
     grey = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)
     fine = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 1.0))
-    # The mean of what is small: an edge of hair in the ring is no grain.
+    # Large values are excluded: an edge of hair in the ring is no grain.
     weights = ring * (fine < 12)
     return float((weights * fine).sum() / max(float(weights.sum()), 1e-6)) * 1.25

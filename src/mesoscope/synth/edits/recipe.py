@@ -1,6 +1,6 @@
-"""A recipe of edits: TOML in, one frozen dataclass out; what does not belong is named.
+"""Recipes of edits: TOML files, read into a frozen dataclass and validated.
 
-Every amount is a range, and ``strength`` says which stretch of all ranges is drawn from.
+Amounts are ranges; ``strength`` selects the part of all ranges to draw from.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ PARTS = ("left_eye", "right_eye", "nose", "mouth", "eyes", "upper", "lower", "fa
 
 
 class Span(NamedTuple):
-    """A stretch of every range, in shares of its length: (0, 1) is all of it."""
+    """A part of every range, in shares of its length: (0, 1) is the full range."""
 
     low: float
     high: float
 
     def draw(self, rng: np.random.Generator, least: float, most: float) -> float:
-        """An amount between ``least`` and ``most``, evenly from this stretch."""
+        """Draw uniformly from this part of the range ``least`` to ``most``."""
         return least + (most - least) * float(rng.uniform(self.low, self.high))
 
 
@@ -40,10 +40,10 @@ STRENGTHS = {"low": Span(0.0, 1 / 3), "medium": Span(1 / 3, 2 / 3), "high": Span
 
 
 def strength_of(text: str) -> Span:
-    """``low``, ``medium`` or ``high``, two numbers such as ``0.2-0.5``, or one.
+    """Parse ``low``, ``medium`` or ``high``, two numbers such as ``0.2-0.5``, or one.
 
     Raises:
-        OptionError: Anything else, or numbers outside 0 to 1.
+        OptionError: The text is none of these, or a number is outside 0..1.
     """
     if text in STRENGTHS:
         return STRENGTHS[text]
@@ -65,11 +65,11 @@ class LiquifyKeys:
     """``[liquify]``.
 
     Attributes:
-        chance: That a picture is edited so.
-        displacement_min: Of the farthest moved pixel, in face widths.
-        displacement_max: Its upper end.
-        moves_most: Up to so many of eyes, one eye, nose, mouth, smile, jaw, chin and brows.
-        neutral_px: Size of the warp that picture and twin both go through; 0 = none.
+        chance: Probability of the edit.
+        displacement_min: Maximum displacement of a pixel, in face widths.
+        displacement_max: Upper end of the range.
+        moves_most: Maximum number of strokes: eyes, one eye, nose, mouth, smile, jaw, chin, brows.
+        neutral_px: Displacement of the neutral warp of both picture and twin; 0 = none.
     """
 
     chance: float = 0.35
@@ -84,18 +84,18 @@ class SpliceKeys:
     """``[splice]``.
 
     Attributes:
-        chance: That a picture is edited so; nothing without a donor.
-        parts: What may be replaced.
-        parts_most: Up to so many of left eye, right eye, nose and mouth at once.
+        chance: Probability of the edit; it needs a donor.
+        parts: Parts that may be replaced.
+        parts_most: Maximum number of left eye, right eye, nose and mouth per edit.
         feather_min: Softness of the seam, in face widths.
-        feather_max: Its upper end.
-        mismatch_min: Share of the difference in colour and light that is left.
-        mismatch_max: Its upper end.
-        misplaced_max: Of a part, by up to so many face widths.
-        match_grain: Chance that sharpness and grain are matched.
-        poisson: Chance of a Poisson seam in place of a feathered one.
-        match_light: Chance that light is matched along the seam, not by one colour alone.
-        careful: Chance that the seam keeps clear of what differs, such as a strip of hair.
+        feather_max: Upper end of the range.
+        mismatch_min: Share of the difference in colour and light that remains.
+        mismatch_max: Upper end of the range.
+        misplaced_max: Maximum displacement of a part, in face widths.
+        match_grain: Probability that sharpness and grain are matched.
+        poisson: Probability of Poisson blending instead of feathering.
+        match_light: Probability that light is matched along the seam, besides the mean colour.
+        careful: Probability that the seam avoids differing pixels, such as a strip of hair.
     """
 
     chance: float = 0.5
@@ -117,11 +117,11 @@ class CloneKeys:
     """``[clone]``.
 
     Attributes:
-        chance: That a picture is edited so.
-        stamps_most: Up to so many patches.
-        size_min: Of a patch, in face widths.
-        size_max: Its upper end.
-        heal: Chance that a stamp takes on the light of its new place (the healing brush).
+        chance: Probability of the edit.
+        stamps_most: Maximum number of patches.
+        size_min: Size of a patch, in face widths.
+        size_max: Upper end of the range.
+        heal: Probability that a stamp is adapted to the light of its new place (healing brush).
     """
 
     chance: float = 0.2
@@ -136,11 +136,11 @@ class InpaintKeys:
     """``[inpaint]``.
 
     Attributes:
-        chance: That a picture is edited so.
-        spots_most: Up to so many blemish-like spots are removed.
-        size_min: Of a spot, in face widths.
-        size_max: Its upper end.
-        mark: Chance that a larger mark is removed, too: a stroke, as of a scar or a wrinkle.
+        chance: Probability of the edit.
+        spots_most: Maximum number of removed spots.
+        size_min: Size of a spot, in face widths.
+        size_max: Upper end of the range.
+        mark: Probability that a larger mark is removed too: a line, such as a scar or a wrinkle.
     """
 
     chance: float = 0.2
@@ -155,10 +155,10 @@ class RetouchKeys:
     """``[retouch]``.
 
     Attributes:
-        chance: That a picture is edited so.
-        amount_min: Share of the skin's unevenness that is taken away.
-        amount_max: Its upper end.
-        grain: Chance that grain is laid over the smoothed skin.
+        chance: Probability of the edit.
+        amount_min: Share of the skin's unevenness that is removed.
+        amount_max: Upper end of the range.
+        grain: Probability that grain is added to the smoothed skin.
     """
 
     chance: float = 0.25
@@ -172,10 +172,10 @@ class DodgeBurnKeys:
     """``[dodge_burn]``.
 
     Attributes:
-        chance: That a picture is edited so.
-        stops_min: By which places are made lighter or darker, in stops of exposure.
-        stops_max: Its upper end.
-        strokes_most: Up to so many kinds of places.
+        chance: Probability of the edit.
+        stops_min: Change of exposure, in stops.
+        stops_max: Upper end of the range.
+        strokes_most: Maximum number of places.
     """
 
     chance: float = 0.2
@@ -189,9 +189,9 @@ class WhitenKeys:
     """``[whiten]``.
 
     Attributes:
-        chance: That a picture is edited so.
-        amount_min: Share of the colour of teeth and of the white of the eyes that is taken away.
-        amount_max: Its upper end.
+        chance: Probability of the edit.
+        amount_min: Share of the colour of teeth and of the white of the eyes that is removed.
+        amount_max: Upper end of the range.
     """
 
     chance: float = 0.15
@@ -201,15 +201,15 @@ class WhitenKeys:
 
 @dataclass(frozen=True, slots=True)
 class EditRecipe:
-    """How forgeries are drawn.
+    """Probabilities and ranges of all edits.
 
     Attributes:
-        strength_min: Lower end of the stretch of all ranges, 0 to 1.
-        strength_max: Its upper end.
-        edits_most: Up to so many edits of one picture, to which ``least_change`` may add; one is
-            always made.
-        least_change: Grey levels by which a picture changes at least on average over the square of
-            its face's width, so long as there are edits left with a chance; 0 = all are kept.
+        strength_min: Lower end of the part of all ranges, 0 to 1.
+        strength_max: Upper end of the part of all ranges, 0 to 1.
+        edits_most: Maximum number of edits per picture, at least one; ``least_change`` may add
+            more.
+        least_change: Minimum mean change in grey levels, relative to the square of the face's
+            width; further edits are added until it is reached. 0 = no minimum.
     """
 
     strength_min: float = 0.0
@@ -231,18 +231,18 @@ class EditRecipe:
 
     @property
     def strength(self) -> Span:
-        """The stretch of all ranges."""
+        """The part of all ranges to draw from."""
         return Span(self.strength_min, self.strength_max)
 
     def chances(self) -> dict[str, float]:
-        """Of each edit, by its name, in the order in which edits are made."""
+        """Return the probability of each edit, in the order of the edits."""
         return {name: getattr(self, name).chance for name in EDITS}
 
     def only(self, names: tuple[str, ...]) -> EditRecipe:
-        """The recipe with the chances of all other edits at 0.
+        """Return the recipe with the probabilities of all other edits at 0.
 
         Raises:
-            OptionError: A name that is no edit; or no named edit has a chance.
+            OptionError: A name is no edit, or no named edit has a probability above 0.
         """
         unknown = [name for name in names if name not in EDITS]
         if unknown or not names:
@@ -260,15 +260,15 @@ class EditRecipe:
         return dataclasses.replace(self, **never)
 
     def stronger(self, strength: Span) -> EditRecipe:
-        """The recipe with another stretch of all ranges.
+        """Return the recipe with another part of all ranges.
 
         Raises:
-            RecipeError: Ends outside 0 to 1, or turned round.
+            RecipeError: The ends are not ordered within 0..1.
         """
         return dataclasses.replace(self, strength_min=strength.low, strength_max=strength.high)
 
     def to_toml(self) -> str:
-        """The resolved recipe as TOML, every key written out."""
+        """Format the resolved recipe as TOML, with all keys."""
         return recipe_file.to_toml(dataclasses.asdict(self))
 
 
@@ -276,8 +276,8 @@ def read_edit_recipe(path: Path) -> EditRecipe:
     """Read a recipe of edits.
 
     Raises:
-        RecipeError: No such file, not TOML, an unknown key (with the nearest right one), a wrong
-            type, a value out of range.
+        RecipeError: The file is missing or not TOML, a key is unknown (the message suggests a
+            similar one), or a value has a wrong type or is out of range.
     """
     data = recipe_file.read_toml(path, missing="no such recipe of edits")
     hint = partial(recipe_file.nearest, dataclasses.asdict(EditRecipe()))
@@ -288,7 +288,7 @@ def read_edit_recipe(path: Path) -> EditRecipe:
 
 
 def _broken_rule(recipe: EditRecipe) -> str | None:
-    """The first value out of range, in a sentence; ``None`` where all is well."""
+    """Return a message about the first value out of range; ``None`` if there is none."""
     if not 0 <= recipe.strength_min <= recipe.strength_max <= 1:
         ends = f"{recipe.strength_min:g} and {recipe.strength_max:g}"
         return f"strength_min and strength_max must lie in 0..1 and in order, got {ends}"
@@ -312,7 +312,7 @@ def _broken_rule(recipe: EditRecipe) -> str | None:
     return None
 
 
-_LIMITS = {  # of shares of a face's width: farther, an edit is a caricature
+_LIMITS = {  # upper limits, where larger edits would be caricatures
     "displacement_max": 0.15, "feather_max": 0.3, "misplaced_max": 0.2, "size_max": 0.5,
     "neutral_px": 0.99, "stops_max": 2.0,
 }  # fmt: skip

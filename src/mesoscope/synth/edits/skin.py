@@ -1,4 +1,4 @@
-"""Edits of skin: cloned and healed, painted out, made smooth."""
+"""Edits of skin: cloning and healing, inpainting, smoothing."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ import cv2
 import numpy as np
 
 from mesoscope.synth.edits.anatomy import (
-    LEAST_WIDTH_PX,
+    MIN_WIDTH_PX,
     Canvas,
     anatomy,
     blurred,
-    drawn,
-    region_of,
-    skin,
+    fill_outlines,
+    skin_mask,
 )
 from mesoscope.synth.edits.recipe import FULL, CloneKeys, InpaintKeys, RetouchKeys, Span
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.outline import Region, clean
+from mesoscope.synth.outline import Region, bounding_region, clip_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,58 +30,59 @@ if TYPE_CHECKING:
 
 
 _CLONE = CloneKeys()
-_TRIED = 12  # sources from which the best is taken
+_TRIED = 12  # number of candidate sources
 
 
 def clone(
     pixels: Pixels, landmarks: Landmarks, rng: np.random.Generator, *,
     keys: CloneKeys = _CLONE, strength: Span = FULL,
 ) -> Forgery:  # fmt: skip
-    """Copy patches of a face's skin onto other places of it.
+    """Copy patches of a face's skin to other places of the skin.
 
     Args:
         pixels: A real picture, ``(H, W, 3) uint8``.
-        landmarks: Of its face, see :func:`~mesoscope.synth.edits.anatomy.anatomy`.
-        rng: Decides everything; the same state gives the same forgery.
-        keys: Ranges to draw from.
-        strength: The stretch of each range that is drawn from, within 0 to 1.
+        landmarks: Landmarks of its face, see :func:`~mesoscope.synth.edits.anatomy.anatomy`.
+        rng: Generator; the same state gives the same forgery.
+        keys: Ranges of the parameters.
+        strength: Part of each range to draw from, within 0 to 1.
 
     Raises:
-        OptionError: Landmarks of another form.
-        SourceUnsuitable: They describe no face within the picture, or too small a one.
+        OptionError: The landmarks are not valid.
+        SourceUnsuitable: The face is outside of the picture, or too small.
     """
     face = anatomy(landmarks, pixels.shape)
-    within, where = skin(pixels, face)
-    rows, columns = np.nonzero(where > 0.5 * where.max(initial=0))
-    points = np.stack([columns + within.x1, rows + within.y1], 1)  # (N, 2)
+    region, skin = skin_mask(pixels, face)
+    rows, columns = np.nonzero(skin > 0.5 * skin.max(initial=0))
+    points = np.stack([columns + region.x1, rows + region.y1], 1)  # (N, 2)
     if not len(points):
         points = np.rint(face.five.clip(0, np.array(pixels.shape[1::-1]) - 1)).astype(int)
     canvas = Canvas(pixels)
-    told: list[Json] = []
+    stamps: list[Json] = []
     for _ in range(int(rng.integers(1, keys.stamps_most + 1))):
         size = strength.draw(rng, keys.size_min, keys.size_max) * face.width_px
         target, source = _pair(canvas.pixels, points, size, face, rng)
         heal = bool(rng.random() < keys.heal)
         _stamp(canvas, target, source, size, face, rng, heal=heal)
-        told.append({
+        stamps.append({
             "to": [int(v) for v in target], "from": [int(v) for v in source],
             "size": round(size / face.width_px, 5), "heal": heal,
         })  # fmt: skip
-    return canvas.forgery("clone", {"stamps": told})
+    return canvas.forgery("clone", {"stamps": stamps})
 
 
 def _pair(
     pixels: Pixels, points: NDArray[np.int64], size: float, face: Anatomy, rng: np.random.Generator
 ) -> tuple[Points, Points]:
-    """A place and one nearby that looks much like it, as a retoucher picks it."""
+    """Draw a target and a nearby source of similar colour."""
     target = points[rng.integers(len(points))]
-    tried = points[rng.integers(len(points), size=_TRIED)]
-    far = np.hypot(*(tried - target).T)
-    # Closer than its own size a patch would copy itself; far away skin differs.
-    fits = np.abs(np.clip(far, 0.9 * size, 0.35 * face.width_px) - far) / face.width_px
-    colours = pixels[tried[:, 1], tried[:, 0]].astype(np.float64)
-    apart = np.abs(colours - pixels[target[1], target[0]]).mean(1) / 255
-    return target, tried[int(np.argmin(4 * fits + apart))]
+    sources = points[rng.integers(len(points), size=_TRIED)]
+    distance = np.hypot(*(sources - target).T)
+    # Nearer than its size a patch would overlap its copy; skin farther away differs.
+    clipped = np.clip(distance, 0.9 * size, 0.35 * face.width_px)
+    penalty = np.abs(clipped - distance) / face.width_px
+    colours = pixels[sources[:, 1], sources[:, 0]].astype(np.float64)
+    difference = np.abs(colours - pixels[target[1], target[0]]).mean(1) / 255
+    return target, sources[int(np.argmin(4 * penalty + difference))]
 
 
 def _stamp(
@@ -93,9 +93,9 @@ def _stamp(
     scale = size / 2 / np.array([np.hypot(*face.across), np.hypot(*face.down)])
     outline = face.oval(np.asarray(target, float), scale[0], scale[1], rng=rng, bends=0.2)
     soft_px = float(np.clip(rng.uniform(0.08, 0.22) * size, 0.5, 12))
-    region = region_of(outline, pixels.shape, pad_px=3 * soft_px + 1)
+    region = bounding_region(outline, pixels.shape, pad_px=3 * soft_px + 1)
     step = np.asarray(source - target, int)
-    # Where the copied place would lie beyond the border, there is nothing to copy.
+    # Clip the region so that the source is within the picture.
     height, width = pixels.shape[:2]
     region = Region(
         max(region.x1, -step[0]), max(region.y1, -step[1]),
@@ -103,16 +103,16 @@ def _stamp(
     )  # fmt: skip
     if region.empty:
         return
-    from_there = Region(
+    source_region = Region(
         region.x1 + step[0], region.y1 + step[1], region.x2 + step[0], region.y2 + step[1]
     )
-    patch = pixels[from_there.slices].astype(np.float32)
+    patch = pixels[source_region.slices].astype(np.float32)
     under = pixels[region.slices].astype(np.float32)
-    share = drawn([outline], region, soft_px=soft_px)
-    if heal:  # grain from there, light from here
+    alpha = fill_outlines([outline], region, soft_px=soft_px)
+    if heal:  # grain of the source, light of the target
         wide = max(1.0, 0.5 * size)
         patch += blurred(under, wide) - blurred(patch, wide)
-    canvas.lay(region, patch, share)
+    canvas.blend(region, patch, alpha)
 
 
 _INPAINT = InpaintKeys()
@@ -122,67 +122,67 @@ def inpaint(
     pixels: Pixels, landmarks: Landmarks, rng: np.random.Generator, *,
     keys: InpaintKeys = _INPAINT, strength: Span = FULL,
 ) -> Forgery:  # fmt: skip
-    """Remove what stands out from the skin, such as moles and spots, and here and there a line.
+    """Remove spots of the skin, such as moles, and sometimes a line, by inpainting.
 
     Args:
         pixels: A real picture, ``(H, W, 3) uint8``.
-        landmarks: Of its face, see :func:`~mesoscope.synth.edits.anatomy.anatomy`.
-        rng: Decides everything; the same state gives the same forgery.
-        keys: Ranges to draw from.
-        strength: The stretch of each range that is drawn from, within 0 to 1.
+        landmarks: Landmarks of its face, see :func:`~mesoscope.synth.edits.anatomy.anatomy`.
+        rng: Generator; the same state gives the same forgery.
+        keys: Ranges of the parameters.
+        strength: Part of each range to draw from, within 0 to 1.
 
     Raises:
-        OptionError: Landmarks of another form.
-        SourceUnsuitable: They describe no face within the picture, or too small a one.
+        OptionError: The landmarks are not valid.
+        SourceUnsuitable: The face is outside of the picture, or too small.
     """
     face = anatomy(landmarks, pixels.shape)
-    region, where = skin(pixels, face)
+    region, skin = skin_mask(pixels, face)
     patch = np.ascontiguousarray(pixels[region.slices])
     count = 1 + int(strength.draw(rng, 0, keys.spots_most - 1) + rng.random())
-    places = spots(patch, where, min(count, keys.spots_most), face, rng)
+    places = _spots(patch, skin, min(count, keys.spots_most), face, rng)
     method, name = (
         (cv2.INPAINT_TELEA, "telea") if rng.random() < 0.6 else (cv2.INPAINT_NS, "navier-stokes")
     )
     grain = bool(rng.random() < 0.4)
-    share = np.zeros_like(where)
+    mask = np.zeros_like(skin)
     filled = patch.astype(np.float32)
-    told: list[Json] = []
+    removed: list[Json] = []
     marks = [rng.random() < keys.mark] + [False] * (len(places) - 1)
     for place, mark in zip(places, marks, strict=False):
         size = strength.draw(rng, keys.size_min, keys.size_max) * face.width_px
-        hole, at = _hole(where.shape, place, max(1.2, size / 2), face, rng, long=bool(mark))
+        hole, at = _hole(skin.shape, place, max(1.2, size / 2), face, rng, long=bool(mark))
         if at.empty:
             continue
-        here = at.slices
-        healed = cv2.inpaint(patch[here], hole, 3, method).astype(np.float32)
+        part = at.slices
+        healed = cv2.inpaint(patch[part], hole, 3, method).astype(np.float32)
         if grain:
             healed += 1.5 * rng.standard_normal(hole.shape, np.float32)[:, :, None]
-        soft = clean(np.float32(cv2.GaussianBlur(hole, (0, 0), 0.7)) / 255)
-        filled[here] += soft[:, :, None] * (healed - filled[here])
-        share[here] = np.maximum(share[here], soft)
-        told.append({
+        soft = clip_mask(np.float32(cv2.GaussianBlur(hole, (0, 0), 0.7)) / 255)
+        filled[part] += soft[:, :, None] * (healed - filled[part])
+        mask[part] = np.maximum(mask[part], soft)
+        removed.append({
             "x": int(place[0]) + region.x1, "y": int(place[1]) + region.y1,
             "size": round(size / face.width_px, 5), "mark": bool(mark),
         })  # fmt: skip
     canvas = Canvas(pixels)
-    canvas.lay(region, filled, (share > 0).astype(np.float32), where=share)
-    numbers: dict[str, Json] = {"method": name, "grain": grain, "spots": told}
+    canvas.blend(region, filled, (mask > 0).astype(np.float32), mask=mask)
+    numbers: dict[str, Json] = {"method": name, "grain": grain, "spots": removed}
     return canvas.forgery("inpaint", numbers)
 
 
-def spots(
-    patch: Pixels, where: Mask, count: int, face: Anatomy, rng: np.random.Generator
+def _spots(
+    patch: Pixels, skin: Mask, count: int, face: Anatomy, rng: np.random.Generator
 ) -> list[tuple[int, int]]:
-    """Places to heal, ``(x, y)`` in the patch: those that stand out most, among random ones."""
-    near = np.argwhere(where > 0.5 * where.max(initial=0))
-    if not len(near):
-        height, width = where.shape
+    """Return the most salient of random places on the skin, ``(x, y)`` in the patch."""
+    candidates = np.argwhere(skin > 0.5 * skin.max(initial=0))
+    if not len(candidates):
+        height, width = skin.shape
         return [(width // 2, height // 2)] if height and width else []
     grey = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY).astype(np.float32)
     fine, coarse = (blurred(grey, s * face.width_px) for s in (0.008, 0.03))
-    odd = np.abs(fine - coarse)
-    tried = near[rng.integers(len(near), size=8 * count)]
-    best = tried[np.argsort(-odd[tried[:, 0], tried[:, 1]], kind="stable")]
+    salience = np.abs(fine - coarse)
+    chosen = candidates[rng.integers(len(candidates), size=8 * count)]
+    best = chosen[np.argsort(-salience[chosen[:, 0], chosen[:, 1]], kind="stable")]
     return [(int(x), int(y)) for y, x in best[:count]]
 
 
@@ -190,7 +190,7 @@ def _hole(
     shape: tuple[int, ...], place: tuple[int, int], radius_px: float, face: Anatomy,
     rng: np.random.Generator, *, long: bool,
 ) -> tuple[np.ndarray, Region]:  # fmt: skip
-    """What is painted out, ``(h, w) uint8``, and where it lies in the patch."""
+    """Draw the shape to inpaint, ``(h, w) uint8``, and its region in the patch."""
     centre = np.asarray(place, np.float64)
     half = np.zeros(2)
     if long:
@@ -217,7 +217,7 @@ def _hole(
 
 def _line(hole: np.ndarray, centre: Points, half: Points, radius_px: float) -> None:
     ends = [tuple(int(v) for v in np.rint(end)) for end in (centre - half, centre + half)]
-    thick = int(np.clip(radius_px, 2, LEAST_WIDTH_PX))
+    thick = int(np.clip(radius_px, 2, MIN_WIDTH_PX))
     cv2.line(hole, ends[0], ends[1], 255, thick, cv2.LINE_8)
 
 
@@ -229,24 +229,24 @@ def retouch(
     pixels: Pixels, landmarks: Landmarks, rng: np.random.Generator, *,
     keys: RetouchKeys = _RETOUCH, strength: Span = FULL,
 ) -> Forgery:  # fmt: skip
-    """Smooth a face's skin; eyes, brows, mouth and hair stay.
+    """Smooth a face's skin, without eyes, brows, mouth and hair.
 
     Args:
         pixels: A real picture, ``(H, W, 3) uint8``.
-        landmarks: Of its face, see :func:`~mesoscope.synth.edits.anatomy.anatomy`.
-        rng: Decides everything; the same state gives the same forgery.
-        keys: Ranges to draw from.
-        strength: The stretch of each range that is drawn from, within 0 to 1.
+        landmarks: Landmarks of its face, see :func:`~mesoscope.synth.edits.anatomy.anatomy`.
+        rng: Generator; the same state gives the same forgery.
+        keys: Ranges of the parameters.
+        strength: Part of each range to draw from, within 0 to 1.
 
     Raises:
-        OptionError: Landmarks of another form.
-        SourceUnsuitable: They describe no face within the picture, or too small a one.
+        OptionError: The landmarks are not valid.
+        SourceUnsuitable: The face is outside of the picture, or too small.
     """
     face = anatomy(landmarks, pixels.shape)
-    region, where = skin(pixels, face)
+    region, skin = skin_mask(pixels, face)
     amount = strength.draw(rng, keys.amount_min, keys.amount_max)
     method = METHODS[int(rng.integers(len(METHODS)))]
-    width = rng.uniform(0.018, 0.035)  # of what is smoothed away, in face widths
+    width = rng.uniform(0.018, 0.035)  # scale of the smoothing, in face widths
     grain = float(rng.uniform(0.5, 2.5)) if rng.random() < keys.grain else 0.0
     numbers: dict[str, Json] = {
         "method": method, "amount": round(amount, 5), "width": round(width, 5),
@@ -255,19 +255,19 @@ def retouch(
     patch = pixels[region.slices]
     smooth = _SMOOTHERS[method](patch, max(1.0, width * face.width_px))
     if grain:
-        smooth = smooth + grain * rng.standard_normal(where.shape, np.float32)[:, :, None]
+        smooth = smooth + grain * rng.standard_normal(skin.shape, np.float32)[:, :, None]
     canvas = Canvas(pixels)
-    canvas.lay(region, smooth, where * np.float32(amount), where=where)
+    canvas.blend(region, smooth, skin * np.float32(amount), mask=skin)
     return canvas.forgery("retouch", numbers)
 
 
 def _frequency(patch: Pixels, sigma: float) -> Patch:
-    """Blotches are the middle of three layers: it goes, and pores and form stay."""
+    """Frequency separation: remove the middle of three bands, which has the blotches."""
     values = patch.astype(np.float32)
     fine, coarse = blurred(values, max(0.6, 0.18 * sigma)), blurred(values, 1.6 * sigma)
     pores = values - fine
     middle = fine - coarse
-    # An edge is more than a blotch: what stands out far is kept.
+    # Edges have a larger amplitude than blotches and are kept.
     kept = np.clip((np.abs(middle).max(2, keepdims=True) - 20) / 20, 0, 1)
     return np.asarray(coarse + kept * middle + 0.45 * pores, np.float32)
 
@@ -278,7 +278,7 @@ def _bilateral(patch: Pixels, sigma: float) -> Patch:
 
 
 def _guided(patch: Pixels, sigma: float) -> Patch:
-    """The picture guides itself, channel by channel (He et al. 2013, section 3)."""
+    """Guided filter with the picture as its guide, per channel (He et al. 2013, section 3)."""
     side = 2 * round(1.2 * sigma) + 1
     values = patch.astype(np.float32)
     mean = cv2.blur(values, (side, side))

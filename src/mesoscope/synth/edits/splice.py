@@ -1,8 +1,8 @@
-"""Parts of another face, fitted in: eyes, nose, mouth, or a larger piece of the face.
+"""Splices: parts of another face, such as eyes, nose and mouth, or a larger piece.
 
-What the experts did who made the set *Real and Fake Face Detection* (CIPLAB, Yonsei University):
-left eye, right eye, nose and mouth, one or several, come from other people; colours are matched
-roughly and the seam is soft.
+They simulate the data set *Real and Fake Face Detection* (CIPLAB, Yonsei University), where experts
+replaced one or several of left eye, right eye, nose and mouth by those of other people, with
+roughly matched colours and a soft seam.
 """
 
 from __future__ import annotations
@@ -14,11 +14,18 @@ import cv2
 import numpy as np
 
 from mesoscope.errors import SourceUnsuitable
-from mesoscope.synth.edits.anatomy import Canvas, anatomy, blurred, drawn, region_of
-from mesoscope.synth.edits.matching import alignment, coloured, grained, kept, lit, taken
+from mesoscope.synth.edits.anatomy import Canvas, anatomy, blurred, fill_outlines
+from mesoscope.synth.edits.matching import (
+    alignment,
+    careful_mask,
+    match_colour,
+    match_grain,
+    match_light,
+    warp_donor,
+)
 from mesoscope.synth.edits.recipe import FULL, Span, SpliceKeys
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.outline import clean
+from mesoscope.synth.outline import bounding_region, clip_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,9 +37,9 @@ if TYPE_CHECKING:
     from mesoscope.types import Json, Pixels
 
 _KEYS = SpliceKeys()
-_SMALL = ("left_eye", "right_eye", "nose", "mouth")  # may be taken together
-_AWAY = 0.35  # of :func:`turned`: about half way to a profile
-_MIRRORED = np.array([1, 0, 2, 4, 3])  # landmarks of a mirrored face, left before right again
+_SMALL = ("left_eye", "right_eye", "nose", "mouth")  # may be combined
+_FAR_EYE = 0.35  # value of :func:`yaw`, about half way to a profile
+_MIRRORED = np.array([1, 0, 2, 4, 3])  # order of landmarks after mirroring
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +47,9 @@ class Donor:
     """A face that parts are taken from.
 
     Attributes:
-        pixels: Real, ``(h, w, 3) uint8``, of any size.
-        landmarks: Of its face, as those of the target.
-        name: For the numbers of the forgery.
+        pixels: A real picture, ``(h, w, 3) uint8``, of any size.
+        landmarks: Landmarks of its face, as for the target.
+        name: Name in the parameters of the forgery.
     """
 
     pixels: Pixels
@@ -50,19 +57,19 @@ class Donor:
     name: str = ""
 
     def mirrored(self) -> Donor:
-        """Left and right changed."""
+        """Return the mirrored donor."""
         points = np.asarray(anatomy(self.landmarks, self.pixels.shape).five, np.float32)[_MIRRORED]
         points[:, 0] = self.pixels.shape[1] - 1 - points[:, 0]
         return Donor(np.ascontiguousarray(self.pixels[:, ::-1]), points, self.name)
 
 
 class _Piece(NamedTuple):
-    """What is to be replaced.
+    """A part to replace.
 
     Attributes:
-        outline: ``(48, 2)`` px of the target.
-        anchor: Weights of the five landmarks whose mean must lie on that of the donor.
-        weights: Of the five landmarks in the alignment.
+        outline: ``(48, 2)`` in pixels of the target.
+        anchor: Weights of the five landmarks whose mean is mapped exactly.
+        weights: Weights of the five landmarks in the alignment.
     """
 
     outline: Points
@@ -70,8 +77,8 @@ class _Piece(NamedTuple):
     weights: tuple[float, ...]
 
 
-class _Manner(NamedTuple):
-    """How one piece is fitted in; lengths in face widths."""
+class _Settings(NamedTuple):
+    """Parameters of one splice; lengths are in face widths."""
 
     seam: str  # feather | poisson | mixed
     feather: float
@@ -84,8 +91,8 @@ class _Manner(NamedTuple):
     turn_rad: float
     bent: float
 
-    def told(self) -> dict[str, Json]:
-        """For the numbers of the forgery."""
+    def numbers(self) -> dict[str, Json]:
+        """Return the rounded parameters, for the record."""
         values: dict[str, Json] = {}
         for key, value in self._asdict().items():
             if isinstance(value, tuple):
@@ -99,37 +106,37 @@ def splice(
     pixels: Pixels, landmarks: Landmarks, rng: np.random.Generator, *,
     donor: Donor, keys: SpliceKeys = _KEYS, strength: Span = FULL,
 ) -> Forgery:  # fmt: skip
-    """Replace parts of a face by another's.
+    """Replace parts of a face by those of a donor.
 
     Args:
         pixels: A real picture, ``(H, W, 3) uint8``.
-        landmarks: Of its face, see :func:`~mesoscope.synth.edits.anatomy.anatomy`.
-        rng: Decides everything; the same state gives the same forgery.
-        donor: Where parts come from; mirrored if its face then points the same way.
-        keys: Ranges to draw from.
-        strength: The stretch of each range that is drawn from, within 0 to 1.
+        landmarks: Landmarks of its face, see :func:`~mesoscope.synth.edits.anatomy.anatomy`.
+        rng: Generator; the same state gives the same forgery.
+        donor: The donor; mirrored if its yaw is opposite.
+        keys: Ranges of the parameters.
+        strength: Part of each range to draw from, within 0 to 1.
 
     Raises:
-        OptionError: Landmarks of another form.
-        SourceUnsuitable: They describe no face within their picture, or too small a one.
+        OptionError: The landmarks are not valid.
+        SourceUnsuitable: A face is outside of its picture, or too small.
     """
     face = anatomy(landmarks, pixels.shape)
-    theirs = _anatomy_of(donor)
-    if turned(theirs) * turned(face) < 0 and abs(turned(theirs) - turned(face)) > 0.1:
+    donor_face = _anatomy_of(donor)
+    if yaw(donor_face) * yaw(face) < 0 and abs(yaw(donor_face) - yaw(face)) > 0.1:
         donor = donor.mirrored()
-        theirs = _anatomy_of(donor)
+        donor_face = _anatomy_of(donor)
     canvas = Canvas(pixels)
-    told: list[Json] = []
-    for name in _chosen(keys, turned(face), rng):
-        manner = _manner(keys, rng, strength)
+    parts: list[Json] = []
+    for name in _draw_parts(keys, yaw(face), rng):
+        settings = _draw_settings(keys, rng, strength)
         piece = _PIECES[name](face, rng)
-        _replace(canvas, face, (donor, theirs), piece, manner, rng)
-        told.append({"part": name, **manner.told()})
-    return canvas.forgery("splice", {"donor": donor.name, "parts": told})
+        _replace(canvas, face, (donor, donor_face), piece, settings, rng)
+        parts.append({"part": name, **settings.numbers()})
+    return canvas.forgery("splice", {"donor": donor.name, "parts": parts})
 
 
-def turned(face: Anatomy) -> float:
-    """How far a face is turned: the nose's way from the middle, in face coordinates."""
+def yaw(face: Anatomy) -> float:
+    """Return the nose's horizontal offset in face coordinates, a measure of the yaw."""
     axes = np.stack([face.across, face.down], 1)
     return float(np.linalg.solve(axes, face.five[2] - face.origin)[0])
 
@@ -141,9 +148,9 @@ def _anatomy_of(donor: Donor) -> Anatomy:
         raise SourceUnsuitable(f"donor {donor.name}".rstrip() + f": {error}") from error
 
 
-def _chosen(keys: SpliceKeys, turn: float, rng: np.random.Generator) -> list[str]:
-    """Several small parts, or one large one; not the eye behind the nose of a face turned away."""
-    hidden = {True: "right_eye", False: "left_eye"}[turn > 0] if abs(turn) > _AWAY else ""
+def _draw_parts(keys: SpliceKeys, turn: float, rng: np.random.Generator) -> list[str]:
+    """Draw several small parts or one large one, without an eye hidden by the nose."""
+    hidden = {True: "right_eye", False: "left_eye"}[turn > 0] if abs(turn) > _FAR_EYE else ""
     small = [part for part in keys.parts if part in _SMALL and part != hidden]
     large = [part for part in keys.parts if part not in _SMALL]
     if small and (not large or rng.random() < 0.7):
@@ -152,13 +159,13 @@ def _chosen(keys: SpliceKeys, turn: float, rng: np.random.Generator) -> list[str
     return [large[int(rng.integers(len(large)))]] if large else list(keys.parts)
 
 
-def _manner(keys: SpliceKeys, rng: np.random.Generator, strength: Span) -> _Manner:
+def _draw_settings(keys: SpliceKeys, rng: np.random.Generator, strength: Span) -> _Settings:
     seam = "feather"
     if rng.random() < keys.poisson:
         seam = "mixed" if rng.random() < 0.25 else "poisson"
     far = strength.draw(rng, 0, keys.misplaced_max)
     way = rng.uniform(0, 2 * np.pi)
-    return _Manner(
+    return _Settings(
         seam=seam,
         feather=float(rng.uniform(keys.feather_min, keys.feather_max)),
         mismatch=strength.draw(rng, keys.mismatch_min, keys.mismatch_max),
@@ -221,54 +228,56 @@ _PIECES: dict[str, Callable[[Anatomy, np.random.Generator], _Piece]] = {
 
 
 def _replace(
-    canvas: Canvas, face: Anatomy, donor: tuple[Donor, Anatomy], piece: _Piece, manner: _Manner,
-    rng: np.random.Generator,
+    canvas: Canvas, face: Anatomy, donor: tuple[Donor, Anatomy], piece: _Piece,
+    settings: _Settings, rng: np.random.Generator,
 ) -> None:  # fmt: skip
     pixels = canvas.pixels
     extent = np.ptp(piece.outline, axis=0).min() / 2
-    soft_px = max(0.6, min(manner.feather * face.width_px, 0.28 * extent))
+    soft_px = max(0.6, min(settings.feather * face.width_px, 0.28 * extent))
     around_px = 0.07 * face.width_px
-    region = region_of(piece.outline, pixels.shape, pad_px=3 * soft_px + 2 * around_px)
+    region = bounding_region(piece.outline, pixels.shape, pad_px=3 * soft_px + 2 * around_px)
     if region.empty:
         return
     under = pixels[region.slices].astype(np.float32)
-    patch, covered = taken(donor[0].pixels, _matrix(face, donor[1], piece, manner), region)
-    inside = drawn([piece.outline], region, soft_px=0.7)
+    patch, covered = warp_donor(donor[0].pixels, _matrix(face, donor[1], piece, settings), region)
+    inside = fill_outlines([piece.outline], region, soft_px=0.7)
     ring = _ring(inside, around_px, covered, patch, under)
     if ring.sum() > 4:
-        patch = coloured(patch, under, ring, share=1 - manner.mismatch)
-        if manner.light:
+        patch = match_colour(patch, under, ring, share=1 - settings.mismatch)
+        if settings.light:
             wide_px = 0.12 * face.width_px
-            patch = lit(patch, under, ring, share=1 - manner.mismatch, wide_px=wide_px)
-        if manner.grain:
-            patch = grained(patch, under, ring, rng)
-    share = inside if manner.seam != "feather" else drawn([piece.outline], region, soft_px=soft_px)
-    if manner.careful:
-        share = share * kept(patch, under, inside, face.width_px)
-    # Where the donor's picture ends, its edge must be as soft as the seam.
+            patch = match_light(patch, under, ring, share=1 - settings.mismatch, wide_px=wide_px)
+        if settings.grain:
+            patch = match_grain(patch, under, ring, rng)
+    alpha = inside
+    if settings.seam == "feather":
+        alpha = fill_outlines([piece.outline], region, soft_px=soft_px)
+    if settings.careful:
+        alpha = alpha * careful_mask(patch, under, inside, face.width_px)
+    # The edge of the donor's picture must be as soft as the seam.
     fading = blurred(covered, soft_px)
-    share = clean(share * np.clip(2 * fading - 1, 0, 1))
-    if manner.seam != "feather":
-        patch = _poisson(patch, under, share, mixed_gradients=manner.seam == "mixed")
-    canvas.lay(region, patch, share)
+    alpha = clip_mask(alpha * np.clip(2 * fading - 1, 0, 1))
+    if settings.seam != "feather":
+        patch = _poisson(patch, under, alpha, mixed_gradients=settings.seam == "mixed")
+    canvas.blend(region, patch, alpha)
 
 
-def _matrix(face: Anatomy, theirs: Anatomy, piece: _Piece, manner: _Manner) -> Points:
-    """``(2, 3)``, from the donor's pixels to the target's."""
+def _matrix(face: Anatomy, donor_face: Anatomy, piece: _Piece, settings: _Settings) -> Points:
+    """Return the map from the donor's pixels to the target's, ``(2, 3)``."""
     weights, anchor = np.asarray(piece.weights), np.asarray(piece.anchor)
     anchor = anchor / anchor.sum()
-    linear = alignment(theirs.five, face.five, weights, bent=manner.bent)[:, :2]
-    cos, sin = np.cos(manner.turn_rad), np.sin(manner.turn_rad)
-    linear = manner.scale * np.array([[cos, -sin], [sin, cos]]) @ linear
-    to = anchor @ face.five + face.width_px * np.asarray(manner.misplaced)
-    return np.column_stack([linear, to - linear @ (anchor @ theirs.five)])
+    linear = alignment(donor_face.five, face.five, weights, bent=settings.bent)[:, :2]
+    cos, sin = np.cos(settings.turn_rad), np.sin(settings.turn_rad)
+    linear = settings.scale * np.array([[cos, -sin], [sin, cos]]) @ linear
+    to = anchor @ face.five + face.width_px * np.asarray(settings.misplaced)
+    return np.column_stack([linear, to - linear @ (anchor @ donor_face.five)])
 
 
 def _ring(
     inside: Mask, wide_px: float, covered: Mask, patch: NDArray[np.float32],
     under: NDArray[np.float32],
 ) -> Mask:  # fmt: skip
-    """Weights about the seam, without what is far from the usual there, such as hair."""
+    """Return weights around the seam, without pixels of other luminance, such as hair."""
     near = blurred(inside, wide_px)
     ring = np.asarray(near * (1 - inside) * (covered > 0.99), np.float32)
     chosen = ring > 0.5 * ring.max(initial=0)
@@ -281,12 +290,12 @@ def _ring(
 
 
 def _poisson(
-    patch: NDArray[np.float32], under: NDArray[np.float32], share: Mask, *, mixed_gradients: bool
+    patch: NDArray[np.float32], under: NDArray[np.float32], alpha: Mask, *, mixed_gradients: bool
 ) -> NDArray[np.float32]:
-    """The patch with the target's values along the seam (Pérez et al. 2003, section 3)."""
-    edge = 3  # the solver needs a border of known values, which a picture's edge may not leave
+    """Poisson blending of the patch (Pérez et al. 2003, section 3)."""
+    edge = 3  # the solver needs a border of known values, also at the picture's edge
     mask = cv2.copyMakeBorder(
-        ((share > 0.02) * 255).astype(np.uint8), edge, edge, edge, edge, cv2.BORDER_CONSTANT
+        ((alpha > 0.02) * 255).astype(np.uint8), edge, edge, edge, edge, cv2.BORDER_CONSTANT
     )
     x, y, width, height = cv2.boundingRect(mask)
     if min(width, height) < 3:
@@ -298,6 +307,6 @@ def _poisson(
         for one in (patch, under)
     )
     how = cv2.MIXED_CLONE if mixed_gradients else cv2.NORMAL_CLONE
-    middle = (x + width // 2, y + height // 2)
-    cloned = cv2.seamlessClone(source, target, mask, middle, how)
+    centre = (x + width // 2, y + height // 2)
+    cloned = cv2.seamlessClone(source, target, mask, centre, how)
     return np.asarray(cloned[edge:-edge, edge:-edge], np.float32)

@@ -1,1 +1,1 @@
-"""Style-based generators: StyleGAN and StyleGAN2, loaded safely, run and trained; needs torch."""
+"""StyleGAN and StyleGAN2: safe loading, sampling and training; needs torch."""

@@ -1,4 +1,4 @@
-"""All that a training run needs to go on, in one safetensors file written in one move."""
+"""Checkpoints of training runs: one safetensors file, written atomically."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _KEY = "mesoscope.stylegan-train 1"
 
 @dataclass
 class GanState:
-    """What a run knows beside its tensors.
+    """State of a run besides its tensors.
 
     Attributes:
-        settings: What it was begun with.
-        data_sha256: Of the reals' pixels.
-        step: Steps done.
-        controller: Of adaptive augmentation.
-        best: The smallest distance so far; ``None`` = not measured.
-        history: What each snapshot measured.
+        settings: Training settings.
+        data_sha256: Digest of the reals' pixels.
+        step: Number of finished steps.
+        controller: State of the adaptive augmentation.
+        best: Smallest distance so far; ``None`` if not measured.
+        history: Records of the snapshots.
     """
 
     settings: dict[str, Any]
@@ -45,7 +45,7 @@ class GanState:
 
 
 def save(path: Path, at: StepPosition, state: GanState) -> None:
-    """Write where a run stands.
+    """Write a checkpoint.
 
     Raises:
         OutputError: The disk is full, or the folder cannot be written.
@@ -55,17 +55,17 @@ def save(path: Path, at: StepPosition, state: GanState) -> None:
     for name, network in _networks(at).items():
         tensors |= {f"{name}/{key}": value for key, value in network.state_dict().items()}
     for name, optimiser in _optimisers(at).items():
-        held = optimiser.state_dict()["state"]
-        tensors |= {f"{name}/{i}/{k}": v for i, entry in held.items() for k, v in entry.items()}
-    whole = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    write_tensors(path, whole, {_KEY: json.dumps(vars(state))})
+        entries = optimiser.state_dict()["state"]
+        tensors |= {f"{name}/{i}/{k}": v for i, entry in entries.items() for k, v in entry.items()}
+    tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    write_tensors(path, tensors, {_KEY: json.dumps(vars(state))})
 
 
 def load(path: Path, at: StepPosition, settings: dict[str, Any]) -> GanState:
-    """Put back what :func:`save` wrote.
+    """Load a checkpoint into the networks and optimisers.
 
     Raises:
-        RunError: Missing, damaged, or of a run with other settings.
+        RunError: The checkpoint is missing, damaged, or has other settings.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -73,20 +73,20 @@ def load(path: Path, at: StepPosition, settings: dict[str, Any]) -> GanState:
             state = GanState(**json.loads(metadata[_KEY]))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no dict
     except FileNotFoundError as error:
-        raise RunError(f"{path}: no checkpoint there: begin the run without `resume`") from error
+        raise RunError(f"{path}: no such checkpoint: start the run without `resume`") from error
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path}: not a checkpoint of this version: {cause(error)}") from error
     for name, now in settings.items():
         if state.settings.get(name) != now:
             raise RunError(
-                f"{path}: the run was begun with {name} {state.settings.get(name)}, and now it is "
-                f"{now}: repeat the first options to go on, or choose a new folder"
+                f"{path}: the run was started with {name} {state.settings.get(name)}, and now it "
+                f"is {now}: repeat the first options, or choose a new folder"
             )
     try:
         _restore(at, tensors, state)
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         first = str(error).partition("\n")[0]
-        raise RunError(f"{path}: does not fit its own settings: {first}") from error
+        raise RunError(f"{path}: its tensors do not match its settings: {first}") from error
     return state
 
 
@@ -94,12 +94,12 @@ def _restore(at: StepPosition, tensors: dict[str, Tensor], state: GanState) -> N
     for name, network in _networks(at).items():
         network.load_state_dict(_under(name, tensors))
     for name, optimiser in _optimisers(at).items():
-        held: dict[int, dict[str, Tensor]] = {}
+        entries: dict[int, dict[str, Tensor]] = {}
         for key, value in _under(name, tensors).items():
             number, _, what = key.partition("/")
-            held.setdefault(int(number), {})[what] = value
+            entries.setdefault(int(number), {})[what] = value
         groups = optimiser.state_dict()["param_groups"]
-        optimiser.load_state_dict({"state": held, "param_groups": groups})
+        optimiser.load_state_dict({"state": entries, "param_groups": groups})
     at.path_mean = tensors["path_mean"].to(at.device)
     at.controller = Controller(**state.controller)
     at.step = state.step

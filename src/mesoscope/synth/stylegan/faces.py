@@ -1,4 +1,4 @@
-"""Many generated faces into a folder, with real ones beside them where there are some."""
+"""Generation of many faces into a folder, paired with real faces."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from mesoscope.media.image import decode, open_image, read_bytes
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.folder import RECORDS, Parent, read_records, rng_for
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.stylegan.making import generate, grid
+from mesoscope.synth.reals import centre_square
+from mesoscope.synth.stylegan.sampling import generate, grid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,50 +26,50 @@ if TYPE_CHECKING:
 
     from mesoscope.synth.folder import ForgeryFolder
     from mesoscope.synth.reals import Real
-    from mesoscope.synth.stylegan.making import Made, SamplingSettings
     from mesoscope.synth.stylegan.networks import Generator
+    from mesoscope.synth.stylegan.sampling import GeneratedFace, SamplingSettings
     from mesoscope.types import Json, Pixels
 
 DEVICES = ("auto", "cpu", "cuda")
-_SPLIT_STREAM = 2  # of a seed's random numbers in the folder; 1 is the encoding's
+_SPLIT_STREAM = 2  # random numbers of the split; those of the encoding have stream 1
 _SHEET_TILES, _SHEET_TILE_PX = 64, 128
 
 
 @dataclass(slots=True)
 class GenerationSummary:
-    """What came of a run.
+    """Counts of a run.
 
     Attributes:
-        made: Faces that are new.
-        there: Faces that an earlier run had made.
-        alone: New faces without a real one beside them, for want of reals.
-        left_out: Reals that could not be used, each with the reason.
+        generated: Number of new faces.
+        existing: Number of faces from earlier runs.
+        unpaired: Number of new faces beyond the number of reals.
+        left_out: Reasons why reals could not be used, by name.
     """
 
-    made: int = 0
-    there: int = 0
-    alone: int = 0
+    generated: int = 0
+    existing: int = 0
+    unpaired: int = 0
     left_out: dict[str, str] = field(default_factory=dict)
 
 
 def device_of(name: str, *, threads: int | None = None) -> torch.device:
-    """The device that is asked for; ``auto`` takes a GPU where there is one.
+    """Return a torch device; ``auto`` is a GPU if available, else the CPU.
 
     Args:
         name: One of :data:`DEVICES`.
-        threads: How many torch may use on a CPU, for the whole process; one a core where ``None``.
+        threads: Number of torch's CPU threads in this process; ``None`` for one per core.
 
     Raises:
-        OptionError: ``cuda`` on a machine without one that torch can use.
+        OptionError: ``cuda`` is not available.
     """
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
         raise OptionError(
             "`device=cuda`: torch sees no GPU here: install its CUDA build, or take `device=cpu`"
         )
     if threads is not None:
         torch.set_num_threads(threads)
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and there) else "cpu")
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and available) else "cpu")
 
 
 def write_faces(
@@ -83,77 +84,76 @@ def write_faces(
     batch: int = 1,
     watch: Callable[[], None] | None = None,
 ) -> GenerationSummary:
-    """Generate faces and write those that the folder does not hold yet.
+    """Generate the faces that the folder does not have yet.
 
-    The face of seed ``n`` stands beside the ``n``-th real, which is brought to the generator's size
-    by a crop about its middle and from there on through the same resize and the same encoding. Both
-    are of the real's split and group. A face without a real is a group of its own.
+    The face of seed ``n`` is paired with the ``n``-th real. The real is cropped to its central
+    square at the generator's size, and then resized and encoded like the face. Both have the real's
+    split and group. A face without a real is a group.
 
     Args:
-        folder: Where they go.
-        generator: On the device to run on.
-        seeds: One a face.
-        settings: How faces are drawn.
-        size_px: Side of the pictures written; the generator's own where ``None``.
+        folder: The output folder.
+        generator: The generator, on its device.
+        seeds: One seed per face.
+        settings: Sampling settings.
+        size_px: Side of the pictures; ``None`` for the generator's size.
         reals: Real pictures.
-        validation: Share of the faces without a real that goes to the validation split.
-        batch: Faces drawn at a time; on a CPU 1 is best, as each core then draws its own.
-        watch: Called after each face of this run.
+        validation: Share of unpaired faces in the validation split.
+        batch: Batch size; 1 is the fastest on a CPU, with one face per core.
+        watch: Called after each face.
 
     Raises:
-        OptionError: A seed or setting that the generator cannot take.
-        OutputError: The folder cannot be written; what was written before is whole.
+        OptionError: A seed or setting is out of range.
+        OutputError: The folder cannot be written; earlier files are complete.
     """
-    own = generator.config.size
-    wanted = [seed for seed in dict.fromkeys(seeds) if not folder.has(_key(seed))]
-    summary = GenerationSummary(there=len(set(seeds)) - len(wanted))
+    size = generator.config.size
+    pending = [seed for seed in dict.fromkeys(seeds) if not folder.has(_key(seed))]
+    summary = GenerationSummary(existing=len(set(seeds)) - len(pending))
 
-    def save(made: Made) -> tuple[dict[str, Json], str]:
-        real = reals[made.seed] if made.seed < len(reals) else None
-        said, twin, digest = "", None, ""
+    def save(face: GeneratedFace) -> tuple[dict[str, Json], str]:
+        real = reals[face.seed] if face.seed < len(reals) else None
+        problem, twin, digest = "", None, ""
         if real is not None:
             try:
-                twin, digest = _read(real, own, size_px or own)
-            except Exception as error:  # noqa: BLE001 - one real never ends the rest
-                said = str(failure(str(real.path), error))
-        pixels = _resized(made.pixels, size_px)
+                twin, digest = _read(real, size, size_px or size)
+            except Exception as error:  # noqa: BLE001 - an error of one real does not stop the run
+                problem = str(failure(str(real.path), error))
+        pixels = _resized(face.pixels, size_px)
         forgery = Forgery(
             pixels,
             _resized(twin, size_px) if twin is not None else pixels,
             np.ones(pixels.shape[:2], np.float32),
             generator.config.architecture,
-            made.numbers,
+            face.numbers,
         )
-        parent = _parent(made.seed, real if twin is not None else None, digest, validation, folder)
-        return folder.save(forgery, parent, twin=twin is not None), said
+        parent = _parent(face.seed, real if twin is not None else None, digest, validation, folder)
+        return folder.save(forgery, parent, twin=twin is not None), problem
 
-    def draw_and_save(seed: int) -> tuple[dict[str, Json], str]:
-        (made,) = generate(generator, [seed], settings=settings)
-        return save(made)
+    def generate_and_save(seed: int) -> tuple[dict[str, Json], str]:
+        (face,) = generate(generator, [seed], settings=settings)
+        return save(face)
 
-    with one_thread_each():
+    with single_threaded_torch():
         if batch == 1 and generator.w_mean.device.type == "cpu":
-            done = map_ordered(draw_and_save, wanted, threads=cores(), depth=2 * cores())
+            results = map_ordered(generate_and_save, pending, threads=cores(), depth=2 * cores())
         else:
-            drawn = generate(generator, wanted, settings=settings, batch=batch)
-            done = map_ordered(save, drawn, threads=cores(), depth=2 * batch + 4)
-        for seed, (record, said) in zip(wanted, done, strict=True):
+            faces = generate(generator, pending, settings=settings, batch=batch)
+            results = map_ordered(save, faces, threads=cores(), depth=2 * batch + 4)
+        for seed, (record, problem) in zip(pending, results, strict=True):
             folder.add(record)
-            summary.made += 1
-            if said:
-                summary.left_out[reals[seed].name] = said
-            summary.alone += bool(reals) and seed >= len(reals)
+            summary.generated += 1
+            if problem:
+                summary.left_out[reals[seed].name] = problem
+            summary.unpaired += bool(reals) and seed >= len(reals)
             if watch is not None:
                 watch()
     return summary
 
 
 @contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Let each thread of ours sum by itself.
+def single_threaded_torch() -> Iterator[None]:
+    """Let torch use one thread per operation, as faces are generated in parallel.
 
-    A picture's sums are small: threads of torch's own would wait for each other more than they add.
-    And sums are then taken in one order, however many cores there are.
+    That is faster for small pictures, and the results do not depend on the number of cores.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -164,18 +164,18 @@ def one_thread_each() -> Iterator[None]:
 
 
 def sheet_of(root: Path) -> Pixels:
-    """Up to 64 of a folder's faces, spread over all that it holds.
+    """Draw a contact sheet of up to 64 evenly spaced faces of a folder.
 
     Raises:
-        OptionError: It holds none.
-        SourceError: A picture of it cannot be read.
+        OptionError: The folder has no faces.
+        SourceError: A picture cannot be read.
     """
     files = [record["files"]["fake"] for _, record in read_records(root / RECORDS)]
     if not files:
-        raise OptionError(f"{root}: holds no faces, so there is nothing to draw")
-    places = np.linspace(0, len(files) - 1, min(_SHEET_TILES, len(files))).round().astype(int)
-    shown = [open_image(root / files[i]).pixels for i in places]
-    return grid([_resized(one, _SHEET_TILE_PX) for one in shown])
+        raise OptionError(f"{root}: has no faces, so there is nothing to draw")
+    indices = np.linspace(0, len(files) - 1, min(_SHEET_TILES, len(files))).round().astype(int)
+    pictures = [open_image(root / files[i]).pixels for i in indices]
+    return grid([_resized(one, _SHEET_TILE_PX) for one in pictures])
 
 
 def _key(seed: int) -> str:
@@ -192,23 +192,15 @@ def _parent(
     return Parent(key, key, "validation" if chance < validation else "train", "stylegan")
 
 
-def _read(real: Real, own: int, size_px: int) -> tuple[Pixels, str]:
-    """A real at the generator's size, and its file's hash."""
+def _read(real: Real, size: int, size_px: int) -> tuple[Pixels, str]:
+    """Read a real at the generator's size; also return the SHA-256 of its file."""
     data = read_bytes(real.picture)
     pixels = decode(data, str(real.path))
-    if min(pixels.shape[:2]) < min(own, size_px):
+    if min(pixels.shape[:2]) < min(size, size_px):
         raise SourceUnsuitable(
-            f"{real.path}: smaller than the faces beside it, {min(own, size_px)} pixels"
+            f"{real.path}: smaller than the generated faces, {min(size, size_px)} pixels"
         )
-    return middle_square(pixels, own), hashlib.sha256(data).hexdigest()
-
-
-def middle_square(pixels: Pixels, size_px: int) -> Pixels:
-    """The largest square about a picture's middle, ``(size_px, size_px, 3) uint8``."""
-    height, width = pixels.shape[:2]
-    side = min(height, width)
-    x, y = (width - side) / 2, (height - side) / 2
-    return crop(pixels, (x, y, x + side, y + side), size_px=size_px)
+    return centre_square(pixels, size), hashlib.sha256(data).hexdigest()
 
 
 def _resized(pixels: Pixels, size_px: int | None) -> Pixels:

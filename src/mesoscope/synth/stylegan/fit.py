@@ -1,4 +1,4 @@
-"""A run: train a generator on a folder of real faces, with snapshots that it can go on from."""
+"""A resumable training run of a generator on a folder of real faces."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mesoscope.synth.files import GO_ON, locked
 from mesoscope.synth.stylegan import checkpoint, training_set
 from mesoscope.synth.stylegan.distance import Features, cloud_of, frechet
 from mesoscope.synth.stylegan.loading import save_generator
-from mesoscope.synth.stylegan.making import SamplingSettings, generate, grid, write_picture
+from mesoscope.synth.stylegan.sampling import SamplingSettings, generate, grid, write_picture
 from mesoscope.synth.stylegan.training_step import StepPosition
 
 if TYPE_CHECKING:
@@ -34,46 +34,46 @@ if TYPE_CHECKING:
 
 CHECKPOINT: Final = "checkpoint.safetensors"
 REALS: Final = "reals.u8"
-# What a run that was killed before its first checkpoint may have left.
-_BEGUN = ("samples", REALS, f".{REALS}", f".{CHECKPOINT}.")
+# Files of a run that was killed before its first checkpoint.
+_INCOMPLETE = ("samples", REALS, f".{REALS}", f".{CHECKPOINT}.")
 _SAMPLES = 36
-_DISTANCE_SEED = 1_000_000  # the fakes measured are not those shown
+_DISTANCE_SEED = 1_000_000  # seeds of measured fakes differ from those of samples
 _DISTANCE_BATCH = 32
 
 
 class FitWatcher(Protocol):
-    """Shown what a run does; the command line draws bars and lines from it."""
+    """Callbacks of a run."""
 
-    def step(self, *, shown: int, total: int, said: dict[str, float]) -> None:
-        """After each step: reals shown of all, and what was measured."""
+    def step(self, *, shown: int, total: int, losses: dict[str, float]) -> None:
+        """Called after each step with the number of reals shown, the total and the losses."""
         ...
 
     def snapshot(self, record: dict[str, Any]) -> None:
-        """After each snapshot: its line of ``log.jsonl``."""
+        """Called after each snapshot with its record in ``log.jsonl``."""
         ...
 
     def count(self, items: Iterable[int], total: int) -> Iterable[int]:
-        """Wraps the reading of the reals."""
+        """Wrap the iterator over the reals."""
         ...
 
 
 class LoggedFitWatcher:
-    """Without bars: a line of the log a snapshot. What is watched with where nothing is given."""
+    """The default watcher: logs one line per snapshot."""
 
-    def step(self, *, shown: int, total: int, said: dict[str, float]) -> None:
-        """Nothing: steps are many."""
+    def step(self, *, shown: int, total: int, losses: dict[str, float]) -> None:
+        """Do nothing."""
 
     def snapshot(self, record: dict[str, Any]) -> None:
-        """Log what was measured."""
+        """Log the record."""
         logger.info(snapshot_line(record))
 
     def count(self, items: Iterable[int], total: int) -> Iterable[int]:  # noqa: ARG002
-        """The items."""
+        """Return the items."""
         return items
 
 
 def snapshot_line(record: dict[str, Any]) -> str:
-    """What a snapshot measured, in a line; ``record`` is its line of ``log.jsonl``."""
+    """Format a snapshot's record in one line."""
     distance = f", distance {record['distance']:.2f}" if "distance" in record else ""
     return (
         f"{record['kimg']:g} thousand pictures: loss G {record['loss_g']:.3f}, "
@@ -93,83 +93,85 @@ def fit(
     device: torch.device,
     resume: bool = False,
     distance_pictures: int = 1000,
-    least: int = training_set.PICTURES_MIN,
+    min_pictures: int = training_set.PICTURES_MIN,
 ) -> checkpoint.GanState:
-    """Train until so many thousand reals were shown.
+    """Train a generator.
 
-    The run folder holds ``generator.safetensors`` (the averaged weights; ``best.safetensors`` where
-    the distance was smallest), ``samples/*.png``, ``log.jsonl``, ``checkpoint.safetensors`` and the
-    reals at their size.
+    The run folder has ``generator.safetensors`` (averaged weights), ``best.safetensors`` (those
+    with the smallest distance), ``samples/*.png``, ``log.jsonl``, ``checkpoint.safetensors`` and
+    the resized reals.
 
     Args:
-        root: The reals.
+        root: Folder of the reals.
         run: The run folder.
-        settings: How to train.
-        watcher: Shown the progress; ``None`` logs a line a snapshot.
-        kimg: Thousand reals to show in all.
-        snapshot_kimg: A snapshot each so many thousand reals, and at the end.
-        device: To train on.
-        resume: Go on with the run in the folder.
-        distance_pictures: Fakes, and reals at most, that the distance is measured on; 0 = never.
-        least: Fewer reals are refused.
+        settings: Training settings.
+        watcher: Callbacks; by default one line is logged per snapshot.
+        kimg: Total number of reals to show, in thousands.
+        snapshot_kimg: Interval of snapshots in thousand reals; there is one at the end.
+        device: Device to train on.
+        resume: Resume the run in the folder.
+        distance_pictures: Number of fakes, and maximum number of reals, for the distance; 0 = off.
+        min_pictures: Minimum number of reals.
 
     Raises:
-        DatasetError: No such folder, or too few pictures.
-        OptionError: Another process trains in the folder.
-        RunError: The folder holds another run, or training diverged.
-        OutputError: Something cannot be written.
-        MissingExtra: The network behind the distance is not installed.
+        DatasetError: The folder of the reals is missing, or has too few pictures.
+        OptionError: Another process trains in the run folder.
+        RunError: The run folder has another run, or training diverged.
+        OutputError: A file cannot be written.
+        MissingExtra: The network of the distance is not installed.
     """
     watcher = watcher or LoggedFitWatcher()
-    with _alone(run, resume=resume):
+    with _locked_run(run, resume=resume):
         at = StepPosition(settings, device)
-        reals, state = _begin(root, run, settings, watcher, at, resume=resume, least=least)
+        reals, state = _start(
+            root, run, settings, watcher, at, resume=resume, min_pictures=min_pictures
+        )
         measure = _Distance(reals, distance_pictures, device) if distance_pictures else None
         steps = math.ceil(kimg * 1000 / settings.batch)
-        each = max(1, round(snapshot_kimg * 1000 / settings.batch))
-        started, began = time.monotonic(), at.step
-        losses: dict[str, list[float]] = {}
+        interval = max(1, round(snapshot_kimg * 1000 / settings.batch))
+        start_s, first_step = time.monotonic(), at.step
+        history: dict[str, list[float]] = {}
         while at.step < steps:
-            said = at.advance(
+            losses = at.advance(
                 training_set.batch_of(
                     reals, at.shown, settings.batch,
                     seed=settings.seed, mirror=settings.mirror, device=device,
                 )
             )  # fmt: skip
-            if not all(math.isfinite(value) for value in said.values()):
+            if not all(math.isfinite(value) for value in losses.values()):
                 raise RunError(
                     f"{run}: training diverged after {at.shown / 1000:.1f} thousand pictures: "
-                    "begin again with a larger `r1` or a smaller `learning_rate`"
+                    "start again with a larger `r1` or a smaller `learning_rate`"
                 )
-            for name, value in said.items():
-                losses.setdefault(name, []).append(value)
-            watcher.step(shown=at.shown, total=steps * settings.batch, said=said)
-            if at.step % each == 0 or at.step == steps:
-                elapsed = time.monotonic() - started
+            for name, value in losses.items():
+                history.setdefault(name, []).append(value)
+            watcher.step(shown=at.shown, total=steps * settings.batch, losses=losses)
+            if at.step % interval == 0 or at.step == steps:
+                elapsed_s = time.monotonic() - start_s
                 record = {
                     "kimg": round(at.shown / 1000, 4),
-                    **{name: round(sum(held) / len(held), 5) for name, held in losses.items()},
+                    **{name: round(sum(vs) / len(vs), 5) for name, vs in history.items()},
                     "augment_p": round(at.controller.p, 5),
-                    "images_per_s": round((at.step - began) * settings.batch / elapsed, 2),
+                    "images_per_s": round((at.step - first_step) * settings.batch / elapsed_s, 2),
                 }
-                losses = {}
+                history = {}
                 _snapshot(run, at, state, record, measure)
                 watcher.snapshot(record)
     return state
 
 
 @contextlib.contextmanager
-def _alone(run: Path, *, resume: bool) -> Iterator[None]:
-    """Keep other runs off a folder, and remove what a killed one left half written.
+def _locked_run(run: Path, *, resume: bool) -> Iterator[None]:
+    """Create and lock a run folder, and remove the temporary files of killed runs.
 
     Raises:
-        OptionError: Another process trains in it.
-        RunError: It holds another run, or something else.
-        OutputError: It cannot be made.
+        OptionError: Another process trains in the folder.
+        RunError: The folder has another run, or other content.
+        OutputError: The folder cannot be created.
     """
     if not resume:
-        _refuse_taken(run)
-    elif not (run / CHECKPOINT).is_file():  # what reads it says so
+        _refuse_existing(run)
+    elif not (run / CHECKPOINT).is_file():  # loading the checkpoint raises the error
         yield
         return
     try:
@@ -179,31 +181,31 @@ def _alone(run: Path, *, resume: bool) -> Iterator[None]:
     lock = locked(run)
     try:
         sweep(run)
-        for part in run.glob(".*.safetensors.*"):  # as 0.1 named them
+        for part in run.glob(".*.safetensors.*"):  # temporary files of version 0.1
             part.unlink(missing_ok=True)
         yield
     finally:
-        if not (run / CHECKPOINT).exists():  # nothing came of it: an empty folder goes
+        if not (run / CHECKPOINT).exists():  # the run failed: remove its folder if it is empty
             with contextlib.suppress(OSError):
                 run.rmdir()
         if lock is not None:
             os.close(lock)
 
 
-def _refuse_taken(run: Path) -> None:
-    """See that a folder is new, or holds what a run left that was killed early."""
+def _refuse_existing(run: Path) -> None:
+    """Refuse a folder with a run or other content; files of an incomplete run are accepted."""
     if (run / CHECKPOINT).exists():
-        raise RunError(f"{run}: holds a run already: go on with `resume`, or choose a new folder")
+        raise RunError(f"{run}: has a run: continue it with `resume`, or choose a new folder")
     try:
         found = sorted(path.name for path in run.iterdir()) if run.exists() else []
     except OSError as error:
         raise OutputError(f"{run}: cannot be used as a folder: {cause(error)}") from error
-    others = [name for name in found if not name.startswith(_BEGUN)]
+    others = [name for name in found if not name.startswith(_INCOMPLETE)]
     if others:
-        raise RunError(f"{run}: holds something else already ({others[0]}): choose a new folder")
+        raise RunError(f"{run}: is not empty ({others[0]}): choose a new folder")
 
 
-def _begin(
+def _start(
     root: Path,
     run: Path,
     settings: TrainSettings,
@@ -211,16 +213,18 @@ def _begin(
     at: StepPosition,
     *,
     resume: bool,
-    least: int,
+    min_pictures: int,
 ) -> tuple[Reals, checkpoint.GanState]:
-    """The reals, and where the run stands; a fresh folder is made."""
-    saved = run / CHECKPOINT
+    """Return the reals and the state of a new or resumed run."""
+    path = run / CHECKPOINT
     if resume:
-        state = checkpoint.load(saved, at, settings.plain())
+        state = checkpoint.load(path, at, settings.plain())
         reals = training_set.reopen(run / REALS, settings.size, state.data_sha256)
-        logger.info(f"{run}: goes on from {at.shown / 1000:.1f} thousand pictures")
+        logger.info(f"{run}: resumed at {at.shown / 1000:.1f} thousand pictures")
         return reals, state
-    reals = training_set.gather(root, run / REALS, settings.size, least=least, watch=watcher.count)
+    reals = training_set.gather(
+        root, run / REALS, settings.size, min_pictures=min_pictures, watch=watcher.count
+    )
     count = len(reals.pixels)
     logger.info(f"{root}: {count:,} real pictures at {settings.size} px")
     if reals.left_out:
@@ -228,11 +232,11 @@ def _begin(
         logger.info(f"left out: {len(reals.left_out):,} pictures (first: {first})")
     if count < training_set.PICTURES_FEW:
         logger.warning(
-            f"fewer than {training_set.PICTURES_FEW:,} pictures: faces will resemble these ones"
+            f"fewer than {training_set.PICTURES_FEW:,} pictures: generated faces will resemble them"
         )
     write_picture(run / "samples/reals.png", grid(list(reals.pixels[:_SAMPLES])))
     state = checkpoint.GanState(settings.plain(), reals.sha256)
-    checkpoint.save(saved, at, state)
+    checkpoint.save(path, at, state)
     return reals, state
 
 
@@ -240,9 +244,9 @@ def _snapshot(
     run: Path, at: StepPosition, state: checkpoint.GanState, record: dict[str, Any],
     measure: _Distance | None,
 ) -> None:  # fmt: skip
-    """Write faces, weights, the log, and last of all the checkpoint."""
-    made = list(generate(at.averaged, range(_SAMPLES), settings=SamplingSettings(truncation=1.0)))
-    write_picture(run / f"samples/{at.shown:09}.png", grid([one.pixels for one in made]))
+    """Write samples, weights, the checkpoint and the log."""
+    faces = list(generate(at.averaged, range(_SAMPLES), settings=SamplingSettings(truncation=1.0)))
+    write_picture(run / f"samples/{at.shown:09}.png", grid([one.pixels for one in faces]))
     about = {"kimg": record["kimg"], "settings": at.settings.plain()}
     if measure is not None:
         distance = measure(at)
@@ -253,17 +257,17 @@ def _snapshot(
     save_generator(run / "generator.safetensors", at.averaged, about)
     state.history.append(record)
     checkpoint.save(run / CHECKPOINT, at, state)
-    # Written whole from the history: a killed run leaves no line of what is trained again.
+    # Rewritten from the history, so that a resumed run does not duplicate lines.
     lines = "".join(json.dumps(line) + "\n" for line in state.history)
     write_whole(run / "log.jsonl", lines.encode(), hint=GO_ON, parents=True)
 
 
 class _Distance:
-    """Measures generators against the same reals, with the same latents each time."""
+    """Measures the distance of generators to the same reals, with the same latents."""
 
     def __init__(self, reals: Reals, pictures: int, device: torch.device) -> None:
         self._features, self._pictures = Features(device), max(pictures, 2)
-        # Spread over all: a folder's first ones may be of one person.
+        # Evenly spaced, as consecutive pictures may be of one person.
         step = max(1, len(reals.pixels) // self._pictures)
         chosen = reals.pixels[::step][: self._pictures]
         self._reals: Cloud = cloud_of(
@@ -276,13 +280,13 @@ class _Distance:
 
     @torch.no_grad()
     def _fakes(self, at: StepPosition) -> Iterator[Tensor]:
-        """Features of untruncated fakes, as FID is measured."""
+        """Yield features of fakes without truncation, as for FID."""
         seeds = range(_DISTANCE_SEED, _DISTANCE_SEED + self._pictures)
-        waiting = []
-        whole = SamplingSettings(truncation=1.0)
-        for made in generate(at.averaged, seeds, settings=whole, batch=_DISTANCE_BATCH):
-            waiting.append(torch.from_numpy(made.pixels))
-            if len(waiting) == _DISTANCE_BATCH or made.seed == seeds[-1]:
-                pixels = torch.stack(waiting).numpy()
+        batch = []
+        untruncated = SamplingSettings(truncation=1.0)
+        for face in generate(at.averaged, seeds, settings=untruncated, batch=_DISTANCE_BATCH):
+            batch.append(torch.from_numpy(face.pixels))
+            if len(batch) == _DISTANCE_BATCH or face.seed == seeds[-1]:
+                pixels = torch.stack(batch).numpy()
                 yield self._features.of(training_set.to_tensor(pixels))
-                waiting = []
+                batch = []

@@ -1,4 +1,4 @@
-"""The layers that StyleGAN and StyleGAN2 are made of, and StyleGAN2's discriminator."""
+"""Layers of StyleGAN and StyleGAN2, and StyleGAN2's discriminator."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from mesoscope.synth.stylegan.networks import GeneratorConfig
 
 
-SLOPE = 0.2  # of leaky ReLU below zero
-SMOOTH = (1.0, 3.0, 3.0, 1.0)  # StyleGAN2's low-pass filter
-BINOMIAL = (1.0, 2.0, 1.0)  # StyleGAN's
+SLOPE = 0.2  # negative slope of leaky ReLU
+SMOOTH = (1.0, 3.0, 3.0, 1.0)  # low-pass filter of StyleGAN2
+BINOMIAL = (1.0, 2.0, 1.0)  # low-pass filter of StyleGAN
 EPSILON = 1e-8
-MAPPING_RATE = 0.01  # both papers: the mapping network learns a hundred times slower
+MAPPING_RATE = 0.01  # relative learning rate of the mapping network, in both papers
 
 
 def leaky(x: Tensor) -> Tensor:
-    """Leaky ReLU, of slope .2, that keeps the second moment (StyleGAN2's gain of √2)."""
+    """Leaky ReLU with slope 0.2 and StyleGAN2's gain of √2, which keeps the second moment."""
     return F.leaky_relu(x, SLOPE) * math.sqrt(2)
 
 
 def pixel_norm(x: Tensor) -> Tensor:
-    """Each row to a mean square of 1 (Karras et al., ICLR 2018, section 4.2); ``[N, D]``."""
+    """Normalise rows ``[N, D]`` to a mean square of 1 (Karras et al., ICLR 2018, section 4.2)."""
     return x * torch.rsqrt(x.square().mean(1, keepdim=True) + EPSILON)
 
 
 def filter_taps(taps: Sequence[float]) -> Tensor:
-    """A filter's weights, their sum 1; ``[T]``. Across and down it is the same."""
+    """Return the normalised weights of a separable filter, ``[T]``."""
     row = torch.tensor(taps, dtype=torch.float32)
     return row / row.sum()
 
@@ -41,14 +41,14 @@ def filter_taps(taps: Sequence[float]) -> Tensor:
 def resample(
     x: Tensor, taps: Tensor, *, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0)
 ) -> Tensor:
-    """Put zeros between pixels, pad, filter, take every so many: up, FIR, down.
+    """Upsample with zeros, pad, filter and downsample.
 
     Args:
         x: ``[N, C, H, W]``.
-        taps: ``[T]``, convolved along rows and along columns.
-        up: Pixels out of one, this one and zeros behind it, in each direction.
-        down: Every so many-th pixel stays.
-        pad: Zeros before and behind, in both directions; negative ones crop.
+        taps: ``[T]``, convolved along rows and columns.
+        up: Upsampling factor.
+        down: Downsampling factor.
+        pad: Zeros before and after, along both axes; negative values crop.
 
     Returns:
         ``[N, C, (H·up + pad − T + 1) / down, …]``.
@@ -59,36 +59,30 @@ def resample(
         spread[:, :, :, 0, :, 0] = x
         x = spread.reshape(n, c, h * up, w * up)
     x = F.pad(x, (*pad, *pad))
-    # Two passes with a channel each to itself: ten times as quick as a square kernel on a CPU.
-    turned = taps.to(x.dtype).flip(0)
-    x = F.conv2d(x, turned.expand(c, 1, 1, -1), stride=(1, down), groups=c)
-    return F.conv2d(x, turned[:, None].expand(c, 1, -1, 1), stride=(down, 1), groups=c)
+    # Two depthwise passes: ten times as fast as a square kernel on a CPU.
+    flipped = taps.to(x.dtype).flip(0)
+    x = F.conv2d(x, flipped.expand(c, 1, 1, -1), stride=(1, down), groups=c)
+    return F.conv2d(x, flipped[:, None].expand(c, 1, -1, 1), stride=(down, 1), groups=c)
 
 
 def upsample(x: Tensor, taps: Tensor) -> Tensor:
-    """Twice as large: ``[N, C, H, W]`` → ``[N, C, 2H, 2W]``, brightness kept."""
-    behind = len(taps) - 2
-    return resample(x, taps * 2, up=2, pad=((behind + 1) // 2 + 1, behind // 2))
-
-
-def downsample(x: Tensor, taps: Tensor) -> Tensor:
-    """Half as large: ``[N, C, 2H, 2W]`` → ``[N, C, H, W]``."""
-    behind = len(taps) - 2
-    return resample(x, taps, down=2, pad=((behind + 1) // 2, behind // 2))
+    """Upsample by two, ``[N, C, H, W]`` to ``[N, C, 2H, 2W]``, keeping the brightness."""
+    extra = len(taps) - 2
+    return resample(x, taps * 2, up=2, pad=((extra + 1) // 2 + 1, extra // 2))
 
 
 class EqualLinear(nn.Module):
     """A linear layer with equalised learning rate (Karras et al., ICLR 2018, section 4.1).
 
-    Weights are drawn from N(0, 1) and scaled by He's constant when used, so that Adam moves all
-    layers alike.
+    Weights are initialised from N(0, 1) and scaled by He's constant at run time, so that Adam
+    updates all layers at the same relative rate.
 
     Args:
-        inputs: Numbers in.
-        outputs: Numbers out.
-        gain: Of He's constant: √2 before a leaky ReLU without a gain of its own.
-        rate: The share of the learning rate that it learns at.
-        bias: What each output's bias begins with.
+        inputs: Input features.
+        outputs: Output features.
+        gain: Gain of He's constant: √2 before a leaky ReLU without a gain.
+        rate: Relative learning rate.
+        bias: Initial bias.
     """
 
     def __init__(
@@ -101,20 +95,20 @@ class EqualLinear(nn.Module):
         self._rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs]`` → ``[N, outputs]``."""
+        """Apply the layer, ``[N, inputs]`` to ``[N, outputs]``."""
         return F.linear(x, self.weight * self._scale, self.bias * self._rate)
 
 
 class EqualConv(nn.Module):
-    """A convolution with equalised learning rate, padded to keep its size at stride 1.
+    """A convolution with equalised learning rate and "same" padding.
 
     Args:
-        inputs: Channels in.
-        outputs: Channels out.
-        kernel: Its height and width, odd.
+        inputs: Input channels.
+        outputs: Output channels.
+        kernel: Odd kernel size.
         gain: As for :class:`EqualLinear`.
-        down: Blur, then stride 2 (StyleGAN2's discriminator).
-        bias: Whether it has one.
+        down: Blur and stride 2 (StyleGAN2's discriminator).
+        bias: Whether there is a bias.
     """
 
     filter: Tensor
@@ -137,29 +131,29 @@ class EqualConv(nn.Module):
         self.register_buffer("filter", filter_taps(SMOOTH), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` → ``[N, outputs, H, W]``, or half as high and wide."""
+        """Apply the layer, ``[N, inputs, H, W]`` to ``[N, outputs, H, W]``, or half the size."""
         weight = self.weight * self._scale
         edge = weight.shape[2] // 2
         if not self._down:
             return F.conv2d(x, weight, self.bias, padding=edge)
-        behind = len(self.filter) - 2 + 2 * edge
-        x = resample(x, self.filter, pad=((behind + 1) // 2, behind // 2))
+        extra = len(self.filter) - 2 + 2 * edge
+        x = resample(x, self.filter, pad=((extra + 1) // 2, extra // 2))
         return F.conv2d(x, weight, self.bias, stride=2)
 
 
 class ModulatedConv(nn.Module):
-    """A convolution whose weights a style scales (StyleGAN2, section 2.2, equations 1 and 3).
+    """A modulated convolution (StyleGAN2, section 2.2, equations 1 and 3).
 
-    Scaling the input channels by the style and the output channels by the demodulation is the same
-    as scaling the weights of each picture, without a copy of the weights for each.
+    Input channels are scaled by the style and output channels by the demodulation. This is equal to
+    scaling the weights per picture, without copies of the weights.
 
     Args:
-        inputs: Channels in.
-        outputs: Channels out.
-        kernel: Its height and width, odd.
-        style_dim: Numbers in a style.
-        demodulate: Bring each output channel to unit variance.
-        up: Twice as large: a transposed convolution of stride 2, then a blur.
+        inputs: Input channels.
+        outputs: Output channels.
+        kernel: Odd kernel size.
+        style_dim: Size of a style.
+        demodulate: Normalise output channels to unit variance.
+        up: Upsample by two: a transposed convolution of stride 2, then a blur.
     """
 
     filter: Tensor
@@ -183,14 +177,14 @@ class ModulatedConv(nn.Module):
         self.register_buffer("filter", filter_taps(SMOOTH), persistent=False)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` and styles ``[N, D]`` → ``[N, outputs, H, W]``, or twice that."""
+        """Apply the layer, ``[N, inputs, H, W]`` and styles ``[N, D]`` to ``[N, outputs, …]``."""
         style: Tensor = self.modulation(w)  # [N, inputs]
         weight = self.weight * self._scale
         x = x * style[:, :, None, None]
         if self._up:
             x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
-            behind = len(self.filter) - 2 - (weight.shape[2] - 1)
-            x = resample(x, self.filter * 2, pad=((behind + 1) // 2 + 1, behind // 2 + 1))
+            extra = len(self.filter) - 2 - (weight.shape[2] - 1)
+            x = resample(x, self.filter * 2, pad=((extra + 1) // 2 + 1, extra // 2 + 1))
         else:
             x = F.conv2d(x, weight, padding=weight.shape[2] // 2)
         if self._demodulate:
@@ -203,8 +197,8 @@ class AdaIN(nn.Module):
     """Adaptive instance normalisation (StyleGAN, section 2, equation 1).
 
     Args:
-        channels: Of the feature maps.
-        style_dim: Numbers in a style.
+        channels: Channels of the feature maps.
+        style_dim: Size of a style.
     """
 
     def __init__(self, channels: int, style_dim: int) -> None:
@@ -213,7 +207,7 @@ class AdaIN(nn.Module):
         self.shift = EqualLinear(style_dim, channels)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """``[N, C, H, W]`` and styles ``[N, D]`` → ``[N, C, H, W]``."""
+        """Apply the layer, ``[N, C, H, W]`` and styles ``[N, D]`` to ``[N, C, H, W]``."""
         x = x - x.mean((2, 3), keepdim=True)
         x = x * torch.rsqrt(x.square().mean((2, 3), keepdim=True) + EPSILON)
         scale: Tensor = self.scale(w)
@@ -222,11 +216,11 @@ class AdaIN(nn.Module):
 
 
 class Mapping(nn.Module):
-    """From latents to styles (StyleGAN, section 2): pixel norm, then linear layers.
+    """The mapping network (StyleGAN, section 2): pixel norm and linear layers.
 
     Args:
-        style_dim: Numbers in a latent and in a style.
-        count: Of layers.
+        style_dim: Size of a latent and of a style.
+        count: Number of layers.
     """
 
     def __init__(self, style_dim: int, count: int) -> None:
@@ -236,22 +230,22 @@ class Mapping(nn.Module):
         )
 
     def forward(self, z: Tensor) -> Tensor:
-        """``[N, D]`` → ``[N, D]``."""
+        """Map latents ``[N, D]`` to styles ``[N, D]``."""
         x = pixel_norm(z)
         for layer in self.layers:
             x = leaky(layer(x))
         return x
 
 
-GROUP = 4  # pictures whose deviation is measured together (Karras et al., ICLR 2018, section 3)
+GROUP = 4  # group size of the minibatch deviation (Karras et al., ICLR 2018, section 3)
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside a plain one, to half the size.
+    """A residual block with two convolutions, at half the output size.
 
     Args:
-        inputs: Channels in.
-        outputs: Channels out.
+        inputs: Input channels.
+        outputs: Output channels.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -261,17 +255,17 @@ class ResidualBlock(nn.Module):
         self.skip = EqualConv(inputs, outputs, 1, down=True, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` → ``[N, outputs, H/2, W/2]``."""
-        through: Tensor = leaky(self.second(leaky(self.first(x))))
-        beside: Tensor = self.skip(x)
-        return (through + beside) / math.sqrt(2)  # variance kept
+        """Apply the block, ``[N, inputs, H, W]`` to ``[N, outputs, H/2, W/2]``."""
+        residual: Tensor = leaky(self.second(leaky(self.first(x))))
+        shortcut: Tensor = self.skip(x)
+        return (residual + shortcut) / math.sqrt(2)  # keeps the variance
 
 
 class Discriminator(nn.Module):
-    """Says how real pictures look.
+    """StyleGAN2's residual discriminator.
 
     Args:
-        config: Of the generator that it is trained against; it has the same widths.
+        config: Configuration of the generator; the discriminator has the same widths.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -285,7 +279,7 @@ class Discriminator(nn.Module):
         self.out = EqualLinear(width(4), 1)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """``[N, 3, S, S]``, −1…1, → logits ``[N]``, higher = more real."""
+        """Map pictures ``[N, 3, S, S]``, −1…1, to logits ``[N]``, higher = more real."""
         x = leaky(self.from_rgb(pictures))
         for block in self.blocks:
             x = block(x)
@@ -295,10 +289,10 @@ class Discriminator(nn.Module):
 
 
 def batch_deviation(x: Tensor) -> Tensor:
-    """How much pictures of a group differ, as one more map: ``[N, C, H, W]`` → ``[N, 1, H, W]``.
+    """Minibatch standard deviation as a feature map: ``[N, C, H, W]`` to ``[N, 1, H, W]``.
 
-    A generator that makes one picture over and over shows here. Groups are of four pictures, or of
-    the largest number below that divides the batch.
+    It reveals mode collapse. Groups have four pictures, or the largest smaller number that divides
+    the batch.
     """
     n, _, h, w = x.shape
     group = next(size for size in range(min(GROUP, n), 0, -1) if n % size == 0)

@@ -1,4 +1,4 @@
-"""Generators from files, without ever running code that lies in a file; and into files."""
+"""Loading and saving of generators; code in files is never executed."""
 
 from __future__ import annotations
 
@@ -33,30 +33,30 @@ PAGE: Final = "docs/how-to/make-faces-with-stylegan.md"
 _KEY: Final = "mesoscope.generator"
 _AVERAGED = "g_ema"
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
-_TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # the first of the five pickles of torch's old format
+_TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # the first of the five pickles of torch's legacy format
 _TORCH_PICKLES = 5
-_PICKLE_BYTES_MAX = 64 << 20  # of the one inside a zip: checkpoints have some hundred kilobytes
+_PICKLE_BYTES_MAX = 64 << 20  # of a pickle in a zip file: checkpoints have some hundred kilobytes
 _NVIDIA = ("dnnlib", "torch_utils", "training.")
 _CONVERT = f"convert it in a separate, trusted place, as {PAGE} shows"
 
 
 def load_generator(path: Path) -> Generator:
-    """Read a generator: our own file, or a StyleGAN2 in the public layout.
+    """Load a generator of mesoscope, or a StyleGAN2 in the public layout.
 
-    What the file is, is told by its bytes. Tensors are read as tensors: by safetensors, or by
-    torch's loader that knows no other objects, and only once the file's instructions were seen to
-    ask for none. No code from the file runs, whatever is in it.
+    The format is detected by the content. Tensors are read by safetensors, or by torch's loader
+    with ``weights_only``, after the pickle's opcodes were checked for other globals. No code in the
+    file is executed.
 
     Args:
-        path: ``.safetensors``, or ``.pt`` with ``g_ema`` and, maybe, ``latent_avg``.
+        path: ``.safetensors``, or ``.pt`` with ``g_ema`` and, optionally, ``latent_avg``.
 
     Returns:
         The generator, on the CPU, in evaluation mode.
 
     Raises:
-        ModelMissing: Nothing lies there.
-        ModelError: A file that holds code (NVIDIA's ``.pkl``, a whole module saved by torch), that
-            is none of these kinds, is damaged, or whose tensors are not a StyleGAN2's.
+        ModelMissing: The file is missing.
+        ModelError: The file contains code (NVIDIA's ``.pkl``, a module saved by torch), has another
+            format, is damaged, or its tensors are not those of a StyleGAN2.
     """
     if not path.is_file():
         raise ModelMissing(f"{path}: no such file: give a .safetensors or .pt file of a generator")
@@ -64,25 +64,25 @@ def load_generator(path: Path) -> Generator:
         with path.open("rb") as file:
             head = file.read(16)
             file.seek(0)
-            # Before all else: a header's length may begin with the very byte that pickles have.
+            # Safetensors first, as the length of its header may start with a pickle's first byte.
             if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
                 return _of_safetensors(path)
             if head[:4] == _ZIP:
                 return _of_checkpoint(_torch_zip(file, path), path)
             if head[:1] == _PICKLE:
-                return _of_checkpoint(_torch_old(file, path), path)
+                return _of_checkpoint(_torch_legacy(file, path), path)
             _refuse_unknown(head, file, path)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {cause(error)}") from error
 
 
 def save_generator(path: Path, generator: Generator, about: Mapping[str, Json]) -> None:
-    """Write a generator so that a kill at any moment leaves the old file or the new one.
+    """Write a generator atomically.
 
     Args:
         path: ``NAME.safetensors``.
-        generator: Its tensors are written as they are, on whatever device they lie.
-        about: Where it comes from; kept in the file, ready for JSON.
+        generator: The generator, on any device.
+        about: Provenance, as JSON values; stored in the file.
 
     Raises:
         OutputError: The disk is full, or the folder cannot be written.
@@ -92,21 +92,21 @@ def save_generator(path: Path, generator: Generator, about: Mapping[str, Json]) 
         "config": asdict(generator.config),
         "about": dict(about),
     }
-    # Under one key: several are written in no fixed order, and one generator is one file.
+    # One key, as the order of several keys varies and the file must be reproducible.
     metadata = {_KEY: json.dumps(described)}
     tensors = {k: v.detach().cpu().contiguous() for k, v in generator.state_dict().items()}
     write_tensors(path, tensors, metadata)
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file in one move.
+    """Write a safetensors file atomically.
 
     Raises:
         OutputError: The disk is full, or the folder cannot be written.
     """
     try:
-        with atomic_path(path) as fresh:  # not by save_file, whose files only their owner may read
-            fresh.write_bytes(serialise(tensors, metadata))
+        with atomic_path(path) as part:  # save_file creates files that only their owner can read
+            part.write_bytes(serialise(tensors, metadata))
     except (OSError, SafetensorError) as error:
         raise OutputError(f"{path}: cannot be written: {cause(error)}") from error
 
@@ -119,18 +119,17 @@ def _of_safetensors(path: Path) -> Generator:
     except SafetensorError as error:
         raise ModelError(f"{path}: damaged, or no safetensors file: {error}") from error
     if _KEY in metadata:
-        return _own(tensors, metadata[_KEY], path)
+        return _of_mesoscope(tensors, metadata[_KEY], path)
     prefix = f"{_AVERAGED}."
     if any(name.startswith(prefix) for name in tensors):
         mean = tensors.get(MEAN)
-        held = {n[len(prefix) :]: v for n, v in tensors.items() if n.startswith(prefix)}
+        tensors = {n[len(prefix) :]: v for n, v in tensors.items() if n.startswith(prefix)}
     else:
         mean = tensors.pop(MEAN, None)
-        held = tensors
-    return from_public(held, mean, str(path))
+    return from_public(tensors, mean, str(path))
 
 
-def _own(tensors: dict[str, Tensor], metadata: str, path: Path) -> Generator:
+def _of_mesoscope(tensors: dict[str, Tensor], metadata: str, path: Path) -> Generator:
     try:
         described = json.loads(metadata)
         refuse_version(
@@ -139,29 +138,29 @@ def _own(tensors: dict[str, Tensor], metadata: str, path: Path) -> Generator:
         generator = Generator(GeneratorConfig(**described["config"]))
     except (KeyError, TypeError, ValueError, OptionError) as error:
         raise ModelError(f"{path}: its sizes cannot be read: {error}") from error
-    wanted = {name: tuple(value.shape) for name, value in generator.state_dict().items()}
-    given = {name: tuple(value.shape) for name, value in tensors.items()}
-    for name in sorted(wanted.keys() | given.keys()):
-        if wanted.get(name) != given.get(name):
+    expected = {name: tuple(value.shape) for name, value in generator.state_dict().items()}
+    shapes = {name: tuple(value.shape) for name, value in tensors.items()}
+    for name in sorted(expected.keys() | shapes.keys()):
+        if expected.get(name) != shapes.get(name):
             raise ModelError(
-                f"{path}: {name} has shape {given.get(name)}, and its sizes ask for "
-                f"{wanted.get(name)}: the file is damaged"
+                f"{path}: {name} has shape {shapes.get(name)}, and its sizes require "
+                f"{expected.get(name)}: the file is damaged"
             )
     if not all(torch.isfinite(value).all() for value in tensors.values()):
-        raise ModelError(f"{path}: holds infinities or what is no number: training diverged")
+        raise ModelError(f"{path}: has infinite or NaN weights: training diverged")
     generator.load_state_dict(tensors)
     return generator.eval()
 
 
 def _torch_zip(file: BinaryIO, path: Path) -> object:
-    """What ``torch.save`` of 2020 and later wrote, once its pickle was seen to be harmless."""
+    """Load torch's zip format, after a check of its pickle."""
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
             pickled = [n for n in names if n.endswith("/data.pkl")]
             if any("/code/" in n or n.endswith("/constants.pkl") for n in names):
                 raise ModelError(
-                    f"{path}: a TorchScript program, which holds code, and it is refused: "
+                    f"{path}: a TorchScript program, which contains code, is refused: "
                     "save the state_dict of its generator as safetensors"
                 )
             if len(pickled) != 1:
@@ -169,63 +168,63 @@ def _torch_zip(file: BinaryIO, path: Path) -> object:
             if archive.getinfo(pickled[0]).file_size > _PICKLE_BYTES_MAX:
                 raise ModelError(f"{path}: its pickle is larger than any checkpoint's: refused")
             with archive.open(pickled[0]) as inner:
-                called = globals_of(inner)  # type: ignore[arg-type]
+                names_used = globals_of(inner)  # type: ignore[arg-type]
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise ModelError(f"{path}: damaged: {error}") from error
-    _refuse_code(called, path)
-    return _load_plain(path)
+    _refuse_code(names_used, path)
+    return _load_tensors(path)
 
 
-def _torch_old(file: BinaryIO, path: Path) -> object:
-    """What ``torch.save`` wrote before, once its pickles were seen to be harmless."""
+def _torch_legacy(file: BinaryIO, path: Path) -> object:
+    """Load torch's legacy format, after a check of its pickles."""
     try:
         first = [(op.name, argument) for op, argument, _ in pickletools.genops(file)]
         is_torch = any(argument == _TORCH_MAGIC for name, argument in first if "LONG" in name)
         file.seek(0)
-        called = globals_of(file, pickles=_TORCH_PICKLES if is_torch else 1)
+        names_used = globals_of(file, pickles=_TORCH_PICKLES if is_torch else 1)
     except (ValueError, AssertionError, IndexError, KeyError, OverflowError) as error:
         raise ModelError(
-            f"{path}: begins as a pickle and cannot be followed: it is damaged, or made to "
-            f"mislead, and was not loaded: {error}"
+            f"{path}: starts as a pickle and cannot be parsed: it is damaged or malicious, and "
+            f"was not loaded: {error}"
         ) from error
-    _refuse_code(called, path)
+    _refuse_code(names_used, path)
     if not is_torch:
         raise ModelError(
             f"{path}: a pickle, and not one that torch.save wrote: save its tensors as safetensors"
         )
-    return _load_plain(path)
+    return _load_tensors(path)
 
 
-def _refuse_code(called: list[str], path: Path) -> None:
-    names = foreign(called)
+def _refuse_code(names_used: list[str], path: Path) -> None:
+    names = foreign(names_used)
     if not names:
         return
-    whose = "an NVIDIA pickle" if any(n.startswith(_NVIDIA) for n in names) else "a pickle"
+    kind = "an NVIDIA pickle" if any(n.startswith(_NVIDIA) for n in names) else "a pickle"
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     raise ModelError(
-        f"{path}: {whose} that calls {names[0]}{more}: loading it would run code that lies in the "
-        f"file, so nothing of it was loaded: {_CONVERT}"
+        f"{path}: {kind} that calls {names[0]}{more}: loading it would run code in the file, so "
+        f"nothing of it was loaded: {_CONVERT}"
     )
 
 
-def _load_plain(path: Path) -> object:
+def _load_tensors(path: Path) -> object:
     try:
-        # Options of the training script lie beside the weights: a bag of plain values.
+        # Training scripts save their options, a Namespace of plain values, with the weights.
         with torch.serialization.safe_globals([argparse.Namespace]):
-            held: object = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # its unpickler raises whatever a bad file brings about
-        cause = str(error).strip().partition("\n")[0]
-        raise ModelError(f"{path}: torch cannot read its tensors: {cause}") from error
-    return held
+            content: object = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler may raise any exception for a damaged file
+        message = str(error).strip().partition("\n")[0]
+        raise ModelError(f"{path}: torch cannot read its tensors: {message}") from error
+    return content
 
 
-def _of_checkpoint(held: object, path: Path) -> Generator:
-    if not isinstance(held, dict):
-        raise ModelError(f"{path}: holds a {type(held).__name__}, and a dictionary is expected")
-    mean = held.get(MEAN)
-    tensors = held.get(_AVERAGED, held if "input.input" in held else None)
+def _of_checkpoint(content: object, path: Path) -> Generator:
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: has a {type(content).__name__}, and a dictionary is expected")
+    mean = content.get(MEAN)
+    tensors = content.get(_AVERAGED, content if "input.input" in content else None)
     if not isinstance(tensors, dict) or not all(isinstance(v, Tensor) for v in tensors.values()):
-        names = ", ".join(map(str, list(held)[:5]))
+        names = ", ".join(map(str, list(content)[:5]))
         raise ModelError(
             f"{path}: no {_AVERAGED} with a generator's weights in it, but {names}: {PAGE} says "
             "what can be loaded"
@@ -235,7 +234,7 @@ def _of_checkpoint(held: object, path: Path) -> Generator:
 
 
 def _refuse_unknown(head: bytes, file: BinaryIO, path: Path) -> NoReturn:
-    """Name what else it may be: an old pickle without a header, a page that was downloaded."""
+    """Refuse another file with a message about what it may be, such as a downloaded web page."""
     if not head:
         raise ModelError(f"{path}: empty")
     if head.lstrip()[:1] == b"<":
@@ -243,10 +242,10 @@ def _refuse_unknown(head: bytes, file: BinaryIO, path: Path) -> NoReturn:
     if head.startswith(b"version https:/"):
         raise ModelError(f"{path}: a Git LFS pointer: fetch the file itself with git lfs pull")
     try:
-        called = globals_of(file)
+        names_used = globals_of(file)
     except ValueError:
-        called = []
-    _refuse_code(called, path)
+        names_used = []
+    _refuse_code(names_used, path)
     raise ModelError(
         f"{path}: neither a safetensors file nor one that torch.save wrote: {PAGE} says what can "
         "be loaded"

@@ -1,4 +1,4 @@
-"""A whole generator: its shape, the two synthesis networks, mapping, mean style, noise."""
+"""The generator: its configuration, mapping and synthesis networks, mean style and noise."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ if TYPE_CHECKING:
 ARCHITECTURES: Final = ("stylegan", "stylegan2")
 SIZE_MIN: Final = 4
 SIZE_MAX: Final = 1024
-_WIDTH_TIMES_SIZE = 16384  # the law of both papers: 512 channels up to 32², then half at each step
+_WIDTH_TIMES_SIZE = 16384  # in both papers: 512 channels up to 32², then halved per resolution
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratorConfig:
-    """The shape of a generator.
+    """Configuration of a generator.
 
     Attributes:
         architecture: ``stylegan`` (Karras, Laine & Aila, CVPR 2019) or ``stylegan2`` (Karras et
             al., CVPR 2020, configuration F).
-        size: Of the square pictures, in pixels: a power of two from 4 to 1024.
-        style_dim: Numbers in a latent, and in a style.
-        mapping_layers: Of the network from latents to styles.
-        channel_multiplier: Channels at a resolution are ``16384 · multiplier / resolution``, but
-            never more than ``channels_max``. The published large networks have 2.
-        channels_max: At the lowest resolutions.
+        size: Side of the pictures in pixels: a power of two from 4 to 1024.
+        style_dim: Size of a latent and of a style.
+        mapping_layers: Number of layers of the mapping network.
+        channel_multiplier: The number of channels at a resolution is ``16384 · multiplier /
+            resolution``, at most ``channels_max``. The large published networks have 2.
+        channels_max: Maximum number of channels.
 
     Raises:
-        OptionError: A value outside its range.
+        OptionError: A value is out of range.
     """
 
     architecture: str = "stylegan2"
@@ -82,35 +82,35 @@ class GeneratorConfig:
 
     @property
     def resolutions(self) -> tuple[int, ...]:
-        """4, 8 … size."""
+        """Resolutions: 4, 8, …, size."""
         return tuple(2**i for i in range(2, self.size.bit_length()))
 
     def channels(self, resolution: int) -> int:
-        """How many feature maps there are at a resolution."""
+        """Return the number of channels at a resolution."""
         wide = int(_WIDTH_TIMES_SIZE * self.channel_multiplier / resolution)
         return max(1, min(self.channels_max, wide))
 
     @property
     def style_layers(self) -> int:
-        """Layers that take a style of their own: the number of cuts for mixing, and one more."""
+        """Number of layers with a separate style."""
         return 2 * len(self.resolutions)
 
     @property
     def noise_sizes(self) -> tuple[int, ...]:
-        """Height, and width, of the noise map of each layer that has one."""
-        both = tuple(r for r in self.resolutions for _ in range(2))
-        # StyleGAN2 has one convolution at 4², as its constant is convolved but not styled.
-        return both[1:] if self.architecture == "stylegan2" else both
+        """Side of the noise map of each layer with noise."""
+        sizes = tuple(r for r in self.resolutions for _ in range(2))
+        # StyleGAN2 has only one layer with noise at 4².
+        return sizes[1:] if self.architecture == "stylegan2" else sizes
 
 
 class StyledConv(nn.Module):
     """StyleGAN2's layer: modulated convolution, noise, bias, leaky ReLU (section 2.2, figure 2).
 
     Args:
-        inputs: Channels in.
-        outputs: Channels out.
-        style_dim: Numbers in a style.
-        up: Twice as large.
+        inputs: Input channels.
+        outputs: Output channels.
+        style_dim: Size of a style.
+        up: Upsample by two.
     """
 
     def __init__(self, inputs: int, outputs: int, style_dim: int, *, up: bool = False) -> None:
@@ -120,17 +120,17 @@ class StyledConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
-        """``[N, inputs, H, W]``, ``[N, D]``, noise ``[N, 1, H, W]`` → ``[N, outputs, H, W]``."""
+        """Map ``[N, inputs, H, W]``, ``[N, D]`` and ``[N, 1, H, W]`` to ``[N, outputs, H, W]``."""
         x = self.conv(x, w) + self.noise * noise
         return leaky(x + self.bias[:, None, None])
 
 
 class ToRGB(nn.Module):
-    """From feature maps to colours, with a style, without demodulation (StyleGAN2, section 4.1).
+    """A modulated convolution to RGB, without demodulation (StyleGAN2, section 4.1).
 
     Args:
-        inputs: Channels in.
-        style_dim: Numbers in a style.
+        inputs: Input channels.
+        style_dim: Size of a style.
     """
 
     filter: Tensor
@@ -142,13 +142,13 @@ class ToRGB(nn.Module):
         self.register_buffer("filter", filter_taps(SMOOTH), persistent=False)
 
     def forward(self, x: Tensor, w: Tensor, before: Tensor | None) -> Tensor:
-        """Add to the picture of half the size: ``[N, 3, H/2, W/2]`` → ``[N, 3, H, W]``."""
+        """Add to the upsampled picture ``[N, 3, H/2, W/2]``; return ``[N, 3, H, W]``."""
         rgb: Tensor = self.conv(x, w) + self.bias[:, None, None]
         return rgb if before is None else rgb + upsample(before, self.filter)
 
 
 class Block2(nn.Module):
-    """One resolution of StyleGAN2; the first has one convolution, the others two."""
+    """One resolution of StyleGAN2; the first has one convolution, others have two."""
 
     def __init__(self, inputs: int | None, channels: int, style_dim: int) -> None:
         super().__init__()
@@ -159,7 +159,7 @@ class Block2(nn.Module):
     def forward(
         self, x: Tensor, rgb: Tensor | None, styles: Sequence[Tensor], noises: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Feature maps and picture of half the size → of this size."""
+        """Map feature maps and RGB picture of half the size to this size."""
         if self.up is not None:
             x = self.up(x, styles[0], noises[0])
         x = self.conv(x, styles[-2], noises[-1])
@@ -167,10 +167,10 @@ class Block2(nn.Module):
 
 
 class Synthesis2(nn.Module):
-    """StyleGAN2's generator: a skip of pictures in place of progressive growing (section 4.1).
+    """StyleGAN2's synthesis network with skip connections (section 4.1).
 
     Args:
-        config: Sizes and widths.
+        config: Configuration of the generator.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -183,23 +183,23 @@ class Synthesis2(nn.Module):
         )
 
     def forward(self, styles: Tensor, noises: Sequence[Tensor]) -> Tensor:
-        """Styles ``[N, layers, D]`` and a noise map a layer → pictures ``[N, 3, S, S]``, −1…1."""
+        """Map styles ``[N, layers, D]`` and noise maps to pictures ``[N, 3, S, S]``, −1…1."""
         x = self.constant.expand(len(styles), -1, -1, -1)
         w = styles.unbind(1)
         x, rgb = self.blocks[0](x, None, w[:2], noises[:1])
         for i, block in enumerate(self.blocks[1:], start=1):
-            # Its first layer shares a style with the toRGB before it, as both read the same maps.
+            # The first layer and the previous toRGB layer share a style.
             x, rgb = block(x, rgb, w[2 * i - 1 : 2 * i + 2], noises[2 * i - 1 : 2 * i + 1])
         picture: Tensor = rgb
         return picture
 
 
 class NoisyAdaIN(nn.Module):
-    """What follows each convolution of StyleGAN: noise, bias, leaky ReLU, AdaIN (figure 1b).
+    """StyleGAN's noise, bias, leaky ReLU and AdaIN after a convolution (figure 1b).
 
     Args:
-        channels: Of the feature maps.
-        style_dim: Numbers in a style.
+        channels: Channels of the feature maps.
+        style_dim: Size of a style.
     """
 
     def __init__(self, channels: int, style_dim: int) -> None:
@@ -209,17 +209,16 @@ class NoisyAdaIN(nn.Module):
         self.style = AdaIN(channels, style_dim)
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
-        """``[N, C, H, W]``, ``[N, D]``, noise ``[N, 1, H, W]`` → ``[N, C, H, W]``."""
+        """Map ``[N, C, H, W]``, ``[N, D]`` and ``[N, 1, H, W]`` to ``[N, C, H, W]``."""
         x = x + self.noise[:, None, None] * noise
         styled: Tensor = self.style(F.leaky_relu(x + self.bias[:, None, None], SLOPE), w)
         return styled
 
 
 class Block1(nn.Module):
-    """One resolution of StyleGAN: two layers, each of which ends in noise and AdaIN.
+    """One resolution of StyleGAN: two layers with noise and AdaIN.
 
-    The first begins with up-sampling, a convolution and a blur, but at 4², where it begins with the
-    constant itself.
+    The first layer has upsampling, a convolution and a blur, except at 4².
     """
 
     filter: Tensor
@@ -238,7 +237,7 @@ class Block1(nn.Module):
     def forward(
         self, x: Tensor, styles: tuple[Tensor, Tensor], noises: tuple[Tensor, Tensor]
     ) -> Tensor:
-        """``[N, inputs, H/2, W/2]`` → ``[N, C, H, W]``."""
+        """Apply the block, ``[N, inputs, H/2, W/2]`` to ``[N, C, H, W]``."""
         if self.up is not None:
             x = self.up(F.interpolate(x, scale_factor=2.0, mode="nearest"))
             x = resample(x, self.filter, pad=(1, 1))
@@ -248,10 +247,10 @@ class Block1(nn.Module):
 
 
 class Synthesis1(nn.Module):
-    """StyleGAN's generator at its full size (section 2, figure 1b).
+    """StyleGAN's synthesis network at full size (section 2, figure 1b).
 
     Args:
-        config: Sizes and widths.
+        config: Configuration of the generator.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -265,7 +264,7 @@ class Synthesis1(nn.Module):
         self.to_rgb = EqualConv(width(config.size), 3, 1)
 
     def forward(self, styles: Tensor, noises: Sequence[Tensor]) -> Tensor:
-        """Styles ``[N, layers, D]`` and a noise map a layer → pictures ``[N, 3, S, S]``, −1…1."""
+        """Map styles ``[N, layers, D]`` and noise maps to pictures ``[N, 3, S, S]``, −1…1."""
         x = self.constant.expand(len(styles), -1, -1, -1)
         w = styles.unbind(1)
         for i, block in enumerate(self.blocks):
@@ -279,14 +278,14 @@ _MEAN_CHUNK = 500
 
 
 class Generator(nn.Module):
-    """From latents to pictures.
+    """Mapping and synthesis network, with the mean style and stored noise.
 
     Attributes:
-        config: What it was built from.
-        w_mean: The mean style, ``[D]``, which truncation draws towards.
+        config: Configuration.
+        w_mean: Mean style for truncation, ``[D]``.
 
     Args:
-        config: Sizes and widths.
+        config: Configuration.
     """
 
     w_mean: Tensor
@@ -304,31 +303,31 @@ class Generator(nn.Module):
 
     @property
     def stored_noise(self) -> list[Tensor]:
-        """The noise maps that belong to the weights, ``[1, 1, H, W]`` a layer."""
+        """Noise maps that are stored with the weights, ``[1, 1, H, W]`` per layer."""
         return [self.get_buffer(f"noise_{i}") for i in range(len(self.config.noise_sizes))]
 
     def forward(self, styles: Tensor, noises: Sequence[Tensor] | None = None) -> Tensor:
-        """Pictures from styles.
+        """Synthesise pictures.
 
         Args:
             styles: ``[N, layers, D]``, see :meth:`styles`.
-            noises: ``[N or 1, 1, H, W]`` a layer; the stored ones where ``None``.
+            noises: ``[N or 1, 1, H, W]`` per layer; ``None`` for the stored noise.
 
         Returns:
-            ``[N, 3, size, size]``, −1 = black, 1 = white; a little beyond is possible.
+            ``[N, 3, size, size]``, −1 = black, 1 = white; not clipped.
         """
         noises = self.stored_noise if noises is None else noises
         pictures: Tensor = self.synthesis(styles, noises)
         return pictures
 
     def styles(self, z: Tensor) -> Tensor:
-        """One style for all layers: latents ``[N, D]`` → ``[N, layers, D]``."""
+        """Map latents ``[N, D]`` to equal styles for all layers, ``[N, layers, D]``."""
         w: Tensor = self.mapping(z)
         return w[:, None].expand(-1, self.config.style_layers, -1)
 
     @torch.no_grad()
     def measure_mean(self) -> None:
-        """Set the mean style to the mean over 10,000 latents, always the same ones."""
+        """Set the mean style to the mean over 10,000 fixed latents."""
         draws = np.random.default_rng(0).standard_normal((MEAN_DRAWS, self.config.style_dim))
         z = torch.from_numpy(draws.astype(np.float32)).to(self.w_mean.device)
         parts = [self.mapping(chunk).double().sum(0) for chunk in torch.split(z, _MEAN_CHUNK)]
@@ -336,26 +335,26 @@ class Generator(nn.Module):
 
 
 def truncate(styles: Tensor, mean: Tensor, psi: float, layers: int | None = None) -> Tensor:
-    """Draw styles towards the mean (StyleGAN, appendix B): fewer odd faces, less variety.
+    """Truncation trick (StyleGAN, appendix B): interpolate styles towards the mean.
 
     Args:
         styles: ``[N, layers, D]``.
         mean: ``[D]``.
-        psi: 1 = as they are, 0 = all the mean.
-        layers: So many layers, from the coarsest; all where ``None``.
+        psi: 1 = no truncation, 0 = the mean.
+        layers: Number of truncated layers, from the coarsest; ``None`` for all.
     """
-    drawn = mean + psi * (styles - mean)
+    truncated = mean + psi * (styles - mean)
     if layers is None:
-        return drawn
-    return torch.cat([drawn[:, :layers], styles[:, layers:]], 1)
+        return truncated
+    return torch.cat([truncated[:, :layers], styles[:, layers:]], 1)
 
 
 def mix(first: Tensor, second: Tensor, cut: int) -> Tensor:
-    """Coarse layers of one and fine layers of another (StyleGAN, section 3.1).
+    """Style mixing (StyleGAN, section 3.1).
 
     Args:
-        first: ``[N, layers, D]``: pose, shape of the face.
-        second: ``[N, layers, D]``: colours, texture.
-        cut: So many layers are of the first.
+        first: Styles of the coarse layers, ``[N, layers, D]``.
+        second: Styles of the fine layers, ``[N, layers, D]``.
+        cut: Number of coarse layers.
     """
     return torch.cat([first[:, :cut], second[:, cut:]], 1)

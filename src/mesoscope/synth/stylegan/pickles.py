@@ -1,8 +1,7 @@
-"""Look into pickles without loading them: what code would they call?
+"""The globals that a pickle would import, found without loading it.
 
-A pickle is a program for a small machine, and that program may call any function of any module
-that is installed. So none is run here: its instructions are read one by one with the standard
-library's :mod:`pickletools`, which only lists them.
+A pickle is a program that can call any importable function. Here its opcodes are only listed, by
+the standard library's :mod:`pickletools`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-# What torch's own loader of plain tensors allows, and what training scripts keep beside them.
+# Globals of torch's checkpoints, and of the options that training scripts save with them.
 TENSOR_GLOBALS = frozenset(
     {
         "collections OrderedDict",
@@ -39,17 +38,17 @@ _QUIET = {"PROTO", "FRAME"}
 
 
 def globals_of(file: BinaryIO, *, pickles: int = 1) -> list[str]:
-    """Names, ``module name``, that the pickles at a file's position would import.
+    """Return the globals, ``module name``, that pickles would import.
 
     Args:
-        file: Read from where it stands; afterwards it stands behind the last one.
-        pickles: How many follow each other.
+        file: Read from its position to the end of the last pickle.
+        pickles: Number of consecutive pickles.
 
     Returns:
-        Each once, in the order of use. ``?`` where the program computes a name.
+        Unique names in the order of use; ``?`` for a computed name.
 
     Raises:
-        ValueError: It is no pickle, or is cut off.
+        ValueError: The data is not a pickle, or is truncated.
     """
     found: dict[str, None] = {}
     for _ in range(pickles):
@@ -69,22 +68,22 @@ def _names(file: BinaryIO) -> Iterator[str]:
                 yield "?"
             strings.follow(opcode.name, argument)
     except (AssertionError, IndexError, KeyError, OverflowError, UnicodeDecodeError) as error:
-        raise ValueError(f"not a whole pickle: {error}") from error
+        raise ValueError(f"not a complete pickle: {error}") from error
 
 
 class _Strings:
-    """The strings on top of a pickle's stack, which newer pickles take modules and names from."""
+    """The strings on top of a pickle's stack, the operands of ``STACK_GLOBAL``."""
 
     def __init__(self) -> None:
         self._memo: dict[int, str | None] = {}
         self._last: list[str | None] = []
 
     def named(self) -> str:
-        """The two on top, ``?`` for one that is no plain string."""
+        """Return the two topmost strings; ``?`` for another object."""
         return " ".join(part or "?" for part in self._last[-2:]) if len(self._last) > 1 else "?"
 
     def follow(self, name: str, argument: object) -> None:
-        """Take note of an instruction."""
+        """Update the stack by an opcode."""
         top = self._last[-1] if self._last else None
         if name in _STRINGS:
             self._last.append(str(argument))
@@ -99,5 +98,5 @@ class _Strings:
 
 
 def foreign(names: list[str]) -> list[str]:
-    """Those that plain tensors do not need, written with a dot."""
+    """Return the globals that plain tensors do not need, in dotted form."""
     return [name.replace(" ", ".") for name in names if name not in TENSOR_GLOBALS]

@@ -1,4 +1,4 @@
-"""The names and shapes that public StyleGAN2 checkpoints have, and ours beside them.
+"""Conversion of public StyleGAN2 checkpoints.
 
 The layout is that of the widely used PyTorch port: a dictionary with ``g_ema`` (the generator's
 averaged weights) and, often, ``latent_avg`` (the mean style). No code of that port is used here.
@@ -27,11 +27,11 @@ _NOISE = "noises.noise_"
 
 @dataclass(frozen=True, slots=True)
 class TensorPlace:
-    """Where a tensor of the public layout goes.
+    """A tensor of the public layout.
 
     Attributes:
-        ours: Its name in :class:`Generator`'s state. Only the shape may differ, not the order.
-        shape: Its shape in the public layout.
+        ours: Name in the state of :class:`Generator`; the shape may differ, the order not.
+        shape: Shape in the public layout.
     """
 
     ours: str
@@ -39,11 +39,11 @@ class TensorPlace:
 
 
 def places(config: GeneratorConfig) -> dict[str, TensorPlace]:
-    """Every tensor of a StyleGAN2 in the public layout, by its name there."""
+    """Return all tensors of a StyleGAN2 in the public layout, by their public names."""
     d = config.style_dim
     found: dict[str, TensorPlace] = {}
     for i in range(config.mapping_layers):
-        # 0 is the pixel norm, which has no weights.
+        # Layer 0 is the pixel norm, without weights.
         found[f"style.{i + 1}.weight"] = TensorPlace(f"mapping.layers.{i}.weight", (d, d))
         found[f"style.{i + 1}.bias"] = TensorPlace(f"mapping.layers.{i}.bias", (d,))
     width = config.channels(4)
@@ -63,8 +63,8 @@ def places(config: GeneratorConfig) -> dict[str, TensorPlace]:
 
 
 def kernels(config: GeneratorConfig) -> dict[str, Tensor]:
-    """The blur kernels that the public layout keeps beside the weights, ``[4, 4]`` each."""
-    taps = filter_taps(SMOOTH) * 2  # of up-sampling by two: the zeros between are made up for
+    """Return the blur kernels that the public layout includes, ``[4, 4]`` each."""
+    taps = filter_taps(SMOOTH) * 2  # compensates the inserted zeros of upsampling
     kernel = torch.outer(taps, taps)
     steps = range(len(config.resolutions) - 1)
     names = [f"convs.{2 * i}.conv.blur.kernel" for i in steps]
@@ -73,14 +73,14 @@ def kernels(config: GeneratorConfig) -> dict[str, Tensor]:
 
 
 def infer_config(tensors: Mapping[str, Tensor], where: str) -> GeneratorConfig:
-    """Read a generator's sizes off the shapes of its tensors.
+    """Infer a generator's configuration from the shapes of its tensors.
 
     Args:
-        tensors: Those of ``g_ema``.
-        where: For errors.
+        tensors: Tensors of ``g_ema``.
+        where: Name of the file in messages.
 
     Raises:
-        ModelError: A tensor that tells a size is missing or of another rank.
+        ModelError: A tensor is missing or has another rank, or a size is not supported.
     """
     constant = _shape(tensors, "input.input", 4, where)
     style = _shape(tensors, "style.1.weight", 2, where)
@@ -88,9 +88,10 @@ def infer_config(tensors: Mapping[str, Tensor], where: str) -> GeneratorConfig:
     size = 4 * 2**steps
     last = f"to_rgbs.{steps - 1}.conv.weight" if steps else "to_rgb1.conv.weight"
     widest, narrowest = constant[1], _shape(tensors, last, 5, where)[2]
-    # Where no layer is narrower than the widest, any large enough multiplier does: the usual one.
-    law = narrowest * size / 16384
-    multiplier = law if narrowest < widest else max(2.0, law)
+    # If all layers have the same width, any large multiplier is equivalent; use the published one.
+    multiplier = narrowest * size / 16384
+    if narrowest >= widest:
+        multiplier = max(2.0, multiplier)
     try:
         return GeneratorConfig(
             architecture="stylegan2",
@@ -105,21 +106,21 @@ def infer_config(tensors: Mapping[str, Tensor], where: str) -> GeneratorConfig:
 
 
 def from_public(tensors: Mapping[str, Tensor], mean: Tensor | None, where: str) -> Generator:
-    """A generator with the weights of a public checkpoint.
+    """Build a generator from a public checkpoint.
 
     Args:
-        tensors: Those of ``g_ema``, by the public names. Stored noise may be missing, as old
-            files have none: then it is drawn, always alike.
-        mean: ``latent_avg``, ``[D]`` or ``[1, D]``; measured where ``None``.
-        where: For errors.
+        tensors: Tensors of ``g_ema``. Stored noise may be missing, as in old files; it is then
+            drawn with a fixed seed.
+        mean: ``latent_avg``, ``[D]`` or ``[1, D]``; ``None`` measures it.
+        where: Name of the file in messages.
 
     Raises:
-        ModelError: A tensor is missing, unknown, of a wrong shape, or holds what is no number.
+        ModelError: A tensor is missing or unknown, has a wrong shape, or is not finite.
     """
     config = infer_config(tensors, where)
-    wanted, blurs = places(config), kernels(config)
-    missing = [n for n in wanted if n not in tensors and not n.startswith(_NOISE)]
-    extra = [n for n in tensors if n not in wanted and n not in blurs]
+    expected, blurs = places(config), kernels(config)
+    missing = [n for n in expected if n not in tensors and not n.startswith(_NOISE)]
+    extra = [n for n in tensors if n not in expected and n not in blurs]
     what = f"a StyleGAN2 of {config.size} px"
     if missing:
         raise ModelError(f"{where}: {_named(missing)} missing, and {what} needs it")
@@ -129,15 +130,15 @@ def from_public(tensors: Mapping[str, Tensor], mean: Tensor | None, where: str) 
         torch.manual_seed(0)
         generator = Generator(config)
     state = {}
-    for name, place in wanted.items():
+    for name, place in expected.items():
         if name in tensors:
             value = _checked(tensors[name], place.shape, f"{where}: {name}", what)
             state[place.ours] = value.reshape(generator.state_dict()[place.ours].shape)
     for name, kernel in blurs.items():
         if name in tensors:
-            held = _checked(tensors[name], (4, 4), f"{where}: {name}", what)
-            if not torch.allclose(held, kernel, atol=1e-4):
-                raise ModelError(f"{where}: {name} is not the filter [1, 3, 3, 1], the only one")
+            value = _checked(tensors[name], (4, 4), f"{where}: {name}", what)
+            if not torch.allclose(value, kernel, atol=1e-4):
+                raise ModelError(f"{where}: {name} is not the filter [1, 3, 3, 1]")
     if mean is not None:
         shape = tuple(mean.shape) if mean.dim() == 1 else (1, config.style_dim)
         checked = _checked(mean, shape, f"{where}: {MEAN}", what).reshape(-1)
@@ -146,22 +147,6 @@ def from_public(tensors: Mapping[str, Tensor], mean: Tensor | None, where: str) 
     if mean is None:
         generator.measure_mean()
     return generator.eval()
-
-
-def to_public(generator: Generator) -> dict[str, Tensor]:
-    """A StyleGAN2's tensors by the public names, blur kernels too.
-
-    Raises:
-        OptionError: It is a StyleGAN, which has no such layout.
-    """
-    if generator.config.architecture != "stylegan2":
-        raise OptionError("the public layout is of StyleGAN2, and this is a StyleGAN")
-    state = generator.state_dict()
-    found = {
-        name: state[place.ours].detach().clone().reshape(place.shape)
-        for name, place in places(generator.config).items()
-    }
-    return found | {name: kernel.clone() for name, kernel in kernels(generator.config).items()}
 
 
 def _styled(
@@ -185,7 +170,7 @@ def _modulated(public: str, ours: str, size: Shape, style_dim: int) -> dict[str,
 
 
 def _count(tensors: Mapping[str, Tensor], pattern: str) -> int:
-    """How many follow each other from the first number on."""
+    """Return the number of consecutive numbers in names, from the smallest on."""
     numbers = sorted(int(m[1]) for name in tensors if (m := re.fullmatch(pattern, name)))
     start = numbers[0] if numbers else 0
     return sum(1 for at, number in enumerate(numbers, start) if at == number)
@@ -209,10 +194,10 @@ def _checked(value: Tensor, shape: Shape, what: str, needs: str) -> Tensor:
             f"{what} has shape {_text(tuple(value.shape))}, and {needs} needs {_text(shape)}"
         )
     if not value.is_floating_point():
-        raise ModelError(f"{what} holds {value.dtype}, and weights are floating-point numbers")
+        raise ModelError(f"{what} is {value.dtype}, and weights are floating-point numbers")
     value = value.detach().to("cpu", torch.float32)
     if not torch.isfinite(value).all():
-        raise ModelError(f"{what} holds infinities or what is no number: the file is damaged")
+        raise ModelError(f"{what} has infinite or NaN values: the file is damaged")
     return value
 
 

@@ -1,4 +1,4 @@
-"""One step of training a StyleGAN2: its losses, all that it changes, and how."""
+"""A training step of StyleGAN2: losses, regularisation and the state that it updates."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ if TYPE_CHECKING:
     from mesoscope.types import Json
 
 
-_MEAN_RATE = 0.01  # of the mean path length
+_MEAN_RATE = 0.01  # update rate of the mean path length
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Logistic loss of logits ``[N]`` each (Goodfellow et al., 2014)."""
+    """Compute the logistic loss of logits ``[N]`` (Goodfellow et al., 2014)."""
     return F.softplus(-real).mean() + F.softplus(fake).mean()
 
 
 def generator_loss(fake: Tensor) -> Tensor:
-    """The non-saturating logistic loss of logits ``[N]`` (Goodfellow et al., 2014, section 3)."""
+    """Compute the non-saturating loss of logits ``[N]`` (Goodfellow et al., 2014, section 3)."""
     return F.softplus(-fake).mean()
 
 
 def gradient_penalty(logits: Tensor, pictures: Tensor) -> Tensor:
-    """R1 without its weight γ/2: mean squared gradient on reals (Mescheder et al., ICML 2018).
+    """Compute R1 without the factor γ/2: squared gradient norm (Mescheder et al., ICML 2018).
 
     Args:
         logits: ``[N]``, computed from the pictures.
-        pictures: ``[N, 3, S, S]`` that require a gradient.
+        pictures: ``[N, 3, S, S]``, requiring a gradient.
     """
     (gradient,) = torch.autograd.grad(logits.sum(), pictures, create_graph=True)
     return gradient.square().sum((1, 2, 3)).mean()
 
 
 def path_lengths(pictures: Tensor, styles: Tensor, noise: Tensor) -> Tensor:
-    """How far a picture moves for a step in style (StyleGAN2, section 3.2).
+    """Compute path lengths (StyleGAN2, section 3.2).
 
     Args:
-        pictures: ``[N, 3, S, S]``, made from the styles.
-        styles: ``[N, layers, D]`` that require a gradient.
+        pictures: ``[N, 3, S, S]``, generated from the styles.
+        styles: ``[N, layers, D]``, requiring a gradient.
         noise: ``[N, 3, S, S]`` from N(0, 1).
 
     Returns:
@@ -61,42 +61,42 @@ def path_lengths(pictures: Tensor, styles: Tensor, noise: Tensor) -> Tensor:
 
 
 def path_penalty(lengths: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared distance of path lengths ``[N]`` from their running mean, and the new mean."""
-    moved = mean + _MEAN_RATE * (lengths.mean().detach() - mean)
-    return (lengths - moved).square().mean(), moved
+    """Return the squared deviation of path lengths ``[N]`` from the running mean, and the mean."""
+    updated = mean + _MEAN_RATE * (lengths.mean().detach() - mean)
+    return (lengths - updated).square().mean(), updated
 
 
 EVERY_R1: Final = 16  # StyleGAN2, appendix B: lazy regularisation
 EVERY_PATH: Final = 4
 EVERY_ADA: Final = 4
 _BETAS: Final = (0.0, 0.99)
-_W_MEAN_RATE: Final = 0.002  # of the mean style
+_W_MEAN_RATE: Final = 0.002  # update rate of the mean style
 
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """How a generator is trained; fixed for a run.
+    """Training settings of a run.
 
     Attributes:
-        architecture: Of the generator; the discriminator is StyleGAN2's for both.
-        size: Side of the pictures.
-        style_dim: Numbers in a style.
-        mapping_layers: Of the mapping network.
+        architecture: Architecture of the generator; the discriminator is StyleGAN2's.
+        size: Side of the pictures in pixels.
+        style_dim: Size of a style.
+        mapping_layers: Number of layers of the mapping network.
         channel_multiplier: See :class:`GeneratorConfig`.
         channels_max: See :class:`GeneratorConfig`.
-        batch: Pictures a step.
-        learning_rate: Of both networks.
-        r1: γ, the weight of the gradient penalty; ``None`` takes ``.0002 · size² / batch`` (Karras
+        batch: Batch size.
+        learning_rate: Learning rate of both networks.
+        r1: γ, the weight of the gradient penalty; ``None`` for ``.0002 · size² / batch`` (Karras
             et al., NeurIPS 2020, appendix C).
         path_length: Weight of path length regularisation; 0 = off.
-        mixing: Share of fakes with two styles.
-        ada: Adaptive augmentation; off = none.
-        mirror: Show half of the reals turned round.
+        mixing: Probability of style mixing.
+        ada: Adaptive discriminator augmentation.
+        mirror: Mirror half of the reals.
         ema_kimg: Half-life of the averaged weights, in thousand pictures.
-        seed: Of all that is drawn.
+        seed: Seed of all random numbers.
 
     Raises:
-        OptionError: A value outside its range.
+        OptionError: A value is out of range.
     """
 
     architecture: str = "stylegan2"
@@ -135,31 +135,30 @@ class TrainSettings:
             raise OptionError(f"mixing {self.mixing}: must lie in 0..1")
 
     def config(self) -> GeneratorConfig:
-        """The generator's sizes."""
+        """Return the generator's configuration."""
         return GeneratorConfig(
             self.architecture, self.size, self.style_dim, self.mapping_layers,
             self.channel_multiplier, self.channels_max,
         )  # fmt: skip
 
     def gamma(self) -> float:
-        """The weight of the gradient penalty."""
+        """Return the weight of the gradient penalty."""
         return 0.0002 * self.size**2 / self.batch if self.r1 is None else self.r1
 
     def plain(self) -> dict[str, Json]:
-        """Ready for JSON."""
+        """Return the settings as JSON values."""
         return asdict(self)
 
 
 class StepPosition:
-    """Everything that a step changes: both networks, averages, optimisers, p of augmentation.
+    """The training state: both networks, averaged weights, optimisers and augmentation.
 
-    What is random in a step follows from the seed and the step's number alone, so a run that goes
-    on from here ends as an unbroken one: to the bit on a CPU, while a GPU's sums differ in their
-    last digits from run to run.
+    The random numbers of a step depend only on the seed and the step's number, so a resumed run
+    gives the same result as an uninterrupted one: exactly on a CPU, and up to rounding on a GPU.
 
     Args:
-        settings: How to train.
-        device: To train on.
+        settings: Training settings.
+        device: Device to train on.
     """
 
     def __init__(self, settings: TrainSettings, device: torch.device) -> None:
@@ -178,21 +177,21 @@ class StepPosition:
 
     @property
     def shown(self) -> int:
-        """Reals shown to the discriminator so far."""
+        """Number of reals shown to the discriminator."""
         return self.step * self.settings.batch
 
     def advance(self, reals: Tensor) -> dict[str, float]:
-        """One step on reals ``[batch, 3, S, S]``; returns what it measured."""
+        """Train one step on reals ``[batch, 3, S, S]``; return the losses."""
         rng = torch.Generator().manual_seed(self.settings.seed * 2**32 + self.step)
-        said = self._discriminate(reals, rng) | self._generate(rng)
+        losses = self._train_discriminator(reals, rng) | self._train_generator(rng)
         self.step += 1
         if self.settings.ada and self.step % EVERY_ADA == 0:
-            self.controller.move()
+            self.controller.update()
         self._average()
-        return said
+        return losses
 
-    def _discriminate(self, reals: Tensor, rng: torch.Generator) -> dict[str, float]:
-        """Tell reals from fakes, both changed in the same way."""
+    def _train_discriminator(self, reals: Tensor, rng: torch.Generator) -> dict[str, float]:
+        """Update the discriminator on augmented reals and fakes."""
         with torch.no_grad():
             fakes = self._fakes(len(reals), rng)[0]
             fakes, reals = (self._augment(x, rng) for x in (fakes, reals))
@@ -201,36 +200,36 @@ class StepPosition:
         self.controller.note(of_reals)
         loss = discriminator_loss(of_reals, of_fakes)
         _apply(self.of_discriminator, loss)
-        said = {"loss_d": loss.item(), "real_sign": of_reals.sign().mean().item()}
+        losses = {"loss_d": loss.item(), "real_sign": of_reals.sign().mean().item()}
         gamma = self.settings.gamma()
         if gamma and self.step % EVERY_R1 == 0:
-            # On the pictures as the discriminator sees them: resampling can be gone back through
-            # only once, and it is the discriminator's own steepness that is to stay small.
-            seen = reals.detach().requires_grad_()
-            penalty = gradient_penalty(self.discriminator(seen), seen)
+            # The penalty is on the augmented pictures: grid_sample is differentiable only once, and
+            # the discriminator's gradient is to be bounded.
+            inputs = reals.detach().requires_grad_()
+            penalty = gradient_penalty(self.discriminator(inputs), inputs)
             _apply(self.of_discriminator, penalty * (gamma / 2 * EVERY_R1))
-            said["r1"] = penalty.item()
-        return said
+            losses["r1"] = penalty.item()
+        return losses
 
-    def _generate(self, rng: torch.Generator) -> dict[str, float]:
-        """Be taken for real."""
+    def _train_generator(self, rng: torch.Generator) -> dict[str, float]:
+        """Update the generator."""
         s = self.settings
         self.discriminator.requires_grad_(False)
         fakes = self._augment(self._fakes(s.batch, rng)[0], rng)
         loss = generator_loss(self.discriminator(fakes))
         _apply(self.of_generator, loss)
-        said = {"loss_g": loss.item()}
+        losses = {"loss_g": loss.item()}
         if s.path_length and self.step % EVERY_PATH == 0:
             pictures, styles = self._fakes(max(1, s.batch // 2), rng)
             noise = torch.randn(pictures.shape, generator=rng).to(self.device)
             lengths = path_lengths(pictures, styles, noise)
             penalty, self.path_mean = path_penalty(lengths, self.path_mean)
             _apply(self.of_generator, penalty * (s.path_length * EVERY_PATH))
-            said["path"] = lengths.mean().item()
-        return said
+            losses["path"] = lengths.mean().item()
+        return losses
 
     def _fakes(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Pictures ``[count, 3, S, S]`` and the styles that they were made from."""
+        """Generate pictures ``[count, 3, S, S]``; also return their styles."""
         s, config = self.settings, self.generator.config
         z = torch.randn(2, count, s.style_dim, generator=rng).to(self.device)
         styles = self.generator.styles(z[0])
@@ -251,17 +250,17 @@ class StepPosition:
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Draw the averaged weights towards the generator's."""
+        """Update the exponential moving average of the weights."""
         s = self.settings
         half_life = min(s.ema_kimg * 1000, self.shown * 0.05)  # NeurIPS 2020, appendix C
-        keep = 0.5 ** (s.batch / max(half_life, 1e-8))
-        for kept, new in zip(self.averaged.parameters(), self.generator.parameters(), strict=True):
-            kept.lerp_(new, 1 - keep)
+        decay = 0.5 ** (s.batch / max(half_life, 1e-8))
+        for mean, new in zip(self.averaged.parameters(), self.generator.parameters(), strict=True):
+            mean.lerp_(new, 1 - decay)
         self.averaged.w_mean.copy_(self.generator.w_mean)
 
 
 def _adam(network: nn.Module, learning_rate: float, lazy: int) -> torch.optim.Adam:
-    """Adam; the penalty's own steps are made up for (StyleGAN2, appendix B)."""
+    """Return Adam with hyperparameters adjusted for lazy regularisation (StyleGAN2, appendix B)."""
     share = lazy / (lazy + 1) if lazy else 1.0
     betas = (_BETAS[0] ** share, _BETAS[1] ** share)
     return torch.optim.Adam(network.parameters(), learning_rate * share, betas, eps=1e-8)

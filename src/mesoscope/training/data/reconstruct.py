@@ -28,7 +28,16 @@ from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.blend import draw_hull
 from mesoscope.synth.ellipse import blend_mask
 from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.outline import Region, clean, draw_mask, hull, mesh, mixed, placed, region_of
+from mesoscope.synth.outline import (
+    Region,
+    alpha_blend,
+    clip_mask,
+    draw_mask,
+    full_mask,
+    hull,
+    mesh,
+    region_of,
+)
 from mesoscope.training.nets.autoencoder import KINDS, Autoencoder, loss_of
 
 if TYPE_CHECKING:
@@ -284,9 +293,9 @@ class Reconstructor:
             return Forgery(forged, pixels, mask, MAKER, {**numbers, "hull": "picture"})
         region, mask, name = _face(pixels, rng, landmarks)
         patch = _through(net, pixels[region.slices])
-        forged = mixed(pixels, region, patch, mask)
+        forged = alpha_blend(pixels, region, patch, mask)
         return Forgery(
-            forged, pixels, placed(mask, region, pixels.shape), MAKER, {**numbers, "hull": name}
+            forged, pixels, full_mask(mask, region, pixels.shape), MAKER, {**numbers, "hull": name}
         )
 
 
@@ -295,7 +304,7 @@ def _face(
 ) -> tuple[Region, Mask, str]:
     """Return a region with the face, the mask in it, and the outline's name."""
     if landmarks is None:
-        whole = clean(blend_mask(pixels.shape[0], pixels.shape[1], rng))
+        whole = clip_mask(blend_mask(pixels.shape[0], pixels.shape[1], rng))
         ys, xs = np.nonzero(whole.any(1))[0], np.nonzero(whole.any(0))[0]
         if min(len(ys), len(xs)) >= _LEAST_PX:
             region = Region(int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1)

@@ -254,6 +254,8 @@ def _newton(
         step = np.zeros(2)
         step[moves] = -np.linalg.solve(hessian, gradient)
         descent = float(gradient @ step[moves])
+        if -descent < 1e-16:  # less than the rounding of the loss: no step can be seen to help
+            break
         length = 1.0
         while loss(at + length * step) > now + 1e-4 * length * descent and length > 1e-10:
             length /= 2

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from mesoscope.synth.edits import Donor
-from mesoscope.synth.edits.maker import SIDE_PX, look, most_alike, unlike
+from mesoscope.synth.edits.maker import SIDE_PX, appearance_distance, most_alike, thumbnail
 
 FIVE = np.array([[80, 90], [140, 90], [110, 125], [88, 150], [132, 150]], np.float32)
 
@@ -24,11 +24,13 @@ def moved(face, scale, shift):
 
 
 def test_a_face_looks_like_itself_wherever_it_lies(astronaut_face):
-    here = look(astronaut_face, FIVE)
+    here = thumbnail(astronaut_face, FIVE)
     assert here.shape == (SIDE_PX, SIDE_PX, 3)
     for scale, shift in ((1.0, (30, 10)), (2.5, (5, 40)), (0.6, (20, 20))):
-        there = look(*moved(astronaut_face, scale, shift))
-        assert unlike(here, there) < 0.4 * unlike(here, look(with_glasses(astronaut_face), FIVE))
+        there = thumbnail(*moved(astronaut_face, scale, shift))
+        assert appearance_distance(here, there) < 0.4 * appearance_distance(
+            here, thumbnail(with_glasses(astronaut_face), FIVE)
+        )
 
 
 def test_without_glasses_none_are_taken_and_light_hardly_counts(astronaut_face):

@@ -68,7 +68,7 @@ def test_of_several_donors_the_one_with_like_light_is_taken(people):
 
 def test_donors_of_another_folder_give_to_anybody_but_themselves(people):
     reals, points = people
-    book = DonorBook(reals[2:3], points, Framing(), apart=True)
+    book = DonorBook(reals[2:3], points, Framing(), separate=True)
     assert donors_of(book, face_of(reals[0], points)) == {"h0.png"}
     assert donors_of(book, face_of(reals[4], points)) == {"h0.png"}
     assert donors_of(book, face_of(reals[2], points)) == {None}
@@ -89,7 +89,7 @@ def test_the_maker_splices_where_it_can_and_says_why_not(people):
     assert forgery.numbers["edits"] == ["splice"]
     assert forgery.numbers["splice"]["donor"].endswith(("h0.png", "h1.png"))
     alone = face_of(reals[4], points)
-    with pytest.raises(SourceUnsuitable, match=r"v0\.png: no face of another person lies alike"):
+    with pytest.raises(SourceUnsuitable, match=r"v0\.png: no face of another person has similar"):
         edit_maker(SPLICES, book)(alone, np.random.default_rng(1))
     other = edit_maker(EditRecipe(), book)(alone, np.random.default_rng(1))
     assert "splice" not in other.numbers["edits"]

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mesoscope.synth.edits.anatomy import anatomy, skin
+from mesoscope.synth.edits.anatomy import anatomy, skin_mask
 from mesoscope.synth.edits.skin import METHODS
 
 
@@ -24,7 +24,7 @@ def unevenness(pixels, where):
 
 def test_skin_is_the_face_without_eyes_and_mouth(astronaut):
     face = anatomy(astronaut.landmarks, astronaut.pixels.shape)
-    region, found = skin(astronaut.pixels, face)
+    region, found = skin_mask(astronaut.pixels, face)
     whole = np.zeros(astronaut.pixels.shape[:2], np.float32)
     whole[region.slices] = found
     for eye in astronaut.landmarks[:2]:

@@ -7,9 +7,16 @@ import pytest
 
 from mesoscope.synth.edits import Donor
 from mesoscope.synth.edits.anatomy import anatomy
-from mesoscope.synth.edits.matching import alignment, coloured, grained, kept, lit, taken
+from mesoscope.synth.edits.matching import (
+    alignment,
+    careful_mask,
+    match_colour,
+    match_grain,
+    match_light,
+    warp_donor,
+)
 from mesoscope.synth.edits.recipe import PARTS, SpliceKeys
-from mesoscope.synth.edits.splice import _chosen, turned
+from mesoscope.synth.edits.splice import _draw_parts, yaw
 from mesoscope.synth.outline import Region
 
 FULL = Region(0, 0, 64, 48)
@@ -46,10 +53,10 @@ def test_highlights_of_a_donor_darken_with_a_very_dark_target():
     under = np.full((48, 64, 3), 20, np.float32)
     ring = np.ones((48, 64), np.float32)
     ring[12:36, 20:44] = 0
-    dark = coloured(patch, under, ring, share=1.0)
+    dark = match_colour(patch, under, ring, share=1.0)
     assert dark[0, 0] == pytest.approx([20, 20, 20], abs=1.5)
     assert dark[24, 32].max() < 2 * 20
-    as_it_was = coloured(patch, under, ring, share=0.0)
+    as_it_was = match_colour(patch, under, ring, share=0.0)
     assert as_it_was == pytest.approx(patch, abs=0.5)
 
 
@@ -93,18 +100,18 @@ def test_a_mirrored_donor_gives_the_same_part(astronaut, hopper):
     there = anatomy(donor.landmarks, donor.pixels.shape)
     mirrored = donor.mirrored()
     here = anatomy(mirrored.landmarks, mirrored.pixels.shape)
-    assert turned(here) == pytest.approx(-turned(there), abs=0.05)
+    assert yaw(here) == pytest.approx(-yaw(there), abs=0.05)
 
 
 def test_the_eye_behind_the_nose_stays():
     keys = SpliceKeys()
     rng = np.random.default_rng(0)
     for turn, hidden in ((0.5, "right_eye"), (-0.5, "left_eye")):
-        drawn = [name for _ in range(60) for name in _chosen(keys, turn, rng)]
+        drawn = [name for _ in range(60) for name in _draw_parts(keys, turn, rng)]
         assert hidden not in drawn
         assert "nose" in drawn
     only = dataclasses.replace(keys, parts=("left_eye",))
-    assert _chosen(only, -0.5, rng) == ["left_eye"]  # asked for, so it is done
+    assert _draw_parts(only, -0.5, rng) == ["left_eye"]  # asked for, so it is done
 
 
 def test_alignment_recovers_a_similarity():
@@ -131,7 +138,7 @@ def test_taken_lies_where_the_matrix_says():
     donor[10:14, 20:24] = 255
     for scale in (1.0, 0.25):
         matrix = np.array([[scale, 0, 5], [0, scale, 8.0]])
-        patch, covered = taken(donor, matrix, FULL)
+        patch, covered = warp_donor(donor, matrix, FULL)
         weights = patch[..., 0] * (covered > 0.5)  # beyond, the donor is mirrored
         weights /= weights.sum()
         y, x = np.indices(weights.shape)
@@ -155,7 +162,7 @@ def two_pictures():
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_colours_are_matched_on_the_ring(share):
     patch, under, ring = two_pictures()
-    matched = coloured(patch, under, ring, share=share)
+    matched = match_colour(patch, under, ring, share=share)
     apart, left = (
         np.abs(one[ring > 0].mean(0) - under[ring > 0].mean(0)) for one in (patch, matched)
     )
@@ -166,10 +173,10 @@ def test_light_is_carried_inwards():
     _, under, ring = two_pictures()
     x = np.linspace(0, 60, 64, dtype=np.float32)[None, :, None]
     slanted = np.float32(np.clip(under + x, 0, 255))
-    shaded = lit(under, slanted, ring, share=1.0, wide_px=8)
+    shaded = match_light(under, slanted, ring, share=1.0, wide_px=8)
     gain = (shaded - under).mean((0, 2))
     assert gain[12] < gain[50]  # to the right it became lighter, as the target is there
-    assert lit(under, slanted, ring, share=0.0, wide_px=8) == pytest.approx(under)
+    assert match_light(under, slanted, ring, share=0.0, wide_px=8) == pytest.approx(under)
 
 
 @pytest.mark.parametrize(("donor_noise", "target_noise"), [(9.0, 2.0), (1.0, 5.0)])
@@ -179,7 +186,7 @@ def test_grain_is_matched(donor_noise, target_noise):
     patch = flat + donor_noise * rng.standard_normal((48, 64, 1), np.float32)
     under = flat + target_noise * rng.standard_normal((48, 64, 1), np.float32)
     ring = np.ones((48, 64), np.float32)
-    after = grained(patch, under, ring, rng)
+    after = match_grain(patch, under, ring, rng)
     assert abs(after.std() - under.std()) < 0.6 * abs(patch.std() - under.std())
 
 
@@ -190,8 +197,8 @@ def test_a_careful_seam_keeps_clear_of_hair():
     patch[28:34, 35:45] = 40  # and a pupil in its middle
     inside = np.zeros((60, 80), np.float32)
     inside[12:50, 10:70] = 1
-    left = kept(patch, under, inside, width_px=120)
+    left = careful_mask(patch, under, inside, width_px=120)
     assert left[13:16, 20:60].mean() < 0.3
     assert left[31, 40] > 0.9
     assert left[45, 20:60].min() > 0.9
-    assert kept(under, under, inside, width_px=120) == pytest.approx(np.ones((60, 80)))
+    assert careful_mask(under, under, inside, width_px=120) == pytest.approx(np.ones((60, 80)))

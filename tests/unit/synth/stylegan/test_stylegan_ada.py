@@ -18,7 +18,7 @@ def told(p, signs, times=1):
     controller = Controller(p=p)
     for _ in range(times):
         controller.note(torch.tensor(signs))
-        controller.move()
+        controller.update()
     return controller
 
 
@@ -47,7 +47,7 @@ def test_p_reaches_one_in_half_a_million_pictures_at_most():
 
 def test_nothing_heard_moves_nothing():
     controller = Controller(p=0.3)
-    controller.move()
+    controller.update()
     assert controller.p == 0.3
 
 

@@ -12,11 +12,11 @@ from mesoscope.errors import ModelError, OptionError
 from mesoscope.media.image import open_image
 from mesoscope.synth.folder import ForgeryFolder
 from mesoscope.synth.forgery import Encoding
-from mesoscope.synth.reals import read_reals
+from mesoscope.synth.reals import centre_square, read_reals
 from mesoscope.synth.stylegan.face_folder import face_folder
-from mesoscope.synth.stylegan.faces import device_of, middle_square, sheet_of, write_faces
+from mesoscope.synth.stylegan.faces import device_of, sheet_of, write_faces
 from mesoscope.synth.stylegan.loading import save_generator
-from mesoscope.synth.stylegan.making import SamplingSettings, generate, grid
+from mesoscope.synth.stylegan.sampling import SamplingSettings, generate, grid
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def records(out):
 def test_faces_alone(small_generator, tmp_path):
     generator, out = small_generator(size=16), tmp_path / "out"
     summary = write(out, generator, range(12))
-    assert (summary.made, summary.there, summary.alone) == (12, 0, 0)
+    assert (summary.generated, summary.existing, summary.unpaired) == (12, 0, 0)
     made = {one.seed: one for one in generate(generator, range(12))}
     for record in records(out):
         seed = record["numbers"]["seed"]
@@ -63,7 +63,7 @@ def test_going_on_makes_what_is_missing(small_generator, tmp_path):
     write(once, generator, range(8))
     write(twice, generator, range(3))
     summary = write(twice, generator, range(8))
-    assert (summary.made, summary.there) == (5, 3)
+    assert (summary.generated, summary.existing) == (5, 3)
     assert records(once) == records(twice)
     for path in once.rglob("*.png"):
         assert path.read_bytes() == (twice / path.relative_to(once)).read_bytes()
@@ -73,14 +73,14 @@ def test_reals_stand_beside_fakes_in_the_same_size_and_group(small_generator, tm
     out = tmp_path / "out"
     found = read_reals(reals, validation=0)
     summary = write(out, small_generator(size=16), range(5), found=found, size_px=12)
-    assert (summary.made, summary.alone, summary.left_out) == (5, 2, {})
+    assert (summary.generated, summary.unpaired, summary.left_out) == (5, 2, {})
     with (out / "manifest.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [r["label"] for r in rows].count("real") == 3
     for real, record in zip(found, records(out), strict=False):
         assert record["group"] == real.group
         assert record["split"] == real.split
-        wanted = middle_square(middle_square(open_image(real.path).pixels, 16), 12)
+        wanted = centre_square(centre_square(open_image(real.path).pixels, 16), 12)
         assert np.array_equal(open_image(out / record["files"]["real"]).pixels, wanted)
         assert open_image(out / record["files"]["fake"]).pixels.shape == (12, 12, 3)
 
@@ -90,9 +90,9 @@ def test_reals_that_do_not_do_cost_no_face(small_generator, tmp_path, reals):
     cv2.imwrite(str(reals / "2.png"), np.zeros((9, 40, 3), np.uint8))
     found = read_reals(reals, validation=0)
     summary = write(tmp_path / "out", small_generator(size=16), range(3), found=found)
-    assert summary.made == 3
+    assert summary.generated == 3
     assert list(summary.left_out) == ["1.png", "2.png"]
-    assert "smaller than the faces beside it, 16 pixels" in summary.left_out["2.png"]
+    assert "smaller than the generated faces, 16 pixels" in summary.left_out["2.png"]
     assert [list(r["files"]) for r in records(tmp_path / "out")] == [
         ["fake", "real", "mask"], ["fake", "mask"], ["fake", "mask"],
     ]  # fmt: skip
@@ -130,11 +130,11 @@ def test_a_file_of_weights_is_all_that_a_folder_of_faces_takes(small_generator, 
         model, out, range(4), reals=reals, encoding=Encoding("png"), device="cpu",
         sheet=tmp_path / "sheet.png", watch=lambda: seen.append(1),
     )  # fmt: skip
-    assert (summary.made, summary.alone, len(seen)) == (4, 1, 4)
+    assert (summary.generated, summary.unpaired, len(seen)) == (4, 1, 4)
     assert sorted(s.label for s in read_dataset(out)) == [0, 0, 0, 1, 1, 1, 1]
     assert (tmp_path / "sheet.png").is_file()
-    assert face_folder(model, out, range(5), reals=reals, encoding=Encoding("png")).made == 1
-    with pytest.raises(OptionError, match="was begun with mixing"):
+    assert face_folder(model, out, range(5), reals=reals, encoding=Encoding("png")).generated == 1
+    with pytest.raises(OptionError, match="was started with mixing"):
         face_folder(model, out, [0], settings=SamplingSettings(mixing=True), reals=reals)
     with pytest.raises(ModelError, match="none"):
         face_folder(tmp_path / "none.safetensors", tmp_path / "other", [0])

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from mesoscope.errors import ModelError, ModelMissing, OutputError
 from mesoscope.synth.stylegan.loading import load_generator, save_generator
 from mesoscope.synth.stylegan.pickles import foreign, globals_of
-from mesoscope.synth.stylegan.public_layout import to_public
+from public_checkpoints import to_public
 
 
 def checkpoint(generator, **more):
@@ -162,7 +162,7 @@ def test_torchscript_is_refused(tmp_path):
         (b"<!DOCTYPE html><html>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         (b"PK\x03\x04 and no more", "damaged"),
-        (b"\x80\x04 cut off", "cannot be followed"),
+        (b"\x80\x04 cut off", "cannot be parsed"),
         (b"\x89PNG\r\n\x1a\n0000000000", "neither a safetensors file nor"),
         (pickle.dumps({"g_ema": 1}), "not one that torch.save wrote"),
         (b"\x08\x00\x00\x00\x00\x00\x00\x00{not json", "no safetensors"),
@@ -183,7 +183,7 @@ def test_other_contents(tmp_path, small_generator):
     for held, says in [
         ({"g": {}, "d": {}}, "no g_ema .* but g, d"),
         ({"g_ema": {"input.input": 3}}, "no g_ema with"),
-        ([1, 2], "holds a list"),
+        ([1, 2], "has a list"),
         ({"g_ema": {"a.weight": torch.zeros(2)}}, "input.input missing"),
     ]:
         torch.save(held, path)

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from mesoscope.errors import ModelError, OptionError
+from mesoscope.errors import ModelError
 from mesoscope.synth.stylegan.networks import GeneratorConfig
-from mesoscope.synth.stylegan.public_layout import from_public, infer_config, places, to_public
+from mesoscope.synth.stylegan.public_layout import from_public, infer_config, places
+from public_checkpoints import to_public
 
 NAMES_AT_8_PX = {  # as published, for 8 × 8 pixels, 4 channels, 6 numbers a style, 2 layers
     "style.1.weight": (6, 6), "style.1.bias": (6,),
@@ -97,7 +98,7 @@ def changed(tensors, name, value):
         ("convs.1.conv.weight", torch.zeros(1, 3, 3, 3, 1), r"1×3×3×3×1.* needs 1×3×3×3×3"),
         ("input.input", None, r"input\.input missing: not a StyleGAN2"),
         ("input.input", torch.zeros(4, 4), r"shape 4×4, and 4 axes"),
-        ("style.2.bias", torch.full((6,), torch.nan), "infinities"),
+        ("style.2.bias", torch.full((6,), torch.nan), "infinite or NaN"),
         ("style.2.bias", torch.zeros(6, dtype=torch.int64), "int64"),
         ("convs.0.conv.blur.kernel", torch.ones(4, 4), r"not the filter \[1, 3, 3, 1\]"),
         ("to_rgbs.0.conv.weight", None, "unknown"),
@@ -120,8 +121,3 @@ def test_several_are_counted(small_generator):
 def test_mean_of_another_length(small_generator):
     with pytest.raises(ModelError, match="latent_avg has shape 7"):
         from_public(to_public(small_generator()), torch.zeros(7), "some.pt")
-
-
-def test_stylegan_has_no_public_layout(small_generator):
-    with pytest.raises(OptionError, match="StyleGAN2"):
-        to_public(small_generator("stylegan"))

@@ -19,7 +19,7 @@ from mesoscope.synth.stylegan.distance import Cloud, Features, cloud_of, frechet
 from mesoscope.synth.stylegan.fit import CHECKPOINT, fit
 from mesoscope.synth.stylegan.layers import Discriminator, batch_deviation
 from mesoscope.synth.stylegan.loading import load_generator
-from mesoscope.synth.stylegan.making import generate
+from mesoscope.synth.stylegan.sampling import generate
 from mesoscope.synth.stylegan.training_step import (
     StepPosition,
     TrainSettings,
@@ -41,7 +41,7 @@ class Quiet:
     def __init__(self):
         self.lines, self.records, self.steps = [], [], 0
 
-    def step(self, *, shown, total, said):
+    def step(self, *, shown, total, losses):
         self.steps += 1
 
     def snapshot(self, record):
@@ -229,7 +229,7 @@ def test_a_run_that_goes_on_ends_as_an_unbroken_one(folder, tmp_path):
     assert first.steps == 15
     second = train(folder, broken, kimg=0.12, resume=True)
     assert second.steps == 15
-    assert "goes on from 0.1" in second.lines[0]
+    assert "resumed at 0.1" in second.lines[0]
     one, two = state_of(whole), state_of(broken)
     assert one.keys() == two.keys()
     assert [k for k in one if not torch.equal(one[k], two[k])] == []
@@ -330,15 +330,15 @@ def test_small_and_broken_pictures_are_left_out_and_counted(folder, tmp_path):
 
 def test_folders_of_other_runs(folder, tmp_path):
     run = tmp_path / "run"
-    with pytest.raises(RunError, match="no checkpoint there: begin the run without `resume`"):
+    with pytest.raises(RunError, match="no such checkpoint: start the run without `resume`"):
         train(folder, run, kimg=0.02, resume=True)
     train(folder, run, kimg=0.02)
-    with pytest.raises(RunError, match="holds a run already: go on with `resume`"):
+    with pytest.raises(RunError, match="has a run: continue it with `resume`"):
         train(folder, run, kimg=0.02)
-    with pytest.raises(RunError, match="was begun with batch 4, and now it is 8"):
+    with pytest.raises(RunError, match="was started with batch 4, and now it is 8"):
         train(folder, run, kimg=0.04, resume=True, batch=8)
     (run / "reals.u8").write_bytes(b"\0" * 192)
-    with pytest.raises(RunError, match="not the pictures that the run was begun with"):
+    with pytest.raises(RunError, match="not the pictures that the run was started with"):
         train(folder, run, kimg=0.04, resume=True)
     (run / CHECKPOINT).write_bytes(b"cut off")
     with pytest.raises(RunError, match="not a checkpoint of this version"):
@@ -346,7 +346,7 @@ def test_folders_of_other_runs(folder, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     (other / "letter.txt").touch()
-    with pytest.raises(RunError, match=r"holds something else already \(letter.txt\)"):
+    with pytest.raises(RunError, match=r"is not empty \(letter.txt\)"):
         train(folder, other, kimg=0.02)
 
 
@@ -378,8 +378,8 @@ def test_two_runs_at_once_in_one_folder_are_refused(folder, tmp_path):
     class Second(Quiet):
         refused = None
 
-        def step(self, *, shown, total, said):
-            super().step(shown=shown, total=total, said=said)
+        def step(self, *, shown, total, losses):
+            super().step(shown=shown, total=total, losses=losses)
             if self.refused is None:
                 with pytest.raises(OptionError, match="another run is writing") as caught:
                     train(folder, tmp_path / "run", kimg=0.02, resume=True)
@@ -387,7 +387,7 @@ def test_two_runs_at_once_in_one_folder_are_refused(folder, tmp_path):
 
     watcher = train(folder, tmp_path / "run", kimg=0.02, watcher=Second())
     assert str(tmp_path / "run") in watcher.refused
-    assert "goes on" in train(folder, tmp_path / "run", kimg=0.04, resume=True).lines[0]
+    assert "resumed" in train(folder, tmp_path / "run", kimg=0.04, resume=True).lines[0]
 
 
 def test_a_killed_run_leaves_nothing_in_the_way(folder, tmp_path):
@@ -443,5 +443,5 @@ def test_missing_features_are_named(monkeypatch):
         Features(CPU)
     monkeypatch.undo()
     monkeypatch.setattr("mesoscope.models.imagenet.SHA256", "0" * 64)
-    with pytest.raises(ModelError, match="not the file that is known"):
+    with pytest.raises(ModelError, match="unexpected SHA-256"):
         Features(CPU)

@@ -155,7 +155,7 @@ def test_a_missing_package_says_what_to_install(monkeypatch):
 
 def test_another_file_is_refused(monkeypatch):
     monkeypatch.setattr(lite0, "SHA256", "0" * 64)
-    with pytest.raises(RecipeError, match="not the file that is known"):
+    with pytest.raises(RecipeError, match="unexpected SHA-256"):
         imagenet.weights()
 
 

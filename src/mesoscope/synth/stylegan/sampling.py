@@ -1,4 +1,4 @@
-"""Pictures from a generator: by seed, a few at a time, side by side."""
+"""Sampling of pictures from a generator by seed, and grids of pictures."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from mesoscope.errors import OptionError
 from mesoscope.files.whole import write_whole
 from mesoscope.imaging.encode import encode
 from mesoscope.synth.files import GO_ON
+from mesoscope.synth.sheet import refuse_suffix
 from mesoscope.synth.stylegan.networks import Generator, mix, truncate
 
 if TYPE_CHECKING:
@@ -23,16 +24,15 @@ if TYPE_CHECKING:
     from mesoscope.types import Json, Pixels
 
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _GROUND = 255
 
 
 def grid(pictures: Sequence[Pixels], *, gap_px: int = 2) -> Pixels:
-    """Lay pictures of one size out in rows, about as many as stand in a row.
+    """Arrange pictures of one size in a square grid.
 
     Args:
         pictures: ``(S, S, 3) uint8`` each.
-        gap_px: White between them.
+        gap_px: White gap between them.
 
     Returns:
         ``(H, W, 3) uint8``.
@@ -43,51 +43,40 @@ def grid(pictures: Sequence[Pixels], *, gap_px: int = 2) -> Pixels:
     step = size + gap_px
     sheet = np.full((rows * step - gap_px, across * step - gap_px, 3), _GROUND, np.uint8)
     for number, picture in enumerate(pictures):
-        y, x = (place * step for place in divmod(number, across))
+        y, x = (index * step for index in divmod(number, across))
         sheet[y : y + size, x : x + size] = picture
     return sheet
 
 
 def write_picture(path: Path, pixels: Pixels) -> None:
-    """Write a picture whole or not at all.
+    """Write a picture atomically.
 
     Raises:
-        OptionError: A name that no picture has.
-        OutputError: It cannot be written.
+        OptionError: The suffix is none of :data:`mesoscope.synth.sheet.SUFFIXES`.
+        OutputError: The file cannot be written.
     """
     refuse_suffix(path)
     write_whole(path, encode(pixels, path.suffix.lower()), hint=GO_ON, parents=True)
 
 
-def refuse_suffix(path: Path) -> None:
-    """Miss a name that no picture has before the work is done.
-
-    Raises:
-        OptionError: It has none of :data:`SUFFIXES`.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise OptionError(f"{path}: a picture must be named {', '.join(SUFFIXES)}")
-
-
 NOISE_MODES: Final = ("random", "constant", "none")
 SEED_MAX: Final = 2**32 - 1
-_MIXING, _NOISE = 1, 2  # streams of a seed's random numbers, beside the latent's
+_MIXING, _NOISE = 1, 2  # streams of a seed's random numbers, besides the latent
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingSettings:
-    """How pictures are drawn from a generator.
+    """How pictures are sampled.
 
     Attributes:
-        truncation: ψ: 1 = all the variety that was learnt, with odd faces; 0 = the mean face.
-        truncated_layers: Only so many layers, from the coarsest, are truncated; all where
-            ``None``.
-        mixing: Fine layers come from a second latent; both it and where it begins are drawn
-            (StyleGAN, section 3.1).
-        noise: ``random`` (drawn by the seed), ``constant`` (kept with the weights) or ``none``.
+        truncation: ψ, −2 to 2: 1 = no truncation, 0 = the mean face.
+        truncated_layers: Number of truncated layers, from the coarsest; ``None`` for all.
+        mixing: Style mixing (StyleGAN, section 3.1): fine layers use a second latent; the latent
+            and the first of these layers are drawn.
+        noise: ``random`` (drawn by the seed), ``constant`` (stored with the weights) or ``none``.
 
     Raises:
-        OptionError: A value outside its range.
+        OptionError: A value is out of range.
     """
 
     truncation: float = 0.7
@@ -103,13 +92,13 @@ class SamplingSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """One picture and what it was made from.
+class GeneratedFace:
+    """A generated picture and its parameters.
 
     Attributes:
-        seed: Of its latent.
+        seed: Seed of the latent.
         pixels: ``(size, size, 3) uint8``.
-        numbers: All that was set or drawn, ready for JSON.
+        numbers: All drawn and set parameters, as JSON values.
     """
 
     seed: int
@@ -118,10 +107,10 @@ class Made:
 
 
 def refuse(generator: Generator, settings: SamplingSettings, seeds: Iterable[int]) -> None:
-    """Miss what the generator cannot take before any work is done.
+    """Refuse settings and seeds that the generator does not support.
 
     Raises:
-        OptionError: A seed or ``truncated_layers`` outside its range.
+        OptionError: A seed or ``truncated_layers`` is out of range.
     """
     layers = generator.config.style_layers
     if settings.truncated_layers is not None and not 0 <= settings.truncated_layers <= layers:
@@ -132,10 +121,7 @@ def refuse(generator: Generator, settings: SamplingSettings, seeds: Iterable[int
 
 
 def latent(seed: int, style_dim: int) -> Tensor:
-    """The latent of a seed, ``[D]``.
-
-    It is drawn as published scripts draw it, so that a seed gives the face that it gives there.
-    """
+    """Draw the latent of a seed, ``[D]``, in the same way as published scripts."""
     return torch.from_numpy(np.random.RandomState(seed).randn(style_dim).astype(np.float32))
 
 
@@ -145,88 +131,90 @@ def generate(
     *,
     settings: SamplingSettings | None = None,
     batch: int = 1,
-) -> Iterator[Made]:
-    """Draw pictures, as many at a time as a batch holds, so that memory stays bounded.
+) -> Iterator[GeneratedFace]:
+    """Generate pictures in batches.
 
-    A seed gives the same picture in every run on the same machine, whichever others are asked for
-    beside it, where ``batch`` is 1. In larger batches, or on another device, sums are taken in
-    another order, and a level of 255 may differ here and there.
+    With ``batch`` 1, a seed gives the same picture in every run on the same machine. With larger
+    batches or on another device, the order of summation differs, and single values may differ by
+    one level.
 
     Args:
-        generator: On the device to run on.
-        seeds: One a picture.
-        settings: How they are drawn.
-        batch: Pictures at a time.
+        generator: The generator, on its device.
+        seeds: One seed per picture.
+        settings: Sampling settings.
+        batch: Batch size.
 
     Yields:
-        Pictures in the seeds' order.
+        Pictures in the order of the seeds.
 
     Raises:
-        OptionError: A seed, a batch or ``truncated_layers`` outside its range.
+        OptionError: A seed, the batch or ``truncated_layers`` is out of range.
     """
     settings = settings or SamplingSettings()
     if batch < 1:
         raise OptionError(f"batch {batch}: must be at least 1")
-    waiting: list[int] = []
+    pending: list[int] = []
     for seed in seeds:
         refuse(generator, settings, [seed])
-        waiting.append(seed)
-        if len(waiting) == batch:
-            yield from _batch(generator, waiting, settings)
-            waiting = []
-    if waiting:
-        yield from _batch(generator, waiting, settings)
+        pending.append(seed)
+        if len(pending) == batch:
+            yield from _batch(generator, pending, settings)
+            pending = []
+    if pending:
+        yield from _batch(generator, pending, settings)
 
 
 @torch.no_grad()
-def _batch(generator: Generator, seeds: list[int], settings: SamplingSettings) -> list[Made]:
-    # Exact sums and no search for the quickest kernel: the same picture every time.
+def _batch(
+    generator: Generator, seeds: list[int], settings: SamplingSettings
+) -> list[GeneratedFace]:
+    # Deterministic kernels in full precision, for reproducible pictures.
     with torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     ):
-        drawn = [_styles(generator, seed, settings) for seed in seeds]
-        styles = torch.cat([style for style, _ in drawn])
+        styled = [_styles(generator, seed, settings) for seed in seeds]
+        styles = torch.cat([style for style, _ in styled])
         pictures = generator(styles, _noises(generator, seeds, settings.noise))
         pixels = to_pixels(pictures)
     return [
-        Made(seed, one, {"seed": seed, "truncation": settings.truncation,
-                         "truncated_layers": settings.truncated_layers,
-                         "noise": settings.noise, "mixing": cut})
-        for seed, one, (_, cut) in zip(seeds, pixels, drawn, strict=True)
+        GeneratedFace(seed, one, {"seed": seed, "truncation": settings.truncation,
+                                  "truncated_layers": settings.truncated_layers,
+                                  "noise": settings.noise, "mixing": mixing})
+        for seed, one, (_, mixing) in zip(seeds, pixels, styled, strict=True)
     ]  # fmt: skip
 
 
 def _styles(generator: Generator, seed: int, settings: SamplingSettings) -> tuple[Tensor, Json]:
-    """Styles of one picture, ``[1, layers, D]``, and what was mixed."""
+    """Draw the styles of one picture, ``[1, layers, D]``, and the parameters of the mixing."""
     config, mean = generator.config, generator.w_mean
     styles = generator.styles(latent(seed, config.style_dim)[None].to(mean.device))
-    mixed: Json = None
+    mixing: Json = None
     if settings.mixing:
         rng = np.random.default_rng((seed, _MIXING))
         other, cut = int(rng.integers(SEED_MAX + 1)), int(rng.integers(1, config.style_layers))
         second = generator.styles(latent(other, config.style_dim)[None].to(mean.device))
         styles = mix(styles, second, cut)
-        mixed = {"seed": other, "from_layer": cut}
-    return truncate(styles, mean, settings.truncation, settings.truncated_layers), mixed
+        mixing = {"seed": other, "from_layer": cut}
+    return truncate(styles, mean, settings.truncation, settings.truncated_layers), mixing
 
 
 def _noises(generator: Generator, seeds: list[int], mode: str) -> list[Tensor]:
-    """A noise map a layer."""
+    """Return one noise map per layer."""
     stored = generator.stored_noise
     if mode == "constant":
         return stored
     if mode == "none":
         return [torch.zeros_like(map_) for map_ in stored]
-    # Drawn on the CPU, for each seed by itself: alike on every device and in every batch.
+    # Drawn on the CPU per seed, so that the noise does not depend on the device or the batch.
     rngs = [np.random.default_rng((seed, _NOISE)) for seed in seeds]
-    found = []
+    noises = []
     for map_ in stored:
-        drawn = [rng.standard_normal(map_.shape[1:], np.float32) for rng in rngs]
-        found.append(torch.from_numpy(np.stack(drawn)).to(map_.device))
-    return found
+        maps = [rng.standard_normal(map_.shape[1:], np.float32) for rng in rngs]
+        noises.append(torch.from_numpy(np.stack(maps)).to(map_.device))
+    return noises
 
 
 def to_pixels(pictures: Tensor) -> Pixels:
-    """Values −1…1, ``[N, 3, H, W]``, → ``(N, H, W, 3) uint8``."""
+    """Convert pictures ``[N, 3, H, W]``, −1…1, to ``(N, H, W, 3) uint8``."""
     levels = (pictures.float() * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
     return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from mesoscope.errors import OptionError
-from mesoscope.synth.stylegan.making import SamplingSettings, generate, latent, to_pixels
 from mesoscope.synth.stylegan.networks import truncate
+from mesoscope.synth.stylegan.sampling import SamplingSettings, generate, latent, to_pixels
 
 
 def pictures(generator, seeds, *, batch=1, **settings):
