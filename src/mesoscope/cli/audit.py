@@ -209,10 +209,10 @@ def _scope(finding: Mapping[str, Any]) -> str:
 
 
 def _print_summary(audit: Audit, total: int) -> None:
-    from mesoscope.files.names import shown
+    from mesoscope.files.escape import escape_name
 
     for line in summary_lines(audit.to_dict(), total):
-        echo(shown(line))
+        echo(escape_name(line))
 
 
 def _exit_code(audit: Audit, fail_on: str) -> int:

@@ -25,15 +25,15 @@ def write_fixed_copy(
         The audit of the copy.
     """
     from mesoscope.data.audit.fix_audit import fix_and_audit
-    from mesoscope.files.names import shown
+    from mesoscope.files.escape import escape_name
 
     def report(result: FixResult) -> None:
-        echo("\n".join(["", *map(shown, result_lines(result))]))
+        echo("\n".join(["", *map(escape_name, result_lines(result))]))
 
     after = fix_and_audit(
         before, out, options=options, audit_options=audit_options, watch=watch, told=report
     )
-    echo("\n".join(["", *map(shown, comparison_lines(before.to_dict(), after.to_dict()))]))
+    echo("\n".join(["", *map(escape_name, comparison_lines(before.to_dict(), after.to_dict()))]))
     return after
 
 

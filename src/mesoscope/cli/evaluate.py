@@ -14,7 +14,7 @@ from mesoscope.cli import detection, options
 from mesoscope.cli.evaluate_tables import figures_table, robustness_notes, robustness_rows
 from mesoscope.cli.main import DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.cli.options import FiniteRange, WholeRange
-from mesoscope.cli.printing import columns, echo, visible
+from mesoscope.cli.printing import columns, echo, escape_text
 from mesoscope.cli.progress import bar
 from mesoscope.errors import OptionError
 
@@ -143,7 +143,7 @@ def command(
         )
     write_results(result, out)
     for note in notes(result):
-        echo(f"mesoscope: {visible(note)}", err=True)
+        echo(f"mesoscope: {escape_text(note)}", err=True)
     echo("\n".join(figures_table(result)))
     echo("\n".join(["", *columns(answer_rows(result.told))]))
     if report_fpr is not None or prevalences:
@@ -207,7 +207,7 @@ def _print_robustness(robustness: Robustness | None, out: Path) -> None:
     from mesoscope.report.robustness import write_table
 
     for note in robustness_notes(robustness):
-        echo(f"mesoscope: {visible(note)}", err=True)
+        echo(f"mesoscope: {escape_text(note)}", err=True)
     if robustness is None:
         return
     write_table(robustness, out / ROBUSTNESS)

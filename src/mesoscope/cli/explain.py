@@ -11,7 +11,7 @@ import click
 
 from mesoscope.cli import detection
 from mesoscope.cli.main import DONE, INPUT_FAILED
-from mesoscope.cli.printing import echo, visible
+from mesoscope.cli.printing import echo, escape_text
 from mesoscope.errors import OptionError, SourceError
 from mesoscope.errors.failures import failure
 
@@ -58,7 +58,7 @@ def command(
             source_error = failure(name, error)
             if not isinstance(source_error, SourceError):
                 raise
-            echo(f"mesoscope: {visible(str(source_error))}", err=True)
+            echo(f"mesoscope: {escape_text(str(source_error))}", err=True)
             failed = True
             continue
         if target is not None:
@@ -66,7 +66,7 @@ def command(
         if as_json:
             click.echo(_json(explained, target))
         else:
-            echo(visible(_line(explained, target)))
+            echo(escape_text(_line(explained, target)))
     return INPUT_FAILED if failed else DONE
 
 

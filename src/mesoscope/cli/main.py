@@ -31,7 +31,7 @@ from mesoscope.errors import (
     RunError,
 )
 from mesoscope.errors.failures import cause, describe
-from mesoscope.files.names import visible
+from mesoscope.files.escape import escape_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,12 +152,12 @@ def _report(error: BaseException) -> int:
             error.show()
             return error.exit_code
         if isinstance(error, click.ClickException):
-            echo(f"mesoscope: {visible(error.format_message())}", err=True)
+            echo(f"mesoscope: {escape_text(error.format_message())}", err=True)
             if isinstance(error, click.UsageError) and error.ctx is not None:
                 echo(f"see: {error.ctx.command_path} --help", err=True)
             return error.exit_code
         if isinstance(error, MesoscopeError):
-            echo(f"mesoscope: {visible(str(error))}", err=True)
+            echo(f"mesoscope: {escape_text(str(error))}", err=True)
             return exit_code(error)
         return _report_unexpected(error)
     except OSError:  # standard error is closed
@@ -168,14 +168,14 @@ def _report_unexpected(error: BaseException) -> int:
     if isinstance(error, OSError):
         name = "a result, or standard output" if error.filename is None else error.filename
         reason = cause(error)
-        echo(f"mesoscope: {visible(str(name))}: cannot be written or read: {reason}", err=True)
+        echo(f"mesoscope: {escape_text(str(name))}: cannot be written or read: {reason}", err=True)
         return INPUT_FAILED
     if isinstance(error, MemoryError):
         echo("mesoscope: out of memory: close other programs, or lower --jobs", err=True)
         return INPUT_FAILED
     if os.environ.get("MESOSCOPE_TRACEBACK"):
         traceback.print_exception(error)
-    description = visible(describe(error))
+    description = escape_text(describe(error))
     echo(
         f"mesoscope: a fault of mesoscope, {description}: please report it, with the output of the "
         "same command under MESOSCOPE_TRACEBACK=1",

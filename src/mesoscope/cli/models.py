@@ -13,7 +13,7 @@ import click
 from mesoscope.cli import models_add
 from mesoscope.cli.data_folder import models_folder
 from mesoscope.cli.main import DONE, MODEL
-from mesoscope.cli.printing import columns, echo, visible
+from mesoscope.cli.printing import columns, echo, escape_text
 from mesoscope.errors import MesoscopeError, ModelMismatch
 from mesoscope.errors.failures import describe
 from mesoscope.models import DEFAULT_MODEL
@@ -148,7 +148,7 @@ def verify(models: tuple[str, ...]) -> int:
             message = (
                 str(error) if isinstance(error, MesoscopeError) else f"{model}: {describe(error)}"
             )
-            echo(f"mesoscope: {visible(message)}", err=True)
+            echo(f"mesoscope: {escape_text(message)}", err=True)
             code = MODEL
     return code
 

@@ -10,7 +10,7 @@ import click
 from mesoscope.cli import detection, options
 from mesoscope.cli.main import DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.cli.options import FiniteRange, WholeRange
-from mesoscope.cli.printing import columns, echo, plural, visible
+from mesoscope.cli.printing import columns, echo, escape_text, plural
 from mesoscope.cli.progress import bar
 from mesoscope.errors import OptionError
 from mesoscope.types.label import CLASSES
@@ -202,15 +202,15 @@ def _print_set(plan: PreparePlan) -> None:
     ]
     name = f"{reading.title} in {reading.root}"
     if len(counts) <= _SHORT:
-        echo(visible(f"{name}: {', '.join(map(' '.join, counts))}"))
+        echo(escape_text(f"{name}: {', '.join(map(' '.join, counts))}"))
     else:
         width = max(len(count) for count, _ in counts)
-        echo(visible(f"{name}:"))
+        echo(escape_text(f"{name}:"))
         for count, what in counts:
-            echo(visible(f"  {count:>{width}}  {what}"))
+            echo(escape_text(f"  {count:>{width}}  {what}"))
     echo(f"terms: {plan.terms}")
     for note in (*reading.notes, *plan.notes):
-        echo(visible(f"note: {note}"))
+        echo(escape_text(f"note: {note}"))
 
 
 def _print_plan(plan: PreparePlan, out: Path) -> None:
@@ -233,7 +233,7 @@ def _print_result(prepared: Prepared) -> None:
     for line in census.left_out_lines():
         echo(f"left out: {line}")
     for warning in census.warnings():
-        echo(visible(f"warning: {warning}"))
+        echo(escape_text(f"warning: {warning}"))
     left_out = ", left_out.csv what was left out" if census.left_out.total() else ""
     faces = plural(census.total, "face")
     echo(f"{faces} in {prepared.folder}: manifest.csv lists them{left_out}")

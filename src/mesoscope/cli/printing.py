@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.files.names import visible
+from mesoscope.files.escape import escape_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mesoscope.types import Person, Verdict
 
-__all__ = ["HEADER", "columns", "echo", "flagged", "flags", "plural", "row", "visible"]
+__all__ = ["HEADER", "columns", "echo", "escape_text", "flagged", "flags", "plural", "row"]
 
 # Options outside of DetectOptions, whose fields hold their flags themselves.
 _SAME = (
@@ -47,7 +47,7 @@ def echo(text: object = "", *, err: bool = False) -> None:
         text: One or more lines.
         err: Print to standard error.
     """
-    click.echo("\n".join(visible(flagged(line)) for line in str(text).split("\n")), err=err)
+    click.echo("\n".join(escape_text(flagged(line)) for line in str(text).split("\n")), err=err)
 
 
 @functools.cache
@@ -79,9 +79,11 @@ def plural(count: int, noun: str) -> str:
 def row(verdict: Verdict) -> str:
     """Return the table row of a verdict: label, score, source, reason; then a row per person."""
     if verdict.error is not None:
-        return f"{_label_and_score(verdict, 13)}  {visible(verdict.error['message'])}"
+        return f"{_label_and_score(verdict, 13)}  {escape_text(verdict.error['message'])}"
     reason = _reason(verdict)
-    first = f"{_label_and_score(verdict, 13)}  {visible(verdict.source)}{reason and ' ' + reason}"
+    first = (
+        f"{_label_and_score(verdict, 13)}  {escape_text(verdict.source)}{reason and ' ' + reason}"
+    )
     return "\n".join([first, *map(_person, verdict.persons)])
 
 

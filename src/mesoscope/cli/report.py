@@ -162,12 +162,14 @@ def verify(
 def _print_check(
     report: Path, check: Check, different: Sequence[tuple[State, str]], *, report_only: bool
 ) -> None:
-    from mesoscope.files.names import shown
+    from mesoscope.files.escape import escape_name
 
     seal = check.seal
     state = "unchanged" if seal.intact else "ALTERED: its content does not match its hash"
     echo(f"{report}")
-    echo(f"  report     {state} ({shown(check.made)}, mesoscope {shown(check.version)})")
+    echo(
+        f"  report     {state} ({escape_name(check.made)}, mesoscope {escape_name(check.version)})"
+    )
     echo(f"  digest     {seal.content_sha256}")
     echo(f"  signature  {_SIGNATURES[check.signature]}")
     if seal.signed:
@@ -176,7 +178,7 @@ def _print_check(
     echo(f"  settings   {settings[check.settings_match]}")
     for name, model_state in check.models.items():
         words = {"missing": "its file was not found", "unknown": "its hash is not recorded"}
-        echo(f"  model      {shown(name)}: {words.get(model_state, model_state)}")
+        echo(f"  model      {escape_name(name)}: {words.get(model_state, model_state)}")
     if report_only:
         return
     parts = [f"{check.files[state]:,} {state}" for state in ("unchanged", "changed", "missing")]
@@ -185,7 +187,7 @@ def _print_check(
         parts.append(f"{unknown:,} unreadable")
     echo(f"  files      {', '.join(parts)}")
     for file_state, source in different:
-        echo(f"    {file_state:<9}  {shown(source)}")
+        echo(f"    {file_state:<9}  {escape_name(source)}")
     rest = sum(check.files.values()) - check.files["unchanged"] - len(different)
     if rest:
         echo(f"    and {rest:,} more")

@@ -10,7 +10,7 @@ import click
 
 from mesoscope.cli.main import DONE, INPUT_FAILED
 from mesoscope.cli.options import FiniteRange, WholeRange
-from mesoscope.cli.printing import columns, echo, visible
+from mesoscope.cli.printing import columns, echo, escape_text
 from mesoscope.cli.progress import bar
 from mesoscope.errors import DatasetError
 
@@ -139,7 +139,7 @@ def _check(samples: list[Sample]) -> int:
     for fault in bar(faults_of(samples), total=len(samples)):
         if fault is not None:
             faults += 1
-            echo(f"mesoscope: {visible(str(fault))}", err=True)
+            echo(f"mesoscope: {escape_text(str(fault))}", err=True)
     unknown = sum(not sample.sha256 for sample in samples)
     unchecked = f"; {unknown:,} have no SHA-256 in the manifest" if unknown else ""
     echo(f"{len(samples) - faults:,} of {len(samples):,} pictures are intact{unchecked}")

@@ -12,7 +12,7 @@ from mesoscope.cli import forging, options
 from mesoscope.cli.extras import extra
 from mesoscope.cli.main import DONE, INPUT_FAILED
 from mesoscope.cli.options import FiniteRange, WholeRange
-from mesoscope.cli.printing import echo, plural, visible
+from mesoscope.cli.printing import echo, escape_text, plural
 from mesoscope.cli.progress import bar
 
 if TYPE_CHECKING:
@@ -151,6 +151,6 @@ def _summary(summary: GenerationSummary, out: Path, elapsed_s: float) -> str:
             f"{summary.unpaired:,} have no real counterpart, because there are fewer reals"
         )
     if summary.left_out:
-        first = visible(next(iter(summary.left_out.values())))
+        first = escape_text(next(iter(summary.left_out.values())))
         parts.append(f"{len(summary.left_out):,} reals could not be used (first: {first})")
     return "; ".join(parts)

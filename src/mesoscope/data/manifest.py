@@ -27,8 +27,8 @@ from mesoscope.data.sample import LABELS, SPLIT_NAMES, SPLITS, Sample
 from mesoscope.data.shards.index import read_tars, refuse_broken, tars_of
 from mesoscope.errors import DatasetError, MissingExtra, OutputError
 from mesoscope.errors.failures import cause
+from mesoscope.files.atomic import output_path
 from mesoscope.files.csv_rows import RowWriter
-from mesoscope.files.whole import whole
 from mesoscope.media.kinds import PICTURE_SUFFIXES
 from mesoscope.types.label import CLASSES
 
@@ -85,7 +85,7 @@ def write_manifest(
     types = {**dict.fromkeys(COLUMNS, str), **(further or {})}
     write = _write_csv if suffix == ".csv" else _write_parquet
     try:
-        with whole(path) as part:
+        with output_path(path) as part:
             return write(part, _checked(rows, types, path), types)
     except UnicodeEncodeError as error:
         raise DatasetError(

@@ -33,7 +33,7 @@ from mesoscope.draw.palette import (
 from mesoscope.draw.strip import contact_strip, faces_of
 from mesoscope.draw.timeline import draw_timeline
 from mesoscope.faces.crop import crop
-from mesoscope.files.names import visible
+from mesoscope.files.escape import escape_text
 from mesoscope.imaging.filters import scaled
 from mesoscope.types.label import SAYINGS, as_sentence, clause_of
 
@@ -170,10 +170,10 @@ def _heading(verdict: Verdict, title: str | None, digest: str | None) -> Pixels:
     if verdict.p_fake is not None:
         score = f"p_fake {score_text(verdict.p_fake)}"
         put_text(top, score, wide + size // 2, baseline, size_px=30, colour=INK)
-    name = shorten(visible(title or verdict.source), 24, inner, BOLD)
+    name = shorten(escape_text(title or verdict.source), 24, inner, BOLD)
     texts = [_Words(name, 24, INK, BOLD)]
     texts.append(_Words(as_sentence(clause_of(verdict.reason) or SAYINGS[verdict.answer])))
-    texts += [_Words(f"Note: {visible(note)}.") for note in verdict.notes]
+    texts += [_Words(f"Note: {escape_text(note)}.") for note in verdict.notes]
     texts.append(_Words(_origin(verdict), 16, QUIET))
     if digest:
         texts.append(_Words(f"SHA-256 of the file {digest}", 16, QUIET))

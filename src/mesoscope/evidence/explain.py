@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.draw import Terms, clip_sheet, most_suspicious, picture_sheet, square_of
 from mesoscope.errors import OptionError, OutputError, SourceError
-from mesoscope.files.whole import write_whole
+from mesoscope.files.atomic import write_bytes
 from mesoscope.media.image import FileBytes, open_file, open_image, read_bytes
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.media.video import frames_at
@@ -151,7 +151,7 @@ def save_picture(pixels: Pixels, path: Path) -> None:
         raise OutputError(f"{path}: {pixels.shape[0]} pixels high, too many for WebP: write a PNG")
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, kind, quality=_QUALITY)
-    write_whole(path, data.getvalue(), parents=True)
+    write_bytes(path, data.getvalue(), parents=True)
 
 
 def format_of(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.errors import ModelMismatch, OptionError, OutputError
 from mesoscope.errors.failures import cause
-from mesoscope.files.whole import write_whole
+from mesoscope.files.atomic import write_bytes
 from mesoscope.models.file import file_sha256, verify_sha256
 from mesoscope.models.graph import check_graph
 from mesoscope.types.finders import WITH_A_MODEL
@@ -70,7 +70,7 @@ def keep_finder(
     check_graph(data, file)  # no loops, no external data
     YunetFinder(file)
     target = folder / f"{finder}-{digest}.onnx"
-    write_whole(target, data, parents=True)
+    write_bytes(target, data, parents=True)
     try:
         for other in _files(folder, finder):
             if other != target:

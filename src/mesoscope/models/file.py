@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from mesoscope.errors import ModelError, ModelMismatch, ModelMissing
 from mesoscope.errors.failures import cause
-from mesoscope.files.whole import write_whole
+from mesoscope.files.atomic import write_bytes
 from mesoscope.models.graph import BYTES, VARINT, Field, MalformedError, fields, length_delimited
 from mesoscope.types import ModelCard
 
@@ -254,7 +254,7 @@ def write_sums(folder: Path = _FOLDER) -> Path:
         OutputError: The file cannot be written.
     """
     lines = [f"{file_sha256(path)}  {path.name}\n" for path in sorted(folder.glob("*.onnx"))]
-    write_whole(folder / SUMS, "".join(lines).encode())
+    write_bytes(folder / SUMS, "".join(lines).encode())
     return folder / SUMS
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import OptionError
+from mesoscope.files.atomic import refuse_missing_parent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +27,7 @@ def refuse_model_file(out: Path, *, force: bool = False) -> None:
         raise OptionError(f"{out}: a model file must be named .onnx")
     if out.exists() and not force:
         raise OptionError(f"{out}: exists already: choose another name, or replace it with `force`")
-    if not out.parent.is_dir():
-        raise OptionError(f"{out}: there is no folder {out.parent}: make it first")
+    refuse_missing_parent(out)
 
 
 def name_of_model(name: str | None, out: Path) -> str:

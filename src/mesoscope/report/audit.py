@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup, escape
 from PIL import Image
 
-from mesoscope.files.whole import write_text
+from mesoscope.files.atomic import write_text
 from mesoscope.media.image import open_image
 from mesoscope.types.label import CLASSES
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import jinja2
 from PIL import Image
 
-from mesoscope.files.whole import write_text, write_whole
+from mesoscope.files.atomic import write_bytes, write_text
 from mesoscope.report import plots
 from mesoscope.report.mistakes import contact_sheet, worst, worst_clips
 from mesoscope.report.plots import DARK, LIGHT, png
@@ -134,14 +134,14 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
     drawn = {}
     for name, draw in _PLOTS.items():
         light = png(draw(evaluation, LIGHT))
-        write_whole(folder / f"{name}.png", light, sync=False)
+        write_bytes(folder / f"{name}.png", light, sync=False)
         dark = png(draw(evaluation, DARK))
         drawn[name] = Plot(_address(light, "png"), _address(dark, "png"))
     (folder / PANELS).unlink(missing_ok=True)
     panels = plots.reliability_by_source(evaluation, LIGHT)
     if panels is not None:
         light = png(panels)
-        write_whole(folder / PANELS, light, sync=False)
+        write_bytes(folder / PANELS, light, sync=False)
         dark = png(plots.reliability_by_source(evaluation, DARK) or panels)
         drawn["panels"] = Plot(_address(light, "png"), _address(dark, "png"))
     if evaluation.robustness is not None:
@@ -150,7 +150,7 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
     sheet = contact_sheet(kinds, LIGHT)
     (folder / SHEET).unlink(missing_ok=True)  # left by an earlier evaluation
     if sheet is not None:
-        write_whole(folder / SHEET, png(sheet), sync=False)
+        write_bytes(folder / SHEET, png(sheet), sync=False)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -196,7 +196,7 @@ def _write_strips(kinds: tuple[list[ClipMistake], ...], folder: Path) -> None:
         for number, one in enumerate(kind, start=1):
             if one.strip is not None:
                 name = f"clip_{one.truth}_told_{one.prediction.told}_{number}.jpg"
-                write_whole(folder / name, _jpeg_bytes(one.strip), sync=False)
+                write_bytes(folder / name, _jpeg_bytes(one.strip), sync=False)
 
 
 def _strip_entries(
@@ -220,7 +220,7 @@ def items_word(evaluation: Evaluation) -> str:
 
 def _robustness_plots(found: Robustness, folder: Path) -> dict[str, Plot]:
     """Return a plot for each curve; write the sheet of all as a file."""
-    write_whole(
+    write_bytes(
         folder / ROBUSTNESS, png(robustness_sheet(found, LIGHT), colours=_COLOURS), sync=False
     )
     drawn = {}

@@ -117,8 +117,9 @@ def png(figure: Figure, *, colours: int | None = None) -> bytes:
     ``Figure.savefig`` lays out and draws twice; the canvas draws once.
     """
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba()))
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    picture = Image.fromarray(pixels)
     file = io.BytesIO()
     if colours is None:
         picture.save(file, "PNG")

@@ -39,8 +39,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mesoscope.files.atomic import output_path, write_text
 from mesoscope.files.csv_rows import csv_row
-from mesoscope.files.whole import whole, write_text
 from mesoscope.metrics import CUT
 from mesoscope.types.label import CLASSES, answer_of
 from mesoscope.types.schema import VERSIONS
@@ -264,7 +264,7 @@ def write_predictions(evaluation: Evaluation, path: Path) -> None:
         OutputError: The file is not writable.
     """
     with (
-        whole(path) as part,
+        output_path(path) as part,
         part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         file.write(csv_row(COLUMNS) + "\n")

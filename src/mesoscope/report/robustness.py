@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from mesoscope.files.atomic import output_path
 from mesoscope.files.csv_rows import RowWriter
-from mesoscope.files.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -132,7 +132,7 @@ def write_table(found: Robustness, path: Path) -> None:
     """
     fixed = {name: str(found.conditions[name]) for name in CONDITIONS}
     with (
-        whole(path) as part,
+        output_path(path) as part,
         part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         table = RowWriter(file, defuse=True)

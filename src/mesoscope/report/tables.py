@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from mesoscope.files.atomic import output_path
 from mesoscope.files.csv_rows import RowWriter
-from mesoscope.files.whole import whole
 from mesoscope.metrics.intervals import effective_count, proportion_interval
 from mesoscope.types.label import ANSWERS, CLASSES
 
@@ -193,7 +193,7 @@ def write_answer_counts(rows: Sequence[AnswerCounts], path: Path) -> None:
         OutputError: The file is not writable.
     """
     with (
-        whole(path) as part,
+        output_path(path) as part,
         part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = RowWriter(file, defuse=True)

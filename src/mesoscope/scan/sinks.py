@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mesoscope.errors import JobError, MissingExtra, OutputError
 from mesoscope.errors.failures import cause
+from mesoscope.files.atomic import output_path
 from mesoscope.files.csv_rows import csv_row
-from mesoscope.files.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -192,7 +192,7 @@ def export(ledger: LedgerReader, path: Path) -> int:
         MissingExtra: Parquet is asked for and pyarrow is not installed.
     """
     write = _writer(path)
-    with whole(path) as part:
+    with output_path(path) as part:
         return write(ledger.results(), part)
 
 

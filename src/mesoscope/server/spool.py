@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mesoscope.errors import OutputError
 from mesoscope.errors.failures import cause
-from mesoscope.files.names import acts
-from mesoscope.files.whole import atomic_path
+from mesoscope.files.atomic import atomic_path
+from mesoscope.files.escape import is_invisible
 from mesoscope.media.image import FileBytes
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.server.problems import Problem, of_os_error
@@ -35,7 +35,7 @@ def clean_name(raw: bytes | str) -> str:
     """
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
     text = text.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    text = "".join("\ufffd" if acts(c) else c for c in text)
+    text = "".join("\ufffd" if is_invisible(c) else c for c in text)
     text = unicodedata.normalize("NFC", text).strip()
     if len(text) > LONGEST_NAME:
         stem, dot, suffix = text.rpartition(".")

@@ -28,8 +28,8 @@ import numpy as np
 
 from mesoscope import __version__
 from mesoscope.errors import OptionError, SourceUnsuitable
+from mesoscope.files.atomic import remove_temporary_files, write_bytes
 from mesoscope.files.csv_rows import RowWriter
-from mesoscope.files.whole import sweep, write_whole
 from mesoscope.synth.files import GO_ON, append, locked, read_records, truncate
 from mesoscope.synth.forgery import Encoding, encode_mask
 
@@ -170,7 +170,7 @@ class ForgeryFolder:
         if data["fake"] == data.get("real"):  # else one picture would have both labels
             raise SourceUnsuitable(f"{parent.path}: the forgery cannot be told from its twin")
         for what, path in files.items():
-            write_whole(self.root / path, data[what], sync=False, hint=GO_ON, parents=True)
+            write_bytes(self.root / path, data[what], sync=False, hint=GO_ON, parents=True)
         return {
             "key": parent.key,
             "maker": forgery.maker,
@@ -208,7 +208,7 @@ class ForgeryFolder:
         for _, record in read_records(self.root / RECORDS):
             table.writerows(_rows(record))
         data = rows.getvalue().encode("utf-8", "surrogateescape")
-        write_whole(self.root / MANIFEST, data, hint=GO_ON, parents=True)
+        write_bytes(self.root / MANIFEST, data, hint=GO_ON, parents=True)
 
     def __enter__(self) -> Self:
         """Lock the folder, and remove the temporary files of killed runs.
@@ -217,7 +217,7 @@ class ForgeryFolder:
             OptionError: Another run is writing into the folder.
         """
         self._lock = locked(self.root / SETTINGS)
-        sweep(self.root)
+        remove_temporary_files(self.root)
         return self
 
     def __exit__(
@@ -244,7 +244,7 @@ def _start(root: Path, settings: dict[str, Json]) -> None:
             raise OptionError(f"{path}: cannot be read: choose a new folder for `out`") from error
         if before != settings and next(read_records(root / RECORDS), None) is None:
             (root / LANDMARKS).unlink(missing_ok=True)  # the reals may be others
-            write_whole(path, _as_json(settings), hint=GO_ON, parents=True)
+            write_bytes(path, _as_json(settings), hint=GO_ON, parents=True)
             return
         for name in [*settings, *before]:
             was, now = before.get(name), settings.get(name)
@@ -256,7 +256,7 @@ def _start(root: Path, settings: dict[str, Json]) -> None:
         return
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise OptionError(f"{root}: is not empty: choose a new folder for `out`")
-    write_whole(path, _as_json(settings), hint=GO_ON, parents=True)
+    write_bytes(path, _as_json(settings), hint=GO_ON, parents=True)
 
 
 def _as_json(settings: dict[str, Json]) -> bytes:

@@ -10,8 +10,8 @@ import numpy as np
 from mesoscope.draw.palette import BOLD, INK, PAPER, QUIET, put_text, shorten
 from mesoscope.errors import OptionError, OutputError, SourceError, SourceMissing
 from mesoscope.faces.crop import crop
-from mesoscope.files.names import visible
-from mesoscope.files.whole import write_whole
+from mesoscope.files.atomic import write_bytes
+from mesoscope.files.escape import escape_text
 from mesoscope.imaging.encode import encode
 from mesoscope.media.image import open_image
 from mesoscope.synth.files import GO_ON, read_records
@@ -71,7 +71,7 @@ def write_sheet(path: Path, root: Path, *, count: int = 12) -> None:
         data = encode(sheet, suffix, SUFFIXES[suffix])
     except OutputError as error:
         raise OutputError(f"{path}: {error}") from error
-    write_whole(path, data, hint=GO_ON, parents=True)
+    write_bytes(path, data, hint=GO_ON, parents=True)
 
 
 def refuse_suffix(path: Path) -> None:
@@ -98,7 +98,7 @@ def _cell(root: Path, record: dict[str, Any]) -> Pixels:
             put_text(cell, str(pixels), left + 12, 30, size_px=16, colour=QUIET)
         else:
             cell[:_TILE, left : left + _TILE] = crop(pixels, box, size_px=_TILE)
-    text = visible(f"{record['maker']}   {_summary(record['numbers'])}")
+    text = escape_text(f"{record['maker']}   {_summary(record['numbers'])}")
     put_text(cell, shorten(text, 14, wide), 0, _TILE + 19, size_px=14, colour=QUIET)
     return cell
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from mesoscope.errors import OutputError, SourceError, SourceUnsuitable
 from mesoscope.errors.failures import failure, source_failure
+from mesoscope.files.atomic import write_bytes
 from mesoscope.files.csv_rows import RowWriter
-from mesoscope.files.whole import write_whole
 from mesoscope.media.image import decode, read_bytes
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.files import GO_ON
@@ -137,7 +137,7 @@ def write_left_out(root: Path, summary: ForgingSummary) -> None:
     table = RowWriter(rows, defuse=True)
     table.writerow(("path", "reason"))
     table.writerows(summary.left_out.items())
-    write_whole(path, rows.getvalue().encode("utf-8", "surrogateescape"), hint=GO_ON, parents=True)
+    write_bytes(path, rows.getvalue().encode("utf-8", "surrogateescape"), hint=GO_ON, parents=True)
 
 
 def key_of(real: Real, number: int) -> str:

@@ -13,7 +13,7 @@ from mesoscope.data.manifest import read_datasets
 from mesoscope.data.shards.stream import require_shards
 from mesoscope.errors import DatasetError, OutputError, RunError
 from mesoscope.errors.failures import cause
-from mesoscope.files.whole import sweep, write_text
+from mesoscope.files.atomic import remove_temporary_files, write_text
 from mesoscope.runtime.log import logger
 from mesoscope.training.data.dataset import survey
 from mesoscope.training.data.faces import find_main_faces, prepare_forging
@@ -137,7 +137,7 @@ def open_run(run: Path, recipe: Recipe) -> None:
     """
     try:
         (run / "checkpoints").mkdir(parents=True, exist_ok=True)
-        sweep(run)
+        remove_temporary_files(run)
         if not (run / "recipe.toml").exists():
             write_text(run / "recipe.toml", recipe.to_toml())
     except OSError as error:

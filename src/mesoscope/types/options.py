@@ -91,8 +91,9 @@ class DetectOptions:
     """Options of a detector.
 
     Attributes:
-        faces: Face finder: ``"mtcnn"``, ``"yunet"``, ``"whole"`` (each picture is a face), or
-            ``"auto"``, which picks the best available one and takes face crops as they are.
+        faces: Face finder, one of :data:`mesoscope.types.finders.FINDERS`. ``"auto"`` picks the
+            best available one and takes face crops as they are; with ``"whole"`` each picture is a
+            face.
         finder_model: Model file of the finder, if it needs one that is not shipped.
         frames: Number of frames sampled from a clip, evenly spaced.
         every_s: Sampling interval of a clip in seconds, in place of ``frames``.

@@ -3,7 +3,7 @@
 import pytest
 
 from mesoscope.cli.printing import echo
-from mesoscope.files.names import visible
+from mesoscope.files.escape import escape_text
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from mesoscope.files.names import visible
      ("\x07\x00\x7f", "\\x07\\x00\\x7f"), ("a\u2028b", "a\\u2028b")],
 )  # fmt: skip
 def test_what_acts_is_written_out(text, shown):
-    assert visible(text) == shown
+    assert escape_text(text) == shown
 
 
 def test_lines_of_ours_stay_lines(capsys):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mesoscope.draw import palette as module
 from mesoscope.draw.palette import BOLD, REGULAR, put_text, shorten, text_width, wrap
-from mesoscope.files.names import visible
+from mesoscope.files.escape import escape_text
 
 
 @pytest.fixture(params=["opencv", "pillow"], autouse=True)
@@ -40,7 +40,7 @@ def test_nothing_is_drawn_beyond_the_measured_width(text, size, weight):
 @given(st.text(max_size=60), st.integers(0, 400))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_shortened_text_fits(text, width):
-    shown = shorten(visible(text), 12, width)
+    shown = shorten(escape_text(text), 12, width)
     assert text_width(shown, 12) <= max(width, 0)
 
 
@@ -53,8 +53,8 @@ def test_shortening_keeps_both_ends():
 
 
 def test_broken_names_are_written_out():
-    assert visible("a\nb\x00\udcff") == "a\\nb\\x00\\udcff"
-    assert visible("Łódź 人") == "Łódź 人"
+    assert escape_text("a\nb\x00\udcff") == "a\\nb\\x00\\udcff"
+    assert escape_text("Łódź 人") == "Łódź 人"
 
 
 def test_wrapped_lines_fit_and_lose_no_word():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mesoscope.errors import OutputError
-from mesoscope.files.whole import whole, write_text, write_whole
+from mesoscope.files.atomic import output_path, write_bytes, write_text
 from mesoscope.synth.files import append
 
 
@@ -18,11 +18,11 @@ def full(*_given, **_more):
 @pytest.mark.parametrize("at", ["write_bytes", "replace", "mkdir"])
 def test_a_full_disk_leaves_the_earlier_file_and_nothing_else(tmp_path, monkeypatch, at):
     path = tmp_path / "report.html"
-    write_whole(path, b"earlier")
+    write_bytes(path, b"earlier")
     with monkeypatch.context() as patch:
         patch.setattr(Path, at, full)
         with pytest.raises(OutputError) as caught:
-            write_whole(path, b"later", hint="free some space", parents=True)
+            write_bytes(path, b"later", hint="free some space", parents=True)
     assert str(caught.value) == (
         f"{path}: cannot be written: {os.strerror(errno.ENOSPC)}: free some space"
     )
@@ -33,7 +33,7 @@ def test_a_full_disk_leaves_the_earlier_file_and_nothing_else(tmp_path, monkeypa
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("a row")])
 def test_what_ends_the_writing_leaves_nothing_and_is_not_renamed(tmp_path, error):
     def half():
-        with whole(tmp_path / "new/a.csv") as part:
+        with output_path(tmp_path / "new/a.csv") as part:
             part.write_bytes(b"half")
             raise error
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mesoscope.data.manifest import read_dataset
 from mesoscope.errors import OptionError, OutputError
-from mesoscope.files.whole import write_whole
+from mesoscope.files.atomic import write_bytes
 from mesoscope.media.image import open_image
 from mesoscope.synth.folder import ForgeryFolder, Parent, rng_for
 from mesoscope.synth.forgery import Encoding, Forgery, Saving, encode_mask
@@ -209,10 +209,10 @@ def test_other_folders_are_refused(tmp_path, forgery):
 def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path):
     (tmp_path / "there").write_text("a file, not a folder")
     with pytest.raises(OutputError, match="cannot be written"):
-        write_whole(tmp_path / "there/x.png", b"data", parents=True)
+        write_bytes(tmp_path / "there/x.png", b"data", parents=True)
     (tmp_path / "x.png").mkdir()
     with pytest.raises(OutputError, match="cannot be written"):
-        write_whole(tmp_path / "x.png", b"data")
+        write_bytes(tmp_path / "x.png", b"data")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["there", "x.png"]
 
 

@@ -19,6 +19,7 @@ from mesoscope.data.manifest import write_manifest
 from mesoscope.data.sample import sample_bytes
 from mesoscope.errors import OptionError, OutputError
 from mesoscope.errors.failures import cause, failure
+from mesoscope.files.atomic import refuse_missing_parent
 from mesoscope.files.csv_rows import csv_row
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.types.label import CLASSES
@@ -87,8 +88,7 @@ def refuse_folder(root: Path, out: Path) -> None:
         raise OptionError(
             f"{out}: the copy and {root} would lie in each other: choose a folder beside it"
         )
-    if not out.parent.is_dir():
-        raise OptionError(f"{out}: there is no folder {out.parent}: make it first")
+    refuse_missing_parent(out)
 
 
 def fix_dataset(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.data.audit.cues import FACTS
 from mesoscope.errors import OptionError
-from mesoscope.files.whole import write_text
+from mesoscope.files.atomic import refuse_missing_parent, write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,8 +27,7 @@ def refuse_output(path: Path, dataset: Path) -> None:
     Raises:
         OptionError: The folder is missing, or the file would lie in the set.
     """
-    if not path.parent.is_dir():
-        raise OptionError(f"{path}: there is no folder {path.parent}: make it first")
+    refuse_missing_parent(path)
     if path.is_dir():
         raise OptionError(f"{path}: a folder: give the name of a file in it")
     if dataset.resolve() in path.parent.resolve().parents:

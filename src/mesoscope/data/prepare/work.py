@@ -15,7 +15,7 @@ from mesoscope.detection.reading import read_frames
 from mesoscope.detection.stages import CropRules, apart_on_failure, crop_faces, find_faces
 from mesoscope.errors import MesoscopeError
 from mesoscope.errors.failures import failure
-from mesoscope.files.whole import whole
+from mesoscope.files.atomic import output_path
 from mesoscope.imaging.encode import jpeg, png
 from mesoscope.media.image import open_image
 from mesoscope.media.video import open_clip
@@ -325,5 +325,5 @@ def encode(pixels: Pixels, options: PrepareOptions) -> bytes:
 def _put(data: bytes, unfinished: Path, path: Path) -> None:
     """Write a file atomically: under a temporary name, then renamed."""
     hint = "the same command goes on later"
-    with whole(path, folder=unfinished, sync=False, hint=hint, parents=False) as part:
+    with output_path(path, folder=unfinished, sync=False, hint=hint, parents=False) as part:
         part.write_bytes(data)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from mesoscope import __version__
 from mesoscope.errors import OptionError
-from mesoscope.files.names import shown
+from mesoscope.files.atomic import refuse_missing_parent
+from mesoscope.files.escape import escape_name
 from mesoscope.models.file import find_model
 from mesoscope.report import require
 from mesoscope.report.case.contents import (
@@ -92,8 +93,7 @@ def refuse_report(out: Path) -> None:
         raise OptionError(f"{out}: a report is written as .html or .pdf: name the file so")
     if out.is_dir():
         raise OptionError(f"{out}: a folder: name a file for the report")
-    if not out.parent.is_dir():
-        raise OptionError(f"{out}: there is no folder {out.parent}: make it first")
+    refuse_missing_parent(out)
     require("matplotlib", "jinja2", "reportlab")
 
 
@@ -222,5 +222,5 @@ def with_maps(model: Path, options: DetectOptions) -> Detector:
 def _title(items: VerdictSpool) -> str:
     if len(items) == 1:
         (item,) = items
-        return f"Check of {shown(Path(item.verdict.source).name)}"
+        return f"Check of {escape_name(Path(item.verdict.source).name)}"
     return f"Check of {len(items):,} files"

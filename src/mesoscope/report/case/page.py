@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from mesoscope.draw import clock
-from mesoscope.files.names import shown
+from mesoscope.files.escape import escape_name
 from mesoscope.report.case import words
 from mesoscope.report.case import words as texts
 from mesoscope.report.case.items import BINS, SHOWN, distribution
@@ -75,7 +75,7 @@ class ReportEntry:
     @property
     def name(self) -> str:
         """Its path as shown."""
-        return shown(self.item.verdict.source)
+        return escape_name(self.item.verdict.source)
 
     @property
     def p_fake(self) -> str:
@@ -85,17 +85,17 @@ class ReportEntry:
     @property
     def why(self) -> str:
         """The reason without a clear label; empty with one."""
-        return shown(words.why(self.item.verdict))
+        return escape_name(words.why(self.item.verdict))
 
     @property
     def says(self) -> str:
         """The verdict in a sentence."""
-        return shown(words.sentence(self.item.verdict, self.thresholds))
+        return escape_name(words.sentence(self.item.verdict, self.thresholds))
 
     @property
     def notes(self) -> list[str]:
         """Further notes."""
-        return [shown(n) for n in (*self.item.verdict.notes, *self.evidence.notes)]
+        return [escape_name(n) for n in (*self.item.verdict.notes, *self.evidence.notes)]
 
     @property
     def sha256(self) -> str:
@@ -166,7 +166,7 @@ def _environment() -> jinja2.Environment:
     )
     filters: dict[str, Callable[..., str]] = {
         "jpeg": _address,
-        "shown": shown,
+        "shown": escape_name,
         "clock": clock,
         "threshold": _threshold,
         "face_caption": face_caption,

@@ -1,7 +1,7 @@
 """Building blocks of a PDF report: styles, tables, charts and pictures.
 
 DejaVu comes with matplotlib and is embedded, so Latin, Greek, Cyrillic and more scripts show on
-every machine. Missing glyphs are escaped, see :func:`mesoscope.files.names.drawn`.
+every machine. Missing glyphs are escaped, see :func:`mesoscope.files.escape.escape_for_font`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Image, Paragraph, Table, TableStyle
 
 from mesoscope.draw import clock
-from mesoscope.files.names import drawn
+from mesoscope.files.escape import escape_for_font
 from mesoscope.report.case.items import BINS, SHOWN
 from mesoscope.report.case.words import score
 from mesoscope.types.label import WORDS, clause_of
@@ -93,12 +93,12 @@ def _glyphs() -> frozenset[int]:
 
 def safe(text: str) -> str:
     """Escape text for the font and for reportlab's markup."""
-    return escape(drawn(text, _glyphs()))
+    return escape(escape_for_font(text, _glyphs()))
 
 
 def plain(text: str) -> str:
     """Escape text for the font, without markup."""
-    return drawn(text, _glyphs())
+    return escape_for_font(text, _glyphs())
 
 
 def say(text: str, style: ParagraphStyle = BODY) -> Paragraph:

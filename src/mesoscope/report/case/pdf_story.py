@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from reportlab.platypus import KeepTogether, Paragraph, Spacer
 
 from mesoscope.draw import clock
-from mesoscope.files.names import shown
+from mesoscope.files.escape import escape_name
 from mesoscope.report.case import words
 from mesoscope.report.case import words as texts
 from mesoscope.report.case.items import SHOWN, distribution
@@ -82,14 +82,14 @@ def story(contents: Contents, items: Sequence[ReportEntry], signer: str) -> Iter
 
 def _opening(contents: Contents, signer: str) -> Iterator[Flowable]:
     details, tally = contents.details, contents.tally
-    yield say(shown(details.title), TITLE)
+    yield say(escape_name(details.title), TITLE)
     yield say(words.summary(tally), LEAD)
     made = details.made.replace("T", " ").replace("Z", " UTC")
     rows = [
-        ("Case", shown(details.reference)),
-        ("Handed over by", shown(details.analyst)),
+        ("Case", escape_name(details.reference)),
+        ("Handed over by", escape_name(details.analyst)),
         ("Made", f"{made} with mesoscope {details.version}"),
-        ("Model", ", ".join(shown(model.id) for model in contents.models)),
+        ("Model", ", ".join(escape_name(model.id) for model in contents.models)),
         ("Signature", f"signed with the key {signer}" if signer else "none"),
     ]
     yield facts([row for row in rows if row[1]])
@@ -134,8 +134,8 @@ def _table(contents: Contents) -> Iterator[Flowable]:
             say(str(numbers.get(place, "–")), SMALL),
             marked(verdict_text(label), SMALL),
             say(words.score(verdict.p_fake), SMALL),
-            say(shown(verdict.source), SMALL),
-            say(shown(words.why(verdict)), FAINT),
+            say(escape_name(verdict.source), SMALL),
+            say(escape_name(words.why(verdict)), FAINT),
             say("–" if item.file is None else item.file.sha256[:12], CODE),
         ]
     yield say("The file" if len(order) == 1 else "All files", HEAD)
@@ -205,7 +205,7 @@ def _provenance(evidence: Evidence) -> Iterator[Flowable]:
         where = f'<font name="{MONO}" size="7.4">{safe(f"{finding.where} {finding.field}")}</font>'
         yield marked(
             f"<b>{safe(finding.title)}</b> ({WEIGHTS[finding.weight]}) {where} "
-            f"{safe(shown(finding.value))}<br/>{safe(finding.meaning)}",
+            f"{safe(escape_name(finding.value))}<br/>{safe(finding.meaning)}",
             BULLET,
             bullet="•",
         )
@@ -223,7 +223,7 @@ def _file_facts(one: ReportEntry) -> list[tuple[str, str]]:
     rows.append(("Size", size))
     if verdict.finder:
         rows.append(("Face finder", verdict.finder))
-    rows.append(("Model", shown(verdict.model)))
+    rows.append(("Model", escape_name(verdict.model)))
     return rows
 
 
@@ -241,7 +241,7 @@ def _meaning() -> Iterator[Flowable]:
 
 
 def _model(model: ModelFacts) -> Iterator[Flowable]:
-    yield say(f"The model {shown(model.id)}", HEAD)
+    yield say(f"The model {escape_name(model.id)}", HEAD)
     card = model.card
     if card is None:
         yield say(

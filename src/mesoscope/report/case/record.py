@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mesoscope.errors import ReportError, SourceError, SourceMissing
 from mesoscope.errors.failures import cause
-from mesoscope.files.names import shown
+from mesoscope.files.escape import escape_name
 from mesoscope.report.case.contents import ModelFacts, model_facts, settings_sha256
 from mesoscope.report.case.items import hash_source
 from mesoscope.report.case.seal import Seal, fingerprint, read_seal
@@ -99,14 +99,14 @@ def rows(items: Iterable[ReportItem], evidence: dict[int, tuple[int, Verdict]]) 
             "bytes": None if item.file is None else item.file.n_bytes,
             "sha256": None if item.file is None else item.file.sha256,
         }
-        if (plain := shown(verdict.source)) != verdict.source:
+        if (plain := escape_name(verdict.source)) != verdict.source:
             row["shown"] = plain
         if item.earlier is not None:
             row["judged_sha256"] = item.earlier
         if verdict.error is not None:
-            row["error"] = {"code": verdict.error["code"], "message": shown(why(verdict))}
+            row["error"] = {"code": verdict.error["code"], "message": escape_name(why(verdict))}
         if verdict.notes:
-            row["notes"] = [shown(note) for note in verdict.notes]
+            row["notes"] = [escape_name(note) for note in verdict.notes]
         if verdict.kind == "clip":
             row["persons"] = len(verdict.persons)
         if number is not None and whole is not None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.errors import MissingExtra, OptionError, OutputError, ReportError
 from mesoscope.errors.failures import cause
-from mesoscope.files.whole import whole
+from mesoscope.files.atomic import output_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -280,7 +280,7 @@ def sealed(path: Path, key: Ed25519PrivateKey | None) -> Iterator[Sealing]:
     Raises:
         OutputError: The report is not writable.
     """
-    with whole(path, parents=False) as fresh:
+    with output_path(path, parents=False) as fresh:
         sealing = Sealing(fresh)
         yield sealing
         sealing.digest = seal(fresh, key)

@@ -13,7 +13,7 @@ import torch
 
 from mesoscope.errors import OutputError, RunError
 from mesoscope.errors.failures import cause
-from mesoscope.files.whole import sweep, write_whole
+from mesoscope.files.atomic import remove_temporary_files, write_bytes
 from mesoscope.runtime.log import logger
 from mesoscope.synth.files import GO_ON, locked
 from mesoscope.synth.stylegan import checkpoint, training_set
@@ -180,7 +180,7 @@ def _locked_run(run: Path, *, resume: bool) -> Iterator[None]:
         raise OutputError(f"{run}: cannot be used as a folder: {cause(error)}") from error
     lock = locked(run)
     try:
-        sweep(run)
+        remove_temporary_files(run)
         for part in run.glob(".*.safetensors.*"):  # temporary files of version 0.1
             part.unlink(missing_ok=True)
         yield
@@ -259,7 +259,7 @@ def _snapshot(
     checkpoint.save(run / CHECKPOINT, at, state)
     # Rewritten from the history, so that a resumed run does not duplicate lines.
     lines = "".join(json.dumps(line) + "\n" for line in state.history)
-    write_whole(run / "log.jsonl", lines.encode(), hint=GO_ON, parents=True)
+    write_bytes(run / "log.jsonl", lines.encode(), hint=GO_ON, parents=True)
 
 
 class _Distance:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mesoscope.errors import ModelError, ModelMissing, OptionError, OutputError
 from mesoscope.errors.failures import cause
-from mesoscope.files.whole import atomic_path
+from mesoscope.files.atomic import atomic_path
 from mesoscope.synth.stylegan.networks import Generator, GeneratorConfig
 from mesoscope.synth.stylegan.pickles import foreign, globals_of
 from mesoscope.synth.stylegan.public_layout import MEAN, from_public

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mesoscope.errors import OptionError
-from mesoscope.files.whole import write_whole
+from mesoscope.files.atomic import write_bytes
 from mesoscope.imaging.encode import encode
 from mesoscope.synth.files import GO_ON
 from mesoscope.synth.sheet import refuse_suffix
@@ -56,7 +56,7 @@ def write_picture(path: Path, pixels: Pixels) -> None:
         OutputError: The file cannot be written.
     """
     refuse_suffix(path)
-    write_whole(path, encode(pixels, path.suffix.lower()), hint=GO_ON, parents=True)
+    write_bytes(path, encode(pixels, path.suffix.lower()), hint=GO_ON, parents=True)
 
 
 NOISE_MODES: Final = ("random", "constant", "none")

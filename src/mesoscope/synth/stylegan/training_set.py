@@ -12,7 +12,7 @@ import torch
 
 from mesoscope.errors import DatasetError, RunError, SourceError, SourceUnsuitable
 from mesoscope.errors.failures import cause
-from mesoscope.files.whole import whole
+from mesoscope.files.atomic import output_path
 from mesoscope.media.image import open_image
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.reals import centre_square, read_reals
@@ -86,7 +86,7 @@ def gather(
     left_out: dict[str, str] = {}
     count, digest = 0, hashlib.sha256()
     numbers: Iterable[int] = range(len(found))
-    with whole(cache) as part, part.open("wb") as file:
+    with output_path(cache) as part, part.open("wb") as file:
         results = map_ordered(read, found, threads=cores())
         for number in numbers if watch is None else watch(numbers, len(found)):
             one = next(results)

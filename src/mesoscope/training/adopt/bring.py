@@ -13,7 +13,7 @@ from mesoscope.detection.scorer import OnnxScorer, check_pictures
 from mesoscope.errors import ModelError, OptionError, OutputError
 from mesoscope.errors.failures import cause
 from mesoscope.evaluation.evaluate import evaluate
-from mesoscope.files.whole import unfinished
+from mesoscope.files.atomic import temporary_path
 from mesoscope.models.file import graph_sha256, shipped, verify_sha256
 from mesoscope.models.kept import added_models
 from mesoscope.training.adopt.adopt import wrap_network
@@ -125,7 +125,7 @@ def import_classifier(
     adopted = wrap_network(path, foreign)
     calibration, thresholds = Calibration(), foreign.card().thresholds
     measured: dict[str, Json] = {}
-    with unfinished(out) as fresh:
+    with temporary_path(out) as fresh:
         card = _write(adopted, calibration, thresholds, fresh, out)
         scorer = OnnxScorer(fresh)
         if samples:

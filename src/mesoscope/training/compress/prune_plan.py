@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.errors import OptionError, RunError
 from mesoscope.errors.failures import cause
-from mesoscope.files.whole import write_text
+from mesoscope.files.atomic import write_text
 from mesoscope.models.file import file_sha256
 from mesoscope.training.compress.sparsify import RAMP
 

@@ -24,7 +24,7 @@ from mesoscope.data.manifest import read_datasets, require_both_classes
 from mesoscope.detection.detector import Detector
 from mesoscope.detection.scorer import OnnxScorer, Scores, check_pictures
 from mesoscope.errors import ModelError, ModelMismatch
-from mesoscope.files.whole import unfinished
+from mesoscope.files.atomic import temporary_path
 from mesoscope.models.file import graph_sha256, model_id, read_card
 from mesoscope.training.compress import int8 as integers
 from mesoscope.training.data.dataset import draw_epoch
@@ -113,7 +113,7 @@ def quantize(
             "original_graph_sha256": card.graph_sha256,
         },
     )
-    with unfinished(out) as fresh:
+    with temporary_path(out) as fresh:
         with writing(out):
             fresh.write_bytes(with_card(integer, card))
         found, pairs = compare(model, fresh, validation, count=count)

@@ -24,7 +24,7 @@ from mesoscope.detection.stages import find_in_pictures
 from mesoscope.errors import DatasetError, MesoscopeError, OutputError, RunError
 from mesoscope.errors.failures import cause
 from mesoscope.faces.main_face import MainFaceFinder
-from mesoscope.files.whole import whole, write_whole
+from mesoscope.files.atomic import output_path, write_bytes
 from mesoscope.imaging.encode import png
 from mesoscope.runtime.log import logger
 from mesoscope.runtime.threads import cores, map_ordered
@@ -89,7 +89,7 @@ def _keep_boxes(data: Survey, run: Path, watcher: RunWatcher) -> None:
         its = landmarks_in(answer)
         if its is not None:
             boxes[place], points[place] = answer.faces[0].box, its
-    with whole(kept) as part, part.open("wb") as file:
+    with output_path(kept) as part, part.open("wb") as file:
         np.savez_compressed(file, boxes=boxes, landmarks=points, digests=np.array(data.digests))
     seen = int(np.isfinite(boxes).all(1).sum())
     logger.info(f"faces found in {seen} of {len(samples)} train pictures")
@@ -184,7 +184,7 @@ def _keep_landmarks(data: Survey, run: Path, watcher: RunWatcher) -> None:
         its = landmarks_in(answer)
         if its is not None:
             points[place] = its
-    with whole(kept) as part, part.open("wb") as file:
+    with output_path(kept) as part, part.open("wb") as file:
         np.savez_compressed(file, landmarks=points)
     seen = int(np.isfinite(points[real]).all((1, 2)).sum())
     logger.info(f"landmarks found in {seen} of {len(real)} real pictures")
@@ -222,7 +222,7 @@ def _keep_forgeries(
                 continue
             made = forge.picture(sample, (seed, _VALIDATION, place))
             pixels = open_sample(sample) if made is None else made
-            write_whole(path, png(pixels), sync=False)
+            write_bytes(path, png(pixels), sync=False)
 
     try:
         for path in _paths(run, 0):

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save
 from mesoscope.data.sample import open_sample
 from mesoscope.errors import DatasetError, RecipeError, SourceUnsuitable
 from mesoscope.errors.failures import cause
-from mesoscope.files.whole import write_whole
+from mesoscope.files.atomic import write_bytes
 from mesoscope.runtime.log import logger
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.blend import draw_hull
@@ -95,7 +95,7 @@ def prepare_reconstructing(
             nets = load(path / AUTOENCODERS if path.is_dir() else path)
         else:
             nets = train_autoencoders(data.train, recipe.seed, watcher)
-        write_whole(kept, packed(nets), parents=True)
+        write_bytes(kept, packed(nets), parents=True)
     fabric.barrier()
 
 

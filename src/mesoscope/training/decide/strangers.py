@@ -148,7 +148,7 @@ def write_thresholds(path: Path, scores: Sequence[Score], home: Sequence[Score])
     """
     import onnx
 
-    from mesoscope.files.whole import unfinished
+    from mesoscope.files.atomic import temporary_path
     from mesoscope.training.export.onnx_export import put, with_card
 
     before = read_card(path)
@@ -157,11 +157,11 @@ def write_thresholds(path: Path, scores: Sequence[Score], home: Sequence[Score])
         before, thresholds=cuts, metrics={**before.metrics, "decisions": _at_home(home, cuts)}
     )
     model = onnx.load(path)
-    with unfinished(path) as fresh:
+    with temporary_path(path) as fresh:
         put(fresh, path, with_card(model, card))
     text = path.with_suffix(".md")
     if text.exists():
-        with unfinished(text) as fresh:
+        with temporary_path(text) as fresh:
             put(fresh, text, _rewritten(text.read_text("utf-8"), before, card).encode())
     return cuts
 

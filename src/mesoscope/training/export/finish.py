@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 
 from mesoscope.detection.detector import Detector
 from mesoscope.evaluation.evaluate import evaluate
-from mesoscope.files.whole import write_text
+from mesoscope.files.atomic import write_text
 from mesoscope.models.file import model_id
 from mesoscope.report.record import write_metrics
 from mesoscope.runtime.log import logger

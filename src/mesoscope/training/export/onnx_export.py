@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from mesoscope.detection.scorer import GUARD_OUTPUT, OnnxScorer, Scores, check_pictures
 from mesoscope.errors import ModelError, ModelMismatch, OutputError
 from mesoscope.errors.failures import cause
-from mesoscope.files.whole import finish, unfinished
+from mesoscope.files.atomic import finish, temporary_path
 from mesoscope.models.file import CARD_KEY, graph_sha256, read_card, sealed
 from mesoscope.training.decide.comparison import multiply_adds
 from mesoscope.training.export import graph
@@ -156,7 +156,7 @@ def export(
         graph_sha256=graph_sha256(model.SerializeToString()),
         self_check=(),
     )
-    with unfinished(out) as fresh:
+    with temporary_path(out) as fresh:
         with writing(out):
             fresh.write_bytes(with_card(model, card))
         try:
@@ -194,7 +194,7 @@ def stamp(path: Path, card: ModelCard) -> ModelCard:
     model = onnx.load(path)
     counted = old.multiply_adds or multiply_adds(model)
     card = dataclasses.replace(card, multiply_adds=counted)
-    with unfinished(path) as fresh:
+    with temporary_path(path) as fresh:
         put(fresh, path, with_card(model, card))
     return card
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from mesoscope.errors import OutputError, RunError
 from mesoscope.errors.failures import cause
-from mesoscope.files.whole import atomic_path
+from mesoscope.files.atomic import atomic_path
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mesoscope.files.whole import write_text
+from mesoscope.files.atomic import write_text
 from mesoscope.runtime.log import logger
 from mesoscope.training.fit.loop import Watcher
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from mesoscope.detection.scorer import OnnxScorer, check_pictures, self_check
 from mesoscope.errors import ModelError, ModelMismatch, OutputError
-from mesoscope.files import whole
+from mesoscope.files import atomic
 from mesoscope.models.file import read_card, verify_bytes
 from mesoscope.training.export import graph
 from mesoscope.training.export import onnx_export as export_module
@@ -229,7 +229,7 @@ def test_disk_that_is_full_is_an_output_error_and_leaves_nothing(cheap, tmp_path
     def full(_fd):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(whole.os, "fsync", full)
+    monkeypatch.setattr(atomic.os, "fsync", full)
     with pytest.raises(OutputError, match="No space left"):
         export(net, tmp_path / "m.onnx", card, CALIBRATION, check_crops=noise(1))
     assert list(tmp_path.iterdir()) == []

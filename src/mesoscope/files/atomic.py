@@ -7,7 +7,7 @@ import itertools
 import os
 from typing import TYPE_CHECKING
 
-from mesoscope.errors import OutputError
+from mesoscope.errors import OptionError, OutputError
 from mesoscope.errors.failures import cause
 
 if TYPE_CHECKING:
@@ -18,19 +18,30 @@ __all__ = [
     "PART",
     "atomic_path",
     "finish",
-    "sweep",
-    "unfinished",
-    "whole",
+    "output_path",
+    "refuse_missing_parent",
+    "remove_temporary_files",
+    "temporary_path",
+    "write_bytes",
     "write_text",
-    "write_whole",
 ]
 
 PART = ".part"  # suffix of temporary files
 _numbers = itertools.count()
 
 
+def refuse_missing_parent(path: Path) -> None:
+    """Check before long work that the folder of an output exists.
+
+    Raises:
+        OptionError: It does not exist.
+    """
+    if not path.parent.is_dir():
+        raise OptionError(f"{path}: there is no folder {path.parent}: make it first")
+
+
 @contextlib.contextmanager
-def unfinished(path: Path, folder: Path | None = None) -> Iterator[Path]:
+def temporary_path(path: Path, folder: Path | None = None) -> Iterator[Path]:
     """Yield a unique temporary path; a file that is left there is removed at the end.
 
     Args:
@@ -50,7 +61,7 @@ def finish(part: Path, path: Path, *, sync: bool = True) -> None:
     """Rename a temporary file to its final path, replacing an existing file.
 
     Args:
-        part: Path from :func:`unfinished`.
+        part: Path from :func:`temporary_path`.
         path: Final path.
         sync: Flush the file to disk first, so that a power failure leaves the old or the new file.
             Not needed for one of thousands of files that a later run rewrites if missing.
@@ -72,8 +83,8 @@ def atomic_path(path: Path, *, folder: Path | None = None, sync: bool = True) ->
     cannot be replaced.
 
     Args:
-        path: As for :func:`unfinished`.
-        folder: As for :func:`unfinished`.
+        path: As for :func:`temporary_path`.
+        folder: As for :func:`temporary_path`.
         sync: As for :func:`finish`.
 
     Raises:
@@ -85,13 +96,13 @@ def atomic_path(path: Path, *, folder: Path | None = None, sync: bool = True) ->
             raise IsADirectoryError(None, "it is a folder: name a file", str(path))
         yield path
         return
-    with unfinished(target, folder) as part:
+    with temporary_path(target, folder) as part:
         yield part
         finish(part, target, sync=sync)
 
 
 @contextlib.contextmanager
-def whole(
+def output_path(
     path: Path,
     *,
     folder: Path | None = None,
@@ -103,7 +114,7 @@ def whole(
 
     Args:
         path: The file.
-        folder: As for :func:`unfinished`.
+        folder: As for :func:`temporary_path`.
         sync: As for :func:`finish`.
         hint: End of the error message: the next step.
         parents: Create the file's folder if it is missing.
@@ -121,15 +132,15 @@ def whole(
         raise OutputError(f"{message}: {hint}" if hint else message) from error
 
 
-def write_whole(
+def write_bytes(
     path: Path, data: bytes, *, sync: bool = True, hint: str = "", parents: bool = False
 ) -> None:
-    """Write a file atomically, see :func:`whole`.
+    """Write a file atomically, see :func:`output_path`.
 
     Raises:
         OutputError: The disk is full, or the folder cannot be written.
     """
-    with whole(path, sync=sync, hint=hint, parents=parents) as part:
+    with output_path(path, sync=sync, hint=hint, parents=parents) as part:
         part.write_bytes(data)
 
 
@@ -139,10 +150,10 @@ def write_text(path: Path, text: str, *, hint: str = "") -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    write_whole(path, text.encode("utf-8", "backslashreplace"), hint=hint, parents=True)
+    write_bytes(path, text.encode("utf-8", "backslashreplace"), hint=hint, parents=True)
 
 
-def sweep(folder: Path) -> None:
+def remove_temporary_files(folder: Path) -> None:
     """Remove the temporary files of killed processes below a folder.
 
     Raises:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mesoscope
-from mesoscope.files.names import drawn, shown, visible
+from mesoscope.files.escape import escape_for_font, escape_name, escape_text
 
 SOURCE = Path(mesoscope.__file__).parent
 
@@ -25,33 +25,33 @@ SOURCE = Path(mesoscope.__file__).parent
     ],
 )
 def test_names_hide_nothing(name, seen):
-    assert shown(name) == seen
+    assert escape_name(name) == seen
 
 
 @given(st.binary(max_size=40).map(os.fsdecode))
 def test_any_name_can_be_printed_and_read_back(name):
-    seen = shown(name)
+    seen = escape_name(name)
     assert not any(0xD800 <= ord(c) < 0xE000 or ord(c) < 32 for c in seen)
     seen.encode("utf-8")
 
 
 def test_what_a_font_lacks_is_spelled_out():
     glyphs = {ord(c) for c in "abcé.jpg\\u0123456789" + "\u05d0"}
-    assert drawn("aé.jpg", glyphs) == "aé.jpg"
-    assert drawn("a人.jpg", glyphs) == "a\\u4eba.jpg"
-    assert drawn("\u05d0.jpg", glyphs) == "\\u05d0.jpg"  # runs from right to left
+    assert escape_for_font("aé.jpg", glyphs) == "aé.jpg"
+    assert escape_for_font("a人.jpg", glyphs) == "a\\u4eba.jpg"
+    assert escape_for_font("\u05d0.jpg", glyphs) == "\\u05d0.jpg"  # runs from right to left
 
 
 @given(st.text(max_size=40))
 def test_a_line_that_is_visible_is_one_line(text):
-    assert all(c.isprintable() or c.isspace() for c in visible(text))
-    assert len(visible(text).splitlines()) <= 1
-    assert visible(visible(text)) == visible(text)
+    assert all(c.isprintable() or c.isspace() for c in escape_text(text))
+    assert len(escape_text(text).splitlines()) <= 1
+    assert escape_text(escape_text(text)) == escape_text(text)
 
 
 def test_nobody_else_escapes_names():
     for path in SOURCE.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        if path != SOURCE / "files/names.py":
-            assert "unicode_escape" not in text, f"{path}: use files.names"
-            assert '"Cf"' not in text, f"{path}: use files.names"
+        if path != SOURCE / "files/escape.py":
+            assert "unicode_escape" not in text, f"{path}: use files.escape"
+            assert '"Cf"' not in text, f"{path}: use files.escape"

@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Container
 
-__all__ = ["acts", "drawn", "shown", "visible"]
+__all__ = ["escape_for_font", "escape_name", "escape_text", "is_invisible"]
 
 _ACTING = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, format, surrogate, unassigned
 _RIGHT_TO_LEFT = {"R", "AL", "AN"}
 
 
-def acts(character: str) -> bool:
+def is_invisible(character: str) -> bool:
     """Whether a character is a control, format or otherwise invisible character."""
     return unicodedata.category(character) in _ACTING
 
 
-def visible(text: str) -> str:
+def escape_text(text: str) -> str:
     r"""Escape text for a terminal or a picture, with the escapes of Python's source.
 
     An escape sequence becomes ``\x1b[31m``, and a line break ``\n``, so that a name cannot imitate
@@ -36,20 +36,20 @@ def visible(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(c.encode("unicode_escape").decode() if acts(c) else c for c in text)
+    return "".join(c.encode("unicode_escape").decode() if is_invisible(c) else c for c in text)
 
 
-def shown(name: str) -> str:
+def escape_name(name: str) -> str:
     r"""Escape a name for a report, so that the bytes of the name can be recovered.
 
     Bytes that are not UTF-8 become ``\\xNN``; control characters, bidirectional overrides and other
     invisible characters become ``\\uNNNN``.
     """
-    return "".join(_escaped(c) if acts(c) else c for c in name)
+    return "".join(_escaped(c) if is_invisible(c) else c for c in name)
 
 
-def drawn(name: str, glyphs: Container[int]) -> str:
-    r"""Escape a name as :func:`shown` does, for a font with few glyphs and no text shaping.
+def escape_for_font(name: str, glyphs: Container[int]) -> str:
+    r"""Escape a name as :func:`escape_name` does, for a font with few glyphs and no text shaping.
 
     Characters without a glyph, and letters of right-to-left scripts, become ``\\uNNNN``, as they
     would be displayed wrongly.
@@ -60,7 +60,7 @@ def drawn(name: str, glyphs: Container[int]) -> str:
     """
     return "".join(
         _escaped(c) if ord(c) not in glyphs or unicodedata.bidirectional(c) in _RIGHT_TO_LEFT else c
-        for c in shown(name)
+        for c in escape_name(name)
     )
 
 
