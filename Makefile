@@ -22,15 +22,16 @@ FULL := $(VENV)/.installed-full-$(VERSION)
 resume = $$(test -f runs/$(1)/recipe.toml && echo --resume)
 
 .DEFAULT_GOAL := help
-# Of the lowest versions: all extras but train, whose torch would bring gigabytes of CUDA.
+# Of the lowest versions: all extras but train and scale, whose torch and Ray would bring gigabytes.
 LOWEST := audit c2pa client parquet postgres report serve
 empty :=
 space := $(empty) $(empty)
 comma := ,
 LOWEST_TESTS ?= tests/contract $(addprefix tests/unit/,data detection draw evaluation evidence faces files imaging \
   media metrics models report runtime scan types)
+SCALE_TESTS ?= tests/unit/distributed tests/integration/test_scan_ray.py
 
-.PHONY: help run serve test coverage test-lowest test-wheel golden check bench docs default-model clean
+.PHONY: help run serve test coverage test-lowest test-scale test-wheel golden check bench docs default-model clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -62,6 +63,15 @@ test-lowest: pyproject.toml ## Run the unit tests on the lowest versions that py
 	@echo "Running the tests in $(LOWEST_TESTS) on them"
 	@OMP_NUM_THREADS=1 build/lowest/bin/python -m pytest $(LOWEST_TESTS) -n $(JOBS) --maxprocesses 8 --dist worksteal \
 	  -p no:cacheprovider -W default -q -r fE
+
+test-scale: pyproject.toml constraints.txt ## Run the tests of scans on Ray and of object stores, in build/scale
+	@echo "Set-up: Ray, and a server of S3 for the tests (a gigabyte), in build/scale"
+	@$(PYTHON) -m venv --clear build/scale
+	@grep -v '^python-dateutil=' constraints.txt | cat - packaging/scale-constraints.txt > build/scale/constraints.txt
+	@build/scale/bin/python -m pip --disable-pip-version-check install -qq --no-input -c build/scale/constraints.txt \
+	  -e '.[report,scale]' -r packaging/scale-tests.txt
+	@echo "Running the tests in $(SCALE_TESTS), on two cores at most"
+	@OMP_NUM_THREADS=1 build/scale/bin/python -m pytest $(SCALE_TESTS) -p no:cacheprovider -q
 
 test-wheel: pyproject.toml constraints.txt ## Build the wheel, install it alone in build/wheel, and judge the samples with it
 	@packaging/test_wheel.sh $(PYTHON)

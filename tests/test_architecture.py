@@ -37,7 +37,9 @@ ONLY_IN: dict[tuple[str, ...], tuple[str, ...]] = {
     ("httpx",): ("client.py",),
     ("click", "tqdm"): ("cli",),
     ("sqlalchemy",): ("scan", "server"),
-    ("pyarrow",): ("data", "scan"),
+    ("pyarrow",): ("data", "scan", "distributed"),
+    ("ray",): ("distributed",),
+    ("fsspec",): ("files/store.py",),
     ("msgspec",): ("types/schema.py",),
 }
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli import detection, options, report_file
+from mesoscope.cli import detection, options, report_file, scan_on
 from mesoscope.cli.job import again_text, by_label, job_folder, scan_job, skipped_text
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.cli.printing import HEADER, echo, row
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     "prints JSON lines.",
 )
 @click.option("--resume", is_flag=True, help="Resume the job in --out.")
+@scan_on.engine
+@scan_on.address
+@scan_on.task_files
 @options.ledger
 @options.table
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines, also on a terminal.")
@@ -54,6 +57,9 @@ def command(
     paths: tuple[str, ...],
     out: str | None,
     resume: bool,
+    engine: str,
+    address: str | None,
+    task_files: int | None,
     ledger: str | None,
     table: bool | None,
     as_json: bool,
@@ -72,6 +78,13 @@ def command(
     from mesoscope.runtime.allocator import keep_heap
 
     keep_heap(options.KEPT_BYTES)
+    if engine != "local":
+        scan_on.refuse_options(out, report, ledger=ledger, lines=as_json or bool(table))
+        return scan_on.scan_on_ray(
+            paths, str(out), address=address, task_files=task_files, resume=resume,
+            jobs=jobs, batch_size=batch_size, fail_on=fail_on,
+        )  # fmt: skip
+    scan_on.refuse_for_local(paths, out, address, task_files)
     out, table = _outputs(out, table, as_json=as_json)
     folder = job_folder(out)
     if folder is None and (resume or ledger):

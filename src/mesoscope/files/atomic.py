@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import secrets
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import OptionError, OutputError
@@ -48,8 +49,10 @@ def temporary_path(path: Path, folder: Path | None = None) -> Iterator[Path]:
         path: Final path of the file.
         folder: Folder of the temporary file, on the same disk; ``None`` for that of ``path``.
     """
-    # Not derived from the file's name, which may already have the maximum length.
-    part = (folder or path.parent) / f".{os.getpid()}-{next(_numbers)}{PART}"
+    # Not derived from the file's name, which may already have the maximum length. Processes of
+    # several machines that share a drive may have the same number, hence the random token.
+    name = f".{os.getpid()}-{next(_numbers)}-{secrets.token_hex(4)}{PART}"
+    part = (folder or path.parent) / name
     try:
         yield part
     finally:  # an interrupt leaves nothing behind either

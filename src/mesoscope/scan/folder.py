@@ -85,7 +85,7 @@ def begin_or_resume(
     if facts and resume is False:
         raise JobError(f"{ledger.name}: holds a job already: join it with `resume`")
     if facts:
-        _check_same(ledger.name, facts, detector)
+        check_same(ledger.name, facts, detector)
     else:
         ledger.begin(_facts(detector))
     _keep_url(folder, url)
@@ -162,7 +162,17 @@ def _facts(detector: Detector) -> dict[str, Json]:
     }
 
 
-def _check_same(name: str, facts: Mapping[str, Json], detector: Detector) -> None:
+def check_same(name: str, facts: Mapping[str, Json], detector: Detector) -> None:
+    """Check that a job was begun with the model and the options of a detector.
+
+    Args:
+        name: What messages call the job.
+        facts: Of the job: ``model`` and ``settings``.
+        detector: Of the scan that would resume it.
+
+    Raises:
+        JobError: It was begun with another model or other options.
+    """
     if facts.get("model") != detector.model_id:
         raise JobError(
             f"{name}: begun with the model {facts.get('model')}, and this scan has "

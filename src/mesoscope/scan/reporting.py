@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,26 +12,25 @@ from mesoscope.models.file import find_model
 from mesoscope.report.case.contents import model_path, settings_of
 from mesoscope.report.case.items import VerdictSpool, read_verdicts
 from mesoscope.report.case.make import make_report, report_judged, report_read, with_maps
-from mesoscope.scan.folder import is_job, open_ledger
 from mesoscope.scan.local import scan
+from mesoscope.scan.results import is_job, open_results
 from mesoscope.scan.sinks import parse_verdict
 from mesoscope.types import DetectOptions, Verdict
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Sequence
 
     from mesoscope.detection.detector import Detector
     from mesoscope.report.case.make import ReportOptions, WrittenReport
-    from mesoscope.scan.ledger_reader import LedgerReader
+    from mesoscope.scan.results import JobResults
 
 __all__ = ["job_among", "report_job", "report_sources"]
 
 _VERDICTS = (".jsonl", ".ndjson")
 
 
-def job_among(sources: Sequence[str], out: Path) -> Path | None:
-    """Return the job folder among a report's sources, if there is one.
+def job_among(sources: Sequence[str], out: Path) -> str | None:
+    """Return the job among a report's sources, a folder or a URL, if there is one.
 
     Args:
         sources: Pictures, clips, folders of them, verdict files, or one job folder.
@@ -42,7 +42,7 @@ def job_among(sources: Sequence[str], out: Path) -> Path | None:
     for source in map(Path, sources):
         if out.exists() and source.exists() and out.samefile(source):
             raise OptionError(f"{out}: this is a file to report on: choose another name")
-    jobs = [Path(source) for source in sources if is_job(Path(source))]
+    jobs = [source for source in sources if is_job(source)]
     if jobs and len(sources) > 1:
         raise OptionError(f"{jobs[0]}: a job folder is reported alone: give no other source")
     return jobs[0] if jobs else None
@@ -94,17 +94,17 @@ def report_sources(
 
 
 def report_job(
-    folder: Path,
+    job: str | os.PathLike[str],
     out: Path,
     *,
     ledger: str | None = None,
     model: str | os.PathLike[str],
     options: ReportOptions | None = None,
 ) -> tuple[WrittenReport, int]:
-    """Report a job folder, with the job's settings.
+    """Report a job, with the job's settings.
 
     Args:
-        folder: The job folder.
+        job: The job folder, or the URL of a job in an object store.
         out: The file to write, ``.html`` or ``.pdf``.
         ledger: URL of its database, if the folder does not hold it.
         model: A further model that the job may use, besides the shipped ones.
@@ -119,22 +119,22 @@ def report_job(
         MissingExtra: The ``report`` extra is not installed.
         OutputError: The report is not writable.
     """
-    with contextlib.closing(open_ledger(folder, ledger)) as kept:
+    with contextlib.closing(open_results(os.fspath(job), ledger)) as kept:
         left = kept.open_count()
-        return _report_ledger(kept, out, find_model(model), options), left
+        return _report_results(kept, out, find_model(model), options), left
 
 
-def _report_ledger(
-    ledger: LedgerReader, out: Path, at_hand: Path, options: ReportOptions | None
+def _report_results(
+    job: JobResults, out: Path, at_hand: Path, options: ReportOptions | None
 ) -> WrittenReport:
-    facts = ledger.facts()
+    facts = job.facts()
     begun = facts.get("settings")
     asked = DetectOptions.of_settings(begun if isinstance(begun, dict) else {})
     path = model_path(str(facts.get("model")), at_hand=at_hand)
     judge = None if path is None else with_maps(path, asked)
     thresholds = None if judge is None else judge.thresholds
     with VerdictSpool() as items:
-        for row in ledger.results():
+        for row in job.results():
             parse_verdict(row)
             judged = None if row.sha256 is None else row.sha256.hex()
             items.add(Verdict.from_json(row.verdict), judged_sha256=judged)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from mesoscope.scan.ledger_reader import LedgerReader
+    from mesoscope.scan.results import JobResults
     from mesoscope.scan.tables import Result
     from mesoscope.types import Verdict
 
@@ -173,7 +173,7 @@ COLUMNS = (
 _GROUP = 10_000  # rows of a Parquet row group, held in memory at once
 
 
-def export(ledger: LedgerReader, path: Path) -> int:
+def export(job: JobResults, path: Path) -> int:
     """Write the verdicts of all existing files, in the order of their paths.
 
     JSON lines hold whole verdicts, as a scan into such a file writes them. CSV and Parquet hold
@@ -181,7 +181,7 @@ def export(ledger: LedgerReader, path: Path) -> int:
     not grow with the number of rows.
 
     Args:
-        ledger: Ledger of the job.
+        job: Results of the job.
         path: Its suffix selects the format: one of :data:`FORMATS`.
 
     Returns:
@@ -193,7 +193,7 @@ def export(ledger: LedgerReader, path: Path) -> int:
     """
     write = _writer(path)
     with output_path(path) as part:
-        return write(ledger.results(), part)
+        return write(job.results(), part)
 
 
 def json_lines(results: Iterable[Result]) -> Iterator[str]:
@@ -241,8 +241,19 @@ def _write_csv(results: Iterator[Result], path: Path) -> int:
 
 
 def _write_parquet(results: Iterator[Result], path: Path) -> int:
-    import pyarrow as pa
     from pyarrow import parquet
+
+    count = 0
+    with parquet.ParquetWriter(path, parquet_schema(), compression="zstd") as file:
+        while group := list(islice(results, _GROUP)):
+            file.write_table(parquet_table(group))
+            count += len(group)
+    return count
+
+
+def parquet_schema() -> Any:  # noqa: ANN401 - pyarrow has no types
+    """Return the schema of verdicts in Parquet: :data:`COLUMNS`, and the verdict's JSON."""
+    import pyarrow as pa
 
     text, number = pa.string(), pa.int64()
     types = dict.fromkeys(COLUMNS, text)
@@ -250,16 +261,15 @@ def _write_parquet(results: Iterator[Result], path: Path) -> int:
         ("faces", "persons", "skipped", "frames_read", "size_bytes", "mtime_ns"), number
     )
     types |= {"p_fake": pa.float64(), "duration_s": pa.float64(), "verdict": text}
-    schema = pa.schema(list(types.items()))
-    count = 0
-    with parquet.ParquetWriter(path, schema, compression="zstd") as file:
-        while group := [
-            {**_in_unicode(record(result)), "verdict": result.verdict}
-            for result in islice(results, _GROUP)
-        ]:
-            file.write_table(pa.Table.from_pylist(group, schema=schema))
-            count += len(group)
-    return count
+    return pa.schema(list(types.items()))
+
+
+def parquet_table(results: Iterable[Result]) -> Any:  # noqa: ANN401
+    """Return results as a table of :func:`parquet_schema`, held in memory."""
+    import pyarrow as pa
+
+    rows = [{**_in_unicode(record(result)), "verdict": result.verdict} for result in results]
+    return pa.Table.from_pylist(rows, schema=parquet_schema())
 
 
 def record(result: Result) -> dict[str, Any]:

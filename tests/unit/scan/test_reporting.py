@@ -70,7 +70,7 @@ def test_verdicts_of_a_scan_stay_as_they_are(photos, tmp_path, detector):
 def test_a_job_is_reported_by_its_own_settings(photos, tmp_path, detector):
     job = tmp_path / "job"
     scan_into_job(detector, [str(photos)], job)
-    assert job_among([str(job)], tmp_path / "r.pdf") == job
+    assert job_among([str(job)], tmp_path / "r.pdf") == str(job)
     written, left = report_job(job, tmp_path / "r.html", model="meso4")
     assert (written.files, left) == (3, 0)
     assert record_of(written.path)["settings"]["faces"] == "whole"

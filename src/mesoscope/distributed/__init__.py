@@ -1,0 +1,1 @@
+"""Scans that are shared among machines, on engines that others keep."""

@@ -1,0 +1,179 @@
+"""Read the sources of a task ahead of the detector: files of a drive, and objects of a store."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from functools import partial
+from itertools import groupby
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
+
+from mesoscope.errors import MesoscopeError, OutputError, SourceError, SourceMissing
+from mesoscope.errors.failures import cause, source_failure
+from mesoscope.files.store import ObjectStore, is_object, refuses_all
+from mesoscope.media.image import FileBytes
+from mesoscope.media.kinds import CLIP_SUFFIXES
+from mesoscope.media.walk import Unreadable
+from mesoscope.runtime.threads import map_ordered
+from mesoscope.scan.reading import Content, read
+from mesoscope.scan.tables import Claim
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from mesoscope.distributed.tasks import Planned
+
+__all__ = ["Fetched", "fetch_all"]
+
+GROUP = 16  # objects that are fetched side by side
+GROUP_BYTES = 64 << 20  # and no more bytes than this; a larger object goes to the disk
+TRIES = 4  # of an object, besides those of the store's client
+WAIT_S = 0.5  # before the second try, and twice as long before each further one
+_PIECE_BYTES = 1 << 20
+
+
+class Fetched(NamedTuple):
+    """A source that is ready for the detector.
+
+    Attributes:
+        planned: As it was listed.
+        source: Bytes or path, for the detector; or why there are none.
+        content: Of a local file: what was read, to see whether it changes meanwhile.
+        size_bytes: Of what was read.
+        sha256: Of what was read; ``None`` where nothing was.
+        copy: A copy on this machine's disk, which is removed once it is judged.
+    """
+
+    planned: Planned
+    source: str | FileBytes | Unreadable
+    content: Content | None = None
+    size_bytes: int = 0
+    sha256: bytes | None = None
+    copy: Path | None = None
+
+
+def fetch_all(task: Sequence[Planned], folder: Path) -> Iterator[Fetched]:
+    """Read the sources of a task in their order, one group ahead of the reader.
+
+    Args:
+        task: The sources.
+        folder: For copies of clips and of the largest objects, which are read by seeking.
+
+    Raises:
+        OutputError: An object store refuses the credentials, or gives nothing of a group: the
+            sources are not to blame.
+    """
+    fetch = partial(_fetch_group, folder=folder)
+    for fetched in map_ordered(fetch, _groups(task), threads=1, depth=1):
+        yield from fetched
+
+
+def _groups(task: Sequence[Planned]) -> Iterator[list[Planned]]:
+    """Neighbours that are read together: of one bucket, few, and small enough together."""
+    for _, run in groupby(task, key=lambda one: one.name.split("/", 3)[:3]):
+        group: list[Planned] = []
+        held = 0
+        for one in run:
+            if group and (len(group) == GROUP or held + one.size_bytes > GROUP_BYTES):
+                yield group
+                group, held = [], 0
+            group.append(one)
+            held += one.size_bytes
+        if group:
+            yield group
+
+
+def _fetch_group(group: Sequence[Planned], *, folder: Path) -> list[Fetched]:
+    remote = [one for one in group if one.code is None and is_object(one.name)]
+    if not remote:
+        return [_read_file(one) for one in group]
+    store = ObjectStore("/".join(remote[0].name.split("/", 3)[:3]))
+    small = [one for one in remote if not _goes_to_disk(one)]
+    got: dict[Planned, bytes | Path | Exception] = {}
+    left = small
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(WAIT_S * 2 ** (attempt - 1))
+        got.update(zip(left, store.fetch([one.name for one in left]), strict=True))
+        left = [one for one in left if _is_passing(got[one])]
+        if not left:
+            break
+    got |= {one: _download(store, one, folder) for one in remote if _goes_to_disk(one)}
+    _refuse_outage(got)
+    return [_of_object(one, got[one]) if one in got else _read_file(one) for one in group]
+
+
+def _read_file(one: Planned) -> Fetched:
+    """A file of a drive, or what its listing met."""
+    lost = one.unreadable()
+    if lost is not None:
+        return Fetched(one, lost)
+    content = read(Claim(one.path, None))
+    # A file that is gone is reported by the detector, as every source has its row.
+    return Fetched(one, content.source, content, content.size_bytes, content.sha256)
+
+
+def _goes_to_disk(one: Planned) -> bool:
+    """Clips are read by seeking, and the largest objects should not be held in memory."""
+    return one.size_bytes > GROUP_BYTES or PurePosixPath(one.name).suffix.lower() in CLIP_SUFFIXES
+
+
+def _download(store: ObjectStore, one: Planned, folder: Path) -> Path | Exception:
+    name = hashlib.sha256(one.path).hexdigest() + PurePosixPath(one.name).suffix
+    path = folder / name
+    try:
+        store.download(one.name, path)
+    except Exception as error:  # noqa: BLE001 - of whatever client: it is this object's
+        path.unlink(missing_ok=True)
+        return error
+    return path
+
+
+def _of_object(one: Planned, got: bytes | Path | Exception) -> Fetched:
+    if isinstance(got, Exception):
+        return Fetched(one, Unreadable(one.name, _why(one.name, got)))
+    if isinstance(got, bytes):
+        digest = hashlib.sha256(got).digest()
+        return Fetched(one, FileBytes.of(one.name, got), None, len(got), digest)
+    hashed, size = hashlib.sha256(), 0
+    with got.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            hashed.update(piece)
+            size += len(piece)
+    return Fetched(one, str(got), None, size, hashed.digest(), got)
+
+
+def _is_passing(answer: object) -> bool:
+    """Whether another try may go through: a fault of the store, not of the object."""
+    return (
+        isinstance(answer, Exception)
+        and not isinstance(answer, FileNotFoundError | PermissionError | MemoryError)
+        and not refuses_all(answer)
+    )
+
+
+def _refuse_outage(got: dict[Planned, bytes | Path | Exception]) -> None:
+    """Raise where the store is at fault: pictures would be called unreadable that are whole."""
+    for one, answer in got.items():
+        if isinstance(answer, Exception) and refuses_all(answer):
+            raise OutputError(
+                f"{one.name}: the object store refuses the credentials: {cause(answer)}: renew "
+                "them, then go on with `resume`"
+            ) from answer
+    faults = [answer for answer in got.values() if _is_passing(answer)]
+    if len(faults) == len(got) > 1:
+        first = next(iter(got))
+        raise OutputError(
+            f"{first.name}: the object store gives nothing: {cause(faults[0])}: see to it, "  # type: ignore[arg-type]
+            "then go on with `resume`"
+        )
+
+
+def _why(name: str, error: Exception) -> SourceError:
+    if isinstance(error, FileNotFoundError):
+        return SourceMissing(f"{name}: no such object: check the URL")
+    if isinstance(error, MemoryError | MesoscopeError):
+        return source_failure(name, error)
+    return SourceError(f"{name}: cannot be opened: {cause(error)}")

@@ -1,0 +1,242 @@
+"""``mesoscope scan --engine ray`` as a user runs it: a process, on a Ray of one or two cores."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+
+from command_line import mesoscope
+from in_process import without_times
+
+pytest.importorskip(
+    "ray.data", reason="Ray is not installed: make test-scale installs it and runs these tests"
+)
+
+OPTIONS = ("--model", "meso4", "--faces", "whole")
+ON_RAY = ("--engine", "ray", "--jobs", "2", "--task-files", "1")
+WAIT_S = 300  # Ray takes ten seconds to start, and a minute where others use the cores
+pytestmark = pytest.mark.timeout(8 * WAIT_S)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory, make_face):
+    """Forty small pictures, two of which cannot be read."""
+    root = tmp_path_factory.mktemp("photos")
+    for n in range(40):
+        Image.fromarray(make_face(n, 64)).save(root / f"{n:02}.png")
+    (root / "07.png").write_bytes(b"nothing")
+    (root / "23.png").write_bytes(b"")
+    return root
+
+
+@pytest.fixture(scope="module")
+def expected(photos):
+    """Verdicts of the plain scan, in the order of their paths."""
+    done = mesoscope("scan", photos, *OPTIONS, "--json")
+    assert done.returncode == 1
+    return without_times(done.stdout.splitlines())
+
+
+drivers = []
+
+
+@pytest.fixture(autouse=True)
+def _no_driver_is_left():
+    yield
+    while drivers:
+        drivers.pop().kill()
+
+
+def start(*arguments):
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "mesoscope", "scan", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    drivers.append(driver)
+    return driver
+
+
+def run(*arguments):
+    process = start(*arguments)
+    out, err = process.communicate(timeout=WAIT_S)
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+def parts(job):
+    """The parts that stand, and when each was written."""
+    found = (job / "parts").glob("[0-9]*.parquet")
+    return {path.name: path.stat().st_mtime_ns for path in found}
+
+
+def wait_until(process, condition):
+    """Whether it came true before the process ended."""
+    end = time.monotonic() + WAIT_S
+    while not condition():
+        if process.poll() is not None:
+            return False
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return True
+
+
+def exported(job):
+    done = mesoscope("export", job, "-o", "-")
+    assert done.returncode == 0, done.stderr
+    return without_times(done.stdout.splitlines())
+
+
+def test_verdicts_equal_the_plain_scan_s(photos, expected, tmp_path):
+    done = run(photos, *OPTIONS, *ON_RAY, "--out", tmp_path / "job/")
+    assert done.returncode == 1, done.stderr  # two pictures cannot be read
+    assert exported(tmp_path / "job") == expected
+    assert f"40 files in {tmp_path}/job: " in done.stderr
+    summary = next(line for line in done.stderr.splitlines() if line.startswith("40 files"))
+    assert "; 2 could not be read; 40 of them now, in " in summary
+    assert " core-hours" in done.stderr
+    assert "Traceback" not in done.stderr
+    again = run(photos, *OPTIONS, *ON_RAY, "--out", tmp_path / "job/", "--resume")
+    assert again.returncode == 1
+    assert "0 of them now" in again.stderr
+    other = run(photos, *ON_RAY, "--out", tmp_path / "job/", "--resume")
+    assert other.returncode == 2
+    assert "begun with the model meso4" in other.stderr
+
+
+def test_a_driver_that_is_killed_loses_and_repeats_nothing(photos, expected, tmp_path):
+    job = tmp_path / "job"
+    moments = [  # once its place is made, once all is listed, and amid the work
+        lambda: (job / "job.json").exists(),
+        lambda: (job / "plan.json").exists(),
+        lambda: len(parts(job)) >= 1,
+        lambda: len(parts(job)) >= 15,
+        lambda: len(parts(job)) >= 30,
+    ]
+    stood = {}
+    for number, moment in enumerate(moments):
+        more = ["--resume"] if number else []
+        driver = start(photos, *OPTIONS, *ON_RAY, "--out", job, *more)
+        came = wait_until(driver, moment)
+        driver.send_signal(signal.SIGKILL)
+        driver.communicate()
+        assert came
+        now = parts(job)
+        assert stood.items() <= now.items()
+        stood = now
+    done = run(photos, *OPTIONS, *ON_RAY, "--out", job, "--resume")
+    assert done.returncode == 1, done.stderr
+    assert stood.items() <= parts(job).items()
+    assert len(parts(job)) == 40
+    assert exported(job) == expected
+
+
+def test_a_worker_that_is_killed_is_replaced(photos, expected, tmp_path):
+    job = tmp_path / "job"
+    driver = start(photos, *OPTIONS, *ON_RAY, "--out", job)
+    assert wait_until(driver, lambda: len(parts(job)) >= 1)
+    for worker in judges_of(driver.pid):
+        os.kill(worker, signal.SIGKILL)
+    _, err = driver.communicate(timeout=WAIT_S)
+    assert driver.returncode == 1, err
+    assert "40 of them now" in err
+    assert exported(job) == expected
+
+
+def judges_of(driver):
+    """Processes below the driver's that judge: Ray gives them such a title."""
+    import psutil
+
+    below = psutil.Process(driver).children(recursive=True)
+    return [p.pid for p in below if p.name().startswith("ray::MapWorker")]
+
+
+def test_an_interrupt_says_how_to_go_on(photos, expected, tmp_path):
+    job = tmp_path / "job"
+    driver = start(photos, *OPTIONS, *ON_RAY, "--out", job)
+    assert wait_until(driver, lambda: len(parts(job)) >= 1)
+    driver.send_signal(signal.SIGTERM)
+    _, err = driver.communicate(timeout=WAIT_S)
+    assert driver.returncode == 130, err
+    assert "left; resume with: mesoscope scan " in err
+    assert err.splitlines()[-1].endswith(" --resume")
+    done = run(photos, *OPTIONS, *ON_RAY, "--out", job, "--resume")
+    assert done.returncode == 1
+    assert exported(job) == expected
+
+
+def test_another_version_on_a_machine_ends_it_in_one_line(photos, tmp_path):
+    code = f"""
+import dataclasses
+from mesoscope.detection.detector import DetectorSpec
+from mesoscope.distributed.on_ray import RayEngine
+from mesoscope.distributed.scan import scan_into_parts
+from mesoscope.errors import JobError
+
+class Older(RayEngine):
+    def run(self, order, tasks):
+        return super().run(dataclasses.replace(order, version="0.0.1"), tasks)
+
+try:
+    scan_into_parts(DetectorSpec("meso4"), [{str(photos)!r}], {str(tmp_path / "job")!r},
+                    lambda: Older(judges=1))
+except JobError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_S
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{os.uname().nodename}: has mesoscope ")
+    assert done.stdout.endswith("begun by 0.0.1: install the same version on all machines\n")
+    assert parts(tmp_path / "job") == {}
+
+
+def test_options_that_do_not_go_together_are_usage_errors(photos, tmp_path):
+    for arguments, says in [
+        (["--engine", "ray"], "--engine ray keeps a job: name its place"),
+        ([*ON_RAY, "--out", "job/", "--table"], "--table and --json belong to --engine local"),
+        ([*ON_RAY, "--out", "job/", "--report", "r.html"], "mesoscope report job/ -o r.html"),
+        ([*ON_RAY, "--out", "job/", "--ledger", "x"], "--ledger belongs to --engine local"),
+        (["--address", "auto"], "belong to --engine ray"),
+        (["--task-files", "3"], "belong to --engine ray"),
+        (["--out", "s3://b/job"], "s3://b/job: object stores are read and written with --engine"),
+    ]:
+        done = mesoscope("scan", photos, *arguments, cwd=tmp_path)
+        assert done.returncode == 2, arguments
+        assert says in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_and_parts_in_a_bucket(photos, expected, monkeypatch):
+    s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
+    pytest.importorskip("moto.server", reason="moto is not installed")
+    import s3_server
+
+    with s3_server.running() as server:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "test")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        s3fs.S3FileSystem.clear_instance_cache()
+        files = s3fs.S3FileSystem()
+        files.mkdir(s3_server.BUCKET)
+        pictures, job = (f"s3://{s3_server.BUCKET}/{name}" for name in ("in", "job"))
+        for path in photos.iterdir():
+            files.pipe_file(f"{pictures}/{path.name}", path.read_bytes())
+        driver = start(pictures, *OPTIONS, *ON_RAY, "--out", job)
+
+        def written():
+            return sum(r.startswith("PUT ") and "/parts/" in r for r in server.requests)
+
+        assert wait_until(driver, lambda: written() >= 5)
+        driver.send_signal(signal.SIGKILL)
+        driver.communicate()
+        done = run(pictures, *OPTIONS, *ON_RAY, "--out", job, "--resume")
+        assert done.returncode == 1, done.stderr
+        assert [row.replace(pictures, str(photos)) for row in exported(job)] == expected
+        assert f"write the verdicts to a file: mesoscope export {job} -o results.csv" in done.stderr
+        s3fs.S3FileSystem.clear_instance_cache()

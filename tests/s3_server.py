@@ -1,0 +1,63 @@
+"""A local S3 by moto's server, which a test may let fail in the ways that S3 does."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+BUCKET = "photos"
+
+
+class S3Server:
+    """``faults`` answer requests in place of moto: each is ``(matches, status, code, times)``."""
+
+    def __init__(self):
+        self.url = ""
+        self.requests = []
+        self._faults = []
+        self._moto = DomainDispatcherApplication(create_backend_app)
+
+    def fail(self, matches, status, code, *, times=10**9):
+        """Answer requests whose ``METHOD /path`` matches with an error, so many times."""
+        self._faults.append([matches, status, code, times])
+
+    def heal(self):
+        self._faults.clear()
+
+    def __call__(self, environ, start_response):
+        request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+        self.requests.append(request)
+        for fault in self._faults:
+            matches, status, code, times = fault
+            if times and matches(request):
+                fault[3] -= 1
+                start_response(f"{status} X", [("Content-Type", "application/xml")])
+                return [
+                    b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>%b</Code>'
+                    b"<Message>made by a test</Message></Error>" % code.encode()
+                ]
+        return self._moto(environ, start_response)
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def running():
+    """A server of its own, on a free port."""
+    app = S3Server()
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    app.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield app
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

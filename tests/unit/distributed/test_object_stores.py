@@ -1,0 +1,204 @@
+"""Pictures read from an object store and parts written to one, with what may fail there."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from in_process import InProcess, without_times
+from mesoscope.detection.detector import DetectorSpec
+from mesoscope.distributed import fetching
+from mesoscope.distributed.scan import scan_into_parts
+from mesoscope.errors import JobError, OutputError
+from mesoscope.files.store import ObjectStore
+from mesoscope.scan.into_job import scan_into_job
+from mesoscope.scan.reporting import job_among, report_job
+from mesoscope.scan.results import open_results
+from mesoscope.scan.sinks import json_lines
+
+s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed: make test-scale installs it")
+pytest.importorskip("moto.server", reason="moto is not installed: make test-scale installs it")
+pa = pytest.importorskip("pyarrow")
+from pyarrow import parquet  # noqa: E402 - skipped where it is not there
+
+import s3_server  # noqa: E402 - it imports moto
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:botocore")
+SPEC = DetectorSpec("meso4", faces="whole", jobs=1)
+PHOTOS = f"s3://{s3_server.BUCKET}/in"
+JOB = f"s3://{s3_server.BUCKET}/jobs/one"
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A new server with an empty bucket; clients are told of it as a user tells them."""
+    with s3_server.running() as running:
+        for name, value in {
+            "AWS_ENDPOINT_URL": running.url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_MAX_ATTEMPTS": "1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        s3fs.S3FileSystem.clear_instance_cache()
+        s3fs.S3FileSystem().mkdir(s3_server.BUCKET)
+        yield running
+        running.heal()
+        s3fs.S3FileSystem().rm(s3_server.BUCKET, recursive=True)
+        s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def photos(tmp_path, make_face, make_clip):
+    """A folder of seven sources, a clip among them."""
+    root = tmp_path / "in"
+    (root / "sub").mkdir(parents=True)
+    for n, name in enumerate(["a.jpg", "b c+é&[1]*?%20#.png", "sub/d.webp", "sub/e.jpg"]):
+        Image.fromarray(make_face(n, 96)).save(root / name)
+    make_clip([make_face(n, 96) for n in range(5)]).rename(root / "clip.mp4")
+    (root / "broken.jpg").write_bytes(b"nothing")
+    (root / "empty.png").touch()
+    (root / "notes.txt").write_text("no picture")
+    return root
+
+
+@pytest.fixture
+def stored(server, photos):
+    """The same in the bucket."""
+    files = s3fs.S3FileSystem()
+    for path in sorted(photos.rglob("*.*")):
+        files.pipe_file(f"{PHOTOS}/{path.relative_to(photos).as_posix()}", path.read_bytes())
+    return server
+
+
+def scan(places=PHOTOS, out=JOB, engine=None, **options):
+    return scan_into_parts(
+        SPEC, [str(places)], str(out), engine or InProcess(), **{"task_files": 3, **options}
+    )
+
+
+def verdicts(job=JOB):
+    lines = without_times(json_lines(open_results(str(job)).results()))
+    return {v["source"].rpartition("/")[2]: v for v in map(json.loads, lines)}
+
+
+def error_of(name, job=JOB):
+    error = verdicts(job)[name]["error"]
+    return error and (error["code"], error["message"])
+
+
+def getting(name):
+    return lambda request: request.startswith("GET ") and request.endswith(name)
+
+
+def test_verdicts_on_objects_equal_those_on_files(stored, photos, tmp_path):
+    scan_into_job(SPEC.build(), [str(photos)], tmp_path / "local")
+    done = scan()
+    local = without_times(json_lines(open_results(str(tmp_path / "local")).results()))
+    there = without_times(json_lines(open_results(JOB).results()))
+    assert [line.replace(PHOTOS, str(photos)) for line in there] == local
+    assert (done.sources, done.failed, done.skipped) == (7, 2, 1)
+    on_disk = list(open_results(str(tmp_path / "local")).results())
+    objects = list(open_results(JOB).results())
+    assert [r.sha256 for r in objects] == [r.sha256 for r in on_disk]
+    assert [r.size_bytes for r in objects] == [r.size_bytes for r in on_disk]
+    assert all(r.mtime_ns > 1.7e18 for r in objects)
+
+
+def test_a_job_in_a_bucket_is_resumed(stored, photos):
+    scan(photos, f"{JOB}-files")
+    with pytest.raises(KeyboardInterrupt):
+        scan(engine=InProcess(most=1))
+    assert open_results(JOB).open_count() == 4
+    with pytest.raises(JobError, match="holds a job already"):
+        scan(resume=False)
+    engine = InProcess()
+    assert scan(engine=engine, resume=True).left == 0
+    assert engine.ran == [1, 2]
+    assert {n: v["p_fake"] for n, v in verdicts().items()} == {
+        n: v["p_fake"] for n, v in verdicts(f"{JOB}-files").items()
+    }
+    assert scan(f"s3://{s3_server.BUCKET}/jobs", f"{JOB}/two").sources == 0
+
+
+def test_an_object_that_is_missing_or_forbidden_is_a_row(stored, tmp_path):
+    stored.fail(getting("/e.jpg"), 403, "AccessDenied")
+    sources = [f"{PHOTOS}/{name}" for name in ("a.jpg", "gone.jpg", "sub/e.jpg")]
+    parquet.write_table(pa.table({"url": sources}), tmp_path / "list.parquet")
+    assert scan(tmp_path / "list.parquet").failed == 2
+    assert error_of("a.jpg") is None
+    assert error_of("gone.jpg") == (
+        "source.missing", f"{PHOTOS}/gone.jpg: no such object: check the URL",
+    )  # fmt: skip
+    assert error_of("e.jpg")[0] == "source.unreadable"
+    assert "e.jpg: cannot be opened: " in error_of("e.jpg")[1]
+    scan(f"s3://{s3_server.BUCKET}/nothing", f"{JOB}-none")
+    assert error_of("nothing", f"{JOB}-none")[0] == "source.missing"
+
+
+def test_a_store_that_is_busy_is_asked_again(stored, monkeypatch):
+    monkeypatch.setattr(fetching, "WAIT_S", 0.01)
+    stored.fail(getting("/a.jpg"), 503, "SlowDown", times=2)
+    stored.fail(getting("/e.jpg"), 500, "InternalError", times=2)
+    stored.fail(lambda r: r.startswith("PUT ") and "/parts/" in r, 503, "SlowDown", times=2)
+    assert scan().failed == 2
+    assert error_of("a.jpg") is None
+    assert error_of("e.jpg") is None
+
+
+def test_an_object_that_the_store_cannot_give_is_a_row(stored, monkeypatch):
+    monkeypatch.setattr(fetching, "WAIT_S", 0.01)
+    stored.fail(getting("/a.jpg"), 500, "InternalError")
+    assert scan().failed == 3
+    assert error_of("a.jpg")[0] == "source.unreadable"
+
+
+def test_a_store_that_gives_nothing_ends_the_scan_and_no_picture_is_blamed(stored, monkeypatch):
+    monkeypatch.setattr(fetching, "WAIT_S", 0.01)
+    stored.fail(lambda r: r.startswith("GET ") and "/in/" in r and "list" not in r, 503, "Down")
+    with pytest.raises(OutputError, match=r"the object store gives nothing: .*`resume`"):
+        scan()
+    assert list(open_results(JOB).results()) == []
+    stored.heal()
+    assert scan(resume=True).failed == 2
+
+
+def test_credentials_that_expire_end_the_scan_and_no_picture_is_blamed(stored):
+    engine = InProcess()
+    scan_one = InProcess(most=1)
+    with pytest.raises(KeyboardInterrupt):
+        scan(engine=scan_one)
+    stored.fail(getting("/e.jpg"), 400, "ExpiredToken")
+    with pytest.raises(OutputError, match=r"refuses the credentials: .*renew them.*`resume`") as e:
+        scan(engine=engine, resume=True)
+    assert len(str(e.value).splitlines()) == 1
+    stored.heal()
+    stored.fail(lambda _: True, 400, "ExpiredToken")
+    with pytest.raises(OutputError, match=r"^s3://photos/jobs/one/plan.json: cannot be read"):
+        scan(resume=True)
+    stored.heal()
+    assert scan(resume=True).failed == 2
+    assert len(verdicts()) == 7
+
+
+def test_a_part_is_whole_or_not_there(stored):
+    """An object is seen once all of it was sent; one that is not taken ends the scan."""
+    stored.fail(lambda r: r.startswith("PUT ") and "/parts/" in r, 507, "Full")
+    with pytest.raises(OutputError, match=r"000000000.parquet: cannot be written: .*`resume`"):
+        scan()
+    assert ObjectStore(JOB).names("parts") == []
+    stored.heal()
+    assert scan(resume=True).left == 0
+
+
+def test_a_report_reads_a_job_in_a_bucket(stored, photos, tmp_path):
+    pytest.importorskip("reportlab", reason="the report extra is not installed")
+    scan(photos)
+    assert job_among([JOB], tmp_path / "r.html") == JOB
+    written, left = report_job(JOB, tmp_path / "r.html", model="meso4")
+    assert (written.files, left) == (7, 0)
+    assert written.with_evidence > 0
+    scan(out=f"{JOB}-objects")  # objects are not fetched again: their pictures are not shown
+    written, left = report_job(f"{JOB}-objects", tmp_path / "o.html", model="meso4")
+    assert (written.files, left) == (7, 0)
