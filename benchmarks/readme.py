@@ -191,10 +191,10 @@ def transfer_table() -> str:
 
 
 def runs_table() -> str:
-    """The runs that led to the default model, from the figures that each run wrote itself."""
+    """The runs that led to the default model and one in trial, each by its own figures."""
     lines = ["| run | stages | epochs | minutes | mean accuracy [95 %] | mean AUC [95 %] |"]
     lines.append("|---|---|---|---|---|---|")
-    for name in ("teacher", "mesoscope", "mesoscope-framed", "mesoscope-pruned"):
+    for name in ("teacher", "mesoscope", "mesoscope-framed", "mesoscope-pruned", "native"):
         folder = ROOT / "results/runs" / name
         log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
         mean = json.loads((folder / "metrics.json").read_text())["mean_over_sources"]

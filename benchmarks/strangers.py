@@ -2,11 +2,16 @@
 
     .venv/bin/python benchmarks/strangers.py ../shared/data
     .venv/bin/python benchmarks/strangers.py ../shared/data --recipes native --kinds photoshop
+    .venv/bin/python benchmarks/strangers.py ../shared/data --set augment.warped=0.2
+    .venv/bin/python benchmarks/strangers.py ../shared/data --recipe mine.toml --name mine
     .venv/bin/python benchmarks/strangers.py ../shared/data --decide mesoscope.onnx
 
 A kind is all sources whose forgeries are made alike. For each recipe and kind, a network is trained
 in a short run on the other kinds, and calibrated on them. It then judges the validation pictures of
-the kind that it never saw, each as one face. ``results/strangers_scores.csv`` holds every score,
+the kind that it never saw, each as one face. ``--set KEY=VALUE`` changes keys of the recipes
+(of ``native`` alone, unless ``--recipes`` or ``--recipe`` names others), and ``--recipe`` takes any
+recipe file; their rows have a name of their own, such as ``native augment.warped=0.2``, and are
+compared with those of the plain recipe. ``results/strangers_scores.csv`` holds every score,
 ``results/strangers.csv`` the figures, ``docs/explanation/strangers.png`` the picture.
 
 ``--decide`` chooses the two thresholds of a model file from these scores, and writes them into its
@@ -21,17 +26,20 @@ import csv
 import datetime as dt
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from measure import ROOT
 from mesoscope import metrics
+from mesoscope.errors import RecipeError
 from mesoscope.training.decide.strangers import (
     GENUINE_FAKE,
     Score,
@@ -41,6 +49,7 @@ from mesoscope.training.decide.strangers import (
     thresholds,
     write_thresholds,
 )
+from mesoscope.training.recipe.recipe import read_recipe
 
 KINDS = {
     "video swaps": ("dfdc", "ffpp"),
@@ -55,7 +64,9 @@ RECIPES = {
     "shipped": ("recipes/mesoscope-framed.toml", ALONE),
     "native": ("recipes/native.toml", {}),
 }
+CHANGED = "native"  # what --set changes where no recipe is named
 SCORES, FIGURES = ROOT / "results/strangers_scores.csv", ROOT / "results/strangers.csv"
+AUTOENCODERS = ROOT / "build/autoencoders"
 PICTURE = ROOT / "docs/explanation/strangers.png"
 SCORE_COLUMNS = ("recipe", "kind", "source", "group", "label", "p_fake", "spread", "images", "seed")
 COLUMNS = (
@@ -66,31 +77,75 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def run(recipe: str, kind: str, arguments: argparse.Namespace) -> list[dict[str, object]]:
+class Entry(NamedTuple):
+    """A recipe to screen: its name in the results, its file, and changes of its keys."""
+
+    name: str
+    path: Path
+    overrides: list[str]
+
+
+def entries(arguments: argparse.Namespace) -> list[Entry]:
+    """The recipes that are asked for.
+
+    Raises:
+        RecipeError: A recipe is missing or wrong, or a change of one is.
+    """
+    names = arguments.recipes or ([CHANGED] if arguments.set else list(RECIPES))
+    found = []
+    if arguments.recipe:
+        found.append(Entry(arguments.recipe.stem, arguments.recipe.resolve(), []))
+        names = arguments.recipes or []
+        if not arguments.name and found[0].name in RECIPES:
+            raise SystemExit(f"{arguments.recipe}: {found[0].name} is known here: add --name")
+    for name in names:
+        path, changes = RECIPES[name]
+        overrides = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
+        found.append(Entry(name, ROOT / path, overrides))
+    if arguments.name and (len(found) > 1 or arguments.name in RECIPES):
+        raise SystemExit("--name is for one recipe, and no name of those known here")
+    changed = []
+    for one in found:
+        overrides = [*one.overrides, *arguments.set]
+        read_recipe(one.path, overrides)  # before hours of training, not after them
+        name = arguments.name or " ".join([one.name, *arguments.set])
+        changed.append(Entry(name, one.path, overrides))
+    return changed
+
+
+def run(recipe: Entry, kind: str, arguments: argparse.Namespace) -> list[dict[str, object]]:
     """Train one network without a kind; its scores of that kind's validation pictures."""
-    path, overrides = RECIPES[recipe]
-    given = {
-        "seed": arguments.seed,
-        "data.images_per_epoch": arguments.images,
-        **SHORT,
-        **overrides,
-    }
-    given["data.leave_out"] = list(KINDS[kind])
+    short = {"seed": arguments.seed, "data.images_per_epoch": arguments.images, **SHORT}
+    given = [f"{key}={json.dumps(value)}" for key, value in short.items()]
+    given += [*recipe.overrides, f"data.leave_out={json.dumps(KINDS[kind])}"]
+    kept = AUTOENCODERS / f"{kind}, seed {arguments.seed}".replace(" ", "-")
+    asked = read_recipe(recipe.path, recipe.overrides).augment
+    if asked.reconstructed and not asked.autoencoders and kept.exists():
+        given.append(f"augment.autoencoders={json.dumps(str(kept))}")
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         out, found = Path(folder) / "run", Path(folder) / "evaluation"
         command = [sys.executable, "-m", "mesoscope", "train", str(arguments.dataset)]
-        command += ["--recipe", str(ROOT / path), "--out", str(out), "--accelerator", "cpu"]
-        for key, value in given.items():
-            command += ["--set", f"{key}={json.dumps(value)}"]
+        command += ["--recipe", str(recipe.path), "--out", str(out), "--accelerator", "cpu"]
+        for change in given:
+            command += ["--set", change]
         quietly(command)
+        made = out / "autoencoders.safetensors"
+        if made.exists() and not kept.exists():  # each run of a kind and seed would train the same
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(made, kept)
         every = evaluated(out / "model.onnx", arguments.dataset, found)
     rows = [row for row in every if row["source"] in KINDS[kind]]
     home = [float(row["p_fake"]) for row in every if row["source"] not in KINDS[kind]]
     spread = round(spread_of(np.array(home)), 4)
     minutes = (time.perf_counter() - began) / 60
-    print(f"{recipe}, without {kind}: {minutes:.1f} min, {len(rows)} scores", flush=True)
-    fixed = {"recipe": recipe, "kind": kind, "images": arguments.images, "seed": arguments.seed}
+    print(f"{recipe.name}, without {kind}: {minutes:.1f} min, {len(rows)} scores", flush=True)
+    fixed = {
+        "recipe": recipe.name,
+        "kind": kind,
+        "images": arguments.images,
+        "seed": arguments.seed,
+    }
     groups: dict[tuple[str, str], int] = {}  # numbers for names, which belong to the data set
     return [
         fixed
@@ -174,7 +229,7 @@ def figures() -> list[dict[str, object]]:
             "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
             "recipe": recipe, "images": of[0]["images"], "seed": of[0]["seed"],
             "fake_above": round(cuts.fake_above, 4), "real_below": round(cuts.real_below, 4),
-            "command": "python benchmarks/strangers.py ../shared/data",
+            "command": command_of(recipe),
         }  # fmt: skip
         mine = []
         for (kind, source), pairs in sorted(by_source.items()):
@@ -201,6 +256,16 @@ def figures() -> list[dict[str, object]]:
             worst[good] = min(row[good] for row in mine)
         rows.append(worst)
     return rows
+
+
+def command_of(recipe: str) -> str:
+    """The command that measures a recipe, as far as its name says it."""
+    command, (first, *changes) = "python benchmarks/strangers.py ../shared/data", recipe.split(" ")
+    if recipe in RECIPES:
+        return command
+    if first in RECIPES and all("=" in change for change in changes):
+        return " ".join([command, "--recipes", first, *(f"--set {c}" for c in changes)])
+    return f"{command} --recipe FILE --name '{recipe}'"
 
 
 def draw(rows: list[dict[str, object]]) -> None:
@@ -276,12 +341,28 @@ def tell(what: str, p, fake, cuts) -> None:
         print(f"  at home, of the {name}: {told_fake:.1%} told fake, {told_real:.1%} real")
 
 
+def tell_asked(rows: list[dict[str, object]], names: list[str]) -> None:
+    """The AUC of each left-out source by the known recipes and by those asked for, a line each."""
+    by = {(r["recipe"], r["source"]): r["auc"] for r in rows if r["kind"] != "all"}
+    sources = list(dict.fromkeys(source for name, source in by if name in names))
+    print("AUC of: " + ", ".join(map(str, sources)))
+    for name in dict.fromkeys([*RECIPES, *names]):
+        found = [by.get((name, source)) for source in sources]
+        if any(auc is not None for auc in found):
+            print("  ".join("    -" if a is None else f"{a:.3f}" for a in found), name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--images", type=int, default=8000, help="pictures a run")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES)
+    parser.add_argument("--recipe", type=Path, help="a recipe file of your own")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key; repeatable"
+    )
+    parser.add_argument("--name", help="of the recipe in the results; its file and changes else")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--again", action="store_true", help="run what is there already")
     parser.add_argument("--decide", type=Path, nargs="+", help="write thresholds into model files")
@@ -293,18 +374,28 @@ def main() -> None:
         for model in arguments.decide:
             decide(model, arguments)
         return
-    for recipe in arguments.recipes:
+    try:
+        asked = entries(arguments)
+    except RecipeError as error:
+        raise SystemExit(str(error)) from error
+    for recipe in asked:
         for kind in arguments.kinds:
             rows: list[dict[str, object]] = list(read_scores())
-            mine = [r for r in rows if (r["recipe"], r["kind"]) == (recipe, kind)]
+            mine = [r for r in rows if (r["recipe"], r["kind"]) == (recipe.name, kind)]
             if mine and not arguments.again:
+                one = mine[0]
+                print(
+                    f"{recipe.name}, without {kind}: there already, of {one['images']} pictures, "
+                    f"seed {one['seed']}: --again runs it anew, --name keeps both"
+                )
                 continue
             rows = [r for r in rows if r not in mine] + run(recipe, kind, arguments)
             rows.sort(key=lambda r: (str(r["recipe"]), str(r["kind"]), str(r["source"])))
             write(SCORES, SCORE_COLUMNS, rows)
     rows = figures()
     write(FIGURES, COLUMNS, rows)
-    draw(rows)
+    draw([row for row in rows if row["recipe"] in RECIPES])
+    tell_asked(rows, [recipe.name for recipe in asked])
     print(f"wrote {FIGURES.relative_to(ROOT)}; at most {GENUINE_FAKE:.0%} of genuine told fake")
 
 

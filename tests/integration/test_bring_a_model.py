@@ -247,7 +247,7 @@ def test_what_is_no_network_is_refused(tmp_path):
         onnx.load(network(tmp_path / "e.onnx")), tmp_path / "far.onnx", save_as_external_data=True,
         location="far.bin", size_threshold=0,
     )  # fmt: skip
-    with pytest.raises(ModelError, match="in another file"):
+    with pytest.raises(ModelError, match="in an external file"):
         import_classifier(tmp_path / "far.onnx", foreign, tmp_path / "out.onnx")
 
 

@@ -87,7 +87,9 @@ def test_all_is_reached_by_the_keyboard(address, open_page):
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "skip"
     page.keyboard.press("Enter")
+    on.until(page, "document.activeElement.id === 'main'")
     page.keyboard.press("Tab")
+    on.until(page, "document.activeElement.id === 'choose'")
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
     chooser.value.set_files(str(on.FACE))

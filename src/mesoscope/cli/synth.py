@@ -31,8 +31,10 @@ _reals = click.argument("reals", metavar="REALS", type=click.Path(path_type=Path
 @_reals
 @forging.out
 @click.option(
-    "--method", type=click.Choice(["self", "xray", "both"]), default="self", show_default=True,
-    help="self blends a face into itself, xray uses a similar person's, both draws one.",
+    "--method", type=click.Choice(["self", "xray", "both", "warped", "averaged"]), default="self",
+    show_default=True,
+    help="self blends a face into itself, xray uses a similar person's, both draws one of these; "
+    "warped blends in a small, smooth copy, averaged the mean with a similar person's.",
 )  # fmt: skip
 @click.option(
     "--strength", type=FiniteRange(0, 4), default=1.0, show_default=True,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mesoscope.errors import OptionError, SourceError, SourceNoMemory, SourceUnsuitable
+from mesoscope.synth.averaged import average
 from mesoscope.synth.blend import self_blend
 from mesoscope.synth.swap import DonorIndex, swap_blend
+from mesoscope.synth.warped import warp
 from mesoscope.synth.writing import read_face
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from mesoscope.synth.writing import Maker
     from mesoscope.types import Pixels
 
-METHODS = ("self", "xray", "both")
+METHODS = ("self", "xray", "both", "warped", "averaged")
 _TRIES = 10  # number of donors that are tried before a picture is left out
 
 
@@ -37,12 +39,13 @@ def blend_maker(
         reals: All pictures of the run; donors are taken from them.
         landmarks: Landmarks by name.
         framing: Framing of the run's pictures, also applied to donors.
-        method: One of :data:`METHODS`; ``both`` draws one per forgery, and uses ``self`` if there
-            is no similar donor.
+        method: One of :data:`METHODS`; ``both`` draws ``self`` or ``xray`` per forgery, and uses
+            ``self`` if there is no similar donor.
         strength: Strength of the augmentation.
 
     Raises:
-        OptionError: The method is unknown, or ``xray`` does not support the landmarks.
+        OptionError: The method is unknown, or ``xray`` or ``averaged`` does not support the
+            landmarks.
     """
     if method not in METHODS:
         raise OptionError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
@@ -50,12 +53,14 @@ def blend_maker(
     def by_self(face: RealFace, rng: np.random.Generator) -> Forgery:
         if face.landmarks is None:
             raise SourceUnsuitable(f"{face.real.path}: no face was found")
+        if method == "warped":
+            return warp(face.pixels, rng, face.landmarks, strength=strength)
         return self_blend(face.pixels, face.landmarks, rng, strength=strength)
 
-    if method == "self":
+    if method in ("self", "warped"):
         return by_self
-    swap = _Swap(reals, landmarks, framing, strength)
-    if method == "xray":
+    swap = _Swap(reals, landmarks, framing, strength, averaged=method == "averaged")
+    if method in ("xray", "averaged"):
         return swap
 
     def by_either(face: RealFace, rng: np.random.Generator) -> Forgery:
@@ -78,7 +83,10 @@ class _Swap:
         landmarks: Mapping[str, Landmarks],
         framing: Framing,
         strength: float,
+        *,
+        averaged: bool,
     ) -> None:
+        self._averaged = averaged
         self._landmarks, self._framing, self._strength = landmarks, framing, strength
         self._donors: dict[str, list[Real]] = {}
         for real in reals:
@@ -117,8 +125,11 @@ class _Swap:
         other, digest = read_face(donor, self._framing, self._landmarks)
         if other.landmarks is None:
             raise SourceUnsuitable("no face was found")
-        forgery = swap_blend(
-            pixels, landmarks, other.pixels, other.landmarks, rng, strength=self._strength
-        )
+        if self._averaged:
+            forgery = average(pixels, landmarks, other.pixels, other.landmarks, rng)
+        else:
+            forgery = swap_blend(
+                pixels, landmarks, other.pixels, other.landmarks, rng, strength=self._strength
+            )
         forgery.numbers["donor"] = {"path": str(donor.path), "sha256": digest}
         return forgery

@@ -78,7 +78,7 @@ def blend_folder(
     Args:
         reals: A folder of real faces, a data set or its manifest.
         out: The output folder; an existing one with the same options is continued.
-        method: ``self``, ``xray`` (a similar donor) or ``both``.
+        method: ``self``, ``xray`` (a similar donor), ``both``, ``warped`` or ``averaged``.
         strength: Strength of the augmentation.
         options: Shared options.
         watch: Called with the name of the step, the number done and the total.

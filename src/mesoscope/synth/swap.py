@@ -190,27 +190,23 @@ def swap_blend(
     name = draw_hull(rng, hulls)
     face, donor_face = five_points(landmarks), five_points(donor_landmarks)
     matrix = similarity_transform(donor_face, face)
-    points, donor_points = mesh(landmarks), _mapped(mesh(donor_landmarks), matrix)
-    outline = _intersection(hull(points, name), hull(donor_points, name))
+    points, donor_points = mesh(landmarks), mapped(mesh(donor_landmarks), matrix)
+    outline = intersection(hull(points, name), hull(donor_points, name))
     region = region_of(outline, pixels.shape, pad=_PAD)
     if region is None or float(np.ptp(outline, axis=0).min()) < _MIN_PX:
         raise SourceUnsuitable(
             f"the face is smaller than {_MIN_PX} pixels or outside of the picture"
         )
     fit = float(rng.uniform(0.5, 1))
-    residual = fit * (face - _mapped(donor_face, matrix))
-    patch, covered = _warped(donor, matrix, region, face, residual)
+    residual = fit * (face - mapped(donor_face, matrix))
+    patch, covered = warp_to_region(donor, matrix, region, face, residual)
     mask, numbers = draw_mask(outline, region, rng)
     mask = clip_mask(mask * covered)
     base = pixels[region.slices]
     grey = is_grey(base)
     if grey:
-        levels = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)
-        patch = np.asarray(cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB), np.uint8)
-    gap, ratio = luminance_gap(patch, base, mask)
-    correlation = shading_correlation(patch, base, mask)
-    if gap > _MAX_GAP or ratio > _MAX_RATIO or correlation < _MIN_CORRELATION:
-        raise SourceUnsuitable("the light on the two faces differs too much")
+        patch = to_grey(patch)
+    correlation = require_similar_light(patch, base, mask)
     share = float(rng.uniform(0.8, 1))
     patch = match_colour(match_sharpness(patch, base, mask), base, mask, share=share)
     shift = draw_shift(rng, _REST * strength, grey=grey)
@@ -235,11 +231,31 @@ def swap_blend(
     return Forgery(forged, pixels, full_mask(mask, region, pixels.shape), MAKER, numbers)
 
 
-def _mapped(points: Points, matrix: NDArray[np.float64]) -> Points:
+def to_grey(pixels: Pixels) -> Pixels:
+    """Return a picture without colour, with three equal channels."""
+    levels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB), np.uint8)
+
+
+def require_similar_light(patch: Pixels, base: Pixels, mask: Mask) -> float:
+    """Return the correlation of coarse light and shade of two faces within a mask.
+
+    Raises:
+        SourceUnsuitable: The light on the two faces differs too much.
+    """
+    gap, ratio = luminance_gap(patch, base, mask)
+    correlation = shading_correlation(patch, base, mask)
+    if gap > _MAX_GAP or ratio > _MAX_RATIO or correlation < _MIN_CORRELATION:
+        raise SourceUnsuitable("the light on the two faces differs too much")
+    return correlation
+
+
+def mapped(points: Points, matrix: NDArray[np.float64]) -> Points:
+    """Apply an affine map ``(2, 3)`` to points ``(N, 2)``."""
     return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], np.float32)
 
 
-def _intersection(one: Points, other: Points) -> Points:
+def intersection(one: Points, other: Points) -> Points:
     """Return the intersection of two outlines.
 
     Raises:
@@ -251,7 +267,7 @@ def _intersection(one: Points, other: Points) -> Points:
     return np.asarray(shared, np.float32).reshape(-1, 2)
 
 
-def _warped(
+def warp_to_region(
     donor: Pixels,
     matrix: NDArray[np.float64],
     region: Region,

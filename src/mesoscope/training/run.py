@@ -17,6 +17,7 @@ from mesoscope.files.atomic import remove_temporary_files, write_text
 from mesoscope.runtime.log import logger
 from mesoscope.training.data.dataset import survey
 from mesoscope.training.data.faces import find_main_faces, prepare_forging
+from mesoscope.training.data.reconstruct import prepare_reconstructing
 from mesoscope.training.export.finish import finish
 from mesoscope.training.fit.loop import fit
 from mesoscope.training.fit.watcher import (
@@ -87,6 +88,7 @@ def train(
     fabric.barrier()
     data = prepare_forging(data, recipe, run, fabric, watcher)
     data = find_main_faces(data, recipe, run, fabric, watcher)
+    prepare_reconstructing(data, recipe, run, fabric, watcher)
     state = fit(recipe, data, run, fabric, LogWatcher(run, watcher), resume=resume)
     if not fabric.is_global_zero:
         return run / "model.onnx"

@@ -11,7 +11,10 @@ from mesoscope.runtime.log import logger
 
 SOURCE = Path(__file__).parents[3] / "src/mesoscope"
 # Other libraries' loggers, which are hushed or passed on.
-OF_OTHERS = {"server/running.py", "training/export/onnx_export.py", "training/run.py"}
+OF_OTHERS = {
+    "distributed/on_ray.py", "server/running.py", "training/export/onnx_export.py",
+    "training/run.py",
+}  # fmt: skip
 
 
 def test_lines_are_shown_once_and_say_what_they_are(capsys):

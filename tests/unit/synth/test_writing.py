@@ -54,7 +54,7 @@ def contents(root):
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
-@pytest.mark.parametrize("method", ["self", "xray", "both"])
+@pytest.mark.parametrize("method", ["self", "xray", "both", "warped", "averaged"])
 def test_threads_write_what_one_writes(tmp_path, people, method):
     watched = []
     summary = run(tmp_path / "one", people, method=method, watch=watched.append)

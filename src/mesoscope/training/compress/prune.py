@@ -20,6 +20,7 @@ from mesoscope.training.compress.sparsify import (
     sparsity_of,
 )
 from mesoscope.training.data.faces import find_main_faces, prepare_forging
+from mesoscope.training.data.reconstruct import prepare_reconstructing
 from mesoscope.training.export.finish import finish
 from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.checkpoint import TrainingState
@@ -108,6 +109,7 @@ def prune(
         logger.info(describe_data(data))
     data = prepare_forging(data, recipe, run, fabric, watcher)
     data = find_main_faces(data, recipe, run, fabric, watcher)
+    prepare_reconstructing(data, recipe, run, fabric, watcher)
     recipe, state = prune_and_finetune(
         parent, data, plan, run, fabric, watcher, recipe, resume=resume
     )

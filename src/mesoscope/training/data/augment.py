@@ -243,15 +243,57 @@ def pair_forgeries(order: Order, samples: Sequence[Sample], rng: np.random.Gener
     return np.asarray(paired[: len(order)], np.int64)
 
 
-def follows_its_real(order: Order, samples: Sequence[Sample]) -> NDArray[np.bool_]:
-    """Mask of positions whose sample is a forgery right after a real of its group, ``(n,)``."""
+def pair_sources(order: Order, samples: Sequence[Sample]) -> Order:
+    """Place a fake of the same source after each real picture that has none of its group there.
+
+    Args:
+        order: ``(n,)`` indices into ``samples``; pairs of one group stay.
+        samples: The train split.
+
+    Returns:
+        The same ``n`` indices; fakes that exceed a source's reals keep their order.
+    """
+    twins = follows_its_real(order, samples)
+    alone: dict[str, list[int]] = defaultdict(list)  # places of fakes, the next one last
+    for place in range(len(order) - 1, -1, -1):
+        if samples[order[place]].label == 1 and not twins[place]:
+            alone[samples[order[place]].source].append(place)
+    paired: list[int] = []
+    used = twins.copy()
+    for place, index in enumerate(order):
+        if used[place]:
+            continue
+        paired.append(index)
+        used[place] = True
+        sample = samples[index]
+        waiting = alone[sample.source]
+        if sample.label == 1:
+            waiting.pop()  # this one: those before it are placed
+        elif place + 1 < len(order) and twins[place + 1]:
+            paired.append(order[place + 1])
+        elif waiting:
+            paired.append(order[waiting[-1]])
+            used[waiting.pop()] = True
+    return np.asarray(paired, np.int64)
+
+
+def follows_its_real(
+    order: Order, samples: Sequence[Sample], *, any_group: bool = False
+) -> NDArray[np.bool_]:
+    """Mask of positions whose sample is a forgery right after a real of its group, ``(n,)``.
+
+    Args:
+        order: Indices into ``samples``.
+        samples: The train split.
+        any_group: Take any real of its source.
+    """
     found = np.zeros(len(order), bool)
     for place in range(1, len(order)):
         before, here = samples[order[place - 1]], samples[order[place]]
         found[place] = (
             (before.label, here.label) == (0, 1)
             and before.source == here.source
-            and before.group == here.group
+            and (any_group or before.group == here.group)
         )
     return found
 

@@ -17,7 +17,7 @@ from mesoscope.faces.finder import whole_face
 from mesoscope.media.image import decode
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.training.data.augment import augment
-from mesoscope.training.data.forging import self_blend
+from mesoscope.training.data.makers import Makers
 from mesoscope.types import Frame
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Survey:
             NaN where none were found.
         boxes: Main face of each train picture, where crops are made around it: ``(n, 4)``, NaN
             where none was found.
+        landmarks: Of the same faces, where forgeries in place of fakes follow them: ``(n, 5, 2)``,
+            NaN where none was found.
         forged: Whether the forgeries in ``validation`` were made for this run.
     """
 
@@ -60,6 +62,7 @@ class Survey:
     digests: str = ""
     points: NDArray[np.float32] | None = None
     boxes: NDArray[np.float32] | None = None
+    landmarks: NDArray[np.float32] | None = None
     forged: bool = False
 
     def box(self, index: int) -> Box | None:
@@ -219,6 +222,7 @@ def training_crop(
     forge: ForgeryMaker | None = None,
     face: Box | None = None,
     face_of: Callable[[Sample], Box | None] | None = None,
+    makers: Makers | None = None,
 ) -> Pixels:
     """Return one augmented crop, ``(256, 256, 3) uint8``.
 
@@ -226,23 +230,19 @@ def training_crop(
         sample: The sample to crop.
         recipe: The augmentation.
         key: Seed of the augmentation.
-        reals: Real pictures of the same source; a self-blended one may replace a fake.
+        reals: Real pictures of the same source; a forgery of one may replace a fake.
         forge: Makes forgeries; in a pair, ``reals`` holds only the real picture before.
         face: Box of its face, in a pair that of the real picture; the crop may be made around it.
         face_of: Returns the box of a real picture that replaces it.
+        makers: Makes what replaces fakes; ``None`` makes those that need no preparation.
     """
     rng = np.random.default_rng(key)
     blend = np.random.default_rng((*key, 1))  # separate stream, so that pairs are augmented alike
     behind = reals[0] if len(reals) == 1 else None
     made = None if forge is None else forge.shown(sample, key, behind=behind)
-    of = None
-    if made is not None:
-        pixels, of = made
-    elif sample.label == 1 and reals and blend.random() < recipe.augment.self_blend:
-        of = reals[int(blend.integers(len(reals)))]
-        pixels = self_blend(open_sample(of), blend)
-    else:
-        pixels = open_sample(sample)
+    if made is None and sample.label == 1 and reals:
+        made = (makers or Makers(recipe.augment)).made(reals, blend)
+    pixels, of = (open_sample(sample), None) if made is None else made
     if of is not None and face_of is not None:
         face = face_of(of)
     return augment(

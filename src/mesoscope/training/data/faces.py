@@ -54,23 +54,28 @@ def find_main_faces(
 
     Args:
         data: The survey.
-        recipe: The recipe; without ``augment.reframe`` nothing is done.
+        recipe: The recipe; without ``augment.reframe`` or ``augment.averaged`` nothing is done.
         run: The run folder; it keeps the boxes for resumed runs.
         fabric: The first process works, the others wait and read.
         watcher: Receives progress.
 
     Returns:
-        The survey with the boxes.
+        The survey with the boxes, and the landmarks where forgeries follow them.
 
     Raises:
         OutputError: The run folder cannot be written.
     """
-    if not recipe.augment.reframe:
+    augment = recipe.augment
+    if not (augment.reframe or augment.averaged):
         return data
     if fabric.is_global_zero:
         _keep_boxes(data, run, watcher)
     fabric.barrier()
-    return dataclasses.replace(data, boxes=_boxes(run, data.digests))
+    data = dataclasses.replace(data, boxes=_boxes(run, data.digests))
+    if augment.warped or augment.reconstructed or augment.averaged:
+        kept = _loaded(run / BOXES, "landmarks")["landmarks"]
+        data = dataclasses.replace(data, landmarks=np.asarray(kept, np.float32))
+    return data
 
 
 def _keep_boxes(data: Survey, run: Path, watcher: RunWatcher) -> None:
@@ -78,12 +83,14 @@ def _keep_boxes(data: Survey, run: Path, watcher: RunWatcher) -> None:
     if kept.exists() and _boxes(run, data.digests) is not None:
         return
     boxes = np.full((len(samples), 4), np.nan, np.float32)  # NaN where no face is found
+    points = np.full((len(samples), 5, 2), np.nan, np.float32)
     found = _main_faces(samples, watcher, "finding the face in each train picture")
-    for box, answer in zip(boxes, found, strict=True):
-        if answer.faces:
-            box[:] = answer.faces[0].box
+    for place, answer in enumerate(found):
+        its = landmarks_in(answer)
+        if its is not None:
+            boxes[place], points[place] = answer.faces[0].box, its
     with output_path(kept) as part, part.open("wb") as file:
-        np.savez_compressed(file, boxes=boxes, digests=np.array(data.digests))
+        np.savez_compressed(file, boxes=boxes, landmarks=points, digests=np.array(data.digests))
     seen = int(np.isfinite(boxes).all(1).sum())
     logger.info(f"faces found in {seen} of {len(samples)} train pictures")
 

@@ -156,7 +156,8 @@ def train_crops(data: Survey, recipe: Recipe) -> tuple[NDArray[np.int64], Iterat
 
     Args:
         data: The survey, with face boxes.
-        recipe: Gives the balance and the augmentation.
+        recipe: Gives the balance and the augmentation; its windows are left out, as a network that
+            is trained on windows judges whole crops.
 
     Returns:
         ``(n,)`` indices into the train split, and a crop ``(256, 256, 3) uint8`` for each.
@@ -164,6 +165,8 @@ def train_crops(data: Survey, recipe: Recipe) -> tuple[NDArray[np.int64], Iterat
     samples = data.train
     wanted = min(CROPS, 2 * len(samples))
     keys = dataclasses.replace(recipe.data, images_per_epoch=wanted)
+    whole = dataclasses.replace(recipe.augment, window_px=0)
+    recipe = dataclasses.replace(recipe, augment=whole)
     order = draw_epoch(samples, keys, np.random.default_rng(recipe.seed))
 
     def make(place: int) -> Pixels:

@@ -15,9 +15,11 @@ from torch.nn import functional as F
 from mesoscope.errors import RunError
 from mesoscope.runtime.allocator import keep_heap
 from mesoscope.runtime.threads import cores, map_ordered
-from mesoscope.training.data.augment import follows_its_real, mix, pair_forgeries
+from mesoscope.training.data.augment import follows_its_real, mix, pair_forgeries, pair_sources
 from mesoscope.training.data.dataset import batches, draw_epoch, reals_by_source, training_crop
 from mesoscope.training.data.forging import ForgeryMaker
+from mesoscope.training.data.makers import Makers
+from mesoscope.training.data.reconstruct import Reconstructor
 from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.checkpoint import TrainingState
 from mesoscope.training.fit.distil import (
@@ -119,6 +121,8 @@ def fit(
     resumed = resume and last.exists()
     at = EpochPosition(recipe, fabric, hold, fresh=not resumed)
     forge = None if data.points is None else ForgeryMaker(recipe.synth, data.train, data.points)
+    nets = Reconstructor.of_run(run) if recipe.augment.reconstructed else None
+    makers = Makers(recipe.augment, data.train, data.landmarks, nets)
     state = TrainingState(recipe_sha256=recipe.sha256(), data_sha256=data.digests)
     if resumed:
         tensors, before = checkpoint.load(last)
@@ -129,7 +133,7 @@ def fit(
     while state.epoch < recipe.optimise.epochs and not _out_of_patience(state, recipe):
         started = time.perf_counter()
         loss, images_per_s = train_epoch(
-            at, recipe, data, fabric, watcher, epoch=state.epoch, forge=forge
+            at, recipe, data, fabric, watcher, epoch=state.epoch, forge=forge, makers=makers
         )
         scores = scores_of(at.mean, data.validation, recipe.data.crop_margin, fabric)
         if not np.isfinite(scores).all():
@@ -233,6 +237,7 @@ def train_epoch(
     *,
     epoch: int,
     forge: ForgeryMaker | None = None,
+    makers: Makers | None = None,
 ) -> tuple[float, float]:
     """Train one epoch; return its mean loss and the pictures per second."""
     started, o = time.perf_counter(), recipe.optimise
@@ -242,9 +247,12 @@ def train_epoch(
     order = draw_epoch(samples, recipe.data, chance)
     if recipe.data.pairs:
         order = pair_forgeries(order, samples, chance)
+    if recipe.data.source_pairs:
+        order = pair_sources(order, samples)
     rank, world = fabric.global_rank, fabric.world_size
     order, shown = epoch_samples(order, samples, recipe.data, chance, device=rank, devices=world)
     twins = follows_its_real(order, samples) & recipe.data.pairs
+    beside = follows_its_real(order, samples, any_group=True) & recipe.data.source_pairs | twins
     if len(order) < world:  # other devices would wait for one without a picture
         raise RunError(f"{world} devices for {len(order)} pictures an epoch: take fewer devices")
     steps = len(order) // o.batch_size or 1
@@ -260,11 +268,10 @@ def train_epoch(
         # The position in the epoch, not in this device's share: devices must not draw alike.
         place, sample = one
         turn = place * world + rank
-        twin = bool(twins[turn])
-        those = [samples[order[turn - 1]]] if twin else reals.get(sample.source, ())
-        face = data.box(order[turn - twin])
-        key = (recipe.seed, epoch, turn - twin)
-        return training_crop(sample, recipe, key, those, forge, face, face_of)
+        those = [samples[order[turn - 1]]] if beside[turn] else reals.get(sample.source, ())
+        face = data.box(order[turn - bool(twins[turn])])
+        key = (recipe.seed, epoch, turn - bool(beside[turn]))
+        return training_crop(sample, recipe, key, those, forge, face, face_of, makers)
 
     def face_of(real: Sample) -> Box | None:
         return data.box(places_of[real]) if real in places_of else None

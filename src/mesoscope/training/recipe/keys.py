@@ -57,6 +57,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "augment.webp": _CHANCE,
     "augment.video": _CHANCE,
     "augment.self_blend": _CHANCE,
+    "augment.warped": _CHANCE,
+    "augment.reconstructed": _CHANCE,
+    "augment.averaged": _CHANCE,
     "synth.blend": (0, 0.5),
     "synth.edit": (0, 0.5),
     "mix.mixup": _CHANCE,
@@ -152,6 +155,8 @@ class DataKeys:
             for models that were trained on many framings.
         pairs: Put a real and a forged picture of one group into the same step, augmented alike, see
             :mod:`mesoscope.training.data.augment`.
+        source_pairs: Put a fake of the same source after each other real picture, augmented alike;
+            the forgery that replaces it is then made of that very picture.
         leave_out: Sources excluded from training and validation, to test on later.
         read: ``random`` reads pictures as they are drawn, from folders or shards; ``stream`` reads
             shards front to back, see :mod:`mesoscope.data.shards.stream`.
@@ -165,6 +170,7 @@ class DataKeys:
     face_margin: float = 1.3
     further_margins: tuple[float, ...] = ()
     pairs: bool = False
+    source_pairs: bool = False
     leave_out: tuple[str, ...] = ()
     read: str = "random"
     buffer: int = 4096
@@ -206,6 +212,13 @@ class AugmentKeys:
         video: Probability of H.264 compression as one frame of a clip.
         self_blend: Probability that a forgery made of a real picture of the same source replaces a
             fake, see :mod:`mesoscope.training.data.forging`.
+        warped: The same for a face warped from a small size, see :mod:`mesoscope.synth.warped`.
+        reconstructed: The same for a picture or face reconstructed by a small autoencoder, see
+            :mod:`mesoscope.training.data.reconstruct`.
+        autoencoders: A run folder, or a file of one, whose autoencoders are taken; relative to the
+            working directory. Empty: they are trained before the first epoch.
+        averaged: The same for a face averaged with that of another person, see
+            :mod:`mesoscope.synth.averaged`.
     """
 
     crop_scale_min: float = 0.8
@@ -232,6 +245,10 @@ class AugmentKeys:
     webp: float = 0.0
     video: float = 0.0
     self_blend: float = 0.0
+    warped: float = 0.0
+    reconstructed: float = 0.0
+    autoencoders: str = ""
+    averaged: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

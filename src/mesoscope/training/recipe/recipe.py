@@ -92,6 +92,14 @@ def broken_rule(recipe: Recipe) -> str | None:
             min(made.blend, made.edit, 0.5 - made.blend - made.edit) >= -1e-9,
         ),
         (
+            "augment.self_blend, warped, reconstructed and averaged must be at most 1 together",
+            a.self_blend + a.warped + a.reconstructed + a.averaged <= 1 + 1e-9,
+        ),
+        (
+            "augment.autoencoders needs augment.reconstructed above 0",
+            a.reconstructed > 0 or not a.autoencoders,
+        ),
+        (
             "augment.reframe_margin_min must lie in 0.5..4",
             0.5 <= a.reframe_margin_min <= 4,
         ),
@@ -116,6 +124,10 @@ def broken_rule(recipe: Recipe) -> str | None:
             not (d.pairs and d.read == "stream"),
         ),
         (
+            "data.source_pairs and data.read = 'stream' both make the order: leave one out",
+            not (d.source_pairs and d.read == "stream"),
+        ),
+        (
             "decide.calibration must be 'platt' or 'temperature'",
             recipe.decide.calibration in ("platt", "temperature"),
         ),
@@ -136,6 +148,7 @@ _LATER: tuple[tuple[str, str, object, tuple[str, ...]], ...] = (
     ("decide", "guard", True, ("guard",)),
     ("data", "read", "random", ("read", "buffer")),
     ("data", "pairs", False, ("pairs",)),
+    ("data", "source_pairs", False, ("source_pairs",)),
     ("data", "face_margin", 1.3, ("face_margin",)),
     ("data", "further_margins", (), ("further_margins",)),
     ("augment", "crop_scale_max", 1, ("crop_scale_max",)),
@@ -148,6 +161,9 @@ _LATER: tuple[tuple[str, str, object, tuple[str, ...]], ...] = (
     ("augment", "gamma", 0, ("gamma",)),
     ("augment", "webp", 0, ("webp",)),
     ("augment", "video", 0, ("video",)),
+    ("augment", "warped", 0, ("warped",)),
+    ("augment", "reconstructed", 0, ("reconstructed", "autoencoders")),
+    ("augment", "averaged", 0, ("averaged",)),
 )
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesoscope.data.manifest import Sample
-from mesoscope.training.data.augment import follows_its_real, pair_forgeries
+from mesoscope.training.data.augment import follows_its_real, pair_forgeries, pair_sources
 from mesoscope.training.data.dataset import training_crop
 from mesoscope.training.recipe.keys import AugmentKeys
 from mesoscope.training.recipe.recipe import Recipe
@@ -41,6 +41,20 @@ def test_one_of_several_forgeries_is_chosen_by_chance():
     assert found == {1, 2, 3}
 
 
+def test_each_other_real_has_a_fake_of_its_source_behind_it():
+    samples = [sample(0, "x"), sample(1, "x"), sample(0, "y"), sample(1, "z"), sample(1, "w"),
+               sample(1, "v", source="b"), sample(0, "u", source="b")]  # fmt: skip
+    order = np.array([4, 5, 0, 1, 2, 3, 6])
+    # The fake 4 comes first and stays: reals take those behind them.
+    assert pair_sources(order, samples).tolist() == [4, 5, 0, 1, 2, 3, 6]
+    order = np.array([6, 2, 0, 1, 5, 3, 4])
+    result = pair_sources(order, samples)
+    assert result.tolist() == [6, 5, 2, 3, 0, 1, 4]
+    beside = follows_its_real(result, samples, any_group=True)
+    assert beside.tolist() == [False, True, False, True, False, True, False]
+    assert follows_its_real(result, samples).tolist() == [False] * 5 + [True, False]
+
+
 samples_strategy = st.lists(
     st.tuples(st.integers(0, 1), st.sampled_from("xyz"), st.sampled_from("ab")), min_size=1
 )
@@ -61,6 +75,10 @@ def test_any_order(rows, data):
     for place in np.flatnonzero(twins):
         real, fake = samples[result[place - 1]], samples[result[place]]
         assert (real.label, fake.label, real.group) == (0, 1, fake.group)
+    by_source = pair_sources(result, samples)
+    assert sorted(by_source) == sorted(result)
+    kept = follows_its_real(by_source, samples)
+    assert kept.sum() >= twins.sum()
 
 
 def test_a_pair_is_changed_alike_and_its_self_blend_is_made_of_its_own_real(tmp_path):

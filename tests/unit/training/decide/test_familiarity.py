@@ -22,9 +22,11 @@ from mesoscope.training.decide.familiarity import (
     fit_normal,
     floors,
     summary,
+    train_crops,
 )
 from mesoscope.training.export.onnx_export import ExportedNetwork, export, stamp
 from mesoscope.training.nets import build
+from mesoscope.training.recipe.keys import AugmentKeys
 from mesoscope.training.recipe.recipe import Recipe
 from mesoscope.types import Calibration, Guard, ModelCard
 
@@ -163,6 +165,13 @@ def test_fit_gives_the_same_again(guard, net, data):
     again = fit(net, data, Recipe())
     assert torch.equal(again.whiten, guard.whiten)
     assert again.record == guard.record
+
+
+def test_a_network_trained_on_windows_knows_whole_crops(net, data):
+    recipe = Recipe(augment=AugmentKeys(window_px=160, native=0.5))
+    guard = fit(net, data, recipe)
+    assert "56 crops" in guard.record.fitted_on
+    assert {crop.shape for crop in train_crops(data, recipe)[1]} == {(256, 256, 3)}
 
 
 def test_the_file_answers_as_torch_does(model, net, guard, data):
