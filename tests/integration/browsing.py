@@ -84,6 +84,9 @@ def open_page(browser):
         page.on("console", lambda said: "Policy" in said.text and complaints.append(said.text))
         own = (address, "blob:", "data:")
         page.on("request", lambda r: r.url.startswith(own) or elsewhere.append(r.url))
+        # Choosers are intercepted from here on: told only when a test waits for one, the browser
+        # may hear of it after the key that opens it.
+        page.on("filechooser", lambda chooser: None)
         page.goto(address + path)
         return page
 
