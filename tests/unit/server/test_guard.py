@@ -156,16 +156,25 @@ def test_pages_of_other_sites_are_refused_unless_named(run, jpeg):
     assert "access-control-allow-credentials" not in answer.headers
 
 
+def requests_logged(service):
+    """The lines of requests; one is written after its answer, so the first is waited for."""
+    for _ in range(200):
+        if found := [line for line in service.lines() if line["event"] == "request"]:
+            return found
+        time.sleep(0.05)
+    return []
+
+
 def test_the_log_is_json_without_names_unless_asked(run, jpeg, tmp_path):
     service = run()
     service.check(jpeg(), name="secret-name.jpg")
-    (line,) = [one for one in service.lines() if one["event"] == "request"]
+    (line,) = requests_logged(service)
     assert line["route"] == "/v1/check"
     assert (line["status"], line["files"], line["bytes"]) == (200, 1, len(jpeg()))
     assert "secret-name" not in service.log.getvalue()
     other = run(data=tmp_path / "other", log_names=True)
     other.check(jpeg(), name="shown.jpg")
-    assert ["shown.jpg"] in [line.get("names") for line in other.lines()]
+    assert ["shown.jpg"] in [line.get("names") for line in requests_logged(other)]
 
 
 def test_metrics_count_what_happens(run, jpeg):
