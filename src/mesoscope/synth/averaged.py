@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mesoscope.errors import SourceUnsuitable
 from mesoscope.synth.blend import draw_hull
 from mesoscope.synth.colour import is_grey, match_colour
 from mesoscope.synth.forgery import Forgery
@@ -18,11 +17,11 @@ from mesoscope.synth.outline import (
     alpha_blend,
     clip_mask,
     draw_mask,
+    face_region,
     five_points,
     full_mask,
     hull,
     mesh,
-    region_of,
     similarity_transform,
 )
 from mesoscope.synth.swap import (
@@ -43,7 +42,6 @@ MAKER = "averaged"
 SHARES = (0.3, 0.7)  # of the donor
 HULLS = ("face", "inner")  # the hair of two persons averaged shows as a ghost
 _PAD = 0.2
-_LEAST_PX = 12
 _UNTURNED = np.array([[1.0, 0, 0], [0, 1, 0]])
 
 
@@ -81,11 +79,7 @@ def average(
         hull(mesh(landmarks), name), hull(mapped(mesh(donor_landmarks), matrix), name)
     )  # fmt: skip
     outline = intersection(*outlines)
-    region = region_of(outline, pixels.shape, pad=_PAD)
-    if region is None or float(np.ptp(outline, axis=0).min()) < _LEAST_PX:
-        raise SourceUnsuitable(
-            f"the face is smaller than {_LEAST_PX} pixels or outside of the picture"
-        )
+    region = face_region(outline, pixels.shape, pad=_PAD)
     under, _ = warp_to_region(pixels, _UNTURNED, region, mean, mean - face)
     over, covered = warp_to_region(donor, matrix, region, mean, mean - fitted)
     mask, numbers = draw_mask(outline, region, rng)

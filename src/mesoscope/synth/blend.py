@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from mesoscope.errors import OptionError, SourceUnsuitable
+from mesoscope.errors import OptionError
 from mesoscope.synth.colour import draw_frequency, draw_shift, is_grey
 from mesoscope.synth.forgery import Forgery
 from mesoscope.synth.outline import (
@@ -20,10 +20,10 @@ from mesoscope.synth.outline import (
     alpha_blend,
     clip_mask,
     draw_mask,
+    face_region,
     full_mask,
     hull,
     mesh,
-    region_of,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # blending ratios, section 3.3
 _HULL_CHANCE = {"face": 4, "forehead": 3, "features": 2, "inner": 1, "lower": 2}
 _SHIFT, _SCALE = 0.025, 0.045  # maximum translation and scaling of the copy, in face sizes
 _PAD = 0.28  # in outline sizes: margin for the elastic deformation, the blurs and the translation
-_MIN_PX = 12
 
 
 class _Augmentation(NamedTuple):
@@ -87,11 +86,7 @@ def self_blend(
     """
     augmentation = _draw_augmentation(rng, strength, hulls, grey=is_grey(pixels))
     outline = hull(mesh(landmarks), augmentation.hull)
-    region = region_of(outline, pixels.shape, pad=_PAD)
-    if region is None or float(np.ptp(outline, axis=0).min()) < _MIN_PX:
-        raise SourceUnsuitable(
-            f"the face is smaller than {_MIN_PX} pixels or outside of the picture"
-        )
+    region = face_region(outline, pixels.shape, pad=_PAD)
     base, copy = pixels, pixels[region.slices]
     if augmentation.changed == "copy":
         copy = augmentation.apply(copy)

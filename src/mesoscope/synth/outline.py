@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mesoscope.errors import OptionError
+from mesoscope.errors import OptionError, SourceUnsuitable
 
 if TYPE_CHECKING:
     from mesoscope.synth.forgery import Landmarks, Mask
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Points = NDArray[np.float32]  # (N, 2), (x, y) in pixels
 
 MESH = 81
+MIN_FACE_PX = 12  # shorter side of a face that can be forged
 _DLIB = 68  # points of dlib's common model, without the forehead
 _RIDGE_PENALTY = 0.06  # regularises the depth component, which five points hardly determine
 _REACH = 0.5  # standard deviation of the warp's kernels, in distances between the eyes
@@ -260,6 +261,29 @@ def region_of(outline: Points, shape: tuple[int, ...], *, pad: float) -> Region 
     pad_px = pad * float(np.ptp(outline, axis=0).max())
     region = bounding_region(outline, shape, pad_px=pad_px)
     return region if min(region.size) > 1 else None
+
+
+def face_region(outline: Points, shape: tuple[int, ...], *, pad: float) -> Region:
+    """Return the region of a face that is to be forged, see :func:`region_of`.
+
+    Raises:
+        SourceUnsuitable: The face is too small or outside of the picture.
+    """
+    region = region_of(outline, shape, pad=pad)
+    return require_face(region, float(np.ptp(outline, axis=0).min()))
+
+
+def require_face(region: Region | None, side_px: float) -> Region:
+    """Return a face's region, unless there is none or its shorter side is too short.
+
+    Raises:
+        SourceUnsuitable: The face is too small or outside of the picture.
+    """
+    if region is None or side_px < MIN_FACE_PX:
+        raise SourceUnsuitable(
+            f"the face is smaller than {MIN_FACE_PX} pixels or outside of the picture"
+        )
+    return region
 
 
 def draw_mask(

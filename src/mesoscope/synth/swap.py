@@ -29,11 +29,11 @@ from mesoscope.synth.outline import (
     alpha_blend,
     clip_mask,
     draw_mask,
+    face_region,
     five_points,
     full_mask,
     hull,
     mesh,
-    region_of,
     similarity_transform,
 )
 
@@ -143,7 +143,6 @@ MAKER = "swap_blend"
 HOWS = ("alpha", "poisson")
 SWAPPED = ("face", "inner", "lower")  # others cut through glasses, or include the donor's hair
 _PAD = 0.2
-_MIN_PX = 12
 _MIN_COVERED = 0.35  # minimum share of an outline that the donor's face covers
 _REACH = 0.8  # standard deviation of the warp's kernels, in distances between the eyes
 _MAX_ADDED = 22.0  # grey levels
@@ -192,11 +191,7 @@ def swap_blend(
     matrix = similarity_transform(donor_face, face)
     points, donor_points = mesh(landmarks), mapped(mesh(donor_landmarks), matrix)
     outline = intersection(hull(points, name), hull(donor_points, name))
-    region = region_of(outline, pixels.shape, pad=_PAD)
-    if region is None or float(np.ptp(outline, axis=0).min()) < _MIN_PX:
-        raise SourceUnsuitable(
-            f"the face is smaller than {_MIN_PX} pixels or outside of the picture"
-        )
+    region = face_region(outline, pixels.shape, pad=_PAD)
     fit = float(rng.uniform(0.5, 1))
     residual = fit * (face - mapped(donor_face, matrix))
     patch, covered = warp_to_region(donor, matrix, region, face, residual)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mesoscope.errors import SourceUnsuitable
 from mesoscope.imaging.filters import blur, resize
 from mesoscope.synth.blend import draw_hull
 from mesoscope.synth.colour import draw_shift, is_grey
@@ -24,11 +23,12 @@ from mesoscope.synth.outline import (
     alpha_blend,
     clip_mask,
     draw_mask,
+    face_region,
     five_points,
     full_mask,
     hull,
     mesh,
-    region_of,
+    require_face,
 )
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ _BLUR_PX = (0.3, 0.9)  # standard deviation at the small size
 _JITTER = 0.02  # of the face's size: standard deviation of each landmark
 _FACE = 0.75  # of an ellipse's size: its face's, as most crops show surroundings
 _PAD = 0.15
-_LEAST_PX = 12
 _INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC)
 # Eyes, nose and corners of the mouth in a face's box, where no landmarks are known.
 _FIVE = np.array([[0.3, 0.38], [0.7, 0.38], [0.5, 0.58], [0.35, 0.76], [0.65, 0.76]])
@@ -123,23 +122,14 @@ def _place(
     if landmarks is None:
         whole = clip_mask(blend_mask(height, width, rng))
         x, y, wide, high = cv2.boundingRect((whole > 0).astype(np.uint8))
-        least = float(min(wide, high))
         size_px = _FACE * max(cv2.boundingRect((whole > 0.5).astype(np.uint8))[2:])
-        region: Region | None = Region(x, y, x + wide, y + high)
+        region = require_face(Region(x, y, x + wide, y + high), min(wide, high))
         five = np.asarray(_FIVE * (wide, high), np.float32)
-        name = "ellipse"
-    else:
-        name = draw_hull(rng, HULLS)
-        outline = hull(mesh(landmarks), name)
-        region = region_of(outline, pixels.shape, pad=_PAD)
-        size = np.ptp(hull(mesh(landmarks), "face"), axis=0)
-        size_px, least = float(size.max()), float(np.ptp(outline, axis=0).min())
-    if region is None or least < _LEAST_PX:
-        raise SourceUnsuitable(
-            f"the face is smaller than {_LEAST_PX} pixels or outside of the picture"
-        )
-    if landmarks is None:
-        return region, whole[region.slices], five, size_px, {"hull": name}
+        return region, whole[region.slices], five, size_px, {"hull": "ellipse"}
+    name = draw_hull(rng, HULLS)
+    outline = hull(mesh(landmarks), name)
+    region = face_region(outline, pixels.shape, pad=_PAD)
+    size_px = float(np.ptp(hull(mesh(landmarks), "face"), axis=0).max())
     mask, numbers = draw_mask(outline, region, rng)
     five = np.asarray(five_points(landmarks) - (region.x1, region.y1), np.float32)
     return region, mask, five, size_px, {"hull": name, **numbers}
