@@ -48,11 +48,11 @@ serve: $(FULL) ## Run the service and its page on http://127.0.0.1:8000
 
 test: $(FULL) ## Install everything and run the tests, one process a core
 	@echo "Running the tests in $(TESTS)"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS) -n $(JOBS) --maxprocesses 8 --dist worksteal
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS) -n $(JOBS) --maxprocesses 8 --dist worksteal --reruns 1
 
 coverage: $(FULL) ## Run the tests as `make test` does, and print what part of the code they run
 	@echo "Running the tests in $(TESTS), with coverage"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS) -n $(JOBS) --maxprocesses 8 --dist worksteal --cov
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS) -n $(JOBS) --maxprocesses 8 --dist worksteal --reruns 1 --cov
 
 test-lowest: pyproject.toml ## Run the unit tests on the lowest versions that pyproject.toml accepts, in build/lowest
 	@echo "Set-up: the lowest versions, in build/lowest"

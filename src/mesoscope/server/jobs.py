@@ -83,6 +83,7 @@ class Jobs:
         self._stopping = threading.Event()
         self._arrived = threading.Condition()
         self._clip_turn = threading.Lock()
+        self._in_use: set[str] = set()  # jobs whose folders are being written or read
         self._threads = [
             threading.Thread(target=self._run, name=f"job-{n}", daemon=True) for n in range(RUNNERS)
         ]
@@ -90,10 +91,7 @@ class Jobs:
     def open(self) -> None:
         """Requeue the jobs of a killed process, remove leftovers, and start."""
         self._store.put_all_back()
-        wanted = self._store.open_ids()
-        for folder in self._folder.iterdir():
-            if folder.name not in wanted:
-                shutil.rmtree(folder, ignore_errors=True)
+        self.sweep()
         for thread in self._threads:
             thread.start()
 
@@ -127,16 +125,37 @@ class Jobs:
                 status=415,
             )
         job_id = new_id()
-        folder = private_folder(self._folder / job_id)
-        try:
-            upload.path.replace(folder / UPLOAD)
-            self._store.add(job_id, key, upload.name)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+        with self._using(job_id):
+            folder = private_folder(self._folder / job_id)
+            try:
+                upload.path.replace(folder / UPLOAD)
+                self._store.add(job_id, key, upload.name)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
         with self._arrived:
             self._arrived.notify()
         return job_id
+
+    def cancel(self, job_id: str) -> bool:
+        """Cancel an unfinished job; ``False`` if it has ended already.
+
+        The upload goes at once, or after the current file of a running job.
+        """
+        cancelled = self._store.finish(job_id, "cancelled")
+        if cancelled:
+            with contextlib.suppress(Unreachable, OSError):  # a later sweep removes it
+                self.sweep()
+        return cancelled
+
+    @contextlib.contextmanager
+    def _using(self, job_id: str) -> Iterator[None]:
+        """Keep :meth:`sweep` from removing the folder of a job."""
+        self._in_use.add(job_id)
+        try:
+            yield
+        finally:
+            self._in_use.discard(job_id)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -151,25 +170,25 @@ class Jobs:
                     if not self._stopping.is_set():
                         self._arrived.wait(LOOK_S)
                 continue
-            self._work(job)
+            with self._using(job.id):
+                self._work(job)
+            with contextlib.suppress(Unreachable, OSError):  # a later sweep removes it
+                self.sweep()
 
     def _work(self, job: Row) -> None:
         state, code, message = "done", None, None
         try:
             self._do(job)
         except Stopped:
-            with contextlib.suppress(Unreachable):
-                if self._store.is_revoked(job.id):
-                    state, code = "cancelled", "key.invalid"
-                    message = "the key that this job was sent with was revoked"
-                else:
-                    self._store.put_back(job.id)  # no effect on a cancelled job
-                    state = ""
-            if state == "done":
+            if not self._is_revoked(job.id):
+                self._put_back(job.id)
                 return
+            state, code = "cancelled", "key.invalid"
+            message = "the key that this job was sent with was revoked"
         except Unreachable as error:
             self._told("the database is away", {"job": job.id, "error": str(error)})
-            self._put_back_later(job.id)
+            self._stopping.wait(AGAIN_S)
+            self._put_back(job.id)
             return
         except Problem as problem:
             state, code, message = "failed", problem.code, problem.detail
@@ -177,31 +196,43 @@ class Jobs:
             told = error.code if isinstance(error, MesoscopeError) else "service.failed"
             state, code, message = "failed", told, "the job could not be worked on"
             self._told("a job failed", {"job": job.id, "error": f"{type(error).__name__}: {error}"})
-        if state:
-            self._end(job.id, state, code, message)
-        self.sweep(job.id)
+        self._repeat(lambda: self._store.finish(job.id, state, code=code, message=message))
 
-    def _end(self, job_id: str, state: str, code: str | None, message: str | None) -> None:
+    def _is_revoked(self, job_id: str) -> bool:
+        with contextlib.suppress(Unreachable):
+            return self._store.is_revoked(job_id)
+        return False
+
+    def _put_back(self, job_id: str) -> None:
+        """Requeue a job; a cancelled one stays cancelled."""
+        self._repeat(lambda: self._store.put_back(job_id))
+
+    def _repeat(self, write: Callable[[], object]) -> None:
+        """Write until the database is reached, or the service stops.
+
+        The next start requeues a job that could not be written.
+        """
         while True:
             try:
-                self._store.finish(job_id, state, code=code, message=message)
+                write()
             except Unreachable:
                 if self._stopping.wait(AGAIN_S):
-                    return  # the next start requeues it, and it ends at once
+                    return
             else:
                 return
 
-    def _put_back_later(self, job_id: str) -> None:
-        while not self._stopping.wait(AGAIN_S):
-            with contextlib.suppress(Unreachable):
-                self._store.put_back(job_id)
-                return
+    def sweep(self) -> None:
+        """Remove the uploads of jobs that have ended, but for those in use.
 
-    def sweep(self, job_id: str) -> None:
-        """Remove the upload of an ended job."""
-        with contextlib.suppress(Unreachable):
-            if job_id not in self._store.open_ids():
-                shutil.rmtree(self._folder / job_id, ignore_errors=True)
+        Raises:
+            Unreachable: The database is not available.
+        """
+        folders = list(self._folder.iterdir())
+        in_use = set(self._in_use)  # before the query: a job that is added later is not listed
+        wanted = self._store.open_ids() | in_use
+        for folder in folders:
+            if folder.name not in wanted:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _do(self, job: Row) -> None:
         if job.tries >= TRIES:

@@ -175,13 +175,14 @@ class Service:
 
     def _sweep_now_and_then(self) -> None:
         while True:
-            with contextlib.suppress(Unreachable):
+            with contextlib.suppress(Unreachable, OSError):
                 self.sweep()
             if self._ended.wait(SWEEP_S):
                 return
 
     def sweep(self) -> None:
-        """Delete what exceeds its retention."""
+        """Delete what exceeds its retention, and the uploads of ended jobs."""
+        self.jobs.sweep()
         now = time.time()
         days = self.settings.keep_results_days
         whole = False

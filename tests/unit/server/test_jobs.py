@@ -19,8 +19,22 @@ from mesoscope.types import Verdict
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 from mesoscope.server.archives import members
+from mesoscope.server.jobs import LOOK_S, Stopped
 from mesoscope.server.problems import Problem
 from mesoscope.server.settings import Limits
+from mesoscope.server.store import Unreachable
+
+
+def wait_for(condition):
+    """Wait until a condition holds; a busy machine takes its time."""
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end, "waited for two minutes"
+        time.sleep(0.02)
+
+
+def folders_of_jobs(service):
+    return [folder.name for folder in (service.service.settings.data / "jobs").iterdir()]
 
 
 def names_and_codes(service, job_id):
@@ -57,7 +71,7 @@ def test_an_archive_is_judged_as_the_detector_would(run, jpeg, make_zip):
         verdict = Verdict.from_json(json.dumps(result["verdict"]))
         local = service.service.judges.plain.check(files[result["name"]])
         assert verdict.p_fake == pytest.approx(local.p_fake, abs=1e-6)
-    assert not list((service.service.settings.data / "jobs").iterdir())
+    wait_for(lambda: not folders_of_jobs(service))
 
 
 def test_a_clip_is_a_job_of_one_file(run, make_clip, make_face):
@@ -116,19 +130,68 @@ def test_a_cancelled_job_stops_and_its_upload_goes(run, jpeg, make_zip):
     service = run()
     go_on = slowed(service, 0.05)
     job_id = service.job(make_zip({f"{n}.jpg": jpeg(n) for n in range(200)}))
+    wait_for(lambda: service.http.get(f"/v1/jobs/{job_id}").json()["state"] == "running")
     answer = service.http.delete(f"/v1/jobs/{job_id}")
     assert answer.json()["state"] == "cancelled"
     assert service.http.delete(f"/v1/jobs/{job_id}").json()["code"] == "job.finished"
     go_on.set()
-    jobs = service.service.settings.data / "jobs"
-    for _ in range(2400):  # a busy machine takes its time
-        if not list(jobs.iterdir()):
-            break
-        time.sleep(0.05)
-    assert not list(jobs.iterdir())
+    wait_for(lambda: not folders_of_jobs(service))
     job = service.http.get(f"/v1/jobs/{job_id}").json()
     assert job["state"] == "cancelled"
     assert job["done"] < 200
+
+
+def test_the_upload_of_a_job_cancelled_before_it_began_goes_at_once(
+    run, jpeg, make_zip, monkeypatch
+):
+    service = run()
+    monkeypatch.setattr(service.service.job_store, "take", lambda: None)
+    time.sleep(LOOK_S)  # runners in the real method have left it
+    job_id = service.job(make_zip({"a.jpg": jpeg()}))
+    assert folders_of_jobs(service) == [job_id]
+    assert service.http.delete(f"/v1/jobs/{job_id}").json()["state"] == "cancelled"
+    assert not folders_of_jobs(service)
+
+
+def test_an_upload_that_could_not_be_removed_goes_with_the_next_sweep(
+    run, jpeg, make_zip, monkeypatch
+):
+    service = run()
+
+    def away():
+        raise Unreachable("the database does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service.service.job_store, "open_ids", away)
+        job_id = service.job(make_zip({"a.jpg": jpeg()}))
+        assert service.ended(job_id)["state"] == "done"
+        assert folders_of_jobs(service) == [job_id]
+    wait_for(lambda: not service.service.jobs._in_use)
+    service.service.sweep()
+    assert not folders_of_jobs(service)
+
+
+def test_a_stopped_job_is_requeued_once_the_database_is_back(run, jpeg, make_zip, monkeypatch):
+    service = run()
+    jobs, store = service.service.jobs, service.service.job_store
+    put_back, calls = store.put_back, []
+
+    def away(job_id):
+        calls.append(job_id)
+        if len(calls) == 1:
+            raise Unreachable("the database does not answer")
+        put_back(job_id)
+
+    def stop(_job):
+        monkeypatch.undo()
+        monkeypatch.setattr(store, "put_back", away)
+        raise Stopped
+
+    monkeypatch.setattr(jobs, "_do", stop)
+    monkeypatch.setattr("mesoscope.server.jobs.AGAIN_S", 0.05)
+    job_id = service.job(make_zip({"a.jpg": jpeg()}))
+    assert service.ended(job_id)["state"] == "done"
+    assert calls == [job_id, job_id]
 
 
 def test_checks_go_before_jobs(run, jpeg, make_zip):
@@ -201,7 +264,7 @@ def test_damaged_archives_are_refused(run, jpeg, make_zip, spoil):
     service = run()
     answer = service.http.post("/v1/jobs", content=spoil(make_zip({"a.jpg": jpeg()})))
     assert (answer.status_code, answer.json()["code"]) == (422, "archive.invalid")
-    assert not list((service.service.settings.data / "jobs").iterdir())
+    wait_for(lambda: not folders_of_jobs(service))
     assert not list(service.service.spool.folder.iterdir())
 
 

@@ -136,7 +136,7 @@ def cancel(request: Request, job_id: IdInPath) -> Response:
     """Stop a job; what is judged of it stays, and its upload goes."""
     service = service_of(request)
     found(service.job_store.get(job_id, key_of(request)), "job")
-    if not service.job_store.finish(job_id, "cancelled"):
+    if not service.jobs.cancel(job_id):
         raise Problem("job.finished", "the job is finished already, so it cannot be cancelled")
     return answered(job_json(found(service.job_store.get(job_id, key_of(request)), "job")))
 
