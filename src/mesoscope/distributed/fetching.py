@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.errors import MesoscopeError, OutputError, SourceError, SourceMissing
 from mesoscope.errors.failures import cause, source_failure
+from mesoscope.files.digest import hash_bytes, hash_file
 from mesoscope.files.store import ObjectStore, is_object, refuses_all
 from mesoscope.media.image import FileBytes
 from mesoscope.media.kinds import CLIP_SUFFIXES
@@ -31,7 +32,6 @@ GROUP = 16  # objects that are fetched side by side
 GROUP_BYTES = 64 << 20  # and no more bytes than this; a larger object goes to the disk
 TRIES = 4  # of an object, besides those of the store's client
 WAIT_S = 0.5  # before the second try, and twice as long before each further one
-_PIECE_BYTES = 1 << 20
 
 
 class Fetched(NamedTuple):
@@ -135,14 +135,11 @@ def _of_object(one: Planned, got: bytes | Path | Exception) -> Fetched:
     if isinstance(got, Exception):
         return Fetched(one, Unreadable(one.name, _why(one.name, got)))
     if isinstance(got, bytes):
-        digest = hashlib.sha256(got).digest()
-        return Fetched(one, FileBytes.of(one.name, got), None, len(got), digest)
-    hashed, size = hashlib.sha256(), 0
+        data, found = FileBytes.of(one.name, got), hash_bytes(got)
+        return Fetched(one, data, None, found.n_bytes, bytes.fromhex(found.sha256))
     with got.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            hashed.update(piece)
-            size += len(piece)
-    return Fetched(one, str(got), None, size, hashed.digest(), got)
+        found = hash_file(file)
+    return Fetched(one, str(got), None, found.n_bytes, bytes.fromhex(found.sha256), got)
 
 
 def _is_passing(answer: object) -> bool:

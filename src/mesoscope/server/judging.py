@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import hashlib
 import json
 import traceback
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from mesoscope.draw import Terms, square_of
 from mesoscope.draw.heat import FULL, colours, log_odds
 from mesoscope.errors import MesoscopeError, SourceError
 from mesoscope.errors.failures import cause
+from mesoscope.files.digest import FileHash, hash_bytes, hash_file
 from mesoscope.imaging.encode import jpeg, png
 from mesoscope.imaging.filters import scaled
 from mesoscope.media.image import open_image
@@ -55,7 +55,6 @@ class ClipRequest:
         return self.path
 
 
-_BLOCK = 1 << 20
 MAP_PX = 128  # side of an evidence map in a response
 PREVIEW_PX = 1600  # longest side of a preview
 _PREVIEW_QUALITY = 95
@@ -202,7 +201,7 @@ class Judges:
         verdict = renamed(verdict, name)
         if isinstance(source, Unreadable):
             return UploadAnswer(verdict, verdict.to_json(), "", 0)
-        digest, size = identity(source)
+        digest, size = hash_upload(source)
         answer = UploadAnswer(verdict, verdict.to_json(), digest, size)
         if question.heat:
             answer.evidence = self.evidence(verdict)
@@ -241,16 +240,12 @@ def _source(file: Held) -> FileBytes | Path | Unreadable:
         return Unreadable(file.name, SourceError(f"{file.name}: cannot be read: {cause(error)}"))
 
 
-def identity(source: FileBytes | Path) -> tuple[str, int]:
-    """Return SHA-256 in hexadecimal, and length in bytes."""
+def hash_upload(source: FileBytes | Path) -> FileHash:
+    """Hash an upload, in memory or on disk."""
     if not isinstance(source, Path):
-        return hashlib.sha256(source).hexdigest(), len(source)
-    digest, size = hashlib.sha256(), 0
+        return hash_bytes(source)
     with source.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-            size += len(block)
-    return digest.hexdigest(), size
+        return hash_file(file)
 
 
 def preview_of(source: FileBytes | Path, max_pixels: int) -> dict[str, Json]:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from mesoscope.media.image import FileBytes
 from mesoscope.server.batching import QueueClosed, QueueFull
-from mesoscope.server.judging import Question, identity
+from mesoscope.server.judging import Question, hash_upload
 from mesoscope.server.problems import Problem
 from mesoscope.server.reports import make_report
 from mesoscope.server.routes.asked import IdInPath, answered, found, key_of, refusals, service_of
@@ -119,7 +119,7 @@ async def report_with(
     (upload,) = await receive(request, service.spool, bounds, on_disk=True)
     try:
         path = upload.path
-        if path is None or (await run_in_threadpool(identity, path))[0] != row.sha256:
+        if path is None or (await run_in_threadpool(hash_upload, path)).sha256 != row.sha256:
             raise Problem(
                 "request.unprocessable", "that is not the judged file: its SHA-256 is another"
             )
