@@ -117,7 +117,7 @@ def command(
     extra.
     """
     with extra("serve", "fastapi"):
-        from mesoscope.server.guard import Log
+        from mesoscope.server.middleware import Log
         from mesoscope.server.running import serve
         from mesoscope.server.service import Service
         from mesoscope.server.settings import Limits, ServiceSettings, is_loopback

@@ -14,7 +14,7 @@ from sqlalchemy import insert, select, update
 
 from mesoscope.errors import OptionError
 from mesoscope.server.problems import Problem
-from mesoscope.server.store import Unreachable
+from mesoscope.server.store import DatabaseUnreachable
 from mesoscope.server.tables import keys
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def add_key(store: Store, name: str, rate: int | None = None) -> str:
 
     Raises:
         OptionError: The name is empty, too long or not printable.
-        Unreachable: The database is not available.
+        DatabaseUnreachable: The database is not available.
     """
     if not name.strip() or not name.isprintable() or len(name) > 100:
         raise OptionError(f"{name!r}: a key needs a printable name of at most 100 characters")
@@ -148,7 +148,7 @@ class KeyRing:
     def _renew(self) -> None:
         try:
             rows = list_keys(self._store)
-        except Unreachable:
+        except DatabaseUnreachable:
             return  # retried soon; cached keys stay valid for a while
         self._keys = {
             row.id: Key(row.id, row.name, bytes(row.digest), row.rate)

@@ -135,12 +135,12 @@ async def make_report(
         await run_in_threadpool(_prepare, folder, row, path)
         command = _command(service, form, case=case, by=by)
         async with _AT_ONCE:
-            code, told = await _run(command, folder, service)
+            code, output = await _run(command, folder, service)
         if code == _MISSING_EXTRA:
             raise Problem("extra.missing", "reports need the extra `report`", status=501)
         out = folder / f"out.{form}"
         if not out.is_file():
-            service.log.write("a report failed", {"code": code, "said": told[-500:]}, "error")
+            service.log.write("a report failed", {"code": code, "said": output[-500:]}, "error")
             raise Problem("report.failed", "the report could not be made: the log says why")
         return await run_in_threadpool(out.read_bytes)
     finally:
@@ -161,7 +161,7 @@ def _command(service: Service, form: str, *, case: str, by: str) -> Sequence[str
     settings, options = service.settings, service.settings.options
     command = [
         sys.executable, "-m", "mesoscope", "report", "make", "verdicts.jsonl", f"--out=out.{form}",
-        f"--model={service.judges.model_path.absolute()}", *options.arguments(), "--jobs=1",
+        f"--model={service.checker.model_path.absolute()}", *options.arguments(), "--jobs=1",
         f"--case={case}", f"--by={by}",
     ]  # fmt: skip
     return command if settings.sign is None else [*command, f"--sign={settings.sign.absolute()}"]
@@ -177,7 +177,7 @@ async def _run(command: Sequence[str], folder: Path, service: Service) -> tuple[
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        _, told = await asyncio.wait_for(running.communicate(), REPORT_S)
+        _, output = await asyncio.wait_for(running.communicate(), REPORT_S)
     except asyncio.TimeoutError:
         raise Problem("report.failed", "the report took too long, so it was given up") from None
     finally:
@@ -185,4 +185,4 @@ async def _run(command: Sequence[str], folder: Path, service: Service) -> tuple[
             with contextlib.suppress(ProcessLookupError):
                 running.kill()
             await running.wait()
-    return running.returncode or 0, told.decode("utf-8", "replace")
+    return running.returncode or 0, output.decode("utf-8", "replace")

@@ -30,7 +30,7 @@ FINISHED = ("done", "cancelled", "failed")
 _EXPIRED = 500  # rows deleted in one transaction
 
 
-class Unreachable(OutputError):  # noqa: N818 - as the errors of mesoscope.errors
+class DatabaseUnreachable(OutputError):  # noqa: N818 - as the errors of mesoscope.errors
     """The database is not available; committed rows stay."""
 
     code = "ledger.unreachable"
@@ -95,7 +95,7 @@ class Store:
         url: URL for :func:`mesoscope.scan.tables.open_engine`.
 
     Raises:
-        Unreachable: From any method: the database is not available.
+        DatabaseUnreachable: From any method: the database is not available.
         JobError: The URL is not valid, or the tables are of a newer version.
         MissingExtra: PostgreSQL's driver is not installed.
     """
@@ -183,7 +183,7 @@ class Store:
         with self.reads() as connection:
             return connection.execute(query.order_by(results.c.n.desc()).limit(limit)).all()
 
-    def of_job(self, job: str, *, after: int, limit: int) -> Sequence[Row[Any]]:
+    def job_results(self, job: str, *, after: int, limit: int) -> Sequence[Row[Any]]:
         """Return results of a job in the order of its files."""
         query = _with_feedback().where(results.c.job == job, results.c.seq > after)
         with self.reads() as connection:
@@ -247,7 +247,7 @@ class Store:
 
     # Feedback
 
-    def say(self, result_id: str, says: str, note: str) -> None:
+    def add_feedback(self, result_id: str, says: str, note: str) -> None:
         """Store feedback on a result; it replaces earlier feedback."""
         values = {"result": result_id, "says": says, "note": note, "created": time.time()}
         with self.writes() as connection:
@@ -259,7 +259,7 @@ class Store:
                 )
             )
 
-    def said(self, key: str | None) -> Sequence[Row[Any]]:
+    def with_feedback(self, key: str | None) -> Sequence[Row[Any]]:
         """Return a caller's results with feedback, the oldest first."""
         query = _with_feedback().where(_of(results.c.key, key), feedback.c.says.is_not(None))
         with self.reads() as connection:
@@ -330,4 +330,4 @@ def _reached(name: str) -> Iterator[None]:
     except (SQLAlchemyError, sqlite3.Error) as error:
         cause = str(error.orig if isinstance(error, DBAPIError) else error).strip()
         first = cause.splitlines()[0] if cause else type(error).__name__
-        raise Unreachable(f"{name}: {first}") from error
+        raise DatabaseUnreachable(f"{name}: {first}") from error

@@ -22,7 +22,7 @@ from mesoscope.server.archives import members
 from mesoscope.server.jobs import LOOK_S, Stopped
 from mesoscope.server.problems import Problem
 from mesoscope.server.settings import Limits
-from mesoscope.server.store import Unreachable
+from mesoscope.server.store import DatabaseUnreachable
 
 
 def wait_for(condition):
@@ -47,10 +47,10 @@ def slowed(service, seconds=0.0):
     go_on = threading.Event()
     work = service.service.batcher._work
 
-    def slow(questions):
+    def slow(items):
         go_on.wait(60)
         time.sleep(seconds)
-        return work(questions)
+        return work(items)
 
     service.service.batcher._work = slow
     return go_on
@@ -69,7 +69,7 @@ def test_an_archive_is_judged_as_the_detector_would(run, jpeg, make_zip):
     assert [r["seq"] for r in results] == sorted(r["seq"] for r in results)
     for result in results[:-1]:
         verdict = Verdict.from_json(json.dumps(result["verdict"]))
-        local = service.service.judges.plain.check(files[result["name"]])
+        local = service.service.checker.plain.check(files[result["name"]])
         assert verdict.p_fake == pytest.approx(local.p_fake, abs=1e-6)
     wait_for(lambda: not folders_of_jobs(service))
 
@@ -159,7 +159,7 @@ def test_an_upload_that_could_not_be_removed_goes_with_the_next_sweep(
     service = run()
 
     def away():
-        raise Unreachable("the database does not answer")
+        raise DatabaseUnreachable("the database does not answer")
 
     with monkeypatch.context() as patch:
         patch.setattr(service.service.job_store, "open_ids", away)
@@ -179,7 +179,7 @@ def test_a_stopped_job_is_requeued_once_the_database_is_back(run, jpeg, make_zip
     def away(job_id):
         calls.append(job_id)
         if len(calls) == 1:
-            raise Unreachable("the database does not answer")
+            raise DatabaseUnreachable("the database does not answer")
         put_back(job_id)
 
     def stop(_job):

@@ -73,7 +73,7 @@ def test_there_is_no_evidence_without_the_file_for_clips_or_by_another_model(
     result = checked(service, jpeg())
     address = f"/v1/results/{result['id']}/evidence"
     with monkeypatch.context() as patch:
-        patch.setattr(type(service.service.judges.plain), "model_id", "other@00000000")
+        patch.setattr(type(service.service.checker.plain), "model_id", "other@00000000")
         answer = service.http.get(address)
     assert (answer.status_code, answer.json()["code"]) == (409, "model.changed")
     for file in service.service.kept.folder.rglob("*"):

@@ -10,12 +10,12 @@ from starlette.responses import FileResponse, Response
 
 from mesoscope.server.problems import Problem
 from mesoscope.server.reports import write_data_set
-from mesoscope.server.routes.asked import (
-    answered,
-    found,
+from mesoscope.server.routes.dependencies import (
+    error_responses,
+    json_response,
     key_of,
-    refusals,
     result_json,
+    row_or_404,
     service_of,
 )
 from mesoscope.server.shapes import EXAMPLE_RESULT, FeedbackShape, ResultShape
@@ -31,7 +31,7 @@ router = APIRouter()
     summary="Say what a person thinks of a result",
     response_model=ResultShape,
     responses={
-        **refusals(404),
+        **error_responses(404),
         200: {"content": {"application/json": {"example": EXAMPLE_RESULT}}},
     },
 )
@@ -41,10 +41,10 @@ def say(request: Request, said: FeedbackShape) -> Response:
         raise Problem("request.unprocessable", "note: a text without NUL characters is needed")
     note = said.note.encode("utf-8", "replace").decode()
     store = service_of(request).store
-    found(store.result(said.result, key_of(request)), "result")
-    store.say(said.result, said.says, note)
+    row_or_404(store.result(said.result, key_of(request)), "result")
+    store.add_feedback(said.result, said.says, note)
     row = store.result(said.result, key_of(request))
-    return answered(result_json(found(row, "result")))
+    return json_response(result_json(row_or_404(row, "result")))
 
 
 @router.get(
@@ -52,7 +52,7 @@ def say(request: Request, said: FeedbackShape) -> Response:
     summary="What people said, as a labelled data set",
     response_class=FileResponse,
     responses={
-        **refusals(404),
+        **error_responses(404),
         200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}},
     },
 )
@@ -65,7 +65,7 @@ def data_set(request: Request) -> Response:
     service = service_of(request)
     path = service.spool.new_path()
     try:
-        count = write_data_set(path, service.store.said(key_of(request)), service.kept)
+        count = write_data_set(path, service.store.with_feedback(key_of(request)), service.kept)
     except BaseException:
         path.unlink(missing_ok=True)
         raise

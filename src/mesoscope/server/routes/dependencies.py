@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from fastapi import Path, Query, Request
 from starlette.responses import Response
 
-from mesoscope.server.judging import compact
+from mesoscope.server.checking import compact
 from mesoscope.server.problems import Problem
 from mesoscope.server.shapes import EXAMPLE_PROBLEM, ProblemShape
 
@@ -21,7 +21,7 @@ IdInPath = Annotated[str, Path(min_length=1, max_length=32, pattern=r"^[A-Za-z0-
 Limit = Annotated[int, Query(ge=1, le=200, description="so many at most")]
 Place = Annotated[int | None, Query(ge=0, le=2**62, description="`next` of the page before")]
 
-_SAYS = {
+_DESCRIPTIONS = {
     400: "The request cannot be understood",
     401: "A key is needed, or this one is not in force",
     403: "Calls from there are not taken",
@@ -37,18 +37,18 @@ _SAYS = {
     503: "The database cannot be reached, or the service is about to stop",
     507: "There is no room left",
 }
-ALWAYS = (400, 401, 403, 413, 422, 429, 500, 503)
+_EVERY_ROUTE = (400, 401, 403, 413, 422, 429, 500, 503)
 
 
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return OpenAPI descriptions of error responses: those of every route and these."""
     return {
         status: {
-            "description": _SAYS[status],
+            "description": _DESCRIPTIONS[status],
             "model": ProblemShape,
             "content": {"application/problem+json": {"example": EXAMPLE_PROBLEM}},
         }
-        for status in sorted({*ALWAYS, *statuses})
+        for status in sorted({*_EVERY_ROUTE, *statuses})
     }
 
 
@@ -62,17 +62,17 @@ def key_of(request: Request) -> str | None:
     return cast("str | None", request.scope["state"]["key"])
 
 
-def note(request: Request, facts: dict[str, object]) -> None:
+def log_fields(request: Request, facts: dict[str, object]) -> None:
     """Add fields to the request's log line."""
     request.scope["state"]["exchange"].facts.update(facts)
 
 
-def answered(value: Json | dict[str, Json], status: int = 200) -> Response:
+def json_response(value: Json | dict[str, Json], status: int = 200) -> Response:
     """Return a JSON response, encoded as all verdicts."""
     return Response(compact(value), status, media_type="application/json")
 
 
-def utc(seconds: float | None) -> str | None:
+def format_utc(seconds: float | None) -> str | None:
     """Format a time in UTC, ISO 8601."""
     if seconds is None:
         return None
@@ -86,7 +86,7 @@ def result_json(row: Any) -> dict[str, Json]:  # noqa: ANN401 - a row
         "id": row.id,
         "job": row.job,
         "seq": row.seq,
-        "created": utc(row.created),
+        "created": format_utc(row.created),
         "name": row.name,
         "sha256": row.sha256,
         "picture": row.kept is not None,
@@ -109,13 +109,13 @@ def job_json(row: Any) -> dict[str, Json]:  # noqa: ANN401 - a row
         "done": row.done,
         "failed": row.failed,
         "fake": row.fake,
-        "created": utc(row.created),
-        "finished": utc(row.finished),
+        "created": format_utc(row.created),
+        "finished": format_utc(row.finished),
         "error": error,
     }
 
 
-def found(row: Any, what: str) -> Any:  # noqa: ANN401 - a row
+def row_or_404(row: Any, what: str) -> Any:  # noqa: ANN401 - a row
     """Return a row that must exist.
 
     Raises:
