@@ -116,13 +116,13 @@ class TaskJudge:
             row: ``{"task": number}``.
 
         Returns:
-            ``part``, JSON of :meth:`Part.told`; or a line that ends the scan, as ``refusal`` of
+            ``part``, JSON of :meth:`Part.to_dict`; or a line that ends the scan, as ``refusal`` of
             this machine or ``fault`` of a store. The others are empty.
         """
         answer = {"part": "", "refusal": self._refusal, "fault": ""}
         if not self._refusal:
             try:
-                answer["part"] = json.dumps(self._judge(int(row["task"])).told())
+                answer["part"] = json.dumps(self._judge(int(row["task"])).to_dict())
             except (MesoscopeError, OSError, ValueError) as error:
                 said = str(error) if isinstance(error, MesoscopeError) else describe(error)
                 answer["fault"] = said

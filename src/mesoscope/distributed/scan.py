@@ -89,7 +89,7 @@ def scan_into_parts(
                 parts[part.task] = part
                 summary.add(part)
                 summary.judged += part.rows
-                seen.told(part)
+                seen.judged(part)
         job.write_manifest([parts[task] for task in sorted(parts)])
     except KeyboardInterrupt:
         summary.elapsed_s = perf_counter() - started
@@ -110,4 +110,4 @@ def _answers(
                 raise JobError(str(answer["refusal"]))
             if answer["fault"]:
                 raise OutputError(str(answer["fault"]))
-            yield Part.of(json.loads(answer["part"]))
+            yield Part.from_dict(json.loads(answer["part"]))

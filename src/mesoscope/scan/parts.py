@@ -40,7 +40,7 @@ _READERS = 16  # footers read side by side
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What the footer of a part says.
+    """The footer of a part.
 
     Attributes:
         task: Number of its task, from 0.
@@ -58,17 +58,17 @@ class Part:
     core_s: float = 0.0
     rows: int = 0
 
-    def told(self) -> dict[str, Any]:
-        """As JSON holds it."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
         return {
             "task": self.task, "spec": self.spec, "labels": dict(self.labels),
             "failed": self.failed, "core_s": round(self.core_s, 3), "rows": self.rows,
         }  # fmt: skip
 
     @classmethod
-    def of(cls, told: dict[str, Any]) -> Part:
-        """The part that :meth:`told` describes."""
-        return cls(**{**told, "labels": Counter(told["labels"])})
+    def from_dict(cls, data: dict[str, Any]) -> Part:
+        """Read the JSON form."""
+        return cls(**{**data, "labels": Counter(data["labels"])})
 
 
 def is_parts(place: str) -> bool:
@@ -92,7 +92,7 @@ def write_part(store: Store, part: Part, results: Sequence[Result]) -> None:
     from pyarrow import parquet
 
     table = parquet_table(results)
-    footer = {**(table.schema.metadata or {}), _FOOTER: json.dumps(part.told())}
+    footer = {**(table.schema.metadata or {}), _FOOTER: json.dumps(part.to_dict())}
     held = io.BytesIO()
     parquet.write_table(table.replace_schema_metadata(footer), held, compression="zstd")
     store.write(part_file(part.task), held.getvalue())
@@ -110,7 +110,7 @@ def read_part(store: Store, task: int) -> Part:
     file = part_file(task)
     try:
         with store.open(file) as opened:
-            return Part.of(json.loads(parquet.read_metadata(opened).metadata[_FOOTER]))
+            return Part.from_dict(json.loads(parquet.read_metadata(opened).metadata[_FOOTER]))
     except (ValueError, TypeError, KeyError) as error:
         raise _damaged(store, file) from error
 
@@ -198,7 +198,7 @@ class JobParts:
         from pyarrow import parquet
 
         rows = [
-            {**part.told(), "part": part_file(part.task), "labels": json.dumps(part.labels)}
+            {**part.to_dict(), "part": part_file(part.task), "labels": json.dumps(part.labels)}
             for part in parts
         ]
         held = io.BytesIO()
@@ -213,7 +213,7 @@ class JobParts:
 
         with self.store.open(MANIFEST) as opened:
             rows = parquet.read_table(opened).drop_columns(["part"]).to_pylist()
-        found = [Part.of({**row, "labels": json.loads(row["labels"])}) for row in rows]
+        found = [Part.from_dict({**row, "labels": json.loads(row["labels"])}) for row in rows]
         missing = {part.task for part in found}.difference(self.standing())
         if missing:
             raise JobError(

@@ -35,7 +35,6 @@ from mesoscope.synth.forgery import Encoding, encode_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from types import TracebackType
 
     from typing_extensions import Self
 
@@ -220,12 +219,7 @@ class ForgeryFolder:
         remove_temporary_files(self.root)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             self.finish()
         finally:

@@ -20,7 +20,7 @@ from mesoscope.report.case.items import BINS, SHOWN, distribution
 from mesoscope.report.case.record import head, rows
 from mesoscope.report.case.seal import blank_seal, fingerprint, public_bytes, sealed
 from mesoscope.report.case.words import size
-from mesoscope.types.label import CLAUSES, WORDS, clause_of
+from mesoscope.types.label import ANSWER_NAMES, REASON_TEXTS, reason_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,7 +173,7 @@ def _environment() -> jinja2.Environment:
         "score": words.score,
         "rule": words.rule,
         "dashes": words.dashes,
-        "reason": clause_of,
+        "reason": reason_text,
     }
     environment.filters.update(filters)
     return environment
@@ -184,7 +184,7 @@ def _values(contents: Contents, key: Ed25519PrivateKey | None) -> dict[str, obje
     bars, most = distribution(tally)
     one = [ReportEntry(evidence, contents.thresholds) for evidence in contents.evidence]
     css, js = _asset("case.css"), _asset("case.js")
-    ui = json.dumps({"words": WORDS, "reasons": CLAUSES})
+    ui = json.dumps({"words": ANSWER_NAMES, "reasons": REASON_TEXTS})
     return {
         "details": contents.details,
         "made": contents.details.made.replace("T", " ").replace("Z", " UTC"),
@@ -199,7 +199,7 @@ def _values(contents: Contents, key: Ed25519PrivateKey | None) -> dict[str, obje
         "shown": one,
         "has_heat": any(close.heat for evidence in contents.evidence for close in evidence.faces),
         "labels": SHOWN,
-        "words": WORDS,
+        "words": ANSWER_NAMES,
         "weights": WEIGHTS,
         "meanings": texts.MEANINGS,
         "what_it_means": texts.WHAT_IT_MEANS,

@@ -24,7 +24,7 @@ from mesoscope.draw import clock
 from mesoscope.files.escape import escape_for_font
 from mesoscope.report.case.items import BINS, SHOWN
 from mesoscope.report.case.words import score
-from mesoscope.types.label import WORDS, clause_of
+from mesoscope.types.label import ANSWER_NAMES, reason_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -127,7 +127,7 @@ _BARE = [
 
 def verdict_text(label: Answer) -> str:
     """Return a label in its colour, as markup."""
-    return f'<font color="{hexadecimal(LABEL[label])}"><b>{WORDS[label]}</b></font>'
+    return f'<font color="{hexadecimal(LABEL[label])}"><b>{ANSWER_NAMES[label]}</b></font>'
 
 
 def facts(rows: Iterable[tuple[str, str]], *, code: Sequence[str] = ()) -> Table:
@@ -174,7 +174,10 @@ def tiles(tally: Tally) -> Table:
     """Return the counts of each label in large type."""
     there = [label for label in SHOWN if tally.labels[label]]
     cells = [
-        [marked(f'<font size="8">{WORDS[label].capitalize()}</font>', FAINT) for label in there],
+        [
+            marked(f'<font size="8">{ANSWER_NAMES[label].capitalize()}</font>', FAINT)
+            for label in there
+        ],
         [
             marked(f'<font name="{BOLD}" size="16">{tally.labels[label]:,}</font>', LEAD)
             for label in there
@@ -247,7 +250,7 @@ def persons(people: Sequence[Person]) -> Table:
     rows = []
     for one in people:
         colour = hexadecimal(PERSON[one.number % len(PERSON)])
-        told = [clause_of(one.reason)] if one.reason else []
+        told = [reason_text(one.reason)] if one.reason else []
         told += ["in the background: no say in the verdict"] if one.background else []
         why = f" <font color='#5b616c'>{safe('; '.join(told))}</font>" if told else ""
         rows.append(

@@ -41,7 +41,7 @@ from mesoscope.report.case.pdf_parts import (
     timeline,
     verdict_text,
 )
-from mesoscope.types.label import WORDS
+from mesoscope.types.label import ANSWER_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -106,7 +106,7 @@ def _opening(contents: Contents, signer: str) -> Iterator[Flowable]:
     if tally.scored >= 5:  # fewer are readable in the table
         limits = cuts(contents.thresholds)
         key = ", ".join(
-            f'<font color="{hexadecimal(LABEL[label])}">■</font> {WORDS[label]}'
+            f'<font color="{hexadecimal(LABEL[label])}">■</font> {ANSWER_NAMES[label]}'
             for label in SHOWN
             if label in tally.bins
         )

@@ -15,7 +15,7 @@ from mesoscope.report.case.words import (
     weaknesses,
 )
 from mesoscope.types import ModelCard, Thresholds
-from mesoscope.types.label import CLAUSES, WORDS
+from mesoscope.types.label import ANSWER_NAMES, REASON_TEXTS
 
 CUT = Thresholds(0.3, 0.7)
 
@@ -44,8 +44,8 @@ def test_reasons_that_a_newer_version_may_have_are_shown(verdict_of):
 
 
 def test_every_label_is_explained():
-    assert [label for label, _ in MEANINGS] == list(WORDS)
-    assert {"few_frames", "no_face", "face_too_small", "unfamiliar"} <= set(CLAUSES)
+    assert [label for label, _ in MEANINGS] == list(ANSWER_NAMES)
+    assert {"few_frames", "no_face", "face_too_small", "unfamiliar"} <= set(REASON_TEXTS)
 
 
 @pytest.mark.parametrize(
