@@ -31,7 +31,7 @@ def write_fixed_copy(
         echo("\n".join(["", *map(escape_name, result_lines(result))]))
 
     after = fix_and_audit(
-        before, out, options=options, audit_options=audit_options, watch=watch, told=report
+        before, out, options=options, audit_options=audit_options, watch=watch, on_fixed=report
     )
     echo("\n".join(["", *map(escape_name, comparison_lines(before.to_dict(), after.to_dict()))]))
     return after

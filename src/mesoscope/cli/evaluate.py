@@ -145,7 +145,7 @@ def command(
     for note in notes(result):
         echo(f"mesoscope: {escape_text(note)}", err=True)
     echo("\n".join(figures_table(result)))
-    echo("\n".join(["", *columns(answer_rows(result.told))]))
+    echo("\n".join(["", *columns(answer_rows(result.answer_counts))]))
     if report_fpr is not None or prevalences:
         rows, missing = alarm_rows(result.alarms)
         echo("\n".join(["", *columns(rows), *missing]))

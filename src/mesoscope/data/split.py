@@ -164,8 +164,8 @@ def _say_shares(count: Counter[str], shares: dict[str, float], notes: list[str])
     for split, share in shares.items():
         expected = share / sum(shares.values()) * whole
         if abs(count[split] - expected) > max(_FAR * expected, 1):
-            told = ", ".join(f"{count[s]} in {s}" for s in SPLITS if shares[s] > 0)
-            notes.append(f"{whole} groups fell far from the shares, {told}: try another seed")
+            counts = ", ".join(f"{count[s]} in {s}" for s in SPLITS if shares[s] > 0)
+            notes.append(f"{whole} groups fell far from the shares, {counts}: try another seed")
             return
 
 

@@ -108,14 +108,14 @@ def judge_clip(
     behind = in_background(seen)
     persons = tuple(dataclasses.replace(p, background=p.number in behind) for p in persons)
     before = [person for person in persons if person.number in seen and not person.background]
-    told = _decide(
+    judgement = _decide(
         [_score(person) for person in before if person.reason != "unfamiliar"],
         [_score(person) for person in before if person.reason == "unfamiliar"],
         thresholds,
     )
-    if told.label == "real" and any(p.label == "fake" for p in persons if p.background):
-        told = Judgement("inconclusive", told.p_fake, "background_face")
-    return told, persons
+    if judgement.label == "real" and any(p.label == "fake" for p in persons if p.background):
+        judgement = Judgement("inconclusive", judgement.p_fake, "background_face")
+    return judgement, persons
 
 
 def in_background(faces: Mapping[int, Sequence[FaceScore]]) -> set[int]:
@@ -171,19 +171,19 @@ def person_of(
     familiar = [face.p_fake for face in faces if not is_unfamiliar(face, guard)]
     times = [face.time_s or 0.0 for face in faces]
     if len(scores) < aggregation.min_frames:
-        told = Judgement(None, _trimmed_mean(scores, aggregation.trim), "few_frames")
+        judgement = Judgement(None, _trimmed_mean(scores, aggregation.trim), "few_frames")
     elif len(familiar) < max(aggregation.min_frames, len(scores) / 2):
-        told = _decide([], [_trimmed_mean(scores, aggregation.trim)], thresholds)
+        judgement = _decide([], [_trimmed_mean(scores, aggregation.trim)], thresholds)
     else:
-        told = _decide([_trimmed_mean(familiar, aggregation.trim)], [], thresholds)
+        judgement = _decide([_trimmed_mean(familiar, aggregation.trim)], [], thresholds)
     return Person(
         number=faces[0].person,
-        label=told.label,
-        p_fake=told.p_fake,
+        label=judgement.label,
+        p_fake=judgement.p_fake,
         frames=len(faces),
         first_s=min(times),
         last_s=max(times),
-        reason=told.reason,
+        reason=judgement.reason,
         face_px=median(longest_side(f.box) for f in faces),
     )
 

@@ -161,9 +161,9 @@ class OnnxScorer:
             isinstance(found, int) and found != wanted
             for found, wanted in zip(shape[1:], (side, side, 3), strict=True)
         ):
-            told = "; ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)[:200]
+            expected = "; ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)[:200]
             raise ModelError(
-                f"{self._path}: its graph takes {told or 'nothing'}, and its card says crops "
+                f"{self._path}: its graph takes {expected or 'nothing'}, and its card says crops "
                 f"tensor(uint8) [n, {side}, {side}, 3]"
             )
         for name in ("p_fake", "logit"):
@@ -240,8 +240,8 @@ def _fault(answer: dict[str, NDArray[np.float32]], count: int) -> str | None:
         return None
     if not ((p_fake >= 0) & (p_fake <= 1)).all():
         return "its p_fake is outside 0 to 1"
-    told = 0.5 + 0.5 * np.tanh(0.5 * logit)
-    if (np.abs(p_fake - told) > _AGREE).any():
+    expected = 0.5 + 0.5 * np.tanh(0.5 * logit)
+    if (np.abs(p_fake - expected) > _AGREE).any():
         return "its p_fake and its logit disagree"
     return None
 

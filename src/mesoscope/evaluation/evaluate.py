@@ -120,7 +120,7 @@ def evaluate(
         },
         alarms=_alarms(predictions, detector, fpr, prevalences),
         guard=detector.card.guard if detector.options.guard else None,
-        told=tuple(count_answers(predictions)),
+        answer_counts=tuple(count_answers(predictions)),
     )
 
 

@@ -49,4 +49,4 @@ def write_results(evaluation: Evaluation, out: Path) -> None:
     """
     write_metrics(evaluation, out / METRICS)
     write_predictions(evaluation, out / PREDICTIONS)
-    write_answer_counts(evaluation.told, out / TOLD)
+    write_answer_counts(evaluation.answer_counts, out / TOLD)

@@ -161,7 +161,7 @@ class ClipMistake(Misclassified):
     strip: Pixels | None
 
     @property
-    def says(self) -> str:
+    def caption(self) -> str:
         """Describe the wrong verdict in a line."""
         one = self.prediction
         why = f" ({one.reason.replace('_', ' ')})" if one.reason else ""
@@ -169,7 +169,7 @@ class ClipMistake(Misclassified):
         persons = f"{one.persons} {'person' if one.persons == 1 else 'persons'}"
         faces = f"{one.faces} {'face' if one.faces == 1 else 'faces'}"
         frames = f"{one.frames} {'frame' if one.frames == 1 else 'frames'}"
-        return f"told {one.told}{why}: {persons}, {faces} in {frames}{length}"
+        return f"told {one.answer}{why}: {persons}, {faces} in {frames}{length}"
 
 
 def worst_clips(evaluation: Evaluation) -> tuple[list[ClipMistake], list[ClipMistake]]:

@@ -46,7 +46,7 @@ class Meaning(NamedTuple):
     """Presentation of a metric: name, meaning, direction, unit."""
 
     title: str
-    says: str
+    description: str
     better: str
     percent: bool
 
@@ -171,7 +171,7 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
         kinds=(("Real, called fake", kinds[0]), ("Fake, called real", kinds[1])),
         strips=_strip_entries(strips),
         sheet=sheet is not None,
-        told=answer_rows(evaluation.told),
+        answers=answer_rows(evaluation.answer_counts),
         n_clips=len(evaluation.clips),
         items=items_word(evaluation),
         conditions=_flat(evaluation.conditions),
@@ -195,7 +195,7 @@ def _write_strips(kinds: tuple[list[ClipMistake], ...], folder: Path) -> None:
     for kind in kinds:
         for number, one in enumerate(kind, start=1):
             if one.strip is not None:
-                name = f"clip_{one.truth}_told_{one.prediction.told}_{number}.jpg"
+                name = f"clip_{one.truth}_told_{one.prediction.answer}_{number}.jpg"
                 write_bytes(folder / name, _jpeg_bytes(one.strip), sync=False)
 
 

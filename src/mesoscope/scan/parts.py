@@ -225,14 +225,14 @@ class JobParts:
     def _json(self, file: str) -> dict[str, Any]:
         try:
             with self.store.open(file) as opened:
-                told = json.loads(opened.read())
+                content = json.loads(opened.read())
         except FileNotFoundError:
             raise JobError(f"{self.name}: holds no job: begin one with mesoscope scan") from None
         except ValueError as error:
             raise _damaged(self.store, file) from error
-        if not isinstance(told, dict):
+        if not isinstance(content, dict):
             raise _damaged(self.store, file)
-        return told
+        return content
 
 
 def _result(row: dict[str, Any], store: Store, file: str) -> Result:

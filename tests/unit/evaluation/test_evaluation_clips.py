@@ -71,7 +71,7 @@ def samples(make_clip, tmp_path):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_every_figure_is_that_of_a_hand_computation(samples, jobs):
     found = evaluate(samples, detector(jobs=jobs), clips=True, resamples=20)
-    assert [p.told for p in found.predictions] == [
+    assert [p.answer for p in found.predictions] == [
         "fake",
         "real",
         "none",

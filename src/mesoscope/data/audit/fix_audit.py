@@ -31,7 +31,7 @@ def fix_and_audit(
     options: FixOptions | None = None,
     audit_options: AuditOptions | None = None,
     watch: Watch = unwatched,
-    told: Callable[[FixResult], None] | None = None,
+    on_fixed: Callable[[FixResult], None] | None = None,
 ) -> Audit:
     """Write a cleaned copy of a data set and audit it; ``audit.json`` in it holds the result.
 
@@ -41,7 +41,7 @@ def fix_and_audit(
         options: Options of the cleaning.
         audit_options: Options of the copy's audit, as for the set.
         watch: Wraps long iterations for a progress bar.
-        told: Called with the result of the cleaning, before the copy is audited.
+        on_fixed: Called with the result of the cleaning, before the copy is audited.
 
     Returns:
         The audit of the copy.
@@ -49,9 +49,9 @@ def fix_and_audit(
     Raises:
         As for :func:`.fix.fix_dataset` and :func:`.audit.audit`.
     """
-    mended = fix_dataset(audit, out, options=options, watch=watch)
-    if told is not None:
-        told(mended)
+    fixed = fix_dataset(audit, out, options=options, watch=watch)
+    if on_fixed is not None:
+        on_fixed(fixed)
     after = audit_samples(read_dataset(out), root=out, options=audit_options, watch=watch)
     write_json(after, out / AFTER)
     return after

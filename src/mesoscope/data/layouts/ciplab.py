@@ -95,5 +95,5 @@ def _add(census: LayoutCensus, folder: Path, name: str, label: int) -> None:
 
 def _method(digits: str) -> str:
     """Return the parts that digits such as ``1110`` name."""
-    told = [place for place, digit in zip(_PLACES, digits, strict=False) if digit == "1"]
-    return ", ".join(told) or "composite"
+    edited = [place for place, digit in zip(_PLACES, digits, strict=False) if digit == "1"]
+    return ", ".join(edited) or "composite"

@@ -191,8 +191,8 @@ def kind(name: str) -> str:
 
 def kind_at(path: Path) -> str:
     """Like :func:`kind`; files of unknown suffix are recognised by content."""
-    if (told := kind(path.name)) or path.suffix.lower() in _NO_MEDIA:
-        return told
+    if (media_kind := kind(path.name)) or path.suffix.lower() in _NO_MEDIA:
+        return media_kind
     found = kind_of(path)
     return "" if found is None else "clip" if found == "video" else "picture"
 

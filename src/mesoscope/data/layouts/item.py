@@ -331,8 +331,8 @@ def first_names(names: Iterable[str]) -> str:
     """Join the first few names and the number of the others."""
     first = list(names)
     more = len(first) - _EXAMPLES
-    told = ", ".join(first[:_EXAMPLES])
-    return f"{told} and {more:,} more" if more > 0 else told
+    listed = ", ".join(first[:_EXAMPLES])
+    return f"{listed} and {more:,} more" if more > 0 else listed
 
 
 def refuse_quality(layout: Layout, quality: str | None) -> None:

@@ -117,10 +117,10 @@ class ItemResult:
             DatasetError: The line is not valid.
         """
         try:
-            told = loads(line)
+            data = loads(line)
         except (ValueError, RecursionError) as error:
             raise DatasetError(f"a damaged line of the ledger: {error}") from error
-        return read(cls, told, DatasetError, what="a damaged line of the ledger")
+        return read(cls, data, DatasetError, what="a damaged line of the ledger")
 
     @property
     def failed(self) -> bool:
@@ -197,13 +197,13 @@ class PrepareLedger:
         )
 
     def _refuse_others(self, begun: tuple[int, str], identity: dict[str, Json]) -> None:
-        schema, told = begun
+        schema, settings = begun
         if schema != VERSIONS["prepared set"][-1]:
             raise DatasetError(
                 f"{self._folder}: was begun by another version of mesoscope: go on with that one, "
                 "or choose another `out`"
             )
-        before = json.loads(told)
+        before = json.loads(settings)
         for key in before | identity:
             old, new = before.get(key), identity.get(key)
             if old != new:

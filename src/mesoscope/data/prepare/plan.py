@@ -102,13 +102,13 @@ class PrepareOptions:
         Raises:
             ModelMissing: The finder's model file is missing.
         """
-        told: dict[str, Json] = {"set": layout} | asdict(self)
-        told["shares"] = list(self.shares)
+        values: dict[str, Json] = {"set": layout} | asdict(self)
+        values["shares"] = list(self.shares)
         if self.finder_model is not None:  # the file may have moved, or another may be at its path
-            told["finder_model"] = _digest(Path(self.finder_model))
+            values["finder_model"] = _digest(Path(self.finder_model))
         if self.format != "jpg":
-            del told["jpeg_quality"]
-        return told
+            del values["jpeg_quality"]
+        return values
 
 
 def _digest(path: Path) -> str:

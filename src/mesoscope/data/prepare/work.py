@@ -176,7 +176,7 @@ class FaceExtractor:
     def _unreadable(self, path: Path, error: Exception) -> LeftOut:
         said = failure(str(path), error)
         detail = str(said).removeprefix(f"{path}: ")  # no local paths in the data set
-        return LeftOut(self._told(path), "unreadable", None, f"{said.code}: {detail}")
+        return LeftOut(self._relative(path), "unreadable", None, f"{said.code}: {detail}")
 
     def _cut(self, file: SampledFile, place: int, read: SourceFrame, faces: FrameFaces) -> CutFrame:
         """Crop the faces of a frame."""
@@ -241,7 +241,7 @@ class FaceExtractor:
                 reason = "small_face" if frame.only_small else "no_face"
                 if frame.candidates:
                     reason = "untouched" if choice.untouched else "other_person"
-                without.append(LeftOut(self._told(frame.path), reason, frame.time_s))
+                without.append(LeftOut(self._relative(frame.path), reason, frame.time_s))
         return ItemResult(
             item.name, item.label, item.method, item.group, job.split, stamp,
             tuple(written), (*failed, *without), (*notes, *choice.notes),
@@ -256,7 +256,7 @@ class FaceExtractor:
         frames = job.item.is_clip or len(job.item.paths) > 1
         return WrittenFace(
             path=path,
-            parent=self._told(source),
+            parent=self._relative(source),
             frame=candidate.index if frames else None,
             time_s=candidate.time_s,
             box=candidate.face.box,
@@ -266,7 +266,7 @@ class FaceExtractor:
             size_bytes=len(data),
         )
 
-    def _told(self, path: Path) -> str:
+    def _relative(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
 
 

@@ -17,7 +17,7 @@ from mesoscope.files.escape import escape_name
 from mesoscope.report.case import words
 from mesoscope.report.case import words as texts
 from mesoscope.report.case.items import BINS, SHOWN, distribution
-from mesoscope.report.case.record import head, rows
+from mesoscope.report.case.record import record_head, record_rows
 from mesoscope.report.case.seal import blank_seal, fingerprint, public_bytes, sealed
 from mesoscope.report.case.words import size
 from mesoscope.types.label import ANSWER_NAMES, REASON_TEXTS, reason_text
@@ -83,12 +83,12 @@ class ReportEntry:
         return words.score(self.item.verdict.p_fake)
 
     @property
-    def why(self) -> str:
+    def reason(self) -> str:
         """The reason without a clear label; empty with one."""
-        return escape_name(words.why(self.item.verdict))
+        return escape_name(words.reason_of(self.item.verdict))
 
     @property
-    def says(self) -> str:
+    def sentence(self) -> str:
         """The verdict in a sentence."""
         return escape_name(words.sentence(self.item.verdict, self.thresholds))
 
@@ -172,7 +172,7 @@ def _environment() -> jinja2.Environment:
         "face_caption": face_caption,
         "score": words.score,
         "rule": words.rule,
-        "dashes": words.dashes,
+        "threshold_text": words.threshold_text,
         "reason": reason_text,
     }
     environment.filters.update(filters)
@@ -194,7 +194,7 @@ def _values(contents: Contents, key: Ed25519PrivateKey | None) -> dict[str, obje
         "tally": tally,
         "summary": words.summary(tally),
         "caption": words.summary(tally),
-        "choice": words.choice(tally),
+        "selection_text": words.selection_text(tally),
         "pictured": len(one),
         "shown": one,
         "has_heat": any(close.heat for evidence in contents.evidence for close in evidence.faces),
@@ -222,8 +222,8 @@ def _values(contents: Contents, key: Ed25519PrivateKey | None) -> dict[str, obje
         "ui": Markup(ui),  # noqa: S704 - our own words, in ASCII
         "seal": Markup(blank_seal(key)),  # noqa: S704 - digits
         # JSON; record.py has escaped what could end a script.
-        "head": Markup(head(contents.details, contents.models, contents.settings, tally)),  # noqa: S704
-        "rows": (Markup(row) for row in rows(contents.items, contents.whole)),  # noqa: S704
+        "head": Markup(record_head(contents.details, contents.models, contents.settings, tally)),  # noqa: S704
+        "rows": (Markup(row) for row in record_rows(contents.items, contents.numbered_verdicts)),  # noqa: S704
     }
 
 

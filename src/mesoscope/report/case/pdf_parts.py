@@ -101,7 +101,7 @@ def plain(text: str) -> str:
     return escape_for_font(text, _glyphs())
 
 
-def say(text: str, style: ParagraphStyle = BODY) -> Paragraph:
+def paragraph(text: str, style: ParagraphStyle = BODY) -> Paragraph:
     """Return a paragraph of untrusted text."""
     return Paragraph(safe(text), style)
 
@@ -133,7 +133,8 @@ def verdict_text(label: Answer) -> str:
 def facts(rows: Iterable[tuple[str, str]], *, code: Sequence[str] = ()) -> Table:
     """Return a table of names and values; values of ``code`` in a monospaced font."""
     cells = [
-        [say(name, FAINT), say(value, CODE if name in code else SMALL)] for name, value in rows
+        [paragraph(name, FAINT), paragraph(value, CODE if name in code else SMALL)]
+        for name, value in rows
     ]
     return Table(
         cells, colWidths=(0.24 * WIDTH, 0.76 * WIDTH), style=TableStyle(_BARE), hAlign="LEFT"
@@ -150,7 +151,7 @@ def grid(
         ("LINEBELOW", (0, 0), (-1, 0), 0.8, QUIET),
     ]
     return Table(
-        [[say(head, FAINT) for head in heads], *rows],
+        [[paragraph(head, FAINT) for head in heads], *rows],
         colWidths=[share * WIDTH for share in shares],
         repeatRows=1,
         style=TableStyle(style),
@@ -250,16 +251,16 @@ def persons(people: Sequence[Person]) -> Table:
     rows = []
     for one in people:
         colour = hexadecimal(PERSON[one.number % len(PERSON)])
-        told = [reason_text(one.reason)] if one.reason else []
-        told += ["in the background: no say in the verdict"] if one.background else []
-        why = f" <font color='#5b616c'>{safe('; '.join(told))}</font>" if told else ""
+        details = [reason_text(one.reason)] if one.reason else []
+        details += ["in the background: no say in the verdict"] if one.background else []
+        why = f" <font color='#5b616c'>{safe('; '.join(details))}</font>" if details else ""
         rows.append(
             [
                 marked(f'<font color="{colour}">●</font> {one.number + 1}', SMALL),
                 marked(verdict_text(one.label or "none") + why, SMALL),
-                say(score(one.p_fake), SMALL),
-                say(str(one.frames), SMALL),
-                say(f"{clock(one.first_s)} – {clock(one.last_s)}", SMALL),
+                paragraph(score(one.p_fake), SMALL),
+                paragraph(str(one.frames), SMALL),
+                paragraph(f"{clock(one.first_s)} – {clock(one.last_s)}", SMALL),
             ]
         )
     heads = ("Person", "Verdict", "p_fake", "Frames", "Seen")

@@ -124,7 +124,7 @@ class Weakness(NamedTuple):
     error: str
 
 
-def why(verdict: Verdict) -> str:
+def reason_of(verdict: Verdict) -> str:
     """Return the reason without a clear label; empty with one."""
     if verdict.error is not None:
         return verdict.error["message"].removeprefix(f"{verdict.source}: ")
@@ -135,8 +135,8 @@ def sentence(verdict: Verdict, thresholds: Thresholds | None) -> str:
     """Describe one verdict in a sentence."""
     label = verdict.answer
     if verdict.error is not None:
-        return f"{ANSWER_NAMES[label].capitalize()}: {why(verdict)}."
-    reason = why(verdict)
+        return f"{ANSWER_NAMES[label].capitalize()}: {reason_of(verdict)}."
+    reason = reason_of(verdict)
     if verdict.p_fake is None:
         return f"No answer: {reason or 'nothing could be judged'}."
     value = f"p_fake is {score(verdict.p_fake)}"
@@ -213,7 +213,7 @@ def settings_rows(values: Mapping[str, Json]) -> list[tuple[str, str]]:
     ]
 
 
-def choice(tally: Tally) -> str:
+def selection_text(tally: Tally) -> str:
     """Describe the choice of items with evidence, unless all have it."""
     shown = len(tally.pictured)
     if not shown:
@@ -235,7 +235,7 @@ def score(p_fake: float | None) -> str:
     return "<0.001" if p_fake < 0.0005 else f"{p_fake:.3f}"
 
 
-def dashes(cuts: Sequence[float]) -> str:
+def threshold_text(cuts: Sequence[float]) -> str:
     """Describe the dashed lines of a timeline; empty without thresholds."""
     if not cuts:
         return ""

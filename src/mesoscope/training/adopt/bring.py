@@ -20,7 +20,7 @@ from mesoscope.training.adopt.adopt import wrap_network
 from mesoscope.training.adopt.foreign_card import read_foreign_card
 from mesoscope.training.decide.thresholds import decide, operating_points
 from mesoscope.training.export.card import figures_for_card
-from mesoscope.training.export.onnx_export import put, with_card, writing
+from mesoscope.training.export.onnx_export import output_errors, with_card, write_model
 from mesoscope.training.recipe.recipe import Recipe
 from mesoscope.types.card import Calibration
 from mesoscope.types.finders import WITH_A_MODEL
@@ -149,7 +149,7 @@ def import_classifier(
             card = dataclasses.replace(card, operating_points=points, metrics=measured)
         answers = scorer.score(check_pictures(card.input_px)).p_fake
         card = dataclasses.replace(card, self_check=tuple(round(float(p), 7) for p in answers))
-        put(fresh, out, with_card(adopted.model(calibration), card))
+        write_model(fresh, out, with_card(adopted.model(calibration), card))
     return card
 
 
@@ -179,7 +179,7 @@ def _write(
         parameters=adopted.parameters,
         graph_sha256=graph_sha256(model.SerializeToString()),
     )
-    with writing(out):
+    with output_errors(out):
         fresh.write_bytes(with_card(model, card))
     return card
 

@@ -162,8 +162,8 @@ def train_autoencoders(
     _one_thread_each()
     work = map_ordered(train, range(len(nets)), threads=cores())
     found = list(watcher.count(work, len(nets), "training autoencoders on the real pictures"))
-    told = ", ".join(f"{net.keys.name} {db:.1f}" for net, db in zip(nets, found, strict=True))
-    logger.info(f"autoencoders reconstruct held-out reals with a PSNR in dB of {told}")
+    psnr_text = ", ".join(f"{net.keys.name} {db:.1f}" for net, db in zip(nets, found, strict=True))
+    logger.info(f"autoencoders reconstruct held-out reals with a PSNR in dB of {psnr_text}")
     return nets
 
 

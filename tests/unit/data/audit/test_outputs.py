@@ -52,7 +52,7 @@ def test_nothing_is_written_among_the_pictures(audited, tmp_path):
 def test_a_mended_copy_is_audited_as_the_set_was(audited, tmp_path):
     _, found = audited
     told = []
-    after = fix_and_audit(found, tmp_path / "clean", audit_options=QUICK, told=told.append)
+    after = fix_and_audit(found, tmp_path / "clean", audit_options=QUICK, on_fixed=told.append)
     (mended,) = told
     assert mended.copied + mended.encoded == after.pictures == found.pictures - 1
     kept = json.loads((tmp_path / "clean" / AFTER).read_text("utf-8"))
