@@ -7,7 +7,6 @@ the set names them, are never divided.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.data.sample import SPLITS
 from mesoscope.errors import OptionError
+from mesoscope.files.digest import hash_fraction
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from mesoscope.data.layouts.item import Item
 
 SHARES = (0.8, 0.1, 0.1)
-_WHOLE = 2**64
 _FAR = 0.5  # relative deviation of a split's share that is reported
 
 
@@ -116,12 +115,6 @@ def _key(item: Item) -> str:
     return item.person or item.group
 
 
-def _hash(key: str, seed: int) -> float:
-    """Hash a name to [0, 1)."""
-    digest = hashlib.sha256(f"{seed}\0{key}".encode("utf-8", "surrogateescape")).digest()
-    return int.from_bytes(digest[:8], "big") / _WHOLE
-
-
 def _placed(
     items: Sequence[Item], shares: Sequence[float], seed: int, notes: list[str]
 ) -> dict[str, str]:
@@ -129,7 +122,7 @@ def _placed(
     classes: dict[str, set[int]] = defaultdict(set)
     for item in items:
         classes[_key(item)].add(item.label)
-    hashes = {key: _hash(key, seed) for key in classes}
+    hashes = {key: hash_fraction(f"{seed}\0{key}") for key in classes}
     ends = [end / sum(shares) for end in accumulate(shares)]
     wanted = [split for split, share in zip(SPLITS, shares, strict=True) if share > 0]
     starts = dict(zip(SPLITS, (0.0, *ends), strict=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import IO, NamedTuple
 
-__all__ = ["BLOCK_BYTES", "FileHash", "hash_bytes", "hash_file"]
+__all__ = ["BLOCK_BYTES", "FileHash", "hash_bytes", "hash_file", "hash_fraction"]
 
 BLOCK_BYTES = 1 << 20
 
@@ -34,3 +34,9 @@ def hash_file(file: IO[bytes], start: bytes = b"") -> FileHash:
 def hash_bytes(data: bytes) -> FileHash:
     """Hash a file that is in memory."""
     return FileHash(hashlib.sha256(data).hexdigest(), len(data))
+
+
+def hash_fraction(text: str) -> float:
+    """Hash a text to [0, 1), for random choices that depend on nothing but a name."""
+    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

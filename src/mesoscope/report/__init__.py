@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 
 from mesoscope.errors import MissingExtra
@@ -21,3 +22,8 @@ def require(*packages: str) -> None:
             importlib.import_module(package)
         except ImportError as error:
             raise MissingExtra(package, extra="report") from error
+
+
+def data_url(picture: bytes, kind: str = "jpeg") -> str:
+    """Return an encoded picture as a ``data:`` URL."""
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"

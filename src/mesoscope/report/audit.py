@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 import re
@@ -16,7 +15,8 @@ from PIL import Image
 
 from mesoscope.files.atomic import write_text
 from mesoscope.media.image import open_image
-from mesoscope.types.label import CLASSES
+from mesoscope.report import data_url
+from mesoscope.types.label import CLASSES, plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -171,11 +171,6 @@ def format_auc(value: float | None) -> str:
     if math.isnan(shown):
         return "–"
     return f"{shown:.3f}".lstrip("0") if 0.995 <= shown < 0.9995 else f"{shown:.2f}".lstrip("0")
-
-
-def plural(count: int, noun: str) -> str:
-    """Format a count: ``1 picture``, ``2,000 pictures``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -339,4 +334,4 @@ def _thumbnail(source: Source) -> str:
         image.save(file, "JPEG", quality=80)
     except Exception:  # noqa: BLE001 - a picture that cannot be shown costs no page, whatever it is
         return ""
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return data_url(file.getvalue())

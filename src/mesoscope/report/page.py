@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 from pathlib import Path
@@ -12,7 +11,7 @@ import jinja2
 from PIL import Image
 
 from mesoscope.files.atomic import write_bytes, write_text
-from mesoscope.report import plots
+from mesoscope.report import data_url, plots
 from mesoscope.report.mistakes import contact_sheet, worst, worst_clips
 from mesoscope.report.plots import DARK, LIGHT, png
 from mesoscope.report.robustness import all_rows, hardest_rows, summary
@@ -136,14 +135,14 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
         light = png(draw(evaluation, LIGHT))
         write_bytes(folder / f"{name}.png", light, sync=False)
         dark = png(draw(evaluation, DARK))
-        drawn[name] = Plot(_address(light, "png"), _address(dark, "png"))
+        drawn[name] = Plot(data_url(light, "png"), data_url(dark, "png"))
     (folder / PANELS).unlink(missing_ok=True)
     panels = plots.reliability_by_source(evaluation, LIGHT)
     if panels is not None:
         light = png(panels)
         write_bytes(folder / PANELS, light, sync=False)
         dark = png(plots.reliability_by_source(evaluation, DARK) or panels)
-        drawn["panels"] = Plot(_address(light, "png"), _address(dark, "png"))
+        drawn["panels"] = Plot(data_url(light, "png"), data_url(dark, "png"))
     if evaluation.robustness is not None:
         drawn |= _robustness_plots(evaluation.robustness, folder)
     kinds = worst(evaluation)
@@ -226,7 +225,7 @@ def _robustness_plots(found: Robustness, folder: Path) -> dict[str, Plot]:
     drawn = {}
     for curve in found.curves:
         looks = (png(curve_plot(found, curve, p), colours=_COLOURS) for p in (LIGHT, DARK))
-        drawn[f"robustness {curve.corruption.name}"] = Plot(*(_address(x, "png") for x in looks))
+        drawn[f"robustness {curve.corruption.name}"] = Plot(*(data_url(x, "png") for x in looks))
     return drawn
 
 
@@ -296,17 +295,13 @@ def _crop(mistake: Mistake) -> str:
 
 
 def _jpeg(pixels: Pixels) -> str:
-    return _address(_jpeg_bytes(pixels), "jpeg")
+    return data_url(_jpeg_bytes(pixels), "jpeg")
 
 
 def _jpeg_bytes(pixels: Pixels) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=88)
     return file.getvalue()
-
-
-def _address(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _flat(conditions: object, name: str = "") -> list[tuple[str, str]]:

@@ -65,3 +65,8 @@ def reason_text(reason: str | None) -> str:
 def as_sentence(text: str) -> str:
     """Capitalise a text and end it with a full stop; an empty text stays empty."""
     return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def plural(count: int, noun: str) -> str:
+    """Format a count with its noun: ``1 file``, ``2,000 files``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -9,7 +9,7 @@ import numpy as np
 from mesoscope.data.audit import severity
 from mesoscope.data.audit.cues import FACTS, codes_of, cue_auc, enough_groups
 from mesoscope.data.audit.finding import AuditFinding
-from mesoscope.data.audit.severity import set_examples
+from mesoscope.data.audit.severity import format_auc, set_examples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
 _SEEN = ("pixels", "content")  # reaches that a network sees
 _OF_ENCODING = ("format", "size", "tables")
-_GAIN_MIN = (
-    0.2  # relative error reduction over always naming the largest source; less is not reported
-)
+# Relative error reduction over always naming the largest source; less is not reported.
+_GAIN_MIN = 0.2
 _SHOWN = 4
 _MIDDLE = (0.4, 0.5, 0.6)  # quantiles from which example pictures are taken
 
@@ -71,8 +70,8 @@ def encoding_findings(facts: Facts) -> list[AuditFinding]:
             kind="sources.encoded_apart",
             severity="note",
             title=(
-                f"Format, size and compression alone name the source of {100 * accuracy:.0f} % of the "
-                f"pictures; always naming the largest is right for {100 * guessed:.0f} %"
+                f"Format, size and compression alone name the source of {100 * accuracy:.0f} % of "
+                f"the pictures; always naming the largest is right for {100 * guessed:.0f} %"
             ),
             detail=(
                 f"Commonest are {shown}. Where each source holds both classes alike that tells "
@@ -126,7 +125,7 @@ def _of_split(facts: Facts, source: str, split: str, options: AuditOptions) -> l
         return []
     low, auc, high, strongest = differing[0]
     every = ", ".join(
-        f"{FACTS[name].title} ({_two(one)})" for _, one, _, name in differing[:_SHOWN]
+        f"{FACTS[name].title} ({format_auc(one)})" for _, one, _, name in differing[:_SHOWN]
     )
     return [
         AuditFinding(
@@ -134,7 +133,7 @@ def _of_split(facts: Facts, source: str, split: str, options: AuditOptions) -> l
             severity=how,
             title=(
                 f"{source}: {split} differs from train in {FACTS[strongest].title}: AUC "
-                f"{_two(auc)} [{_two(low)}, {_two(high)}]"
+                f"{format_auc(auc)} [{format_auc(low)}, {format_auc(high)}]"
                 f"{_medians(facts, strongest, rows, is_held)}"
             ),
             detail=(
@@ -175,7 +174,3 @@ def _pairs(facts: Facts, name: str, rows: Ints, is_held: NDArray[np.int8]) -> li
         order = of[np.argsort(facts.numbers[name][of], kind="stable")]
         sides.append([order[int(place * (len(order) - 1))] for place in _MIDDLE])
     return [np.array(pair, np.int64) for pair in zip(*sides, strict=True)]
-
-
-def _two(value: float) -> str:
-    return f"{value:.2f}".lstrip("0")

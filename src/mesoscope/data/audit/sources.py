@@ -9,8 +9,8 @@ import numpy as np
 from mesoscope import metrics
 from mesoscope.data.audit import severity
 from mesoscope.data.audit.finding import AuditFinding
-from mesoscope.data.audit.severity import set_examples
-from mesoscope.types.label import CLASSES
+from mesoscope.data.audit.severity import format_auc, set_examples
+from mesoscope.types.label import CLASSES, plural
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,7 +59,7 @@ def _telling(facts: Facts) -> list[AuditFinding]:
         AuditFinding(
             kind="sources.tell",
             severity=how,
-            title=f"To know a picture's source tells its class: AUC {_two(auc)}",
+            title=f"To know a picture's source tells its class: AUC {format_auc(auc)}",
             detail=(
                 f"Sources differ in their share of fakes, most of all {shown}. Sources differ in "
                 "camera, size and compression, too, and a model that learns to tell them is right "
@@ -160,7 +160,7 @@ def _small(facts: Facts) -> list[AuditFinding]:
             kind="sources.small",
             severity="note",
             title=(
-                f"{_many(len(small), 'source')} with less than a fifth of the pictures of "
+                f"{plural(len(small), 'source')} with less than a fifth of the pictures of "
                 f"{facts.sources.values[largest]} ({sizes[largest]:,}): {names}"
             ),
             detail=(
@@ -201,11 +201,3 @@ def _ungrouped(facts: Facts) -> list[AuditFinding]:
             count=count,
         )
     ]
-
-
-def _two(value: float) -> str:
-    return f"{value:.2f}".lstrip("0")
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -10,7 +10,7 @@ from mesoscope import metrics
 from mesoscope.data.audit import severity
 from mesoscope.data.audit.cues import FACTS, FOLDS, enough_groups, group_folds
 from mesoscope.data.audit.finding import SEVERITIES, AuditFinding, CombinedCues
-from mesoscope.data.audit.severity import class_examples
+from mesoscope.data.audit.severity import class_examples, format_auc
 from mesoscope.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -299,5 +299,5 @@ def _says(facts: Facts, name: str, row: int) -> str:
 
 
 def _area(one: Cue | CombinedCues) -> str:
-    shown = [f"{value:.2f}".lstrip("0") for value in (one.auc, one.low, one.high)]
+    shown = [format_auc(value) for value in (one.auc, one.low, one.high)]
     return f"{shown[0]} [{shown[1]}, {shown[2]}]"

@@ -32,8 +32,9 @@ from mesoscope.data.layouts.folders import (
     read_text,
     stem,
 )
-from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, plural, refuse_quality
+from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, refuse_quality
 from mesoscope.errors import DatasetError
+from mesoscope.types.label import plural
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -40,11 +40,10 @@ from mesoscope.data.layouts.item import (
     ItemCount,
     LayoutCensus,
     Reading,
-    plural,
     refuse_quality,
 )
 from mesoscope.errors import DatasetError
-from mesoscope.types.label import CLASSES
+from mesoscope.types.label import CLASSES, plural
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from mesoscope.data.layouts.folders import kind, list_folder, stem, walk_folders
 from mesoscope.errors import DatasetError
-from mesoscope.types.label import CLASSES
+from mesoscope.types.label import CLASSES, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -320,11 +320,6 @@ class LayoutCensus:
 def _inner(folder: Path, name: str) -> list[Path]:
     """Return the direct subfolders of that name, or all."""
     return [folder / n for n in list_folder(folder).folders if not name or n.lower() == name]
-
-
-def plural(number: int, thing: str) -> str:
-    """Format a count: ``1 file``, ``2 files``, ``12,000 files``."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def first_names(names: Iterable[str]) -> str:

@@ -28,10 +28,10 @@ from mesoscope.data.layouts.folders import (
     stem,
     walk_folders,
 )
-from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, plural, refuse_quality
+from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, refuse_quality
 from mesoscope.data.manifest import MANIFESTS, read_dataset
 from mesoscope.data.sample import SPLIT_NAMES, SPLITS
-from mesoscope.types.label import CLASSES
+from mesoscope.types.label import CLASSES, plural
 
 _CLASSES = {"real": 0, "reals": 0, "fake": 1, "fakes": 1}
 _METHOD = "fake"

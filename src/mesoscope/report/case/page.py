@@ -14,8 +14,8 @@ from markupsafe import Markup
 
 from mesoscope.draw import clock
 from mesoscope.files.escape import escape_name
+from mesoscope.report import data_url
 from mesoscope.report.case import words
-from mesoscope.report.case import words as texts
 from mesoscope.report.case.items import BINS, SHOWN, distribution
 from mesoscope.report.case.record import record_head, record_rows
 from mesoscope.report.case.seal import blank_seal, fingerprint, public_bytes, sealed
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from mesoscope.report.case.contents import Contents
-    from mesoscope.report.case.evidence import CloseUp, Evidence, Shot
+    from mesoscope.report.case.evidence import CloseUp, Evidence
     from mesoscope.report.case.items import ReportItem
     from mesoscope.types import Answer, Thresholds, Verdict
 
@@ -165,7 +165,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     filters: dict[str, Callable[..., str]] = {
-        "jpeg": _address,
+        "jpeg": lambda shot: data_url(shot.jpeg),
         "shown": escape_name,
         "clock": clock,
         "threshold": _threshold,
@@ -201,12 +201,12 @@ def _values(contents: Contents, key: Ed25519PrivateKey | None) -> dict[str, obje
         "labels": SHOWN,
         "words": ANSWER_NAMES,
         "weights": WEIGHTS,
-        "meanings": texts.MEANINGS,
-        "what_it_means": texts.WHAT_IT_MEANS,
-        "where_it_fails": texts.WHERE_IT_FAILS,
-        "heat_says": texts.HEAT_SAYS,
-        "by_kind": texts.BY_KIND,
-        "no_settings": texts.NO_SETTINGS,
+        "meanings": words.MEANINGS,
+        "what_it_means": words.WHAT_IT_MEANS,
+        "where_it_fails": words.WHERE_IT_FAILS,
+        "heat_says": words.HEAT_SAYS,
+        "by_kind": words.BY_KIND,
+        "no_settings": words.NO_SETTINGS,
         "signed": words.signed("" if key is None else fingerprint(public_bytes(key))),
         "weak": {m.id: words.weaknesses(m.card) for m in contents.models if m.card is not None},
         "columns": COLUMNS,
@@ -247,10 +247,6 @@ def _asset(name: str) -> str:
 def _csp(text: str) -> str:
     """Return the CSP hash that allows one script or style."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _address(shot: Shot) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(shot.jpeg).decode()}"
 
 
 def _threshold(value: float) -> str:

@@ -9,7 +9,6 @@ from reportlab.platypus import KeepTogether, Paragraph, Spacer
 from mesoscope.draw import clock
 from mesoscope.files.escape import escape_name
 from mesoscope.report.case import words
-from mesoscope.report.case import words as texts
 from mesoscope.report.case.items import SHOWN, distribution
 from mesoscope.report.case.page import WEIGHTS, cuts, face_caption
 from mesoscope.report.case.pdf_parts import (
@@ -70,7 +69,7 @@ def story(contents: Contents, items: Sequence[ReportEntry], signer: str) -> Iter
     if items:
         opening: list[Flowable] = [paragraph("Evidence", HEAD)]
         if any(close.heat for one in items for close in one.evidence.faces):
-            opening.append(paragraph(texts.HEAT_SAYS, FAINT))
+            opening.append(paragraph(words.HEAT_SAYS, FAINT))
         for number, one in enumerate(items, 1):
             yield from _item(number, one, opening)
             opening = []
@@ -229,15 +228,15 @@ def _file_facts(one: ReportEntry) -> list[tuple[str, str]]:
 
 def _meaning() -> Iterator[Flowable]:
     yield paragraph("What the score means", HEAD)
-    for text in texts.WHAT_IT_MEANS:
+    for text in words.WHAT_IT_MEANS:
         yield paragraph(text)
     rows = [
         [marked(verdict_text(label), SMALL), paragraph(text, SMALL)]
-        for label, text in texts.MEANINGS
+        for label, text in words.MEANINGS
     ]
     yield grid(("Verdict", "Meaning"), rows, (0.17, 0.83))
     yield paragraph("Where it fails", HEAD)
-    for what, text in texts.WHERE_IT_FAILS:
+    for what, text in words.WHERE_IT_FAILS:
         yield marked(f"<b>{what}</b> {text}", BULLET, bullet="•")
 
 
@@ -252,7 +251,7 @@ def _model(model: ModelFacts) -> Iterator[Flowable]:
         return
     weak = words.weaknesses(card)
     if weak:
-        yield paragraph(texts.BY_KIND)
+        yield paragraph(words.BY_KIND)
         yield grid(
             ("Kind", "Pictures", "AUC", "95 % interval", "Decided", "Wrong among those"),
             [[paragraph(cell, SMALL) for cell in row] for row in weak],
@@ -279,7 +278,7 @@ def _model(model: ModelFacts) -> Iterator[Flowable]:
 def _closing(contents: Contents, signer: str) -> Iterator[Flowable]:
     yield paragraph("Settings", HEAD)
     if contents.settings is None:
-        yield paragraph(texts.NO_SETTINGS)
+        yield paragraph(words.NO_SETTINGS)
     else:
         rows = words.settings_rows(contents.settings.values)
         yield facts([*rows, ("SHA-256 of the settings", contents.settings.sha256)], code=_HASHES)
