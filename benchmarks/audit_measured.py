@@ -25,8 +25,7 @@ from mesoscope.data.audit.header import pixel_features
 from mesoscope.data.audit.options import AuditOptions, unwatched
 from mesoscope.data.audit.repeats import LEAST_LIKE, NEAR_BITS, distance
 from mesoscope.data.manifest import read_dataset
-from mesoscope.data.sample import open_sample
-from mesoscope.data.subset import subset
+from mesoscope.data.sample import open_sample, subset
 
 RESULTS = ROOT / "results/audit_measured.csv"
 COLUMNS = (

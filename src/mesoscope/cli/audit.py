@@ -106,12 +106,11 @@ def command(
     set, 3 missing extra or model, 10 something severe was found (see --fail-on).
     """
     _check_options(context, fix=fix, out=out, sample=sample)
-    from mesoscope.data.audit.audit import audit
+    from mesoscope.data.audit.audit import audit, refuse_output, write_json, write_page
     from mesoscope.data.audit.fix_plan import FixOptions
     from mesoscope.data.audit.options import AuditOptions
-    from mesoscope.data.audit.outputs import refuse_output, write_json, write_page
     from mesoscope.data.manifest import read_dataset
-    from mesoscope.data.subset import subset_of_splits
+    from mesoscope.data.sample import subset_of_splits
     from mesoscope.models.file import find_model
     from mesoscope.runtime.allocator import keep_heap
 

@@ -24,7 +24,7 @@ def write_fixed_copy(
     Returns:
         The audit of the copy.
     """
-    from mesoscope.data.audit.fix_audit import fix_and_audit
+    from mesoscope.data.audit.fix import fix_and_audit
     from mesoscope.files.escape import escape_name
 
     def report(result: FixResult) -> None:

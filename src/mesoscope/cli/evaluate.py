@@ -107,7 +107,7 @@ def command(
 
     report.require()  # a missing package is an error before the long work
     from mesoscope.data.manifest import read_datasets
-    from mesoscope.data.subset import split_of, subset
+    from mesoscope.data.sample import split_of, subset
     from mesoscope.evaluation.evaluate import evaluate
     from mesoscope.evaluation.outputs import METRICS, open_folder, write_results
     from mesoscope.evaluation.robustness import measure_robustness

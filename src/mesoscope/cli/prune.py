@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mesoscope.cli import options
-from mesoscope.cli.extras import extra
+from mesoscope.cli.environment import extra
 from mesoscope.cli.options import FiniteRange, WholeRange
 from mesoscope.cli.train import TrainingBars
 from mesoscope.errors import OptionError

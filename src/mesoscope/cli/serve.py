@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli import detection, options, report_file
-from mesoscope.cli.data_folder import data_folder
-from mesoscope.cli.extras import extra
+from mesoscope.cli.environment import data_folder, extra
 from mesoscope.cli.main import DONE
 from mesoscope.cli.options import FiniteRange, WholeRange
 from mesoscope.cli.printing import echo

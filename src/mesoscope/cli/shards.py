@@ -133,7 +133,7 @@ def _table(shards: dict[str, list[Sample]], root: Path) -> list[str]:
 
 def _check(samples: list[Sample]) -> int:
     """Read all pictures, print their faults and counts, and return the exit code."""
-    from mesoscope.data.shards.checking import faults_of
+    from mesoscope.data.sample import faults_of
 
     faults = 0
     for fault in bar(faults_of(samples), total=len(samples)):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli import forging, options
-from mesoscope.cli.extras import extra
+from mesoscope.cli.environment import extra
 from mesoscope.cli.main import DONE, INPUT_FAILED
 from mesoscope.cli.options import FiniteRange, WholeRange
 from mesoscope.cli.printing import echo, escape_text, plural
@@ -122,7 +122,7 @@ def command(
     if count is not None and seeds is not None:
         raise click.UsageError("--count and --seeds exclude each other: give one of them")
     with extra("train", "torch"):
-        from mesoscope.synth.stylegan.face_folder import face_folder
+        from mesoscope.synth.stylegan.faces import face_folder
         from mesoscope.synth.stylegan.sampling import SamplingSettings
     from mesoscope.synth.forgery import Encoding
 

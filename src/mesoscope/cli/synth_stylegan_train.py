@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mesoscope.cli import options
-from mesoscope.cli.extras import extra
+from mesoscope.cli.environment import extra
 from mesoscope.cli.options import FiniteRange, WholeRange
 from mesoscope.cli.printing import echo
 from mesoscope.cli.progress import bar, counted

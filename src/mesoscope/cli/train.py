@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mesoscope.cli import options
-from mesoscope.cli.extras import extra
+from mesoscope.cli.environment import extra
 from mesoscope.cli.printing import echo
 from mesoscope.cli.progress import bar, counted
 

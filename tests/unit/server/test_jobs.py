@@ -369,17 +369,17 @@ def test_a_stopped_service_goes_on_where_it_was(run, jpeg, make_zip):
 
 
 def test_a_file_that_fails_in_an_unforeseen_way_ends_nothing(run, jpeg, make_zip, monkeypatch):
-    from mesoscope.server import judging
+    from mesoscope.server import checking
 
     bad = jpeg(2)
-    read = judging.read_provenance
+    read = checking.read_provenance
 
     def broken(source):
         if source == bad:
             raise ZeroDivisionError("oh")
         return read(source)
 
-    monkeypatch.setattr(judging, "read_provenance", broken)
+    monkeypatch.setattr(checking, "read_provenance", broken)
     service = run()
     job_id = service.job(make_zip({"1.jpg": jpeg(1), "2.jpg": bad, "3.jpg": jpeg(3)}))
     job = service.ended(job_id)

@@ -25,8 +25,7 @@ from mesoscope.errors.failures import cause
 from mesoscope.files.atomic import write_bytes
 from mesoscope.runtime.log import logger
 from mesoscope.runtime.threads import cores, map_ordered
-from mesoscope.synth.blend import draw_hull
-from mesoscope.synth.ellipse import blend_mask
+from mesoscope.synth.blend import blend_mask, draw_hull
 from mesoscope.synth.forgery import Forgery
 from mesoscope.synth.outline import (
     Region,

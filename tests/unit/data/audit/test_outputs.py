@@ -4,10 +4,9 @@ import json
 
 import pytest
 
-from mesoscope.data.audit.audit import audit
-from mesoscope.data.audit.fix_audit import AFTER, fix_and_audit
+from mesoscope.data.audit.audit import audit, refuse_output, write_json, write_page
+from mesoscope.data.audit.fix import AFTER, fix_and_audit
 from mesoscope.data.audit.options import AuditOptions
-from mesoscope.data.audit.outputs import refuse_output, write_json, write_page
 from mesoscope.data.manifest import read_dataset
 from mesoscope.errors import OptionError, OutputError
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mesoscope.data.manifest import read_dataset
-from mesoscope.data.shards.checking import faults_of
+from mesoscope.data.sample import faults_of
 from mesoscope.data.shards.writing import write_shards
 
 

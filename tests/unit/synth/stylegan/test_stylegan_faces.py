@@ -13,8 +13,7 @@ from mesoscope.media.image import open_image
 from mesoscope.synth.folder import ForgeryFolder
 from mesoscope.synth.forgery import Encoding
 from mesoscope.synth.reals import centre_square, read_reals
-from mesoscope.synth.stylegan.face_folder import face_folder
-from mesoscope.synth.stylegan.faces import device_of, sheet_of, write_faces
+from mesoscope.synth.stylegan.faces import device_of, face_folder, sheet_of, write_faces
 from mesoscope.synth.stylegan.loading import save_generator
 from mesoscope.synth.stylegan.sampling import SamplingSettings, generate, grid
 
