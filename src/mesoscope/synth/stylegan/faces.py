@@ -221,28 +221,11 @@ def _resized(pixels: Pixels, size_px: int | None) -> Pixels:
 _BATCH = 16  # batch size on a GPU
 
 
-def face_folder(
-    model: Path,
-    out: Path,
-    seeds: Sequence[int],
-    *,
-    settings: SamplingSettings | None = None,
-    size_px: int | None = None,
-    reals: Path | None = None,
-    encoding: Encoding | None = None,
-    seed: int = 0,
-    validation: float = VALIDATION_SHARE,
-    sheet: Path | None = None,
-    device: str = "auto",
-    batch: int | None = None,
-    watch: Callable[[], None] | None = None,
-) -> GenerationSummary:
-    """Generate the faces that the folder does not have yet.
+@dataclass(frozen=True, slots=True)
+class GenerationOptions:
+    """Options of the generation of faces into a folder.
 
-    Args:
-        model: A ``.safetensors`` file, or a ``.pt`` file in the public layout.
-        out: The output folder; an existing one with the same options is continued.
-        seeds: One seed per face.
+    Attributes:
         settings: Sampling settings.
         size_px: Side of the pictures; ``None`` for the model's size.
         reals: Real faces that are paired with them, resized and encoded in the same way.
@@ -252,6 +235,34 @@ def face_folder(
         sheet: File of a contact sheet; ``None`` draws none.
         device: ``auto``, ``cpu`` or ``cuda``.
         batch: Batch size; ``None`` for 1, or 16 on a GPU.
+    """
+
+    settings: SamplingSettings = field(default_factory=SamplingSettings)
+    size_px: int | None = None
+    reals: Path | None = None
+    encoding: Encoding = field(default_factory=Encoding)
+    seed: int = 0
+    validation: float = VALIDATION_SHARE
+    sheet: Path | None = None
+    device: str = "auto"
+    batch: int | None = None
+
+
+def face_folder(
+    model: Path,
+    out: Path,
+    seeds: Sequence[int],
+    options: GenerationOptions | None = None,
+    *,
+    watch: Callable[[], None] | None = None,
+) -> GenerationSummary:
+    """Generate the faces that the folder does not have yet.
+
+    Args:
+        model: A ``.safetensors`` file, or a ``.pt`` file in the public layout.
+        out: The output folder; an existing one with the same options is continued.
+        seeds: One seed per face.
+        options: Options of the generation.
         watch: Called after each face.
 
     Raises:
@@ -261,37 +272,31 @@ def face_folder(
         DatasetError: There are no reals.
         OutputError: The folder cannot be written.
     """
-    chosen = settings or SamplingSettings()
-    if sheet is not None:
-        refuse_suffix(sheet)
-    torch_device = device_of(device)
-    generator = load_generator(model).to(torch_device)
-    found = [] if reals is None else read_reals(reals, validation=validation)
-    refuse(generator, chosen, seeds)
+    o = options or GenerationOptions()
+    if o.sheet is not None:
+        refuse_suffix(o.sheet)
+    device = device_of(o.device)
+    generator = load_generator(model).to(device)
+    reals = [] if o.reals is None else read_reals(o.reals, validation=o.validation)
+    refuse(generator, o.settings, seeds)
     marks: dict[str, Json] = {
         "maker": "stylegan",
         "model_sha256": file_sha256(model),
-        "truncation": chosen.truncation,
-        "truncated_layers": chosen.truncated_layers,
-        "mixing": chosen.mixing,
-        "noise": chosen.noise,
-        "size": size_px or generator.config.size,
-        "reals": None if reals is None else str(reals.resolve()),
-        "real_pictures": len(found),
-        "validation": validation,
+        "truncation": o.settings.truncation,
+        "truncated_layers": o.settings.truncated_layers,
+        "mixing": o.settings.mixing,
+        "noise": o.settings.noise,
+        "size": o.size_px or generator.config.size,
+        "reals": None if o.reals is None else str(o.reals.resolve()),
+        "real_pictures": len(reals),
+        "validation": o.validation,
     }
-    with ForgeryFolder(out, options=marks, encoding=encoding or Encoding(), seed=seed) as folder:
+    with ForgeryFolder(out, options=marks, encoding=o.encoding, seed=o.seed) as folder:
         summary = write_faces(
-            folder,
-            generator,
-            seeds,
-            settings=chosen,
-            size_px=size_px,
-            reals=found,
-            validation=validation,
-            batch=batch or (_BATCH if torch_device.type == "cuda" else 1),
+            folder, generator, seeds, settings=o.settings, size_px=o.size_px, reals=reals,
+            validation=o.validation, batch=o.batch or (_BATCH if device.type == "cuda" else 1),
             watch=watch,
-        )
-    if sheet is not None:
-        write_picture(sheet, sheet_of(out))
+        )  # fmt: skip
+    if o.sheet is not None:
+        write_picture(o.sheet, sheet_of(out))
     return summary
