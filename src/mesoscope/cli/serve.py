@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli import detection, options, report_file
+from mesoscope.cli import detection, options
+from mesoscope.cli import report as report_command
 from mesoscope.cli.environment import data_folder, extra
 from mesoscope.cli.main import DONE
 from mesoscope.cli.options import FiniteRange, WholeRange
@@ -155,11 +156,11 @@ def _passphrase(sign: Path) -> dict[str, str]:
     typed: list[str] = []
 
     def ask() -> str:
-        typed.append(report_file.passphrase(sign))
+        typed.append(report_command.ask_passphrase(sign))
         return typed[-1]
 
     read_private(sign, ask=ask)
-    return {report_file.VARIABLE: typed[-1]} if typed else {}
+    return {report_command.VARIABLE: typed[-1]} if typed else {}
 
 
 def _warn_without_keys(store: Store) -> None:

@@ -40,7 +40,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesoscope.files.atomic import output_path, write_text
-from mesoscope.files.csv_rows import csv_row
+from mesoscope.files.escape import csv_row
 from mesoscope.metrics import CUT
 from mesoscope.types.label import CLASSES, answer_of
 from mesoscope.types.schema import VERSIONS

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from mesoscope.files.atomic import output_path
-from mesoscope.files.csv_rows import RowWriter
+from mesoscope.files.escape import RowWriter
 from mesoscope.metrics.intervals import effective_count, proportion_interval
 from mesoscope.types.label import ANSWERS, CLASSES
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mesoscope.errors import JobError, MissingExtra, OutputError
 from mesoscope.errors.failures import cause
 from mesoscope.files.atomic import output_path
-from mesoscope.files.csv_rows import csv_row
+from mesoscope.files.escape import csv_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

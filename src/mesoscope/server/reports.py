@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.concurrency import run_in_threadpool
 
 from mesoscope.data.manifest import write_manifest
-from mesoscope.files.csv_rows import RowWriter
+from mesoscope.files.escape import RowWriter
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.server.problems import Problem
 from mesoscope.server.spool import private_folder

@@ -29,7 +29,7 @@ import numpy as np
 from mesoscope import __version__
 from mesoscope.errors import OptionError, SourceUnsuitable
 from mesoscope.files.atomic import remove_temporary_files, write_bytes
-from mesoscope.files.csv_rows import RowWriter
+from mesoscope.files.escape import RowWriter
 from mesoscope.synth.files import GO_ON, append, locked, read_records, truncate
 from mesoscope.synth.forgery import Encoding, encode_mask
 

@@ -22,7 +22,7 @@ from mesoscope.data.sample import sample_bytes
 from mesoscope.errors import OptionError, OutputError
 from mesoscope.errors.failures import cause, failure
 from mesoscope.files.atomic import refuse_missing_parent
-from mesoscope.files.csv_rows import csv_row
+from mesoscope.files.escape import csv_row
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.types.label import CLASSES
 

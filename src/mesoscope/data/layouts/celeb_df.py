@@ -25,7 +25,6 @@ import re
 from typing import TYPE_CHECKING
 
 from mesoscope.data.layouts.folders import (
-    candidate_roots,
     children,
     file_named,
     has_folder,
@@ -72,11 +71,6 @@ class CelebDf:
     def is_part(self, name: str) -> bool:
         """Whether the name is one of the three folders."""
         return name in _CLASSES
-
-    def recognise(self, root: Path) -> Path | None:
-        """The set's root, as in :class:`Layout`."""
-        found = candidate_roots(root, self.is_root, self.is_part)
-        return found[0] if len(found) == 1 else None
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""

@@ -19,7 +19,6 @@ import re
 from typing import TYPE_CHECKING
 
 from mesoscope.data.layouts.folders import (
-    candidate_roots,
     children,
     has_folder,
     kind,
@@ -55,11 +54,6 @@ class Ciplab:
     def is_part(self, name: str) -> bool:
         """Whether the name is one of the two folders."""
         return name in _FOLDERS
-
-    def recognise(self, root: Path) -> Path | None:
-        """The set's root, as in :class:`Layout`."""
-        found = candidate_roots(root, self.is_root, self.is_part)
-        return found[0] if len(found) == 1 else None
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""

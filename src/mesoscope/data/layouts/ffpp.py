@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.data.layouts.ffpp_lists import OfficialPairs, read_pairs
 from mesoscope.data.layouts.folders import (
-    candidate_roots,
     children,
     has_folder,
     kind,
@@ -96,11 +95,6 @@ class FaceForensics:
         return name in ("original_sequences", "manipulated_sequences", _FLAT_REAL) or (
             name in _METHODS and name not in _REALS
         )
-
-    def recognise(self, root: Path) -> Path | None:
-        """The set's root, as in :class:`Layout`."""
-        found = candidate_roots(root, self.is_root, self.is_part)
-        return found[0] if len(found) == 1 else None
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""

@@ -15,7 +15,7 @@ from mesoscope.data.sample import SPLITS
 from mesoscope.errors import OutputError
 from mesoscope.errors.failures import cause
 from mesoscope.files.atomic import atomic_path
-from mesoscope.files.csv_rows import RowWriter
+from mesoscope.files.escape import RowWriter
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
