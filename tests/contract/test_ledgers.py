@@ -225,9 +225,9 @@ def test_places_that_cannot_be_read_have_rows(ledger):
 
 
 def test_processes_are_heard_of_and_forgotten(ledger):
-    ledger.beat("a")
-    ledger.beat("b")
-    ledger.beat("a")
+    ledger.heartbeat("a")
+    ledger.heartbeat("b")
+    ledger.heartbeat("a")
     assert ledger.seen().keys() == {"a", "b"}
     assert all(abs(ledger.now() - at) < 60 for at in ledger.seen().values())
     ledger.release("a")
@@ -282,7 +282,7 @@ def test_claims_of_an_owner_in_no_table_are_seen_and_freed(ledger):
 
 def test_one_that_lost_its_lease_neither_claims_on_nor_writes(ledger):
     filled(ledger)
-    ledger.beat("me")
+    ledger.heartbeat("me")
     mine = ledger.claim("me", 2)
     ledger.release("me")  # by another, who took it for dead
     assert ledger.claim("me", 2) == []
@@ -290,7 +290,7 @@ def test_one_that_lost_its_lease_neither_claims_on_nor_writes(ledger):
     assert [c.path for c in theirs] == [c.path for c in mine]
     assert ledger.finish("me", [done(claim, label="fake") for claim in mine]) == 0
     assert ledger.finish("other", [done(claim) for claim in theirs]) == 2
-    ledger.beat("me")  # is there again
+    ledger.heartbeat("me")  # is there again
     assert len(ledger.claim("me", 9)) == len(NAMES) - 2
 
 

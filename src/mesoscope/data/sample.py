@@ -228,7 +228,7 @@ def faults_of(samples: Sequence[Sample]) -> Iterator[MesoscopeError | None]:
     def check(sample: Sample) -> MesoscopeError | None:
         try:
             checked_sha256(sample, sample_bytes(sample))
-        except Exception as error:  # noqa: BLE001 - one picture never ends the rest
+        except Exception as error:  # noqa: BLE001 - one picture does not end the run
             return failure(sample.file, error)
         return None
 

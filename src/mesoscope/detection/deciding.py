@@ -156,7 +156,7 @@ def _decide_one(
     if error is None:
         try:
             return _verdict(record, rules), None
-        except Exception as raised:  # noqa: BLE001 - one source never ends those after it
+        except Exception as raised:  # noqa: BLE001 - one source does not end the batch
             error = failure(record.source.name, raised)
     verdict = Verdict(
         source=record.source.name,

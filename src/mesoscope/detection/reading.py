@@ -198,7 +198,7 @@ def _read_one(
                     del frame
                     started = perf_counter()
                 notes = opened.notes
-    except Exception as error:  # noqa: BLE001 - of whatever library: it is this file's alone
+    except Exception as error:  # noqa: BLE001 - any library's error is of this file only
         yield SourceEnd(info, read_s, error=failure(info.name, error))
     else:
         yield SourceEnd(info, read_s, notes)

@@ -193,7 +193,7 @@ def apart_on_failure(
         return []
     try:
         return [*work(frames)]
-    except Exception as error:  # noqa: BLE001 - of finder, crop or scorer, whatever they are
+    except Exception as error:  # noqa: BLE001 - any error of a finder, crop or scorer
         if len(frames) == 1:
             return [failure(frames[0].source.name, error)]
     return [answer for one in frames for answer in apart_on_failure(work, [one])]

@@ -125,7 +125,7 @@ def _download(store: ObjectStore, one: Planned, folder: Path) -> Path | Exceptio
     path = folder / name
     try:
         store.download(one.name, path)
-    except Exception as error:  # noqa: BLE001 - of whatever client: it is this object's
+    except Exception as error:  # noqa: BLE001 - any client's error is of this object only
         path.unlink(missing_ok=True)
         return error
     return path

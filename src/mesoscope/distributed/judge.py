@@ -223,7 +223,7 @@ class _Apart:
         self,
         sources: Iterable[Source | Unreadable],
         *,
-        keep_going: bool,  # noqa: ARG002 - as of Detector
+        keep_going: bool,  # noqa: ARG002 - as in Detector
     ) -> Iterator[Verdict]:
         """As :meth:`Detector.check_many` with ``keep_going``."""
         for source in sources:

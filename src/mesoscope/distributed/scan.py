@@ -79,7 +79,7 @@ def scan_into_parts(
         summary.sources = int(plan["sources"])
         summary.skipped, summary.again = counts.skipped, counts.again
         # One of another spec was written by a machine that a stopped scan could not refuse.
-        parts = {p.task: p for p in job.footers(job.standing()) if p.spec == order.spec}
+        parts = {p.task: p for p in job.footers(job.written_tasks()) if p.spec == order.spec}
         for part in parts.values():
             summary.add(part)
         todo = [task for task in range(int(plan["tasks"])) if task not in parts]

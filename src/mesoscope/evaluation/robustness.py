@@ -92,7 +92,7 @@ def judge_changed(
     def read(sample: Sample) -> Pixels | Unreadable:
         try:
             return moderate(open_sample(sample, max_pixels=max_pixels))
-        except Exception as error:  # noqa: BLE001 - one picture never ends the rest
+        except Exception as error:  # noqa: BLE001 - one picture does not end the run
             return Unreadable(sample.file, source_failure(sample.file, error))
 
     def change(work: tuple[str, Pixels | Unreadable, int]) -> Pixels | Unreadable:

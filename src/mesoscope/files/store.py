@@ -214,7 +214,7 @@ class ObjectStore:
     def _fetch_one(self, url: str) -> bytes | Exception:
         try:
             data: bytes = self._files.cat_file(url.partition("://")[2])
-        except Exception as error:  # noqa: BLE001 - of whatever client: it is this object's
+        except Exception as error:  # noqa: BLE001 - any client's error is of this object only
             return error
         return data
 

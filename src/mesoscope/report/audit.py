@@ -332,6 +332,6 @@ def _thumbnail(source: Source) -> str:
         image = Image.fromarray(open_image(source).pixels)
         image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
         image.save(file, "JPEG", quality=80)
-    except Exception:  # noqa: BLE001 - a picture that cannot be shown costs no page, whatever it is
+    except Exception:  # noqa: BLE001 - the page is written without this picture
         return ""
     return data_url(file.getvalue())

@@ -135,7 +135,7 @@ def _cut(item: Prediction, card: ModelCard) -> Mistake:
             size_px=card.input_px,
             resize=card.resize,
         )
-    except Exception:  # noqa: BLE001 - a crop that cannot be shown costs no page, whatever it is
+    except Exception:  # noqa: BLE001 - the page is written without this crop
         return Mistake(item, None)
     return Mistake(item, seen)
 
@@ -198,7 +198,7 @@ def _strip(item: Prediction, terms: Terms) -> Pixels | None:
         # The caller's limit of pixels was checked on the first read.
         frames = frames_at(item.path, _moments(item, verdict), max_pixels=sys.maxsize)
         return _drawn(frames, verdict, terms) if frames else None
-    except Exception:  # noqa: BLE001 - a strip that cannot be drawn costs no page, whatever it is
+    except Exception:  # noqa: BLE001 - the page is written without this strip
         return None
 
 

@@ -156,10 +156,10 @@ class JobParts:
         """
         if self.store.exists(MANIFEST):
             return self._of_manifest()
-        return self.footers(self.standing())
+        return self.footers(self.written_tasks())
 
-    def standing(self) -> list[int]:
-        """Return the tasks whose part stands."""
+    def written_tasks(self) -> list[int]:
+        """Return the tasks whose part is written."""
         names = (name.partition(".") for name in self.store.names(PARTS))
         return [int(stem) for stem, _, kind in names if kind == "parquet" and stem.isdecimal()]
 
@@ -214,7 +214,7 @@ class JobParts:
         with self.store.open(MANIFEST) as opened:
             rows = parquet.read_table(opened).drop_columns(["part"]).to_pylist()
         found = [Part.from_dict({**row, "labels": json.loads(row["labels"])}) for row in rows]
-        missing = {part.task for part in found}.difference(self.standing())
+        missing = {part.task for part in found}.difference(self.written_tasks())
         if missing:
             raise JobError(
                 f"{self.name}: {part_file(min(missing))} is gone: bring it back, or go on with "

@@ -137,7 +137,7 @@ async def _openapi(request: Request) -> Response:
     return json_response(openapi(request.app))
 
 
-def _sent(request: Request, problem: Problem) -> Response:
+def _respond(request: Request, problem: Problem) -> Response:
     exchange = request.scope["state"]["exchange"]
     if problem.code != "request.not_found":
         request.app.state.service.telemetry.refused.labels(problem.code).inc()
@@ -146,14 +146,14 @@ def _sent(request: Request, problem: Problem) -> Response:
 
 
 async def _problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)  # noqa: S101 - that is what the handler is for
-    return _sent(request, error)
+    assert isinstance(error, Problem)  # noqa: S101 - registered for this class
+    return _respond(request, error)
 
 
 async def _unreachable(request: Request, error: Exception) -> Response:
     _log(request, error)
     detail = "the database does not answer now: try again"
-    return _sent(request, Problem("ledger.unreachable", detail, retry_after_s=5))
+    return _respond(request, Problem("ledger.unreachable", detail, retry_after_s=5))
 
 
 async def _error(request: Request, error: Exception) -> Response:
@@ -161,13 +161,13 @@ async def _error(request: Request, error: Exception) -> Response:
     problem = of_error(error)
     if problem.status >= 500:
         _log(request, error)
-    return _sent(request, problem)
+    return _respond(request, problem)
 
 
 async def _os_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, OSError)  # noqa: S101
     _log(request, error)
-    return _sent(request, of_os_error(error))
+    return _respond(request, of_os_error(error))
 
 
 def _log(request: Request, error: Exception) -> None:
@@ -187,11 +187,11 @@ async def _http(request: Request, error: Exception) -> Response:
     problem = Problem(code, detail, status=error.status_code, headers=error.headers)
     if error.status_code == 405:  # a route knows its own methods, not those of others on its path
         problem.headers["Allow"] = ", ".join(allowed(request.app, request.url.path))
-    return _sent(request, problem)
+    return _respond(request, problem)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return _sent(request, Problem("request.unprocessable", f"{where}: {first['msg']}"))
+    return _respond(request, Problem("request.unprocessable", f"{where}: {first['msg']}"))

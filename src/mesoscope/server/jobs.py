@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 RUNNERS = 2  # parallel jobs: a short one does not wait for a long one
 IN_FLIGHT = 8  # files of one job in the queue
-LOOK_S = 1.0  # interval of checks for cancellation
-AGAIN_S = 2.0  # retry interval after a database error
+POLL_S = 1.0  # interval of checks for cancellation
+RETRY_S = 2.0  # retry interval after a database error
 UPLOAD = "upload"
 TRIES = 5  # most starts without a new result: more mean that the job ends the process
 
@@ -90,7 +90,7 @@ class Jobs:
 
     def open(self) -> None:
         """Requeue the jobs of a killed process, remove leftovers, and start."""
-        self._store.put_all_back()
+        self._store.requeue_all()
         self.sweep()
         for thread in self._threads:
             thread.start()
@@ -160,15 +160,15 @@ class Jobs:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                job = self._store.take()
+                job = self._store.claim_next()
             except DatabaseUnreachable as error:
                 self._log("the database is away", {"error": str(error)})
-                self._stopping.wait(AGAIN_S)
+                self._stopping.wait(RETRY_S)
                 continue
             if job is None:
                 with self._arrived:
                     if not self._stopping.is_set():
-                        self._arrived.wait(LOOK_S)
+                        self._arrived.wait(POLL_S)
                 continue
             with self._using(job.id):
                 self._work(job)
@@ -181,18 +181,18 @@ class Jobs:
             self._do(job)
         except Stopped:
             if not self._is_revoked(job.id):
-                self._put_back(job.id)
+                self._requeue(job.id)
                 return
             state, code = "cancelled", "key.invalid"
             message = "the key that this job was sent with was revoked"
         except DatabaseUnreachable as error:
             self._log("the database is away", {"job": job.id, "error": str(error)})
-            self._stopping.wait(AGAIN_S)
-            self._put_back(job.id)
+            self._stopping.wait(RETRY_S)
+            self._requeue(job.id)
             return
         except Problem as problem:
             state, code, message = "failed", problem.code, problem.detail
-        except Exception as error:  # noqa: BLE001 - one bad job ends no other
+        except Exception as error:  # noqa: BLE001 - one failing job does not end the others
             log = error.code if isinstance(error, MesoscopeError) else "service.failed"
             state, code, message = "failed", log, "the job could not be worked on"
             self._log("a job failed", {"job": job.id, "error": f"{type(error).__name__}: {error}"})
@@ -203,9 +203,9 @@ class Jobs:
             return self._store.is_revoked(job_id)
         return False
 
-    def _put_back(self, job_id: str) -> None:
+    def _requeue(self, job_id: str) -> None:
         """Requeue a job; a cancelled one stays cancelled."""
-        self._repeat(lambda: self._store.put_back(job_id))
+        self._repeat(lambda: self._store.requeue(job_id))
 
     def _repeat(self, write: Callable[[], object]) -> None:
         """Write until the database is reached, or the service stops.
@@ -216,7 +216,7 @@ class Jobs:
             try:
                 write()
             except DatabaseUnreachable:
-                if self._stopping.wait(AGAIN_S):
+                if self._stopping.wait(RETRY_S):
                     return
             else:
                 return
@@ -264,9 +264,9 @@ class Jobs:
         for seq, file in enumerate(files):
             if seq in done:
                 continue
-            if time.monotonic() - looked > LOOK_S:
+            if time.monotonic() - looked > POLL_S:
                 looked = time.monotonic()
-                if self._stopping.is_set() or not self._store.may_go_on(job.id):
+                if self._stopping.is_set() or not self._store.may_continue(job.id):
                     self._land(job, flight, written, 0)
                     raise Stopped
             if isinstance(file, ClipRequest) or file.is_clip:
@@ -278,7 +278,7 @@ class Jobs:
                 flight.append((item, future, seq))
             self._land(job, flight, written, IN_FLIGHT)
         self._land(job, flight, written, 0)
-        if not self._store.may_go_on(job.id):
+        if not self._store.may_continue(job.id):
             raise Stopped
 
     def _item(self, file: Member | ClipRequest) -> CheckItem:

@@ -58,7 +58,7 @@ def add_key(store: Store, name: str, rate: int | None = None) -> str:
         raise OptionError(f"{name!r}: a key needs a printable name of at most 100 characters")
     public, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     text = f"{PREFIX}_{public}_{secret}"
-    with store.writes() as connection:
+    with store.write_transaction() as connection:
         connection.execute(
             insert(keys).values(
                 id=public, name=name.strip(), digest=_digest(text), rate=rate, created=time.time()
@@ -69,7 +69,7 @@ def add_key(store: Store, name: str, rate: int | None = None) -> str:
 
 def list_keys(store: Store) -> Sequence[Row[Any]]:
     """Return all keys, the oldest first; revoked ones too."""
-    with store.reads() as connection:
+    with store.read_transaction() as connection:
         return connection.execute(select(keys).order_by(keys.c.created)).all()
 
 
@@ -79,7 +79,7 @@ def revoke_key(store: Store, key_id: str) -> None:
     Raises:
         OptionError: The key does not exist, or is revoked already.
     """
-    with store.writes() as connection:
+    with store.write_transaction() as connection:
         done = connection.execute(
             update(keys).where(keys.c.id == key_id, keys.c.revoked.is_(None))
             .values(revoked=time.time())
@@ -158,7 +158,7 @@ class KeyRing:
         self._renewed = time.monotonic()
 
 
-class Rates:
+class RateLimiter:
     """Rate limits by caller: token buckets with a short burst."""
 
     def __init__(self) -> None:

@@ -140,7 +140,7 @@ class RequestMiddleware:
             await self._refuse(exchange, problem)
         except ClientDisconnect:
             exchange.status = 499  # as in nginx: the client closed the connection
-        except Exception as error:  # noqa: BLE001 - whatever it is, the service goes on
+        except Exception as error:  # noqa: BLE001 - the service continues after any error
             service.log.write(
                 "a request failed",
                 {

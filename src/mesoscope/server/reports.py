@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Row
 
     from mesoscope.server.service import Service
-    from mesoscope.server.spool import Kept
+    from mesoscope.server.spool import KeptFiles
 
 
 LABEL = {"real": "real", "forged": "fake"}
@@ -40,7 +40,7 @@ _SUFFIX = {"jpeg": ".jpg", "tiff": ".tif"}
 _VALIDATION = 0.2  # of the pictures; by the hash of their content, so that it never changes
 
 
-def write_data_set(path: Path, rows: Iterable[Any], kept: Kept) -> int:
+def write_data_set(path: Path, rows: Iterable[Any], kept: KeptFiles) -> int:
     """Write a ZIP archive with ``manifest.csv``, its pictures, and ``not_kept.csv``.
 
     Unpacked, it is a data set. A picture that was judged repeatedly is included once, with the

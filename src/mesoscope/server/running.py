@@ -32,7 +32,7 @@ STOP_S = 60  # time for requests in progress to end
 _BACKLOG = 2048
 
 
-class ImpatientProtocol(_Protocol):
+class HeaderTimeoutProtocol(_Protocol):
     """Closes connections whose request does not begin in time.
 
     uvicorn has no timeout for slow request headers.
@@ -41,7 +41,7 @@ class ImpatientProtocol(_Protocol):
     header_s = 15.0
     _due: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - asyncio's
+    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - the type of asyncio
         """Start the timer."""
         super().connection_made(transport)
         self._wait()
@@ -132,7 +132,7 @@ def prepare(service: Service) -> tuple[uvicorn.Server, socket.socket]:
         OptionError: The address cannot be bound.
     """
     settings = service.settings
-    protocol = type("Protocol", (ImpatientProtocol,), {"header_s": settings.limits.header_s})
+    protocol = type("Protocol", (HeaderTimeoutProtocol,), {"header_s": settings.limits.header_s})
     config = uvicorn.Config(
         make_app(service),
         host=settings.host,

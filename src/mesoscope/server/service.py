@@ -19,10 +19,10 @@ from mesoscope.server.batching import MicroBatcher
 from mesoscope.server.checking import CheckItem, CheckResult, UploadChecker, compact
 from mesoscope.server.job_store import JobStore
 from mesoscope.server.jobs import Jobs
-from mesoscope.server.keys import KeyRing, Rates
+from mesoscope.server.keys import KeyRing, RateLimiter
 from mesoscope.server.middleware import Log, Telemetry
-from mesoscope.server.spool import Kept, UploadSpool, private_folder
-from mesoscope.server.store import DatabaseUnreachable, Recorded, Recorder, Store
+from mesoscope.server.spool import KeptFiles, UploadSpool, private_folder
+from mesoscope.server.store import DatabaseUnreachable, Recorder, ResultRow, Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,17 +70,17 @@ class Service:
         self.in_progress = 0
         self.listeners = 0
         self.stopping = False
-        self.rates = Rates()
+        self.rates = RateLimiter()
         data = private_folder(settings.data)
         self._lock = _lock_folder(data)
         self.place = _place(data)
-        self.checker = UploadChecker(settings.model, settings.options, self._tell_failure)
+        self.checker = UploadChecker(settings.model, settings.options, self._log_failure)
         self.store = Store(ledger_url(data, settings.ledger))
         if settings.ledger is None:
             (data / LEDGER).chmod(0o600)
         self.keys = KeyRing(self.store) if settings.keys else None
         self.spool = UploadSpool(data / "spool", settings.limits.spool_bytes)
-        self.kept = Kept(data / "kept", self.place, settings.keep_days)
+        self.kept = KeptFiles(data / "kept", self.place, settings.keep_days)
         self.recorder = Recorder(self.store)
         self.batcher: MicroBatcher[CheckItem, CheckResult] = MicroBatcher(
             self.checker.check_many,
@@ -102,7 +102,7 @@ class Service:
         telemetry.watch("mesoscope_batched", "Files in them", lambda: self.batcher.items)
         telemetry.in_progress.set_function(lambda: self.in_progress)
 
-    def _tell_failure(self, event: str, fields: dict[str, object]) -> None:
+    def _log_failure(self, event: str, fields: dict[str, object]) -> None:
         self.log.write(event, fields, "error")
 
     def open(self) -> None:
@@ -156,14 +156,14 @@ class Service:
         *,
         job: str | None = None,
         seq: int | None = None,
-    ) -> Recorded:
+    ) -> ResultRow:
         verdict = answer.verdict
         kept = None
         if answer.data is not None and verdict.error is None:
             with contextlib.suppress(OSError):  # the verdict is kept without it
                 kept = self.kept.add(item.id, answer.data)
         provenance = answer.provenance
-        return Recorded(
+        return ResultRow(
             id=item.id, key=key, name=verdict.source, kind=verdict.kind, label=verdict.label,
             p_fake=verdict.p_fake, model=verdict.model, sha256=answer.sha256, place=self.place,
             verdict=answer.text, failed=verdict.error is not None, kept=kept, job=job,

@@ -206,7 +206,7 @@ MEDIA_TYPES = {
 }  # fmt: skip
 
 
-class Kept:
+class KeptFiles:
     """The folder of kept files; each is named by its result's id.
 
     Args:

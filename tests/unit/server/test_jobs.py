@@ -19,7 +19,7 @@ from mesoscope.types import Verdict
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 from mesoscope.server.archives import members
-from mesoscope.server.jobs import LOOK_S, Stopped
+from mesoscope.server.jobs import POLL_S, Stopped
 from mesoscope.server.problems import Problem
 from mesoscope.server.settings import Limits
 from mesoscope.server.store import DatabaseUnreachable
@@ -146,7 +146,7 @@ def test_the_upload_of_a_job_cancelled_before_it_began_goes_at_once(
 ):
     service = run()
     monkeypatch.setattr(service.service.job_store, "take", lambda: None)
-    time.sleep(LOOK_S)  # runners in the real method have left it
+    time.sleep(POLL_S)  # runners in the real method have left it
     job_id = service.job(make_zip({"a.jpg": jpeg()}))
     assert folders_of_jobs(service) == [job_id]
     assert service.http.delete(f"/v1/jobs/{job_id}").json()["state"] == "cancelled"
@@ -174,13 +174,13 @@ def test_an_upload_that_could_not_be_removed_goes_with_the_next_sweep(
 def test_a_stopped_job_is_requeued_once_the_database_is_back(run, jpeg, make_zip, monkeypatch):
     service = run()
     jobs, store = service.service.jobs, service.service.job_store
-    put_back, calls = store.put_back, []
+    requeue, calls = store.requeue, []
 
     def away(job_id):
         calls.append(job_id)
         if len(calls) == 1:
             raise DatabaseUnreachable("the database does not answer")
-        put_back(job_id)
+        requeue(job_id)
 
     def stop(_job):
         monkeypatch.undo()
@@ -403,7 +403,7 @@ def test_a_job_that_ends_the_process_each_time_is_left(run, jpeg, make_zip):
         service.service.jobs._stopping.set()  # nobody works on it
         job_id = service.job(make_zip({"a.jpg": jpeg()}))
         time.sleep(0.2)
-        with service.service.store.writes() as connection:
+        with service.service.store.write_transaction() as connection:
             connection.execute(update(jobs).values(state="running", tries=5))
     job = run().ended(job_id)
     assert (job["state"], job["error"]["code"]) == ("failed", "service.failed")

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mesoscope.data.audit import drift, leaks, quality, sources, suspects
+from mesoscope.data.audit.combined import combined_findings, cue_findings, measure_combined
 from mesoscope.data.audit.cues import FACTS, enough_groups, measure_cues
 from mesoscope.data.audit.facts import read_facts
 from mesoscope.data.audit.finding import SEVERITIES, Audit
 from mesoscope.data.audit.options import AuditOptions, Watch, unwatched
 from mesoscope.data.audit.quality import mismatch_findings, outlier_findings
 from mesoscope.data.audit.repeats import near_repeats
-from mesoscope.data.audit.together import combined_findings, cue_findings, measure_combined
 from mesoscope.errors import DatasetError, OptionError
 from mesoscope.files.atomic import refuse_missing_parent, write_text
 

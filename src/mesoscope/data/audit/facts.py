@@ -251,7 +251,7 @@ def _read(sample: Sample, name: str, *, max_pixels: int) -> _FileFacts:
         data = sample_bytes(sample, max_pixels=max_pixels)
         digest = hashlib.sha256(data).digest()
         look = _pixel_facts(data, name, words, numbers, max_pixels=max_pixels)
-    except Exception as error:  # noqa: BLE001 - one file never ends an audit
+    except Exception as error:  # noqa: BLE001 - one file does not end the audit
         return _FileFacts(words, numbers, digest, None, str(failure(name, error)))
     return _FileFacts(words, numbers, digest, look, "")
 

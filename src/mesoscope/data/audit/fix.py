@@ -128,7 +128,7 @@ def fix_dataset(
         refuse_folder(Path(audit.root), out)
     steps = plan(audit, options)
     facts = audit.facts
-    assert facts is not None  # noqa: S101 - plan has asked; this tells mypy
+    assert facts is not None  # noqa: S101 - checked by plan; for mypy
     try:
         part = Path(tempfile.mkdtemp(prefix=f".{out.name}.part-", dir=out.parent))
         try:

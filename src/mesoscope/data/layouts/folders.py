@@ -185,7 +185,7 @@ def candidate_roots(
 
 def kind(name: str) -> str:
     """Return ``clip`` or ``picture`` by suffix; empty for others."""
-    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - thrice as quick as pathlib
+    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - three times as fast as pathlib
     return "picture" if suffix in PICTURE_SUFFIXES else "clip" if suffix in CLIP_SUFFIXES else ""
 
 

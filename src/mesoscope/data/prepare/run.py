@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mesoscope.data.prepare.ledger import PrepareLedger
 from mesoscope.data.prepare.plan import AUTO, PrepareOptions, PreparePlan, make_plan
 from mesoscope.data.prepare.work import UNFINISHED, FaceExtractor, stamp_of
-from mesoscope.data.prepare.writing import write_up
+from mesoscope.data.prepare.writing import write_summary_files
 from mesoscope.data.sample import SPLITS
 from mesoscope.detection.reading import CHUNK
 from mesoscope.errors import DatasetError, OutputError
@@ -94,7 +94,7 @@ def prepare(
             done += 1
             if watch is not None:
                 watch(done)
-        census = write_up(plan, ledger, out, options)
+        census = write_summary_files(plan, ledger, out, options)
     shutil.rmtree(out / UNFINISHED, ignore_errors=True)
     return Prepared(out, plan, census, len(left))
 

@@ -138,7 +138,7 @@ class FaceExtractor:
                     continue
                 try:
                     frames[file.job.item.name].append(self._cut(file, place, one, its))
-                except Exception as error:  # noqa: BLE001 - one frame never ends the work
+                except Exception as error:  # noqa: BLE001 - one frame does not end the run
                     left_out[file.job.item.name].append(self._unreadable(file.path, error))
         return [
             self._finish(
@@ -220,7 +220,7 @@ class FaceExtractor:
                 other=job.other,
                 all_faces=self._options.all_faces,
             )
-        except Exception as error:  # noqa: BLE001 - one item never ends the work
+        except Exception as error:  # noqa: BLE001 - one item does not end the run
             failed.append(self._unreadable(item.paths[0], error))
             frames, choice = (), Choice(())
         paths = {frame.place: frame.path for frame in frames}

@@ -155,7 +155,7 @@ _LEFT_OUT_COLUMNS = (
 )  # fmt: skip
 
 
-def write_up(
+def write_summary_files(
     plan: PreparePlan, ledger: PrepareLedger, out: Path, options: PrepareOptions
 ) -> PrepareSummary:
     """Write the three files atomically, in the plan's order, and remove empty folders.

@@ -140,7 +140,7 @@ def collect_evidence(item: ReportItem, judge: Judge | None) -> Evidence:
             _show_clip(found, source, terms)
         else:
             _show_picture(found, source, terms, judge)
-    except Exception as error:  # noqa: BLE001 - one file never ends a report
+    except Exception as error:  # noqa: BLE001 - one file does not end the report
         error = failure(found.verdict.source, error)
         found.notes.append(f"Its picture could not be made: {error}.")
     _read_provenance(found, source)

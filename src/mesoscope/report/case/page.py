@@ -219,7 +219,7 @@ def _values(contents: Contents, key: Ed25519PrivateKey | None) -> dict[str, obje
         "js": Markup(js),  # noqa: S704 - our own file
         "css_hash": _csp(css),
         "js_hash": _csp(js),
-        "ui": Markup(ui),  # noqa: S704 - our own words, in ASCII
+        "ui": Markup(ui),  # noqa: S704 - our own text, in ASCII
         "seal": Markup(blank_seal(key)),  # noqa: S704 - digits
         # JSON; record.py has escaped what could end a script.
         "head": Markup(record_head(contents.details, contents.models, contents.settings, tally)),  # noqa: S704

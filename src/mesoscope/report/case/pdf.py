@@ -107,7 +107,7 @@ def write_pdf(contents: Contents, path: Path, *, key: Ed25519PrivateKey | None =
 class _Document(BaseDocTemplate):  # type: ignore[misc]
     """A document with its headings as outline."""
 
-    def afterFlowable(self, flowable: Flowable) -> None:  # noqa: N802 - reportlab's
+    def afterFlowable(self, flowable: Flowable) -> None:  # noqa: N802 - named by reportlab
         """Add a bookmark for headings."""
         style = getattr(flowable, "style", None)
         if style not in (HEAD, ITEM):

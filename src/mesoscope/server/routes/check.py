@@ -140,13 +140,13 @@ async def _judged(
         raise Problem(
             "service.stopping", "the service is about to stop: try again", retry_after_s=5
         ) from None
-    answers = await _or_gone(request, futures, service.settings.limits.answer_s)
+    answers = await _wait_while_connected(request, futures, service.settings.limits.answer_s)
     for answer in answers:
         service.count(answer)
     return answers
 
 
-async def _or_gone(
+async def _wait_while_connected(
     request: Request, futures: Sequence[Future[CheckResult]], longest_s: float
 ) -> list[CheckResult]:
     """Wait for results; if the client disconnects, pending ones are cancelled.

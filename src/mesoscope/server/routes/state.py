@@ -67,7 +67,7 @@ async def readyz(request: Request) -> Response:
     service = service_of(request)
     if service.stopping:
         raise Problem("service.stopping", "the service is about to stop")
-    await run_in_threadpool(service.store.answers)
+    await run_in_threadpool(service.store.check_connection)
     return json_response({"status": "ready"})
 
 

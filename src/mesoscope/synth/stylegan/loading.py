@@ -115,7 +115,7 @@ def _of_safetensors(path: Path) -> Generator:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except SafetensorError as error:
         raise ModelError(f"{path}: damaged, or no safetensors file: {error}") from error
     if _KEY in metadata:

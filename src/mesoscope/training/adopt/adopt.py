@@ -263,7 +263,7 @@ def _takes_many(
     session = open_session(model.SerializeToString(), path, threads=1)
     try:
         (together,) = session.run([flat], {"crops": check_pictures(card.input.size)})
-    except Exception:  # noqa: BLE001 - ONNX Runtime's; it then judges one at a time
+    except Exception:  # noqa: BLE001 - any of ONNX Runtime; then scored one by one
         return False
     together = np.asarray(together)
     return together.shape == alone.shape and bool(np.allclose(together, alone, 1e-2, 1e-3))

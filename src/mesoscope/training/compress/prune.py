@@ -158,10 +158,10 @@ def prune_and_finetune(
     fabric.barrier()
     recipe = _as_begun(run, recipe)
     start = checkpoint.unpack("mean", checkpoint.load(run / START)[0])
-    hold = WeightPruning(start, 0.0 if plan.structured else plan.sparsity, plan.ramp_epochs())
+    constraint = WeightPruning(start, 0.0 if plan.structured else plan.sparsity, plan.ramp_epochs())
     if plan.finetune:
         log = LogWatcher(run, watcher)
-        state = fit(recipe, data, run, fabric, log, resume=resume, hold=hold)
+        state = fit(recipe, data, run, fabric, log, resume=resume, constraint=constraint)
         if fabric.is_global_zero:
             write_log(run, state)
             draw_curves(state.history, run / "curves.png")
@@ -172,7 +172,7 @@ def prune_and_finetune(
     state = TrainingState(recipe_sha256=recipe.sha256(), data_sha256=data.digests)
     if fabric.is_global_zero:
         net = build(recipe.network)
-        hold.put_in(net)
+        constraint.put_in(net)
         checkpoint.save(run / BEST, checkpoint.pack("mean", checkpoint.plain(net)), state)
     return recipe, state
 

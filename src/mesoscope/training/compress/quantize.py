@@ -213,7 +213,7 @@ class _Recorder:
         self.card, self.model_id = card, f"{card.name}@crops"
         self.crops: list[Pixels] = []
 
-    def score(self, crops: Pixels, *, heat: bool = False) -> Scores:  # noqa: ARG002 - a Scorer's
+    def score(self, crops: Pixels, *, heat: bool = False) -> Scores:  # noqa: ARG002 - of the protocol Scorer
         """Record the crops and return zeros."""
         self.crops.extend(crops)
         half = np.full(len(crops), 0.5, np.float32)

@@ -103,7 +103,7 @@ class EfficientChannelAttention(Attention):
         nn.init.zeros_(self.along.weight)
         nn.init.constant_(self.along.bias, 2.5)  # type: ignore[arg-type]
 
-    def places(self, name: str) -> tuple[ChannelPlace, ...]:  # noqa: ARG002 - as the others
+    def places(self, name: str) -> tuple[ChannelPlace, ...]:  # noqa: ARG002 - as in the other classes
         """Return none: the same five weights serve any number of channels."""
         return ()
 
