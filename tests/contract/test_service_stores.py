@@ -60,13 +60,13 @@ def test_results_are_found_again(store):
 
 def test_a_later_word_replaces_an_earlier_one(store):
     store.record([ROW])
-    store.say("r0", "real", "")
-    store.say("r0", "forged", "look at the ear")
-    assert [(r.says, r.note) for r in store.said(None)] == [("forged", "look at the ear")]
+    store.add_feedback("r0", "real", "")
+    store.add_feedback("r0", "forged", "look at the ear")
+    assert [(r.says, r.note) for r in store.with_feedback(None)] == [("forged", "look at the ear")]
     assert rows(store, says="forged") == ["r0"]
     assert store.forget("r0", "k") is None
     assert store.forget("r0", None) == ("here", None)
-    assert store.said(None) == []
+    assert store.with_feedback(None) == []
 
 
 def test_a_job_counts_each_file_once(store):
@@ -165,13 +165,13 @@ def test_old_things_go(store):
     now = time.time()
     aged = [replace(ROW, id=f"d{n}", created=now - n * day, kept=f"d{n}") for n in range(5)]
     store.record(aged)
-    store.say("d4", "real", "")
+    store.add_feedback("d4", "real", "")
     files, whole = store.expire(
         "here", kept_before=now - 1.5 * day, before=now - 3.5 * day, jobs_before=now - 3.5 * day
     )
     assert (sorted(files), whole) == (["d2", "d3", "d4"], True)
     assert rows(store) == ["d3", "d2", "d1", "d0"]
-    assert store.said(None) == []
+    assert store.with_feedback(None) == []
 
 
 def test_what_is_recorded_is_committed_when_its_future_is_done(store):
