@@ -14,7 +14,7 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 from mesoscope.server.job_store import JobStore
 from mesoscope.server.keys import KeyRing, add_key, list_keys, revoke_key
 from mesoscope.server.problems import Problem
-from mesoscope.server.store import Filters, Recorder, ResultRow, Store, Unreachable
+from mesoscope.server.store import DatabaseUnreachable, Filters, Recorder, ResultRow, Store
 from mesoscope.server.tables import metadata
 
 with pytest.MonkeyPatch.context() as patch:
@@ -79,7 +79,7 @@ def test_a_job_counts_each_file_once(store):
     job = jobs.get("j", None)
     assert (job.done, job.failed, job.fake, job.total) == (2, 1, 1, 3)
     assert store.judged("j") == {0, 1}
-    assert [r.seq for r in store.of_job("j", after=0, limit=9)] == [1]
+    assert [r.seq for r in store.job_results("j", after=0, limit=9)] == [1]
     assert jobs.finish("j", "done")
     assert not jobs.finish("j", "cancelled")
     assert jobs.get("j", None).state == "done"
@@ -187,6 +187,6 @@ def test_one_bad_row_spoils_no_other(store):
     recorder = Recorder(store)
     store.record([ROW])
     futures = [recorder.submit(replace(ROW, id=f"r{n}")) for n in range(3)]
-    assert isinstance(futures[0].exception(60), Unreachable)
+    assert isinstance(futures[0].exception(60), DatabaseUnreachable)
     assert [future.exception(60) for future in futures[1:]] == [None, None]
     recorder.close()

@@ -95,7 +95,7 @@ time.sleep(300)
 
 
 def test_a_worker_says_again_and_again_that_it_is_alive(tmp_path, monkeypatch):
-    monkeypatch.setattr(workers, "BEAT_S", 0.01)
+    monkeypatch.setattr(workers, "HEARTBEAT_S", 0.01)
     roster, beats = WorkerRegistry(), []
     with contextlib.suppress(TimeoutError), Worker(roster, tmp_path) as worker:
         roster.heartbeat = beats.append

@@ -184,11 +184,11 @@ def test_a_stopped_job_is_requeued_once_the_database_is_back(run, jpeg, make_zip
 
     def stop(_job):
         monkeypatch.undo()
-        monkeypatch.setattr(store, "put_back", away)
+        monkeypatch.setattr(store, "requeue", away)
         raise Stopped
 
     monkeypatch.setattr(jobs, "_do", stop)
-    monkeypatch.setattr("mesoscope.server.jobs.AGAIN_S", 0.05)
+    monkeypatch.setattr("mesoscope.server.jobs.RETRY_S", 0.05)
     job_id = service.job(make_zip({"a.jpg": jpeg()}))
     assert service.ended(job_id)["state"] == "done"
     assert calls == [job_id, job_id]
