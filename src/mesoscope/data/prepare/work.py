@@ -12,7 +12,7 @@ from mesoscope.data.prepare.choice import Candidate, Choice, choose, shrunk
 from mesoscope.data.prepare.ledger import ItemResult, LeftOut, WrittenFace
 from mesoscope.detection.persons import scene_of
 from mesoscope.detection.reading import read_frames
-from mesoscope.detection.stages import CropRules, apart_on_failure, crop_faces, find_faces
+from mesoscope.detection.stages import CropRules, crop_faces, find_faces, retry_singly
 from mesoscope.errors import MesoscopeError
 from mesoscope.errors.failures import failure
 from mesoscope.files.atomic import output_path
@@ -128,7 +128,7 @@ class FaceExtractor:
                 notes[name] += (f"clip read with a remark: {note}" for note in end.notes)
                 if end.error is not None:
                     left_out[name].append(self._unreadable(file.path, end.error))
-            faces = apart_on_failure(self._find, batch.frames)
+            faces = retry_singly(self._find, batch.frames)
             for one, its in zip(batch.frames, faces, strict=True):
                 file = files[one.source.place]
                 place = file.place + seen[one.source.place]
