@@ -55,7 +55,8 @@ P = ParamSpec("P")
 class DetectorSpec(DetectOptions):
     """The model and options of a :class:`Detector`.
 
-    Frozen and hashable. With a model by name or path it can be pickled and built in another process.
+    Frozen and hashable. With a model by name or path it can be pickled, and built in another
+    process.
 
     Attributes:
         model: Name of a shipped model, path of a model file, or a scorer of your own.
