@@ -9,13 +9,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jinja2
 from markupsafe import Markup, escape
 from PIL import Image
 
 from mesoscope.files.atomic import write_text
 from mesoscope.media.image import open_image
-from mesoscope.report import data_url
+from mesoscope.report import data_url, template_environment
 from mesoscope.types.label import CLASSES, plural
 
 if TYPE_CHECKING:
@@ -173,7 +172,6 @@ def format_auc(value: float | None) -> str:
     return f"{shown:.3f}".lstrip("0") if 0.995 <= shown < 0.9995 else f"{shown:.2f}".lstrip("0")
 
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _THUMBNAIL_PX = 176
 _MOST_EXAMPLES = 12  # per finding
 _MOST_CUES = 60  # rows of the table of the whole set
@@ -236,13 +234,7 @@ def write_audit_page(
     Raises:
         OutputError: The page is not writable.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment()
     environment.filters.update(percent=percent, area=format_auc_interval, two=format_auc, bar=bar)
     environment.filters.update(many=plural, options=options)
     severe = severities(audit, families or {})

@@ -7,11 +7,10 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import jinja2
 from PIL import Image
 
 from mesoscope.files.atomic import write_bytes, write_text
-from mesoscope.report import data_url, plots
+from mesoscope.report import data_url, plots, template_environment
 from mesoscope.report.mistakes import contact_sheet, worst, worst_clips
 from mesoscope.report.plots import DARK, LIGHT, png
 from mesoscope.report.robustness import all_rows, hardest_rows, summary
@@ -36,7 +35,6 @@ PAGE = "report.html"
 SHEET = "mistakes.png"
 PANELS = "reliability_by_source.png"
 ROBUSTNESS = "robustness.png"
-_TEMPLATES = Path(__file__).parent / "templates"
 _COLOURS = 64  # of the robustness plots
 _MOST_LISTED = 200  # unreadable files on the page; metrics.json lists all
 
@@ -150,13 +148,7 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
     (folder / SHEET).unlink(missing_ok=True)  # left by an earlier evaluation
     if sheet is not None:
         write_bytes(folder / SHEET, png(sheet), sync=False)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment()
     environment.filters.update(figure=_figure, span=_span, crop=_crop)
     strips = worst_clips(evaluation)
     _write_strips(strips, folder)

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from mesoscope.draw import clock
 from mesoscope.files.escape import escape_name
-from mesoscope.report import data_url
+from mesoscope.report import TEMPLATES, data_url, template_environment
 from mesoscope.report.case import words
 from mesoscope.report.case.items import BINS, SHOWN, distribution
 from mesoscope.report.case.record import record_head, record_rows
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from mesoscope.report.case.items import ReportItem
     from mesoscope.types import Answer, Thresholds, Verdict
 
-_TEMPLATES = Path(__file__).parents[1] / "templates"
 _LINES_AT_ONCE = 200
 
 
@@ -157,13 +156,7 @@ def cuts(thresholds: Thresholds | None) -> tuple[float, ...]:
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment()
     filters: dict[str, Callable[..., str]] = {
         "jpeg": lambda shot: data_url(shot.jpeg),
         "shown": escape_name,
@@ -241,7 +234,7 @@ def face_caption(close: CloseUp, verdict: Verdict) -> str:
 
 
 def _asset(name: str) -> str:
-    return (_TEMPLATES / name).read_text(encoding="utf-8")
+    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def _csp(text: str) -> str:
