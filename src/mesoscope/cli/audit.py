@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
     from mesoscope.data.audit.finding import Audit
     from mesoscope.data.audit.fix import FixResult
-    from mesoscope.data.audit.fix_plan import Encode, FixOptions
+    from mesoscope.data.audit.fix_plan import FixOptions
     from mesoscope.data.audit.options import AuditOptions
 
 _FAIL_ON = {"severe": ("severe",), "warning": ("severe", "warning"), "never": ()}
+_FIX = f"{__name__}.fix"  # key of the stored options of --fix
 _FIX_OPTIONS = ("out", "size", "quality", "encode")
 
 
@@ -42,14 +43,20 @@ _FIX_OPTIONS = ("out", "size", "quality", "encode")
     "--pictures/--no-pictures", default=True, show_default=True,
     help="Show thumbnails of examples on the page.",
 )  # fmt: skip
-@click.option(
-    "--suspects/--no-suspects", default=True, show_default=True,
-    help="Look for wrong labels: a model scores every picture.",
+@options.stored(
+    __name__,
+    click.option(
+        "--suspects/--no-suspects", default=True, show_default=True,
+        help="Look for wrong labels: a model scores every picture.",
+    ),
 )  # fmt: skip
 @detection.detection_options(only=("max_pixels",))
-@click.option(
-    "--check-faces", type=WholeRange(0), default=0, show_default=True, metavar="N",
-    help="Run the face finder on N pictures of each source and class; 0 skips it.",
+@options.stored(
+    __name__,
+    click.option(
+        "--check-faces", type=WholeRange(0), default=0, show_default=True, metavar="N",
+        help="Run the face finder on N pictures of each source and class; 0 skips it.",
+    ),
 )  # fmt: skip
 @click.option(
     "--sample", type=WholeRange(1), metavar="N",
@@ -64,21 +71,29 @@ _FIX_OPTIONS = ("out", "size", "quality", "encode")
     "--out", type=click.Path(path_type=Path, file_okay=False),
     help="With --fix: the folder of the copy, new or empty.",
 )  # fmt: skip
-@click.option(
-    "--encode", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True,
-    help="With --fix: re-encode pictures; auto does so if their encoding separates the classes.",
+@options.stored(
+    _FIX,
+    click.option(
+        "--encode", type=click.Choice(["auto", "always", "never"]), default="auto",
+        show_default=True,
+        help="With --fix: re-encode pictures; auto does so if their encoding separates the "
+        "classes.",
+    ),
+    click.option(
+        "--size", type=WholeRange(16), metavar="PX",
+        help="With --fix: short side of re-encoded pictures.  [default: from the pictures]",
+    ),
+    click.option(
+        "--quality", type=WholeRange(1, 100), default=90, show_default=True,
+        help="With --fix: JPEG quality of re-encoded pictures.",
+    ),
 )  # fmt: skip
-@click.option(
-    "--size", type=WholeRange(16), metavar="PX",
-    help="With --fix: short side of re-encoded pictures.  [default: from the pictures]",
-)  # fmt: skip
-@click.option(
-    "--quality", type=WholeRange(1, 100), default=90, show_default=True,
-    help="With --fix: JPEG quality of re-encoded pictures.",
-)  # fmt: skip
-@click.option(
-    "--resamples", type=WholeRange(20), default=200, show_default=True,
-    help="Number of bootstrap resamples for the 95 % intervals.",
+@options.stored(
+    __name__,
+    click.option(
+        "--resamples", type=WholeRange(20), default=200, show_default=True,
+        help="Number of bootstrap resamples for the 95 % intervals.",
+    ),
 )  # fmt: skip
 @options.seed
 @options.jobs
@@ -89,16 +104,10 @@ def command(
     page: Path | None,
     record: Path | None,
     pictures: bool,
-    suspects: bool,
-    check_faces: int,
     sample: int | None,
     fail_on: str,
     fix: bool,
     out: Path | None,
-    encode: str,
-    size: int | None,
-    quality: int,
-    resamples: int,
     seed: int,
     jobs: int,
 ) -> int:
@@ -125,26 +134,25 @@ def command(
 
         report.require("jinja2")
     keep_heap(options.KEPT_BYTES)
+    values = options.stored_values(__name__)
     audit_options = AuditOptions(
-        suspects=suspects,
-        model=find_model(detection.model()) if suspects else None,
-        check_faces=check_faces,
-        resamples=resamples,
+        model=find_model(detection.model()) if values["suspects"] else None,
         seed=seed,
         threads=jobs,
+        **values,
         **detection.values(),
     )
     if out is not None:
         from mesoscope.data.audit.fix import refuse_folder
 
         refuse_folder(dataset, out)
+    values = dict(options.stored_values(_FIX))
     fix_options = FixOptions(
-        encode=cast("Encode", encode),
-        size_px=size,
-        quality=quality,
+        size_px=values.pop("size"),
         seed=seed,
         threads=jobs,
         max_pixels=audit_options.max_pixels,
+        **values,
     )
     samples = read_dataset(dataset)
     chosen = samples if sample is None else subset_of_splits(samples, limit=sample, seed=seed)
