@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 _HIDDEN = ("__MACOSX/", ".DS_Store", "Thumbs.db")  # files of operating systems
-_READ = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # bounded memory, whatever the archive claims
+_READ = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # other methods may need unbounded memory
 _MEBI = 1 << 20
 DIRECTORY_BYTES = 8 * _MEBI  # 20,000 files with names of 350 characters
 _BLOCK = 1 << 18

@@ -35,7 +35,7 @@ IN_FLIGHT = 8  # files of one job in the queue
 POLL_S = 1.0  # interval of checks for cancellation
 RETRY_S = 2.0  # retry interval after a database error
 UPLOAD = "upload"
-TRIES = 5  # most starts without a new result: more mean that the job ends the process
+TRIES = 5  # starts without a new result, after which a job is considered to end the process
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
@@ -318,7 +318,7 @@ class Jobs:
         written: list[Future[None]],
         most: int,
     ) -> None:
-        """Record the results of the first files, until at most so many are in flight."""
+        """Record the results of the first files, until at most this number is in flight."""
         while len(flight) > most:
             item, future, seq = flight.pop(0)
             written.append(self._record(item, future.result(), job, seq))

@@ -44,7 +44,7 @@ BODY = {
     }
 }
 Name = Annotated[
-    str, Query(max_length=400, description="what a raw body is called; multipart brings names")
+    str, Query(max_length=400, description="file name of a raw body; multipart bodies have names")
 ]
 
 
@@ -60,15 +60,15 @@ Name = Annotated[
 )
 async def check(
     request: Request,
-    heat: Annotated[bool, Query(description="send evidence maps")] = False,
-    provenance: Annotated[bool, Query(description="send what the file says of itself")] = False,
-    preview: Annotated[bool, Query(description="send the picture back as a JPEG")] = False,
+    heat: Annotated[bool, Query(description="return evidence maps")] = False,
+    provenance: Annotated[bool, Query(description="return the provenance of the file")] = False,
+    preview: Annotated[bool, Query(description="return the picture as a JPEG")] = False,
     name: Name = "",
 ) -> Response:
     """Judge one picture, sent as raw bytes, or several, as multipart/form-data.
 
-    What a file is, its content says, whatever its name and media type. One file that cannot be
-    read is a problem; of several, each has its own answer.
+    The type of a file is detected by its content, not by its name or media type. A single file
+    that cannot be read is a problem; of several, each has its own result.
     """
     service = service_of(request)
     limits = service.settings.limits

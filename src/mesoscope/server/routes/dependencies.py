@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from mesoscope.types import Json
 
 IdInPath = Annotated[str, Path(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_-]+$")]
-Limit = Annotated[int, Query(ge=1, le=200, description="so many at most")]
-Place = Annotated[int | None, Query(ge=0, le=2**62, description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=200, description="maximum number")]
+Place = Annotated[int | None, Query(ge=0, le=2**62, description="`next` of the previous page")]
 
 _DESCRIPTIONS = {
     400: "The request cannot be understood",
-    401: "A key is needed, or this one is not in force",
-    403: "Calls from there are not taken",
-    404: "There is no such thing, or it is another caller's",
+    401: "A key is missing or not valid",
+    403: "Calls from this origin are not allowed",
+    404: "It does not exist, or belongs to another caller",
     408: "The upload took too long",
-    409: "It is finished already",
+    409: "The job is already finished",
     413: "Too many bytes, pixels or files",
-    415: "A file of a kind that is not read",
-    422: "A file that cannot be read, or a value outside its range",
-    429: "Too many requests; Retry-After says when to come back",
+    415: "The file format is not supported",
+    422: "A file cannot be read, or a value is out of range",
+    429: "Too many requests; retry after Retry-After",
     500: "The service failed",
-    501: "A part that is not installed",
-    503: "The database cannot be reached, or the service is about to stop",
-    507: "There is no room left",
+    501: "An optional package is not installed",
+    503: "The database is not available, or the service is about to stop",
+    507: "The storage is full",
 }
 _EVERY_ROUTE = (400, 401, 403, 413, 422, 429, 500, 503)
 

@@ -28,7 +28,7 @@ router = APIRouter()
 
 @router.post(
     "/v1/feedback",
-    summary="Say what a person thinks of a result",
+    summary="Give feedback on a result",
     response_model=ResultShape,
     responses={
         **error_responses(404),
@@ -36,7 +36,7 @@ router = APIRouter()
     },
 )
 def say(request: Request, said: FeedbackShape) -> Response:
-    """A person's own verdict; a later one replaces an earlier one."""
+    """Store a person's verdict on a result; it replaces an earlier one."""
     if "\0" in said.note:
         raise Problem("request.unprocessable", "note: a text without NUL characters is needed")
     note = said.note.encode("utf-8", "replace").decode()
@@ -49,7 +49,7 @@ def say(request: Request, said: FeedbackShape) -> Response:
 
 @router.get(
     "/v1/feedback/dataset",
-    summary="What people said, as a labelled data set",
+    summary="Feedback as a labelled data set",
     response_class=FileResponse,
     responses={
         **error_responses(404),
@@ -57,9 +57,9 @@ def say(request: Request, said: FeedbackShape) -> Response:
     },
 )
 def data_set(request: Request) -> Response:
-    """A ZIP archive with `manifest.csv` and the pictures that were kept, to train and evaluate on.
+    """Return a ZIP archive with `manifest.csv` and the kept pictures, to train and evaluate on.
 
-    What people are unsure of is left out; labels of pictures that were not kept stand in
+    Results marked as unsure are left out; labels of pictures that were not kept are in
     `not_kept.csv`.
     """
     service = service_of(request)

@@ -50,9 +50,9 @@ _EXAMPLE = {"content": {"application/json": {"example": EXAMPLE_JOB}}}
     openapi_extra=BODY,
 )
 async def begin(request: Request, name: Name = "") -> Response:
-    """Take on a clip, or a ZIP archive of pictures and clips; the answer is its id, at once.
+    """Accept a clip, or a ZIP archive of pictures and clips, and return the job's id at once.
 
-    An accepted job is finished whatever becomes of this process.
+    An accepted job is finished, also after a restart of the service.
     """
     service = service_of(request)
     limits = service.settings.limits
@@ -83,7 +83,7 @@ async def begin(request: Request, name: Name = "") -> Response:
 
 @router.get("/v1/jobs", summary="Jobs", response_model=JobsShape, responses=error_responses())
 def list_jobs(request: Request, before: Place = None, limit: Limit = 50) -> Response:
-    """A caller's jobs, the latest first."""
+    """Return the caller's jobs, the latest first."""
     rows = service_of(request).job_store.page(key_of(request), before=before, limit=limit)
     more = rows[-1].n if len(rows) == limit else None
     return json_response({"jobs": [job_json(row) for row in rows], "next": more})
@@ -91,12 +91,12 @@ def list_jobs(request: Request, before: Place = None, limit: Limit = 50) -> Resp
 
 @router.get(
     "/v1/jobs/{job_id}",
-    summary="How far a job is",
+    summary="State of a job",
     response_model=JobShape,
     responses={**error_responses(404), 200: _EXAMPLE},
 )
 def get_job(request: Request, job_id: IdInPath) -> Response:
-    """State and counts of a job."""
+    """Return state and counts of a job."""
     row = service_of(request).job_store.get(job_id, key_of(request))
     return json_response(job_json(row_or_404(row, "job")))
 
@@ -111,11 +111,11 @@ def results_of_job(
     request: Request,
     job_id: IdInPath,
     after: Annotated[
-        int | None, Query(ge=-1, le=2**31 - 1, description="`next` of the page before")
+        int | None, Query(ge=-1, le=2**31 - 1, description="`next` of the previous page")
     ] = None,
     limit: Limit = 50,
 ) -> Response:
-    """Results in the order of the archive's files, as far as they are known.
+    """Return the results so far, in the order of the archive's files.
 
     `next` is null when a page holds the last that is known; while the job runs, more may follow.
     """
@@ -133,7 +133,7 @@ def results_of_job(
     responses={**error_responses(404, 409), 200: _EXAMPLE},
 )
 def cancel(request: Request, job_id: IdInPath) -> Response:
-    """Stop a job; what is judged of it stays, and its upload goes."""
+    """Cancel a job: its results are kept, and its upload is deleted."""
     service = service_of(request)
     row_or_404(service.job_store.get(job_id, key_of(request)), "job")
     if not service.jobs.cancel(job_id):
@@ -145,7 +145,7 @@ def cancel(request: Request, job_id: IdInPath) -> Response:
 
 @router.get(
     "/v1/jobs/{job_id}/events",
-    summary="A job's progress, as it happens",
+    summary="Progress of a job as server-sent events",
     response_class=StreamingResponse,
     responses={
         **error_responses(404),
@@ -153,7 +153,7 @@ def cancel(request: Request, job_id: IdInPath) -> Response:
     },
 )
 async def events(request: Request, job_id: IdInPath) -> StreamingResponse:
-    """Server-sent events: `progress` with the job's JSON at each change, then `end`."""
+    """Send events: `progress` with the job's JSON at each change, then `end`."""
     service = service_of(request)
     key = key_of(request)
     row_or_404(await run_in_threadpool(service.job_store.get, job_id, key), "job")

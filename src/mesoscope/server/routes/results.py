@@ -55,7 +55,7 @@ _REPORT = {
 }
 Form = Annotated[Literal["html", "pdf"], Query(alias="format")]
 Case = Annotated[str, Query(max_length=200, description="number or name of the case")]
-By = Annotated[str, Query(max_length=200, description="who hands it over")]
+By = Annotated[str, Query(max_length=200, description="author of the report")]
 Moment = Annotated[datetime | None, Query(description="ISO 8601")]
 
 
@@ -77,7 +77,7 @@ def page(
     label: Literal[Label, "none"] | None = None,
     kind: Literal["image", "clip"] | None = None,
     q: Annotated[
-        str | None, Query(max_length=200, description="part of a file's name, in whatever case")
+        str | None, Query(max_length=200, description="part of a file's name, ignoring case")
     ] = None,
     job: Annotated[str | None, Query(max_length=32, pattern=r"^[A-Za-z0-9_-]+$")] = None,
     sha256: Annotated[str | None, Query(pattern=r"^[0-9a-f]{64}$")] = None,
@@ -87,7 +87,7 @@ def page(
     before: Place = None,
     limit: Limit = 50,
 ) -> Response:
-    """A caller's results, the latest first."""
+    """Return the caller's results, the latest first."""
     if q is not None and "\0" in q:
         raise Problem("request.unprocessable", "q: no name holds a NUL character")
     filters = Filters(label, kind, q, job, sha256, _seconds(since), _seconds(until), says)
@@ -118,20 +118,20 @@ def _seconds(moment: datetime | None) -> float | None:
     },
 )
 def get_result(request: Request, result_id: IdInPath) -> Response:
-    """A result of the history."""
+    """Return a result of the history."""
     row = service_of(request).store.result(result_id, key_of(request))
     return json_response(result_json(row_or_404(row, "result")))
 
 
 @router.delete(
     "/v1/results/{result_id}",
-    summary="Forget a result",
+    summary="Delete a result",
     status_code=204,
     response_class=Response,
     responses=error_responses(404),
 )
 def forget(request: Request, result_id: IdInPath) -> Response:
-    """Take a result, what was said of it, and its kept file away."""
+    """Delete a result, its feedback and its kept file."""
     service = service_of(request)
     gone = service.store.forget(result_id, key_of(request))
     place, kept = row_or_404(gone, "result")
@@ -142,7 +142,7 @@ def forget(request: Request, result_id: IdInPath) -> Response:
 
 @router.get(
     "/v1/results/{result_id}/picture",
-    summary="The file that was judged, where it was kept",
+    summary="The kept file of a result",
     response_class=FileResponse,
     responses={
         **error_responses(404),
@@ -151,7 +151,7 @@ def forget(request: Request, result_id: IdInPath) -> Response:
     },
 )
 def picture(request: Request, result_id: IdInPath) -> Response:
-    """The file as it was sent. Only pictures and clips are sent as such, whatever their name."""
+    """Return the file as uploaded. Its media type is that of its content."""
     service = service_of(request)
     row = row_or_404(service.store.result(result_id, key_of(request)), "result")
     path = service.kept.find(row.place, row.kept)
@@ -164,7 +164,7 @@ def picture(request: Request, result_id: IdInPath) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class _KeptFile:
-    """A kept file, under the name that its sender gave it."""
+    """A kept file under its original name."""
 
     path: Path
     name: str
@@ -175,12 +175,12 @@ class _KeptFile:
 
 @router.get(
     "/v1/results/{result_id}/evidence",
-    summary="Evidence maps of a picture that was kept",
+    summary="Evidence maps of a kept picture",
     response_model=EvidencesShape,
     responses=error_responses(404, 409, 415),
 )
 async def evidence(request: Request, result_id: IdInPath) -> Response:
-    """Made anew from the kept picture, as by a check with `heat=true`; nothing is recorded."""
+    """Compute evidence maps of the kept picture, as a check with `heat=true`; nothing is stored."""
     service = service_of(request)
     row = await _result(request, result_id)
     path = service.kept.find(row.place, row.kept)
@@ -207,14 +207,14 @@ async def evidence(request: Request, result_id: IdInPath) -> Response:
 
 @router.get(
     "/v1/results/{result_id}/report",
-    summary="A report to hand over",
+    summary="Report of a result",
     response_class=Response,
     responses={**error_responses(404, 501), 200: _REPORT},
 )
 async def report(
     request: Request, result_id: IdInPath, form: Form = "html", case: Case = "", by: By = ""
 ) -> Response:
-    """HTML or PDF, signed where the service has a key; with evidence where the file was kept."""
+    """Return HTML or PDF, signed if the service has a key, with evidence if the file was kept."""
     row = await _result(request, result_id)
     service = service_of(request)
     return await _made(request, row, service.kept.find(row.place, row.kept), form, case, by)
@@ -222,7 +222,7 @@ async def report(
 
 @router.post(
     "/v1/results/{result_id}/report",
-    summary="A report with the picture of a file that was not kept",
+    summary="Report of a result, with its file uploaded again",
     response_class=Response,
     responses={**error_responses(404, 408, 501, 507), 200: _REPORT},
     openapi_extra=BODY,
@@ -230,9 +230,9 @@ async def report(
 async def report_with(
     request: Request, result_id: IdInPath, form: Form = "html", case: Case = "", by: By = ""
 ) -> Response:
-    """As without a body, but with the judged file sent along, for its picture and evidence.
+    """Return a report with picture and evidence of the uploaded file, which was judged before.
 
-    It must be the very file, by its SHA-256, and is gone when the report is made.
+    Its SHA-256 must be that of the result. It is deleted after the report is made.
     """
     service = service_of(request)
     row = await _result(request, result_id)

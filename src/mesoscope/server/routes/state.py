@@ -23,12 +23,12 @@ router = APIRouter()
 
 @router.get(
     "/v1/model",
-    summary="The model in force",
+    summary="The model",
     response_model=ModelShape,
     responses=error_responses(),
 )
 async def model(request: Request) -> Response:
-    """The model's card, the thresholds in force, and the limits of this service."""
+    """Return the model's card, the thresholds, and the limits of the service."""
     service = service_of(request)
     settings = service.settings
     detector = service.checker.plain
@@ -50,20 +50,20 @@ async def model(request: Request) -> Response:
     )
 
 
-@router.get("/healthz", summary="Whether the process lives", response_model=HealthShape)
+@router.get("/healthz", summary="Liveness", response_model=HealthShape)
 async def healthz() -> Response:
-    """Answers as long as the process does."""
+    """Return `ok` as long as the process runs."""
     return json_response({"status": "ok"})
 
 
 @router.get(
     "/readyz",
-    summary="Whether requests can be answered",
+    summary="Readiness",
     response_model=HealthShape,
     responses={503: error_responses()[503]},
 )
 async def readyz(request: Request) -> Response:
-    """Asks the database; also says when the service is about to stop."""
+    """Check the database; not ready while the service is about to stop."""
     service = service_of(request)
     if service.stopping:
         raise Problem("service.stopping", "the service is about to stop")
@@ -81,6 +81,6 @@ async def readyz(request: Request) -> Response:
     },
 )
 async def metrics(request: Request) -> Response:
-    """Counts since the process began; nothing of any file."""
+    """Return counts since the start of the process; they contain no file names."""
     text = service_of(request).telemetry.text()
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
