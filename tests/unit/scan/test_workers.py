@@ -76,7 +76,7 @@ import sys, time
 from pathlib import Path
 from mesoscope.scan.workers import Worker
 class WorkerRegistry:
-    def beat(self, owner): print(owner, flush=True)
+    def heartbeat(self, owner): print(owner, flush=True)
 with_worker = Worker(WorkerRegistry(), Path(sys.argv[1])).__enter__()
 time.sleep(300)
 """

@@ -145,7 +145,7 @@ def test_the_upload_of_a_job_cancelled_before_it_began_goes_at_once(
     run, jpeg, make_zip, monkeypatch
 ):
     service = run()
-    monkeypatch.setattr(service.service.job_store, "take", lambda: None)
+    monkeypatch.setattr(service.service.job_store, "claim_next", lambda: None)
     time.sleep(POLL_S)  # runners in the real method have left it
     job_id = service.job(make_zip({"a.jpg": jpeg()}))
     assert folders_of_jobs(service) == [job_id]

@@ -152,9 +152,8 @@ def fit(
             "images_per_s": round(images_per_s, 1),
             "elapsed_s": round(time.perf_counter() - started, 1),
         }
-        improved = auc > state.best_auc and (
-            constraint is None or constraint.reached(state.epoch + 1)
-        )
+        reached = constraint is None or constraint.reached(state.epoch + 1)
+        improved = auc > state.best_auc and reached
         state = dataclasses.replace(
             state,
             epoch=state.epoch + 1,
