@@ -214,7 +214,7 @@ def split_of(samples: Sequence[Sample], split: str, roots: Sequence[Path]) -> li
     return found
 
 
-def faults_of(samples: Sequence[Sample]) -> Iterator[MesoscopeError | None]:
+def verify_samples(samples: Sequence[Sample]) -> Iterator[MesoscopeError | None]:
     """Read every picture, in a shard or not, and compare its SHA-256 with the manifest's.
 
     Args:

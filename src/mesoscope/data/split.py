@@ -106,7 +106,7 @@ def assign_splits(
         apart = "are left out" if donors_apart else "stay (donors_apart leaves them out)"
         notes.append(f"{len(crossing):,} fakes wear the face of a person of another split: {apart}")
         left_out += crossing if donors_apart else []
-    _say_persons(placed, notes)
+    _note_persons(placed, notes)
     return SplitAssignment(tuple(placed), tuple(left_out), tuple(notes))
 
 
@@ -147,11 +147,11 @@ def _placed(
             nearest = min(movable, key=lambda k: (abs(hashes[k] - starts[split]), k))
             splits[nearest] = split
             notes.append(f"{nearest} is moved into {split}, which else held nothing {name}")
-    _say_shares(Counter(splits.values()), dict(zip(SPLITS, shares, strict=True)), notes)
+    _note_shares(Counter(splits.values()), dict(zip(SPLITS, shares, strict=True)), notes)
     return splits
 
 
-def _say_shares(count: Counter[str], shares: dict[str, float], notes: list[str]) -> None:
+def _note_shares(count: Counter[str], shares: dict[str, float], notes: list[str]) -> None:
     """Report shares far from the requested ones: the hash ignores the number of groups."""
     whole = count.total()
     for split, share in shares.items():
@@ -175,7 +175,7 @@ def _by_donor(items: list[Item], *, donors_apart: bool) -> tuple[list[Item], lis
     return [item for item in items if item.name not in names], crossing
 
 
-def _say_persons(items: Iterable[Item], notes: list[str]) -> None:
+def _note_persons(items: Iterable[Item], notes: list[str]) -> None:
     seen: dict[str, set[str | None]] = defaultdict(set)
     for item in items:
         if item.person:

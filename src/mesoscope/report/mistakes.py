@@ -178,7 +178,7 @@ def worst_clips(evaluation: Evaluation) -> tuple[list[ClipMistake], list[ClipMis
     Clips with a wrong label come before those whose score is on the wrong side of .5 without a
     wrong label.
     """
-    kept = [(p.wrongness, p) for p in evaluation.predictions if p.seen is not None]
+    kept = [(p.error_rank, p) for p in evaluation.predictions if p.seen is not None]
     wrong = [(how, p) for how, p in kept if how is not None]
     wrong.sort(key=lambda pair: (not pair[0][0], -pair[0][1], pair[1].path))
     card = evaluation.card

@@ -109,7 +109,7 @@ class Prediction:
         return answer_of(self.verdict, failed=self.error is not None)
 
     @property
-    def wrongness(self) -> tuple[bool, float] | None:
+    def error_rank(self) -> tuple[bool, float] | None:
         """Sort key of wrong answers: a wrong label first, then the distance from .5.
 
         ``None`` for an answer that is not wrong: a score on the right side of .5 without a wrong

@@ -97,7 +97,7 @@ class Job:
         self._worker.reap()
         planner = Planner(
             self._ledger,
-            self._tell_unreadable,
+            self._report_unreadable,
             leave_out=self._folder,
             ready=ready,
             retry=retry,
@@ -255,7 +255,7 @@ class Job:
         self._finished = []
         self._committed_at = time.monotonic()
 
-    def _tell_unreadable(self, places: list[Unreadable]) -> None:
+    def _report_unreadable(self, places: list[Unreadable]) -> None:
         verdicts = list(self._detector.check_many(places, keep_going=True))
         self._ledger.fail(
             [

@@ -168,7 +168,7 @@ class UploadChecker:
         each file is then tried by itself.
         """
         try:
-            yield from self._together(items)
+            yield from self._check_batch(items)
         except Exception as error:
             if len(items) > 1:
                 raise
@@ -187,7 +187,7 @@ class UploadChecker:
         )  # fmt: skip
         return CheckResult(verdict, verdict.to_json(), "", 0)
 
-    def _together(self, items: Sequence[CheckItem]) -> Iterator[CheckResult]:
+    def _check_batch(self, items: Sequence[CheckItem]) -> Iterator[CheckResult]:
         sources = [_source(item.file) for item in items]
         detector = self.mapping if any(q.heat for q in items) else self.plain
         verdicts = detector.check_many(sources, keep_going=True)

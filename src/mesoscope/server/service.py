@@ -95,7 +95,7 @@ class Service:
             keep=self.kept.wanted, log=self.log.write,
         )  # fmt: skip
         self._ended = threading.Event()
-        self._sweeper = threading.Thread(target=self._sweep_now_and_then, daemon=True)
+        self._sweeper = threading.Thread(target=self._sweep_periodically, daemon=True)
         telemetry = self.telemetry
         telemetry.watch("mesoscope_waiting", "Files that wait", lambda: self.batcher.waiting)
         telemetry.watch("mesoscope_batches", "Batches judged", lambda: self.batcher.batches)
@@ -171,7 +171,7 @@ class Service:
             created=time.time(),
         )  # fmt: skip
 
-    def _sweep_now_and_then(self) -> None:
+    def _sweep_periodically(self) -> None:
         while True:
             with contextlib.suppress(DatabaseUnreachable, OSError):
                 self.sweep()

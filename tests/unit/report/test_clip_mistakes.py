@@ -60,7 +60,7 @@ def test_wrong_labels_come_first_then_the_furthest_from_the_middle(evaluated, cl
     ],
 )
 def test_how_wrong_an_answer_is(label, p_fake, verdict, wrong):
-    found = Prediction("a", label, "s", "g", "", p_fake, verdict).wrongness
+    found = Prediction("a", label, "s", "g", "", p_fake, verdict).error_rank
     assert found == (None if wrong is None else (wrong[0], pytest.approx(wrong[1])))
 
 

@@ -12,7 +12,7 @@ from mesoscope.data.audit.combined import combined_findings, cue_findings, measu
 from mesoscope.data.audit.cues import FACTS, enough_groups, measure_cues
 from mesoscope.data.audit.facts import read_facts
 from mesoscope.data.audit.finding import SEVERITIES, Audit
-from mesoscope.data.audit.options import AuditOptions, Watch, unwatched
+from mesoscope.data.audit.options import AuditOptions, Watch, no_progress
 from mesoscope.data.audit.quality import mismatch_findings, outlier_findings
 from mesoscope.data.audit.repeats import near_repeats
 from mesoscope.errors import DatasetError, OptionError
@@ -31,7 +31,7 @@ def audit(
     *,
     root: Path | None = None,
     options: AuditOptions | None = None,
-    watch: Watch = unwatched,
+    watch: Watch = no_progress,
 ) -> Audit:
     """Find shortcuts, leaks and duplicates that make a data set's scores misleading.
 

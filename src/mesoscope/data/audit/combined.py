@@ -286,11 +286,11 @@ def _of_cue(facts: Facts, cue: Cue, found: Severity) -> AuditFinding:
         count=cue.real + cue.fake,
         scope=cue.scope,
         action="" if fact.reach == "content" else "encode",
-        examples=class_examples(facts, rows, lambda row: _says(facts, cue.name, row)),
+        examples=class_examples(facts, rows, lambda row: _example_caption(facts, cue.name, row)),
     )
 
 
-def _says(facts: Facts, name: str, row: int) -> str:
+def _example_caption(facts: Facts, name: str, row: int) -> str:
     title = FACTS[name].title
     if name in facts.categories:
         return f"{title}: {facts.categories[name].of(row) or 'none'}"

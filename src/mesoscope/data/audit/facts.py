@@ -20,7 +20,7 @@ from mesoscope.data.audit.header import (
     read_header,
     suffix_matches,
 )
-from mesoscope.data.audit.options import AuditOptions, Watch, unwatched
+from mesoscope.data.audit.options import AuditOptions, Watch, no_progress
 from mesoscope.data.sample import sample_bytes
 from mesoscope.errors.failures import failure
 from mesoscope.media.image import decode, source_name
@@ -179,7 +179,7 @@ def read_facts(
     *,
     root: Path | None = None,
     options: AuditOptions | None = None,
-    watch: Watch = unwatched,
+    watch: Watch = no_progress,
 ) -> Facts:
     """Read every picture once and decode it at most once, in parallel.
 

@@ -16,7 +16,7 @@ from mesoscope.data.audit.audit import audit as audit_samples
 from mesoscope.data.audit.audit import write_json
 from mesoscope.data.audit.fix_pixels import reencode, strip_metadata
 from mesoscope.data.audit.fix_plan import FixOptions, plan
-from mesoscope.data.audit.options import unwatched
+from mesoscope.data.audit.options import no_progress
 from mesoscope.data.manifest import read_dataset, write_manifest
 from mesoscope.data.sample import sample_bytes
 from mesoscope.errors import OptionError, OutputError
@@ -101,7 +101,7 @@ def fix_dataset(
     out: Path,
     *,
     options: FixOptions | None = None,
-    watch: Watch = unwatched,
+    watch: Watch = no_progress,
 ) -> FixResult:
     """Write a copy of a data set without the problems that can be fixed.
 
@@ -246,7 +246,7 @@ def fix_and_audit(
     *,
     options: FixOptions | None = None,
     audit_options: AuditOptions | None = None,
-    watch: Watch = unwatched,
+    watch: Watch = no_progress,
     on_fixed: Callable[[FixResult], None] | None = None,
 ) -> Audit:
     """Write a cleaned copy of a data set and audit it; ``audit.json`` in it holds the result.

@@ -30,7 +30,12 @@ def source_findings(facts: Facts, near: NearPairs) -> list[AuditFinding]:
     """
     found = _ungrouped(facts)
     if len(facts.sources.values) > 1:
-        found += [*_telling(facts), *_shared(facts, near), *_in_one_split(facts), *_small(facts)]
+        found += [
+            *_predictive_sources(facts),
+            *_shared(facts, near),
+            *_in_one_split(facts),
+            *_small(facts),
+        ]
     return found
 
 
@@ -41,7 +46,7 @@ def _counts(facts: Facts) -> Ints:
     return count
 
 
-def _telling(facts: Facts) -> list[AuditFinding]:
+def _predictive_sources(facts: Facts) -> list[AuditFinding]:
     """Report how well the source alone predicts the class."""
     count = _counts(facts)
     share = count[:, 1] / count.sum(axis=1)

@@ -90,7 +90,7 @@ class CelebDf:
             census.note("List_of_testing_videos.txt is not here, so there is no official split: it "
                         "comes with the set and belongs beside Celeb-real/")  # fmt: skip
         else:
-            _say_list(census, listed, _LISTED[version])
+            _note_list(census, listed, _LISTED[version])
         return census.reading()
 
 
@@ -160,7 +160,7 @@ def _version(root: Path, listed: int, fakes: int) -> int:
     return 1 if fakes <= _FAKES_V1 and 0 < listed <= _LISTED[1] else 2
 
 
-def _say_list(census: LayoutCensus, listed: dict[str, int], expected: int) -> None:
+def _note_list(census: LayoutCensus, listed: dict[str, int], expected: int) -> None:
     here = {f"{_class_of(i)}/{i.name.rpartition('/')[2].lower()}" for i in census.items}
     missing = len(listed.keys() - here)
     if len(listed) != expected:

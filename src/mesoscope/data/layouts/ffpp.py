@@ -127,7 +127,7 @@ class FaceForensics:
                     reals[clip.stem] = item.name
                 census.add(item)
             _count(census, part, chosen)
-        _say_missing(census, parts, chosen)
+        _note_missing(census, parts, chosen)
         return census.reading()
 
 
@@ -241,7 +241,7 @@ def _shown_method(method: str) -> str:
     return f"real ({method})" if method in _REALS else method
 
 
-def _say_missing(census: LayoutCensus, parts: list[_Part], chosen: str) -> None:
+def _note_missing(census: LayoutCensus, parts: list[_Part], chosen: str) -> None:
     here = {part.method for part in parts}
     missing = [name for name in _EXPECTED if name not in here]
     for name in missing:

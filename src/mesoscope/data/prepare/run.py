@@ -120,12 +120,12 @@ def _left(plan: PreparePlan, ledger: PrepareLedger, out: Path) -> list[ItemJob]:
             )
         changed = answer.failed and answer.stamp != stamp_of(job.item)
         again = changed or answer.out_of_memory
-        if not again and all(_stands(out / w.path, w.size_bytes) for w in answer.written):
+        if not again and all(_is_complete(out / w.path, w.size_bytes) for w in answer.written):
             whole.add(answer.name)
     return [job for job in plan.jobs if job.item.name not in whole]
 
 
-def _stands(path: Path, size_bytes: int) -> bool:
+def _is_complete(path: Path, size_bytes: int) -> bool:
     try:
         return path.stat().st_size == size_bytes
     except OSError:
