@@ -19,7 +19,7 @@ from mesoscope import __version__
 from mesoscope.errors import MesoscopeError
 from mesoscope.server.middleware import RequestMiddleware
 from mesoscope.server.problems import MEDIA_TYPE, Problem, of_error, of_os_error
-from mesoscope.server.routes import check, feedback, jobs, results, state
+from mesoscope.server.routes import check, feedback, jobs, results
 from mesoscope.server.routes.dependencies import json_response
 from mesoscope.server.store import DatabaseUnreachable
 
@@ -109,7 +109,7 @@ def make_app(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
-    for part in (check, jobs, results, feedback, state):
+    for part in (check, jobs, results, feedback, health):
         app.include_router(part.router)
     app.add_api_route("/openapi.json", _openapi, include_in_schema=False)
     app.router.default = _page  # for unknown paths; a mount at / would hide the routes

@@ -13,7 +13,7 @@ from mesoscope.server.batching import QueueClosed, QueueFull
 from mesoscope.server.checking import CheckItem
 from mesoscope.server.problems import Problem, of_code
 from mesoscope.server.routes.dependencies import error_responses, key_of, log_fields, service_of
-from mesoscope.server.shapes import EXAMPLE_CHECK, CheckShape
+from mesoscope.server.schemas import EXAMPLE_CHECK, CheckShape
 from mesoscope.server.store import new_id
 from mesoscope.server.uploads import Bounds, receive
 

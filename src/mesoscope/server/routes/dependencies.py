@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from mesoscope.server.checking import compact
 from mesoscope.server.problems import Problem
-from mesoscope.server.shapes import EXAMPLE_PROBLEM, ProblemShape
+from mesoscope.server.schemas import EXAMPLE_PROBLEM, ProblemShape
 
 if TYPE_CHECKING:
     from mesoscope.server.service import Service

@@ -18,7 +18,7 @@ from mesoscope.server.routes.dependencies import (
     row_or_404,
     service_of,
 )
-from mesoscope.server.shapes import EXAMPLE_RESULT, FeedbackShape, ResultShape
+from mesoscope.server.schemas import EXAMPLE_RESULT, FeedbackShape, ResultShape
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,7 +26,7 @@ from mesoscope.server.routes.dependencies import (
     row_or_404,
     service_of,
 )
-from mesoscope.server.shapes import EXAMPLE_JOB, JobShape, JobsShape, ResultsShape
+from mesoscope.server.schemas import EXAMPLE_JOB, JobShape, JobsShape, ResultsShape
 from mesoscope.server.store import FINISHED, DatabaseUnreachable
 from mesoscope.server.uploads import Bounds, receive
 

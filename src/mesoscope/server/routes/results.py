@@ -28,7 +28,7 @@ from mesoscope.server.routes.dependencies import (
     row_or_404,
     service_of,
 )
-from mesoscope.server.shapes import EXAMPLE_RESULT, EvidencesShape, ResultShape, ResultsShape
+from mesoscope.server.schemas import EXAMPLE_RESULT, EvidencesShape, ResultShape, ResultsShape
 from mesoscope.server.spool import MEDIA_TYPES, media_type
 from mesoscope.server.store import Filters
 from mesoscope.server.uploads import Bounds, receive

@@ -1,4 +1,4 @@
-"""The model, whether the service is well, and its metrics."""
+"""The model, liveness, readiness, and metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from mesoscope import __version__
 from mesoscope.server.problems import Problem
 from mesoscope.server.routes.dependencies import error_responses, json_response, service_of
-from mesoscope.server.shapes import HealthShape, ModelShape
+from mesoscope.server.schemas import HealthShape, ModelShape
 
 if TYPE_CHECKING:
     pass

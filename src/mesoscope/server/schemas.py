@@ -1,4 +1,4 @@
-"""The JSON that goes in and out, as OpenAPI describes it, with real examples."""
+"""Schemas of the JSON requests and responses, for OpenAPI, with examples."""
 
 from __future__ import annotations
 
