@@ -19,7 +19,7 @@ from mesoscope import __version__
 from mesoscope.errors import MesoscopeError
 from mesoscope.server.middleware import RequestMiddleware
 from mesoscope.server.problems import MEDIA_TYPE, Problem, of_error, of_os_error
-from mesoscope.server.routes import check, feedback, jobs, results
+from mesoscope.server.routes import check, feedback, health, jobs, results
 from mesoscope.server.routes.dependencies import json_response
 from mesoscope.server.store import DatabaseUnreachable
 

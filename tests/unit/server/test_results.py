@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mesoscope.server import schemas
+
 
 def checked(service, data, **query):
     answer = service.check(data, **query)

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
+from mesoscope.server import schemas
 from mesoscope.server.problems import TITLES
 
 
