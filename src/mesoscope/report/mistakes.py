@@ -206,7 +206,7 @@ def _moments(item: Prediction, verdict: Verdict) -> tuple[float, ...]:
     """Choose frames: of a real the highest scores; of a fake evenly spaced ones.
 
     The highest scores show what made a real look forged. A missed fake scored low throughout, so no
-    frame stands out.
+    frame is conspicuous.
     """
     if not item.label:
         return most_suspicious(verdict, _FRAMES)

@@ -149,7 +149,7 @@ class JobParts:
         return self._json(PLAN) if self.store.exists(PLAN) else None
 
     def parts(self) -> list[Part]:
-        """Return the parts that stand, in the order of their tasks.
+        """Return the written parts, in the order of their tasks.
 
         Raises:
             JobError: A part is damaged, or one of the manifest is missing.

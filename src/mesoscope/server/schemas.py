@@ -62,7 +62,7 @@ class PersonShape(Shape):
     face_px: float | None = Field(
         None, description="median of the faces' longest sides; results of before lack it"
     )
-    background: bool = Field(False, description="stands behind somebody: does not decide the clip")
+    background: bool = Field(False, description="in the background: does not decide the clip")
 
 
 class VerdictShape(Shape):

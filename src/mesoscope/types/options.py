@@ -31,7 +31,7 @@ class OptionInfo:
     """Description of an option, besides its name, type and default.
 
     Attributes:
-        help: Help text of the command line; names of other options stand between backticks.
+        help: Help text of the command line; names of other options are in backticks.
         flag: Flag of the command line, without dashes. The flag of a boolean option inverts its
             default.
         kind: Type of the values, apart from ``None``.

@@ -60,9 +60,9 @@ def group_findings(facts: Facts) -> list[AuditFinding]:
     """Report groups that occur in several splits."""
     sizes = np.bincount(facts.groups)
     splits = len(facts.splits.values)
-    stands = np.zeros((len(sizes), splits), bool)
-    stands[facts.groups, facts.splits.codes] = True
-    torn = np.flatnonzero(stands.sum(axis=1) > 1)
+    present = np.zeros((len(sizes), splits), bool)
+    present[facts.groups, facts.splits.codes] = True
+    torn = np.flatnonzero(present.sum(axis=1) > 1)
     if not len(torn):
         return []
     rows = np.flatnonzero(np.isin(facts.groups, torn))

@@ -54,7 +54,7 @@ def import_keras(
         force: Replace ``out`` where it exists.
 
     Returns:
-        The card as it stands in the file.
+        The card as written to the file.
 
     Raises:
         WeightsError: The file does not hold that network.

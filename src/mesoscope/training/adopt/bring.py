@@ -114,7 +114,7 @@ def import_classifier(
         count: Wraps work for a progress bar: ``(items, total, what) → items``.
 
     Returns:
-        The card as it stands in the file.
+        The card as written to the file.
 
     Raises:
         ModelError: The file is not a network that matches its card.

@@ -144,7 +144,7 @@ def export(
             that takes every face as familiar.
 
     Returns:
-        The card as it stands in the file.
+        The card as written to the file.
 
     Raises:
         ModelMismatch: The outputs differ, or the calibration's scale is not positive. Nothing is
@@ -190,7 +190,7 @@ def stamp(path: Path, card: ModelCard) -> ModelCard:
         card: The new card; fields that export sets are kept from the file.
 
     Returns:
-        The card as it stands in the file.
+        The card as written to the file.
 
     Raises:
         ModelError: The file is no model.
