@@ -1,9 +1,10 @@
-"""The memory budget of decoding, shared by all threads of the process."""
+"""Budgets of decoding: memory, shared by all threads of the process; pixels and time of a clip."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
+from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
 
 SMALL_BYTES = 64 << 20  # smaller pictures never wait: photographs up to nine megapixels
 BUDGET_BYTES = 1 << 30
+# Decoded pixels per clip, and per selected frame: 1,500 frames of full HD, one minute.
+CLIP_PIXELS, CLIP_PIXELS_EACH = 20_000_000_000, 3_000_000_000
+# Seconds of decoding alike, for codecs that are slow per pixel. Ordinary clips end well within them
+# on a slow and busy machine, as the frames that are read must not depend on the machine.
+CLIP_S, CLIP_S_EACH = 60.0, 5.0
 
 
 class DecodingMemory:
@@ -47,3 +53,41 @@ class DecodingMemory:
 
 
 decoding = DecodingMemory()
+
+
+class ClipBudget:
+    """Pixels and time that decoding one clip may take.
+
+    Args:
+        frames: Number of selected frames.
+
+    Attributes:
+        exceeded: Why decoding has to end, as a part of a sentence; empty within the budget.
+    """
+
+    def __init__(self, frames: int) -> None:
+        self.exceeded = ""
+        self._pixels = CLIP_PIXELS + CLIP_PIXELS_EACH * frames
+        self._end = monotonic() + CLIP_S + CLIP_S_EACH * frames
+
+    def take(self, pixels: int) -> bool:
+        """Subtract a decoded frame; return whether the budget is exceeded."""
+        self._pixels -= pixels
+        if self._pixels < 0:
+            self.exceeded = "take too long to reach, as key pictures are too far apart"
+        return self.late()
+
+    def late(self) -> bool:
+        """Return whether the budget is exceeded now."""
+        if not self.exceeded and monotonic() > self._end:
+            self.exceeded = "take too long to decode"
+        return bool(self.exceeded)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Do not count the time of the block."""
+        started = monotonic()
+        try:
+            yield
+        finally:
+            self._end += monotonic() - started
