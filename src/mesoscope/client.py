@@ -22,6 +22,7 @@ import httpx
 
 from mesoscope import errors
 from mesoscope.errors import MesoscopeError, ServiceError, SourceError
+from mesoscope.errors.failures import cause
 from mesoscope.media.image import Source, open_file, open_image, source_name
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.media.walk import Unreadable
@@ -278,8 +279,7 @@ class Client:
             ServiceError: It is not worth another try.
         """
         failure = ServiceError(
-            f"{self.url}: cannot be reached: {error or type(error).__name__}: is the service "
-            "running?"
+            f"{self.url}: cannot be reached: {cause(error)}: is the service running?"
         )
         # What has arrived and was not answered may have become a job already.
         sent = path == "/v1/jobs" and not isinstance(error, httpx.ConnectError)

@@ -205,7 +205,7 @@ class Container:
                 if number < leading:  # a leading frame, with references before the key frame
                     continue
                 # A packet marked as a key frame may not be one: check the first decoded frame.
-                if not valid and (number > min(wanted) or frame.pict_type not in _INTRA):
+                if not valid and (number > min(wanted) or not self._is_intra(frame)):
                     break
                 valid = True
                 if number in wanted:
@@ -219,6 +219,13 @@ class Container:
                 # Decode all frames from the start to the last wanted one.
                 places = [place for place in places if place >= first]
                 runs, at = [(0, max(places))], len(self._table.stamps)
+
+    def _is_intra(self, frame: VideoFrame) -> bool:
+        """Return whether a frame has no references, as far as its decoder tells."""
+        # Some encoders mark all packets as key frames, and some decoders tell no picture type.
+        if not frame.pict_type and self._table.keys.all():
+            return bool(self._stream.codec_context.codec.intra_only)
+        return frame.pict_type in _INTRA
 
     def _packets_from(self, first: int, at: int) -> Placed:
         """Yield packets from an index on, given the demuxer's current position."""

@@ -292,6 +292,16 @@ def test_a_budget_of_decoded_pixels_ends_the_reading_and_is_told(made, monkeypat
     )
 
 
+def test_key_frames_of_codecs_without_picture_types_are_not_believed(tmp_path):
+    """RPZA as FFmpeg writes it: all packets are marked as key frames, and few are."""
+    path = write(tmp_path / "old.mov", codec="rpza", pix_fmt="rgb555le")
+    truth = [pixels for _, pixels in decoded_through(path)]
+    for frames in (3, 7, 30):
+        with open_clip(path, frames=frames) as clip:
+            for frame in clip.frames():
+                assert np.array_equal(frame.pixels, truth[frame.index]), frame.index
+
+
 class SlowDecoding:
     """A clock by which each decoded frame of a clip takes seconds."""
 
