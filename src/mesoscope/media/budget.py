@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 SMALL_BYTES = 64 << 20  # smaller pictures never wait: photographs up to nine megapixels
 BUDGET_BYTES = 1 << 30
+JPEG_PIXELS = 4_000_000_000  # of all scans of a JPEG; photographs have up to a dozen scans
 # Decoded pixels per clip, and per selected frame: 1,500 frames of full HD, one minute.
 CLIP_PIXELS, CLIP_PIXELS_EACH = 20_000_000_000, 3_000_000_000
 # Seconds of decoding alike, for codecs that are slow per pixel. Ordinary clips end well within them
