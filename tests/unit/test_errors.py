@@ -86,7 +86,7 @@ def test_a_missing_extra_gives_the_line_that_installs_it():
         (ValueError("embedded null byte"), "embedded null byte"),
         (ConnectionError("[Errno 111] Connection refused"), "Connection refused"),
         (ValueError("I/O error: No space left (os error 28)"), "I/O error: No space left"),
-        (OSError("to file. Detail: [errno 28] No space left"), "to file. Detail: No space left"),
+        (OSError("open file '/a'. Detail: [errno 28] No space left"), "No space left"),
         (ValueError("[Errno -2]"), "ValueError"),
     ],
 )

@@ -66,6 +66,7 @@ def cause(error: BaseException) -> str:
     An ``OSError`` that a library raises itself, as zipfile and tarfile do, has no ``strerror``.
     """
     message = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    message = message.rpartition(" Detail: ")[2]  # pyarrow's words for the system's
     return " ".join(_NUMBERS.sub("", message).split()) or type(error).__name__
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from time import monotonic
+from time import monotonic, thread_time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ JPEG_PIXELS = 4_000_000_000  # of all scans of a JPEG; photographs have up to a 
 # Decoded pixels per clip, and per selected frame: 1,500 frames of full HD, one minute.
 CLIP_PIXELS, CLIP_PIXELS_EACH = 20_000_000_000, 3_000_000_000
 # Seconds of decoding alike, for codecs that are slow per pixel. Ordinary clips end well within them
-# on a slow and busy machine, as the frames that are read must not depend on the machine.
+# on a slow machine, as the frames that are read must not depend on the machine.
 CLIP_S, CLIP_S_EACH = 60.0, 5.0
 
 
@@ -61,15 +61,19 @@ class ClipBudget:
 
     Args:
         frames: Number of selected frames.
+        threads: Number of decoder threads. The time of a single one is processor time, which does
+            not depend on what else the machine does; that of several is the clock's.
 
     Attributes:
         exceeded: Why decoding has to end, as a part of a sentence; empty within the budget.
     """
 
-    def __init__(self, frames: int) -> None:
+    def __init__(self, frames: int, threads: int = 1) -> None:
         self.exceeded = ""
         self._pixels = CLIP_PIXELS + CLIP_PIXELS_EACH * frames
-        self._end = monotonic() + CLIP_S + CLIP_S_EACH * frames
+        self._left_s = CLIP_S + CLIP_S_EACH * frames
+        self._clock = thread_time if threads == 1 else monotonic
+        self._started = self._clock()
 
     def take(self, pixels: int) -> bool:
         """Subtract a decoded frame; return whether the budget is exceeded."""
@@ -80,15 +84,15 @@ class ClipBudget:
 
     def late(self) -> bool:
         """Return whether the budget is exceeded now."""
-        if not self.exceeded and monotonic() > self._end:
+        if not self.exceeded and self._clock() - self._started > self._left_s:
             self.exceeded = "take too long to decode"
         return bool(self.exceeded)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Do not count the time of the block."""
-        started = monotonic()
+        """Do not count the time of the block, which may end in another thread."""
+        self._left_s -= self._clock() - self._started
         try:
             yield
         finally:
-            self._end += monotonic() - started
+            self._started = self._clock()

@@ -172,7 +172,7 @@ class Container:
             decoded, and frames that depend on them, are left out and noted in :attr:`damaged`. The
             budget of decoded pixels and of time ends the iteration, noted in :attr:`remarks`.
         """
-        self._budget = ClipBudget(len(numbers))
+        self._budget = ClipBudget(len(numbers), self._threads)
         chosen = self._by_counting(numbers) if self._counted else self._by_seeking(numbers)
         try:
             for number, pixels in chosen:

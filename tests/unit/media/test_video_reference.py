@@ -305,7 +305,7 @@ def test_key_frames_of_codecs_without_picture_types_are_not_believed(tmp_path):
 class SlowDecoding:
     """A clock by which each decoded frame of a clip takes seconds."""
 
-    def __init__(self, monkeypatch, frame_s):
+    def __init__(self, monkeypatch, frame_s, clock="thread_time"):
         self.now_s = 0.0
         plain = Container._rgb
 
@@ -314,7 +314,7 @@ class SlowDecoding:
             return plain(container, frame)
 
         monkeypatch.setattr(Container, "_rgb", slow)
-        monkeypatch.setattr("mesoscope.media.budget.monotonic", lambda: self.now_s)
+        monkeypatch.setattr(f"mesoscope.media.budget.{clock}", lambda: self.now_s)
 
 
 @pytest.mark.parametrize("name", ["sound.mp4", "b-frames.mp4", "vp9.webm", "transport.ts"])
@@ -348,13 +348,21 @@ def test_the_time_that_the_caller_takes_does_not_count(made, monkeypatch):
 @pytest.mark.parametrize("name", ["sound.mp4", "sounds.mkv"])
 def test_packets_without_a_frame_take_time_as_well(made, monkeypatch, name):
     ticks = iter(range(0, 10**6, 30))
-    monkeypatch.setattr("mesoscope.media.budget.monotonic", lambda: next(ticks))
+    monkeypatch.setattr("mesoscope.media.budget.thread_time", lambda: next(ticks))
     with (
         open_clip(made(name), frames=2) as clip,
         pytest.raises(SourceError, match="ended at its budget before the first of them") as caught,
     ):
         list(clip.frames())
     assert "damaged" not in str(caught.value)
+
+
+def test_the_clock_counts_where_several_threads_decode(made, monkeypatch):
+    SlowDecoding(monkeypatch, 30.0, clock="monotonic")
+    for threads, count in ((1, 10), (2, 4)):
+        with open_clip(made("sound.mp4"), frames=10, threads=threads) as clip:
+            assert len(list(clip.frames())) == count
+            assert bool(clip.notes) == (threads > 1)
 
 
 def test_a_clip_can_be_read_again_after_its_budget(made, monkeypatch):

@@ -163,7 +163,7 @@ class PrepareLedger:
             folder.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(folder / NAME, timeout=0, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
-            raise DatasetError(f"{folder}: cannot be written: {cause(error)}") from error
+            raise OutputError(f"{folder}: cannot be written: {cause(error)}") from error
         try:
             self._open(identity)
         except BaseException:
@@ -228,14 +228,14 @@ class PrepareLedger:
         """Store a result, replacing an older one; its item is then done.
 
         Raises:
-            DatasetError: The write failed, for example because the disk is full.
+            OutputError: The write failed, for example because the disk is full.
         """
         try:
             self._db.execute(
                 "INSERT OR REPLACE INTO done VALUES (?, ?)", (answer.name, answer.to_json())
             )
         except sqlite3.Error as error:
-            raise DatasetError(
+            raise OutputError(
                 f"{self._folder / NAME}: cannot be written: {error}: the same command goes on later"
             ) from error
 
