@@ -238,11 +238,11 @@ def _decode(data: bytes, name: str, max_pixels: int, least_px: int) -> Pixels:
     if kind == "jpeg" and (frame := jpeg_frame(data)) is not None:
         width, height, components, scan_at = frame
         check_size(width, height, name, max_pixels)
-        check_scans(data, width, height, scan_at, name)
         # libjpeg fills missing data with grey silently, so the end marker is checked.
         if not data.endswith(b"\xff\xd9") and data.rfind(b"\xff\xd9") < scan_at:
             raise SourceError(f"{name}: the JPEG is truncated: fetch it again")
-        held_bytes = jpeg_held_bytes(data, components, scan_at)
+        if held_bytes := jpeg_held_bytes(data, components, scan_at):  # there are further scans
+            check_scans(data, width, height, scan_at, name)
         if components != _CMYK:
             smaller = min(width, height) // least_px if least_px else 1
             with decoding.taken(width * height * (_OPENCV_BYTES + held_bytes)):
