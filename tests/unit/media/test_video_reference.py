@@ -292,6 +292,40 @@ def test_a_budget_of_decoded_pixels_ends_the_reading_and_is_told(made, monkeypat
     )
 
 
+STREAMS = ["b-frames.mp4", "sounds.mkv", "transport.ts", "mpeg4.avi", "vp9.webm", "program.mpg"]
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_what_grows_after_it_was_opened_is_read_as_it_was(made, tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(made(name).read_bytes())
+    frames, _ = read(path, frames=8)
+    with open_clip(path, frames=8) as clip:
+        with path.open("ab") as file:
+            file.write(path.read_bytes())
+        later = list(clip.frames())
+    assert [frame.index for frame in later] == [frame.index for frame in frames]
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(frames, later, strict=True))
+
+
+@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("how", ["cut", "zeros", "empty"])
+def test_what_is_cut_off_after_it_was_opened_gives_right_frames_or_none(made, tmp_path, name, how):
+    path = tmp_path / name
+    data = made(name).read_bytes()
+    path.write_bytes(data)
+    truth = [pixels for _, pixels in decoded_through(path)]
+    with open_clip(path, frames=8) as clip:
+        half = {"cut": data[: len(data) // 2], "zeros": bytes(len(data)), "empty": b""}[how]
+        with path.open("r+b") as file:
+            file.write(half)
+            file.truncate()
+        found = []
+        with contextlib.suppress(SourceError):
+            found.extend(clip.frames())
+    assert all(np.array_equal(frame.pixels, truth[frame.index]) for frame in found)
+
+
 def test_key_frames_of_codecs_without_picture_types_are_not_believed(tmp_path):
     """RPZA as FFmpeg writes it: all packets are marked as key frames, and few are."""
     path = write(tmp_path / "old.mov", codec="rpza", pix_fmt="rgb555le")
