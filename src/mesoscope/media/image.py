@@ -32,7 +32,7 @@ from mesoscope.media.colour import is_srgb, jpeg_profile, pixels_to_srgb
 from mesoscope.media.heif import decode_heif
 from mesoscope.media.kinds import SNIFF_BYTES, refused_as, sniff
 from mesoscope.media.part import FilePart
-from mesoscope.media.pixels import RAISE_LIMIT, check_size, quiet_pillow, upright_rgb
+from mesoscope.media.pixels import RAISE_LIMIT, check_scans, check_size, quiet_pillow, upright_rgb
 from mesoscope.media.walk import open_without_waiting
 from mesoscope.types import DEFAULT_MAX_PIXELS, Frame
 
@@ -241,7 +241,8 @@ def _decode(data: bytes, name: str, max_pixels: int, least_px: int) -> Pixels:
         # libjpeg fills missing data with grey silently, so the end marker is checked.
         if not data.endswith(b"\xff\xd9") and data.rfind(b"\xff\xd9") < scan_at:
             raise SourceError(f"{name}: the JPEG is truncated: fetch it again")
-        held_bytes = jpeg_held_bytes(data, components, scan_at)
+        if held_bytes := jpeg_held_bytes(data, components, scan_at):  # there are further scans
+            check_scans(data, width, height, scan_at, name)
         if components != _CMYK:
             smaller = min(width, height) // least_px if least_px else 1
             with decoding.taken(width * height * (_OPENCV_BYTES + held_bytes)):

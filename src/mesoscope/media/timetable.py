@@ -14,7 +14,7 @@ from mesoscope.errors import SourceError, SourceNoMemory, SourceUnsupported
 from mesoscope.errors.failures import cause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from av import Packet, VideoFrame
     from av.container import InputContainer
@@ -195,6 +195,34 @@ class Timetable:
             else:
                 runs.append((first, place))
         return runs
+
+    def read_on(
+        self, packets: Iterator[Packet[VideoStream]], first: int, late: Callable[[], bool]
+    ) -> Packet[VideoStream] | None:
+        """Read packets after a seek up to the one with a file index.
+
+        Args:
+            packets: Packets from where the seek led.
+            first: File index of the wanted packet.
+            late: Returns whether time is up.
+
+        Returns:
+            The packet; ``None`` if the file's index led behind it or to an unknown place, or if
+            time is up.
+        """
+        place = -1
+        for packet in packets:
+            stamp = stamp_of(packet)
+            if place < 0:
+                found = np.flatnonzero(self.stamps == stamp)
+                place = int(found[0]) if len(found) == 1 else len(self.stamps)
+            else:
+                place += 1
+            if place > first or self.stamps[place] != stamp or late():
+                return None
+            if place == first:
+                return packet
+        return None
 
     def spoilt(self, number: int) -> tuple[int, float]:
         """Return the range of frames that depend on a damaged one, up to the next key frame."""

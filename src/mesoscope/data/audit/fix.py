@@ -269,5 +269,6 @@ def fix_and_audit(
     if on_fixed is not None:
         on_fixed(fixed)
     after = audit_samples(read_dataset(out), root=out, options=audit_options, watch=watch)
-    write_json(after, out / AFTER)
+    hint = f"the copy is complete: audit it again with mesoscope audit {out} --json FILE.json"
+    write_json(after, out / AFTER, hint=hint)
     return after

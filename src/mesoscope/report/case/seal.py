@@ -93,7 +93,11 @@ def make_keys(private: Path, *, passphrase: str | None = None) -> tuple[Path, st
         form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo
     )
     _write_new(private, secret, 0o600)
-    _write_new(public, public_pem, 0o644)
+    try:
+        _write_new(public, public_pem, 0o644)
+    except BaseException:
+        private.unlink(missing_ok=True)  # a pair, or nothing that bars the way of one
+        raise
     return public, fingerprint(public_bytes(key))
 
 
