@@ -28,7 +28,7 @@ from mesoscope.files.store import open_store
 from mesoscope.media.walk import Unreadable
 from mesoscope.models.file import file_sha256, find_model
 from mesoscope.scan.job import renamed, without_stale_hash
-from mesoscope.scan.parts import Part, write_part
+from mesoscope.scan.parts import Part, part_file, read_part, write_part
 from mesoscope.scan.tables import Result
 
 if TYPE_CHECKING:
@@ -130,6 +130,10 @@ class TaskJudge:
 
     def _judge(self, task: int) -> Part:
         started = perf_counter()
+        if self._store.exists(part_file(task)):  # of a block that the engine repeats
+            stands = read_part(self._store, task)
+            if stands.spec == self._order.spec:
+                return stands
         mark = f"begun/{task:09}"
         again = self._store.exists(mark)  # whoever began it before was ended by something
         self._store.write(mark, b"")
