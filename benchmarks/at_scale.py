@@ -2,8 +2,8 @@
 
 Three parts, of which ``--only`` takes one. ``sink``: plan, parts and manifest of a scan on many
 machines with synthetic rows, streamed, at sizes a decade apart, a process each (``at_scale_sink``).
-``ledger``: SQLite and PostgreSQL at such sizes (``at_scale_ledger``). ``graph``: the tasks of such a
-scan as discrete events, with the stages' times drawn from those in ``results/speed.csv``, on
+``ledger``: SQLite and PostgreSQL at such sizes (``at_scale_ledger``). ``graph``: the tasks of such
+a scan as discrete events, with the stages' times drawn from those in ``results/speed.csv``, on
 machines that fail (``at_scale_graph``). Rows go to ``results/at_scale.csv``.
 """
 
@@ -19,7 +19,8 @@ from pathlib import Path
 import at_scale_graph as graph
 import at_scale_ledger as ledgers
 import at_scale_sink as sink
-from measure import ROOT, RESULTS as SPEED, Row, Spread, parser, run, say, workplace
+from measure import RESULTS as SPEED
+from measure import ROOT, Row, Spread, parser, run, say, workplace
 
 RESULTS = ROOT / "results/at_scale.csv"
 MILLION = 10**6

@@ -96,76 +96,104 @@ def run(
         blocks: So many at most: neighbours that one worker does one after the other.
         rng: Draws the failures.
         whole: All tasks of a block that is repeated are judged again, also those whose part
-            stands, as was done before version 0.3.
+            stands: what an engine does that does not look for parts.
     """
-    edges = np.linspace(0, len(took), min(blocks, len(took)) + 1).astype(int).tolist()
-    waiting = deque(itertools.pairwise(edges))
-    workers = cluster.machines * cluster.cores
-    doing: list[tuple[int, int, int] | None] = [None] * workers  # first, at, end of its block
-    begun, turn = [0.0] * workers, [0] * workers
-    free = deque(range(workers))
-    events: list[tuple[float, int, int]] = []  # when, worker or ~machine, turn
-    ran, done, now, work_s = Ran(0.0), 0, 0.0, 0.0
-    away = set()
+    return _Run(took, cluster, blocks, rng, whole=whole).to_the_end()
 
-    def fail_next(now: float) -> None:
-        if cluster.failures_per_h:
-            gap = rng.exponential(3600 / cluster.failures_per_h)
-            heapq.heappush(events, (now + gap, ~int(rng.integers(cluster.machines)), 0))
 
-    def begin(worker: int, block: tuple[int, int, int], late: float = 0.0) -> None:
-        doing[worker], begun[worker] = block, now + late
-        heapq.heappush(events, (now + late + took[block[1]], worker, turn[worker]))
+class _Run:
+    """The state of a run: what waits, what each worker does, and what happens when."""
 
-    def hand_out(late: float = 0.0) -> None:
-        while waiting and free:
-            first, end = waiting.popleft()
-            begin(free.popleft(), (first, first, end), late)
+    def __init__(
+        self, took: Draws, cluster: Cluster, blocks: int, rng: np.random.Generator, *, whole: bool
+    ) -> None:
+        edges = np.linspace(0, len(took), min(blocks, len(took)) + 1).astype(int).tolist()
+        self.took, self.cluster, self.rng, self.whole = took, cluster, rng, whole
+        self.waiting = deque(itertools.pairwise(edges))
+        workers = cluster.machines * cluster.cores
+        self.doing: list[tuple[int, int, int] | None] = [None] * workers  # first, at, end
+        self.begun, self.turn = [0.0] * workers, [0] * workers
+        self.free = deque(range(workers))
+        self.away: set[int] = set()
+        self.events: list[tuple[float, int, int]] = []  # when, worker or ~machine, turn
+        self.now, self.done, self.ran = 0.0, 0, Ran(0.0)
 
-    fail_next(0.0)
-    hand_out(cluster.start_s)
-    while done < len(took):
-        now, who, number = heapq.heappop(events)
-        if who < 0 and number:  # another machine takes its place
-            away.discard(~who)
-            free.extend(range(~who * cluster.cores, (~who + 1) * cluster.cores))
-            hand_out(cluster.start_s)
-        elif who < 0:
-            fail_next(now)
-            if ~who in away:
-                continue
-            ran.failures += 1
-            away.add(~who)
-            heapq.heappush(events, (now + cluster.away_s, who, 1))
-            its = range(~who * cluster.cores, (~who + 1) * cluster.cores)
-            free = deque(worker for worker in free if worker not in its)
-            for worker in its:
-                turn[worker] += 1  # what it was to finish is not finished
-                block, doing[worker] = doing[worker], None
-                if block is None:
-                    continue
-                first, at, end = block
-                if now > begun[worker]:
-                    ran.repeated += 1
-                    ran.lost_core_h += (now - begun[worker]) / 3600
-                if whole:
-                    done -= at - first
-                    ran.rejudged += at - first
-                    ran.lost_core_h += float(took[first:at].sum()) / 3600
-                waiting.appendleft((first if whole else at, end))
-            hand_out()
-        elif number == turn[who]:
-            first, at, end = doing[who]  # type: ignore[misc]
-            done, work_s = done + 1, work_s + took[at]
-            if at + 1 < end:
-                begin(who, (first, at + 1, end))
-            else:
-                doing[who] = None
-                free.append(who)
-                hand_out()
-    ran.hours = now / 3600
-    ran.busy = float(took.sum()) / (now * workers)
-    return ran
+    def to_the_end(self) -> Ran:
+        self._draw_failure()
+        self._hand_out(late=self.cluster.start_s)
+        while self.done < len(self.took):
+            self.now, who, number = heapq.heappop(self.events)
+            if who < 0 and number:
+                self._replace(~who)
+            elif who < 0:
+                self._draw_failure()
+                self._fail(~who)
+            elif number == self.turn[who]:  # else its machine has failed since
+                self._finish(who)
+        self.ran.hours = self.now / 3600
+        self.ran.busy = float(self.took.sum()) / (self.now * len(self.doing))
+        return self.ran
+
+    def _draw_failure(self) -> None:
+        if self.cluster.failures_per_h:
+            gap = self.rng.exponential(3600 / self.cluster.failures_per_h)
+            machine = int(self.rng.integers(self.cluster.machines))
+            heapq.heappush(self.events, (self.now + gap, ~machine, 0))
+
+    def _hand_out(self, *, late: float = 0.0) -> None:
+        while self.waiting and self.free:
+            first, end = self.waiting.popleft()
+            self._begin(self.free.popleft(), (first, first, end), late)
+
+    def _begin(self, worker: int, block: tuple[int, int, int], late: float = 0.0) -> None:
+        self.doing[worker], self.begun[worker] = block, self.now + late
+        when = self.now + late + self.took[block[1]]
+        heapq.heappush(self.events, (when, worker, self.turn[worker]))
+
+    def _finish(self, worker: int) -> None:
+        block = self.doing[worker]
+        assert block is not None
+        first, at, end = block
+        self.done += 1
+        if at + 1 < end:
+            self._begin(worker, (first, at + 1, end))
+            return
+        self.doing[worker] = None
+        self.free.append(worker)
+        self._hand_out()
+
+    def _of(self, machine: int) -> range:
+        return range(machine * self.cluster.cores, (machine + 1) * self.cluster.cores)
+
+    def _replace(self, machine: int) -> None:
+        self.away.discard(machine)
+        self.free.extend(self._of(machine))
+        self._hand_out(late=self.cluster.start_s)
+
+    def _fail(self, machine: int) -> None:
+        if machine in self.away:
+            return
+        self.ran.failures += 1
+        self.away.add(machine)
+        heapq.heappush(self.events, (self.now + self.cluster.away_s, ~machine, 1))
+        its = self._of(machine)
+        self.free = deque(worker for worker in self.free if worker not in its)
+        for worker in its:
+            self.turn[worker] += 1  # what it was to finish is not finished
+            block, self.doing[worker] = self.doing[worker], None
+            if block is not None:
+                self._give_back(worker, *block)
+        self._hand_out()
+
+    def _give_back(self, worker: int, first: int, at: int, end: int) -> None:
+        if self.now > self.begun[worker]:
+            self.ran.repeated += 1
+            self.ran.lost_core_h += (self.now - self.begun[worker]) / 3600
+        if self.whole:
+            self.done -= at - first
+            self.ran.rejudged += at - first
+            self.ran.lost_core_h += float(self.took[first:at].sum()) / 3600
+        self.waiting.appendleft((first if self.whole else at, end))
 
 
 def expected_repeats(cluster: Cluster, hours: float) -> float:
