@@ -25,7 +25,16 @@ from measure import ROOT, Row, Spread, parser, run, say, workplace
 RESULTS = ROOT / "results/at_scale.csv"
 MILLION = 10**6
 STAGES = ("read", "find", "score")
-SINK_STEPS = ("plan", "read a task", "parts", "export", "resume", "manifest", "read the manifest")
+SINK_STEPS = (
+    "list",
+    "plan",
+    "read a task",
+    "parts",
+    "export",
+    "resume",
+    "manifest",
+    "read the manifest",
+)
 CLUSTERS = ((10**8, 50), (10**9, 50), (10**9, 500))  # photos, machines
 PHOTOS = 20  # whose bytes are weighed
 
@@ -97,6 +106,8 @@ def of_sink(chosen, _rows) -> list[Row]:
     for name in ("plan", "parts", "manifest"):
         found = {size: one[f"{name}_bytes"] / size for size, one in told.items()}
         rows += grown(f"sink: {name} on disk", "bytes a row", found, "zstd", chosen)
+    found = {size: one["list_bytes"] / size for size, one in told.items()}
+    rows += grown("sink: list in memory", "bytes a row", found, "a list of URLs", chosen)
     how = f"parts with rows on disk at a time: {sink.WINDOW:,}"
     found = {size: one["window_bytes"] / MILLION for size, one in told.items()}
     rows += grown("sink: most of it on disk", "MB", found, how, chosen)

@@ -1,4 +1,4 @@
-"""The tables of ``docs/explanation/at-scale.md``, from ``results/at_scale.csv`` and ``speed.csv``."""
+"""The tables of ``docs/explanation/at-scale.md``, from ``at_scale.csv`` and ``speed.csv``."""
 
 from __future__ import annotations
 
@@ -81,6 +81,8 @@ def carried() -> str:
     for name, what in disk.items():
         cells = (f"{_largest(what) * n / 1e9:,.1f} GB" for n in ROWS)
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    cells = (f"{_largest('sink: list in memory') * n / 1e9:,.1f} GB" for n in ROWS)
+    lines.append("| list of URLs in memory | " + " | ".join(cells) + " |")
     hours = {
         "the list is cut into tasks, one core": "sink: plan",
         "a resume reads the parts' footers, one core": "sink: resume",
