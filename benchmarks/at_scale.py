@@ -26,15 +26,8 @@ RESULTS = ROOT / "results/at_scale.csv"
 MILLION = 10**6
 STAGES = ("read", "find", "score")
 SINK_STEPS = (
-    "list",
-    "plan",
-    "read a task",
-    "parts",
-    "export",
-    "resume",
-    "manifest",
-    "read the manifest",
-)
+    "list", "plan", "read a task", "parts", "export", "resume", "manifest", "read the manifest",
+)  # fmt: skip
 CLUSTERS = ((10**8, 50), (10**9, 50), (10**9, 500))  # photos, machines
 PHOTOS = 20  # whose bytes are weighed
 

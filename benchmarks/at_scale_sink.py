@@ -98,8 +98,8 @@ def simulate(count: int, folder: Path, task_files: int = TASK_FILES) -> dict[str
             return self.held
 
     timed, store = Clock(), open_store(str(folder))
-    list_bytes = listed_bytes(count, folder / "list.parquet", timed)
     store.write(JOB, json.dumps({"version": VERSION}).encode())
+    list_bytes = listed_bytes(count, folder / "list.parquet", timed)
     making = Clock()
     share = min(count, 100_000)
     making("rows", lambda: deque(sources(share), 0))
@@ -142,7 +142,8 @@ def simulate(count: int, folder: Path, task_files: int = TASK_FILES) -> dict[str
         raise SystemExit(f"{count:,} rows: the manifest has others")
     return {
         **timed.took,
-        "list_bytes": list_bytes, "plan_bytes": plan_bytes, "parts_bytes": written, "window_bytes": most_bytes,
+        "list_bytes": list_bytes, "plan_bytes": plan_bytes, "parts_bytes": written,
+        "window_bytes": most_bytes,
         "manifest_bytes": (folder / "manifest.parquet").stat().st_size,
         "peak_bytes": peak_bytes(), "tasks": tasks,
     }  # fmt: skip
