@@ -141,7 +141,7 @@ class TaskJudge:
         with contextlib.ExitStack() as kept:
             folder = kept.enter_context(tempfile.TemporaryDirectory(prefix="mesoscope-"))
             judge = kept.enter_context(_Apart(self._order)) if again else self._detector
-            results = list(_judged(judge, fetch_all(sources, Path(folder))))
+            results = list(_judged(judge, fetch_all(sources, Path(folder), ranged=not again)))
         verdicts = [json.loads(result.verdict) for result in results]
         part = Part(
             task,
@@ -188,6 +188,7 @@ def _judged(judge: Detector | _Apart, fetched: Iterable[Fetched]) -> Iterator[Re
 
     for verdict in judge.check_many(sources(), keep_going=True):
         one = flight.popleft()
+        one.refuse_outage()
         if one.copy is not None:
             one.copy.unlink()
         yield _result(one, verdict)

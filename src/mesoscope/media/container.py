@@ -18,6 +18,7 @@ from av.error import FFmpegError
 from mesoscope.errors import MesoscopeError, SourceError, SourceTooLarge
 from mesoscope.errors.failures import cause
 from mesoscope.media.declared import check_declared
+from mesoscope.media.ranged import BlankFile
 from mesoscope.media.timetable import (
     Reader,
     Timetable,
@@ -59,7 +60,8 @@ class Container:
     non-reference frames are skipped.
 
     Args:
-        file: Open file; it is not closed.
+        file: Open file; it is not closed. Of a :class:`~mesoscope.media.ranged.BlankFile` the
+            packets are read only around the selected frames.
         demuxer: FFmpeg's demuxer, see :func:`mesoscope.media.kinds.demuxer`.
         name: Name in messages.
         max_pixels: Maximum number of pixels per frame.
@@ -80,7 +82,13 @@ class Container:
     """
 
     def __init__(
-        self, file: BinaryIO, demuxer: str, name: str, *, max_pixels: int, threads: int = 1
+        self,
+        file: BinaryIO | BlankFile,
+        demuxer: str,
+        name: str,
+        *,
+        max_pixels: int,
+        threads: int = 1,
     ) -> None:
         self._name, self._max_pixels, self._threads = name, max_pixels, threads
         self._file, self._demuxer = Reader(file), demuxer
@@ -92,8 +100,11 @@ class Container:
         try:
             if demuxer == "mov":
                 check_declared(file, name)
-            self._open()
-            self._read_packets()
+            if isinstance(file, BlankFile):
+                self._read_blank_packets(file)
+            else:
+                self._open()
+                self._read_packets()
         except BaseException as error:
             self.close()
             if isinstance(error, MesoscopeError) or not isinstance(error, Exception):
@@ -104,7 +115,7 @@ class Container:
         """Free the decoder's memory."""
         self._close.close()
 
-    def _open(self) -> None:
+    def _open(self, *, flags: str = "") -> None:
         self._file.seek(0)
         self._file.fruitless = -(1 << 28)  # FFmpeg may read so much to find the streams
         try:
@@ -114,6 +125,7 @@ class Container:
                     format=self._demuxer,
                     buffer_size=_BUFFER_BYTES,
                     metadata_errors="replace",
+                    options={"fflags": flags} if flags else None,
                 )
             )
         except MemoryError:
@@ -135,6 +147,7 @@ class Container:
     def _read_packets(self) -> None:
         unit = float(self._stream.time_base or 0)
         self._table = table = Timetable(islice(self._packets(), _MOST_PACKETS), unit)
+        self._at = len(table.stamps)  # position of the demuxer, in packets
         if len(table.stamps) == _MOST_PACKETS:
             self.remarks[
                 f"it holds over {_MOST_PACKETS:,} pictures: what comes after them was not read"
@@ -150,6 +163,16 @@ class Container:
         # AVI has times of packets but not of frames, and raw streams have none: frames are counted.
         untimed = self._demuxer == "avi" or table.untimed
         self._counted = untimed and bool(self._stream.codec_context.has_b_frames)
+
+    def _read_blank_packets(self, file: BlankFile) -> None:
+        """Read the packets' times and sizes from the index alone, with zeros for their bytes."""
+        self._open(flags="noparse")  # a parser would look for key frames in the bytes
+        file.blank = True
+        self._read_packets()
+        file.blank = False
+        self._close.close()  # FFmpeg has zeros in its buffer
+        self._open()
+        self._at = 0
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         """Yield the stream's packets in file order, up to the first error."""
@@ -189,7 +212,7 @@ class Container:
 
     def _by_seeking(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
         places = [int(self._table.order[number]) for number in numbers]
-        at = len(self._table.stamps)  # position of the demuxer: the end, after reading all packets
+        at = self._at
         runs = self._table.runs(places)
         while runs:
             first, last = runs.pop(0)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
+    from mesoscope.media.ranged import BlankFile
     from mesoscope.media.video import Times
 
 
@@ -77,7 +78,7 @@ class Reader:
         fruitless: Bytes read since the last packet; the caller resets it to 0.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO | BlankFile) -> None:
         self._file = file
         self.fruitless = 0
 

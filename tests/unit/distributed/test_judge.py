@@ -53,8 +53,8 @@ def test_a_file_that_ends_its_process_is_a_row(store, monkeypatch):
             super().__init__(order)
             made.append(self)
 
-    def poison(task, folder):
-        for number, one in enumerate(fetch(task, folder)):
+    def poison(task, folder, **options):
+        for number, one in enumerate(fetch(task, folder, **options)):
             if number == 2:
                 os.kill(next(iter(made[0]._pool._processes)), signal.SIGKILL)
             yield one
@@ -79,9 +79,9 @@ def test_a_task_whose_part_stands_is_not_judged_again(store, monkeypatch):
     fetched = []
     fetch = judges.fetch_all
 
-    def counted(task, folder):
+    def counted(task, folder, **options):
         fetched.append(len(task))
-        return fetch(task, folder)
+        return fetch(task, folder, **options)
 
     monkeypatch.setattr(judges, "fetch_all", counted)
     assert TaskJudge(order)({"task": 0}) == first
