@@ -22,6 +22,7 @@ from mesoscope.media.ranged import BlankFile
 from mesoscope.media.timetable import (
     Reader,
     Timetable,
+    open_demuxer,
     shown_of,
     shown_stream,
     stamp_of,
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
     from mesoscope.media.video import Times
     from mesoscope.types import Pixels
 
+    Opened = BinaryIO | BlankFile
     Placed = Iterator[tuple[int, Packet[VideoStream]]]
 
-_BUFFER_BYTES = 1 << 18
 _FAR_BYTES = 4 << 20  # nearer frames are reached by reading on, without a seek
 # Budget of decoded pixels per clip, and per selected frame: 1,500 frames of full HD, one minute.
 _PIXELS_BESIDE, _PIXELS_EACH = 20_000_000_000, 3_000_000_000
@@ -82,13 +83,7 @@ class Container:
     """
 
     def __init__(
-        self,
-        file: BinaryIO | BlankFile,
-        demuxer: str,
-        name: str,
-        *,
-        max_pixels: int,
-        threads: int = 1,
+        self, file: Opened, demuxer: str, name: str, *, max_pixels: int, threads: int = 1
     ) -> None:
         self._name, self._max_pixels, self._threads = name, max_pixels, threads
         self._file, self._demuxer = Reader(file), demuxer
@@ -118,23 +113,8 @@ class Container:
     def _open(self, *, flags: str = "") -> None:
         self._file.seek(0)
         self._file.fruitless = -(1 << 28)  # FFmpeg may read so much to find the streams
-        try:
-            self._container: InputContainer = self._close.enter_context(
-                av.open(
-                    self._file,
-                    format=self._demuxer,
-                    buffer_size=_BUFFER_BYTES,
-                    metadata_errors="replace",
-                    options={"fflags": flags} if flags else None,
-                )
-            )
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise SourceError(
-                f"{self._name}: not a whole clip, its index cannot be read ({cause(error)}): the "
-                "recording was not finished, or the file is cut off or damaged"
-            ) from error
+        opened = open_demuxer(self._file, self._demuxer, self._name, flags=flags)
+        self._container: InputContainer = self._close.enter_context(opened)
         self._file.fruitless = 0
         self._stream: VideoStream = shown_stream(self._container, self._name, self.remarks)
         decoder = self._stream.codec_context

@@ -116,12 +116,10 @@ def open_image(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Frame
     name = source_name(source)
     if isinstance(source, np.ndarray):
         return Frame(_from_array(source, name, max_pixels), name)
+    if isinstance(source, str | os.PathLike | FilePart):
+        source = read_bytes(source, max_pixels=max_pixels)
     if isinstance(source, bytes):
         return Frame(decode(source, name, max_pixels=max_pixels), name)
-    if isinstance(source, str | os.PathLike | FilePart):
-        return Frame(
-            decode(read_bytes(source, max_pixels=max_pixels), name, max_pixels=max_pixels), name
-        )
     if isinstance(source, RangedFile):
         raise SourceUnsupported(f"{name}: {_NOT_READ['video']}")
     if hasattr(source, "convert") and hasattr(source, "size"):

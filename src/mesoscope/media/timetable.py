@@ -7,6 +7,7 @@ import math
 from array import array
 from typing import TYPE_CHECKING, BinaryIO
 
+import av
 import numpy as np
 from av.stream import Discard, Disposition
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mesoscope.media.video import Times
 
 
+_BUFFER_BYTES = 1 << 18
 _FRUITLESS_BYTES = 128 << 20
 _BESIDE = Disposition.attached_pic | Disposition.timed_thumbnails  # covers and chapter thumbnails
 
@@ -97,6 +99,35 @@ class Reader:
     def tell(self) -> int:
         """Return the position in the file."""
         return self._file.tell()
+
+
+def open_demuxer(file: Reader, demuxer: str, name: str, *, flags: str = "") -> InputContainer:
+    """Open a file with one of FFmpeg's demuxers.
+
+    Args:
+        file: Open file.
+        demuxer: Its name.
+        name: Name in messages.
+        flags: FFmpeg's ``fflags``.
+
+    Raises:
+        SourceError: Its index is missing or damaged.
+    """
+    try:
+        return av.open(
+            file,
+            format=demuxer,
+            buffer_size=_BUFFER_BYTES,
+            metadata_errors="replace",
+            options={"fflags": flags} if flags else None,
+        )
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise SourceError(
+            f"{name}: not a whole clip, its index cannot be read ({cause(error)}): the "
+            "recording was not finished, or the file is cut off or damaged"
+        ) from error
 
 
 def unreadable(name: str, error: Exception) -> SourceError:

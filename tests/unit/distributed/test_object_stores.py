@@ -115,7 +115,7 @@ def film(server, tmp_path, make_clip, monkeypatch):
     monkeypatch.setattr(fetching, "RANGED_BYTES", 100_000)
     monkeypatch.setattr("mesoscope.files.store.RANGE_BYTES", 1 << 14)
     monkeypatch.setattr("mesoscope.media.container._FAR_BYTES", 1 << 16)
-    monkeypatch.setattr("mesoscope.media.container._BUFFER_BYTES", 1 << 15)
+    monkeypatch.setattr("mesoscope.media.timetable._BUFFER_BYTES", 1 << 15)
     rng = np.random.default_rng(3)
     small = rng.integers(0, 256, (200, 45, 80, 3), np.uint8)
     pictures = list(small.repeat(4, axis=1).repeat(4, axis=2))
