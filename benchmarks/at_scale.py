@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -109,8 +111,12 @@ def of_sink(chosen, _rows) -> list[Row]:
 
 
 def of_ledger(chosen, _rows) -> list[Row]:
-    """What scans ask of a ledger: seconds a million rows, by the number of rows."""
+    """What scans ask of a ledger: seconds a million rows, by the number of rows.
+
+    An interrupt ends it with the sizes that were measured.
+    """
     rows: list[Row] = []
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers are ended, too
     with workplace() as work:
         urls = {size: f"sqlite:///{work}/{size}.sqlite" for size in decades(chosen.sqlite)}
         rows += _of_ledgers("SQLite", urls, chosen)
@@ -118,9 +124,13 @@ def of_ledger(chosen, _rows) -> list[Row]:
             (work / f"{size}.sqlite").unlink()
         told = []
         for size in decades(chosen.postgresql):  # a server each, which goes with its rows
-            with ledgers.postgresql(work / f"pg{size}") as url:
-                told.append((size, *_measured("PostgreSQL", url, size, chosen)))
-            subprocess.run(["rm", "-rf", work / f"pg{size}"], check=True)
+            try:
+                with ledgers.postgresql(work / f"pg{size}") as url:
+                    told.append((size, *_measured("PostgreSQL", url, size, chosen)))
+            except KeyboardInterrupt:
+                say(f"PostgreSQL, {size:,} rows: interrupted")
+                break
+            shutil.rmtree(work / f"pg{size}")
         rows += _ledger_rows("PostgreSQL", told, chosen)
     return rows
 

@@ -116,6 +116,7 @@ def open_demuxer(file: Reader, demuxer: str, name: str, *, flags: str = "") -> I
     try:
         return av.open(
             file,
+            mode="r",
             format=demuxer,
             buffer_size=_BUFFER_BYTES,
             metadata_errors="replace",
