@@ -106,7 +106,8 @@ def test_rows_are_written_and_read_as_tables(tmp_path, monkeypatch):
     out = tmp_path / "at_scale.csv"
     for part in ("sink", "graph"):
         program = [sys.executable, BENCHMARKS / "at_scale.py", "--quick", "--only", part]
-        subprocess.run([*program, "--results", out], check=True, capture_output=True)
+        done = subprocess.run([*program, "--results", out], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
     monkeypatch.setattr(tables, "found", lambda name="at_scale.csv", read=tables.found: (
         read(str(out)) if name == "at_scale.csv" else read(name)))  # fmt: skip
     assert "| parts on disk |" in tables.sink()
