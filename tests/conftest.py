@@ -1,6 +1,7 @@
 """Pictures and data sets that several tests ask for; all are made here by code."""
 
 import importlib
+import io
 import os
 import shutil
 from fractions import Fraction
@@ -30,6 +31,39 @@ def shared():
     if not SHARED.is_dir():
         pytest.skip("../shared is not there: it holds real faces that are not part of the project")
     return SHARED.resolve()
+
+
+@pytest.fixture
+def quick_export(monkeypatch):
+    """Trace networks with torch's older exporter, some 30 times as quick as the one that users get.
+
+    The graphs differ, but each is compared with the network all the same. Tests of the exporter,
+    of the shipped models and of whole processes do not use it.
+    """
+    torch = pytest.importorskip("torch", reason="exporting needs mesoscope[train]")
+    import onnx
+
+    from mesoscope.training.export import onnx_export
+
+    slow = onnx_export._trace
+
+    def trace(judging, example, outputs):
+        if any(getattr(module, "padding", None) == "same" for module in judging.modules()):
+            return slow(judging, example, outputs)  # the older exporter's file cannot be computed
+        file = io.BytesIO()
+        torch.onnx.export(
+            judging,
+            (example,),
+            file,
+            dynamo=False,
+            opset_version=onnx_export.OPSET,
+            input_names=["crops"],
+            output_names=outputs,
+            dynamic_axes={name: {0: "n"} for name in ["crops", *outputs]},
+        )
+        return onnx.load_model_from_string(file.getvalue())
+
+    monkeypatch.setattr(onnx_export, "_trace", trace)
 
 
 @pytest.fixture(scope="session")

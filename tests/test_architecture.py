@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,11 @@ ONLY_IN: dict[tuple[str, ...], tuple[str, ...]] = {
 }
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120
@@ -74,14 +80,14 @@ def test_file_is_short_and_named_for_its_domain(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(SOURCE).as_posix())
 def test_module_says_what_it_is(path: Path) -> None:
-    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    text = ast.get_docstring(tree_of(path))
     assert text, "a module opens with one sentence on what it is for"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(SOURCE).as_posix())
 def test_no_doors_for_anything(path: Path) -> None:
     """No ``**kwargs`` passed through but those of a ``ParamSpec``, and no bare ``except``."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             more = node.args.kwarg
             known = more is not None and ast.unparse(more.annotation or more) == "P.kwargs"
@@ -90,15 +96,16 @@ def test_no_doors_for_anything(path: Path) -> None:
             assert node.type is not None, f"line {node.lineno}: say which exceptions"
 
 
-def imported_by(path: Path) -> set[str]:
+@cache
+def imported_by(path: Path) -> frozenset[str]:
     """Top-level packages that a file names in an import, wherever in the file that stands."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.split(".")[0])
-    return names
+    return frozenset(names)
 
 
 @pytest.mark.parametrize(("libraries", "places"), ONLY_IN.items(), ids=lambda v: v[0])
@@ -125,16 +132,14 @@ def test_the_environment_is_read_by_the_command_line_alone() -> None:
     for path in MODULES:
         if path.is_relative_to(SOURCE / "cli"):
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             named = isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
             assert not named, f"{path.relative_to(SOURCE)}: take it as an argument"
 
 
 def asks_a_finder(path: Path) -> bool:
     """Whether a file calls ``find`` of something that is called a finder."""
-    calls = (
-        n.func for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)
-    )
+    calls = (n.func for n in ast.walk(tree_of(path)) if isinstance(n, ast.Call))
     found = [f for f in calls if isinstance(f, ast.Attribute) and f.attr == "find"]
     return any("finder" in ast.unparse(one.value).lower() for one in found)
 

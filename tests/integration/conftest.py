@@ -1,12 +1,16 @@
 """What several commands need and is dear to make: one trained run for all tests of a machine."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from filelock import FileLock
 
 from command_line import mesoscope
 
+DOT = cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes()
 RECIPE = """
 name = "tiny"
 seed = 5
@@ -38,3 +42,13 @@ def trained_once(tmp_path_factory, write_faces):
             done = mesoscope("train", data, "--recipe", recipe, "--out", run)
             assert done.returncode == 0, done.stderr
     return Path(run), Path(data)
+
+
+DRAWN = ("test_report_browser", "test_evaluate_robustness")  # they look at the plots
+
+
+@pytest.fixture(autouse=True)
+def _quick_plots(request, monkeypatch):
+    """Encode no plots of evaluations: they are made, but laid out and drawn in two files alone."""
+    if request.path.stem not in DRAWN and find_spec("matplotlib"):
+        monkeypatch.setattr("mesoscope.report.page.png", lambda figure, *, colours=None: DOT)

@@ -26,6 +26,8 @@ from mesoscope.training.adopt.foreign_card import (  # noqa: E402
     read_foreign_card,
 )
 
+pytestmark = pytest.mark.usefixtures("quick_export")
+
 SIDE = 24
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 RNG = np.random.default_rng(3)

@@ -15,6 +15,8 @@ pytest.importorskip("torch", reason="pruning needs mesoscope[train]")
 
 from mesoscope.models.file import read_card, verify_bytes
 
+pytestmark = pytest.mark.usefixtures("quick_export")
+
 
 def start(*arguments):
     command = [sys.executable, "-m", "mesoscope", *map(str, arguments)]

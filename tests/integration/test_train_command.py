@@ -17,6 +17,8 @@ pytest.importorskip("torch", reason="training needs mesoscope[train]")
 
 from mesoscope.models.file import read_card
 
+pytestmark = pytest.mark.usefixtures("quick_export")
+
 RECIPE = """
 name = "tiny"
 seed = 5

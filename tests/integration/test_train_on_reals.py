@@ -11,6 +11,8 @@ pytest.importorskip("torch", reason="training needs mesoscope[train]")
 from mesoscope.data.manifest import read_dataset
 from mesoscope.models.file import read_card
 
+pytestmark = pytest.mark.usefixtures("quick_export")
+
 RECIPE = """
 name = "reals"
 synth = {blend = 0.3, edit = 0.2}

@@ -105,3 +105,10 @@ def _graph(filters=FILTERS, stem=(6, 4, (2, 2)), divide=False):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+@pytest.fixture(autouse=True)
+def _quick_export(request):
+    """Use the real exporter for its own tests alone; others need a model file, not its graph."""
+    if "export" not in request.path.parent.name:
+        request.getfixturevalue("quick_export")

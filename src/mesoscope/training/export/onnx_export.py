@@ -201,23 +201,28 @@ def stamp(path: Path, card: ModelCard) -> ModelCard:
 
 def _to_onnx(judging: ExportedNetwork, side_px: int) -> onnx.ModelProto:
     example = torch.zeros((2, side_px, side_px, 3), dtype=torch.uint8)
+    names = ["p_fake", "logit", "heat", GUARD_OUTPUT][: len(judging(example))]
     with _quiet():
-        program = torch.onnx.export(
-            judging,
-            (example,),
-            dynamo=True,
-            verbose=False,
-            opset_version=OPSET,
-            input_names=["crops"],
-            output_names=["p_fake", "logit", "heat", GUARD_OUTPUT][: len(judging(example))],
-            dynamic_shapes=({0: torch.export.Dim("n")},),
-        )
-    if program is None:
-        raise ModelMismatch("torch.onnx.export gave no graph: this torch cannot export the network")
-    model = program.model_proto
+        model = _trace(judging, example, names)
     graph.optimise(model)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _trace(judging: ExportedNetwork, example: Tensor, outputs: list[str]) -> onnx.ModelProto:
+    program = torch.onnx.export(
+        judging,
+        (example,),
+        dynamo=True,
+        verbose=False,
+        opset_version=OPSET,
+        input_names=["crops"],
+        output_names=outputs,
+        dynamic_shapes=({0: torch.export.Dim("n")},),
+    )
+    if program is None:
+        raise ModelMismatch("torch.onnx.export gave no graph: this torch cannot export the network")
+    return program.model_proto
 
 
 def _compare(judging: ExportedNetwork, scorer: OnnxScorer, crops: Pixels, out: Path) -> None:
