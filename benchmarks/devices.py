@@ -31,13 +31,14 @@ from measure import (
 )
 
 RECIPE = ROOT / "recipes/meso4.toml"
+RESULTS = ROOT / "results/at_scale.csv"
 PROCESSES = 2
 VALIDATION = 32  # pictures
 
 
 def options():
     made = parser("devices", __doc__.splitlines()[0])
-    made.set_defaults(rounds=3)
+    made.set_defaults(rounds=3, results=RESULTS)
     made.add_argument("--n", type=int, default=640, help="pictures in the folder, and an epoch's")
     made.add_argument("--epochs", type=int, default=3)
     made.add_argument("--note", default="", help="on the machine, for each row: that it was busy")

@@ -275,6 +275,7 @@ BLOCKS = {
     },
     "docs/explanation/strangers.md": {"strangers": strangers_table},
     "docs/explanation/unfamiliar.md": {"unfamiliar": unfamiliar_table},
+    "docs/how-to/train-on-several-gpus.md": {"devices": at_scale.devices},
     "docs/explanation/at-scale.md": {
         "stages": at_scale.stages,
         "clusters": at_scale.clusters,
