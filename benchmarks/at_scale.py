@@ -266,7 +266,7 @@ def _of_cluster(photos, machines, stages, fixed_s, weight_kb, kept, chosen) -> l
          over("fine", lambda r: r.busy), "a task a block"),
         ("machines lost", "machines", over("fails", lambda r: r.failures), None, ""),
         ("tasks repeated", "tasks", over("fails", lambda r: r.repeated),
-         Spread.of([expected]), "expected: losses an hour × hours × cores of a machine"),
+         Spread.of([expected]), "expected"),
         ("work lost", "core-hours", over("fails", lambda r: r.lost_core_h),
          over("whole", lambda r: r.lost_core_h), "a block is judged again whole"),
         ("work", "core-hours", Spread.of([core_h]), None, ""),

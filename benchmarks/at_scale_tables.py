@@ -43,7 +43,7 @@ def growth(prefix: str) -> str:
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for what in dict.fromkeys(what for what, _ in rows):
         here = [rows[what, n] for n in sizes if (what, n) in rows]
-        cells = [f"{float(r['ours']):.3g}" for r in here] + ["–"] * (len(sizes) - len(here))
+        cells = [_number(r["ours"]) for r in here] + ["–"] * (len(sizes) - len(here))
         name = what.removeprefix(prefix).strip(": ")
         grown = f"{float(here[-1]['ratio']):.2f}×" if here[-1]["ratio"] else "–"
         lines.append("| " + " | ".join([name, *cells, here[-1]["unit"], grown]) + " |")
@@ -97,6 +97,11 @@ def carried() -> str:
     return "\n".join(lines)
 
 
+def _number(text: str) -> str:
+    value = float(text)
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
 def clusters() -> str:
     """The simulated scans, a column each."""
     rows = {key: r for key, r in found().items() if key[0].startswith("graph, ")}
@@ -108,9 +113,10 @@ def clusters() -> str:
         line = []
         for column in columns:
             r = cells[what, column]
-            text = f"{float(r['ours']):,.4g} {r['unit']}".strip().replace(" share", "")
+            unit = "" if r["unit"] in ("share", "machines", "tasks") else r["unit"]
+            text = f"{_number(r['ours'])} {unit}".strip()
             if r["theirs"]:
-                text += f" ({r['other']}: {float(r['theirs']):,.4g})"
+                text += f" ({r['other']}: {_number(r['theirs'])})"
             line.append(text)
         lines.append(f"| {what} | " + " | ".join(line) + " |")
     return "\n".join(lines)
