@@ -62,7 +62,7 @@ test-lowest: pyproject.toml ## Run the unit tests on the lowest versions that py
 	  -e '.[$(subst $(space),$(comma),$(LOWEST))]' -r packaging/lowest-tests.txt
 	@echo "Running the tests in $(LOWEST_TESTS) on them"
 	@OMP_NUM_THREADS=1 build/lowest/bin/python -m pytest $(LOWEST_TESTS) -n $(JOBS) --maxprocesses 8 --dist worksteal \
-	  -p no:cacheprovider -W default -q -r fE
+	  --reruns 1 -p no:cacheprovider -W default -q -r fER
 
 test-scale: pyproject.toml constraints.txt ## Run the tests of scans on Ray and of object stores, in build/scale
 	@echo "Set-up: Ray, and a server of S3 for the tests (a gigabyte), in build/scale"

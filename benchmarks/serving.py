@@ -42,6 +42,7 @@ def options():
     made.add_argument("--seconds", type=float, default=10.0, help="a run")
     made.add_argument("--soak", type=float, default=60.0, help="seconds of too much load")
     made.add_argument("--alone", action="store_true", help="without the peers' service")
+    made.add_argument("--only-soak", action="store_true", help="too much load alone")
     made.add_argument("--model", default="mesoscope", help="a shipped model or a file")
     return made
 
@@ -136,6 +137,9 @@ def bench(chosen, conditions) -> list[Row]:
         data, n = pictures.faces(work / "faces", chosen.n)
         pictures.read_all(work / "faces")
         faces = {"n": n, "data": data}
+        if chosen.only_soak:
+            conditions.add({"mesoscope": __import__("mesoscope").__version__})
+            return overload(chosen, work, faces)
         rows += side_by_side(chosen, work, "whole", "256×256 face JPEGs", 0.6, faces)
         (work / "photos").mkdir()
         for number in range(chosen.photos):

@@ -33,6 +33,14 @@ def shared():
     return SHARED.resolve()
 
 
+@pytest.fixture(scope="session")
+def yunet(shared):
+    """The path of a YuNet model of any input size."""
+    if int(cv2.__version__.split(".")[0]) < 5:
+        pytest.skip("OpenCV 4 opens no YuNet of any input size, as the one in ../shared is")
+    return shared / "weights/yunet_n_dynamic.onnx"
+
+
 @pytest.fixture
 def quick_export(monkeypatch):
     """Trace networks with torch's older exporter, some 30 times as quick as the one that users get.

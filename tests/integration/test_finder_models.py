@@ -26,11 +26,6 @@ def home(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def yunet(shared):
-    return shared / "weights/yunet_n_dynamic.onnx"
-
-
-@pytest.fixture
 def photograph(tmp_path):
     path = tmp_path / "astronaut.png"
     cv2.imwrite(str(path), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR))

@@ -1,6 +1,5 @@
 """Which finder stands behind --faces."""
 
-import cv2
 import pytest
 
 from mesoscope.errors import ModelError, ModelMissing, OptionError
@@ -8,13 +7,6 @@ from mesoscope.faces.finder import AutoFinder, WholeFinder, WideEnough, finder_f
 from mesoscope.faces.mtcnn import MtcnnFinder
 from mesoscope.faces.yunet import YunetFinder
 from mesoscope.types import DetectOptions
-
-
-@pytest.fixture
-def yunet(shared):
-    if int(cv2.__version__.split(".")[0]) < 5:
-        pytest.skip("OpenCV 4 opens no YuNet of any input size, as the one in ../shared is")
-    return str(shared / "weights/yunet_n_dynamic.onnx")
 
 
 @pytest.mark.parametrize(
@@ -31,7 +23,7 @@ def test_a_finder_by_name(faces, kind):
 
 
 def test_auto_prefers_yunet_where_it_has_its_model(yunet, photographs):
-    (found,) = finder_for(DetectOptions(finder_model=yunet)).find([photographs["astronaut"]])
+    (found,) = finder_for(DetectOptions(finder_model=str(yunet))).find([photographs["astronaut"]])
     assert found.finder == "yunet"
     (found,) = finder_for(DetectOptions()).find([photographs["astronaut"]])
     assert found.finder == "mtcnn"

@@ -8,11 +8,6 @@ from mesoscope.errors import ModelError, ModelMismatch, ModelMissing, OptionErro
 from mesoscope.faces.kept import keep_finder, kept_finder, remove_finder
 
 
-@pytest.fixture
-def yunet(shared):
-    return shared / "weights/yunet_n_dynamic.onnx"
-
-
 def test_what_is_kept_is_found_until_it_is_removed(yunet, tmp_path):
     folder = tmp_path / "finders"
     assert kept_finder(folder) is None

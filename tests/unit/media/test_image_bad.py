@@ -14,11 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, features
+from PIL import __version__ as pillow_version
 
 from mesoscope.errors import SourceError, SourceMissing, SourceTooLarge, SourceUnsupported
 from mesoscope.media.image import decode, open_image
 from mesoscope.media.open import open_media
 from mesoscope.media.video import open_clip
+
+OLD_PILLOW = int(pillow_version.split(".")[0]) < 12
 
 FORMATS = ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"]
 FORMATS += ["AVIF"] if "avif" in features.get_supported() else []
@@ -130,6 +133,8 @@ def test_random_damage_gives_a_picture_or_a_source_error(form, data):
 
 @pytest.mark.parametrize("form", FORMATS[1:])  # libjpeg itself writes to stderr
 def test_damage_prints_nothing(form, capfd):
+    if form == "AVIF" and OLD_PILLOW:
+        pytest.skip("the dav1d within Pillow 11 itself writes to stderr")
     rng = np.random.default_rng(5)
     intact = encode(pattern(), form)
     for _ in range(60):
@@ -238,6 +243,7 @@ def test_the_limit_can_be_set(form):
     assert open_image(data, max_pixels=24 * 32).pixels.shape == (24, 32, 3)
 
 
+@pytest.mark.skipif(OLD_PILLOW, reason="Pillow 11 counts the pixels of crops, too")
 def test_a_raised_limit_lets_more_through_than_pillow_would(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert open_image(encode(pattern(), "PNG"), max_pixels=1000).pixels.shape == (24, 32, 3)
