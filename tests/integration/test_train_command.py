@@ -193,7 +193,7 @@ def test_two_processes_train_together(tmp_path, recipe, make_dataset):
     if not torchrun.exists():
         pytest.skip("torchrun is not beside this Python")
     data = make_dataset("one", train=12, validation=5)
-    command = [str(torchrun), "--nproc-per-node", "2", "--master-port", "29577", "-m", "mesoscope"]
+    command = [str(torchrun), "--standalone", "--nproc-per-node", "2", "-m", "mesoscope"]
     command += ["train", str(data), "--recipe", str(recipe), "--out", str(tmp_path / "run")]
     command += ["--accelerator", "cpu", "--devices", "2", "--set", "optimise.epochs=2"]
     done = subprocess.run(
