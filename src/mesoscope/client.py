@@ -22,6 +22,7 @@ import httpx
 
 from mesoscope import errors
 from mesoscope.errors import MesoscopeError, ServiceError, SourceError
+from mesoscope.errors.failures import cause
 from mesoscope.media.image import Source, open_file, open_image, source_name
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.media.walk import Unreadable
@@ -40,6 +41,8 @@ __all__ = ["Client"]
 _BUSY = (429, 503)
 _LONGEST_WAIT_S = 60.0
 _BACK_OFF_S = 0.5
+_CONNECT_S = 5.0  # longest wait for a connection
+_FIRST_TRIES = 3  # while the service has never answered: 1.5 s of waiting in between
 _POLL_S = (0.1, 2.0)  # between two looks at a job: at first, and at last
 _OF_FILES = {
     one.code: one
@@ -58,8 +61,10 @@ class Client:
         url: Where it is, as ``http://127.0.0.1:8000``.
         key: For services that ask for one.
         jobs: Requests at the same time.
-        tries: So often a request is sent until it is given up.
-        timeout_s: So long an answer may take; clips may take as long as they do.
+        tries: So often a request is sent until it is given up. An address where nothing has
+            answered yet is given up after three.
+        timeout_s: So long an answer may take; clips may take as long as they do. A connection
+            may take 5 s at most.
 
     Raises:
         ServiceError: Not the address of a service.
@@ -80,10 +85,12 @@ class Client:
         self._jobs = jobs
         self._tries = tries
         self._closed = threading.Event()
+        self._answered = False
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         limits = httpx.Limits(max_connections=jobs + 2, max_keepalive_connections=jobs + 2)
+        timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S))
         self._http = httpx.Client(
-            base_url=self.url, headers=headers, timeout=timeout_s, limits=limits, trust_env=False
+            base_url=self.url, headers=headers, timeout=timeout, limits=limits, trust_env=False
         )
 
     def __enter__(self) -> Self:
@@ -249,14 +256,9 @@ class Client:
             except httpx.InvalidURL as error:
                 raise ServiceError(f"{self.url}: not an address: {error}") from error
             except httpx.TransportError as error:
-                failure = ServiceError(
-                    f"{self.url}: cannot be reached: {error or type(error).__name__}: is the "
-                    "service running?"
-                )
-                # What has arrived and was not answered may have become a job already.
-                if path == "/v1/jobs" and not isinstance(error, httpx.ConnectError):
-                    raise failure from error
+                failure = self._lost(error, path, turn)
             else:
+                self._answered = True
                 if answer.is_success:
                     return answer
                 problem = _problem(answer)
@@ -269,6 +271,22 @@ class Client:
                 self._sleep(min(wait_s, _LONGEST_WAIT_S))
         assert failure is not None  # noqa: S101 - there is one turn at least
         raise failure
+
+    def _lost(self, error: httpx.TransportError, path: str, turn: int) -> ServiceError:
+        """Describe a lost connection.
+
+        Raises:
+            ServiceError: It is not worth another try.
+        """
+        failure = ServiceError(
+            f"{self.url}: cannot be reached: {cause(error)}: is the service running?"
+        )
+        # What has arrived and was not answered may have become a job already.
+        sent = path == "/v1/jobs" and not isinstance(error, httpx.ConnectError)
+        # A service that has answered may be starting again: it is worth a longer wait.
+        if sent or (not self._answered and turn + 1 >= _FIRST_TRIES):
+            raise failure from error
+        return failure
 
     def _sleep(self, seconds: float) -> None:
         if self._closed.wait(seconds):

@@ -193,3 +193,11 @@ def test_a_missing_package_is_named_with_its_extra(run, photos, tmp_path, monkey
     code, _, told = run("report", photos, "-o", tmp_path / "r.html")
     assert code == 3
     assert "pip install 'mesoscope[report]'" in told
+
+
+def test_a_folder_without_pictures_is_told(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    code, _, told = run("report", "make", tmp_path / "empty", "-o", tmp_path / "r.html", *OPTIONS)
+    assert code == 0
+    assert "0 files" in told
+    assert "no picture or clip was found: check the path" in told

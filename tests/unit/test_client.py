@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import socket
 import threading
 
 import numpy as np
@@ -134,6 +135,46 @@ def test_nobody_there(waits):
         pytest.raises(ServiceError, match="is the service running"),
     ):
         client.check(b"x")
+
+
+def closed_port():
+    with socket.socket() as lent:
+        lent.bind(("127.0.0.1", 0))
+        return lent.getsockname()[1]
+
+
+def test_nobody_there_is_told_after_seconds(waits):
+    with (
+        Client(f"http://127.0.0.1:{closed_port()}") as client,
+        pytest.raises(ServiceError, match=r"cannot be reached: .*is the service running"),
+    ):
+        client.check(b"x")
+    assert sum(waits) < 3
+
+
+def test_a_service_that_has_answered_may_start_again(service, waits):
+    server = service([RIGHT])
+    with Client(server.url) as client:
+        client.check(b"x")
+        server.shutdown()
+        server.server_close()
+        client._http._transport.close()  # the connection that the old process kept open
+        with pytest.raises(ServiceError, match="cannot be reached"):
+            client.check(b"x")
+    assert len(waits) == 7
+
+
+def test_what_hangs_up_is_not_asked_for_long(service, waits):
+    server = service([None] * 9)
+    with Client(server.url) as client, pytest.raises(ServiceError, match="cannot be reached"):
+        client.check(b"x")
+    assert len(server.asked) == 3
+
+
+def test_a_connection_may_take_seconds_and_an_answer_longer():
+    with Client("http://127.0.0.1:9") as client:
+        assert client._http.timeout.connect == 5
+        assert client._http.timeout.read == 60
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://x", "", "http://[", "http://a b"])

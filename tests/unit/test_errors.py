@@ -84,6 +84,10 @@ def test_a_missing_extra_gives_the_line_that_installs_it():
         (OSError("underlying file is not\n  open"), "underlying file is not open"),
         (OSError(), "OSError"),
         (ValueError("embedded null byte"), "embedded null byte"),
+        (ConnectionError("[Errno 111] Connection refused"), "Connection refused"),
+        (ValueError("I/O error: No space left (os error 28)"), "I/O error: No space left"),
+        (OSError("open file '/a'. Detail: [errno 28] No space left"), "No space left"),
+        (ValueError("[Errno -2]"), "ValueError"),
     ],
 )
 def test_a_cause_is_words_whatever_the_exception_lacks(error, said):

@@ -109,6 +109,8 @@ def make(
                 )  # fmt: skip
     report_file.print_written(written)
     if job is None:
+        if not written.files:
+            echo("no picture or clip was found: check the path", err=True)
         return INPUT_FAILED if failed else DONE
     if left:
         echo(f"{left:,} files of the job are not judged yet, and not in the report", err=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from mesoscope.errors import MesoscopeError, SourceError, SourceFailed, SourceNoMemory
 
+_NUMBERS = re.compile(r"\[errno -?\d+\] ?| ?\(os error \d+\)", re.IGNORECASE)
 _LONGEST = 200  # characters of a library's message
 # OpenCV, ONNX Runtime and libav raise other classes than MemoryError when memory runs out.
 _NO_MEMORY = ("insufficient memory", "failed to allocate memory", "cannot allocate memory",
@@ -63,7 +66,8 @@ def cause(error: BaseException) -> str:
     An ``OSError`` that a library raises itself, as zipfile and tarfile do, has no ``strerror``.
     """
     message = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(message.split())
+    message = message.rpartition(" Detail: ")[2]  # pyarrow's words for the system's
+    return " ".join(_NUMBERS.sub("", message).split()) or type(error).__name__
 
 
 def describe(error: BaseException) -> str:

@@ -177,6 +177,25 @@ def jpeg_held_bytes(data: bytes, components: int, scan_at: int) -> int:
     return 0 if at_once else 2 * components
 
 
+def jpeg_scans(data: bytes, scan_at: int, most: int) -> int:
+    """Count the scans of a JPEG up to its end marker, as decoders find them.
+
+    Args:
+        data: Bytes of the file.
+        scan_at: Offset of the first scan.
+        most: Stop counting above this number.
+    """
+    if (found := data.count(b"\xff\xda", scan_at)) <= most:  # with those of appended files
+        return found
+    count, at = 0, scan_at
+    while count <= most and 0 <= at < len(data) - 3 and (marker := data[at + 1]) != _END:
+        count += marker == _SCAN
+        at += 2 if marker in ALONE else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        following = _END_OF_SCAN.search(data, at)  # decoders skip garbage before a marker
+        at = following.start() if following else -1
+    return count
+
+
 def jpeg_rare(data: bytes) -> str | None:
     """Return the name of a rare JPEG coding that is not supported; ``None`` for others."""
     for marker, at, _ in jpeg_segments(data):

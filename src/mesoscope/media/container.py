@@ -11,24 +11,15 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, BinaryIO
 
 import av
-import numpy as np
 from av.codec.context import ThreadType
 from av.error import FFmpegError
 
 from mesoscope.errors import MesoscopeError, SourceError, SourceTooLarge
 from mesoscope.errors.failures import cause
+from mesoscope.media.budget import ClipBudget
 from mesoscope.media.declared import check_declared
 from mesoscope.media.ranged import BlankFile
-from mesoscope.media.timetable import (
-    Reader,
-    Timetable,
-    open_demuxer,
-    shown_of,
-    shown_stream,
-    stamp_of,
-    unreadable,
-    up_to,
-)
+from mesoscope.media.timetable import Reader, Timetable, shown_of, shown_stream, unreadable, up_to
 from mesoscope.media.upright import rgb_of
 
 if TYPE_CHECKING:
@@ -45,8 +36,6 @@ if TYPE_CHECKING:
     Placed = Iterator[tuple[int, Packet[VideoStream]]]
 
 _FAR_BYTES = 4 << 20  # nearer frames are reached by reading on, without a seek
-# Budget of decoded pixels per clip, and per selected frame: 1,500 frames of full HD, one minute.
-_PIXELS_BESIDE, _PIXELS_EACH = 20_000_000_000, 3_000_000_000
 _MOST_PIXELS = 2**31 - 1  # maximum of FFmpeg's option
 _MOST_PACKETS = 10_000_000  # per clip: two days at 60 frames per second
 _TRANSFERS = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
@@ -61,8 +50,7 @@ class Container:
     non-reference frames are skipped.
 
     Args:
-        file: Open file; it is not closed. Of a :class:`~mesoscope.media.ranged.BlankFile` the
-            packets are read only around the selected frames.
+        file: Open file; not closed. Of a ``BlankFile``, packets near selected frames are read.
         demuxer: FFmpeg's demuxer, see :func:`mesoscope.media.kinds.demuxer`.
         name: Name in messages.
         max_pixels: Maximum number of pixels per frame.
@@ -74,7 +62,6 @@ class Container:
         declared_s: Duration in the header; ``None`` if missing.
         damaged: Reasons why frames could not be decoded.
         remarks: Notes for the user, besides damage.
-        spent: Whether decoding ended because of its budget.
 
     Raises:
         SourceUnsupported: There is no video stream, or the codec is not supported.
@@ -90,8 +77,7 @@ class Container:
         self._close = contextlib.ExitStack()
         self.damaged: list[str] = []
         self.remarks: dict[str, None] = {}  # an ordered set
-        self.spent = False
-        self._budget_px = 0
+        self._budget = ClipBudget(0)
         try:
             if demuxer == "mov":
                 check_declared(file, name)
@@ -106,6 +92,11 @@ class Container:
                 raise
             raise unreadable(name, error) from error
 
+    @property
+    def spent(self) -> bool:
+        """Whether decoding ended because of its budget."""
+        return bool(self._budget.exceeded)
+
     def close(self) -> None:
         """Free the decoder's memory."""
         self._close.close()
@@ -113,7 +104,7 @@ class Container:
     def _open(self, *, flags: str = "") -> None:
         self._file.seek(0)
         self._file.fruitless = -(1 << 28)  # FFmpeg may read so much to find the streams
-        opened = open_demuxer(self._file, self._demuxer, self._name, flags=flags)
+        opened = self._file.demuxed(self._demuxer, self._name, flags=flags)
         self._container: InputContainer = self._close.enter_context(opened)
         self._file.fruitless = 0
         self._stream: VideoStream = shown_stream(self._container, self._name, self.remarks)
@@ -179,12 +170,21 @@ class Container:
 
         Yields:
             Index and ``(H, W, 3) uint8`` RGB, upright and with square pixels. Frames that cannot be
-            decoded, and frames that depend on them, are left out and noted in :attr:`damaged`.
+            decoded, and frames that depend on them, are left out and noted in :attr:`damaged`. The
+            budget of decoded pixels and of time ends the iteration, noted in :attr:`remarks`.
         """
-        self._budget_px = _PIXELS_BESIDE + _PIXELS_EACH * len(numbers)
+        self._budget = ClipBudget(len(numbers), self._threads)
         chosen = self._by_counting(numbers) if self._counted else self._by_seeking(numbers)
         try:
-            yield from chosen
+            for number, pixels in chosen:
+                with self._budget.paused():
+                    yield number, pixels
+                del pixels  # frees the memory before the next frame is decoded
+            if self._budget.exceeded:
+                self.remarks[
+                    f"its pictures {self._budget.exceeded}: decoding ended at its budget, and "
+                    "what was read was judged"
+                ] = None
         except MesoscopeError:
             raise
         except Exception as error:
@@ -206,19 +206,27 @@ class Container:
                 if number < leading:  # a leading frame, with references before the key frame
                     continue
                 # A packet marked as a key frame may not be one: check the first decoded frame.
-                if not valid and (number > min(wanted) or frame.pict_type not in _INTRA):
+                if not valid and (number > min(wanted) or not self._is_intra(frame)):
                     break
                 valid = True
                 if number in wanted:
                     wanted.discard(number)
                     if (pixels := self._rgb(frame)) is not None:
                         yield number, pixels
-            if self._budget_px < 0:
+                        del pixels
+            if self._budget.exceeded:
                 return
             if not valid:
                 # Decode all frames from the start to the last wanted one.
                 places = [place for place in places if place >= first]
                 runs, at = [(0, max(places))], len(self._table.stamps)
+
+    def _is_intra(self, frame: VideoFrame) -> bool:
+        """Return whether a frame has no references, as far as its decoder tells."""
+        # Some encoders mark all packets as key frames, and some decoders tell no picture type.
+        if not frame.pict_type and self._table.keys.all():
+            return bool(self._stream.codec_context.codec.intra_only)
+        return frame.pict_type in _INTRA
 
     def _packets_from(self, first: int, at: int) -> Placed:
         """Yield packets from an index on, given the demuxer's current position."""
@@ -228,26 +236,27 @@ class Container:
             with contextlib.suppress(FFmpegError, OSError, ValueError, OverflowError):
                 self._container.seek(stamp, stream=self._stream, backward=True)
                 packets = self._packets()
-                for packet in packets:
-                    found = np.flatnonzero(self._table.stamps == stamp_of(packet))
-                    if len(found) != 1 or found[0] > first:
-                        break  # the file's index is wrong
-                    if found[0] == first:
-                        yield first, packet
-                        yield from enumerate(packets, first + 1)
-                        return
+                packet = self._table.read_on(packets, first, self._budget.late)
+                if packet is not None:
+                    yield first, packet
+                    yield from enumerate(packets, first + 1)
+                    return
             self._close.close()
             self._open()
             at = 0
         for place, packet in enumerate(self._packets(), at):
             if place >= first:
                 yield place, packet
+            elif self._budget.late():
+                return
 
     def _decoded(self, packets: Placed, last: int, wanted: set[int]) -> Iterator[VideoFrame]:
         """Yield the frames of one run, without damaged frames and frames that depend on them."""
         decoder = self._stream.codec_context
         spoilt: list[tuple[int, float]] = []  # ranges of frames
         for place, packet in chain(up_to(packets, last), [(last, None)]):
+            if self._budget.late():
+                return
             shown = int(self._table.shown[place])
             if packet is not None:
                 # Non-reference frames are decoded only if wanted. Except of AV1, which can show
@@ -271,20 +280,9 @@ class Container:
                     spoilt.append(self._table.spoilt(number))
                 if number is not None and not any(a <= number < b for a, b in spoilt):
                     yield frame
-                if self._spent(frame):
+                if self._budget.take(frame.width * frame.height):
                     return
         decoder.flush_buffers()
-
-    def _spent(self, frame: VideoFrame) -> bool:
-        """Subtract a frame from the budget of decoded pixels; return whether it is exhausted."""
-        self._budget_px -= frame.width * frame.height
-        if self._budget_px < 0:
-            self.spent = True
-            self.remarks[
-                "its pictures take too long to reach, as key pictures are too far apart: decoding "
-                "ended at its budget, and what was read was judged"
-            ] = None
-        return self._budget_px < 0
 
     def _by_counting(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
         """Decode and count all frames, up to the last wanted one or the first error."""
@@ -292,6 +290,8 @@ class Container:
         self._open()
         decoder, shown, wanted = self._stream.codec_context, 0, set(numbers)
         for packet in chain(self._packets(), [None]):
+            if self._budget.late():
+                return
             try:
                 frames = decoder.decode(packet)
             except MemoryError:
@@ -302,8 +302,9 @@ class Container:
             for frame in frames:
                 if shown in wanted and (pixels := self._rgb(frame)) is not None:
                     yield shown, pixels
+                    del pixels
                 shown += 1
-                if shown > numbers[-1] or self._spent(frame):
+                if shown > numbers[-1] or self._budget.take(frame.width * frame.height):
                     return
 
     def _rgb(self, frame: VideoFrame) -> Pixels | None:

@@ -32,7 +32,7 @@ from mesoscope.media.colour import is_srgb, jpeg_profile, pixels_to_srgb
 from mesoscope.media.heif import decode_heif
 from mesoscope.media.kinds import SNIFF_BYTES, refused_as, sniff
 from mesoscope.media.part import FilePart
-from mesoscope.media.pixels import RAISE_LIMIT, check_size, quiet_pillow, upright_rgb
+from mesoscope.media.pixels import RAISE_LIMIT, check_scans, check_size, quiet_pillow, upright_rgb
 from mesoscope.media.ranged import RangedFile
 from mesoscope.media.walk import open_without_waiting
 from mesoscope.types import DEFAULT_MAX_PIXELS, Frame
@@ -56,8 +56,7 @@ _REDUCED = (
     (2, cv2.IMREAD_REDUCED_COLOR_2),
 )
 _DNG_VERSION, _SUB_IFDS, _SUBFILE_TYPE, _PREVIEW = 50706, 330, 254, 1  # TIFF 6.0, DNG 1.6
-_TEXT_BYTES = 16 << 10
-_CMYK = 4  # colour components of a JPEG
+_TEXT_BYTES, _CMYK = 16 << 10, 4  # the latter are colour components of a JPEG
 _NOT_READ = {
     "video": "a clip, and a picture is wanted here: take pictures out of it",
     "raw": "a camera's raw file, which holds no finished picture: develop it to JPEG or TIFF first",
@@ -242,7 +241,8 @@ def _decode(data: bytes, name: str, max_pixels: int, least_px: int) -> Pixels:
         # libjpeg fills missing data with grey silently, so the end marker is checked.
         if not data.endswith(b"\xff\xd9") and data.rfind(b"\xff\xd9") < scan_at:
             raise SourceError(f"{name}: the JPEG is truncated: fetch it again")
-        held_bytes = jpeg_held_bytes(data, components, scan_at)
+        if held_bytes := jpeg_held_bytes(data, components, scan_at):  # there are further scans
+            check_scans(data, width, height, scan_at, name)
         if components != _CMYK:
             smaller = min(width, height) // least_px if least_px else 1
             with decoding.taken(width * height * (_OPENCV_BYTES + held_bytes)):

@@ -8,7 +8,7 @@ Kind = Literal[
     "jpeg", "png", "gif", "webp", "bmp", "tiff", "avif", "heif", "raw", "other", "video"
 ]  # fmt: skip
 
-SNIFF_BYTES = 400  # MPEG transport streams are detected by three packets
+SNIFF_BYTES = 4096  # of MPEG streams that begin anywhere, some packets
 PICTURE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp", ".dib", ".tif", ".tiff",
      ".avif", ".heic", ".heif", ".hif")
@@ -63,6 +63,7 @@ _CLIPS_NOT_READ = {
     b"YUV4MPEG2": "a YUV4MPEG clip",
     b"nut/multimedia container": "a NUT clip",
     b".RMF": "a RealMedia clip",
+    b"\xb7\xd8\0\x207I\xda\x11": "a WTV recording",
     b"\x1f\7\0": "a DV clip without a container",
     b"\0\0\0\1\x67": "H.264 without a container",
     b"\0\0\0\1\x27": "H.264 without a container",
@@ -139,16 +140,36 @@ def demuxer(head: bytes) -> str | None:
     for first, name in _DEMUXERS:
         if head.startswith(first):
             return name
+    if head.isascii() and b"\0" not in head:
+        return None
     # Packets have 188 bytes, or 192 on discs and in cameras, with a sync byte each.
     for start, step in ((0, 188), (4, 192)):
         if head[start : start + 2 * step + 1 : step] == b"GGG":
             return "mpegts"
+    return _cut_mpeg(head)
+
+
+def _cut_mpeg(head: bytes) -> str | None:
+    """Detect an MPEG stream that begins within a packet, as a part of a recording may."""
+    for step in (188, 192, 204):
+        for start in range(min(step, len(head) - 4 * step - 3)):
+            ats = range(start, start + 5 * step, step)  # five packets without an error flag
+            if all(head[a] == 0x47 and head[a + 1] < 0x80 and head[a + 3] & 0x30 for a in ats):
+                return "mpegts"
+    at = head.find(b"\0\0\1\xba")
+    while 0 <= at < len(head) - 24:  # a pack header, and a start code right behind it
+        second, first = head[at + 4] & 0xC4 == 0x44, head[at + 4] & 0xF1 == 0x21  # MPEG-2, MPEG-1
+        then = at + (14 + (head[at + 13] & 7) if second else 12)
+        if (second or first) and head[then : then + 3] == b"\0\0\1" and head[then + 3] >= 0xBB:
+            return "mpeg"
+        at = head.find(b"\0\0\1\xba", at + 1)
     return None
 
 
 def _brand(head: bytes) -> Kind:
     """Detect a format of ISO/IEC 14496-12 by its major brand, then by its compatible brands."""
-    brands = [head[8:12], *(head[at : at + 4] for at in range(16, len(head) - 3, 4))]
+    end = min(len(head), int.from_bytes(head[:4], "big"))
+    brands = [head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))]
     if brands[0] in _HEIF_BRANDS or brands[0] in _AVIF_BRANDS:
         return "avif" if any(brand in _AVIF_BRANDS for brand in brands) else "heif"
     return "raw" if brands[0] == b"crx " else "video"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mesoscope.errors import SourceError, SourceTooLarge, SourceUnsupported
+from mesoscope.media.budget import JPEG_PIXELS
+from mesoscope.media.chunks import jpeg_scans
 from mesoscope.media.colour import STRIP_PIXELS, is_srgb, to_srgb
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from mesoscope.types import Pixels
 
 RAISE_LIMIT = "raise it with `max_pixels` if you trust the file"
+_LEAST_SCANNED = 1 << 16  # pixels that a scan of a small picture costs at least
 _PILLOW_SETTINGS = threading.Lock()
 _ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4
 _TURNS: dict[int, Callable[[Pixels], Pixels]] = {
@@ -152,3 +155,24 @@ def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
         )
     if width < 1 or height < 1:
         raise SourceError(f"{name}: its header says {width}×{height} pixels: it is damaged")
+
+
+def check_scans(data: bytes, width: int, height: int, scan_at: int, name: str) -> None:
+    """Check the number of a JPEG's scans before decoding: each may pass over all of its pixels.
+
+    Args:
+        data: Bytes of the file.
+        width: Width in pixels.
+        height: Height in pixels.
+        scan_at: Offset of the first scan.
+        name: Name in messages.
+
+    Raises:
+        SourceTooLarge: Scans times pixels exceed the budget.
+    """
+    most = JPEG_PIXELS // max(width * height, _LEAST_SCANNED)
+    if jpeg_scans(data, scan_at, most) > most:
+        raise SourceTooLarge(
+            f"{name}: a JPEG of over {most:,} scans, which take too long to decode: save it again "
+            "with a picture program"
+        )

@@ -15,7 +15,7 @@ from mesoscope.errors import SourceError, SourceNoMemory, SourceUnsupported
 from mesoscope.errors.failures import cause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from av import Packet, VideoFrame
     from av.container import InputContainer
@@ -100,35 +100,33 @@ class Reader:
         """Return the position in the file."""
         return self._file.tell()
 
+    def demuxed(self, demuxer: str, name: str, *, flags: str = "") -> InputContainer:
+        """Open it with one of FFmpeg's demuxers.
 
-def open_demuxer(file: Reader, demuxer: str, name: str, *, flags: str = "") -> InputContainer:
-    """Open a file with one of FFmpeg's demuxers.
+        Args:
+            demuxer: Its name.
+            name: Name in messages.
+            flags: FFmpeg's ``fflags``.
 
-    Args:
-        file: Open file.
-        demuxer: Its name.
-        name: Name in messages.
-        flags: FFmpeg's ``fflags``.
-
-    Raises:
-        SourceError: Its index is missing or damaged.
-    """
-    try:
-        return av.open(
-            file,
-            mode="r",
-            format=demuxer,
-            buffer_size=_BUFFER_BYTES,
-            metadata_errors="replace",
-            options={"fflags": flags} if flags else None,
-        )
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise SourceError(
-            f"{name}: not a whole clip, its index cannot be read ({cause(error)}): the "
-            "recording was not finished, or the file is cut off or damaged"
-        ) from error
+        Raises:
+            SourceError: The file's index is missing or damaged.
+        """
+        try:
+            return av.open(
+                self,
+                mode="r",
+                format=demuxer,
+                buffer_size=_BUFFER_BYTES,
+                metadata_errors="replace",
+                options={"fflags": flags} if flags else None,
+            )
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise SourceError(
+                f"{name}: not a whole clip, its index cannot be read ({cause(error)}): the "
+                "recording was not finished, or the file is cut off or damaged"
+            ) from error
 
 
 def unreadable(name: str, error: Exception) -> SourceError:
@@ -228,6 +226,34 @@ class Timetable:
             else:
                 runs.append((first, place))
         return runs
+
+    def read_on(
+        self, packets: Iterator[Packet[VideoStream]], first: int, late: Callable[[], bool]
+    ) -> Packet[VideoStream] | None:
+        """Read packets after a seek up to the one with a file index.
+
+        Args:
+            packets: Packets from where the seek led.
+            first: File index of the wanted packet.
+            late: Returns whether time is up.
+
+        Returns:
+            The packet; ``None`` if the file's index led behind it or to an unknown place, or if
+            time is up.
+        """
+        place = -1
+        for packet in packets:
+            stamp = stamp_of(packet)
+            if place < 0:
+                found = np.flatnonzero(self.stamps == stamp)
+                place = int(found[0]) if len(found) == 1 else len(self.stamps)
+            else:
+                place += 1
+            if place > first or self.stamps[place] != stamp or late():
+                return None
+            if place == first:
+                return packet
+        return None
 
     def spoilt(self, number: int) -> tuple[int, float]:
         """Return the range of frames that depend on a damaged one, up to the next key frame."""

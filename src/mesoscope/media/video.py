@@ -85,7 +85,11 @@ class FrameReader(Protocol):
     declared_s: float | None
     damaged: list[str]
     remarks: dict[str, None]
-    spent: bool
+
+    @property
+    def spent(self) -> bool:
+        """Whether decoding ended because of its budget."""
+        ...
 
     def pictures(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
         """Decode frames; those that cannot be decoded are left out."""

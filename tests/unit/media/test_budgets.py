@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from mesoscope.errors import SourceError
-from mesoscope.media import animation
+from mesoscope.errors import SourceError, SourceTooLarge
+from mesoscope.media import animation, pixels
 from mesoscope.media.budget import SMALL_BYTES, DecodingMemory
+from mesoscope.media.chunks import jpeg_scans
 from mesoscope.media.image import open_image
 from mesoscope.media.video import open_clip
 from mesoscope.types import Frame
@@ -201,3 +202,44 @@ def test_a_png_with_megabytes_of_text_is_a_whole_picture():
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "PNG", pnginfo=info)
     assert np.array_equal(open_image(out.getvalue()).pixels, pixels)
+
+
+def many_scans(scans, size=(40, 30), between=b""):
+    """A progressive JPEG whose last scan is repeated."""
+    out = io.BytesIO()
+    Image.new("L", size, 100).save(out, "JPEG", progressive=True)
+    data = out.getvalue()
+    at = data.rindex(b"\xff\xda")
+    return data[:-2] + (between + data[at:-2]) * scans + data[-2:]
+
+
+@pytest.mark.parametrize("between", [b"", b"garbage", b"\xff\xfe\0\x06\xff\xd9ab"])
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(monkeypatch, between):
+    data = many_scans(300, between=between)
+    assert open_image(data).pixels.shape == (30, 40, 3)
+    monkeypatch.setattr(pixels, "JPEG_PIXELS", 100 * (1 << 16))
+    with pytest.raises(SourceTooLarge, match="JPEG of over 100 scans") as caught:
+        open_image(data, max_pixels=10_000)
+    assert "damaged" not in str(caught.value)
+
+
+def test_the_scans_that_are_allowed_depend_on_the_pixels(monkeypatch):
+    monkeypatch.setattr(pixels, "JPEG_PIXELS", 20 * 400 * 300)
+    assert open_image(many_scans(10, (400, 300))).pixels.shape == (300, 400, 3)
+    with pytest.raises(SourceTooLarge, match="over 20 scans"):
+        open_image(many_scans(20, (400, 300)))
+
+
+def test_files_behind_a_jpeg_have_no_scans_of_its_own(monkeypatch):
+    monkeypatch.setattr(pixels, "JPEG_PIXELS", 20 * (1 << 16))
+    assert open_image(many_scans(3) + b"\xff\xda\0\x08" * 500).pixels.shape == (30, 40, 3)
+
+
+def test_an_ordinary_progressive_photograph_is_far_from_the_limit():
+    out = io.BytesIO()
+    noise = np.random.default_rng(1).integers(0, 256, (300, 400, 3), np.uint8)
+    Image.fromarray(noise).save(out, "JPEG", progressive=True)
+    data = out.getvalue()
+    scans = jpeg_scans(data, data.index(b"\xff\xda"), 1000)
+    assert scans <= 12
+    assert 120_000_000 * scans < pixels.JPEG_PIXELS / 2

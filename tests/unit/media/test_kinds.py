@@ -55,6 +55,39 @@ def test_first_bytes(head, kind):
     assert sniff(head) == kind
 
 
+def packets(step, count):
+    return b"".join(
+        b"G\x01\x00\x10" + bytes([n % 71 + 128]) * 184 + bytes(step - 188) for n in range(count)
+    )
+
+
+@pytest.mark.parametrize("step", [188, 192, 204])
+def test_a_transport_stream_that_begins_anywhere(step):
+    stream = packets(step, 40)
+    for cut in range(0, 2 * step, 7):
+        assert demuxer(stream[cut:][:SNIFF_BYTES]) == "mpegts"
+
+
+@pytest.mark.parametrize(
+    "pack", [b"\x44" + bytes(8) + b"\xfa" + b"\xff" * 2, b"\x21" + bytes(7)], ids=["2", "1"]
+)
+def test_a_program_stream_that_begins_anywhere(pack):
+    stream = bytes(range(1, 256)) * 4 + b"\0\0\1\xba" + pack + b"\0\0\1\xe0" + bytes(30)
+    assert sniff(stream) == "video"
+    assert demuxer(stream) == "mpeg"
+    assert sniff(stream.replace(b"\xe0", b"\x07")) is None
+
+
+def test_text_is_no_stream():
+    for text in (b"GATTACA" * 600, b"G" * 4096, b"GGGGP" * 800, "Größe G ".encode() * 500):
+        assert sniff(text[:SNIFF_BYTES]) is None
+
+
+def test_brands_are_read_from_their_box_alone():
+    head = b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + b"\0\0\0\x08avif" * 9
+    assert sniff(head) == "heif"
+
+
 def test_every_clip_has_a_reader_and_nothing_else_does():
     heads = {
         b"\0\0\0\x18ftypisom\0\0\0\0isommp42": "mov", b"\0\0\0\x08wide\0\0\0\0mdat": "mov",

@@ -12,6 +12,7 @@ import pytest
 
 from clip_makers import decoded_through, moving, with_subtitles, write
 from mesoscope.errors import SourceError, SourceNoMemory, SourceUnsupported
+from mesoscope.media.container import Container
 from mesoscope.media.video import open_clip
 
 REAL_CLIPS = Path(__file__).parents[4] / "shared/clips"
@@ -282,13 +283,128 @@ def test_a_clock_that_is_set_back_goes_on(made):
 
 
 def test_a_budget_of_decoded_pixels_ends_the_reading_and_is_told(made, monkeypatch):
-    monkeypatch.setattr("mesoscope.media.container._PIXELS_BESIDE", 10 * 64 * 48)
-    monkeypatch.setattr("mesoscope.media.container._PIXELS_EACH", 0)
+    monkeypatch.setattr("mesoscope.media.budget.CLIP_PIXELS", 10 * 64 * 48)
+    monkeypatch.setattr("mesoscope.media.budget.CLIP_PIXELS_EACH", 0)
     frames, clip = read(made("sound.mp4"), frames=1000)
     assert len(frames) == 11
     assert any(
         "decoding ended at its budget, and what was read was judged" in n for n in clip.notes
     )
+
+
+STREAMS = ["b-frames.mp4", "sounds.mkv", "transport.ts", "mpeg4.avi", "vp9.webm", "program.mpg"]
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_what_grows_after_it_was_opened_is_read_as_it_was(made, tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(made(name).read_bytes())
+    frames, _ = read(path, frames=8)
+    with open_clip(path, frames=8) as clip:
+        with path.open("ab") as file:
+            file.write(path.read_bytes())
+        later = list(clip.frames())
+    assert [frame.index for frame in later] == [frame.index for frame in frames]
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(frames, later, strict=True))
+
+
+@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("how", ["cut", "zeros", "empty"])
+def test_what_is_cut_off_after_it_was_opened_gives_right_frames_or_none(made, tmp_path, name, how):
+    path = tmp_path / name
+    data = made(name).read_bytes()
+    path.write_bytes(data)
+    truth = [pixels for _, pixels in decoded_through(path)]
+    with open_clip(path, frames=8) as clip:
+        half = {"cut": data[: len(data) // 2], "zeros": bytes(len(data)), "empty": b""}[how]
+        with path.open("r+b") as file:
+            file.write(half)
+            file.truncate()
+        found = []
+        with contextlib.suppress(SourceError):
+            found.extend(clip.frames())
+    assert all(np.array_equal(frame.pixels, truth[frame.index]) for frame in found)
+
+
+def test_key_frames_of_codecs_without_picture_types_are_not_believed(tmp_path):
+    """RPZA as FFmpeg writes it: all packets are marked as key frames, and few are."""
+    path = write(tmp_path / "old.mov", codec="rpza", pix_fmt="rgb555le")
+    truth = [pixels for _, pixels in decoded_through(path)]
+    for frames in (3, 7, 30):
+        with open_clip(path, frames=frames) as clip:
+            for frame in clip.frames():
+                assert np.array_equal(frame.pixels, truth[frame.index]), frame.index
+
+
+class SlowDecoding:
+    """A clock by which each decoded frame of a clip takes seconds."""
+
+    def __init__(self, monkeypatch, frame_s, clock="thread_time"):
+        self.now_s = 0.0
+        plain = Container._rgb
+
+        def slow(container, frame):
+            self.now_s += frame_s
+            return plain(container, frame)
+
+        monkeypatch.setattr(Container, "_rgb", slow)
+        monkeypatch.setattr(f"mesoscope.media.budget.{clock}", lambda: self.now_s)
+
+
+@pytest.mark.parametrize("name", ["sound.mp4", "b-frames.mp4", "vp9.webm", "transport.ts"])
+def test_a_budget_of_time_ends_the_reading_and_is_told(made, monkeypatch, name):
+    SlowDecoding(monkeypatch, 30.0)
+    frames, clip = read(made(name), frames=10)  # 60 s, and 5 for each of ten
+    assert [frame.index for frame in frames] == clip.numbers[:4].tolist()
+    (note,) = clip.notes
+    assert note.startswith("its pictures take too long to decode: decoding ended at its budget")
+
+
+def test_a_budget_of_time_holds_for_counted_frames(tmp_path, monkeypatch):
+    path = write(tmp_path / "counted.avi", options=B)
+    SlowDecoding(monkeypatch, 30.0)
+    frames, clip = read(path, frames=10)
+    assert len(frames) == 4
+    assert "take too long to decode" in " ".join(clip.notes)
+
+
+def test_the_time_that_the_caller_takes_does_not_count(made, monkeypatch):
+    clock = SlowDecoding(monkeypatch, 1.0)
+    with open_clip(made("sound.mp4"), frames=10) as clip:
+        found = []
+        for frame in clip.frames():
+            found.append(frame.index)
+            clock.now_s += 500.0
+        assert found == clip.numbers.tolist()
+        assert clip.notes == ()
+
+
+@pytest.mark.parametrize("name", ["sound.mp4", "sounds.mkv"])
+def test_packets_without_a_frame_take_time_as_well(made, monkeypatch, name):
+    ticks = iter(range(0, 10**6, 30))
+    monkeypatch.setattr("mesoscope.media.budget.thread_time", lambda: next(ticks))
+    with (
+        open_clip(made(name), frames=2) as clip,
+        pytest.raises(SourceError, match="ended at its budget before the first of them") as caught,
+    ):
+        list(clip.frames())
+    assert "damaged" not in str(caught.value)
+
+
+def test_the_clock_counts_where_several_threads_decode(made, monkeypatch):
+    SlowDecoding(monkeypatch, 30.0, clock="monotonic")
+    for threads, count in ((1, 10), (2, 4)):
+        with open_clip(made("sound.mp4"), frames=10, threads=threads) as clip:
+            assert len(list(clip.frames())) == count
+            assert bool(clip.notes) == (threads > 1)
+
+
+def test_a_clip_can_be_read_again_after_its_budget(made, monkeypatch):
+    with open_clip(made("sound.mp4"), frames=10) as clip:
+        with monkeypatch.context() as patch:
+            SlowDecoding(patch, 30.0)
+            assert len(list(clip.frames())) == 4
+        assert len(list(clip.frames())) == 10
 
 
 @pytest.mark.parametrize(

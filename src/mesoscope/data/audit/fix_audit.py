@@ -53,5 +53,6 @@ def fix_and_audit(
     if told is not None:
         told(mended)
     after = audit_samples(read_dataset(out), root=out, options=audit_options, watch=watch)
-    write_json(after, out / AFTER)
+    hint = f"the copy is complete: audit it again with mesoscope audit {out} --json FILE.json"
+    write_json(after, out / AFTER, hint=hint)
     return after

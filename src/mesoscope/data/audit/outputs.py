@@ -36,13 +36,18 @@ def refuse_output(path: Path, dataset: Path) -> None:
         raise OptionError(f"{path}: would replace the set's manifest: choose another name")
 
 
-def write_json(audit: Audit, path: Path) -> None:
+def write_json(audit: Audit, path: Path, *, hint: str = "") -> None:
     """Write an audit as JSON.
+
+    Args:
+        audit: The audit.
+        path: The file to write.
+        hint: End of the error message: the next step.
 
     Raises:
         OutputError: The file is not writable.
     """
-    write_text(path, json.dumps(audit.to_dict(), indent=1) + "\n")
+    write_text(path, json.dumps(audit.to_dict(), indent=1) + "\n", hint=hint)
 
 
 def write_page(

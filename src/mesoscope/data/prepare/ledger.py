@@ -12,7 +12,7 @@ import sqlite3
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from mesoscope.errors import DatasetError, SourceNoMemory
+from mesoscope.errors import DatasetError, OutputError, SourceNoMemory
 from mesoscope.errors.failures import cause
 from mesoscope.types.schema import VERSIONS, loads, read
 from mesoscope.types.verdict import Box
@@ -135,6 +135,12 @@ class ItemResult:
 
 
 NAME = "prepare.sqlite"
+_NOT_WRITTEN = (
+    "disk is full",
+    "I/O error",
+    "readonly database",
+    "unable to open",
+)  # SQLite's words
 
 
 class PrepareLedger:
@@ -147,6 +153,7 @@ class PrepareLedger:
     Raises:
         DatasetError: The folder holds something else or was begun with other options, another
             process works in it, or its ledger is damaged.
+        OutputError: The disk is full, or the folder cannot be written.
     """
 
     def __init__(self, folder: Path, identity: dict[str, Json]) -> None:
@@ -156,7 +163,7 @@ class PrepareLedger:
             folder.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(folder / NAME, timeout=0, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
-            raise DatasetError(f"{folder}: cannot be written: {cause(error)}") from error
+            raise OutputError(f"{folder}: cannot be written: {cause(error)}") from error
         try:
             self._open(identity)
         except BaseException:
@@ -184,6 +191,11 @@ class PrepareLedger:
                 raise DatasetError(
                     f"{self._folder}: another prepare works in it: wait until it is done, or "
                     "choose another `out`"
+                ) from error
+            if any(words in str(error) for words in _NOT_WRITTEN):
+                raise OutputError(
+                    f"{self._folder / NAME}: cannot be written: {error}: see to it, then give the "
+                    "same command again"
                 ) from error
             raise self._damaged(error) from error
         except sqlite3.DatabaseError as error:
@@ -216,14 +228,14 @@ class PrepareLedger:
         """Store a result, replacing an older one; its item is then done.
 
         Raises:
-            DatasetError: The write failed, for example because the disk is full.
+            OutputError: The write failed, for example because the disk is full.
         """
         try:
             self._db.execute(
                 "INSERT OR REPLACE INTO done VALUES (?, ?)", (answer.name, answer.to_json())
             )
         except sqlite3.Error as error:
-            raise DatasetError(
+            raise OutputError(
                 f"{self._folder / NAME}: cannot be written: {error}: the same command goes on later"
             ) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import heapq
 import itertools
@@ -90,7 +91,8 @@ class VerdictSpool:
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 - closed on exit
+        with _temporary_file():
+            self._file = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 - closed on exit
         self._count = 0
 
     def __len__(self) -> int:
@@ -112,19 +114,19 @@ class VerdictSpool:
             found = None
         differs = judged_sha256 is not None and found is not None and found.sha256 != judged_sha256
         row = [verdict.to_dict(), found, judged_sha256 if differs or found is None else None]
-        try:
+        with _temporary_file():
             self._file.seek(0, os.SEEK_END)
             self._file.write(json.dumps(row, separators=(",", ":")) + "\n")
-        except OSError as error:
-            raise OutputError(
-                f"the report's temporary file: {cause(error)}: free some space in "
-                f"{tempfile.gettempdir()}"
-            ) from error
         self._count += 1
 
     def __iter__(self) -> Iterator[ReportItem]:
-        """Iterate over all items in order; repeatable, one reader at a time."""
-        self._file.seek(0)
+        """Iterate over all items in order; repeatable, one reader at a time.
+
+        Raises:
+            OutputError: The disk of temporary files is full.
+        """
+        with _temporary_file():
+            self._file.seek(0)  # flushes
         while line := self._file.readline():
             verdict, found, earlier = json.loads(line)
             yield ReportItem(
@@ -142,7 +144,20 @@ class VerdictSpool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # the rest need not be on disk any more
+            self._file.close()
+
+
+@contextlib.contextmanager
+def _temporary_file() -> Iterator[None]:
+    """Convert operating system errors to one that names the folder of temporary files."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"the report's temporary file: {cause(error)}: free some space in "
+            f"{tempfile.gettempdir()}"
+        ) from error
 
 
 def read_verdicts(path: Path) -> Iterable[Verdict]:

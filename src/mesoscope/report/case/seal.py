@@ -91,7 +91,11 @@ def make_keys(private: Path, *, passphrase: str | None = None) -> tuple[Path, st
     secret = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, lock)
     told = key.public_key().public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo)
     _write_new(private, secret, 0o600)
-    _write_new(public, told, 0o644)
+    try:
+        _write_new(public, told, 0o644)
+    except BaseException:
+        private.unlink(missing_ok=True)  # a pair, or nothing that bars the way of one
+        raise
     return public, fingerprint(public_bytes(key))
 
 

@@ -13,7 +13,7 @@ import contextlib
 import dataclasses
 import logging
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +23,8 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from mesoscope.data.manifest import read_datasets, require_both_classes
 from mesoscope.detection.detector import Detector
 from mesoscope.detection.scorer import OnnxScorer, Scores, check_pictures
-from mesoscope.errors import ModelError, ModelMismatch
+from mesoscope.errors import ModelError, ModelMismatch, OutputError
+from mesoscope.errors.failures import cause
 from mesoscope.files.atomic import temporary_path
 from mesoscope.models.file import graph_sha256, model_id, read_card
 from mesoscope.training.compress import int8 as integers
@@ -160,7 +161,7 @@ def quantize_graph(
         bytes_in[integers.SEEN] = [
             {"scale": np.ones(1, np.float32), "zero_point": np.zeros(1, np.uint8)}
         ]
-    with TemporaryDirectory() as folder, _quiet():
+    with _temporary_folder() as folder, _quiet():
         target = Path(folder) / "integers.onnx"
         quantize_static(
             work,
@@ -193,6 +194,23 @@ def quantize_graph(
         "convolutions_in_floats": len(convolutions) - len(chosen),
         "dense_weights_in_int8": len(dense),
     }
+
+
+@contextlib.contextmanager
+def _temporary_folder() -> Iterator[str]:
+    """Yield a new folder for ONNX Runtime's files; remove it at the end.
+
+    Raises:
+        OutputError: The disk of temporary files is full.
+    """
+    try:
+        with TemporaryDirectory() as folder:
+            yield folder
+    except OSError as error:
+        raise OutputError(
+            f"{gettempdir()}: a temporary file cannot be written: {cause(error)}: free some space "
+            "there"
+        ) from error
 
 
 def _refuse_loss(out: Path, found: Comparison, max_loss: float, *, allow_loss: bool) -> None:

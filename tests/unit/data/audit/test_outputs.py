@@ -1,6 +1,9 @@
 """What an audit leaves behind, and the audit of a mended copy."""
 
+import errno
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +50,23 @@ def test_nothing_is_written_among_the_pictures(audited, tmp_path):
     ]:
         with pytest.raises(OptionError, match=says):
             refuse_output(path, root)
+
+
+def test_a_copy_without_room_for_its_audit_is_told_to_be_complete(audited, tmp_path, monkeypatch):
+    _, found = audited
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def audit_and_fill(*given, **more):
+        monkeypatch.setattr(Path, "write_bytes", full)
+        return audit(*given, **more)
+
+    monkeypatch.setattr("mesoscope.data.audit.fix_audit.audit_samples", audit_and_fill)
+    with pytest.raises(OutputError, match=r"audit\.json: cannot be written: .*copy is complete"):
+        fix_and_audit(found, tmp_path / "clean", audit_options=QUICK)
+    monkeypatch.undo()
+    assert len(read_dataset(tmp_path / "clean")) == found.pictures - 1
 
 
 def test_a_mended_copy_is_audited_as_the_set_was(audited, tmp_path):

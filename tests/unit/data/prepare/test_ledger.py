@@ -6,7 +6,7 @@ import pytest
 
 from mesoscope.data.prepare.ledger import REASONS, ItemResult, LeftOut, PrepareLedger, WrittenFace
 from mesoscope.data.prepare.plan import PrepareOptions
-from mesoscope.errors import DatasetError, ModelMissing, OptionError
+from mesoscope.errors import DatasetError, ModelMissing, OptionError, OutputError
 
 OPTIONS = PrepareOptions()
 
@@ -80,6 +80,21 @@ def test_a_damaged_ledger_is_told(tmp_path):
     (tmp_path / "prepare.sqlite").write_bytes(b"not a database, but long enough to be read" * 9)
     with pytest.raises(DatasetError, match=r"prepare\.sqlite: cannot be read"):
         PrepareLedger(tmp_path, OPTIONS.identity("ffpp"))
+
+
+def test_a_full_disk_is_no_damage(tmp_path, monkeypatch):
+    class Full(sqlite3.Connection):
+        def execute(self, statement, *rest):
+            if statement.startswith("CREATE"):
+                super().execute("PRAGMA max_page_count = 1")
+            return super().execute(statement, *rest)
+
+    plain = sqlite3.connect
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", lambda *a, **more: plain(*a, factory=Full, **more))
+        with pytest.raises(OutputError, match=r"cannot be written: .*full.*same command again"):
+            PrepareLedger(tmp_path, OPTIONS.identity("ffpp"))
+    PrepareLedger(tmp_path, OPTIONS.identity("ffpp")).close()
 
 
 def test_another_schema_is_refused(tmp_path):

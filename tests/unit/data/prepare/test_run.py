@@ -17,7 +17,7 @@ from mesoscope.data.layouts.item import Item
 from mesoscope.data.manifest import read_dataset, require_both_classes
 from mesoscope.data.prepare import PrepareOptions, prepare
 from mesoscope.data.prepare.work import stamp_of
-from mesoscope.errors import DatasetError
+from mesoscope.errors import DatasetError, OutputError
 from mesoscope.faces.crop import crop
 from mesoscope.media.image import open_image
 from mesoscope.media.video import frames_at
@@ -268,7 +268,7 @@ def test_a_set_is_not_prepared_into_itself(tmp_path, make_ffpp):
 def test_a_folder_that_may_not_be_written_is_told(tmp_path, make_ffpp):
     root, locked = make_ffpp(), tmp_path / "locked"
     locked.mkdir(mode=0o500)
-    with pytest.raises(DatasetError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         prepare(root, locked / "out", options=QUICK)
 
 

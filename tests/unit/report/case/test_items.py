@@ -1,11 +1,13 @@
+import errno
 import hashlib
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from mesoscope.errors import OptionError, SourceError, SourceMissing
+from mesoscope.errors import OptionError, OutputError, SourceError, SourceMissing
 from mesoscope.report.case.items import VerdictSpool, hash_source, read_verdicts
 
 
@@ -103,3 +105,26 @@ def test_lines_with_values_of_other_types_are_refused(tmp_path, verdict_of, chan
     path.write_text(json.dumps({**verdict_of("a").to_dict(), **change}))
     with pytest.raises(OptionError, match=f"line 1: .*{says}"):
         list(read_verdicts(path))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+@pytest.mark.parametrize("count", [1, 2000], ids=["when it is read", "when it is written"])
+def test_a_full_disk_of_temporary_files_is_named(monkeypatch, verdict_of, count):
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda *_, **__: Path("/dev/full").open("w"))  # noqa: SIM115 - closed by the spool
+
+    def write_and_read(spool):
+        for _ in range(count):
+            spool.write(verdict_of("none.jpg"))
+        list(spool)
+
+    with VerdictSpool() as spool, pytest.raises(OutputError, match="free some space in"):
+        write_and_read(spool)
+
+
+def test_no_folder_for_temporary_files_is_one_line(monkeypatch):
+    def missing(*_, **__):
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", missing)
+    with pytest.raises(OutputError, match="No usable temporary directory"):
+        VerdictSpool()

@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 
@@ -54,6 +55,22 @@ def test_a_link_that_points_nowhere_is_not_followed(tmp_path):
     with pytest.raises(OptionError, match="exists already"):
         make_keys(tmp_path / "k.pem")
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_pair_is_written_or_nothing(tmp_path, monkeypatch):
+    plain = os.open
+
+    def full(path, *rest):
+        if str(path).endswith(".pub.pem"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return plain(path, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", full)
+        with pytest.raises(OutputError, match=r"k\.pub\.pem: cannot be written"):
+            make_keys(tmp_path / "k.pem")
+    assert not list(tmp_path.iterdir())
+    make_keys(tmp_path / "k.pem")
 
 
 def test_no_folder_for_the_key(tmp_path):
