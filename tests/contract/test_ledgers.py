@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from sqlalchemy import event
 
 from mesoscope.errors import JobError, OutputError
 from mesoscope.scan import tables
@@ -186,6 +187,20 @@ def test_results_come_back_whole_and_without_removed_files(ledger, monkeypatch):
     counts = ledger.counts()
     assert (counts.duplicates, counts.labels) == (1, Counter(none=2, real=1))
     assert counts.states["removed"] == 2
+
+
+def test_a_page_of_results_begins_behind_the_last_one_in_both_tables(ledger):
+    """PostgreSQL would else merge the verdicts of all rows before it for each page."""
+    filled(ledger)
+    ledger.finish("me", [done(claim) for claim in ledger.claim("me", 9)])
+    asked = []
+    event.listen(ledger._engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    assert len(list(ledger.results())) == len(NAMES)
+    pages = [statement for statement in asked if statement.startswith("SELECT")]
+    assert pages
+    for statement in pages:
+        for table in ("mesoscope_files", "mesoscope_verdicts"):
+            assert f"{table}.path > " in statement
 
 
 def test_a_known_content_names_its_first_path(ledger):

@@ -14,6 +14,7 @@ from mesoscope.errors.failures import failure
 from mesoscope.media.image import Source, open_image, source_name
 from mesoscope.media.kinds import CLIP_SUFFIXES
 from mesoscope.media.open import open_media
+from mesoscope.media.ranged import RangedFile
 from mesoscope.media.walk import Unreadable
 from mesoscope.types import Frame
 
@@ -208,6 +209,8 @@ def _pixels(read: SourceFrame) -> int:
 
 
 def _named_clip(source: Source | Unreadable) -> bool:
+    if isinstance(source, RangedFile):
+        return True
     if not isinstance(source, str | os.PathLike):
         return False
     return PurePath(os.fspath(source)).suffix.lower() in CLIP_SUFFIXES

@@ -90,6 +90,11 @@ def scan_into_parts(
                 summary.add(part)
                 summary.judged += part.rows
                 seen.judged(part)
+        if len(parts) != int(plan["tasks"]):  # a manifest would call it complete
+            raise OutputError(
+                f"{job.name}: the engine ended, and {summary.left} of {summary.sources} sources "
+                "are not judged: go on with `resume`"
+            )
         job.write_manifest([parts[task] for task in sorted(parts)])
     except KeyboardInterrupt:
         summary.elapsed_s = perf_counter() - started

@@ -26,6 +26,9 @@ _REFUSED_ALL = frozenset(
 )  # fmt: skip
 
 
+RANGE_BYTES = 1 << 20  # that are asked for ahead of what is read of an object by ranges
+
+
 class StoredObject(NamedTuple):
     """An object of a listing.
 
@@ -217,6 +220,17 @@ class ObjectStore:
         except Exception as error:  # noqa: BLE001 - any client's error is of this object only
             return error
         return data
+
+    def open_object(self, url: str) -> BinaryIO:
+        """Open an object for reading by ranges; one that changes meanwhile is an error.
+
+        Raises:
+            Exception: Whatever the store's client raises, from reading, too.
+        """
+        opened: BinaryIO = self._files.open(
+            url.partition("://")[2], "rb", block_size=RANGE_BYTES, cache_type="readahead"
+        )
+        return opened
 
     def download(self, url: str, path: Path) -> None:
         """Copy an object into a file, piece by piece.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mesoscope.files.store import Store
     from mesoscope.types import Json
 
-__all__ = ["JobParts", "Part", "is_parts", "read_part", "write_part"]
+__all__ = ["JobParts", "Part", "is_parts", "part_file", "read_part", "write_part"]
 
 VERSION = 1  # of the layout; jobs of a higher one are refused
 JOB = "job.json"  # model and options, before anything else is written
