@@ -88,7 +88,7 @@ def test_a_task_whose_part_stands_is_not_judged_again(store, monkeypatch):
     assert (fetched, store.names("begun")) == ([], [])
     part = judges.Part(0, "another", rows=4)
     judges.write_part(store, part, [])
-    assert TaskJudge(order)({"task": 0})["part"] != json.dumps(part.told())
+    assert TaskJudge(order)({"task": 0})["part"] != json.dumps(part.to_dict())
     assert fetched == [4]
     assert len(verdicts(store)) == 4
 
