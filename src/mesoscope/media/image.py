@@ -131,10 +131,14 @@ def open_image(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Frame
         except MemoryError as error:
             raise failure(name, error) from error
         except Exception as error:  # the image is decoded only now, see _decode_pillow
-            raise SourceError(f"{name}: damaged or truncated: {_one_line(error)}") from error
+            raise _damaged(name, error) from error
     raise OptionError(
         f"cannot read a {type(source).__name__}: give a path, bytes, a PIL image or an array"
     )
+
+
+def _damaged(name: str, error: Exception) -> SourceError:
+    return SourceError(f"{name}: damaged or truncated: {_one_line(error)}: fetch it again")
 
 
 def read_bytes(
@@ -327,7 +331,7 @@ def _decode_pillow(data: bytes, kind: Kind, name: str, max_pixels: int, pixel_by
             f"{name}: damaged, or of a variant that is not read: fetch it again or convert it"
         ) from error
     except Exception as error:  # Pillow raises a dozen classes for damaged files
-        raise SourceError(f"{name}: damaged or truncated: {_one_line(error)}") from error
+        raise _damaged(name, error) from error
 
 
 def _refuse_raw(image: Image, name: str) -> None:
