@@ -120,7 +120,7 @@ class ServiceSettings:
                 raise OptionError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.keep_days > self.keep_results_days:
             raise OptionError(
-                f"keep_days is {self.keep_days:g}, keep_results_days is {self.keep_results_days:g}: "
+                f"keep_days = {self.keep_days:g}, keep_results_days = {self.keep_results_days:g}: "
                 "a picture cannot be kept longer than its verdict: raise keep_results_days "
                 "(--keep-results)"
             )
