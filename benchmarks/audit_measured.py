@@ -22,11 +22,10 @@ from measure import ROOT, command_line, say
 from mesoscope.data.audit import suspects
 from mesoscope.data.audit.facts import read_facts
 from mesoscope.data.audit.header import pixel_features
-from mesoscope.data.audit.options import AuditOptions, unwatched
+from mesoscope.data.audit.options import AuditOptions, no_progress
 from mesoscope.data.audit.repeats import LEAST_LIKE, NEAR_BITS, distance
 from mesoscope.data.manifest import read_dataset
-from mesoscope.data.sample import open_sample
-from mesoscope.data.subset import subset
+from mesoscope.data.sample import open_sample, subset
 
 RESULTS = ROOT / "results/audit_measured.csv"
 COLUMNS = (
@@ -114,7 +113,7 @@ def strangers(facts, rng):
 def labels(facts, rng):
     """How many turned labels are listed, and how many of those listed were turned."""
     asked = AuditOptions()
-    scores = suspects.score_labels(facts, asked, unwatched)
+    scores = suspects.score_labels(facts, asked, no_progress)
     turned = rng.choice(len(facts.samples), int(TURNED * len(facts.samples)), replace=False)
     wrong = facts.labels.copy()
     wrong[turned] = 1 - wrong[turned]

@@ -12,6 +12,8 @@ import re
 import sys
 from pathlib import Path
 
+import at_scale_tables as at_scale
+
 ROOT = Path(__file__).resolve().parents[1]
 SURROUNDED = ("openforensics", "stylegan", "stylegan2")  # whose pictures hold more than the face
 DECODING = "decoding_memory"
@@ -273,6 +275,15 @@ BLOCKS = {
     },
     "docs/explanation/strangers.md": {"strangers": strangers_table},
     "docs/explanation/unfamiliar.md": {"unfamiliar": unfamiliar_table},
+    "docs/how-to/train-on-several-gpus.md": {"devices": at_scale.devices},
+    "docs/explanation/at-scale.md": {
+        "stages": at_scale.stages,
+        "clusters": at_scale.clusters,
+        "sink": at_scale.sink,
+        "sqlite": at_scale.sqlite,
+        "postgresql": at_scale.postgresql,
+        "carried": at_scale.carried,
+    },
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 
 from moto.server import DomainDispatcherApplication, create_backend_app
@@ -17,6 +18,7 @@ class S3Server:
     def __init__(self):
         self.url = ""
         self.requests = []
+        self.ranges = []  # of an object, as it was asked for: (path, first byte, last byte)
         self._faults = []
         self._moto = DomainDispatcherApplication(create_backend_app)
 
@@ -30,6 +32,8 @@ class S3Server:
     def __call__(self, environ, start_response):
         request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
         self.requests.append(request)
+        if part := re.fullmatch(r"bytes=(\d+)-(\d+)", environ.get("HTTP_RANGE", "")):
+            self.ranges.append((environ["PATH_INFO"], int(part[1]), int(part[2])))
         for fault in self._faults:
             matches, status, code, times = fault
             if times and matches(request):

@@ -4,6 +4,7 @@ from collections import defaultdict
 
 import pytest
 
+from mesoscope.data.layouts.folders import candidate_roots
 from mesoscope.data.layouts.recognise import LAYOUTS, read_set, recognise
 from mesoscope.data.split import assign_splits
 from mesoscope.errors import DatasetError
@@ -154,7 +155,7 @@ def test_the_folder_above_is_found_through(name, tmp_path, trees):
 @pytest.mark.parametrize("name", SETS)
 def test_no_root_no_set_no_item(name, tmp_path):
     reader = LAYOUTS[name]
-    assert reader.recognise(tmp_path) is None
+    assert candidate_roots(tmp_path, reader.is_root, reader.is_part) == []
     with pytest.raises(DatasetError, match="looked for"):
         reader.read(tmp_path)
     with pytest.raises(DatasetError, match="no such folder"):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from sqlalchemy import event
 
 from mesoscope.errors import JobError, OutputError
 from mesoscope.scan import tables
@@ -188,6 +189,20 @@ def test_results_come_back_whole_and_without_removed_files(ledger, monkeypatch):
     assert counts.states["removed"] == 2
 
 
+def test_a_page_of_results_begins_behind_the_last_one_in_both_tables(ledger):
+    """PostgreSQL would else merge the verdicts of all rows before it for each page."""
+    filled(ledger)
+    ledger.finish("me", [done(claim) for claim in ledger.claim("me", 9)])
+    asked = []
+    event.listen(ledger._engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    assert len(list(ledger.results())) == len(NAMES)
+    pages = [statement for statement in asked if statement.startswith("SELECT")]
+    assert pages
+    for statement in pages:
+        for table in ("mesoscope_files", "mesoscope_verdicts"):
+            assert f"{table}.path > " in statement
+
+
 def test_a_known_content_names_its_first_path(ledger):
     filled(ledger)
     first, second, *others = ledger.claim("me", 99)
@@ -225,9 +240,9 @@ def test_places_that_cannot_be_read_have_rows(ledger):
 
 
 def test_processes_are_heard_of_and_forgotten(ledger):
-    ledger.beat("a")
-    ledger.beat("b")
-    ledger.beat("a")
+    ledger.heartbeat("a")
+    ledger.heartbeat("b")
+    ledger.heartbeat("a")
     assert ledger.seen().keys() == {"a", "b"}
     assert all(abs(ledger.now() - at) < 60 for at in ledger.seen().values())
     ledger.release("a")
@@ -282,7 +297,7 @@ def test_claims_of_an_owner_in_no_table_are_seen_and_freed(ledger):
 
 def test_one_that_lost_its_lease_neither_claims_on_nor_writes(ledger):
     filled(ledger)
-    ledger.beat("me")
+    ledger.heartbeat("me")
     mine = ledger.claim("me", 2)
     ledger.release("me")  # by another, who took it for dead
     assert ledger.claim("me", 2) == []
@@ -290,7 +305,7 @@ def test_one_that_lost_its_lease_neither_claims_on_nor_writes(ledger):
     assert [c.path for c in theirs] == [c.path for c in mine]
     assert ledger.finish("me", [done(claim, label="fake") for claim in mine]) == 0
     assert ledger.finish("other", [done(claim) for claim in theirs]) == 2
-    ledger.beat("me")  # is there again
+    ledger.heartbeat("me")  # is there again
     assert len(ledger.claim("me", 9)) == len(NAMES) - 2
 
 

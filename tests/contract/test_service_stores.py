@@ -14,14 +14,14 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 from mesoscope.server.job_store import JobStore
 from mesoscope.server.keys import KeyRing, add_key, list_keys, revoke_key
 from mesoscope.server.problems import Problem
-from mesoscope.server.store import Filters, Recorded, Recorder, Store, Unreachable
+from mesoscope.server.store import DatabaseUnreachable, Filters, Recorder, ResultRow, Store
 from mesoscope.server.tables import metadata
 
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(Path(__file__).parent)
     server = importlib.import_module("test_ledgers").server  # PostgreSQL, where it is installed
 
-ROW = Recorded(
+ROW = ResultRow(
     id="r0", key=None, name="ünïcode \u2603 'q' %_.jpg", kind="image", label="real", p_fake=0.5,
     model="m@1", sha256="0" * 64, place="here", verdict='{"error":null}', provenance=None,
     created=1000.0, failed=False,
@@ -60,13 +60,13 @@ def test_results_are_found_again(store):
 
 def test_a_later_word_replaces_an_earlier_one(store):
     store.record([ROW])
-    store.say("r0", "real", "")
-    store.say("r0", "forged", "look at the ear")
-    assert [(r.says, r.note) for r in store.said(None)] == [("forged", "look at the ear")]
+    store.add_feedback("r0", "real", "")
+    store.add_feedback("r0", "forged", "look at the ear")
+    assert [(r.says, r.note) for r in store.with_feedback(None)] == [("forged", "look at the ear")]
     assert rows(store, says="forged") == ["r0"]
     assert store.forget("r0", "k") is None
     assert store.forget("r0", None) == ("here", None)
-    assert store.said(None) == []
+    assert store.with_feedback(None) == []
 
 
 def test_a_job_counts_each_file_once(store):
@@ -79,7 +79,7 @@ def test_a_job_counts_each_file_once(store):
     job = jobs.get("j", None)
     assert (job.done, job.failed, job.fake, job.total) == (2, 1, 1, 3)
     assert store.judged("j") == {0, 1}
-    assert [r.seq for r in store.of_job("j", after=0, limit=9)] == [1]
+    assert [r.seq for r in store.job_results("j", after=0, limit=9)] == [1]
     assert jobs.finish("j", "done")
     assert not jobs.finish("j", "cancelled")
     assert jobs.get("j", None).state == "done"
@@ -89,13 +89,13 @@ def test_jobs_are_taken_once_and_put_back(store):
     jobs, elsewhere = JobStore(store, "here"), JobStore(store, "there")
     for number, key in enumerate(["a", "a", "b"]):
         jobs.add(f"j{number}", key, "x")
-    assert elsewhere.take() is None
-    assert [jobs.take().id for _ in range(3)] == ["j0", "j2", "j1"]  # callers take turns
-    assert jobs.take() is None
+    assert elsewhere.claim_next() is None
+    assert [jobs.claim_next().id for _ in range(3)] == ["j0", "j2", "j1"]  # callers take turns
+    assert jobs.claim_next() is None
     jobs.finish("j2", "cancelled")
-    jobs.put_all_back()
+    jobs.requeue_all()
     assert jobs.open_ids() == {"j0", "j1"}
-    assert jobs.take().id == "j0"
+    assert jobs.claim_next().id == "j0"
     assert jobs.count_open("a") == 2
     assert [j.id for j in jobs.page("a", before=None, limit=9)] == ["j1", "j0"]
 
@@ -105,15 +105,15 @@ def test_tries_count_what_brought_no_result(store):
     jobs.add("j", None, "x")
     tries = []
     for _ in range(3):
-        tries.append(jobs.take().tries)
-        jobs.put_all_back()  # as after a kill
+        tries.append(jobs.claim_next().tries)
+        jobs.requeue_all()  # as after a kill
     assert tries == [0, 1, 2]
-    jobs.take()
-    jobs.put_back("j")  # as on a stop
-    assert jobs.take().tries == 3
+    jobs.claim_next()
+    jobs.requeue("j")  # as on a stop
+    assert jobs.claim_next().tries == 3
     store.record([replace(ROW, job="j", seq=0)])
-    jobs.put_all_back()
-    assert jobs.take().tries == 0
+    jobs.requeue_all()
+    assert jobs.claim_next().tries == 0
 
 
 def test_threads_take_each_job_once(store):
@@ -124,7 +124,7 @@ def test_threads_take_each_job_once(store):
 
     def take():
         while len(taken) < 12:  # one that another has just taken may look like none
-            row = jobs.take()
+            row = jobs.claim_next()
             if row is not None:
                 taken.append(row.id)
 
@@ -140,11 +140,11 @@ def test_jobs_of_revoked_keys_do_not_go_on(store):
     key = add_key(store, "desk").split("_")[1]
     jobs = JobStore(store, "here")
     jobs.add("j", key, "x")
-    assert jobs.may_go_on("j")
+    assert jobs.may_continue("j")
     revoke_key(store, key)
-    assert not jobs.may_go_on("j")
+    assert not jobs.may_continue("j")
     assert jobs.is_revoked("j")
-    assert not jobs.may_go_on("nobody")
+    assert not jobs.may_continue("nobody")
 
 
 def test_keys_are_known_by_their_hash(store):
@@ -165,13 +165,13 @@ def test_old_things_go(store):
     now = time.time()
     aged = [replace(ROW, id=f"d{n}", created=now - n * day, kept=f"d{n}") for n in range(5)]
     store.record(aged)
-    store.say("d4", "real", "")
+    store.add_feedback("d4", "real", "")
     files, whole = store.expire(
         "here", kept_before=now - 1.5 * day, before=now - 3.5 * day, jobs_before=now - 3.5 * day
     )
     assert (sorted(files), whole) == (["d2", "d3", "d4"], True)
     assert rows(store) == ["d3", "d2", "d1", "d0"]
-    assert store.said(None) == []
+    assert store.with_feedback(None) == []
 
 
 def test_what_is_recorded_is_committed_when_its_future_is_done(store):
@@ -187,6 +187,6 @@ def test_one_bad_row_spoils_no_other(store):
     recorder = Recorder(store)
     store.record([ROW])
     futures = [recorder.submit(replace(ROW, id=f"r{n}")) for n in range(3)]
-    assert isinstance(futures[0].exception(60), Unreachable)
+    assert isinstance(futures[0].exception(60), DatabaseUnreachable)
     assert [future.exception(60) for future in futures[1:]] == [None, None]
     recorder.close()

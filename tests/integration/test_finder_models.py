@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from skimage import data
 
-from mesoscope.cli.data_folder import data_folder
+from mesoscope.cli.environment import data_folder
 from mesoscope.cli.evaluate import command as evaluate
 from mesoscope.cli.main import mesoscope
 from mesoscope.cli.scan import command as scan

@@ -394,7 +394,7 @@ def test_shards_are_checked_to_the_end_and_packed_whole_or_not_at_all(
     run, spoil, dataset, tmp_path, error
 ):
     for target in (
-        "mesoscope.data.shards.checking.sample_bytes",
+        "mesoscope.data.sample.sample_bytes",
         "mesoscope.data.shards.writing.sample_bytes",
     ):
         spoil(target, error, lambda given, _: given[0].path.stem == BAD)
@@ -433,7 +433,7 @@ def test_an_interrupt_ends_them_all_the_same(run, spoil, people, dataset, tmp_pa
         "explain": ("mesoscope.evidence.explain.picture_sheet", (people / "a.png", "-o", "x.png")),
         "synth": ("mesoscope.synth.writing.decode", (people, "--out", out)),
         "prepare": ("mesoscope.detection.stages.crop", (classes, "--out", out)),
-        "shards": ("mesoscope.data.shards.checking.sample_bytes", ("list", dataset, "--check")),
+        "shards": ("mesoscope.data.sample.sample_bytes", ("list", dataset, "--check")),
     }
     target, arguments = targets[command[0]]
     spoil(target, stop, lambda _given, _more: True)

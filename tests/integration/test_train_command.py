@@ -193,7 +193,7 @@ def test_two_processes_train_together(tmp_path, recipe, make_dataset):
     if not torchrun.exists():
         pytest.skip("torchrun is not beside this Python")
     data = make_dataset("one", train=12, validation=5)
-    command = [str(torchrun), "--nproc-per-node", "2", "--master-port", "29577", "-m", "mesoscope"]
+    command = [str(torchrun), "--standalone", "--nproc-per-node", "2", "-m", "mesoscope"]
     command += ["train", str(data), "--recipe", str(recipe), "--out", str(tmp_path / "run")]
     command += ["--accelerator", "cpu", "--devices", "2", "--set", "optimise.epochs=2"]
     done = subprocess.run(
@@ -203,3 +203,29 @@ def test_two_processes_train_together(tmp_path, recipe, make_dataset):
     assert done.returncode == 0, done.stderr
     assert len(history(tmp_path / "run")) == 2
     assert json.loads((tmp_path / "run/metrics.json").read_text())["n"] == 10
+
+
+@pytest.mark.timeout(900)
+def test_a_process_that_is_killed_ends_the_run_in_one_line(tmp_path, recipe, make_dataset):
+    if not Path("/proc/self/task").exists():
+        pytest.skip("this system does not say which processes a process has started")
+    data = [make_dataset("one", train=12, validation=5)]
+    more = ("--accelerator", "cpu", "--set", "data.images_per_epoch=128")
+    process = start(*more, "--devices", "2", out=tmp_path / "run", recipe=recipe, data=data)
+    log = tmp_path / "run/log.jsonl"
+    while not log.exists():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    below = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(below[0]), signal.SIGKILL)
+    text = process.communicate(timeout=300)[0]
+    assert process.returncode == 1, text
+    assert "another process of the run has ended, or cannot be reached: see what" in text
+    assert text.splitlines()[-1].endswith("then go on with --resume; finished epochs are kept")
+    assert "Traceback" not in text
+    kept = history(tmp_path / "run")
+    assert 1 <= len(kept) < 4
+    code, text = train(*more, "--resume", out=tmp_path / "run", recipe=recipe, data=data)
+    assert code == 0, text
+    assert history(tmp_path / "run")[: len(kept)] == kept
+    assert len(history(tmp_path / "run")) == 4

@@ -18,6 +18,7 @@ from command_line import mesoscope
 pytest.importorskip("torch", reason="training needs mesoscope[train]")
 onnx = pytest.importorskip("onnx")
 
+pytestmark = pytest.mark.usefixtures("quick_export")
 EARLIER = b"an earlier file"
 # Words, earlier files, the size in bytes at which files end, and the free KiB of the full disk.
 COMMANDS = {

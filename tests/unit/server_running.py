@@ -75,7 +75,7 @@ def run(tmp_path):
     pytest.importorskip("fastapi", reason=WHY)
     pytest.importorskip("uvicorn", reason=WHY)
     httpx = pytest.importorskip("httpx", reason="httpx is not installed: the extra client")
-    from mesoscope.server.guard import Log
+    from mesoscope.server.middleware import Log
     from mesoscope.server.running import address_of, prepare
     from mesoscope.server.service import Service
     from mesoscope.server.settings import Limits, ServiceSettings

@@ -211,7 +211,7 @@ def test_folders_of_this_machine_are_not_told(service, tmp_path):
 
 def test_it_answers_as_the_detector(run, jpeg, make_face, make_clip, tmp_path):
     service = run()
-    local = service.service.judges.plain
+    local = service.service.checker.plain
     paths = []
     for number in range(20):
         paths.append(tmp_path / f"{number}.jpg")

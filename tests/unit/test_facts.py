@@ -8,8 +8,7 @@ import pytest
 import mesoscope
 from mesoscope.errors import OptionError
 from mesoscope.types import DetectOptions
-from mesoscope.types.architectures import ARCHITECTURES
-from mesoscope.types.finders import FINDERS, WITH_A_MODEL
+from mesoscope.types.names import ARCHITECTURES, FINDERS, FINDERS_WITH_MODEL
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src/mesoscope"
@@ -28,7 +27,7 @@ def test_the_version_is_written_once_and_cited():
 
 @pytest.mark.parametrize(
     ("home", "names"),
-    [("types/finders.py", FINDERS), ("types/architectures.py", ARCHITECTURES)],
+    [("types/names.py", FINDERS), ("types/names.py", ARCHITECTURES)],
 )
 def test_no_other_module_lists_them(home, names):
     several = re.compile(r"[\"'`](%s)[\"'`]+, *[\"'`]+(%s)[\"'`]" % (("|".join(names),) * 2))
@@ -39,7 +38,7 @@ def test_no_other_module_lists_them(home, names):
 
 
 def test_only_known_finders_may_be_asked_for():
-    assert {"auto", "whole", *WITH_A_MODEL} < set(FINDERS)
+    assert {"auto", "whole", *FINDERS_WITH_MODEL} < set(FINDERS)
     for name in FINDERS:
         assert DetectOptions(faces=name).faces == name
     with pytest.raises(OptionError, match=", ".join(FINDERS)):

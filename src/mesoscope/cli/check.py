@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from mesoscope.cli import options
-from mesoscope.cli.extras import extra
+from mesoscope.cli.environment import extra
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED
 from mesoscope.cli.options import WholeRange
 from mesoscope.cli.printing import HEADER, echo, row

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mesoscope.cli.data_folder import finders_folder, models_folder
+from mesoscope.cli.environment import finders_folder, models_folder
 from mesoscope.cli.options import of_field, stored, stored_values, value_of
 from mesoscope.models import DEFAULT_MODEL
-from mesoscope.types.finders import WITH_A_MODEL
+from mesoscope.types.names import FINDERS_WITH_MODEL
 from mesoscope.types.options import option_infos
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def model() -> str:
     name = str(stored_values(__name__)["model"])
     if name == DEFAULT_MODEL:
         return name
-    from mesoscope.models.kept import named_model
+    from mesoscope.models.added import named_model
 
     return named_model(name, models_folder())
 
@@ -81,11 +81,11 @@ def values(*, faces: str | None = None) -> dict[str, Any]:
     }
     if faces is not None:
         chosen["faces"] = faces
-    needs_model = chosen.get("faces") in ("auto", *WITH_A_MODEL)
+    needs_model = chosen.get("faces") in ("auto", *FINDERS_WITH_MODEL)
     if needs_model and chosen["finder_model"] is None:
-        from mesoscope.faces.kept import kept_finder
+        from mesoscope.faces.added import added_finder
 
-        kept = kept_finder(finders_folder())
+        kept = added_finder(finders_folder())
         chosen["finder_model"] = None if kept is None else str(kept)
     return chosen
 

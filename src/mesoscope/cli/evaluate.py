@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,6 @@ import click
 from click.core import ParameterSource
 
 from mesoscope.cli import detection, options
-from mesoscope.cli.evaluate_tables import figures_table, robustness_notes, robustness_rows
 from mesoscope.cli.main import DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.cli.options import FiniteRange, WholeRange
 from mesoscope.cli.printing import columns, echo, escape_text
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from mesoscope.data.manifest import Sample
     from mesoscope.detection.detector import DetectorSpec
-    from mesoscope.report.robustness import Robustness
+    from mesoscope.report.record import Evaluation, Figures
+    from mesoscope.report.robustness import Robustness, RobustnessCurve
     from mesoscope.types import Json, Verdict
 
 
@@ -107,7 +108,7 @@ def command(
 
     report.require()  # a missing package is an error before the long work
     from mesoscope.data.manifest import read_datasets
-    from mesoscope.data.subset import split_of, subset
+    from mesoscope.data.sample import split_of, subset
     from mesoscope.evaluation.evaluate import evaluate
     from mesoscope.evaluation.outputs import METRICS, open_folder, write_results
     from mesoscope.evaluation.robustness import measure_robustness
@@ -145,7 +146,7 @@ def command(
     for note in notes(result):
         echo(f"mesoscope: {escape_text(note)}", err=True)
     echo("\n".join(figures_table(result)))
-    echo("\n".join(["", *columns(answer_rows(result.told))]))
+    echo("\n".join(["", *columns(answer_rows(result.answer_counts))]))
     if report_fpr is not None or prevalences:
         rows, missing = alarm_rows(result.alarms)
         echo("\n".join(["", *columns(rows), *missing]))
@@ -231,3 +232,75 @@ def _command_line(context: click.Context, spec: DetectorSpec) -> str:
                 text = f"{item:g}" if isinstance(item, float) else str(item)
                 lines.append(shlex.join([option.opts[0], text]))
     return " \\\n  ".join(lines)
+
+
+def figures_table(evaluation: Evaluation) -> list[str]:
+    """Return the table of figures: a line per source, then all of them and their mean."""
+    guarded = [] if evaluation.card.guard is None else ["unfamiliar"]
+    rows = [["source", "n", "accuracy", "AUC", "decided", "wrong", *guarded, "coverage"]]
+    sources = list(evaluation.by_source.items())
+    if len(sources) > 1:
+        sources.append(("all", evaluation.overall))
+    for name, figures in sources:
+        shares = ("decided", "error_among_decided", *guarded)
+        rows.append(
+            [
+                name,
+                str(figures.counts["n"]),
+                _with_interval(figures, "accuracy"),
+                _with_interval(figures, "auc"),
+                *(_number(figures.values[share]) for share in shares),
+                f"{figures.values['coverage']:.3f}",
+            ]
+        )
+    if len(sources) > 1:
+        mean = evaluation.mean_over_sources
+        means = [_with_interval(mean, "accuracy"), _with_interval(mean, "auc")]
+        rows.append(["mean over sources", "", *means, *[""] * (len(rows[0]) - 4)])
+    return columns(rows)
+
+
+def robustness_rows(robustness: Robustness) -> list[list[str]]:
+    """Return the rows of the robustness table: each corruption at its most harmful level."""
+    rows = [["changed", "at its worst", "accuracy", "AUC", "change of AUC", "decided", "wrong"]]
+    rows.append(["nothing", "", *_robustness_cells(robustness.unchanged.mean_over_sources)])
+    rows[-1][4] = ""  # the unchanged pictures have no change of AUC
+    rows += [
+        [*_corruption(curve), *_robustness_cells(curve.hardest.mean_over_sources)]
+        for curve in robustness.curves
+    ]
+    return rows
+
+
+def robustness_notes(robustness: Robustness | None) -> list[str]:
+    """Return warnings about an incomplete measurement of robustness."""
+    if robustness is None:
+        return ["robustness: no picture was judged under all corruptions, so there are no figures"]
+    if robustness.complete:
+        return []
+    done = f"{robustness.n_done:,} of {robustness.n_planned:,} pictures"
+    return [f"robustness: interrupted after {done}: the figures cover those only"]
+
+
+def _corruption(curve: RobustnessCurve) -> tuple[str, str]:
+    kind, level = curve.corruption, curve.hardest.level
+    return kind.title, "" if level is None else kind.describe(level)
+
+
+def _robustness_cells(figures: Figures) -> list[str]:
+    return [
+        *(_with_interval(figures, name) for name in ("accuracy", "auc")),
+        _with_interval(figures, "auc_change", sign="+"),
+        *(_number(figures.values[name]) for name in ("decided", "error_among_decided")),
+    ]
+
+
+def _number(value: float, sign: str = "") -> str:
+    return "–" if math.isnan(value) else f"{value:{sign}.3f}"
+
+
+def _with_interval(figures: Figures, name: str, sign: str = "") -> str:
+    value, (low, high) = figures.values[name], figures.intervals[name]
+    if math.isnan(value) or math.isnan(low):
+        return _number(value, sign)
+    return f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"

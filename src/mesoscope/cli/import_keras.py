@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from mesoscope.cli import options
-from mesoscope.cli.extras import extra
+from mesoscope.cli.environment import extra
 from mesoscope.cli.printing import echo
-from mesoscope.types.architectures import OF_AUTHORS
+from mesoscope.types.names import PUBLISHED
 
 
 @click.command("import-keras")
@@ -17,7 +17,7 @@ from mesoscope.types.architectures import OF_AUTHORS
 @click.option(
     "--arch",
     required=True,
-    type=click.Choice([*OF_AUTHORS]),
+    type=click.Choice([*PUBLISHED]),
     help="Architecture of the weights in the file.",
 )
 @options.model_out
@@ -29,8 +29,8 @@ def command(file: Path, arch: str, out: Path, name: str | None, *, force: bool) 
     Their output is the probability of real; the model's p_fake is one minus that. Nothing is
     written if the file holds another network.
     """
+    from mesoscope.models.added import name_of_model, refuse_model_file
     from mesoscope.models.file import model_id
-    from mesoscope.models.new_file import name_of_model, refuse_model_file
 
     refuse_model_file(out, force=force)  # before importing torch
     model_name = name_of_model(name, out)

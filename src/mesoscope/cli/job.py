@@ -37,32 +37,20 @@ def job_folder(out: str | None) -> Path | None:
     return Path(out)
 
 
-class Screen(JobWatcher):
-    """Shows a job: a bar on standard error, and verdicts on standard output.
+class ScanBar:
+    """Bars on standard error: of the files that are listed, then of those that are judged."""
 
-    Args:
-        lines: Format of the verdicts: ``table``, ``json`` or ``None`` for none.
-        message: Message to print when the work begins.
-    """
-
-    def __init__(self, lines: str | None, *, message: str = "") -> None:
+    def __init__(self) -> None:
         self._labels: Counter[str] = Counter()
-        self._lines = lines
-        self._message = message
         self._bar: tqdm[None] | None = None
-        if lines == "table":
-            echo(HEADER)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
-
-    def begun(self) -> None:
-        """Print the message."""
-        if self._message:
-            echo(self._message, err=True)
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
     def listed(self) -> None:
         """Count a listed file."""
@@ -72,12 +60,39 @@ class Screen(JobWatcher):
 
     def planned(self, total: int) -> None:
         """Start the bar of the files to judge."""
-        self._close()
+        self.__exit__()
         self._bar = bar(total=total, unit="files")
 
-    def told(self, verdict: Verdict) -> None:
+    def count(self, labels: Counter[str]) -> None:
+        """Count verdicts."""
+        self._labels += labels
+        if self._bar is not None:
+            self._bar.set_postfix_str(by_label(self._labels), refresh=False)
+            self._bar.update(labels.total())
+
+
+class Screen(ScanBar, JobWatcher):
+    """Shows a job: a bar on standard error, and verdicts on standard output.
+
+    Args:
+        lines: Format of the verdicts: ``table``, ``json`` or ``None`` for none.
+        message: Message to print when the work begins.
+    """
+
+    def __init__(self, lines: str | None, *, message: str = "") -> None:
+        super().__init__()
+        self._lines = lines
+        self._message = message
+        if lines == "table":
+            echo(HEADER)
+
+    def opened(self) -> None:
+        """Print the message."""
+        if self._message:
+            echo(self._message, err=True)
+
+    def judged(self, verdict: Verdict) -> None:
         """Count and print a verdict."""
-        self._labels[verdict.label or "none"] += 1
         if self._lines is not None:
             with contextlib.ExitStack() as stack:
                 if self._bar is not None:
@@ -87,19 +102,12 @@ class Screen(JobWatcher):
                 else:
                     click.echo(verdict.to_json())
                 sys.stdout.flush()
-        if self._bar is not None:
-            self._bar.set_postfix_str(by_label(self._labels), refresh=False)
-            self._bar.update()
+        self.count(Counter([verdict.label or "none"]))
 
-    def waits(self) -> None:
+    def waiting(self) -> None:
         """Show that another scan holds the last files."""
         if self._bar is not None:
             self._bar.set_postfix_str("waiting for another scan to finish", refresh=True)
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
 
 
 def scan_job(

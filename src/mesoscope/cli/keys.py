@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli.extras import extra
+from mesoscope.cli.environment import extra
 from mesoscope.cli.main import DONE
 from mesoscope.cli.options import WholeRange
 from mesoscope.cli.printing import echo

@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader closed the pipe, as in `mesoscope scan … | head`
         code = DONE
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - one line, never a traceback
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - printed as one line, without a traceback
         code = _report(error)
     _close_streams()
     sys.exit(code if isinstance(code, int) else DONE)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli import models_add
-from mesoscope.cli.data_folder import models_folder
+from mesoscope.cli.environment import models_folder
 from mesoscope.cli.main import DONE, MODEL
 from mesoscope.cli.printing import columns, echo, escape_text
 from mesoscope.errors import MesoscopeError, ModelMismatch
@@ -49,8 +49,8 @@ def list_models(*, as_json: bool, speed: bool) -> None:
     Accuracy and AUC are means over the sources of the validation split. Multiply-adds are in
     millions per face; --speed measures the real speed.
     """
+    from mesoscope.models.added import added_models
     from mesoscope.models.file import shipped
-    from mesoscope.models.kept import added_models
 
     models = shipped() | added_models(models_folder())
     rates = _rates(list(models.values())) if speed else [None] * len(models)
@@ -112,8 +112,8 @@ def _rates(paths: list[Path]) -> list[float]:
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
 def show(model: str, *, as_json: bool) -> None:
     """Show a model's card, by default that of the default model."""
+    from mesoscope.models.added import named_model
     from mesoscope.models.file import find_model
-    from mesoscope.models.kept import named_model
 
     path = find_model(named_model(model, models_folder()))
     if as_json:
@@ -134,8 +134,8 @@ def verify(models: tuple[str, ...]) -> int:
 
     Without an argument, all shipped models are verified. The exit code is 3 if a check fails.
     """
+    from mesoscope.models.added import named_model
     from mesoscope.models.file import find_model, shipped
-    from mesoscope.models.kept import named_model
 
     names = models or tuple(shipped())
     if not names:

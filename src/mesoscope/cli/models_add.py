@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from mesoscope.cli.data_folder import finders_folder, models_folder
-from mesoscope.cli.extras import extra
+from mesoscope.cli.environment import extra, finders_folder, models_folder
 from mesoscope.cli.printing import echo
 from mesoscope.cli.progress import counted
 from mesoscope.errors import OptionError
@@ -45,15 +44,17 @@ def add(
     `models add FILE.onnx --card CARD.toml` wraps a face classifier into a model file, which all
     commands accept as --model NAME.
     """
-    from mesoscope.types.finders import WITH_A_MODEL
+    from mesoscope.types.names import FINDERS_WITH_MODEL
 
-    if what in WITH_A_MODEL:
+    if what in FINDERS_WITH_MODEL:
         if file is None or card or calibrate or out:
             raise OptionError(f"give the model's file only: mesoscope models add {what} FILE")
         _add_finder(what, file, sha256)
         return
     if file is not None or card is None:
-        finder = "" if file is None else f"; {what!r} is no face finder: use {WITH_A_MODEL[0]}"
+        finder = (
+            "" if file is None else f"; {what!r} is no face finder: use {FINDERS_WITH_MODEL[0]}"
+        )
         raise OptionError(
             f"give a face finder and its file, or a classifier's file and --card CARD.toml{finder}"
         )
@@ -61,9 +62,9 @@ def add(
 
 
 def _add_finder(finder: str, file: Path, sha256: str | None) -> None:
-    from mesoscope.faces.kept import keep_finder
+    from mesoscope.faces.added import add_finder
 
-    kept = keep_finder(file, finders_folder(), finder=finder, sha256=sha256)
+    kept = add_finder(file, finders_folder(), finder=finder, sha256=sha256)
     echo(f"{finder}  SHA-256 {kept.stem.partition('-')[2]}")
     echo(f"kept as {kept}; --faces auto uses it from now on")
 
@@ -71,8 +72,8 @@ def _add_finder(finder: str, file: Path, sha256: str | None) -> None:
 def _add_classifier(
     file: Path, card: Path, sha256: str | None, data: tuple[Path, ...], out: Path | None
 ) -> None:
+    from mesoscope.models.added import added_models
     from mesoscope.models.file import model_id, verify_sha256
-    from mesoscope.models.kept import added_models
 
     verify_sha256(file, sha256)  # before importing torch
     with extra("train", "torch"):
@@ -95,11 +96,11 @@ def _add_classifier(
 @click.argument("name", metavar="yunet|NAME")
 def remove(name: str) -> None:
     """Remove an added face finder's model or face classifier."""
-    from mesoscope.faces.kept import remove_finder
-    from mesoscope.models.kept import remove_model
-    from mesoscope.types.finders import WITH_A_MODEL
+    from mesoscope.faces.added import remove_finder
+    from mesoscope.models.added import remove_model
+    from mesoscope.types.names import FINDERS_WITH_MODEL
 
-    if name in WITH_A_MODEL:
+    if name in FINDERS_WITH_MODEL:
         removed = remove_finder(finders_folder(), name)
     else:
         removed = [remove_model(name, models_folder())]

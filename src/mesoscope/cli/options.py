@@ -171,24 +171,33 @@ overrides = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE",
     help="Override a key of the recipe, as in optimise.batch_size=16; may be repeated.",
 )  # fmt: skip
-skip_unreadable = click.option(
-    "--skip-unreadable", is_flag=True, help="Leave out unreadable pictures instead of stopping."
-)
-accelerator = click.option(
-    "--accelerator",
-    type=click.Choice(["auto", "cpu", "gpu"]),
-    default="auto",
-    show_default=True,
-    help="Hardware to train on.",
-)
-devices = click.option(
-    "--devices", type=WholeRange(1),
-    help="Number of GPUs or CPUs per machine.  [default: all GPUs, or one CPU]",
+_TRAINING = f"{__name__}.training"  # key of the stored options
+training = stored(
+    _TRAINING,
+    click.option(
+        "--skip-unreadable", is_flag=True, help="Leave out unreadable pictures instead of stopping."
+    ),
+    click.option(
+        "--accelerator", type=click.Choice(["auto", "cpu", "gpu"]), default="auto",
+        show_default=True, help="Hardware to train on.",
+    ),
+    click.option(
+        "--devices", type=WholeRange(1),
+        help="Number of GPUs or CPUs per machine.  [default: all GPUs, or one CPU]",
+    ),
+    click.option(
+        "--nodes", type=WholeRange(1), default=1, show_default=True,
+        help="Number of machines; start each with torchrun.",
+    ),
 )  # fmt: skip
-nodes = click.option(
-    "--nodes", type=WholeRange(1), default=1, show_default=True,
-    help="Number of machines; start each with torchrun.",
-)  # fmt: skip
+
+
+def training_values() -> dict[str, Any]:
+    """Return the values of :data:`training` in the running call."""
+    values = stored_values(_TRAINING)
+    return {**values, "devices": values["devices"] or "auto"}
+
+
 # Options of synth stylegan and synth stylegan-train.
 device = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,

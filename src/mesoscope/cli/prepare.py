@@ -51,66 +51,54 @@ def _shares(
     help="Name of the set, in place of the first argument.  [default: recognised]",
 )
 @detection.detection_options(only=_DETECTION, model=False)
-@click.option(
-    "--split", type=click.Choice(["official", "group"]), default="official", show_default=True,
-    help="Keep the set's own splits if it has some, or draw new ones by group.",
+@options.stored(
+    __name__,
+    click.option(
+        "--split", type=click.Choice(["official", "group"]), default="official", show_default=True,
+        help="Keep the set's own splits if it has some, or draw new ones by group.",
+    ),
+    click.option(
+        "--shares", default=".8,.1,.1", show_default=True, metavar="TRAIN,VALIDATION,TEST",
+        callback=_shares, help="Shares of drawn splits; they add up to 1.",
+    ),
+    click.option(
+        "--donors-apart", is_flag=True,
+        help="Leave out fakes whose donor face is of a person in another split.",
+    ),
+    click.option(
+        "--quality", metavar="NAME", help="Compression to use if the set has several, as in c23."
+    ),
+    click.option(
+        "--margin", type=FiniteRange(1, 10), default=1.3, show_default=True,
+        help="Side of the crop over the longest side of the face.",
+    ),
+    click.option(
+        "--size", "size_px", type=WholeRange(16, 4096), default=256, show_default=True,
+        help="Side of the crops in pixels.",
+    ),
+    click.option(
+        "--format", "format", type=click.Choice(["png", "jpg"]), default="png",
+        show_default=True, help="Format of all crops, real and fake.",
+    ),
+    click.option(
+        "--jpeg-quality", type=WholeRange(1, 100), default=95, show_default=True,
+        help="JPEG quality of --format jpg.",
+    ),
+    click.option(
+        "--largest-only/--all-faces", default=True,
+        help="Keep one person of each clip or picture, or every face.  [default: one]",
+    ),
+    click.option(
+        "--limit", type=WholeRange(1), metavar="N",
+        help="Maximum number of clips or pictures of each split, class and method.",
+    ),
+    click.option(
+        "--seed", default=0, show_default=True, help="Seed of drawn splits and of --limit."
+    ),
 )  # fmt: skip
-@click.option(
-    "--shares", default=".8,.1,.1", show_default=True, metavar="TRAIN,VALIDATION,TEST",
-    callback=_shares, help="Shares of drawn splits; they add up to 1.",
-)  # fmt: skip
-@click.option(
-    "--donors-apart", is_flag=True,
-    help="Leave out fakes whose donor face is of a person in another split.",
-)  # fmt: skip
-@click.option(
-    "--quality", metavar="NAME", help="Compression to use if the set has several, as in c23."
-)
-@click.option(
-    "--margin", type=FiniteRange(1, 10), default=1.3, show_default=True,
-    help="Side of the crop over the longest side of the face.",
-)  # fmt: skip
-@click.option(
-    "--size", type=WholeRange(16, 4096), default=256, show_default=True,
-    help="Side of the crops in pixels.",
-)  # fmt: skip
-@click.option(
-    "--format", "file_format", type=click.Choice(["png", "jpg"]), default="png",
-    show_default=True, help="Format of all crops, real and fake.",
-)  # fmt: skip
-@click.option(
-    "--jpeg-quality", type=WholeRange(1, 100), default=95, show_default=True,
-    help="JPEG quality of --format jpg.",
-)  # fmt: skip
-@click.option(
-    "--largest-only/--all-faces", default=True,
-    help="Keep one person of each clip or picture, or every face.  [default: one]",
-)  # fmt: skip
-@click.option(
-    "--limit", type=WholeRange(1), metavar="N",
-    help="Maximum number of clips or pictures of each split, class and method.",
-)  # fmt: skip
-@click.option("--seed", default=0, show_default=True, help="Seed of drawn splits and of --limit.")
 @options.jobs
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and write nothing.")
-def command(
-    places: tuple[str, ...],
-    out: Path,
-    named: str | None,
-    split: str,
-    shares: tuple[float, float, float],
-    donors_apart: bool,
-    quality: str | None,
-    margin: float,
-    size: int,
-    file_format: str,
-    jpeg_quality: int,
-    largest_only: bool,
-    limit: int | None,
-    seed: int,
-    jobs: int,
-    dry_run: bool,
-) -> int:
+def command(places: tuple[str, ...], out: Path, named: str | None, jobs: int, dry_run: bool) -> int:
     """Make a data set of faces from a public set.
 
     ROOT is the set's folder; SET is its name, recognised if left out. Frames are sampled, faces are
@@ -122,20 +110,9 @@ def command(
 
     keep_heap(options.KEPT_BYTES)
     layout, root = _set_and_root(places, named)
-    prepare_options = PrepareOptions(
-        **detection.values(),
-        split=split,
-        shares=shares,
-        donors_apart=donors_apart,
-        quality=quality,
-        margin=margin,
-        size_px=size,
-        format=file_format,
-        jpeg_quality=jpeg_quality,
-        all_faces=not largest_only,
-        limit=limit,
-        seed=seed,
-    )
+    values = options.stored_values(__name__)
+    all_faces = not values.pop("largest_only")
+    prepare_options = PrepareOptions(**detection.values(), **values, all_faces=all_faces)
     plan = make_plan(root, layout=layout, options=prepare_options)
     _print_set(plan)
     if dry_run:

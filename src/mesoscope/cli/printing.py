@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.files.escape import escape_text
+from mesoscope.types.label import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,11 +70,6 @@ def _flag(match: re.Match[str]) -> str:
     if flag is None:
         return match[0]
     return flag if value is None else f"{flag} {value}"
-
-
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun: ``1 file``, ``2,000 files``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def row(verdict: Verdict) -> str:

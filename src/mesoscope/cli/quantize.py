@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mesoscope.cli import options
-from mesoscope.cli.extras import extra
+from mesoscope.cli.environment import extra
 from mesoscope.cli.options import FiniteRange, WholeRange
 from mesoscope.cli.printing import columns, echo
 from mesoscope.cli.progress import counted
@@ -59,7 +59,7 @@ def command(
     quantisation ranges. Both models are evaluated on the validation split, and accuracy, AUC, size
     and speed are printed side by side. Nothing is written if the loss is larger than --max-loss.
     """
-    from mesoscope.models.new_file import name_of_model, refuse_model_file
+    from mesoscope.models.added import name_of_model, refuse_model_file
 
     refuse_model_file(out, force=force)
     model_name = name_of_model(name, out)

@@ -1,22 +1,28 @@
-"""``mesoscope report``: write and verify reports, make keys."""
+"""``mesoscope report``, and what ``scan --report`` and ``serve`` share with it: options, keys."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli import detection, options, report_file
+from mesoscope.cli import detection, options
 from mesoscope.cli.main import DONE, INPUT_FAILED
 from mesoscope.cli.options import WholeRange
-from mesoscope.cli.printing import echo
+from mesoscope.cli.printing import echo, plural
 from mesoscope.cli.progress import bar
 from mesoscope.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from tqdm import tqdm
+
+    from mesoscope.report.case.make import ReportOptions, WrittenReport
     from mesoscope.report.case.record import Check, State
 
 _LISTED = 50  # changed or missing files named one by one
@@ -92,7 +98,7 @@ def make(
     from mesoscope.scan.reporting import job_among, report_job, report_sources
 
     model = detection.model()
-    with report_file.report_options(
+    with signed_report_options(
         out, sign=sign, pictures=pictures, title=title, case=case, analyst=analyst
     ) as report_options:
         job = job_among(sources, out)
@@ -107,7 +113,7 @@ def make(
                     sources, out, detector, model=model, options=report_options,
                     watch=lambda _verdict: progress.update(),
                 )  # fmt: skip
-    report_file.print_written(written)
+    print_written(written)
     if job is None:
         if not written.files:
             echo("no picture or clip was found: check the path", err=True)
@@ -209,9 +215,78 @@ def keygen(key: Path, passphrase: bool) -> int:
     """
     from mesoscope.report.case.seal import make_keys
 
-    secret = report_file.passphrase(key, new=True) if passphrase else None
+    secret = ask_passphrase(key, new=True) if passphrase else None
     public, fingerprint = make_keys(key, passphrase=secret)
     echo(f"{key}: the private key, keep it secret")
     echo(f"{public}: the public key, give it to those who verify your reports")
     echo(f"fingerprint  {fingerprint}")
     return DONE
+
+
+VARIABLE = "MESOSCOPE_KEY_PASSPHRASE"  # for scripts, which have no terminal
+
+
+def ask_passphrase(key: Path, *, new: bool = False) -> str:
+    """Return the passphrase of a private key, from the environment or a prompt on the terminal.
+
+    Args:
+        key: File of the key.
+        new: The key is about to be made, so the prompt asks twice.
+
+    Raises:
+        OptionError: The variable is not set, and there is no terminal.
+    """
+    variable = os.environ.get(VARIABLE)
+    if variable:
+        return variable
+    if not sys.stdin.isatty():
+        raise OptionError(f"{key}: needs a passphrase, and there is no terminal: set {VARIABLE}")
+    typed: str = click.prompt(
+        f"Passphrase of {key}", hide_input=True, confirmation_prompt=new, err=True
+    )
+    return typed
+
+
+@contextlib.contextmanager
+def signed_report_options(
+    out: Path,
+    *,
+    sign: Path | None,
+    pictures: int | None = None,
+    title: str = "",
+    case: str = "",
+    analyst: str = "",
+) -> Iterator[ReportOptions]:
+    """Check the options of a report before the work, and show a bar while evidence is collected.
+
+    Raises:
+        OptionError: The report cannot be written, or the key cannot be used.
+        MissingExtra: The ``report`` extra is not installed.
+    """
+    from mesoscope.report.case.contents import PICTURES
+    from mesoscope.report.case.make import ReportOptions, refuse_report
+    from mesoscope.report.case.seal import read_private
+
+    refuse_report(out)
+    key = None if sign is None else read_private(sign, ask=lambda: ask_passphrase(sign))
+    if pictures is None:
+        pictures = PICTURES
+    with contextlib.ExitStack() as stack:
+        bars: list[tqdm[None]] = []
+
+        def watch(_done: int, total: int) -> None:
+            if not bars:
+                bars.append(stack.enter_context(bar(total=total, what="evidence", unit="files")))
+            bars[0].update()
+
+        yield ReportOptions(title, case, analyst, pictures, key, watch)
+
+
+def print_written(written: WrittenReport) -> None:
+    """Print a line about a written report."""
+    signed = ", signed" if written.signed else ""
+    echo(
+        f"{written.path}: {plural(written.files, 'file')}, {written.with_evidence} with "
+        f"evidence{signed}; its digest is {written.digest}",
+        err=True,
+    )

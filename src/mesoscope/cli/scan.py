@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli import detection, options, report_file, scan_on
+from mesoscope.cli import detection, options, scan_on
+from mesoscope.cli import report as report_command
 from mesoscope.cli.job import again_text, by_label, job_folder, scan_job, skipped_text
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.cli.printing import HEADER, echo, row
@@ -94,7 +95,7 @@ def command(
     model = detection.model()
     with contextlib.ExitStack() as stack:
         report_options = None if report is None else stack.enter_context(
-            report_file.report_options(report, sign=sign)
+            report_command.signed_report_options(report, sign=sign)
         )  # fmt: skip
         detector = detection.build(detection.spec(jobs=jobs, batch_size=batch_size))
         if folder is not None:
@@ -109,7 +110,7 @@ def command(
                 written, _ = report_job(
                     folder, report, ledger=ledger, model=model, options=report_options
                 )
-                report_file.print_written(written)
+                report_command.print_written(written)
             return code
         file = Path(out) if out else None
         spool = None if report is None else stack.enter_context(_new_spool())
@@ -118,7 +119,7 @@ def command(
         if report is not None and spool is not None and complete:
             from mesoscope.report.case.make import report_judged
 
-            report_file.print_written(
+            report_command.print_written(
                 report_judged(spool, report, detector, model=model, options=report_options)
             )
         elif report is not None:

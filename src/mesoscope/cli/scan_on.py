@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections import Counter
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
 
 from mesoscope.cli import detection
-from mesoscope.cli.job import again_text, by_label, resume_line, skipped_text, stopped_by_signals
+from mesoscope.cli.job import (
+    ScanBar,
+    again_text,
+    by_label,
+    resume_line,
+    skipped_text,
+    stopped_by_signals,
+)
 from mesoscope.cli.main import ALARM, DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.cli.options import WholeRange
 from mesoscope.cli.printing import echo, plural
-from mesoscope.cli.progress import bar
 from mesoscope.distributed.progress import PartsWatcher
 from mesoscope.errors import MissingExtra, OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    from tqdm import tqdm
-    from typing_extensions import Self
 
     from mesoscope.distributed.progress import PartsSummary
     from mesoscope.scan.parts import Part
@@ -95,7 +97,7 @@ def scan_on_ray(
         raise MissingExtra("ray", extra="scale")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray is to tell nobody that it runs
     spec = detection.spec(batch_size=batch_size)
-    with stopped_by_signals(), _Bar() as shown:
+    with stopped_by_signals(), _Screen() as shown:
         from mesoscope.distributed.on_ray import RayEngine
         from mesoscope.distributed.scan import TASK_FILES, PartsInterrupted, scan_into_parts
 
@@ -117,37 +119,12 @@ def scan_on_ray(
     return INPUT_FAILED if done.failed else DONE
 
 
-class _Bar(PartsWatcher):
-    """A bar on standard error: of what is listed, then of what is judged."""
+class _Screen(ScanBar, PartsWatcher):
+    """Shows a scan into parts: a bar on standard error."""
 
-    def __init__(self) -> None:
-        self._labels: Counter[str] = Counter()
-        self._bar: tqdm[None] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def listed(self) -> None:
-        """Count a source that was found."""
-        if self._bar is None:
-            self._bar = bar(what="listing", unit="files")
-        self._bar.update()
-
-    def planned(self, total: int) -> None:
-        """Begin the bar of what is to be judged."""
-        self.__exit__()
-        self._bar = bar(total=total, unit="files")
-
-    def told(self, part: Part) -> None:
+    def judged(self, part: Part) -> None:
         """Count the verdicts of a part."""
-        self._labels += part.labels
-        if self._bar is not None:
-            self._bar.set_postfix_str(by_label(self._labels), refresh=False)
-            self._bar.update(part.rows)
+        self.count(part.labels)
 
 
 def _closing(done: PartsSummary) -> str:

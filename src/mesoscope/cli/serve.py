@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli import detection, options, report_file
-from mesoscope.cli.data_folder import data_folder
-from mesoscope.cli.extras import extra
+from mesoscope.cli import detection, options
+from mesoscope.cli import report as report_command
+from mesoscope.cli.environment import data_folder, extra
 from mesoscope.cli.main import DONE
 from mesoscope.cli.options import FiniteRange, WholeRange
 from mesoscope.cli.printing import echo
@@ -40,42 +40,51 @@ def service_folder(folder: Path | None) -> Path:
 
 
 @click.command("serve")
-@click.option(
-    "--host", default="127.0.0.1", show_default=True,
-    help="Address to listen on; 0.0.0.0 for all, which needs keys.",
-)  # fmt: skip
-@click.option(
-    "--port", type=WholeRange(0, 65535), default=8000, show_default=True,
-    help="Port to listen on; 0 picks a free one.",
+@options.stored(
+    __name__,
+    click.option(
+        "--host", default="127.0.0.1", show_default=True,
+        help="Address to listen on; 0.0.0.0 for all, which needs keys.",
+    ),
+    click.option(
+        "--port", type=WholeRange(0, 65535), default=8000, show_default=True,
+        help="Port to listen on; 0 picks a free one.",
+    ),
 )  # fmt: skip
 @detection.detection_options()
 @data_option
-@ledger_option
+@options.stored(
+    __name__,
+    ledger_option,
+)  # fmt: skip
 @click.option("--keys", is_flag=True, help="Require a key on loopback, too.")
 @click.option(
     "--anyone-may-call", is_flag=True,
     help="Require no key, on any address.",
 )  # fmt: skip
-@click.option(
-    "--rate", type=WholeRange(0), default=0, show_default=True, metavar="PER_MINUTE",
-    help="Files per minute for keys without their own rate; 0 = no limit.",
-)  # fmt: skip
-@click.option(
-    "--keep", "keep_days", type=FiniteRange(0), default=0.0, show_default=True,
-    metavar="DAYS", help="Days to keep judged files; 0 keeps none.",
-)  # fmt: skip
-@click.option(
-    "--keep-results", "keep_results_days", type=FiniteRange(0), default=30.0,
-    show_default=True, metavar="DAYS",
-    help="Days to keep verdicts; 0 keeps none, except those of jobs for a day.",
-)  # fmt: skip
-@click.option(
-    "--allow-host", "names", multiple=True, metavar="NAME",
-    help="Host name that callers may use, beside the address; * for any; may be repeated.",
-)  # fmt: skip
-@click.option(
-    "--allow-origin", "origins", multiple=True, metavar="ORIGIN",
-    help="Site whose pages may call, as https://news.example; may be repeated.",
+@options.stored(
+    __name__,
+    click.option(
+        "--rate", type=WholeRange(0), default=0, show_default=True, metavar="PER_MINUTE",
+        help="Files per minute for keys without their own rate; 0 = no limit.",
+    ),
+    click.option(
+        "--keep", "keep_days", type=FiniteRange(0), default=0.0, show_default=True,
+        metavar="DAYS", help="Days to keep judged files; 0 keeps none.",
+    ),
+    click.option(
+        "--keep-results", "keep_results_days", type=FiniteRange(0), default=30.0,
+        show_default=True, metavar="DAYS",
+        help="Days to keep verdicts; 0 keeps none, except those of jobs for a day.",
+    ),
+    click.option(
+        "--allow-host", "names", multiple=True, metavar="NAME",
+        help="Host name that callers may use, beside the address; * for any; may be repeated.",
+    ),
+    click.option(
+        "--allow-origin", "origins", multiple=True, metavar="ORIGIN",
+        help="Site whose pages may call, as https://news.example; may be repeated.",
+    ),
 )  # fmt: skip
 @click.option(
     "--queue", "waiting", type=WholeRange(1), default=64, show_default=True,
@@ -89,35 +98,23 @@ def service_folder(folder: Path | None) -> Path:
     "--max-job", type=WholeRange(1), default=2048, show_default=True, metavar="MIB",
     help="Maximum size of a clip or an archive.",
 )  # fmt: skip
-@options.sign
-@click.option("--log-names", is_flag=True, help="Write names of uploaded files into the log.")
+@options.stored(
+    __name__,
+    options.sign,
+    click.option("--log-names", is_flag=True, help="Write names of uploaded files into the log."),
+)  # fmt: skip
 @options.jobs
 def command(
-    host: str,
-    port: int,
-    data: Path | None,
-    ledger: str | None,
-    keys: bool,
-    anyone_may_call: bool,
-    rate: int,
-    keep_days: float,
-    keep_results_days: float,
-    names: tuple[str, ...],
-    origins: tuple[str, ...],
-    waiting: int,
-    max_upload: int,
-    max_job: int,
-    sign: Path | None,
-    log_names: bool,
-    jobs: int,
-) -> int:
+    data: Path | None, keys: bool, anyone_may_call: bool, waiting: int, max_upload: int,
+    max_job: int, jobs: int,
+) -> int:  # fmt: skip
     """Run the HTTP service, with the page at / and the API at /v1, until SIGTERM or Ctrl-C.
 
     Log lines go to standard error as JSON. Exit codes: 0 stopped, 2 usage, 3 model or missing
     extra.
     """
     with extra("serve", "fastapi"):
-        from mesoscope.server.guard import Log
+        from mesoscope.server.middleware import Log
         from mesoscope.server.running import serve
         from mesoscope.server.service import Service
         from mesoscope.server.settings import Limits, ServiceSettings, is_loopback
@@ -126,21 +123,13 @@ def command(
     if keys and anyone_may_call:
         raise OptionError("--keys and --anyone-may-call exclude each other: give one of them")
     picture_bytes = max_upload * _MEBI
+    values = options.stored_values(__name__)
     settings = ServiceSettings(
         data=service_folder(data),
-        ledger=ledger,
-        host=host,
-        port=port,
         model=detection.model(),
         options=detection.spec(jobs=jobs).options,
-        keys=keys or not (anyone_may_call or is_loopback(host)),
-        names=names,
-        origins=origins,
-        rate=rate,
-        keep_days=keep_days,
-        keep_results_days=keep_results_days,
-        sign=sign,
-        log_names=log_names,
+        keys=keys or not (anyone_may_call or is_loopback(values["host"])),
+        **values,
         limits=Limits(
             check_bytes=picture_bytes + _MEBI,
             picture_bytes=picture_bytes,
@@ -151,9 +140,9 @@ def command(
     )
     keep_heap(options.KEPT_BYTES)
     environment = dict(os.environ)
-    if sign is not None:
-        environment |= _passphrase(sign)
-    service = Service(settings, Log(names=log_names), environment)
+    if settings.sign is not None:
+        environment |= _passphrase(settings.sign)
+    service = Service(settings, Log(names=settings.log_names), environment)
     if settings.keys:
         _warn_without_keys(service.store)
     serve(service, lambda address: echo(_greeting(address, settings), err=True))
@@ -167,11 +156,11 @@ def _passphrase(sign: Path) -> dict[str, str]:
     typed: list[str] = []
 
     def ask() -> str:
-        typed.append(report_file.passphrase(sign))
+        typed.append(report_command.ask_passphrase(sign))
         return typed[-1]
 
     read_private(sign, ask=ask)
-    return {report_file.VARIABLE: typed[-1]} if typed else {}
+    return {report_command.VARIABLE: typed[-1]} if typed else {}
 
 
 def _warn_without_keys(store: Store) -> None:

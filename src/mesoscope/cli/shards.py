@@ -133,10 +133,10 @@ def _table(shards: dict[str, list[Sample]], root: Path) -> list[str]:
 
 def _check(samples: list[Sample]) -> int:
     """Read all pictures, print their faults and counts, and return the exit code."""
-    from mesoscope.data.shards.checking import faults_of
+    from mesoscope.data.sample import verify_samples
 
     faults = 0
-    for fault in bar(faults_of(samples), total=len(samples)):
+    for fault in bar(verify_samples(samples), total=len(samples)):
         if fault is not None:
             faults += 1
             echo(f"mesoscope: {escape_text(str(fault))}", err=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mesoscope.cli import options
-from mesoscope.cli.extras import extra
+from mesoscope.cli.environment import extra
 from mesoscope.cli.options import FiniteRange, WholeRange
 from mesoscope.cli.printing import echo
 from mesoscope.cli.progress import bar, counted
@@ -25,106 +25,114 @@ if TYPE_CHECKING:
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="The run folder."
 )
-@click.option(
-    "--size",
-    type=WholeRange(),
-    default=64,
-    show_default=True,
-    help="Side of the faces: 8, 16, 32 … 1024 pixels.",
+@options.stored(
+    __name__,
+    click.option(
+        "--size",
+        type=WholeRange(),
+        default=64,
+        show_default=True,
+        help="Side of the faces: 8, 16, 32 … 1024 pixels.",
+    ),
 )
 @click.option(
-    "--kimg", type=FiniteRange(0, min_open=True), default=1000.0, show_default=True,
+    "--kimg",
+    type=FiniteRange(0, min_open=True),
+    default=1000.0,
+    show_default=True,
     help="Length of the training, in thousands of reals.",
-)  # fmt: skip
+)
 @click.option(
-    "--snapshot", "snapshot_kimg", type=FiniteRange(0, min_open=True), default=10.0,
+    "--snapshot",
+    "snapshot_kimg",
+    type=FiniteRange(0, min_open=True),
+    default=10.0,
     show_default=True,
     help="Interval of samples, weights and log lines, in thousands of reals.",
-)  # fmt: skip
-@click.option("--batch", type=WholeRange(), default=16, show_default=True, help="Batch size.")
+)
+@options.stored(
+    __name__,
+    click.option("--batch", type=WholeRange(), default=16, show_default=True, help="Batch size."),
+    click.option(
+        "--architecture",
+        type=click.Choice(["stylegan", "stylegan2"]),
+        default="stylegan2",
+        show_default=True,
+        help="Architecture of the generator.",
+    ),
+    click.option(
+        "--channel-multiplier",
+        type=FiniteRange(),
+        default=1.0,
+        show_default=True,
+        help="Width of both networks; the large published ones have 2.",
+    ),
+    click.option(
+        "--channels-max",
+        type=WholeRange(),
+        default=512,
+        show_default=True,
+        help="Maximum of channels.",
+    ),
+    click.option(
+        "--style-dim",
+        type=WholeRange(),
+        default=512,
+        show_default=True,
+        help="Dimension of latents and styles.",
+    ),
+    click.option(
+        "--mapping-layers",
+        type=WholeRange(),
+        default=8,
+        show_default=True,
+        help="Number of layers from latents to styles.",
+    ),
+    click.option(
+        "--learning-rate",
+        type=FiniteRange(),
+        default=0.0025,
+        show_default=True,
+        help="Learning rate of both networks.",
+    ),
+    click.option(
+        "--r1",
+        type=FiniteRange(),
+        help="Weight γ of the gradient penalty.  [default: .0002·size²/batch]",
+    ),
+    click.option(
+        "--path-length",
+        type=FiniteRange(),
+        default=2.0,
+        show_default=True,
+        help="Weight of path length regularisation; 0 = off.",
+    ),
+    click.option(
+        "--ada/--no-ada",
+        default=True,
+        help="Adaptive discriminator augmentation.  [default: on]",
+    ),
+    click.option(
+        "--mirror/--no-mirror", default=True, help="Mirror half of the reals.  [default: on]"
+    ),
+)
 @click.option(
-    "--architecture", type=click.Choice(["stylegan", "stylegan2"]), default="stylegan2",
-    show_default=True, help="Architecture of the generator.",
-)  # fmt: skip
-@click.option(
-    "--channel-multiplier", type=FiniteRange(), default=1.0, show_default=True,
-    help="Width of both networks; the large published ones have 2.",
-)  # fmt: skip
-@click.option(
-    "--channels-max",
-    type=WholeRange(),
-    default=512,
+    "--distance-pictures",
+    type=WholeRange(0),
+    default=1000,
     show_default=True,
-    help="Maximum of channels.",
-)
-@click.option(
-    "--style-dim",
-    type=WholeRange(),
-    default=512,
-    show_default=True,
-    help="Dimension of latents and styles.",
-)
-@click.option(
-    "--mapping-layers",
-    type=WholeRange(),
-    default=8,
-    show_default=True,
-    help="Number of layers from latents to styles.",
-)
-@click.option(
-    "--learning-rate",
-    type=FiniteRange(),
-    default=0.0025,
-    show_default=True,
-    help="Learning rate of both networks.",
-)
-@click.option(
-    "--r1",
-    type=FiniteRange(),
-    help="Weight γ of the gradient penalty.  [default: .0002·size²/batch]",
-)
-@click.option(
-    "--path-length", type=FiniteRange(), default=2.0, show_default=True,
-    help="Weight of path length regularisation; 0 = off.",
-)  # fmt: skip
-@click.option(
-    "--ada/--no-ada", default=True,
-    help="Adaptive discriminator augmentation.  [default: on]",
-)  # fmt: skip
-@click.option("--mirror/--no-mirror", default=True, help="Mirror half of the reals.  [default: on]")
-@click.option(
-    "--distance-pictures", type=WholeRange(0), default=1000, show_default=True,
     help="Number of fakes for the distance at each snapshot; 0 = never.",
-)  # fmt: skip
-@options.seed
+)
+@options.stored(__name__, options.seed)
 @options.device
 @click.option(
     "--threads", type=WholeRange(1), help="Number of CPU threads.  [default: one per core]"
 )
 @options.resume
 def command(
-    reals: Path,
-    out: Path,
-    size: int,
-    kimg: float,
-    snapshot_kimg: float,
-    batch: int,
-    architecture: str,
-    channel_multiplier: float,
-    channels_max: int,
-    style_dim: int,
-    mapping_layers: int,
-    learning_rate: float,
-    r1: float | None,
-    path_length: float,
-    ada: bool,
-    mirror: bool,
-    distance_pictures: int,
-    seed: int,
-    device: str,
-    threads: int | None,
-    resume: bool,
-) -> None:
+    reals: Path, out: Path, kimg: float, snapshot_kimg: float, distance_pictures: int,
+    device: str, threads: int | None, resume: bool,
+) -> None:  # fmt: skip
     """Train a small StyleGAN on your own real faces.
 
     REALS is a folder of real faces, or a data set whose training reals are used: crops of one kind,
@@ -139,12 +147,7 @@ def command(
     for name, value in (("--kimg", kimg), ("--snapshot", snapshot_kimg)):
         if not value < 1e9:  # also false for NaN
             raise OptionError(f"{name} {value}: must be below 1,000,000,000")
-    settings = TrainSettings(
-        architecture=architecture, size=size, style_dim=style_dim, mapping_layers=mapping_layers,
-        channel_multiplier=channel_multiplier, channels_max=channels_max, batch=batch,
-        learning_rate=learning_rate, r1=r1, path_length=path_length, ada=ada, mirror=mirror,
-        seed=seed,
-    )  # fmt: skip
+    settings = TrainSettings(**options.stored_values(__name__))
     fit(
         reals, out, settings, SnapshotBars(),
         kimg=kimg, snapshot_kimg=snapshot_kimg, device=device_of(device, threads=threads),

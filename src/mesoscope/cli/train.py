@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mesoscope.cli import options
-from mesoscope.cli.extras import extra
+from mesoscope.cli.environment import extra
 from mesoscope.cli.printing import echo
 from mesoscope.cli.progress import bar, counted
 
@@ -30,20 +30,9 @@ T = TypeVar("T")
 @options.run_out
 @options.resume
 @options.overrides
-@options.skip_unreadable
-@options.accelerator
-@options.devices
-@options.nodes
+@options.training
 def command(
-    datasets: tuple[Path, ...],
-    recipe: Path,
-    out: Path,
-    resume: bool,
-    overrides: tuple[str, ...],
-    skip_unreadable: bool,
-    accelerator: str,
-    devices: int | None,
-    nodes: int,
+    datasets: tuple[Path, ...], recipe: Path, out: Path, resume: bool, overrides: tuple[str, ...]
 ) -> None:
     """Train a network and write a run folder with the model file and its card.
 
@@ -57,16 +46,9 @@ def command(
 
     resolved = read_recipe(recipe, overrides)
     train(
-        datasets,
-        resolved,
-        out,
-        TrainingBars(resolved.optimise.epochs),
-        resume=resume,
-        skip_unreadable=skip_unreadable,
-        accelerator=accelerator,
-        devices=devices or "auto",
-        nodes=nodes,
-    )
+        datasets, resolved, out, TrainingBars(resolved.optimise.epochs), resume=resume,
+        **options.training_values(),
+    )  # fmt: skip
 
 
 class TrainingBars:

@@ -28,7 +28,7 @@ from mesoscope.data.shards.index import read_tars, refuse_broken, tars_of
 from mesoscope.errors import DatasetError, MissingExtra, OutputError
 from mesoscope.errors.failures import cause
 from mesoscope.files.atomic import output_path
-from mesoscope.files.csv_rows import RowWriter
+from mesoscope.files.escape import RowWriter
 from mesoscope.media.kinds import PICTURE_SUFFIXES
 from mesoscope.types.label import CLASSES
 

@@ -7,7 +7,6 @@ the set names them, are never divided.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.data.sample import SPLITS
 from mesoscope.errors import OptionError
+from mesoscope.files.digest import hash_fraction
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from mesoscope.data.layouts.item import Item
 
 SHARES = (0.8, 0.1, 0.1)
-_WHOLE = 2**64
 _FAR = 0.5  # relative deviation of a split's share that is reported
 
 
@@ -107,19 +106,13 @@ def assign_splits(
         apart = "are left out" if donors_apart else "stay (donors_apart leaves them out)"
         notes.append(f"{len(crossing):,} fakes wear the face of a person of another split: {apart}")
         left_out += crossing if donors_apart else []
-    _say_persons(placed, notes)
+    _note_persons(placed, notes)
     return SplitAssignment(tuple(placed), tuple(left_out), tuple(notes))
 
 
 def _key(item: Item) -> str:
     """Return the unit of placement: a person holds whole groups."""
     return item.person or item.group
-
-
-def _hash(key: str, seed: int) -> float:
-    """Hash a name to [0, 1)."""
-    digest = hashlib.sha256(f"{seed}\0{key}".encode("utf-8", "surrogateescape")).digest()
-    return int.from_bytes(digest[:8], "big") / _WHOLE
 
 
 def _placed(
@@ -129,7 +122,7 @@ def _placed(
     classes: dict[str, set[int]] = defaultdict(set)
     for item in items:
         classes[_key(item)].add(item.label)
-    hashes = {key: _hash(key, seed) for key in classes}
+    hashes = {key: hash_fraction(f"{seed}\0{key}") for key in classes}
     ends = [end / sum(shares) for end in accumulate(shares)]
     wanted = [split for split, share in zip(SPLITS, shares, strict=True) if share > 0]
     starts = dict(zip(SPLITS, (0.0, *ends), strict=False))
@@ -154,18 +147,18 @@ def _placed(
             nearest = min(movable, key=lambda k: (abs(hashes[k] - starts[split]), k))
             splits[nearest] = split
             notes.append(f"{nearest} is moved into {split}, which else held nothing {name}")
-    _say_shares(Counter(splits.values()), dict(zip(SPLITS, shares, strict=True)), notes)
+    _note_shares(Counter(splits.values()), dict(zip(SPLITS, shares, strict=True)), notes)
     return splits
 
 
-def _say_shares(count: Counter[str], shares: dict[str, float], notes: list[str]) -> None:
+def _note_shares(count: Counter[str], shares: dict[str, float], notes: list[str]) -> None:
     """Report shares far from the requested ones: the hash ignores the number of groups."""
     whole = count.total()
     for split, share in shares.items():
         expected = share / sum(shares.values()) * whole
         if abs(count[split] - expected) > max(_FAR * expected, 1):
-            told = ", ".join(f"{count[s]} in {s}" for s in SPLITS if shares[s] > 0)
-            notes.append(f"{whole} groups fell far from the shares, {told}: try another seed")
+            counts = ", ".join(f"{count[s]} in {s}" for s in SPLITS if shares[s] > 0)
+            notes.append(f"{whole} groups fell far from the shares, {counts}: try another seed")
             return
 
 
@@ -182,7 +175,7 @@ def _by_donor(items: list[Item], *, donors_apart: bool) -> tuple[list[Item], lis
     return [item for item in items if item.name not in names], crossing
 
 
-def _say_persons(items: Iterable[Item], notes: list[str]) -> None:
+def _note_persons(items: Iterable[Item], notes: list[str]) -> None:
     seen: dict[str, set[str | None]] = defaultdict(set)
     for item in items:
         if item.person:

@@ -1,4 +1,4 @@
-"""Stage five, deciding: what is known of each source → its verdict. Pure."""
+"""Stage five, deciding: the record of each source → its verdict; pure functions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from mesoscope.detection.judge import judge, judge_clip
-from mesoscope.detection.persons import Sighting, join
+from mesoscope.detection.persons import Observation, track_persons
 from mesoscope.detection.reading import SourceEnd, SourceInfo
 from mesoscope.errors import MesoscopeError
 from mesoscope.errors.failures import failure
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from mesoscope.types.card import Aggregation
 
 
-_NAMED = 3  # faces of the background that look forged; a crowd may have more
+_NAMED = 3  # most forged faces in the background that notes describe
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionRules:
-    """By what labels are given.
+    """The rules of labels.
 
     Attributes:
-        model_id: Of the model that scored.
-        thresholds: Where labels begin.
-        aggregation: How the scores of a person's frames become one.
-        guard: When a face is unfamiliar; ``None`` where that is not asked.
+        model_id: Id of the model.
+        thresholds: Thresholds of the labels.
+        aggregation: Rule that aggregates the scores of a person's frames.
+        guard: Threshold of unfamiliar faces; ``None`` without the guard.
     """
 
     model_id: str
@@ -47,18 +47,18 @@ class DecisionRules:
 
 @dataclass(frozen=True, slots=True)
 class FrameRecord:
-    """One frame that was inspected; its pixels are gone.
+    """A frame after finding, cropping and scoring, without its pixels.
 
     Attributes:
         index: Its number within the source.
         time_s: Its time; ``None`` for a picture.
         width_px: Its width.
-        scene: See :func:`mesoscope.detection.persons.scene_of`; only of clips.
-        found: The finder's answer.
-        scored: One a judged face, in the finder's order.
-        skipped: Faces that were not judged.
-        find_s: Seconds that finding and cropping took.
-        score_s: Seconds that scoring took.
+        scene: See :func:`mesoscope.detection.persons.scene_of`; ``None`` for pictures.
+        found: Detections.
+        scored: Scored faces, in the finder's order.
+        skipped: Detections that are too small.
+        find_s: Seconds of finding and cropping.
+        score_s: Seconds of scoring.
     """
 
     index: int
@@ -77,8 +77,8 @@ class InspectedBatch:
     """A :class:`~mesoscope.detection.reading.FrameBatch` after finding, cropping and scoring.
 
     Attributes:
-        frames: Each with what was found in it, or with the error that it failed with.
-        ended: Sources that were read to their end.
+        frames: Each frame's source with its record or error.
+        ended: Sources that were read completely.
     """
 
     frames: tuple[tuple[SourceInfo, FrameRecord | MesoscopeError], ...]
@@ -92,14 +92,14 @@ class InspectedBatch:
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
-    """All that is known of one source before it is judged.
+    """The frames and notes of a source, before the verdict.
 
     Attributes:
-        source: Which.
-        frames: In the order of time.
-        notes: What reading it had to say.
-        read_s: Seconds that reading and decoding took.
-        error: Why it cannot be judged; ``None`` where it can.
+        source: The source.
+        frames: Its frames in the order of time.
+        notes: Notes of reading.
+        read_s: Seconds of reading and decoding.
+        error: The error of the source; ``None`` without an error.
     """
 
     source: SourceInfo
@@ -110,13 +110,13 @@ class SourceRecord:
 
 
 def source_records(batches: Sequence[InspectedBatch]) -> list[SourceRecord]:
-    """Put together what batches hold of each source, in the order of the sources.
+    """Group the frames of batches by source, in the order of the sources.
 
-    Where several frames of a source failed, the first one's error is the source's.
+    If several frames of a source failed, the source has the first error.
 
     Args:
-        batches: All of a number of sources, in the order of reading; reading may have stopped where
-            a source had failed.
+        batches: All batches of some sources, in the order of reading; reading may have stopped at
+            the failure of a source.
     """
     sources: dict[int, SourceInfo] = {}
     frames: defaultdict[int, list[FrameRecord]] = defaultdict(list)
@@ -142,9 +142,9 @@ def source_records(batches: Sequence[InspectedBatch]) -> list[SourceRecord]:
 def decide(
     records: Sequence[SourceRecord], rules: DecisionRules
 ) -> list[tuple[Verdict, MesoscopeError | None]]:
-    """Stage five: records → verdicts, each with the error of a source that could not be judged.
+    """Decide on records: a verdict each, and the error of a source that failed.
 
-    What goes wrong in deciding on a source is that source's error and of no other.
+    An error while deciding on a source is only that source's error.
     """
     return [_decide_one(record, rules) for record in records]
 
@@ -156,7 +156,7 @@ def _decide_one(
     if error is None:
         try:
             return _verdict(record, rules), None
-        except Exception as raised:  # noqa: BLE001 - one source never ends those after it
+        except Exception as raised:  # noqa: BLE001 - one source does not end the batch
             error = failure(record.source.name, raised)
     verdict = Verdict(
         source=record.source.name,
@@ -211,10 +211,9 @@ def _verdict(record: SourceRecord, rules: DecisionRules) -> Verdict:
 
 
 def _of_one_framing(frames: Sequence[FrameRecord]) -> list[FrameRecord]:
-    """The frames without those whose faces were cut in the rarer of the two ways.
+    """Return the frames with the more frequent framing: whole frames, or detected faces.
 
-    A whole frame and a face found in it are not one person's crops, and their scores are not to
-    be averaged: a clip is taken as a face throughout, or as showing some.
+    Scores of whole frames and of detected faces are not averaged.
     """
     whole = [frame.found.whole for frame in frames if frame.found.faces]
     mostly = whole.count(True) > len(whole) / 2
@@ -225,9 +224,9 @@ def _face_scores(frames: Sequence[FrameRecord], *, is_clip: bool) -> tuple[FaceS
     pairs = [(frame, scored) for frame in frames for scored in frame.scored]
     persons = [0] * len(pairs)
     if is_clip:
-        persons = join(
+        persons = track_persons(
             [
-                Sighting(f.index, f.time_s or 0.0, s.face, f.width_px, f.scene)
+                Observation(f.index, f.time_s or 0.0, s.face, f.width_px, f.scene)
                 for f, s in pairs
                 if f.scene is not None
             ]
@@ -252,7 +251,7 @@ def _face_scores(frames: Sequence[FrameRecord], *, is_clip: bool) -> tuple[FaceS
 
 
 def _finders(frames: Sequence[FrameRecord]) -> str | None:
-    """Who answered; where there are faces, only those who found them."""
+    """Return the names of the finders: those that found faces, or all without faces."""
     of = [frame for frame in frames if frame.found.faces] or frames
     return ", ".join(name for name, _ in groupby(sorted(f.found.finder for f in of))) or None
 
@@ -269,7 +268,7 @@ def _note_few(persons: tuple[Person, ...], needed: int) -> tuple[str, ...]:
 
 
 def _notes_background(background: list[Person]) -> list[str]:
-    """What is said of people in the background: how many there are, and who is to be looked at."""
+    """Return notes about persons in the background: their number, and those that look forged."""
     if not background:
         return []
     who = "1 face in the background was" if len(background) == 1 else (

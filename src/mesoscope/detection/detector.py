@@ -1,4 +1,4 @@
-"""The one path: source → frames → faces → crops → scores → verdict."""
+"""The detector: source → frames → faces → crops → scores → verdict."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from mesoscope.detection.reading import CHUNK, chunks_of, media_opener, read_fra
 from mesoscope.detection.scorer import OnnxScorer, Scorer
 from mesoscope.detection.stages import (
     CropRules,
-    apart_on_failure,
     crop_faces,
     find_faces,
+    retry_singly,
     score_faces,
 )
 from mesoscope.errors import SourceNoMemory
@@ -53,9 +53,10 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True, slots=True)
 class DetectorSpec(DetectOptions):
-    """Everything that a :class:`Detector` is built from: a value that can be sent and compared.
+    """The model and options of a :class:`Detector`.
 
-    It is frozen, hashable, and, with a model by name or path, pickled and built in another process.
+    Frozen and hashable. With a model by name or path it can be pickled, and built in another
+    process.
 
     Attributes:
         model: Name of a shipped model, path of a model file, or a scorer of your own.
@@ -70,38 +71,37 @@ class DetectorSpec(DetectOptions):
 
     @classmethod
     def of(cls, model: str | os.PathLike[str] | Scorer, options: DetectOptions) -> Self:
-        """The spec of a model with these options."""
+        """Return the spec of a model with these options."""
         return cls(model, **_values(options, DetectOptions))
 
     @property
     def options(self) -> DetectOptions:
-        """The options without the model."""
+        """Options without the model."""
         return DetectOptions(**_values(self, DetectOptions))
 
     def build(self) -> Detector:
         """Open the model and the face finder.
 
         Raises:
-            ModelError: No such model, or not a model file.
-            OptionError: A rate that the card holds no threshold for, or a finder without its model.
+            ModelError: The model does not exist, or the file is no model.
+            OptionError: The card has no threshold for the rate, or a finder's model is missing.
         """
         return Detector.from_spec(self)
 
 
 def _values(spec: DetectOptions, kind: type[DetectOptions]) -> dict[str, Any]:
-    """The fields that ``kind`` has, not copied: a scorer is opened once."""
+    """Return the fields of ``kind``, without copying a scorer."""
     return {one.name: getattr(spec, one.name) for one in fields(kind)}
 
 
 class Detector:
-    """Answers whether faces were forged; make one and keep it, as opening the model takes a while.
+    """Detects forged faces. Reuse it, as opening the model takes a while.
 
-    Called as ``Detector(model, faces="mtcnn", …)``: its arguments are the fields of
-    :class:`DetectorSpec`.
+    ``Detector(model, faces="mtcnn", …)`` takes the fields of :class:`DetectorSpec` as arguments.
 
     Raises:
-        ModelError: No such model, or not a model file.
-        OptionError: An option outside its range, or a rate that the card holds no threshold for.
+        ModelError: The model does not exist, or the file is no model.
+        OptionError: An option is out of range, or the card has no threshold for the rate.
     """
 
     @takes_fields_of(DetectorSpec)
@@ -115,32 +115,32 @@ class Detector:
             self._scorer = spec.model
         self.thresholds = _thresholds(self.card, self.options)
         self._jobs = self.options.jobs or cores()
-        self._memory = SharedLock()  # what ran short of memory is tried again alone
+        self._memory = SharedLock()  # sources that ran out of memory are retried alone
 
     @classmethod
     def from_spec(cls, spec: DetectorSpec) -> Self:
-        """The detector of a spec, as :meth:`DetectorSpec.build`."""
+        """Build a detector, as :meth:`DetectorSpec.build`."""
         return cls(**_values(spec, DetectorSpec))
 
     @property
     def card(self) -> ModelCard:
-        """What the model says of itself."""
+        """Card of the model."""
         return self._scorer.card
 
     @property
     def model_id(self) -> str:
-        """``name@first 8 digits of the file's SHA-256``."""
+        """Id of the model: ``name@first 8 digits of the file's SHA-256``."""
         return self._scorer.model_id
 
     def check(self, source: Source) -> Verdict:
-        """Judge one picture or one clip; a clip takes all of the threads.
+        """Judge one picture or one clip; a clip uses all threads.
 
         Args:
             source: A path, a file's bytes, a PIL image, or an RGB or grey ``uint8`` array.
 
         Raises:
-            SourceError: It cannot be read, or judging it failed.
-            OptionError: An array of another shape or type.
+            SourceError: The source cannot be read, or judging it failed.
+            OptionError: An array has another shape or type.
         """
         return next(self.check_many([source]))
 
@@ -151,24 +151,24 @@ class Detector:
         keep_going: bool = False,
         clips: bool = True,
     ) -> Iterator[Verdict]:
-        """Judge any number of pictures and clips, in their order and in flat memory.
+        """Judge any number of pictures and clips, in order and in constant memory.
 
-        Threads take a few pictures or one clip at a time through the whole path; batches are filled
-        across files, frames and faces, and while one thread waits for the disk or decodes, another
-        scores. Of a clip only a few frames are in memory at once.
+        Each thread takes a few pictures or one clip through all stages. Batches are filled across
+        files, frames and faces, and one thread scores while another reads or decodes. Only a few
+        frames of a clip are in memory at a time.
 
         Args:
-            sources: As for :meth:`check`; read only as far ahead as needed.
-            keep_going: A source that cannot be read, or at which anything else fails, becomes a
-                verdict with an error and no label instead of an exception.
-            clips: ``False`` for labelled pictures: a video is an error, and an animated picture
-                is its first picture.
+            sources: As for :meth:`check`; read ahead only as far as needed.
+            keep_going: Return a verdict with an error and without a label for a source that fails,
+                instead of raising the error.
+            clips: ``False`` for labelled pictures: videos are refused, and the first frame of
+                animated pictures is judged.
 
         Yields:
-            One verdict a source.
+            One verdict per source.
 
         Raises:
-            SourceError: As :meth:`check`, at that source's turn, unless ``keep_going``.
+            SourceError: As for :meth:`check`, when the source's turn comes, unless ``keep_going``.
         """
         batch = self.options.batch_size
         chunks = chunks_of(sources, max(CHUNK, batch), least=batch, threads=self._jobs)
@@ -176,7 +176,7 @@ class Detector:
         rest = chain(first, chunks)
         alone = len(first) == 1 and len(first[0]) == 1
         work = partial(self._check_chunk, clips=clips, alone=alone)
-        if self._jobs == 1 or alone:  # one picture needs no threads, and one clip is shared out
+        if self._jobs == 1 or alone:  # one picture needs no threads; a clip uses its own
             answers: Iterator[list[Answer]] = map(work, rest)
         else:
             answers = map_ordered(work, rest, threads=self._jobs, depth=2 * self._jobs)
@@ -200,7 +200,7 @@ class Detector:
     def _attempt(
         self, sources: Sequence[Source | Unreadable], *, clips: bool, threads: int
     ) -> list[Answer]:
-        """The one path: read, inspect, put together, decide."""
+        """Read, inspect, group by source, decide."""
         opener = media_opener(self.options, clips=clips, threads=threads)
         with closing(read_frames(sources, opener, batch_size=self.options.batch_size)) as batches:
             inspected: Iterator[InspectedBatch] = (
@@ -212,7 +212,7 @@ class Detector:
             for batch in inspected:
                 done.append(batch)
                 if len(sources) == 1 and batch.failed:
-                    batches.close()  # the rest of it would be read for nothing
+                    batches.close()  # the rest is not needed
         return decide(source_records(done), self._rules)
 
     @property
@@ -221,10 +221,10 @@ class Detector:
         return DecisionRules(self.model_id, self.thresholds, self.card.aggregation, guard)
 
     def _inspect(self, batch: FrameBatch) -> InspectedBatch:
-        """Find, crop and score; the frames are let go of."""
+        """Find, crop and score the faces of a batch."""
         lost = {end.source.place for end in batch.ended if end.error is not None}
         frames = [one for one in batch.frames if one.source.place not in lost]
-        answers = apart_on_failure(self._inspect_frames, frames)
+        answers = retry_singly(self._inspect_frames, frames)
         sources = (one.source for one in frames)
         return InspectedBatch(tuple(zip(sources, answers, strict=True)), batch.ended)
 
@@ -260,7 +260,7 @@ class Detector:
 
 
 def _thresholds(card: ModelCard, options: DetectOptions) -> Thresholds:
-    """Those that labels are given by: the card's, or what was asked for in their place."""
+    """Return the thresholds of the options, or else of the card."""
     if options.threshold is not None:
         return Thresholds(options.threshold, options.threshold, "asked for")
     return card.thresholds if options.fpr is None else card.at_fpr(options.fpr)
@@ -272,20 +272,20 @@ class _Check(Protocol[P]):
 
 def _check_with(kind: Callable[P, DetectorSpec]) -> _Check[P]:
     def check(source: Source, *args: P.args, **options: P.kwargs) -> Verdict:
-        """Judge one picture or clip with one line; for many, make a :class:`Detector` and keep it.
+        """Judge one picture or clip; for many, reuse a :class:`Detector`.
 
         Args:
             source: A path, a file's bytes, a PIL image, or an RGB or grey ``uint8`` array.
-            args: The model: name of a shipped one, or path of a model file.
-            options: Those of :class:`DetectorSpec`.
+            args: The model: name of a shipped model, or path of a model file.
+            options: Options of :class:`DetectorSpec`.
 
         Returns:
             The verdict; ``p_fake`` is higher the more the face looks forged.
 
         Raises:
             SourceError: The source cannot be read.
-            ModelError: No such model.
-            OptionError: An option outside its range.
+            ModelError: The model does not exist.
+            OptionError: An option is out of range.
         """
         return kind(*args, **options).build().check(source)
 

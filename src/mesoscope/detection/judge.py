@@ -1,4 +1,4 @@
-"""Scores and a card in, a label out. Pure: no picture, no file, no clock."""
+"""Decide labels from scores and thresholds; pure functions."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from mesoscope.types import FaceScore, Guard, Label, Reason, Thresholds
     from mesoscope.types.card import Aggregation
 
-BACKGROUND_PX = 96  # faces of the background are smaller: the network sees little of them
-BACKGROUND_RATIO = 3.0  # and somebody else's face is larger by as much
-_SELDOM = 0.25  # of the main person's frames
+BACKGROUND_PX = 96  # faces in the background are smaller, with little detail for the network
+BACKGROUND_RATIO = 3.0  # and the face of another person is larger by this factor
+_FEW_FRAMES = 0.25  # share of the main person's frames
 
 
 class Judgement(NamedTuple):
-    """A label, the score behind it, and why there is no clear one."""
+    """A label, the score that decided it, and the reason without a clear label."""
 
     label: Label | None
     p_fake: float | None
@@ -35,30 +35,30 @@ def judge(
     guard: Guard | None = None,
     skipped: int = 0,
 ) -> Judgement:
-    """Judge one picture by one of its faces, the deciding one.
+    """Judge a picture by its deciding face.
 
-    A score says something only where the face is like those of the training. So a picture is fake
-    as soon as one familiar face is, whatever else it shows; and real only if every face is familiar
-    and none is suspicious. The deciding face is, in this order: the most suspicious familiar one,
-    if it is fake; the most suspicious unfamiliar one, if there is any; the most suspicious.
+    Scores are only reliable for faces like those of the training data. A picture is fake if one
+    familiar face is fake, and real only if all faces are familiar and below the lower threshold.
+    The deciding face is, in this order: the familiar face with the highest score, if it is fake;
+    the unfamiliar face with the highest score, if there is one; the face with the highest score.
 
-    A picture that was scored as a face though a finder saw none in it, see :func:`is_unseen`, is
-    called neither fake nor real: it may be a sleeve.
+    A whole picture that was scored as a face without a detection, see :func:`is_undetected`, is
+    inconclusive: it may show no face.
 
     Args:
         faces: Scored faces.
-        thresholds: Fake from the upper one on, real below the lower one.
-        guard: The card's, says when a face is unfamiliar; ``None`` takes every face as familiar.
-        skipped: Faces that were found and are too small to be scored.
+        thresholds: The label is fake from the upper threshold on, and real below the lower one.
+        guard: Threshold of unfamiliar faces; with ``None`` all faces are familiar.
+        skipped: Number of detected faces that are too small to score.
 
     Returns:
-        ``label`` is ``None`` with reason ``no_face`` or ``face_too_small`` where nothing was
-        scored; ``inconclusive`` has the reason ``unfamiliar``, ``between_thresholds`` or
-        ``face_not_seen``.
+        Without a scored face, the label is ``None`` with the reason ``no_face`` or
+        ``face_too_small``. The reason of ``inconclusive`` is ``unfamiliar``,
+        ``between_thresholds`` or ``face_not_seen``.
     """
     if not faces:
         return Judgement(None, None, "face_too_small" if skipped else "no_face")
-    if all(is_unseen(face) for face in faces):
+    if all(is_undetected(face) for face in faces):
         return Judgement("inconclusive", max(face.p_fake for face in faces), "face_not_seen")
     return _decide(
         [face.p_fake for face in faces if not is_unfamiliar(face, guard)],
@@ -75,24 +75,23 @@ def judge_clip(
     guard: Guard | None = None,
     skipped: int = 0,
 ) -> tuple[Judgement, tuple[Person, ...]]:
-    """Judge a clip by one of its persons, chosen as :func:`judge` chooses among faces.
+    """Judge a clip by its deciding person, chosen as :func:`judge` chooses among faces.
 
-    Persons seen in too few frames do not decide, whatever they score, as long as another person
-    was seen in enough: a finder's mistake stands in a frame or two. Nor do persons of the
-    background, see :func:`in_background`: the clip is judged by whom it shows. Where one of them is
-    fake by itself, the clip is not called real either.
+    Persons in too few frames are ignored if another person is in enough: false detections last a
+    frame or two. Persons in the background are ignored, too, see :func:`in_background`, but a clip
+    with a fake person in the background is not called real.
 
     Args:
-        faces: Scored faces of all frames; ``person`` says whose.
-        thresholds: As of :func:`judge`, for persons.
-        aggregation: The card's rule, and how many frames a person needs.
-        guard: As of :func:`judge`.
-        skipped: Faces that were found and are too small to be scored.
+        faces: Scored faces of all frames, with the number of their person.
+        thresholds: As for :func:`judge`, for scores of persons.
+        aggregation: Rule of the card, and the number of frames that a person needs.
+        guard: As for :func:`judge`.
+        skipped: Number of detected faces that are too small to score.
 
     Returns:
-        The clip's judgement, with reasons as of :func:`judge`, or ``few_frames``, whose label is
-        ``None``, or ``background_face``, whose score is that of the foreground; and the persons in
-        the order of their numbers.
+        The clip's judgement, and the persons by number. Reasons are those of :func:`judge`,
+        ``few_frames`` (the label is ``None``) and ``background_face`` (the score is that of the
+        foreground).
     """
     if not faces:
         return judge(faces, thresholds, skipped=skipped), ()
@@ -108,30 +107,30 @@ def judge_clip(
     behind = in_background(seen)
     persons = tuple(dataclasses.replace(p, background=p.number in behind) for p in persons)
     before = [person for person in persons if person.number in seen and not person.background]
-    told = _decide(
+    judgement = _decide(
         [_score(person) for person in before if person.reason != "unfamiliar"],
         [_score(person) for person in before if person.reason == "unfamiliar"],
         thresholds,
     )
-    if told.label == "real" and any(p.label == "fake" for p in persons if p.background):
-        told = Judgement("inconclusive", told.p_fake, "background_face")
-    return told, persons
+    if judgement.label == "real" and any(p.label == "fake" for p in persons if p.background):
+        judgement = Judgement("inconclusive", judgement.p_fake, "background_face")
+    return judgement, persons
 
 
 def in_background(faces: Mapping[int, Sequence[FaceScore]]) -> set[int]:
-    """Which persons of a clip are not whom it shows, such as colleagues behind a newsreader.
+    """Return the persons in the background of a clip, such as colleagues behind a newsreader.
 
-    The main person is the one whose faces fill most of the clip: median side times frames. A person
-    is of the background whose faces are small, under :data:`BACKGROUND_PX`, smaller than the main
-    person's by :data:`BACKGROUND_RATIO`, and who either stands beside a face larger by as much in
-    half of the frames or more, or is seen in less than a quarter as many frames as the main person.
-    So whoever is small because the camera is far away is none, and nobody is whose face is large.
+    The main person has the largest product of median face size and number of frames. A person is in
+    the background if the median face size is below :data:`BACKGROUND_PX` and below that of the main
+    person divided by :data:`BACKGROUND_RATIO`, and if the person either has a face larger by that
+    ratio in at least half of the same frames, or less than a quarter of the main person's frames.
+    Persons who are small only because the camera is far away are not in the background.
 
     Args:
-        faces: Each person's, of those seen in enough frames.
+        faces: Faces by person, of persons in enough frames.
 
     Returns:
-        Numbers; never all of them.
+        Numbers of persons; never of all.
     """
     sides = {number: median(longest_side(f.box) for f in of) for number, of in faces.items()}
     main = max(sides, key=lambda number: (sides[number] * len(faces[number]), -number))
@@ -142,7 +141,7 @@ def in_background(faces: Mapping[int, Sequence[FaceScore]]) -> set[int]:
     for number, of in faces.items():
         small = sides[number] < min(BACKGROUND_PX, sides[main] / BACKGROUND_RATIO)
         beside = sum(largest[f.frame_index] >= BACKGROUND_RATIO * longest_side(f.box) for f in of)
-        if small and (2 * beside >= len(of) or len(of) < _SELDOM * len(faces[main])):
+        if small and (2 * beside >= len(of) or len(of) < _FEW_FRAMES * len(faces[main])):
             found.add(number)
     return found
 
@@ -154,36 +153,36 @@ def person_of(
     *,
     guard: Guard | None = None,
 ) -> Person:
-    """One person's frames as one score.
+    """Aggregate the scores of a person over the frames.
 
-    The score is the mean of ``p_fake`` over the frames whose face is familiar, without the share
-    ``trim`` of them at each end: a blink or a blur does not tip it. Where fewer than half of the
-    frames, or fewer than ``min_frames``, are familiar, the person is unfamiliar, and the mean goes
-    over all frames.
+    The score is the trimmed mean of ``p_fake`` over the frames with a familiar face: the share
+    ``trim`` is left out at each end, against blinks and blur. If fewer than half of the frames, or
+    fewer than ``min_frames``, are familiar, the person is unfamiliar, and the mean is over all
+    frames.
 
     Args:
         faces: Scored faces of this person, at least one.
-        thresholds: Fake from the upper one on, real below the lower one.
-        aggregation: The card's rule.
-        guard: Says when a face is unfamiliar; ``None`` takes every face as familiar.
+        thresholds: The label is fake from the upper threshold on, and real below the lower one.
+        aggregation: Rule of the card.
+        guard: Threshold of unfamiliar faces; with ``None`` all faces are familiar.
     """
     scores = [face.p_fake for face in faces]
     familiar = [face.p_fake for face in faces if not is_unfamiliar(face, guard)]
     times = [face.time_s or 0.0 for face in faces]
     if len(scores) < aggregation.min_frames:
-        told = Judgement(None, _trimmed_mean(scores, aggregation.trim), "few_frames")
+        judgement = Judgement(None, _trimmed_mean(scores, aggregation.trim), "few_frames")
     elif len(familiar) < max(aggregation.min_frames, len(scores) / 2):
-        told = _decide([], [_trimmed_mean(scores, aggregation.trim)], thresholds)
+        judgement = _decide([], [_trimmed_mean(scores, aggregation.trim)], thresholds)
     else:
-        told = _decide([_trimmed_mean(familiar, aggregation.trim)], [], thresholds)
+        judgement = _decide([_trimmed_mean(familiar, aggregation.trim)], [], thresholds)
     return Person(
         number=faces[0].person,
-        label=told.label,
-        p_fake=told.p_fake,
+        label=judgement.label,
+        p_fake=judgement.p_fake,
         frames=len(faces),
         first_s=min(times),
         last_s=max(times),
-        reason=told.reason,
+        reason=judgement.reason,
         face_px=median(longest_side(f.box) for f in faces),
     )
 
@@ -198,25 +197,27 @@ def _score(person: Person) -> float:
     return person.p_fake or 0.0
 
 
-def _decide(known: Sequence[float], strange: Sequence[float], thresholds: Thresholds) -> Judgement:
-    """The deciding score of familiar and of unfamiliar faces, at least one of both together."""
-    if known and max(known) >= thresholds.fake_above:
-        return Judgement("fake", max(known), None)
-    if strange:
-        return Judgement("inconclusive", max(strange), "unfamiliar")
-    p_fake = max(known)
+def _decide(
+    familiar: Sequence[float], unfamiliar: Sequence[float], thresholds: Thresholds
+) -> Judgement:
+    """Decide by the scores of familiar and of unfamiliar faces; at least one of either."""
+    if familiar and max(familiar) >= thresholds.fake_above:
+        return Judgement("fake", max(familiar), None)
+    if unfamiliar:
+        return Judgement("inconclusive", max(unfamiliar), "unfamiliar")
+    p_fake = max(familiar)
     if p_fake < thresholds.real_below:
         return Judgement("real", p_fake, None)
     return Judgement("inconclusive", p_fake, "between_thresholds")
 
 
 def is_unfamiliar(face: FaceScore, guard: Guard | None) -> bool:
-    """Whether a face lies beyond the guard's threshold; without a guard or a score it does not."""
+    """Whether a face is above the guard's threshold; ``False`` without a guard or a score."""
     if guard is None or face.unfamiliar is None:
         return False
     return face.unfamiliar > guard.unfamiliar_above
 
 
-def is_unseen(face: FaceScore) -> bool:
-    """Whether a picture was taken as a face in which the finder saw none: it has no confidence."""
+def is_undetected(face: FaceScore) -> bool:
+    """Whether a whole picture was scored as a face without a detection; its confidence is 0."""
     return face.confidence == 0

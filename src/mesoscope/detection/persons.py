@@ -1,4 +1,7 @@
-"""Faces of one person joined over a clip's frames, by place, size and pose. No identity is kept."""
+"""Tracking of persons over the frames of a clip, by position, size and pose of their faces.
+
+No identity is stored.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +18,22 @@ if TYPE_CHECKING:
 
     from mesoscope.types import Face, Pixels
 
-SAME_SCENE = 0.5  # share of pixels whose colours two frames of one shot have in common
-_FACTOR = 2.0  # a face of one person does not grow or shrink by more between frames
+SAME_SCENE = 0.5  # smallest overlap of the colour histograms of two frames of one shot
+_FACTOR = 2.0  # largest change of a person's face size between frames
 _REACH, _REACH_A_SECOND, _REACH_MAX = 1.0, 1.0, 3.0  # in face sizes
-_LEVELS = 4  # of each colour
+_LEVELS = 4  # bins per colour channel
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class Observation:
     """A face in one frame of a clip.
 
     Attributes:
-        frame: The frame's number; sightings of one frame stand together.
+        frame: Number of the frame; observations of one frame are consecutive.
         time_s: Its time in seconds.
-        face: Where the face is.
-        width_px: The frame's width, as a clip's size may change.
-        scene: Of the frame, from :func:`scene_of`.
+        face: The detection.
+        width_px: Width of the frame; the size may change within a clip.
+        scene: Colour histogram of the frame, from :func:`scene_of`.
     """
 
     frame: int
@@ -41,7 +44,7 @@ class Sighting:
 
 
 def scene_of(pixels: Pixels) -> NDArray[np.float32]:
-    """The shares of a frame's colours: alike within one shot, others after a cut.
+    """Compute a colour histogram, which is similar within a shot and changes at a cut.
 
     Args:
         pixels: ``(H, W, 3) uint8``.
@@ -56,35 +59,34 @@ def scene_of(pixels: Pixels) -> NDArray[np.float32]:
     return np.asarray(counted / counted.sum(), np.float32)
 
 
-def join(sightings: Sequence[Sighting]) -> list[int]:
-    """Say which sightings are of one person.
+def track_persons(observations: Sequence[Observation]) -> list[int]:
+    """Assign faces to persons.
 
-    Frame by frame, each face goes to the person whose last sighting it fits best: near its place,
-    as the reach grows with the time between; of about its size; with landmarks that lie alike; and
-    in a frame of much the same colours. So a cut ends a person, and a cut back to the same picture
-    goes on with it. The best fits of a frame are given away first. A face that fits nobody is a
-    new person.
+    In each frame, a face is assigned to the person whose last observation has the lowest cost:
+    nearby (the radius grows with time), of similar size, with similar landmarks, in a frame with a
+    similar colour histogram. A cut therefore ends a person, and a cut back continues it. Pairs are
+    assigned greedily, the lowest cost first. A face without a match is a new person.
 
     Args:
-        sightings: In the order of time.
+        observations: Observations in the order of time.
 
     Returns:
-        A person's number for each, from 0 in the order of appearance; no two sightings of one
-        frame have the same.
+        Number of the person for each observation, from 0 in the order of appearance; different
+        within a frame.
     """
-    last: list[Sighting] = []  # of each person
-    scenes = np.empty((0, _LEVELS**3), np.float32)  # likewise
+    last: list[Observation] = []  # last one of each person
+    scenes = np.empty((0, _LEVELS**3), np.float32)  # histogram of each
     numbers: list[int] = []
-    for _, together in groupby(sightings, key=lambda sighting: sighting.frame):
+    for _, together in groupby(observations, key=lambda observation: observation.frame):
         here = list(together)
         scene = here[0].scene
-        # Of a long clip's many persons few were last seen in such a scene: all are asked at once.
+        # A long clip has many persons, and few in similar scenes: compared in one operation.
         alike = np.minimum(scenes[: len(last)], scene).sum(axis=1) >= SAME_SCENE
         fits = sorted(
             (cost, person, place)
-            for place, sighting in enumerate(here)
+            for place, observation in enumerate(here)
             for person in np.flatnonzero(alike).tolist()
-            if (cost := _misfit(last[person], sighting)) is not None
+            if (cost := _cost(last[person], observation)) is not None
         )
         given: dict[int, int] = {}
         taken: set[int] = set()
@@ -92,21 +94,21 @@ def join(sightings: Sequence[Sighting]) -> list[int]:
             if place not in given and person not in taken:
                 given[place] = person
                 taken.add(person)
-        for place, sighting in enumerate(here):
+        for place, observation in enumerate(here):
             if place in given:
-                last[given[place]] = sighting
+                last[given[place]] = observation
             else:
                 given[place] = len(last)
-                last.append(sighting)
+                last.append(observation)
             numbers.append(given[place])
-        if len(last) > len(scenes):  # twice the room, so that growing costs little
+        if len(last) > len(scenes):  # doubled, so that growing is cheap on average
             scenes = np.resize(scenes, (2 * len(last), scene.size))
         scenes[list(given.values())] = scene
     return numbers
 
 
-def _misfit(before: Sighting, now: Sighting) -> float | None:
-    """How badly two sightings of one scene fit one person; ``None`` where they cannot be one."""
+def _cost(before: Observation, now: Observation) -> float | None:
+    """Return the cost of assigning an observation to a person; ``None`` if it is impossible."""
     (x, y, size), (x2, y2, size2) = _place(before), _place(now)
     growth = abs(math.log2(size2 / size))
     apart = math.hypot(x2 - x, y2 - y) / math.sqrt(size * size2)
@@ -115,17 +117,17 @@ def _misfit(before: Sighting, now: Sighting) -> float | None:
         return None
     if apart > min(_REACH + _REACH_A_SECOND * gap_s, _REACH_MAX):
         return None
-    return apart + growth + _turned(before.face, now.face)
+    return apart + growth + _landmark_distance(before.face, now.face)
 
 
-def _place(sighting: Sighting) -> tuple[float, float, float]:
-    """Middle and size of a face, in widths of its frame."""
-    x1, y1, x2, y2 = (v / sighting.width_px for v in sighting.face.box)
+def _place(observation: Observation) -> tuple[float, float, float]:
+    """Return centre and size of a face, relative to the frame's width."""
+    x1, y1, x2, y2 = (v / observation.width_px for v in observation.face.box)
     return (x1 + x2) / 2, (y1 + y2) / 2, max(x2 - x1, y2 - y1)
 
 
-def _turned(before: Face, now: Face) -> float:
-    """Mean distance of the landmarks within their boxes, in face sizes; 0 where there are none."""
+def _landmark_distance(before: Face, now: Face) -> float:
+    """Return the mean distance of the landmarks within their boxes, in face sizes; 0 without."""
     if not (before.landmarks and now.landmarks):
         return 0.0
     return sum(map(math.dist, _within(before), _within(now))) / len(now.landmarks)

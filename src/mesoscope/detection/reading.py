@@ -14,6 +14,7 @@ from mesoscope.errors.failures import failure
 from mesoscope.media.image import Source, open_image, source_name
 from mesoscope.media.kinds import CLIP_SUFFIXES
 from mesoscope.media.open import open_media
+from mesoscope.media.ranged import RangedFile
 from mesoscope.media.walk import Unreadable
 from mesoscope.types import Frame
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
     Opener = Callable[[Source], Frame | Clip]
 
-CHUNK = 8  # sources a thread takes at a time: enough to fill batches across files
-GROUP_PIXELS = 16_000_000  # of frames held at once by a thread; a larger frame is held alone
+CHUNK = 8  # sources per task of a thread, enough to fill batches across files
+GROUP_PIXELS = 16_000_000  # most pixels per batch; a larger frame is a batch by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,10 @@ class SourceInfo:
     """A source that is being read.
 
     Attributes:
-        place: Its place among the sources read together, from 0.
-        name: As shown to the user.
-        kind: ``image`` or ``clip``; until it is open, what its name says.
-        duration_s: Of a clip; ``None`` for a picture.
+        place: Its index among the sources of a task, from 0.
+        name: Name for the user.
+        kind: ``image`` or ``clip``; before it is opened, by its name.
+        duration_s: Duration of a clip; ``None`` for a picture.
     """
 
     place: int
@@ -57,13 +58,13 @@ class SourceFrame:
 
 @dataclass(frozen=True, slots=True)
 class SourceEnd:
-    """A source that was read to its end.
+    """The end of a source.
 
     Attributes:
-        source: Which.
-        read_s: Seconds that reading and decoding took.
-        notes: What reading it had to say.
-        error: Why it cannot be read; ``None`` where it can.
+        source: The source.
+        read_s: Seconds of reading and decoding.
+        notes: Notes of reading.
+        error: The error of reading; ``None`` without an error.
     """
 
     source: SourceInfo
@@ -74,11 +75,11 @@ class SourceEnd:
 
 @dataclass(frozen=True, slots=True)
 class FrameBatch:
-    """Frames that are in memory together.
+    """A batch of frames.
 
     Attributes:
-        frames: Of one source or several, in the order of reading.
-        ended: Sources that were read to their end since the batch before.
+        frames: Frames of one or more sources, in the order of reading.
+        ended: Sources that were read completely since the previous batch.
     """
 
     frames: tuple[SourceFrame, ...]
@@ -88,16 +89,15 @@ class FrameBatch:
 def chunks_of(
     sources: Iterable[Source | Unreadable], size: int, *, least: int = 1, threads: int = 1
 ) -> Iterator[tuple[Source | Unreadable, ...]]:
-    """Cut sources into work for one thread each.
+    """Divide sources into chunks, one per task of a thread.
 
-    Towards the end chunks become smaller, so that threads end together: of eight pictures, a thread
-    of two would else take all.
+    The last chunks are smaller, so that all threads finish at about the same time.
 
     Args:
-        sources: Read only as far as needed: a chunk a thread ahead.
-        size: So many pictures make a chunk; what is named like a clip is one by itself.
-        least: No fewer pictures where there are more: they fill a batch.
-        threads: That share the work.
+        sources: Sources, read ahead by a chunk per thread.
+        size: Number of pictures in a chunk; a file named like a clip is a chunk by itself.
+        least: Smallest number of pictures in a chunk if more are left, to fill a batch.
+        threads: Number of threads.
     """
     rest = iter(sources)
     waiting: deque[Source | Unreadable] = deque(islice(rest, threads * size))
@@ -112,12 +112,12 @@ def chunks_of(
 
 
 def media_opener(options: DetectOptions, *, clips: bool = True, threads: int = 1) -> Opener:
-    """What opens each source for :func:`read_frames`.
+    """Return the function that opens sources for :func:`read_frames`.
 
     Args:
-        options: Which frames of a clip are read, and how large pictures may be.
-        clips: ``False`` refuses videos and takes the first picture of an animated one.
-        threads: Of a clip's decoder.
+        options: Sampling of clips, and the limit of pixels.
+        clips: ``False`` refuses videos and reads the first frame of animated pictures.
+        threads: Threads of a clip's decoder.
     """
 
     def opened(source: Source) -> Frame | Clip:
@@ -137,18 +137,18 @@ def media_opener(options: DetectOptions, *, clips: bool = True, threads: int = 1
 def read_frames(
     sources: Sequence[Source | Unreadable], opener: Opener, *, batch_size: int = 1
 ) -> Generator[FrameBatch, None, None]:
-    """Read sources one after the other; their frames come out in batches.
+    """Read sources in order, and yield their frames in batches.
 
-    A source that cannot be read, or not to its end, ends with its error.
+    The end of a source has the error if the source cannot be read completely.
 
     Args:
         sources: Pictures and clips.
-        opener: Opens each of them.
-        batch_size: Crops that are scored in one call: so many frames make a batch at least.
+        opener: Opens a source.
+        batch_size: Number of crops that are scored in one call.
 
     Yields:
-        At most :data:`GROUP_PIXELS` at once, unless one frame alone has more, and at most
-        :data:`CHUNK` frames or a batch. Every source ends in one of them.
+        Batches of at most :data:`GROUP_PIXELS`, except for a single larger frame, and of at most
+        :data:`CHUNK` or ``batch_size`` frames. Every source has its end in one of them.
     """
     most = max(CHUNK, batch_size)
     waiting: list[SourceFrame] = []
@@ -164,7 +164,7 @@ def read_frames(
                 waiting, ended, pixels = [], [], 0
             waiting.append(one)
             pixels += _pixels(one)
-            if pixels > GROUP_PIXELS:  # it is not to stay while the next one is decoded
+            if pixels > GROUP_PIXELS:  # freed before the next one is decoded
                 del one
                 yield FrameBatch(tuple(waiting), tuple(ended))
                 waiting, ended, pixels = [], [], 0
@@ -175,7 +175,7 @@ def read_frames(
 def _read_one(
     place: int, source: Source | Unreadable, opener: Opener
 ) -> Iterator[SourceFrame | SourceEnd]:
-    """The frames of one source, and then its end, whatever goes wrong."""
+    """Yield the frames of a source, then its end, also after an error."""
     if isinstance(source, Unreadable):
         yield SourceEnd(SourceInfo(place, source.path, "image"), error=source.error)
         return
@@ -198,7 +198,7 @@ def _read_one(
                     del frame
                     started = perf_counter()
                 notes = opened.notes
-    except Exception as error:  # noqa: BLE001 - of whatever library: it is this file's alone
+    except Exception as error:  # noqa: BLE001 - any library's error is of this file only
         yield SourceEnd(info, read_s, error=failure(info.name, error))
     else:
         yield SourceEnd(info, read_s, notes)
@@ -209,6 +209,8 @@ def _pixels(read: SourceFrame) -> int:
 
 
 def _named_clip(source: Source | Unreadable) -> bool:
+    if isinstance(source, RangedFile):
+        return True
     if not isinstance(source, str | os.PathLike):
         return False
     return PurePath(os.fspath(source)).suffix.lower() in CLIP_SUFFIXES

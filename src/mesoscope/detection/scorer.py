@@ -1,4 +1,4 @@
-"""Crops in, calibrated scores and evidence maps out."""
+"""Scorers: calibrated scores and evidence maps of face crops."""
 
 from __future__ import annotations
 
@@ -22,25 +22,23 @@ if TYPE_CHECKING:
     from mesoscope.types import ModelCard, Pixels
 
 GUARD_OUTPUT = "unfamiliar"
-CHECK_TOLERANCE = 1e-3  # other processors round differently; another network differs by far more
-_TRIAL_S = (
-    60.0  # that one crop may take when a model is opened; the largest networks take one or two
-)
-_MOST_MEMORY = 4 << 30  # bytes that all models together may take, or half of the machine's
+CHECK_TOLERANCE = 1e-3  # processors round differently; other networks differ by far more
+_FIRST_PICTURE_S = 60.0  # limit for one crop on opening; the largest networks take one or two
+_MOST_MEMORY = 4 << 30  # bytes for all models together, or half of the machine's memory
 _MOST_HEAT = 1024  # rows or columns of an evidence map
-_GRID = 8  # places along a side that are covered, where a model makes no evidence map of its own
-_AGREE = 1e-3  # p_fake against the logistic of the logit
+_GRID = 8  # occluded cells along a side, for models without evidence maps
+_AGREE = 1e-3  # tolerance between p_fake and the logistic of the logit
 
 
 class Scores(NamedTuple):
-    """What a model says of ``n`` crops.
+    """The scores of ``n`` crops.
 
     Attributes:
         p_fake: ``(n,) float32``, calibrated, 0 to 1.
         logit: ``(n,) float32``, its log-odds.
-        heat: ``(n, h, w) float32``, not negative; ``None`` where it was not asked for.
-        unfamiliar: ``(n,) float32``, how far each crop is from those of the training, not negative;
-            ``None`` from a model without a guard.
+        heat: Evidence maps, ``(n, h, w) float32``, not negative; ``None`` if not requested.
+        unfamiliar: Distance from the training distribution, ``(n,) float32``, not negative;
+            ``None`` for a model without a guard.
     """
 
     p_fake: NDArray[np.float32]
@@ -50,7 +48,7 @@ class Scores(NamedTuple):
 
 
 class Scorer(Protocol):
-    """Scores face crops. One object is shared by all threads."""
+    """Scores face crops; thread-safe."""
 
     card: ModelCard
     model_id: str
@@ -63,18 +61,17 @@ class Scorer(Protocol):
 class OnnxScorer:
     """A model file on ONNX Runtime's CPU provider.
 
-    Its bytes are held against the digests of its card, and it answers one picture, before it judges
-    anything. A model without evidence maps of its own is asked again with parts of the crop
-    covered, see :meth:`score`.
+    On opening, the digests of the card are verified and one picture is scored. For a model without
+    evidence maps they are made by occlusion, see :meth:`score`.
 
     Args:
         path: The ``.onnx`` file with its card.
-        threads: Of one call. Several threads may call at once, and one thread a call with as many
-            callers as cores is quicker than the other way round.
+        threads: Threads of a call. Calls from several threads with one thread each are faster than
+            one call with several threads.
 
     Raises:
-        ModelMismatch: Its bytes or its answers are not those of its card.
-        ModelError: Not a model file, damaged, without its card, or not what its card says.
+        ModelMismatch: The bytes or the scores differ from those in the card.
+        ModelError: The file is no model file, is damaged, or does not agree with its card.
     """
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
@@ -84,13 +81,13 @@ class OnnxScorer:
         self._path, self._threads = path, threads
         self._session = open_session(data, path, threads=threads)
         outputs = {output.name: output.type for output in self._session.get_outputs()}
-        self._check_declared(outputs)
+        self._check_signature(outputs)
         self._heat = "heat" in outputs
         self._names = ["p_fake", "logit", *([GUARD_OUTPUT] if GUARD_OUTPUT in outputs else [])]
-        self._try()
+        self._check_first_picture()
 
     def __reduce__(self) -> tuple[partial[OnnxScorer], tuple[Path]]:
-        """Another process opens the file anew."""
+        """Pickle the path: another process opens the file itself."""
         return partial(OnnxScorer, threads=self._threads), (self._path,)
 
     def score(self, crops: Pixels, *, heat: bool = False) -> Scores:
@@ -98,15 +95,15 @@ class OnnxScorer:
 
         Args:
             crops: ``(n, S, S, 3) uint8`` RGB, ``S`` the card's ``input_px``.
-            heat: Also return the evidence maps; of a model that makes none, by how much the logit
-                falls where a part of the crop is covered with the crop's mean colour (occlusion,
-                Zeiler & Fergus 2014): 64 more evaluations a crop.
+            heat: Also return evidence maps. For a model without them, the decrease of the logit
+                when a cell of the crop is covered with its mean colour (occlusion, Zeiler & Fergus
+                2014): 64 more evaluations per crop.
 
         Returns:
-            One row a crop.
+            One row per crop.
 
         Raises:
-            ModelError: Crops of another shape; or answers that no score can be.
+            ModelError: The crops have another shape, or the outputs are not valid scores.
         """
         side = self.card.input_px
         if crops.ndim != 4 or crops.shape[1:] != (side, side, 3) or crops.dtype != np.uint8:
@@ -118,7 +115,7 @@ class OnnxScorer:
         answer = self._run(names, crops)
         maps = answer.get("heat")
         if heat and maps is None:
-            maps = self._occluded(crops, answer["logit"])
+            maps = self._occlusion_maps(crops, answer["logit"])
         return Scores(answer["p_fake"], answer["logit"], maps, answer.get(GUARD_OUTPUT))
 
     def _run(
@@ -126,13 +123,13 @@ class OnnxScorer:
     ) -> dict[str, NDArray[np.float32]]:
         try:
             values = self._batches(names, crops, options)
-        except Exception as error:  # ONNX Runtime's own are not derived from one of theirs
+        except Exception as error:  # ONNX Runtime's errors have no common base class
             reason = " ".join(str(error).split())[:300]
             raise ModelError(
                 f"{self.model_id}: ONNX Runtime cannot compute it: {reason}"
             ) from error
         answer = dict(zip(names, values, strict=True))
-        fault = _fault(answer, len(crops))
+        fault = _invalid_output(answer, len(crops))
         if fault:
             raise ModelError(f"{self.model_id}: {fault}: the model is damaged or no detector")
         return answer
@@ -140,7 +137,7 @@ class OnnxScorer:
     def _batches(
         self, names: list[str], crops: Pixels, options: onnxruntime.RunOptions | None
     ) -> list[NDArray[np.float32]]:
-        """All crops at once, or as many as the graph takes: some are exported for one."""
+        """Run all crops at once, or in the batch size of the graph, if that is fixed."""
         size = self._session.get_inputs()[0].shape[0]
         if not isinstance(size, int) or size == len(crops):
             return list(self._session.run(names, {"crops": crops}, options))
@@ -152,7 +149,7 @@ class OnnxScorer:
             parts.append([value[: len(part)] for value in found])
         return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
-    def _check_declared(self, outputs: dict[str, str]) -> None:
+    def _check_signature(self, outputs: dict[str, str]) -> None:
         inputs = self._session.get_inputs()
         side = self.card.input_px
         fits = len(inputs) == 1 and inputs[0].name == "crops" and inputs[0].type == "tensor(uint8)"
@@ -161,9 +158,9 @@ class OnnxScorer:
             isinstance(found, int) and found != wanted
             for found, wanted in zip(shape[1:], (side, side, 3), strict=True)
         ):
-            told = "; ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)[:200]
+            expected = "; ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)[:200]
             raise ModelError(
-                f"{self._path}: its graph takes {told or 'nothing'}, and its card says crops "
+                f"{self._path}: its graph takes {expected or 'nothing'}, and its card says crops "
                 f"tensor(uint8) [n, {side}, {side}, 3]"
             )
         for name in ("p_fake", "logit"):
@@ -175,8 +172,8 @@ class OnnxScorer:
                 "export the model again"
             )
 
-    def _try(self) -> None:
-        """Let the model answer the first check picture, in bounded time."""
+    def _check_first_picture(self) -> None:
+        """Score the first check picture, in bounded time, and compare with the card."""
         picture = check_pictures(self.card.input_px, 1)
         options = onnxruntime.RunOptions()
         options.log_severity_level = 4
@@ -186,7 +183,7 @@ class OnnxScorer:
             late.set()
             options.terminate = True
 
-        timer = threading.Timer(_TRIAL_S, stop)
+        timer = threading.Timer(_FIRST_PICTURE_S, stop)
         timer.daemon = True
         timer.start()
         names = [*self._names, "heat"] if self._heat else self._names
@@ -195,7 +192,7 @@ class OnnxScorer:
         except ModelError as error:
             if late.is_set():
                 raise ModelError(
-                    f"{self._path}: one face takes it more than {_TRIAL_S:.0f} s"
+                    f"{self._path}: one face takes it more than {_FIRST_PICTURE_S:.0f} s"
                 ) from error
             raise
         finally:
@@ -207,7 +204,7 @@ class OnnxScorer:
                 f"{expected[0]:.4f}: the file is damaged or was changed, get it again"
             )
 
-    def _occluded(self, crops: Pixels, logit: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _occlusion_maps(self, crops: Pixels, logit: NDArray[np.float32]) -> NDArray[np.float32]:
         side, places = self.card.input_px, _GRID * _GRID
         edges = np.linspace(0, side, _GRID + 1).round().astype(int)
         maps = np.zeros((len(crops), _GRID, _GRID), np.float32)
@@ -222,8 +219,8 @@ class OnnxScorer:
         return maps
 
 
-def _fault(answer: dict[str, NDArray[np.float32]], count: int) -> str | None:
-    """What is wrong with answers for ``count`` crops; ``None`` where they can be scores."""
+def _invalid_output(answer: dict[str, NDArray[np.float32]], count: int) -> str | None:
+    """Return why outputs for ``count`` crops are not valid scores; ``None`` if they are."""
     for name, value in answer.items():
         wanted = value.ndim == 3 and max(value.shape[1:], default=0) <= _MOST_HEAT and value.size
         shaped = value.shape[:1] == (count,) and (
@@ -240,8 +237,8 @@ def _fault(answer: dict[str, NDArray[np.float32]], count: int) -> str | None:
         return None
     if not ((p_fake >= 0) & (p_fake <= 1)).all():
         return "its p_fake is outside 0 to 1"
-    told = 0.5 + 0.5 * np.tanh(0.5 * logit)
-    if (np.abs(p_fake - told) > _AGREE).any():
+    expected = 0.5 + 0.5 * np.tanh(0.5 * logit)
+    if (np.abs(p_fake - expected) > _AGREE).any():
         return "its p_fake and its logit disagree"
     return None
 
@@ -251,20 +248,20 @@ _arena_made = False
 
 
 def open_session(data: bytes, where: object, *, threads: int) -> onnxruntime.InferenceSession:
-    """ONNX Runtime's session on the CPU, in bounded memory, silent whatever happens.
+    """Open a session of ONNX Runtime on the CPU, in bounded memory, without its log output.
 
     Args:
-        data: A model file's bytes.
-        where: What to call it in messages.
-        threads: Of one call.
+        data: Bytes of a model file.
+        where: Name of the file in messages.
+        threads: Threads of a call.
 
     Raises:
-        ModelError: It cannot be opened.
+        ModelError: ONNX Runtime refuses the file.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # its errors come back as exceptions all the same
+    options.log_severity_level = 4  # errors are raised as exceptions
     try:
         _share_arena()
         options.add_session_config_entry("session.use_env_allocators", "1")
@@ -277,7 +274,7 @@ def open_session(data: bytes, where: object, *, threads: int) -> onnxruntime.Inf
 
 
 def _share_arena() -> None:
-    """Take memory for all models out of one bounded arena: a graph can ask for terabytes."""
+    """Allocate the memory of all models in one bounded arena: graphs can request terabytes."""
     global _arena_made
     with _arena_lock:
         if _arena_made:
@@ -287,20 +284,20 @@ def _share_arena() -> None:
             most = min(most, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
         kind: Any = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
         memory = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
-        arena = onnxruntime.OrtArenaCfg(most, -1, -1, -1)  # -1: as ONNX Runtime would
+        arena = onnxruntime.OrtArenaCfg(most, -1, -1, -1)  # -1: defaults of ONNX Runtime
         onnxruntime.create_and_register_allocator(memory, arena)
         _arena_made = True
 
 
 def check_pictures(side_px: int = 256, count: int = 4) -> Pixels:
-    """Four pictures made by a formula, whose answers a model's card holds.
+    """Make the check pictures, whose scores are in a model's card, by a formula.
 
     Picture ``n``, row ``i``, column ``j``, channel ``c``:
     ``rint(255 (½ + ½ sin((n+1)(.031 i + .017 j (c+1)) + c)))``.
 
     Args:
-        side_px: Rows and columns.
-        count: How many, from the first on.
+        side_px: Height and width.
+        count: Number of pictures.
 
     Returns:
         ``(count, side_px, side_px, 3) uint8``.
@@ -311,13 +308,13 @@ def check_pictures(side_px: int = 256, count: int = 4) -> Pixels:
 
 
 def self_check(scorer: Scorer) -> float:
-    """Let a model answer the pictures of :func:`check_pictures` and compare with its card.
+    """Score the pictures of :func:`check_pictures` and compare with the card.
 
     Returns:
         The largest difference of ``p_fake``.
 
     Raises:
-        ModelMismatch: The card holds no answers, or they differ.
+        ModelMismatch: The card has no such scores, or they differ.
     """
     expected = np.asarray(scorer.card.self_check)
     if expected.shape != (4,):

@@ -1,4 +1,4 @@
-"""Stages two to four, each a function on a batch: find faces, cut them out, score the crops."""
+"""Stages two to four, as functions on batches: find faces, crop them, score the crops."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class FrameFaces:
     """The faces of one frame.
 
     Attributes:
-        found: The finder's answer.
-        large: Faces that are judged, in the finder's order.
-        skipped: Faces that are too small for it.
+        found: Detections.
+        large: Faces that are large enough to be scored, in the finder's order.
+        skipped: Faces that are too small.
     """
 
     found: Found
@@ -48,11 +48,11 @@ class FrameFaces:
 
 @dataclass(frozen=True, slots=True)
 class CropRules:
-    """How faces are cut out.
+    """Margins and size of the face crops.
 
     Attributes:
-        margins: Of a found face one crop each, in longest sides of its box.
-        whole_margin: Of a frame that is taken as the face.
+        margins: Side of each crop of a detected face, relative to the longest side of its box.
+        whole_margin: The same for a whole frame that is taken as a face.
         size_px: Side of the crops.
         resize: Filter of the crops.
     """
@@ -64,14 +64,14 @@ class CropRules:
 
     @classmethod
     def of_card(cls, card: ModelCard) -> CropRules:
-        """What a model was trained on; the first crop is that of the evidence map."""
+        """Return the crops that a model expects; the first one has the evidence map."""
         margins = (card.face_margin, *card.further_margins)
         return cls(margins, card.crop_margin, card.input_px, card.resize)
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredFace:
-    """What the model says of one face; heat and ``unfamiliar`` where it gives them."""
+    """Scores of one face; ``heat`` and ``unfamiliar`` if the model has them."""
 
     face: Face
     p_fake: float
@@ -82,12 +82,12 @@ class ScoredFace:
 def find_faces(
     frames: Sequence[Frame], finder: FaceFinder, *, min_face_px: int
 ) -> list[FrameFaces]:
-    """Find the faces of frames, and tell those that are large enough to be judged.
+    """Detect the faces of frames, and separate those that are too small.
 
     Args:
-        frames: Several at once are quicker than one after the other.
-        finder: Looks for faces.
-        min_face_px: Longest side of the smallest face that is judged.
+        frames: Frames; a batch is faster than single frames.
+        finder: The face finder.
+        min_face_px: Smallest longest side of a face to score.
     """
     answers = []
     for frame, found in zip(frames, finder.find(frames), strict=True):
@@ -104,10 +104,10 @@ def find_faces(
 def crop_faces(
     frames: Sequence[Frame], faces: Sequence[FrameFaces], rules: CropRules
 ) -> list[list[Pixels]]:
-    """Cut out the large faces of frames.
+    """Crop the large faces of frames.
 
     Returns:
-        One list a face, in the order of the frames: its crops, ``(S, S, 3) uint8`` each.
+        For each face, in the order of the frames, its crops, ``(S, S, 3) uint8`` each.
     """
     return [
         [
@@ -132,15 +132,15 @@ def score_faces(
 ) -> list[ScoredFace]:
     """Score faces by their crops, in batches across faces.
 
-    A face's score is the mean logit of its crops, its strangeness the median, its evidence map that
-    of the first crop.
+    The score of a face is the mean logit of its crops, ``unfamiliar`` their median, and the
+    evidence map that of the first crop.
 
     Args:
-        faces: Which.
-        crops: Of each some crops, from :func:`crop_faces`.
+        faces: The faces.
+        crops: The crops of each face, from :func:`crop_faces`.
         scorer: The model.
-        batch_size: Crops a call.
-        heat: Ask for evidence maps.
+        batch_size: Crops per call.
+        heat: Also make evidence maps.
     """
     flat = [one for its in crops for one in its]
     scored: list[_ScoredCrop] = []
@@ -173,30 +173,32 @@ def _face_of_crops(face: Face, crops: Sequence[_ScoredCrop]) -> ScoredFace:
     if len(crops) == 1:
         return ScoredFace(face, first.p_fake, first.heat, first.unfamiliar)
     p_fake = float(1 / (1 + np.exp(-np.mean([one.logit for one in crops]))))
-    strange = [one.unfamiliar for one in crops if one.unfamiliar is not None]
-    return ScoredFace(face, p_fake, first.heat, float(np.median(strange)) if strange else None)
+    unfamiliar = [one.unfamiliar for one in crops if one.unfamiliar is not None]
+    return ScoredFace(
+        face, p_fake, first.heat, float(np.median(unfamiliar)) if unfamiliar else None
+    )
 
 
-def apart_on_failure(
+def retry_singly(
     work: Callable[[Sequence[SourceFrame]], list[R]], frames: Sequence[SourceFrame]
 ) -> list[R | MesoscopeError]:
-    """Do a stage's work on a batch; what fails is the error of its own frame, and of no other.
+    """Run a stage on a batch; if it fails, run it on each frame alone.
 
     Args:
-        work: Gives one answer a frame. Where it raises something, each frame is tried by itself.
+        work: Returns a result per frame.
         frames: The batch.
 
     Returns:
-        Answers, or errors in their place, in the order of the frames.
+        Result or error of each frame.
     """
     if not frames:
         return []
     try:
         return [*work(frames)]
-    except Exception as error:  # noqa: BLE001 - of finder, crop or scorer, whatever they are
+    except Exception as error:  # noqa: BLE001 - any error of a finder, crop or scorer
         if len(frames) == 1:
             return [failure(frames[0].source.name, error)]
-    return [answer for one in frames for answer in apart_on_failure(work, [one])]
+    return [answer for one in frames for answer in retry_singly(work, [one])]
 
 
 def find_in_pictures(
@@ -206,16 +208,16 @@ def find_in_pictures(
     threads: int,
     max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> Iterator[Found | MesoscopeError]:
-    """A finder's answers for any number of pictures, in their order and in flat memory.
+    """Detect faces in any number of pictures, in constant memory.
 
     Args:
-        pictures: Read only as far ahead as needed; of an animated one the first picture counts.
-        finder: Looks for faces.
-        threads: How many read and look.
-        max_pixels: Refuse pictures with more.
+        pictures: Pictures, read ahead only as far as needed; of animations the first frame.
+        finder: The face finder.
+        threads: Number of threads.
+        max_pixels: Limit of pixels per picture.
 
     Yields:
-        One answer a picture; for one that cannot be read or looked through, its error.
+        The detections of each picture in order, or its error.
     """
 
     def opener(source: Source) -> Frame:
@@ -227,7 +229,7 @@ def find_in_pictures(
     def work(chunk: Sequence[Source | Unreadable]) -> list[Found | MesoscopeError]:
         answers: dict[int, Found | MesoscopeError] = {}
         for batch in read_frames(chunk, opener):
-            found = apart_on_failure(find, batch.frames)
+            found = retry_singly(find, batch.frames)
             answers |= {
                 one.source.place: answer for one, answer in zip(batch.frames, found, strict=True)
             }

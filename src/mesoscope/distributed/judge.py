@@ -28,7 +28,7 @@ from mesoscope.files.store import open_store
 from mesoscope.media.walk import Unreadable
 from mesoscope.models.file import file_sha256, find_model
 from mesoscope.scan.job import renamed, without_stale_hash
-from mesoscope.scan.parts import Part, write_part
+from mesoscope.scan.parts import Part, part_file, read_part, write_part
 from mesoscope.scan.tables import Result
 
 if TYPE_CHECKING:
@@ -116,13 +116,13 @@ class TaskJudge:
             row: ``{"task": number}``.
 
         Returns:
-            ``part``, JSON of :meth:`Part.told`; or a line that ends the scan, as ``refusal`` of
+            ``part``, JSON of :meth:`Part.to_dict`; or a line that ends the scan, as ``refusal`` of
             this machine or ``fault`` of a store. The others are empty.
         """
         answer = {"part": "", "refusal": self._refusal, "fault": ""}
         if not self._refusal:
             try:
-                answer["part"] = json.dumps(self._judge(int(row["task"])).told())
+                answer["part"] = json.dumps(self._judge(int(row["task"])).to_dict())
             except (MesoscopeError, OSError, ValueError) as error:
                 said = str(error) if isinstance(error, MesoscopeError) else describe(error)
                 answer["fault"] = said
@@ -130,6 +130,10 @@ class TaskJudge:
 
     def _judge(self, task: int) -> Part:
         started = perf_counter()
+        if self._store.exists(part_file(task)):  # of a block that the engine repeats
+            stands = read_part(self._store, task)
+            if stands.spec == self._order.spec:
+                return stands
         mark = f"begun/{task:09}"
         again = self._store.exists(mark)  # whoever began it before was ended by something
         self._store.write(mark, b"")
@@ -137,7 +141,7 @@ class TaskJudge:
         with contextlib.ExitStack() as kept:
             folder = kept.enter_context(tempfile.TemporaryDirectory(prefix="mesoscope-"))
             judge = kept.enter_context(_Apart(self._order)) if again else self._detector
-            results = list(_judged(judge, fetch_all(sources, Path(folder))))
+            results = list(_judged(judge, fetch_all(sources, Path(folder), ranged=not again)))
         verdicts = [json.loads(result.verdict) for result in results]
         part = Part(
             task,
@@ -184,6 +188,7 @@ def _judged(judge: Detector | _Apart, fetched: Iterable[Fetched]) -> Iterator[Re
 
     for verdict in judge.check_many(sources(), keep_going=True):
         one = flight.popleft()
+        one.refuse_outage()
         if one.copy is not None:
             one.copy.unlink()
         yield _result(one, verdict)
@@ -223,7 +228,7 @@ class _Apart:
         self,
         sources: Iterable[Source | Unreadable],
         *,
-        keep_going: bool,  # noqa: ARG002 - as of Detector
+        keep_going: bool,  # noqa: ARG002 - as in Detector
     ) -> Iterator[Verdict]:
         """As :meth:`Detector.check_many` with ``keep_going``."""
         for source in sources:

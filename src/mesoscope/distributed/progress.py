@@ -71,5 +71,5 @@ class PartsWatcher:
     def planned(self, total: int) -> None:
         """All sources are listed; ``total`` of them are to be judged."""
 
-    def told(self, part: Part) -> None:
+    def judged(self, part: Part) -> None:
         """A part was written."""

@@ -79,7 +79,7 @@ def scan_into_parts(
         summary.sources = int(plan["sources"])
         summary.skipped, summary.again = counts.skipped, counts.again
         # One of another spec was written by a machine that a stopped scan could not refuse.
-        parts = {p.task: p for p in job.footers(job.standing()) if p.spec == order.spec}
+        parts = {p.task: p for p in job.footers(job.written_tasks()) if p.spec == order.spec}
         for part in parts.values():
             summary.add(part)
         todo = [task for task in range(int(plan["tasks"])) if task not in parts]
@@ -89,7 +89,12 @@ def scan_into_parts(
                 parts[part.task] = part
                 summary.add(part)
                 summary.judged += part.rows
-                seen.told(part)
+                seen.judged(part)
+        if len(parts) != int(plan["tasks"]):  # a manifest would call it complete
+            raise OutputError(
+                f"{job.name}: the engine ended, and {summary.left} of {summary.sources} sources "
+                "are not judged: go on with `resume`"
+            )
         job.write_manifest([parts[task] for task in sorted(parts)])
     except KeyboardInterrupt:
         summary.elapsed_s = perf_counter() - started
@@ -110,4 +115,4 @@ def _answers(
                 raise JobError(str(answer["refusal"]))
             if answer["fault"]:
                 raise OutputError(str(answer["fault"]))
-            yield Part.of(json.loads(answer["part"]))
+            yield Part.from_dict(json.loads(answer["part"]))

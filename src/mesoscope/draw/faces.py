@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from mesoscope.draw.heat import lay_heat
+from mesoscope.draw.heat import overlay_heat
 from mesoscope.draw.palette import (
     ASCENT,
     BOLD,
@@ -83,7 +83,7 @@ def draw_faces(
     if heat:
         for _, face in faces:
             if face.heat is not None:
-                lay_heat(picture, face.heat, square_of(face, verdict, terms, scale=scale))
+                overlay_heat(picture, face.heat, square_of(face, verdict, terms, scale=scale))
     faces.sort(key=lambda one: -one[1].p_fake)
     marks = [
         *(_mark(number, face, verdict, terms, scale) for number, face in faces),

@@ -73,7 +73,7 @@ def _weights(at: NDArray[np.floating], cells: int) -> Floats:
     return np.stack(rows, axis=1, dtype=np.float32)
 
 
-def lay_heat(pixels: Pixels, heat: Floats, square: tuple[float, float, float]) -> None:
+def overlay_heat(pixels: Pixels, heat: Floats, square: tuple[float, float, float]) -> None:
     """Draw a map over its square, in place.
 
     Args:

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mesoscope.detection.judge import is_unfamiliar, is_unseen
+from mesoscope.detection.judge import is_undetected, is_unfamiliar
 from mesoscope.errors import OutputError
 from mesoscope.types import Thresholds
 
@@ -93,7 +93,7 @@ def style_of(face: FaceScore, verdict: Verdict, terms: Terms) -> Style:
     """Return the style of a face for the label that its score alone would get."""
     if is_unfamiliar(face, terms.guard):
         return UNFAMILIAR
-    if is_unseen(face):
+    if is_undetected(face):
         return INCONCLUSIVE
     if terms.thresholds is not None:
         if face.p_fake >= terms.thresholds.fake_above:

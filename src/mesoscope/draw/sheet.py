@@ -35,7 +35,7 @@ from mesoscope.draw.timeline import draw_timeline
 from mesoscope.faces.crop import crop
 from mesoscope.files.escape import escape_text
 from mesoscope.imaging.filters import scaled
-from mesoscope.types.label import SAYINGS, as_sentence, clause_of
+from mesoscope.types.label import ANSWER_TEXTS, as_sentence, reason_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,7 +172,7 @@ def _heading(verdict: Verdict, title: str | None, digest: str | None) -> Pixels:
         put_text(top, score, wide + size // 2, baseline, size_px=30, colour=INK)
     name = shorten(escape_text(title or verdict.source), 24, inner, BOLD)
     texts = [_Words(name, 24, INK, BOLD)]
-    texts.append(_Words(as_sentence(clause_of(verdict.reason) or SAYINGS[verdict.answer])))
+    texts.append(_Words(as_sentence(reason_text(verdict.reason) or ANSWER_TEXTS[verdict.answer])))
     texts += [_Words(f"Note: {escape_text(note)}.") for note in verdict.notes]
     texts.append(_Words(_origin(verdict), 16, QUIET))
     if digest:

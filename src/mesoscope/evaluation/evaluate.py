@@ -120,7 +120,7 @@ def evaluate(
         },
         alarms=_alarms(predictions, detector, fpr, prevalences),
         guard=detector.card.guard if detector.options.guard else None,
-        told=tuple(count_answers(predictions)),
+        answer_counts=tuple(count_answers(predictions)),
     )
 
 
@@ -132,11 +132,11 @@ class _MostWrongClips:
 
     def add(self, number: int, item: Prediction, verdict: Verdict) -> None:
         """Add a clip if it is among the most wrong; ``number`` breaks ties."""
-        wrongness = item.wrongness
-        if verdict.kind != "clip" or wrongness is None:
+        error_rank = item.error_rank
+        if verdict.kind != "clip" or error_rank is None:
             return
         kept = self._kept[item.label]
-        heapq.heappush(kept, (wrongness, -number, verdict))
+        heapq.heappush(kept, (error_rank, -number, verdict))
         if len(kept) > MOST_STRIPS:
             heapq.heappop(kept)
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from mesoscope.report.record import Evaluation
 
-__all__ = ["METRICS", "PREDICTIONS", "ROBUSTNESS", "TOLD", "open_folder", "write_results"]
+__all__ = ["ANSWER_COUNTS", "METRICS", "PREDICTIONS", "ROBUSTNESS", "open_folder", "write_results"]
 
-METRICS, PREDICTIONS, TOLD = "metrics.json", "predictions.csv", "told.csv"
+METRICS, PREDICTIONS, ANSWER_COUNTS = "metrics.json", "predictions.csv", "told.csv"
 ROBUSTNESS = "robustness.csv"
 
 
@@ -31,7 +31,12 @@ def open_folder(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
-        for name in (METRICS, PREDICTIONS, TOLD, ROBUSTNESS):  # they may belong to another user
+        for name in (
+            METRICS,
+            PREDICTIONS,
+            ANSWER_COUNTS,
+            ROBUSTNESS,
+        ):  # they may belong to another user
             if (out / name).exists():
                 with (out / name).open("ab"):
                     pass
@@ -49,4 +54,4 @@ def write_results(evaluation: Evaluation, out: Path) -> None:
     """
     write_metrics(evaluation, out / METRICS)
     write_predictions(evaluation, out / PREDICTIONS)
-    write_answer_counts(evaluation.told, out / TOLD)
+    write_answer_counts(evaluation.answer_counts, out / ANSWER_COUNTS)

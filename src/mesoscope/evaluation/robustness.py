@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mesoscope import metrics
-from mesoscope.data.sample import open_sample
-from mesoscope.data.subset import LIMIT
+from mesoscope.data.sample import LIMIT, open_sample
 from mesoscope.errors.failures import source_failure
 from mesoscope.imaging.corruptions import CORRUPTIONS, corrupt, moderate
 from mesoscope.media.walk import Unreadable
@@ -93,7 +92,7 @@ def judge_changed(
     def read(sample: Sample) -> Pixels | Unreadable:
         try:
             return moderate(open_sample(sample, max_pixels=max_pixels))
-        except Exception as error:  # noqa: BLE001 - one picture never ends the rest
+        except Exception as error:  # noqa: BLE001 - one picture does not end the run
             return Unreadable(sample.file, source_failure(sample.file, error))
 
     def change(work: tuple[str, Pixels | Unreadable, int]) -> Pixels | Unreadable:
@@ -150,7 +149,7 @@ def measure_robustness(
     """Judge corrupted pictures and measure the change of each metric.
 
     Args:
-        chosen: The pictures, from :func:`mesoscope.data.subset.subset`.
+        chosen: The pictures, from :func:`mesoscope.data.sample.subset`.
         detector: The detector.
         split: Split of the pictures, for the record.
         limit: Limit of the subset, for the record.

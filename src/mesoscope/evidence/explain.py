@@ -6,7 +6,6 @@ hashed and judged bytes are the same.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from mesoscope.draw import Terms, clip_sheet, most_suspicious, picture_sheet, square_of
 from mesoscope.errors import OptionError, OutputError, SourceError
 from mesoscope.files.atomic import write_bytes
+from mesoscope.files.digest import hash_bytes, hash_file
 from mesoscope.media.image import FileBytes, open_file, open_image, read_bytes
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.media.video import frames_at
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _QUALITY = 92  # of JPEG and WebP
 _WEBP_MAX_PX = 16_383  # along a side
-_BLOCK = 1 << 20
 _PLACES = (0.1, 0.5, 0.9)  # displayed frames of a clip without faces, as shares of its duration
 
 
@@ -83,18 +82,15 @@ def explain(detector: Detector, path: str | os.PathLike[str]) -> Explanation:
         raise OptionError("this detector keeps no evidence maps: make it with heat=True")
     name = os.fspath(path)
     source: str | FileBytes = name
-    digest = hashlib.sha256()
     with open_file(name) as file:
         video = sniff(file.read(SNIFF_BYTES) or b"") == "video"
         if video:  # may have many gigabytes, so it is hashed in blocks
             file.seek(0)
-            while block := file.read(_BLOCK):
-                digest.update(block)
+            sha256 = hash_file(file).sha256
     if not video:
         data = read_bytes(name, max_pixels=detector.options.max_pixels)
         source = FileBytes.of(name, data)
-        digest.update(source)
-    sha256 = digest.hexdigest()
+        sha256 = hash_bytes(source).sha256
     verdict = detector.check(source)
     terms = terms_of(detector)
     draw = _draw_clip if verdict.kind == "clip" else _draw_picture

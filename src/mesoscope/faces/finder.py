@@ -12,7 +12,7 @@ from mesoscope.errors import OptionError
 from mesoscope.faces.mtcnn import MtcnnFinder
 from mesoscope.faces.yunet import YunetFinder
 from mesoscope.types import Face, Found
-from mesoscope.types.finders import WITH_A_MODEL
+from mesoscope.types.names import FINDERS_WITH_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ def finder_for(options: DetectOptions) -> FaceFinder:
         ModelError: YuNet's file is not usable.
     """
     faces, model = options.faces, options.finder_model
-    if model is not None and faces not in ("auto", *WITH_A_MODEL):
+    if model is not None and faces not in ("auto", *FINDERS_WITH_MODEL):
         raise OptionError(f"a finder model is for the finder yunet, and faces is {faces!r}")
     if faces == "whole":
         return WideEnough(WholeFinder(), options.min_face_px)

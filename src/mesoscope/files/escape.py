@@ -1,23 +1,26 @@
-"""Escaping of untrusted text: file names, metadata values, texts of model cards.
-
-Control characters can drive a terminal, and bidirectional overrides can display ``gpj.exe`` as
-``exe.jpg``. Control and invisible characters become escapes; letters of all scripts are kept.
-
-Characters of HTML and XML are escaped where they are written (jinja2's ``autoescape``,
-``xml.sax.saxutils``), formulas of spreadsheets by :mod:`mesoscope.files.csv_rows`.
-"""
+"""Escaping of untrusted text: file names, metadata values, texts of model cards, cells of CSV."""
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import unicodedata
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Iterable
 
-__all__ = ["escape_for_font", "escape_name", "escape_text", "is_invisible"]
+__all__ = [
+    "RowWriter",
+    "csv_row",
+    "defused",
+    "escape_for_font",
+    "escape_name",
+    "escape_text",
+    "is_invisible",
+]
 
 _ACTING = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # control, format, surrogate, unassigned
 _RIGHT_TO_LEFT = {"R", "AL", "AN"}
@@ -70,3 +73,51 @@ def _escaped(character: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # a byte of a name that is not UTF-8, PEP 383
         return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_row(values: Iterable[object]) -> str:
+    """Format a row without its line ending; ``None`` is an empty cell.
+
+    Cells with line breaks are quoted. Text that spreadsheets take for a formula is prefixed with an
+    apostrophe, as OWASP advises; numbers are unchanged.
+    """
+    return _raw_row([defused(value) for value in values])
+
+
+def _raw_row(values: Iterable[object]) -> str:
+    """Format a row without its line ending and without changes to its cells."""
+    row = io.StringIO()
+    # With this line ending "\\r" and "\\n" are both quoted, in every version of Python.
+    csv.writer(row, lineterminator="\r\n").writerow(list(values))
+    return row.getvalue().removesuffix("\r\n")
+
+
+class RowWriter:
+    """Writes rows that end in a line feed, with the interface of :func:`csv.writer`.
+
+    Args:
+        file: A text file opened with ``newline=""``.
+        defuse: Disable formulas, for tables that people open; off for files that are read back.
+    """
+
+    def __init__(self, file: IO[str], *, defuse: bool) -> None:
+        self._file, self._defuse = file, defuse
+
+    def writerow(self, values: Iterable[object]) -> None:
+        """Write one row."""
+        self._file.write((csv_row(values) if self._defuse else _raw_row(values)) + "\n")
+
+    def writerows(self, rows: Iterable[Iterable[object]]) -> None:
+        """Write several rows."""
+        for row in rows:
+            self.writerow(row)
+
+
+def defused(value: object) -> object:
+    """Prefix a cell with an apostrophe if a spreadsheet would take it for a formula."""
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return value

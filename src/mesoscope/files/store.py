@@ -26,6 +26,9 @@ _REFUSED_ALL = frozenset(
 )  # fmt: skip
 
 
+RANGE_BYTES = 1 << 20  # that are asked for ahead of what is read of an object by ranges
+
+
 class StoredObject(NamedTuple):
     """An object of a listing.
 
@@ -105,7 +108,7 @@ class FolderStore:
 
     def names(self, folder: str) -> list[str]:
         """As of :class:`Store`."""
-        with _told(f"{self.name}/{folder}"), contextlib.suppress(FileNotFoundError):
+        with _store_errors(f"{self.name}/{folder}"), contextlib.suppress(FileNotFoundError):
             inside = (self._folder / folder).iterdir()
             return sorted(one.name for one in inside if not one.name.startswith("."))
         return []
@@ -113,7 +116,7 @@ class FolderStore:
     @contextlib.contextmanager
     def open(self, file: str) -> Iterator[BinaryIO]:
         """As of :class:`Store`."""
-        with _told(f"{self.name}/{file}"), (self._folder / file).open("rb") as opened:
+        with _store_errors(f"{self.name}/{file}"), (self._folder / file).open("rb") as opened:
             yield opened
 
     def write(self, file: str, data: bytes) -> None:
@@ -123,12 +126,12 @@ class FolderStore:
 
     def remove(self, file: str) -> None:
         """As of :class:`Store`."""
-        with _told(f"{self.name}/{file}"):
+        with _store_errors(f"{self.name}/{file}"):
             (self._folder / file).unlink(missing_ok=True)
 
     def sweep(self) -> None:
         """As of :class:`Store`."""
-        with _told(self.name):
+        with _store_errors(self.name):
             remove_temporary_files(self._folder)
 
 
@@ -163,13 +166,13 @@ class ObjectStore:
     def exists(self, file: str) -> bool:
         """As of :class:`Store`."""
         # fsspec's isfile takes whatever goes wrong for a file that is not there.
-        with _told(f"{self.name}/{file}"), contextlib.suppress(FileNotFoundError):
+        with _store_errors(f"{self.name}/{file}"), contextlib.suppress(FileNotFoundError):
             return bool(self._files.info(self._at(file), refresh=True)["type"] == "file")
         return False
 
     def names(self, folder: str) -> list[str]:
         """As of :class:`Store`."""
-        with _told(f"{self.name}/{folder}"), contextlib.suppress(FileNotFoundError):
+        with _store_errors(f"{self.name}/{folder}"), contextlib.suppress(FileNotFoundError):
             found = self._files.ls(self._at(folder), detail=False, refresh=True)
             return sorted(str(one).rpartition("/")[2] for one in found)
         return []
@@ -177,17 +180,17 @@ class ObjectStore:
     @contextlib.contextmanager
     def open(self, file: str) -> Iterator[BinaryIO]:
         """As of :class:`Store`."""
-        with _told(f"{self.name}/{file}"), self._files.open(self._at(file), "rb") as opened:
+        with _store_errors(f"{self.name}/{file}"), self._files.open(self._at(file), "rb") as opened:
             yield opened
 
     def write(self, file: str, data: bytes) -> None:
         """As of :class:`Store`."""
-        with _told(f"{self.name}/{file}", "written"):
+        with _store_errors(f"{self.name}/{file}", "written"):
             self._files.pipe_file(self._at(file), data)
 
     def remove(self, file: str) -> None:
         """As of :class:`Store`."""
-        with _told(f"{self.name}/{file}"), contextlib.suppress(FileNotFoundError):
+        with _store_errors(f"{self.name}/{file}"), contextlib.suppress(FileNotFoundError):
             self._files.rm_file(self._at(file))
 
     def sweep(self) -> None:
@@ -195,14 +198,14 @@ class ObjectStore:
 
     def walk(self) -> Iterator[StoredObject]:
         """List the objects below, or the one of that name, in the order of their keys' bytes."""
-        with _told(self.name):
+        with _store_errors(self.name):
             found = self._files.find(self._below, detail=True, refresh=True)
         for key in sorted(found, key=str.encode):
-            told = found[key]
-            changed = told.get("LastModified") or told.get("mtime") or told.get("updated")
+            info = found[key]
+            changed = info.get("LastModified") or info.get("mtime") or info.get("updated")
             stamp = getattr(changed, "timestamp", None)
             mtime_ns = 0 if stamp is None else int(stamp()) * 1_000_000_000
-            yield StoredObject(f"{self._scheme}://{key}", int(told.get("size") or 0), mtime_ns)
+            yield StoredObject(f"{self._scheme}://{key}", int(info.get("size") or 0), mtime_ns)
 
     def fetch(self, urls: Sequence[str]) -> list[bytes | Exception]:
         """Read some objects of this store side by side; what fails is in its object's place."""
@@ -214,9 +217,20 @@ class ObjectStore:
     def _fetch_one(self, url: str) -> bytes | Exception:
         try:
             data: bytes = self._files.cat_file(url.partition("://")[2])
-        except Exception as error:  # noqa: BLE001 - of whatever client: it is this object's
+        except Exception as error:  # noqa: BLE001 - any client's error is of this object only
             return error
         return data
+
+    def open_object(self, url: str) -> BinaryIO:
+        """Open an object for reading by ranges; one that changes meanwhile is an error.
+
+        Raises:
+            Exception: Whatever the store's client raises, from reading, too.
+        """
+        opened: BinaryIO = self._files.open(
+            url.partition("://")[2], "rb", block_size=RANGE_BYTES, cache_type="readahead"
+        )
+        return opened
 
     def download(self, url: str, path: Path) -> None:
         """Copy an object into a file, piece by piece.
@@ -237,8 +251,8 @@ def refuses_all(error: BaseException) -> bool:
     """
     seen: BaseException | None = error
     while seen is not None:
-        told = getattr(seen, "response", None)
-        code = told.get("Error", {}).get("Code") if isinstance(told, dict) else None
+        response = getattr(seen, "response", None)
+        code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
         if code in _REFUSED_ALL or type(seen).__name__ in (
             "NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError",
         ):  # fmt: skip
@@ -248,7 +262,7 @@ def refuses_all(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def _told(place: str, what: str = "read") -> Iterator[None]:
+def _store_errors(place: str, what: str = "read") -> Iterator[None]:
     """Within, whatever a store or its client raises is one line that names the place.
 
     What is not there, and what the bytes are not, is for the caller to say.

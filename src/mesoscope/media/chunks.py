@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, BinaryIO
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mesoscope.media.ranged import BlankFile
+
 MOST_BYTES = 256 << 20  # maximum read from one file; skipped bytes do not count
 MOST_S = 5.0
 _FILL = re.compile(rb"\xff+")
@@ -82,7 +84,7 @@ class Window:
         file: File open for reading and seeking.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO | BlankFile) -> None:
         self._file = file
         self._size = file.seek(0, io.SEEK_END)
 

@@ -18,6 +18,7 @@ from mesoscope.errors import MesoscopeError, SourceError, SourceTooLarge
 from mesoscope.errors.failures import cause
 from mesoscope.media.budget import ClipBudget
 from mesoscope.media.declared import check_declared
+from mesoscope.media.ranged import BlankFile
 from mesoscope.media.timetable import Reader, Timetable, shown_of, shown_stream, unreadable, up_to
 from mesoscope.media.upright import rgb_of
 
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     from mesoscope.media.video import Times
     from mesoscope.types import Pixels
 
+    Opened = BinaryIO | BlankFile
     Placed = Iterator[tuple[int, Packet[VideoStream]]]
 
-_BUFFER_BYTES = 1 << 18
 _FAR_BYTES = 4 << 20  # nearer frames are reached by reading on, without a seek
 _MOST_PIXELS = 2**31 - 1  # maximum of FFmpeg's option
 _MOST_PACKETS = 10_000_000  # per clip: two days at 60 frames per second
@@ -49,7 +50,7 @@ class Container:
     non-reference frames are skipped.
 
     Args:
-        file: Open file; it is not closed.
+        file: Open file; not closed. Of a ``BlankFile``, packets near selected frames are read.
         demuxer: FFmpeg's demuxer, see :func:`mesoscope.media.kinds.demuxer`.
         name: Name in messages.
         max_pixels: Maximum number of pixels per frame.
@@ -69,7 +70,7 @@ class Container:
     """
 
     def __init__(
-        self, file: BinaryIO, demuxer: str, name: str, *, max_pixels: int, threads: int = 1
+        self, file: Opened, demuxer: str, name: str, *, max_pixels: int, threads: int = 1
     ) -> None:
         self._name, self._max_pixels, self._threads = name, max_pixels, threads
         self._file, self._demuxer = Reader(file), demuxer
@@ -80,8 +81,11 @@ class Container:
         try:
             if demuxer == "mov":
                 check_declared(file, name)
-            self._open()
-            self._read_packets()
+            if isinstance(file, BlankFile):
+                self._read_blank_packets(file)
+            else:
+                self._open()
+                self._read_packets()
         except BaseException as error:
             self.close()
             if isinstance(error, MesoscopeError) or not isinstance(error, Exception):
@@ -97,25 +101,11 @@ class Container:
         """Free the decoder's memory."""
         self._close.close()
 
-    def _open(self) -> None:
+    def _open(self, *, flags: str = "") -> None:
         self._file.seek(0)
         self._file.fruitless = -(1 << 28)  # FFmpeg may read so much to find the streams
-        try:
-            self._container: InputContainer = self._close.enter_context(
-                av.open(
-                    self._file,
-                    format=self._demuxer,
-                    buffer_size=_BUFFER_BYTES,
-                    metadata_errors="replace",
-                )
-            )
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise SourceError(
-                f"{self._name}: not a whole clip, its index cannot be read ({cause(error)}): the "
-                "recording was not finished, or the file is cut off or damaged"
-            ) from error
+        opened = self._file.demuxed(self._demuxer, self._name, flags=flags)
+        self._container: InputContainer = self._close.enter_context(opened)
         self._file.fruitless = 0
         self._stream: VideoStream = shown_stream(self._container, self._name, self.remarks)
         decoder = self._stream.codec_context
@@ -128,6 +118,7 @@ class Container:
     def _read_packets(self) -> None:
         unit = float(self._stream.time_base or 0)
         self._table = table = Timetable(islice(self._packets(), _MOST_PACKETS), unit)
+        self._at = len(table.stamps)  # position of the demuxer, in packets
         if len(table.stamps) == _MOST_PACKETS:
             self.remarks[
                 f"it holds over {_MOST_PACKETS:,} pictures: what comes after them was not read"
@@ -143,6 +134,16 @@ class Container:
         # AVI has times of packets but not of frames, and raw streams have none: frames are counted.
         untimed = self._demuxer == "avi" or table.untimed
         self._counted = untimed and bool(self._stream.codec_context.has_b_frames)
+
+    def _read_blank_packets(self, file: BlankFile) -> None:
+        """Read the packets' times and sizes from the index alone, with zeros for their bytes."""
+        self._open(flags="noparse")  # a parser would look for key frames in the bytes
+        file.blank = True
+        self._read_packets()
+        file.blank = False
+        self._close.close()  # FFmpeg has zeros in its buffer
+        self._open()
+        self._at = 0
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         """Yield the stream's packets in file order, up to the first error."""
@@ -191,7 +192,7 @@ class Container:
 
     def _by_seeking(self, numbers: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
         places = [int(self._table.order[number]) for number in numbers]
-        at = len(self._table.stamps)  # position of the demuxer: the end, after reading all packets
+        at = self._at
         runs = self._table.runs(places)
         while runs:
             first, last = runs.pop(0)

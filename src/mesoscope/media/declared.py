@@ -16,6 +16,8 @@ from mesoscope.media.chunks import Window, boxes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mesoscope.media.ranged import BlankFile
+
 MOST_SAMPLES = 10_000_000  # of all tracks: two days at 60 frames per second
 _ALWAYS_SAMPLES = 1_000_000  # allowed for any file
 _BYTES_EACH = 8  # minimum file size per sample beyond
@@ -44,7 +46,7 @@ class _Track:
         return (self.chunks if self.sound and self.even else self.samples) * max(1, self.edits)
 
 
-def check_declared(file: BinaryIO, name: str) -> None:
+def check_declared(file: BinaryIO | BlankFile, name: str) -> None:
     """Refuse a file whose header declares more samples than it can contain.
 
     Args:

@@ -33,6 +33,7 @@ from mesoscope.media.heif import decode_heif
 from mesoscope.media.kinds import SNIFF_BYTES, refused_as, sniff
 from mesoscope.media.part import FilePart
 from mesoscope.media.pixels import RAISE_LIMIT, check_scans, check_size, quiet_pillow, upright_rgb
+from mesoscope.media.ranged import RangedFile
 from mesoscope.media.walk import open_without_waiting
 from mesoscope.types import DEFAULT_MAX_PIXELS, Frame
 
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
     from mesoscope.media.kinds import Kind
     from mesoscope.types import Pixels
 
-# A path, a file's bytes, part of a file, a PIL image, or an RGB or grey array.
-Source = Union[str, "os.PathLike[str]", bytes, FilePart, "Image", "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"]  # fmt: skip  # noqa: E501
+# A path, a file's bytes, part of a file, a clip by ranges, a PIL image, or an RGB or grey array.
+Source = Union[str, "os.PathLike[str]", bytes, FilePart, RangedFile, "Image", "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"]  # fmt: skip  # noqa: E501
 
 # Maximum size of a picture file: RGBA at 16 bits per channel, and metadata.
 _BYTES_A_PIXEL, _BYTES_BESIDE = 8, 64 << 20
@@ -55,8 +56,7 @@ _REDUCED = (
     (2, cv2.IMREAD_REDUCED_COLOR_2),
 )
 _DNG_VERSION, _SUB_IFDS, _SUBFILE_TYPE, _PREVIEW = 50706, 330, 254, 1  # TIFF 6.0, DNG 1.6
-_TEXT_BYTES = 16 << 10
-_CMYK = 4  # colour components of a JPEG
+_TEXT_BYTES, _CMYK = 16 << 10, 4  # the latter are colour components of a JPEG
 _NOT_READ = {
     "video": "a clip, and a picture is wanted here: take pictures out of it",
     "raw": "a camera's raw file, which holds no finished picture: develop it to JPEG or TIFF first",
@@ -84,7 +84,7 @@ def source_name(source: Source) -> str:
         return os.fspath(source)
     if isinstance(source, FileBytes):
         return source.path
-    if isinstance(source, FilePart):
+    if isinstance(source, FilePart | RangedFile):
         return source.name
     if isinstance(source, bytes):
         return "<bytes>"
@@ -115,12 +115,12 @@ def open_image(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Frame
     name = source_name(source)
     if isinstance(source, np.ndarray):
         return Frame(_from_array(source, name, max_pixels), name)
+    if isinstance(source, str | os.PathLike | FilePart):
+        source = read_bytes(source, max_pixels=max_pixels)
     if isinstance(source, bytes):
         return Frame(decode(source, name, max_pixels=max_pixels), name)
-    if isinstance(source, str | os.PathLike | FilePart):
-        return Frame(
-            decode(read_bytes(source, max_pixels=max_pixels), name, max_pixels=max_pixels), name
-        )
+    if isinstance(source, RangedFile):
+        raise SourceUnsupported(f"{name}: {_NOT_READ['video']}")
     if hasattr(source, "convert") and hasattr(source, "size"):
         check_size(*source.size, name, max_pixels)
         try:

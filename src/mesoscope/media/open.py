@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mesoscope.media.animation import frame_durations
 from mesoscope.media.image import Source, decode, open_file, open_image, read_on, source_name
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
+from mesoscope.media.ranged import RangedFile
 from mesoscope.media.video import Clip, open_clip
 from mesoscope.types import DEFAULT_MAX_PIXELS, Frame
 
@@ -42,6 +43,10 @@ def open_media(
             :func:`~mesoscope.media.video.open_clip`.
         OptionError: An array has another shape or type.
     """
+    if isinstance(source, RangedFile):
+        return open_clip(
+            source, frames=frames, every_s=every_s, max_pixels=max_pixels, threads=threads
+        )
     if not isinstance(source, str | os.PathLike | bytes):
         return open_image(source, max_pixels=max_pixels)
     data, kind = _read(source, max_pixels)

@@ -7,6 +7,7 @@ import math
 from array import array
 from typing import TYPE_CHECKING, BinaryIO
 
+import av
 import numpy as np
 from av.stream import Discard, Disposition
 
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
+    from mesoscope.media.ranged import BlankFile
     from mesoscope.media.video import Times
 
 
+_BUFFER_BYTES = 1 << 18
 _FRUITLESS_BYTES = 128 << 20
 _BESIDE = Disposition.attached_pic | Disposition.timed_thumbnails  # covers and chapter thumbnails
 
@@ -77,7 +80,7 @@ class Reader:
         fruitless: Bytes read since the last packet; the caller resets it to 0.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO | BlankFile) -> None:
         self._file = file
         self.fruitless = 0
 
@@ -96,6 +99,34 @@ class Reader:
     def tell(self) -> int:
         """Return the position in the file."""
         return self._file.tell()
+
+    def demuxed(self, demuxer: str, name: str, *, flags: str = "") -> InputContainer:
+        """Open it with one of FFmpeg's demuxers.
+
+        Args:
+            demuxer: Its name.
+            name: Name in messages.
+            flags: FFmpeg's ``fflags``.
+
+        Raises:
+            SourceError: The file's index is missing or damaged.
+        """
+        try:
+            return av.open(
+                self,
+                mode="r",
+                format=demuxer,
+                buffer_size=_BUFFER_BYTES,
+                metadata_errors="replace",
+                options={"fflags": flags} if flags else None,
+            )
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise SourceError(
+                f"{name}: not a whole clip, its index cannot be read ({cause(error)}): the "
+                "recording was not finished, or the file is cut off or damaged"
+            ) from error
 
 
 def unreadable(name: str, error: Exception) -> SourceError:

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesoscope.errors import OptionError, SourceError, SourceUnsupported
+from mesoscope.errors.failures import cause
 from mesoscope.media.animation import Animation, frame_durations
 from mesoscope.media.image import open_file, read_on, source_name
 from mesoscope.media.kinds import SNIFF_BYTES, demuxer, refused_as, sniff
+from mesoscope.media.ranged import BlankFile, RangedFile, media_range
 from mesoscope.types import DEFAULT_MAX_PIXELS, Frame
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from mesoscope.types import Pixels
 
-    ClipSource = str | os.PathLike[str] | bytes
+    ClipSource = str | os.PathLike[str] | bytes | RangedFile
 
 
 Times = NDArray[np.float64]
@@ -194,7 +196,8 @@ def open_clip(
     """Open a clip and sample its frames, without decoding.
 
     Args:
-        source: A path, or a file's bytes: a video, or an animated GIF, PNG or WebP.
+        source: A path, or a file's bytes: a video, or an animated GIF, PNG or WebP. A video may
+            be read by ranges.
         frames: Number of evenly spaced frames, see :func:`mesoscope.media.video.choose`.
         every_s: Interval of frames in seconds, instead of ``frames``.
         max_pixels: Maximum number of pixels per frame.
@@ -243,6 +246,8 @@ def _reader(
     source: ClipSource, closing: contextlib.ExitStack, *, max_pixels: int, threads: int
 ) -> FrameReader:
     name = source_name(source)
+    if isinstance(source, RangedFile):
+        return _ranged_reader(source, closing, max_pixels=max_pixels, threads=threads)
     if isinstance(source, bytes):
         file: BinaryIO = io.BytesIO(source)
     else:
@@ -265,3 +270,25 @@ def _reader(
     if len(durations_s) < 2:
         raise SourceUnsupported(f"{name}: a picture that is not animated: give a clip")
     return Animation(data, kind, name, durations_s, max_pixels=max_pixels)
+
+
+def _ranged_reader(
+    source: RangedFile, closing: contextlib.ExitStack, *, max_pixels: int, threads: int
+) -> FrameReader:
+    from mesoscope.media.container import Container
+
+    try:
+        file = closing.enter_context(source.open())
+        found = media_range(file)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{source.name}: cannot be opened: {cause(error)}") from error
+    if found is None:
+        raise SourceUnsupported(
+            f"{source.name}: cannot be read by ranges: its index does not stand apart from its "
+            "pictures"
+        )
+    reader = Container(
+        BlankFile(file, *found), "mov", source.name, max_pixels=max_pixels, threads=threads
+    )
+    closing.callback(reader.close)
+    return reader

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 from mesoscope.errors import ModelError, ModelMismatch, ModelMissing
 from mesoscope.errors.failures import cause
 from mesoscope.files.atomic import write_bytes
+from mesoscope.files.digest import hash_file
 from mesoscope.models.graph import BYTES, VARINT, Field, MalformedError, fields, length_delimited
 from mesoscope.types import ModelCard
 
@@ -163,11 +164,8 @@ def file_sha256(path: Path) -> str:
         ModelMissing: The file is missing.
         ModelError: The file cannot be read.
     """
-    digest = hashlib.sha256()
     with _opened(path) as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hash_file(file).sha256
 
 
 def verify_sha256(path: Path, wanted: str | None) -> str:

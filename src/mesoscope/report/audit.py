@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 import re
@@ -10,13 +9,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jinja2
 from markupsafe import Markup, escape
 from PIL import Image
 
 from mesoscope.files.atomic import write_text
 from mesoscope.media.image import open_image
-from mesoscope.types.label import CLASSES
+from mesoscope.report import data_url, template_environment
+from mesoscope.types.label import CLASSES, plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -173,12 +172,6 @@ def format_auc(value: float | None) -> str:
     return f"{shown:.3f}".lstrip("0") if 0.995 <= shown < 0.9995 else f"{shown:.2f}".lstrip("0")
 
 
-def plural(count: int, noun: str) -> str:
-    """Format a count: ``1 picture``, ``2,000 pictures``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-_TEMPLATES = Path(__file__).parent / "templates"
 _THUMBNAIL_PX = 176
 _MOST_EXAMPLES = 12  # per finding
 _MOST_CUES = 60  # rows of the table of the whole set
@@ -245,13 +238,7 @@ def write_audit_page(
     Raises:
         OutputError: The page is not writable.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment()
     environment.filters.update(percent=percent, area=format_auc_interval, two=format_auc, bar=bar)
     environment.filters.update(many=plural, options=options)
     severe = severities(audit, families or {})
@@ -341,6 +328,6 @@ def _thumbnail(source: Source) -> str:
         image = Image.fromarray(open_image(source).pixels)
         image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
         image.save(file, "JPEG", quality=80)
-    except Exception:  # noqa: BLE001 - a picture that cannot be shown costs no page, whatever it is
+    except Exception:  # noqa: BLE001 - the page is written without this picture
         return ""
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return data_url(file.getvalue())

@@ -135,7 +135,7 @@ def _cut(item: Prediction, card: ModelCard) -> Mistake:
             size_px=card.input_px,
             resize=card.resize,
         )
-    except Exception:  # noqa: BLE001 - a crop that cannot be shown costs no page, whatever it is
+    except Exception:  # noqa: BLE001 - the page is written without this crop
         return Mistake(item, None)
     return Mistake(item, seen)
 
@@ -161,7 +161,7 @@ class ClipMistake(Misclassified):
     strip: Pixels | None
 
     @property
-    def says(self) -> str:
+    def caption(self) -> str:
         """Describe the wrong verdict in a line."""
         one = self.prediction
         why = f" ({one.reason.replace('_', ' ')})" if one.reason else ""
@@ -169,7 +169,7 @@ class ClipMistake(Misclassified):
         persons = f"{one.persons} {'person' if one.persons == 1 else 'persons'}"
         faces = f"{one.faces} {'face' if one.faces == 1 else 'faces'}"
         frames = f"{one.frames} {'frame' if one.frames == 1 else 'frames'}"
-        return f"told {one.told}{why}: {persons}, {faces} in {frames}{length}"
+        return f"told {one.answer}{why}: {persons}, {faces} in {frames}{length}"
 
 
 def worst_clips(evaluation: Evaluation) -> tuple[list[ClipMistake], list[ClipMistake]]:
@@ -178,7 +178,7 @@ def worst_clips(evaluation: Evaluation) -> tuple[list[ClipMistake], list[ClipMis
     Clips with a wrong label come before those whose score is on the wrong side of .5 without a
     wrong label.
     """
-    kept = [(p.wrongness, p) for p in evaluation.predictions if p.seen is not None]
+    kept = [(p.error_rank, p) for p in evaluation.predictions if p.seen is not None]
     wrong = [(how, p) for how, p in kept if how is not None]
     wrong.sort(key=lambda pair: (not pair[0][0], -pair[0][1], pair[1].path))
     card = evaluation.card
@@ -198,7 +198,7 @@ def _strip(item: Prediction, terms: Terms) -> Pixels | None:
         # The caller's limit of pixels was checked on the first read.
         frames = frames_at(item.path, _moments(item, verdict), max_pixels=sys.maxsize)
         return _drawn(frames, verdict, terms) if frames else None
-    except Exception:  # noqa: BLE001 - a strip that cannot be drawn costs no page, whatever it is
+    except Exception:  # noqa: BLE001 - the page is written without this strip
         return None
 
 
@@ -206,7 +206,7 @@ def _moments(item: Prediction, verdict: Verdict) -> tuple[float, ...]:
     """Choose frames: of a real the highest scores; of a fake evenly spaced ones.
 
     The highest scores show what made a real look forged. A missed fake scored low throughout, so no
-    frame stands out.
+    frame is conspicuous.
     """
     if not item.label:
         return most_suspicious(verdict, _FRAMES)

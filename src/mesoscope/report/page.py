@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import jinja2
 from PIL import Image
 
 from mesoscope.files.atomic import write_bytes, write_text
-from mesoscope.report import plots
+from mesoscope.report import data_url, plots, template_environment
 from mesoscope.report.mistakes import contact_sheet, worst, worst_clips
 from mesoscope.report.plots import DARK, LIGHT, png
 from mesoscope.report.robustness import all_rows, hardest_rows, summary
@@ -37,7 +35,6 @@ PAGE = "report.html"
 SHEET = "mistakes.png"
 PANELS = "reliability_by_source.png"
 ROBUSTNESS = "robustness.png"
-_TEMPLATES = Path(__file__).parent / "templates"
 _COLOURS = 64  # of the robustness plots
 _MOST_LISTED = 200  # unreadable files on the page; metrics.json lists all
 
@@ -46,7 +43,7 @@ class Meaning(NamedTuple):
     """Presentation of a metric: name, meaning, direction, unit."""
 
     title: str
-    says: str
+    description: str
     better: str
     percent: bool
 
@@ -136,14 +133,14 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
         light = png(draw(evaluation, LIGHT))
         write_bytes(folder / f"{name}.png", light, sync=False)
         dark = png(draw(evaluation, DARK))
-        drawn[name] = Plot(_address(light, "png"), _address(dark, "png"))
+        drawn[name] = Plot(data_url(light, "png"), data_url(dark, "png"))
     (folder / PANELS).unlink(missing_ok=True)
     panels = plots.reliability_by_source(evaluation, LIGHT)
     if panels is not None:
         light = png(panels)
         write_bytes(folder / PANELS, light, sync=False)
         dark = png(plots.reliability_by_source(evaluation, DARK) or panels)
-        drawn["panels"] = Plot(_address(light, "png"), _address(dark, "png"))
+        drawn["panels"] = Plot(data_url(light, "png"), data_url(dark, "png"))
     if evaluation.robustness is not None:
         drawn |= _robustness_plots(evaluation.robustness, folder)
     kinds = worst(evaluation)
@@ -151,13 +148,7 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
     (folder / SHEET).unlink(missing_ok=True)  # left by an earlier evaluation
     if sheet is not None:
         write_bytes(folder / SHEET, png(sheet), sync=False)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment()
     environment.filters.update(figure=_figure, span=_span, crop=_crop)
     strips = worst_clips(evaluation)
     _write_strips(strips, folder)
@@ -171,7 +162,7 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
         kinds=(("Real, called fake", kinds[0]), ("Fake, called real", kinds[1])),
         strips=_strip_entries(strips),
         sheet=sheet is not None,
-        told=answer_rows(evaluation.told),
+        answers=answer_rows(evaluation.answer_counts),
         n_clips=len(evaluation.clips),
         items=items_word(evaluation),
         conditions=_flat(evaluation.conditions),
@@ -195,7 +186,7 @@ def _write_strips(kinds: tuple[list[ClipMistake], ...], folder: Path) -> None:
     for kind in kinds:
         for number, one in enumerate(kind, start=1):
             if one.strip is not None:
-                name = f"clip_{one.truth}_told_{one.prediction.told}_{number}.jpg"
+                name = f"clip_{one.truth}_told_{one.prediction.answer}_{number}.jpg"
                 write_bytes(folder / name, _jpeg_bytes(one.strip), sync=False)
 
 
@@ -226,7 +217,7 @@ def _robustness_plots(found: Robustness, folder: Path) -> dict[str, Plot]:
     drawn = {}
     for curve in found.curves:
         looks = (png(curve_plot(found, curve, p), colours=_COLOURS) for p in (LIGHT, DARK))
-        drawn[f"robustness {curve.corruption.name}"] = Plot(*(_address(x, "png") for x in looks))
+        drawn[f"robustness {curve.corruption.name}"] = Plot(*(data_url(x, "png") for x in looks))
     return drawn
 
 
@@ -296,17 +287,13 @@ def _crop(mistake: Mistake) -> str:
 
 
 def _jpeg(pixels: Pixels) -> str:
-    return _address(_jpeg_bytes(pixels), "jpeg")
+    return data_url(_jpeg_bytes(pixels), "jpeg")
 
 
 def _jpeg_bytes(pixels: Pixels) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=88)
     return file.getvalue()
-
-
-def _address(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _flat(conditions: object, name: str = "") -> list[tuple[str, str]]:

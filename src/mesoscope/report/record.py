@@ -40,7 +40,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesoscope.files.atomic import output_path, write_text
-from mesoscope.files.csv_rows import csv_row
+from mesoscope.files.escape import csv_row
 from mesoscope.metrics import CUT
 from mesoscope.types.label import CLASSES, answer_of
 from mesoscope.types.schema import VERSIONS
@@ -104,12 +104,12 @@ class Prediction:
     seen: Verdict | None = field(default=None, compare=False, repr=False)
 
     @property
-    def told(self) -> Answer:
+    def answer(self) -> Answer:
         """The answer to the user: as :attr:`Verdict.answer`."""
         return answer_of(self.verdict, failed=self.error is not None)
 
     @property
-    def wrongness(self) -> tuple[bool, float] | None:
+    def error_rank(self) -> tuple[bool, float] | None:
         """Sort key of wrong answers: a wrong label first, then the distance from .5.
 
         ``None`` for an answer that is not wrong: a score on the right side of .5 without a wrong
@@ -118,9 +118,9 @@ class Prediction:
         if self.p_fake is None:
             return None
         far = (self.p_fake - CUT) * (-1 if self.label else 1)
-        mistold = self.told == CLASSES[1 - self.label]
+        mislabelled = self.answer == CLASSES[1 - self.label]
         beyond = far > 0 or (far == 0 and not self.label)  # .5 itself is called fake
-        return (mistold, far) if mistold or beyond else None
+        return (mislabelled, far) if mislabelled or beyond else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class Evaluation:
         alarms: Alarms at thresholds; the first is that of the label fake.
         robustness: Metrics of corrupted pictures, if requested.
         guard: The guard; ``None`` if faces were judged without.
-        told: Counts of answers by class and source.
+        answer_counts: Counts of answers by class and source.
     """
 
     predictions: tuple[Prediction, ...]
@@ -191,7 +191,7 @@ class Evaluation:
     alarms: tuple[AlarmReport, ...] = ()
     robustness: Robustness | None = None
     guard: Guard | None = None
-    told: tuple[AnswerCounts, ...] = ()
+    answer_counts: tuple[AnswerCounts, ...] = ()
 
     def columns(self) -> Columns:
         """Arrays of the scored items."""
@@ -226,7 +226,7 @@ class Evaluation:
             **self.overall.to_dict(),
             "by_source": {name: one.to_dict() for name, one in self.by_source.items()},
             "mean_over_sources": self.mean_over_sources.to_dict(),
-            "told": [one.to_dict() for one in self.told],
+            "told": [one.to_dict() for one in self.answer_counts],
             "alarms": [one.to_dict() for one in self.alarms],
             "calibration": self.card.metrics.get("calibration"),
             "conditions": dict(self.conditions),
@@ -285,7 +285,7 @@ def _row(one: Prediction) -> tuple[object, ...]:
         error.get("code", ""),
         error.get("message", ""),
         one.kind,
-        one.told,
+        one.answer,
         one.frames,
         one.faces,
         one.persons if one.kind == "clip" else "",

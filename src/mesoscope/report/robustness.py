@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.files.atomic import output_path
-from mesoscope.files.csv_rows import RowWriter
+from mesoscope.files.escape import RowWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -209,7 +209,7 @@ def all_rows(found: Robustness) -> list[RobustnessRow]:
 def summary(found: Robustness) -> str:
     """Name the most harmful corruption in one sentence; only significant changes count."""
     name = "accuracy" if math.isnan(_mean(found.unchanged, "auc")) else "auc"
-    said = "AUC" if name == "auc" else "accuracy"
+    figure_name = "AUC" if name == "auc" else "accuracy"
     lost = [
         (_mean(level, f"{name}_change"), curve, level)
         for curve in found.curves
@@ -217,16 +217,16 @@ def summary(found: Robustness) -> str:
         if level.mean_over_sources.intervals[f"{name}_change"][1] < 0
     ]
     if not lost:
-        return f"No change lowers the mean {said} by more than chance may do."
+        return f"No change lowers the mean {figure_name} by more than chance may do."
     _, curve, level = min(lost, key=lambda one: one[0])
     kind = curve.corruption
-    told = kind.describe(level.level) if level.level is not None else ""
+    level_text = kind.describe(level.level) if level.level is not None else ""
     before, after = _mean(found.unchanged, name), _mean(level, name)
     names = {one.corruption.title for _, one, _ in lost}
     held = [one.corruption.title for one in found.curves if one.corruption.title not in names]
     text = (
-        f"Most is lost by {kind.title} ({told}): the mean {said} goes from {before:.3f} to "
-        f"{after:.3f}."
+        f"Most is lost by {kind.title} ({level_text}): the mean {figure_name} goes from "
+        f"{before:.3f} to {after:.3f}."
     )
     if held:
         text += f" At no strength does it fall by more than chance may do under: {', '.join(held)}."
@@ -238,14 +238,14 @@ def _of_level(curve: RobustnessCurve, level: Level) -> RobustnessRow:
     return _row(kind.title, "" if level.level is None else kind.describe(level.level), level)
 
 
-def _row(name: str, told: str, level: Level) -> RobustnessRow:
+def _row(name: str, level_text: str, level: Level) -> RobustnessRow:
     cells = tuple(_cell(level.mean_over_sources, figure) for figure in _CELLS)
     if level.level is None:  # no change against itself
         cells = tuple(
             MetricCell("", "") if figure == "auc_change" else cell
             for figure, cell in zip(_CELLS, cells, strict=True)
         )
-    return RobustnessRow(name, told, cells)
+    return RobustnessRow(name, level_text, cells)
 
 
 def _cell(figures: Figures, name: str) -> MetricCell:

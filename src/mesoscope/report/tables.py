@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from mesoscope.files.atomic import output_path
-from mesoscope.files.csv_rows import RowWriter
+from mesoscope.files.escape import RowWriter
 from mesoscope.metrics.intervals import effective_count, proportion_interval
 from mesoscope.types.label import ANSWERS, CLASSES
 
@@ -204,7 +204,7 @@ def write_answer_counts(rows: Sequence[AnswerCounts], path: Path) -> None:
 def _count(items: Sequence[Prediction], label: str, source: str) -> AnswerCounts:
     n = len(items)
     worth = effective_count([f"{len(p.source)} {p.source} {p.group}" for p in items])
-    counts = {name: sum(p.told == name for p in items) for name in ANSWERS}
+    counts = {name: sum(p.answer == name for p in items) for name in ANSWERS}
     intervals = {
         name: proportion_interval(count, n, effective_n=worth) for name, count in counts.items()
     }
@@ -269,8 +269,8 @@ def fit_rows(evaluation: Evaluation) -> list[tuple[str, str, str]]:
     """Return calibration error and log loss before and after, from the card, if it has them."""
     found = cast("dict[str, Any]", evaluation.card.metrics.get("calibration") or {})
     return [
-        (says, f"{found[stage]['ece']:.3f}", f"{found[stage]['nll']:.3f}")
-        for stage, says in STAGES.items()
+        (stage_text, f"{found[stage]['ece']:.3f}", f"{found[stage]['nll']:.3f}")
+        for stage, stage_text in STAGES.items()
         if found.get(stage)
     ]
 

@@ -67,14 +67,14 @@ def begin_or_resume(
             other options.
         OutputError: The folder or the ledger is not writable.
     """
-    stands = _stands(folder)
-    if resume is False and stands:
+    has_ledger = is_job(folder)
+    if resume is False and has_ledger:
         raise JobError(
             f"{folder}: holds a job already: go on with `resume`, or name another folder"
         )
-    if resume and not stands and url is None:
+    if resume and not has_ledger and url is None:
         raise JobError(f"{folder}: there is no job to go on with: leave `resume` out")
-    if not stands and folder.is_dir() and any(folder.iterdir()):
+    if not has_ledger and folder.is_dir() and any(folder.iterdir()):
         raise JobError(f"{folder}: neither empty nor a job folder: name a new folder for the job")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,10 +94,6 @@ def begin_or_resume(
 
 def is_job(folder: Path) -> bool:
     """Return whether a folder holds a job."""
-    return _stands(folder)
-
-
-def _stands(folder: Path) -> bool:
     return (folder / LEDGER).exists() or (folder / LEDGER_URL).exists()
 
 

@@ -60,7 +60,7 @@ def scan_into_job(
     def work(job: Job, kept: Ledger) -> PlanSummary | None:
         planned = job.plan(without_nested(paths), listed=seen.listed)
         seen.planned(kept.open_count())
-        job.run(waits=seen.waits)
+        job.run(waits=seen.waiting)
         return planned
 
     return _run(detector, folder, ledger, resume, seen, work)
@@ -117,17 +117,17 @@ def _run(
     """Open the job, run the work and count; an interruption carries the counts."""
     started, judged = perf_counter(), 0
 
-    def told(verdict: Verdict) -> None:
+    def on_verdict(verdict: Verdict) -> None:
         nonlocal judged
         judged += 1
-        watcher.told(verdict)
+        watcher.judged(verdict)
 
     planned: PlanSummary | None = None
     whole = False
     with contextlib.closing(begin_or_resume(folder, detector, resume=resume, url=url)) as kept:
         with contextlib.suppress(KeyboardInterrupt), Worker(kept, folder) as worker:
-            watcher.begun()
-            planned = work(Job(detector, kept, worker, folder, told=told), kept)
+            watcher.opened()
+            planned = work(Job(detector, kept, worker, folder, on_verdict=on_verdict), kept)
             whole = True
         summary = JobSummary(
             folder,

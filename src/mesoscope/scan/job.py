@@ -48,7 +48,7 @@ class Job:
         ledger: Ledger of the job.
         worker: This process, already entered.
         folder: The job folder, which is never scanned itself.
-        told: Called with each verdict; the ledger has it within a second.
+        on_verdict: Called with each verdict; the ledger has it within a second.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Job:
         worker: Worker,
         folder: Path,
         *,
-        told: Callable[[Verdict], None] | None = None,
+        on_verdict: Callable[[Verdict], None] | None = None,
     ) -> None:
         self.repeated = 0  # duplicates in this process
         self._done = 0
@@ -68,7 +68,7 @@ class Job:
         self._ledger = ledger
         self._worker = worker
         self._folder = os.path.abspath(folder)  # noqa: PTH100 - as the paths in the ledger
-        self._told = told
+        self._on_verdict = on_verdict
         self._flight: deque[Content] = deque()  # given to the detector, without a verdict yet
         self._held = 0
         self._dry = False
@@ -97,7 +97,7 @@ class Job:
         self._worker.reap()
         planner = Planner(
             self._ledger,
-            self._tell_unreadable,
+            self._report_unreadable,
             leave_out=self._folder,
             ready=ready,
             retry=retry,
@@ -225,8 +225,8 @@ class Job:
     def _finish(self, content: Content, verdict: Verdict, first: bytes | None) -> str:
         """Report a verdict and queue it for commit; return its JSON."""
         text = verdict.to_json()
-        if self._told is not None:
-            self._told(verdict)
+        if self._on_verdict is not None:
+            self._on_verdict(verdict)
         self._write(
             Outcome(
                 path=content.claim.path,
@@ -255,7 +255,7 @@ class Job:
         self._finished = []
         self._committed_at = time.monotonic()
 
-    def _tell_unreadable(self, places: list[Unreadable]) -> None:
+    def _report_unreadable(self, places: list[Unreadable]) -> None:
         verdicts = list(self._detector.check_many(places, keep_going=True))
         self._ledger.fail(
             [
@@ -264,8 +264,8 @@ class Job:
             ]
         )
         for verdict in verdicts:
-            if self._told is not None:
-                self._told(verdict)
+            if self._on_verdict is not None:
+                self._on_verdict(verdict)
 
 
 def without_stale_hash(content: Content, verdict: Verdict) -> tuple[Content, Verdict]:
@@ -282,8 +282,8 @@ def without_stale_hash(content: Content, verdict: Verdict) -> tuple[Content, Ver
     error = verdict.error
     if error is not None:
         error = {**error, "message": f"{error['message']}; {said}"}
-    told = dataclasses.replace(verdict, error=error, notes=(*verdict.notes, said))
-    return content._replace(sha256=None), told
+    on_verdict = dataclasses.replace(verdict, error=error, notes=(*verdict.notes, said))
+    return content._replace(sha256=None), on_verdict
 
 
 def stored_verdict(known: KnownContent | None) -> KnownContent | None:

@@ -132,7 +132,8 @@ class Ledger(LedgerReader):
         """Claim up to so many open files.
 
         The process is entered if it was not, as claims need a known owner. A process that was
-        entered and then removed has lost its lease, and gets nothing until its next :meth:`beat`.
+        entered and then removed has lost its lease, and gets nothing until its next
+        :meth:`heartbeat`.
         """
         query = (
             select(files.c.path, files.c.sha256)
@@ -206,7 +207,7 @@ class Ledger(LedgerReader):
                 given,
             )
 
-    def beat(self, owner: str) -> None:
+    def heartbeat(self, owner: str) -> None:
         """Record that a process is alive."""
         seen_at = self.now()
         with self._writes() as connection:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from operator import ge
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, case, extract, func, inspect, literal_column, select
+from sqlalchemy import and_, bindparam, case, extract, func, inspect, literal_column, select
 
 from mesoscope.errors import JobError
 from mesoscope.scan import tables
@@ -188,7 +188,11 @@ class LedgerReader:
                 files.c.path, files.c.size_bytes, files.c.mtime_ns, files.c.sha256,
                 files.c.duplicate_of, verdicts.c.verdict,
             )
-            .outerjoin(verdicts, verdicts.c.path == files.c.path)
+            # PostgreSQL would merge both tables from their first rows on for every page.
+            .outerjoin(
+                verdicts,
+                and_(verdicts.c.path == files.c.path, verdicts.c.path > bindparam("after")),
+            )
             .where(files.c.path > bindparam("after"), files.c.state.in_((DONE, FAILED)))
             .order_by(files.c.path)
             .limit(RESULTS_PAGE)

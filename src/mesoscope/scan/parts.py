@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mesoscope.files.store import Store
     from mesoscope.types import Json
 
-__all__ = ["JobParts", "Part", "is_parts", "read_part", "write_part"]
+__all__ = ["JobParts", "Part", "is_parts", "part_file", "read_part", "write_part"]
 
 VERSION = 1  # of the layout; jobs of a higher one are refused
 JOB = "job.json"  # model and options, before anything else is written
@@ -40,7 +40,7 @@ _READERS = 16  # footers read side by side
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What the footer of a part says.
+    """The footer of a part.
 
     Attributes:
         task: Number of its task, from 0.
@@ -58,17 +58,17 @@ class Part:
     core_s: float = 0.0
     rows: int = 0
 
-    def told(self) -> dict[str, Any]:
-        """As JSON holds it."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
         return {
             "task": self.task, "spec": self.spec, "labels": dict(self.labels),
             "failed": self.failed, "core_s": round(self.core_s, 3), "rows": self.rows,
         }  # fmt: skip
 
     @classmethod
-    def of(cls, told: dict[str, Any]) -> Part:
-        """The part that :meth:`told` describes."""
-        return cls(**{**told, "labels": Counter(told["labels"])})
+    def from_dict(cls, data: dict[str, Any]) -> Part:
+        """Read the JSON form."""
+        return cls(**{**data, "labels": Counter(data["labels"])})
 
 
 def is_parts(place: str) -> bool:
@@ -92,7 +92,7 @@ def write_part(store: Store, part: Part, results: Sequence[Result]) -> None:
     from pyarrow import parquet
 
     table = parquet_table(results)
-    footer = {**(table.schema.metadata or {}), _FOOTER: json.dumps(part.told())}
+    footer = {**(table.schema.metadata or {}), _FOOTER: json.dumps(part.to_dict())}
     held = io.BytesIO()
     parquet.write_table(table.replace_schema_metadata(footer), held, compression="zstd")
     store.write(part_file(part.task), held.getvalue())
@@ -110,7 +110,7 @@ def read_part(store: Store, task: int) -> Part:
     file = part_file(task)
     try:
         with store.open(file) as opened:
-            return Part.of(json.loads(parquet.read_metadata(opened).metadata[_FOOTER]))
+            return Part.from_dict(json.loads(parquet.read_metadata(opened).metadata[_FOOTER]))
     except (ValueError, TypeError, KeyError) as error:
         raise _damaged(store, file) from error
 
@@ -149,17 +149,17 @@ class JobParts:
         return self._json(PLAN) if self.store.exists(PLAN) else None
 
     def parts(self) -> list[Part]:
-        """Return the parts that stand, in the order of their tasks.
+        """Return the written parts, in the order of their tasks.
 
         Raises:
             JobError: A part is damaged, or one of the manifest is missing.
         """
         if self.store.exists(MANIFEST):
             return self._of_manifest()
-        return self.footers(self.standing())
+        return self.footers(self.written_tasks())
 
-    def standing(self) -> list[int]:
-        """Return the tasks whose part stands."""
+    def written_tasks(self) -> list[int]:
+        """Return the tasks whose part is written."""
         names = (name.partition(".") for name in self.store.names(PARTS))
         return [int(stem) for stem, _, kind in names if kind == "parquet" and stem.isdecimal()]
 
@@ -198,7 +198,7 @@ class JobParts:
         from pyarrow import parquet
 
         rows = [
-            {**part.told(), "part": part_file(part.task), "labels": json.dumps(part.labels)}
+            {**part.to_dict(), "part": part_file(part.task), "labels": json.dumps(part.labels)}
             for part in parts
         ]
         held = io.BytesIO()
@@ -213,8 +213,8 @@ class JobParts:
 
         with self.store.open(MANIFEST) as opened:
             rows = parquet.read_table(opened).drop_columns(["part"]).to_pylist()
-        found = [Part.of({**row, "labels": json.loads(row["labels"])}) for row in rows]
-        missing = {part.task for part in found}.difference(self.standing())
+        found = [Part.from_dict({**row, "labels": json.loads(row["labels"])}) for row in rows]
+        missing = {part.task for part in found}.difference(self.written_tasks())
         if missing:
             raise JobError(
                 f"{self.name}: {part_file(min(missing))} is gone: bring it back, or go on with "
@@ -225,14 +225,14 @@ class JobParts:
     def _json(self, file: str) -> dict[str, Any]:
         try:
             with self.store.open(file) as opened:
-                told = json.loads(opened.read())
+                content = json.loads(opened.read())
         except FileNotFoundError:
             raise JobError(f"{self.name}: holds no job: begin one with mesoscope scan") from None
         except ValueError as error:
             raise _damaged(self.store, file) from error
-        if not isinstance(told, dict):
+        if not isinstance(content, dict):
             raise _damaged(self.store, file)
-        return told
+        return content
 
 
 def _result(row: dict[str, Any], store: Store, file: str) -> Result:

@@ -67,7 +67,7 @@ class Planner:
     ) -> None:
         self.planned = PlanSummary()
         self._ledger = ledger
-        self._tell_unreadable = unreadable
+        self._report_unreadable = unreadable
         self._leave_out = None if leave_out is None else os.fsencode(leave_out) + b"/"
         self._ready = ready
         self._retry = retry
@@ -189,7 +189,7 @@ class Planner:
         if self._new or self._changed or self._removed:
             self._ledger.plan(removed=self._removed, new=self._new, changed=self._changed)
         if self._unreadable:
-            self._tell_unreadable(self._unreadable)
+            self._report_unreadable(self._unreadable)
         self._new, self._changed, self._removed, self._unreadable = [], [], [], []
 
 

@@ -52,7 +52,7 @@ class JobInterrupted(KeyboardInterrupt):
 class JobWatcher:
     """Receives progress of a job. The methods do nothing: override what is needed."""
 
-    def begun(self) -> None:
+    def opened(self) -> None:
         """The ledger is open."""
 
     def listed(self) -> None:
@@ -61,8 +61,8 @@ class JobWatcher:
     def planned(self, total: int) -> None:
         """All files are listed; ``total`` of them are to be judged."""
 
-    def told(self, verdict: Verdict) -> None:
+    def judged(self, verdict: Verdict) -> None:
         """A verdict was made."""
 
-    def waits(self) -> None:
+    def waiting(self) -> None:
         """Only files claimed by another scan are left."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from mesoscope.files.digest import hash_file
 from mesoscope.media.image import FileBytes
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.media.walk import open_without_waiting
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 # Files up to this size are hashed and decoded from one read. Larger ones are hashed
 # piece by piece, and read again from the system's cache, as many of them wait at a time.
 ONE_READING_BYTES = 1 << 20
-_PIECE_BYTES = 1 << 20
 
 
 class Content(NamedTuple):
@@ -52,13 +51,11 @@ def read(claim: Claim) -> Content:
                 return Content(claim, path, info.st_size, info.st_mtime_ns)
             source: str | FileBytes = path
             first = file.read(ONE_READING_BYTES + 1)
-            digest = hashlib.sha256(first)
-            if len(first) > ONE_READING_BYTES:
-                while piece := file.read(_PIECE_BYTES):
-                    digest.update(piece)
-            elif sniff(first[:SNIFF_BYTES]) != "video":  # clips are read by seeking, on disk
+            digest = bytes.fromhex(hash_file(file, first).sha256)
+            is_clip = sniff(first[:SNIFF_BYTES]) == "video"  # read by seeking, on disk
+            if len(first) <= ONE_READING_BYTES and not is_clip:
                 source = FileBytes.of(path, first)
-            return Content(claim, source, info.st_size, info.st_mtime_ns, digest.digest())
+            return Content(claim, source, info.st_size, info.st_mtime_ns, digest)
     except (FileNotFoundError, NotADirectoryError):
         return Content(claim, path, gone=not os.path.islink(path))  # noqa: PTH114 - as bytes
     except (OSError, ValueError):

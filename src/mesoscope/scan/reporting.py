@@ -87,8 +87,8 @@ def report_sources(
                 if watch is not None:
                     watch(verdict)
         if media:
-            told = None if watch is None else (lambda verdict, _summary: watch(verdict))
-            failed = scan(detector, media, [items], watch=told).failed
+            on_verdict = None if watch is None else (lambda verdict, _summary: watch(verdict))
+            failed = scan(detector, media, [items], watch=on_verdict).failed
         write = report_read if read else report_judged
         return write(items, out, detector, model=model, options=options), failed
 

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mesoscope.errors import JobError, MissingExtra, OutputError
 from mesoscope.errors.failures import cause
 from mesoscope.files.atomic import output_path
-from mesoscope.files.csv_rows import csv_row
+from mesoscope.files.escape import csv_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
-    from types import TracebackType
 
     from typing_extensions import Self
 
@@ -40,12 +39,7 @@ class Sink(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
 
 class LineSink:
@@ -101,12 +95,7 @@ class LineSink:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._owned:
             os.close(self._fd)
             self._owned = False

@@ -332,7 +332,7 @@ def _cause(error: Exception) -> str:
     return lines[0] if lines else type(original).__name__
 
 
-def from_json(text: object, name: str, what: str) -> Any:  # noqa: ANN401 - whatever stands there
+def from_json(text: object, name: str, what: str) -> Any:  # noqa: ANN401 - any stored value
     """Parse JSON of the ledger.
 
     Raises:

@@ -15,18 +15,17 @@ from mesoscope.errors.failures import cause
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
     from typing_extensions import Self
 
 LEASE_S = 60.0  # a process not seen for so long has lost its claims
-BEAT_S = 10.0
+HEARTBEAT_S = 10.0
 
 
 class WorkerRegistry(Protocol):
     """The part of a ledger that manages processes."""
 
-    def beat(self, owner: str) -> None:
+    def heartbeat(self, owner: str) -> None:
         """Record that a process is alive."""
         ...
 
@@ -62,7 +61,7 @@ class Worker:
         self._folder = folder / "workers"
         self._lock: int | None = None
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread = threading.Thread(target=self._heartbeat, daemon=True)
 
     def __enter__(self) -> Self:
         if self._folder.is_symlink():  # of somebody else's job: writes would go elsewhere
@@ -73,16 +72,11 @@ class Worker:
         except OSError as error:
             raise OutputError(f"{self._folder}: cannot be written: {cause(error)}") from error
         _try_lock(self._lock)
-        self._ledger.beat(self.owner)
+        self._ledger.heartbeat(self.owner)
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
         # On a full disk or without the database, the lock file stays and is free: it
@@ -111,7 +105,7 @@ class Worker:
             self._ledger.release(owner)
             with contextlib.suppress(OSError, ValueError):
                 self._path(owner).unlink()
-        self._ledger.beat(self.owner)
+        self._ledger.heartbeat(self.owner)
         return dead
 
     def _has_died(self, owner: str) -> bool:
@@ -130,11 +124,11 @@ class Worker:
             raise ValueError(owner)
         return self._folder / f"{owner}.lock"
 
-    def _beat(self) -> None:
-        while not self._ended.wait(BEAT_S):
+    def _heartbeat(self) -> None:
+        while not self._ended.wait(HEARTBEAT_S):
             # An error here will also occur in the next commit, which reports it.
             with contextlib.suppress(MesoscopeError):
-                self._ledger.beat(self.owner)
+                self._ledger.heartbeat(self.owner)
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -17,11 +17,11 @@ from starlette.staticfiles import StaticFiles
 
 from mesoscope import __version__
 from mesoscope.errors import MesoscopeError
-from mesoscope.server.guard import RequestGuard
+from mesoscope.server.middleware import RequestMiddleware
 from mesoscope.server.problems import MEDIA_TYPE, Problem, of_error, of_os_error
-from mesoscope.server.routes import check, feedback, jobs, results, showing, state
-from mesoscope.server.routes.asked import answered
-from mesoscope.server.store import Unreachable
+from mesoscope.server.routes import check, feedback, health, jobs, results
+from mesoscope.server.routes.dependencies import json_response
+from mesoscope.server.store import DatabaseUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -109,13 +109,13 @@ def make_app(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
-    for part in (check, jobs, results, showing, feedback, state):
+    for part in (check, jobs, results, feedback, health):
         app.include_router(part.router)
     app.add_api_route("/openapi.json", _openapi, include_in_schema=False)
     app.router.default = _page  # for unknown paths; a mount at / would hide the routes
-    app.add_middleware(RequestGuard, service=service)
+    app.add_middleware(RequestMiddleware, service=service)
     app.add_exception_handler(Problem, _problem)
-    app.add_exception_handler(Unreachable, _unreachable)
+    app.add_exception_handler(DatabaseUnreachable, _unreachable)
     app.add_exception_handler(MesoscopeError, _error)
     app.add_exception_handler(OSError, _os_error)
     app.add_exception_handler(HTTPException, _http)
@@ -134,10 +134,10 @@ async def _page(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _openapi(request: Request) -> Response:
-    return answered(openapi(request.app))
+    return json_response(openapi(request.app))
 
 
-def _sent(request: Request, problem: Problem) -> Response:
+def _respond(request: Request, problem: Problem) -> Response:
     exchange = request.scope["state"]["exchange"]
     if problem.code != "request.not_found":
         request.app.state.service.telemetry.refused.labels(problem.code).inc()
@@ -146,14 +146,14 @@ def _sent(request: Request, problem: Problem) -> Response:
 
 
 async def _problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)  # noqa: S101 - that is what the handler is for
-    return _sent(request, error)
+    assert isinstance(error, Problem)  # noqa: S101 - registered for this class
+    return _respond(request, error)
 
 
 async def _unreachable(request: Request, error: Exception) -> Response:
     _log(request, error)
-    told = "the database does not answer now: try again"
-    return _sent(request, Problem("ledger.unreachable", told, retry_after_s=5))
+    detail = "the database does not answer now: try again"
+    return _respond(request, Problem("ledger.unreachable", detail, retry_after_s=5))
 
 
 async def _error(request: Request, error: Exception) -> Response:
@@ -161,34 +161,37 @@ async def _error(request: Request, error: Exception) -> Response:
     problem = of_error(error)
     if problem.status >= 500:
         _log(request, error)
-    return _sent(request, problem)
+    return _respond(request, problem)
 
 
 async def _os_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, OSError)  # noqa: S101
     _log(request, error)
-    return _sent(request, of_os_error(error))
+    return _respond(request, of_os_error(error))
 
 
 def _log(request: Request, error: Exception) -> None:
     exchange = request.scope["state"]["exchange"]
-    told = {"request": exchange.id, "error": f"{type(error).__name__}: {error}"}
-    request.app.state.service.log.write("a request failed", told, "error")
+    fields: dict[str, object] = {
+        "request": exchange.id,
+        "error": f"{type(error).__name__}: {error}",
+    }
+    request.app.state.service.log.write("a request failed", fields, "error")
 
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     code = _OF_STATUS.get(error.status_code, "request.invalid")
-    told = {404: "there is nothing at this address", 405: "use one of the methods in Allow"}
-    detail = told.get(error.status_code, str(error.detail))
+    details = {404: "there is nothing at this address", 405: "use one of the methods in Allow"}
+    detail = details.get(error.status_code, str(error.detail))
     problem = Problem(code, detail, status=error.status_code, headers=error.headers)
     if error.status_code == 405:  # a route knows its own methods, not those of others on its path
         problem.headers["Allow"] = ", ".join(allowed(request.app, request.url.path))
-    return _sent(request, problem)
+    return _respond(request, problem)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return _sent(request, Problem("request.unprocessable", f"{where}: {first['msg']}"))
+    return _respond(request, Problem("request.unprocessable", f"{where}: {first['msg']}"))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 _HIDDEN = ("__MACOSX/", ".DS_Store", "Thumbs.db")  # files of operating systems
-_READ = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # bounded memory, whatever the archive claims
+_READ = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # other methods may need unbounded memory
 _MEBI = 1 << 20
 DIRECTORY_BYTES = 8 * _MEBI  # 20,000 files with names of 350 characters
 _BLOCK = 1 << 18
@@ -164,11 +164,11 @@ def _list(archive: zipfile.ZipFile, limits: Limits) -> list[Member]:
         raise _too_many(limits)
     if not found:
         raise Problem("archive.invalid", "the ZIP archive holds no files: pack some pictures")
-    told = sum(member.size for member in found)
-    if told > limits.unpacked_bytes:
+    unpacked_bytes = sum(member.size for member in found)
+    if unpacked_bytes > limits.unpacked_bytes:
         raise Problem(
             "archive.invalid",
-            f"the ZIP archive would unpack to {told / _MEBI:,.0f} MiB, and the limit is "
+            f"the ZIP archive would unpack to {unpacked_bytes / _MEBI:,.0f} MiB, and the limit is "
             f"{limits.unpacked_bytes / _MEBI:,.0f}: pack fewer files",
             status=413,
         )

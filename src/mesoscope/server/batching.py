@@ -158,7 +158,7 @@ class MicroBatcher(Generic[T, R]):
                         continue
                     left_s = queue[0].since + self._window_s - time.monotonic()
                     if self._closed or left_s <= 0 or len(queue) >= self._most * self._idle:
-                        return self._bite(queue)
+                        return self._next_batch(queue)
                     if self._watched:
                         self._arrived.wait()
                     else:
@@ -168,7 +168,7 @@ class MicroBatcher(Generic[T, R]):
             finally:
                 self._idle -= 1
 
-    def _bite(self, queue: deque[_Waiting[T, R]]) -> list[_Waiting[T, R]]:
+    def _next_batch(self, queue: deque[_Waiting[T, R]]) -> list[_Waiting[T, R]]:
         share = min(self._most, -(-len(queue) // self._idle))
         batch: list[_Waiting[T, R]] = []
         weight = 0
@@ -194,7 +194,7 @@ class MicroBatcher(Generic[T, R]):
             for one, answer in zip(wanted, answers, strict=True):
                 one.future.set_result(answer)
                 done += 1
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to an item
+        except Exception as error:  # noqa: BLE001 - any error is passed to the item's future
             if len(wanted) == 1 and not done:
                 wanted[0].future.set_exception(error)
                 return

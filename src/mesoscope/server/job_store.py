@@ -32,7 +32,7 @@ class JobStore:
 
     def add(self, job_id: str, key: str | None, name: str) -> None:
         """Accept a job."""
-        with self._store.writes() as connection:
+        with self._store.write_transaction() as connection:
             connection.execute(
                 insert(jobs).values(
                     id=job_id, key=key, place=self._place, name=name, state="queued",
@@ -43,7 +43,7 @@ class JobStore:
     def get(self, job_id: str, key: str | None) -> Row[Any] | None:
         """Return a caller's job."""
         mine = jobs.c.key.is_(None) if key is None else jobs.c.key == key
-        with self._store.reads() as connection:
+        with self._store.read_transaction() as connection:
             return connection.execute(select(jobs).where(jobs.c.id == job_id, mine)).first()
 
     def page(self, key: str | None, *, before: int | None, limit: int) -> Sequence[Row[Any]]:
@@ -51,23 +51,23 @@ class JobStore:
         query = select(jobs).where(jobs.c.key.is_(None) if key is None else jobs.c.key == key)
         if before is not None:
             query = query.where(jobs.c.n < before)
-        with self._store.reads() as connection:
+        with self._store.read_transaction() as connection:
             return connection.execute(query.order_by(jobs.c.n.desc()).limit(limit)).all()
 
     def count_open(self, key: str | None) -> int:
         """Return the number of a caller's unfinished jobs."""
         mine = jobs.c.key.is_(None) if key is None else jobs.c.key == key
         query = select(func.count()).where(jobs.c.state.in_(OPEN), mine)
-        with self._store.reads() as connection:
+        with self._store.read_transaction() as connection:
             return connection.scalar(query) or 0
 
-    def put_all_back(self) -> None:
+    def requeue_all(self) -> None:
         """Requeue the jobs of a process that has ended."""
         mine = (jobs.c.place == self._place, jobs.c.state == "running")
-        with self._store.writes() as connection:
+        with self._store.write_transaction() as connection:
             connection.execute(update(jobs).where(*mine).values(state="queued"))
 
-    def take(self) -> Row[Any] | None:
+    def claim_next(self) -> Row[Any] | None:
         """Return the oldest waiting job of this folder, and mark it as running.
 
         Callers alternate: those without a running job come first.
@@ -82,7 +82,7 @@ class JobStore:
             )
             .scalar_subquery()
         )  # fmt: skip
-        with self._store.writes() as connection:
+        with self._store.write_transaction() as connection:
             row = connection.execute(
                 select(jobs).where(mine, jobs.c.state == "queued").order_by(at_work, jobs.c.n)
                 .limit(1)
@@ -96,9 +96,9 @@ class JobStore:
                 )
         return row
 
-    def put_back(self, job_id: str) -> None:
+    def requeue(self, job_id: str) -> None:
         """Requeue a job, without counting the try."""
-        with self._store.writes() as connection:
+        with self._store.write_transaction() as connection:
             connection.execute(
                 update(jobs).where(jobs.c.id == job_id, jobs.c.state == "running")
                 .values(state="queued", tries=jobs.c.tries - 1)
@@ -107,7 +107,7 @@ class JobStore:
     def begin(self, job_id: str, total: int) -> None:
         """Record a job's number of files, and count again the judged ones."""
         of = results.c.job == job_id
-        with self._store.writes() as connection:
+        with self._store.write_transaction() as connection:
             rows = connection.execute(select(results.c.label, results.c.verdict).where(of))
             done = failed = fake = 0
             for row in rows:
@@ -123,7 +123,7 @@ class JobStore:
         self, job_id: str, state: str, *, code: str | None = None, message: str | None = None
     ) -> bool:
         """Finish an open job; ``False`` if it has ended already."""
-        with self._store.writes() as connection:
+        with self._store.write_transaction() as connection:
             changed = connection.execute(
                 update(jobs)
                 .where(jobs.c.id == job_id, jobs.c.state.in_(OPEN))
@@ -131,9 +131,9 @@ class JobStore:
             )
         return bool(changed.rowcount)
 
-    def may_go_on(self, job_id: str) -> bool:
+    def may_continue(self, job_id: str) -> bool:
         """Whether a job is neither cancelled nor its key revoked."""
-        with self._store.reads() as connection:
+        with self._store.read_transaction() as connection:
             row = connection.execute(
                 select(jobs.c.state, keys.c.revoked)
                 .outerjoin(keys, keys.c.id == jobs.c.key)
@@ -143,12 +143,12 @@ class JobStore:
 
     def is_revoked(self, job_id: str) -> bool:
         """Whether a job's key is revoked."""
-        with self._store.reads() as connection:
+        with self._store.read_transaction() as connection:
             query = select(keys.c.revoked).join(jobs, jobs.c.key == keys.c.id)
             return connection.scalar(query.where(jobs.c.id == job_id)) is not None
 
     def open_ids(self) -> set[str]:
         """Return the unfinished jobs of this folder."""
         query = select(jobs.c.id).where(jobs.c.place == self._place, jobs.c.state.in_(OPEN))
-        with self._store.reads() as connection:
+        with self._store.read_transaction() as connection:
             return set(connection.scalars(query))

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from mesoscope.errors import MesoscopeError, SourceError
 from mesoscope.server.archives import members
-from mesoscope.server.judging import ClipRequest, Question
+from mesoscope.server.checking import CheckItem, ClipRequest
 from mesoscope.server.problems import Problem
 from mesoscope.server.spool import private_folder
-from mesoscope.server.store import Unreachable, new_id
+from mesoscope.server.store import DatabaseUnreachable, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
     from mesoscope.server.archives import Member
     from mesoscope.server.batching import MicroBatcher
+    from mesoscope.server.checking import CheckResult
     from mesoscope.server.job_store import JobStore
-    from mesoscope.server.judging import UploadAnswer
     from mesoscope.server.settings import Limits
     from mesoscope.server.spool import Upload
 
     Row = Any
-    Record = Callable[[Question, UploadAnswer, Row, int], Future[None]]
+    Record = Callable[[CheckItem, CheckResult, Row, int], Future[None]]
 
 RUNNERS = 2  # parallel jobs: a short one does not wait for a long one
 IN_FLIGHT = 8  # files of one job in the queue
-LOOK_S = 1.0  # interval of checks for cancellation
-AGAIN_S = 2.0  # retry interval after a database error
+POLL_S = 1.0  # interval of checks for cancellation
+RETRY_S = 2.0  # retry interval after a database error
 UPLOAD = "upload"
-TRIES = 5  # most starts without a new result: more mean that the job ends the process
+TRIES = 5  # starts without a new result, after which a job is considered to end the process
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
@@ -55,21 +55,21 @@ class Jobs:
         record: Commits a result.
         judged: Returns the indices of a job's files with results.
         limits: Limits of archives and clips.
-        told: Called with each log line.
+        log: Called with each log line.
     """
 
     def __init__(
         self,
         folder: Path,
         store: JobStore,
-        batcher: MicroBatcher[Question, UploadAnswer],
+        batcher: MicroBatcher[CheckItem, CheckResult],
         *,
         record: Record,
         judged: Callable[[str], set[int]],
         limits: Limits,
         provenance: bool = True,
         keep: bool = False,
-        told: Callable[[str, dict[str, object]], None],
+        log: Callable[[str, dict[str, object]], None],
     ) -> None:
         self._folder = private_folder(folder)
         self._store = store
@@ -79,7 +79,7 @@ class Jobs:
         self._limits = limits
         self._provenance = provenance
         self._keep = keep
-        self._told = told
+        self._log = log
         self._stopping = threading.Event()
         self._arrived = threading.Condition()
         self._clip_turn = threading.Lock()
@@ -90,7 +90,7 @@ class Jobs:
 
     def open(self) -> None:
         """Requeue the jobs of a killed process, remove leftovers, and start."""
-        self._store.put_all_back()
+        self._store.requeue_all()
         self.sweep()
         for thread in self._threads:
             thread.start()
@@ -110,7 +110,7 @@ class Jobs:
         Raises:
             Problem: The upload is neither a clip nor a ZIP archive of pictures, or exceeds the
                 limits.
-            Unreachable: The database is not available; the job was not accepted.
+            DatabaseUnreachable: The database is not available; the job was not accepted.
             OSError: The upload cannot be moved to its place.
         """
         if upload.path is None:
@@ -144,7 +144,7 @@ class Jobs:
         """
         cancelled = self._store.finish(job_id, "cancelled")
         if cancelled:
-            with contextlib.suppress(Unreachable, OSError):  # a later sweep removes it
+            with contextlib.suppress(DatabaseUnreachable, OSError):  # a later sweep removes it
                 self.sweep()
         return cancelled
 
@@ -160,19 +160,19 @@ class Jobs:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                job = self._store.take()
-            except Unreachable as error:
-                self._told("the database is away", {"error": str(error)})
-                self._stopping.wait(AGAIN_S)
+                job = self._store.claim_next()
+            except DatabaseUnreachable as error:
+                self._log("the database is away", {"error": str(error)})
+                self._stopping.wait(RETRY_S)
                 continue
             if job is None:
                 with self._arrived:
                     if not self._stopping.is_set():
-                        self._arrived.wait(LOOK_S)
+                        self._arrived.wait(POLL_S)
                 continue
             with self._using(job.id):
                 self._work(job)
-            with contextlib.suppress(Unreachable, OSError):  # a later sweep removes it
+            with contextlib.suppress(DatabaseUnreachable, OSError):  # a later sweep removes it
                 self.sweep()
 
     def _work(self, job: Row) -> None:
@@ -181,31 +181,31 @@ class Jobs:
             self._do(job)
         except Stopped:
             if not self._is_revoked(job.id):
-                self._put_back(job.id)
+                self._requeue(job.id)
                 return
             state, code = "cancelled", "key.invalid"
             message = "the key that this job was sent with was revoked"
-        except Unreachable as error:
-            self._told("the database is away", {"job": job.id, "error": str(error)})
-            self._stopping.wait(AGAIN_S)
-            self._put_back(job.id)
+        except DatabaseUnreachable as error:
+            self._log("the database is away", {"job": job.id, "error": str(error)})
+            self._stopping.wait(RETRY_S)
+            self._requeue(job.id)
             return
         except Problem as problem:
             state, code, message = "failed", problem.code, problem.detail
-        except Exception as error:  # noqa: BLE001 - one bad job ends no other
-            told = error.code if isinstance(error, MesoscopeError) else "service.failed"
-            state, code, message = "failed", told, "the job could not be worked on"
-            self._told("a job failed", {"job": job.id, "error": f"{type(error).__name__}: {error}"})
+        except Exception as error:  # noqa: BLE001 - one failing job does not end the others
+            log = error.code if isinstance(error, MesoscopeError) else "service.failed"
+            state, code, message = "failed", log, "the job could not be worked on"
+            self._log("a job failed", {"job": job.id, "error": f"{type(error).__name__}: {error}"})
         self._repeat(lambda: self._store.finish(job.id, state, code=code, message=message))
 
     def _is_revoked(self, job_id: str) -> bool:
-        with contextlib.suppress(Unreachable):
+        with contextlib.suppress(DatabaseUnreachable):
             return self._store.is_revoked(job_id)
         return False
 
-    def _put_back(self, job_id: str) -> None:
+    def _requeue(self, job_id: str) -> None:
         """Requeue a job; a cancelled one stays cancelled."""
-        self._repeat(lambda: self._store.put_back(job_id))
+        self._repeat(lambda: self._store.requeue(job_id))
 
     def _repeat(self, write: Callable[[], object]) -> None:
         """Write until the database is reached, or the service stops.
@@ -215,8 +215,8 @@ class Jobs:
         while True:
             try:
                 write()
-            except Unreachable:
-                if self._stopping.wait(AGAIN_S):
+            except DatabaseUnreachable:
+                if self._stopping.wait(RETRY_S):
                     return
             else:
                 return
@@ -225,7 +225,7 @@ class Jobs:
         """Remove the uploads of jobs that have ended, but for those in use.
 
         Raises:
-            Unreachable: The database is not available.
+            DatabaseUnreachable: The database is not available.
         """
         folders = list(self._folder.iterdir())
         in_use = set(self._in_use)  # before the query: a job that is added later is not listed
@@ -257,32 +257,32 @@ class Jobs:
     def _judge(self, job: Row, files: Sequence[Member | ClipRequest]) -> None:
         self._store.begin(job.id, len(files))
         done = self._judged(job.id)
-        self._told("a job begins", {"job": job.id, "files": len(files), "done": len(done)})
+        self._log("a job begins", {"job": job.id, "files": len(files), "done": len(done)})
         looked = 0.0
-        flight: list[tuple[Question, Future[UploadAnswer], int]] = []
+        flight: list[tuple[CheckItem, Future[CheckResult], int]] = []
         written: list[Future[None]] = []
         for seq, file in enumerate(files):
             if seq in done:
                 continue
-            if time.monotonic() - looked > LOOK_S:
+            if time.monotonic() - looked > POLL_S:
                 looked = time.monotonic()
-                if self._stopping.is_set() or not self._store.may_go_on(job.id):
+                if self._stopping.is_set() or not self._store.may_continue(job.id):
                     self._land(job, flight, written, 0)
                     raise Stopped
             if isinstance(file, ClipRequest) or file.is_clip:
                 self._land(job, flight, written, 0)
                 self._judge_clip(job, file, seq)
             else:
-                question = self._question(file)
-                (future,) = self._batcher.submit([question], weights=[file.size], patient=True)
-                flight.append((question, future, seq))
+                item = self._item(file)
+                (future,) = self._batcher.submit([item], weights=[file.size], patient=True)
+                flight.append((item, future, seq))
             self._land(job, flight, written, IN_FLIGHT)
         self._land(job, flight, written, 0)
-        if not self._store.may_go_on(job.id):
+        if not self._store.may_continue(job.id):
             raise Stopped
 
-    def _question(self, file: Member | ClipRequest) -> Question:
-        return Question(file, new_id(), provenance=self._provenance, whole=self._keep)
+    def _item(self, file: Member | ClipRequest) -> CheckItem:
+        return CheckItem(file, new_id(), provenance=self._provenance, whole=self._keep)
 
     def _judge_clip(self, job: Row, file: Member | ClipRequest, seq: int) -> None:
         """Judge a clip; one at a time, so that other threads stay free for checks."""
@@ -292,9 +292,9 @@ class Jobs:
                 if isinstance(file, ClipRequest)
                 else stack.enter_context(self._unpacked(job, file, seq))
             )
-            question = self._question(clip)
-            (future,) = self._batcher.submit([question], patient=True)
-            self._record(question, future.result(), job, seq).result()
+            item = self._item(clip)
+            (future,) = self._batcher.submit([item], patient=True)
+            self._record(item, future.result(), job, seq).result()
 
     @contextlib.contextmanager
     def _unpacked(self, job: Row, member: Member, seq: int) -> Iterator[Member | ClipRequest]:
@@ -314,13 +314,13 @@ class Jobs:
     def _land(
         self,
         job: Row,
-        flight: list[tuple[Question, Future[UploadAnswer], int]],
+        flight: list[tuple[CheckItem, Future[CheckResult], int]],
         written: list[Future[None]],
         most: int,
     ) -> None:
-        """Record the results of the first files, until at most so many are in flight."""
+        """Record the results of the first files, until at most this number is in flight."""
         while len(flight) > most:
-            question, future, seq = flight.pop(0)
-            written.append(self._record(question, future.result(), job, seq))
+            item, future, seq = flight.pop(0)
+            written.append(self._record(item, future.result(), job, seq))
         while len(written) > most:
             written.pop(0).result()

@@ -14,7 +14,7 @@ from sqlalchemy import insert, select, update
 
 from mesoscope.errors import OptionError
 from mesoscope.server.problems import Problem
-from mesoscope.server.store import Unreachable
+from mesoscope.server.store import DatabaseUnreachable
 from mesoscope.server.tables import keys
 
 if TYPE_CHECKING:
@@ -52,13 +52,13 @@ def add_key(store: Store, name: str, rate: int | None = None) -> str:
 
     Raises:
         OptionError: The name is empty, too long or not printable.
-        Unreachable: The database is not available.
+        DatabaseUnreachable: The database is not available.
     """
     if not name.strip() or not name.isprintable() or len(name) > 100:
         raise OptionError(f"{name!r}: a key needs a printable name of at most 100 characters")
     public, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     text = f"{PREFIX}_{public}_{secret}"
-    with store.writes() as connection:
+    with store.write_transaction() as connection:
         connection.execute(
             insert(keys).values(
                 id=public, name=name.strip(), digest=_digest(text), rate=rate, created=time.time()
@@ -69,7 +69,7 @@ def add_key(store: Store, name: str, rate: int | None = None) -> str:
 
 def list_keys(store: Store) -> Sequence[Row[Any]]:
     """Return all keys, the oldest first; revoked ones too."""
-    with store.reads() as connection:
+    with store.read_transaction() as connection:
         return connection.execute(select(keys).order_by(keys.c.created)).all()
 
 
@@ -79,7 +79,7 @@ def revoke_key(store: Store, key_id: str) -> None:
     Raises:
         OptionError: The key does not exist, or is revoked already.
     """
-    with store.writes() as connection:
+    with store.write_transaction() as connection:
         done = connection.execute(
             update(keys).where(keys.c.id == key_id, keys.c.revoked.is_(None))
             .values(revoked=time.time())
@@ -148,7 +148,7 @@ class KeyRing:
     def _renew(self) -> None:
         try:
             rows = list_keys(self._store)
-        except Unreachable:
+        except DatabaseUnreachable:
             return  # retried soon; cached keys stay valid for a while
         self._keys = {
             row.id: Key(row.id, row.name, bytes(row.digest), row.rate)
@@ -158,7 +158,7 @@ class KeyRing:
         self._renewed = time.monotonic()
 
 
-class Rates:
+class RateLimiter:
     """Rate limits by caller: token buckets with a short burst."""
 
     def __init__(self) -> None:

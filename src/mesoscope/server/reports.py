@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.concurrency import run_in_threadpool
 
 from mesoscope.data.manifest import write_manifest
-from mesoscope.files.csv_rows import RowWriter
+from mesoscope.files.escape import RowWriter
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.server.problems import Problem
 from mesoscope.server.spool import private_folder
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Row
 
     from mesoscope.server.service import Service
-    from mesoscope.server.spool import Kept
+    from mesoscope.server.spool import KeptFiles
 
 
 LABEL = {"real": "real", "forged": "fake"}
@@ -40,7 +40,7 @@ _SUFFIX = {"jpeg": ".jpg", "tiff": ".tif"}
 _VALIDATION = 0.2  # of the pictures; by the hash of their content, so that it never changes
 
 
-def write_data_set(path: Path, rows: Iterable[Any], kept: Kept) -> int:
+def write_data_set(path: Path, rows: Iterable[Any], kept: KeptFiles) -> int:
     """Write a ZIP archive with ``manifest.csv``, its pictures, and ``not_kept.csv``.
 
     Unpacked, it is a data set. A picture that was judged repeatedly is included once, with the
@@ -135,12 +135,12 @@ async def make_report(
         await run_in_threadpool(_prepare, folder, row, path)
         command = _command(service, form, case=case, by=by)
         async with _AT_ONCE:
-            code, told = await _run(command, folder, service)
+            code, output = await _run(command, folder, service)
         if code == _MISSING_EXTRA:
             raise Problem("extra.missing", "reports need the extra `report`", status=501)
         out = folder / f"out.{form}"
         if not out.is_file():
-            service.log.write("a report failed", {"code": code, "said": told[-500:]}, "error")
+            service.log.write("a report failed", {"code": code, "said": output[-500:]}, "error")
             raise Problem("report.failed", "the report could not be made: the log says why")
         return await run_in_threadpool(out.read_bytes)
     finally:
@@ -161,7 +161,7 @@ def _command(service: Service, form: str, *, case: str, by: str) -> Sequence[str
     settings, options = service.settings, service.settings.options
     command = [
         sys.executable, "-m", "mesoscope", "report", "make", "verdicts.jsonl", f"--out=out.{form}",
-        f"--model={service.judges.model_path.absolute()}", *options.arguments(), "--jobs=1",
+        f"--model={service.checker.model_path.absolute()}", *options.arguments(), "--jobs=1",
         f"--case={case}", f"--by={by}",
     ]  # fmt: skip
     return command if settings.sign is None else [*command, f"--sign={settings.sign.absolute()}"]
@@ -177,7 +177,7 @@ async def _run(command: Sequence[str], folder: Path, service: Service) -> tuple[
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        _, told = await asyncio.wait_for(running.communicate(), REPORT_S)
+        _, output = await asyncio.wait_for(running.communicate(), REPORT_S)
     except asyncio.TimeoutError:
         raise Problem("report.failed", "the report took too long, so it was given up") from None
     finally:
@@ -185,4 +185,4 @@ async def _run(command: Sequence[str], folder: Path, service: Service) -> tuple[
             with contextlib.suppress(ProcessLookupError):
                 running.kill()
             await running.wait()
-    return running.returncode or 0, told.decode("utf-8", "replace")
+    return running.returncode or 0, output.decode("utf-8", "replace")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from mesoscope.server.guard import Log
+    from mesoscope.server.middleware import Log
     from mesoscope.server.service import Service
 
 try:
@@ -32,7 +32,7 @@ STOP_S = 60  # time for requests in progress to end
 _BACKLOG = 2048
 
 
-class ImpatientProtocol(_Protocol):
+class HeaderTimeoutProtocol(_Protocol):
     """Closes connections whose request does not begin in time.
 
     uvicorn has no timeout for slow request headers.
@@ -41,7 +41,7 @@ class ImpatientProtocol(_Protocol):
     header_s = 15.0
     _due: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - asyncio's
+    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - the type of asyncio
         """Start the timer."""
         super().connection_made(transport)
         self._wait()
@@ -87,12 +87,12 @@ def serve(service: Service, ready: Callable[[str], None] | None = None) -> None:
     with listening:
         if ready is not None:
             ready(address_of(listening))
-        with _ended_in_peace(), _told_in_json(service.log):
+        with _stopped_cleanly(), _uvicorn_logs_as_json(service.log):
             server.run([listening])
 
 
 @contextlib.contextmanager
-def _ended_in_peace() -> Iterator[None]:
+def _stopped_cleanly() -> Iterator[None]:
     """Context in which a signal that stopped the service does not also end the process.
 
     uvicorn raises caught signals again at its end, so the process would seem killed.
@@ -107,22 +107,22 @@ def _ended_in_peace() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _told_in_json(log: Log) -> Iterator[None]:
+def _uvicorn_logs_as_json(log: Log) -> Iterator[None]:
     """Context in which uvicorn's log goes to the JSON log."""
 
     class Lines(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             log.write(record.getMessage(), {"logger": record.name}, record.levelname.lower())
 
-    told, lines = logging.getLogger("uvicorn"), Lines(logging.WARNING)
-    before = told.propagate
-    told.addHandler(lines)
-    told.propagate = False
+    uvicorn_logger, lines = logging.getLogger("uvicorn"), Lines(logging.WARNING)
+    before = uvicorn_logger.propagate
+    uvicorn_logger.addHandler(lines)
+    uvicorn_logger.propagate = False
     try:
         yield
     finally:
-        told.removeHandler(lines)
-        told.propagate = before
+        uvicorn_logger.removeHandler(lines)
+        uvicorn_logger.propagate = before
 
 
 def prepare(service: Service) -> tuple[uvicorn.Server, socket.socket]:
@@ -132,7 +132,7 @@ def prepare(service: Service) -> tuple[uvicorn.Server, socket.socket]:
         OptionError: The address cannot be bound.
     """
     settings = service.settings
-    protocol = type("Protocol", (ImpatientProtocol,), {"header_s": settings.limits.header_s})
+    protocol = type("Protocol", (HeaderTimeoutProtocol,), {"header_s": settings.limits.header_s})
     config = uvicorn.Config(
         make_app(service),
         host=settings.host,

@@ -16,13 +16,13 @@ from mesoscope.errors import JobError, OutputError
 from mesoscope.errors.failures import cause
 from mesoscope.runtime.threads import cores
 from mesoscope.server.batching import MicroBatcher
-from mesoscope.server.guard import Log, Telemetry
+from mesoscope.server.checking import CheckItem, CheckResult, UploadChecker, compact
 from mesoscope.server.job_store import JobStore
 from mesoscope.server.jobs import Jobs
-from mesoscope.server.judging import Judges, Question, UploadAnswer, compact
-from mesoscope.server.keys import KeyRing, Rates
-from mesoscope.server.spool import Kept, UploadSpool, private_folder
-from mesoscope.server.store import Recorded, Recorder, Store, Unreachable
+from mesoscope.server.keys import KeyRing, RateLimiter
+from mesoscope.server.middleware import Log, Telemetry
+from mesoscope.server.spool import KeptFiles, UploadSpool, private_folder
+from mesoscope.server.store import DatabaseUnreachable, Recorder, ResultRow, Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,20 +70,20 @@ class Service:
         self.in_progress = 0
         self.listeners = 0
         self.stopping = False
-        self.rates = Rates()
+        self.rates = RateLimiter()
         data = private_folder(settings.data)
         self._lock = _lock_folder(data)
         self.place = _place(data)
-        self.judges = Judges(settings.model, settings.options, self._tell_failure)
+        self.checker = UploadChecker(settings.model, settings.options, self._log_failure)
         self.store = Store(ledger_url(data, settings.ledger))
         if settings.ledger is None:
             (data / LEDGER).chmod(0o600)
         self.keys = KeyRing(self.store) if settings.keys else None
         self.spool = UploadSpool(data / "spool", settings.limits.spool_bytes)
-        self.kept = Kept(data / "kept", self.place, settings.keep_days)
+        self.kept = KeptFiles(data / "kept", self.place, settings.keep_days)
         self.recorder = Recorder(self.store)
-        self.batcher: MicroBatcher[Question, UploadAnswer] = MicroBatcher(
-            self.judges.answer,
+        self.batcher: MicroBatcher[CheckItem, CheckResult] = MicroBatcher(
+            self.checker.check_many,
             threads=settings.options.jobs or cores(),
             window_s=settings.window_s,
             waiting=settings.limits.waiting,
@@ -92,17 +92,17 @@ class Service:
         self.jobs = Jobs(
             data / "jobs", self.job_store, self.batcher,
             record=self._record_of_job, judged=self.store.judged, limits=settings.limits,
-            keep=self.kept.wanted, told=self.log.write,
+            keep=self.kept.wanted, log=self.log.write,
         )  # fmt: skip
         self._ended = threading.Event()
-        self._sweeper = threading.Thread(target=self._sweep_now_and_then, daemon=True)
+        self._sweeper = threading.Thread(target=self._sweep_periodically, daemon=True)
         telemetry = self.telemetry
         telemetry.watch("mesoscope_waiting", "Files that wait", lambda: self.batcher.waiting)
         telemetry.watch("mesoscope_batches", "Batches judged", lambda: self.batcher.batches)
         telemetry.watch("mesoscope_batched", "Files in them", lambda: self.batcher.items)
         telemetry.in_progress.set_function(lambda: self.in_progress)
 
-    def _tell_failure(self, event: str, fields: dict[str, object]) -> None:
+    def _log_failure(self, event: str, fields: dict[str, object]) -> None:
         self.log.write(event, fields, "error")
 
     def open(self) -> None:
@@ -111,7 +111,7 @@ class Service:
             self.keys.open()
         self.jobs.open()
         self._sweeper.start()
-        self.log.write("ready", {"model": self.judges.plain.model_id, "ledger": self.store.name})
+        self.log.write("ready", {"model": self.checker.plain.model_id, "ledger": self.store.name})
 
     def close(self) -> None:
         """Finish accepted work, requeue jobs, and close everything."""
@@ -127,55 +127,53 @@ class Service:
             os.close(self._lock)
         self.log.write("stopped", {})
 
-    def record(
-        self, question: Question, answer: UploadAnswer, key: str | None
-    ) -> Future[None] | None:
+    def record(self, item: CheckItem, answer: CheckResult, key: str | None) -> Future[None] | None:
         """Commit the result of a check; ``None`` if results are not kept."""
         if not self.settings.keep_results_days:
             return None
-        return self.recorder.submit(self._row(question, answer, key))
+        return self.recorder.submit(self._row(item, answer, key))
 
-    def count(self, answer: UploadAnswer) -> None:
+    def count(self, answer: CheckResult) -> None:
         """Count a verdict."""
         self.telemetry.verdicts.labels(answer.verdict.label or "none").inc()
 
     def _record_of_job(
         self,
-        question: Question,
-        answer: UploadAnswer,
+        item: CheckItem,
+        answer: CheckResult,
         job: Row[Any],
         seq: int,
     ) -> Future[None]:
         self.count(answer)
-        row = self._row(question, answer, job.key, job=job.id, seq=seq)
+        row = self._row(item, answer, job.key, job=job.id, seq=seq)
         return self.recorder.submit(row)
 
     def _row(
         self,
-        question: Question,
-        answer: UploadAnswer,
+        item: CheckItem,
+        answer: CheckResult,
         key: str | None,
         *,
         job: str | None = None,
         seq: int | None = None,
-    ) -> Recorded:
+    ) -> ResultRow:
         verdict = answer.verdict
         kept = None
         if answer.data is not None and verdict.error is None:
             with contextlib.suppress(OSError):  # the verdict is kept without it
-                kept = self.kept.add(question.id, answer.data)
-        told = answer.provenance
-        return Recorded(
-            id=question.id, key=key, name=verdict.source, kind=verdict.kind, label=verdict.label,
+                kept = self.kept.add(item.id, answer.data)
+        provenance = answer.provenance
+        return ResultRow(
+            id=item.id, key=key, name=verdict.source, kind=verdict.kind, label=verdict.label,
             p_fake=verdict.p_fake, model=verdict.model, sha256=answer.sha256, place=self.place,
             verdict=answer.text, failed=verdict.error is not None, kept=kept, job=job,
-            seq=seq, provenance=None if told is None else compact(told).decode(),
+            seq=seq, provenance=None if provenance is None else compact(provenance).decode(),
             created=time.time(),
         )  # fmt: skip
 
-    def _sweep_now_and_then(self) -> None:
+    def _sweep_periodically(self) -> None:
         while True:
-            with contextlib.suppress(Unreachable, OSError):
+            with contextlib.suppress(DatabaseUnreachable, OSError):
                 self.sweep()
             if self._ended.wait(SWEEP_S):
                 return

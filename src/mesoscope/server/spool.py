@@ -72,7 +72,7 @@ class UploadSpool:
         self._left = budget_bytes
         self._lock = threading.Lock()
 
-    def take(self, size_bytes: int) -> None:
+    def reserve(self, size_bytes: int) -> None:
         """Reserve bytes before they are written.
 
         Raises:
@@ -87,7 +87,7 @@ class UploadSpool:
                 )
             self._left -= size_bytes
 
-    def give_back(self, size_bytes: int) -> None:
+    def release(self, size_bytes: int) -> None:
         """Release bytes."""
         with self._lock:
             self._left += size_bytes
@@ -135,7 +135,7 @@ class Upload:
         Raises:
             Problem: There is no room, or the disk fails.
         """
-        self._spool.take(self._held)
+        self._spool.reserve(self._held)
         self._counted += self._held
         try:
             if self._file is None:
@@ -196,7 +196,7 @@ class Upload:
         if self.path is not None:
             with contextlib.suppress(OSError):
                 self.path.unlink(missing_ok=True)
-        self._spool.give_back(self._counted)
+        self._spool.release(self._counted)
         self._counted = 0
 
 
@@ -206,7 +206,7 @@ MEDIA_TYPES = {
 }  # fmt: skip
 
 
-class Kept:
+class KeptFiles:
     """The folder of kept files; each is named by its result's id.
 
     Args:

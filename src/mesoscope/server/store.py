@@ -30,7 +30,7 @@ FINISHED = ("done", "cancelled", "failed")
 _EXPIRED = 500  # rows deleted in one transaction
 
 
-class Unreachable(OutputError):  # noqa: N818 - as the errors of mesoscope.errors
+class DatabaseUnreachable(OutputError):  # noqa: N818 - named like mesoscope.errors
     """The database is not available; committed rows stay."""
 
     code = "ledger.unreachable"
@@ -42,7 +42,7 @@ def new_id() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class ResultRow:
     """A result to insert: the columns of :data:`tables.results`."""
 
     id: str
@@ -95,7 +95,7 @@ class Store:
         url: URL for :func:`mesoscope.scan.tables.open_engine`.
 
     Raises:
-        Unreachable: From any method: the database is not available.
+        DatabaseUnreachable: From any method: the database is not available.
         JobError: The URL is not valid, or the tables are of a newer version.
         MissingExtra: PostgreSQL's driver is not installed.
     """
@@ -103,7 +103,7 @@ class Store:
     def __init__(self, url: str | URL) -> None:
         self.engine: Engine = open_engine(url)
         self.name = self.engine.url.render_as_string()
-        with self.writes() as connection:
+        with self.write_transaction() as connection:
             tables.metadata.create_all(connection)
             found = connection.scalar(
                 select(tables.facts.c.value).where(tables.facts.c.name == "version")
@@ -121,27 +121,27 @@ class Store:
         self.engine.dispose()
 
     @contextmanager
-    def writes(self) -> Iterator[Connection]:
+    def write_transaction(self) -> Iterator[Connection]:
         """Open a transaction for writing."""
         with _reached(self.name), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
-    def reads(self) -> Iterator[Connection]:
+    def read_transaction(self) -> Iterator[Connection]:
         """Open a transaction for reading."""
         with _reached(self.name), self.engine.connect() as connection:
             yield connection.execution_options(**{READS: True})
 
-    def answers(self) -> None:
+    def check_connection(self) -> None:
         """Run a query to check the connection."""
-        with self.reads() as connection:
+        with self.read_transaction() as connection:
             connection.execute(select(1))
 
     # Results
 
-    def record(self, rows: Sequence[Recorded]) -> None:
+    def record(self, rows: Sequence[ResultRow]) -> None:
         """Insert results, and count those of jobs; existing ones stay."""
-        with self.writes() as connection:
+        with self.write_transaction() as connection:
             counts: dict[str, list[int]] = {}
             plain = []
             for row in rows:
@@ -168,7 +168,7 @@ class Store:
 
     def result(self, result_id: str, key: str | None) -> Row[Any] | None:
         """Return a caller's result with its feedback."""
-        with self.reads() as connection:
+        with self.read_transaction() as connection:
             return connection.execute(
                 _with_feedback().where(results.c.id == result_id, _of(results.c.key, key))
             ).first()
@@ -180,24 +180,24 @@ class Store:
         query = _with_feedback().where(_of(results.c.key, key), *_conditions(filters))
         if before is not None:
             query = query.where(results.c.n < before)
-        with self.reads() as connection:
+        with self.read_transaction() as connection:
             return connection.execute(query.order_by(results.c.n.desc()).limit(limit)).all()
 
-    def of_job(self, job: str, *, after: int, limit: int) -> Sequence[Row[Any]]:
+    def job_results(self, job: str, *, after: int, limit: int) -> Sequence[Row[Any]]:
         """Return results of a job in the order of its files."""
         query = _with_feedback().where(results.c.job == job, results.c.seq > after)
-        with self.reads() as connection:
+        with self.read_transaction() as connection:
             return connection.execute(query.order_by(results.c.seq).limit(limit)).all()
 
     def judged(self, job: str) -> set[int]:
         """Return the indices of a job's judged files."""
-        with self.reads() as connection:
+        with self.read_transaction() as connection:
             return set(connection.scalars(select(results.c.seq).where(results.c.job == job)))
 
     def forget(self, result_id: str, key: str | None) -> tuple[str, str | None] | None:
         """Delete a caller's result; return folder and name of its kept file."""
         mine = (results.c.id == result_id, _of(results.c.key, key))
-        with self.writes() as connection:
+        with self.write_transaction() as connection:
             row = connection.execute(select(results.c.place, results.c.kept).where(*mine)).first()
             if row is None:
                 return None
@@ -216,7 +216,7 @@ class Store:
             before: Expiry of results of checks, in any folder.
             jobs_before: Expiry of jobs and their results.
         """
-        with self.writes() as connection:
+        with self.write_transaction() as connection:
             old = select(results.c.id, results.c.kept).where(
                 results.c.kept.is_not(None), results.c.place == place,
                 results.c.created < kept_before,
@@ -247,10 +247,10 @@ class Store:
 
     # Feedback
 
-    def say(self, result_id: str, says: str, note: str) -> None:
+    def add_feedback(self, result_id: str, says: str, note: str) -> None:
         """Store feedback on a result; it replaces earlier feedback."""
         values = {"result": result_id, "says": says, "note": note, "created": time.time()}
-        with self.writes() as connection:
+        with self.write_transaction() as connection:
             row = upsert(connection, feedback).values(values)
             connection.execute(
                 row.on_conflict_do_update(
@@ -259,10 +259,10 @@ class Store:
                 )
             )
 
-    def said(self, key: str | None) -> Sequence[Row[Any]]:
+    def with_feedback(self, key: str | None) -> Sequence[Row[Any]]:
         """Return a caller's results with feedback, the oldest first."""
         query = _with_feedback().where(_of(results.c.key, key), feedback.c.says.is_not(None))
-        with self.reads() as connection:
+        with self.read_transaction() as connection:
             return connection.execute(query.order_by(results.c.n)).all()
 
 
@@ -275,11 +275,11 @@ class Recorder:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._batcher: MicroBatcher[Recorded, None] = MicroBatcher(
+        self._batcher: MicroBatcher[ResultRow, None] = MicroBatcher(
             self._write, threads=1, most=256, window_s=0.002, waiting=100_000
         )
 
-    def submit(self, row: Recorded) -> Future[None]:
+    def submit(self, row: ResultRow) -> Future[None]:
         """Return a future that completes at the commit, or holds its error."""
         (future,) = self._batcher.submit([row])
         return future
@@ -288,7 +288,7 @@ class Recorder:
         """Write the rest."""
         self._batcher.close()
 
-    def _write(self, rows: Sequence[Recorded]) -> list[None]:
+    def _write(self, rows: Sequence[ResultRow]) -> list[None]:
         self._store.record(rows)
         return [None] * len(rows)
 
@@ -299,7 +299,7 @@ def _with_feedback() -> Select[Any]:
     )
 
 
-def _of(column: Any, key: str | None) -> Any:  # noqa: ANN401 - SQLAlchemy's own
+def _of(column: Any, key: str | None) -> Any:  # noqa: ANN401 - the type of SQLAlchemy
     return column.is_(None) if key is None else column == key
 
 
@@ -330,4 +330,4 @@ def _reached(name: str) -> Iterator[None]:
     except (SQLAlchemyError, sqlite3.Error) as error:
         cause = str(error.orig if isinstance(error, DBAPIError) else error).strip()
         first = cause.splitlines()[0] if cause else type(error).__name__
-        raise Unreachable(f"{name}: {first}") from error
+        raise DatabaseUnreachable(f"{name}: {first}") from error

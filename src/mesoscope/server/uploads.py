@@ -99,8 +99,8 @@ def refuse_long(request: Request, most_bytes: int) -> None:
     Raises:
         Problem: The body is too long.
     """
-    told = request.headers.get("content-length")
-    if told is not None and told.isascii() and told.isdigit() and int(told) > most_bytes:
+    length = request.headers.get("content-length")
+    if length is not None and length.isascii() and length.isdigit() and int(length) > most_bytes:
         raise _too_large(most_bytes)
 
 

@@ -29,13 +29,12 @@ import numpy as np
 from mesoscope import __version__
 from mesoscope.errors import OptionError, SourceUnsuitable
 from mesoscope.files.atomic import remove_temporary_files, write_bytes
-from mesoscope.files.csv_rows import RowWriter
+from mesoscope.files.escape import RowWriter
 from mesoscope.synth.files import GO_ON, append, locked, read_records, truncate
 from mesoscope.synth.forgery import Encoding, encode_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from types import TracebackType
 
     from typing_extensions import Self
 
@@ -220,12 +219,7 @@ class ForgeryFolder:
         remove_temporary_files(self.root)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             self.finish()
         finally:

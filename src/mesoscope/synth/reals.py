@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from mesoscope.data.manifest import LABELS, MANIFESTS, read_dataset
 from mesoscope.data.shards.index import tars_of
 from mesoscope.errors import DatasetError, OptionError, SourceUnsuitable
 from mesoscope.faces.crop import crop, square
+from mesoscope.files.digest import hash_fraction
 from mesoscope.media.kinds import PICTURE_SUFFIXES
 from mesoscope.media.part import FilePart
 from mesoscope.media.walk import Unreadable, walk
@@ -210,12 +210,6 @@ def _of_folder(root: Path, validation: float) -> list[Real]:
         path = Path(found)
         if path.suffix.lower() in PICTURE_SUFFIXES:
             name = path.relative_to(root).as_posix()
-            split = "validation" if _share(name) < validation else "train"
+            split = "validation" if hash_fraction(name) < validation else "train"
             reals.append(Real(path, name, root.resolve().name, name, split))
     return reals
-
-
-def _share(name: str) -> float:
-    """Hash a name to 0..1, so that added pictures do not change the split of others."""
-    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64

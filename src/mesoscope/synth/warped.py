@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 
 from mesoscope.imaging.filters import blur, resize
-from mesoscope.synth.blend import draw_hull
+from mesoscope.synth.blend import blend_mask, draw_hull
 from mesoscope.synth.colour import draw_shift, is_grey
-from mesoscope.synth.ellipse import blend_mask
 from mesoscope.synth.forgery import Forgery
 from mesoscope.synth.outline import (
     Region,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mesoscope.errors import OutputError, SourceError, SourceUnsuitable
 from mesoscope.errors.failures import failure, source_failure
 from mesoscope.files.atomic import write_bytes
-from mesoscope.files.csv_rows import RowWriter
+from mesoscope.files.escape import RowWriter
 from mesoscope.media.image import decode, read_bytes
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.synth.files import GO_ON

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,7 +31,7 @@ from mesoscope.training.fit.watcher import (
 from mesoscope.training.nets import check_initial_run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from mesoscope.training.data.dataset import Survey
@@ -74,7 +75,7 @@ def train(
         RunError: The folder holds another run, or none where ``resume`` is asked for.
         DatasetError: See :func:`mesoscope.training.data.dataset.survey`.
         ModelMismatch: The exported file's outputs differ from torch's.
-        OutputError: The run folder cannot be written.
+        OutputError: The run folder cannot be written, or another process of the run has ended.
     """
     fabric = open_fabric(accelerator, devices, nodes, recipe.precision)
     refuse_run(run, resume=resume)
@@ -85,11 +86,12 @@ def train(
     if fabric.is_global_zero:
         logger.info(describe_data(data))
         open_run(run, recipe)
-    fabric.barrier()
-    data = prepare_forging(data, recipe, run, fabric, watcher)
-    data = find_main_faces(data, recipe, run, fabric, watcher)
-    prepare_reconstructing(data, recipe, run, fabric, watcher)
-    state = fit(recipe, data, run, fabric, LogWatcher(run, watcher), resume=resume)
+    with lost_processes(run, fabric):
+        fabric.barrier()
+        data = prepare_forging(data, recipe, run, fabric, watcher)
+        data = find_main_faces(data, recipe, run, fabric, watcher)
+        prepare_reconstructing(data, recipe, run, fabric, watcher)
+        state = fit(recipe, data, run, fabric, LogWatcher(run, watcher), resume=resume)
     if not fabric.is_global_zero:
         return run / "model.onnx"
     write_log(run, state)
@@ -114,6 +116,26 @@ def open_fabric(accelerator: str, devices: int | str, nodes: int, precision: str
         )
         fabric.launch()
     return fabric
+
+
+@contextmanager
+def lost_processes(run: Path, fabric: Fabric) -> Iterator[None]:
+    """Within, an answer that never came from another process of a run is one line.
+
+    Raises:
+        OutputError: Another process of the run, or its machine, has ended.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        # Of NCCL it is a class of its own, of Gloo a plain one that names its source files.
+        lost = isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
+        if fabric.world_size == 1 or not lost:
+            raise
+        raise OutputError(
+            f"{run}: another process of the run has ended, or cannot be reached: see what it said, "
+            "then go on with `resume`; finished epochs are kept"
+        ) from error
 
 
 def refuse_run(run: Path, *, resume: bool) -> None:

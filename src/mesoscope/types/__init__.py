@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from mesoscope.errors import OptionError
 from mesoscope.types.card import Calibration, Guard, Json, ModelCard, OperatingPoint, Thresholds
-from mesoscope.types.finders import FINDERS, Finder
 from mesoscope.types.label import Answer, Label, Reason
+from mesoscope.types.names import FINDERS, Finder
 from mesoscope.types.options import DEFAULT_MAX_PIXELS, DetectOptions
 from mesoscope.types.verdict import (
     Box,

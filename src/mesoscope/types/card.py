@@ -175,7 +175,7 @@ class ModelCard:
 
     Attributes:
         name: Short name, part of ``model`` in a verdict.
-        architecture: One of :data:`~mesoscope.types.architectures.ARCHITECTURES`.
+        architecture: One of :data:`~mesoscope.types.names.ARCHITECTURES`.
         input_px: Side of the square input crops, in pixels.
         crop_margin: Side of the crop over the longest side of the box, for pictures that are face
             crops already.

@@ -24,23 +24,23 @@ REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 ANSWERS: Final[tuple[Answer, ...]] = get_args(Answer)
 CLASSES: Final = ("real", "fake")  # of labelled pictures: real = 0, fake = 1
 
-WORDS: Final[Mapping[Answer, str]] = {
+ANSWER_NAMES: Final[Mapping[Answer, str]] = {
     "fake": "fake",
     "inconclusive": "inconclusive",
     "real": "real",
     "none": "no answer",
     "unreadable": "not readable",
 }
-# Each answer as a clause. The clause of "real" does not claim that anything is genuine.
-SAYINGS: Final[Mapping[Answer, str]] = {
+# What each answer means. The text of "real" does not claim that anything is genuine.
+ANSWER_TEXTS: Final[Mapping[Answer, str]] = {
     "fake": "a face looks forged to the model",
     "inconclusive": "the model cannot tell",
     "real": "no sign of a forgery known to this model",
     "none": "no face to judge",
     "unreadable": "the file could not be read",
 }
-# Each reason as a clause; :func:`as_sentence` makes a sentence of it.
-CLAUSES: Final[Mapping[Reason, str]] = {
+# Each reason in words; :func:`as_sentence` makes a sentence of them.
+REASON_TEXTS: Final[Mapping[Reason, str]] = {
     "between_thresholds": "the score lies between the model's two thresholds",
     "unfamiliar": "a face is unlike those that the model learnt from, so its score says nothing",
     "background_face": "only a small face in the background looks forged, not the person shown",
@@ -57,11 +57,16 @@ def answer_of(label: Label | None, *, failed: bool = False) -> Answer:
     return "unreadable" if failed else label or "none"
 
 
-def clause_of(reason: str | None) -> str:
-    """Return a reason as a clause: unknown reasons unchanged, an empty string for ``None``."""
-    return CLAUSES.get(cast("Reason", reason), reason or "")
+def reason_text(reason: str | None) -> str:
+    """Return a reason in words: unknown reasons unchanged, an empty string for ``None``."""
+    return REASON_TEXTS.get(cast("Reason", reason), reason or "")
 
 
-def as_sentence(clause: str) -> str:
-    """Return a clause as a sentence; an empty clause stays empty."""
-    return f"{clause[0].upper()}{clause[1:]}." if clause else ""
+def as_sentence(text: str) -> str:
+    """Capitalise a text and end it with a full stop; an empty text stays empty."""
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def plural(count: int, noun: str) -> str:
+    """Format a count with its noun: ``1 file``, ``2,000 files``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mesoscope.errors import OptionError
-from mesoscope.types.finders import FINDERS
+from mesoscope.types.names import FINDERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ class OptionInfo:
     """Description of an option, besides its name, type and default.
 
     Attributes:
-        help: Help text of the command line; names of other options stand between backticks.
+        help: Help text of the command line; names of other options are in backticks.
         flag: Flag of the command line, without dashes. The flag of a boolean option inverts its
             default.
         kind: Type of the values, apart from ``None``.
@@ -91,7 +91,7 @@ class DetectOptions:
     """Options of a detector.
 
     Attributes:
-        faces: Face finder, one of :data:`mesoscope.types.finders.FINDERS`. ``"auto"`` picks the
+        faces: Face finder, one of :data:`mesoscope.types.names.FINDERS`. ``"auto"`` picks the
             best available one and takes face crops as they are; with ``"whole"`` each picture is a
             face.
         finder_model: Model file of the finder, if it needs one that is not shipped.

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mesoscope.data.sample import Sample
-from mesoscope.data.subset import split_of, subset, subset_of_splits
+from mesoscope.data.sample import Sample, split_of, subset, subset_of_splits
 from mesoscope.errors import DatasetError
 
 

@@ -20,10 +20,10 @@ from mesoscope.detection.reading import (
 from mesoscope.detection.scorer import Scores
 from mesoscope.detection.stages import (
     CropRules,
-    apart_on_failure,
     crop_faces,
     find_faces,
     find_in_pictures,
+    retry_singly,
     score_faces,
 )
 from mesoscope.errors import MesoscopeError, SourceError, SourceFailed
@@ -145,12 +145,12 @@ def test_a_frame_that_fails_is_tried_apart_and_the_others_have_their_answers():
         return [one.source.place for one in frames]
 
     frames = [SourceFrame(info(n), Frame(grey(n), "a")) for n in range(4)]
-    answers = apart_on_failure(work, frames)
+    answers = retry_singly(work, frames)
     assert answers[:2] + answers[3:] == [0, 1, 3]
     assert isinstance(answers[2], SourceFailed)
     assert "2.png" in str(answers[2])
     assert tried == [4, 1, 1, 1, 1]
-    assert apart_on_failure(work, []) == []
+    assert retry_singly(work, []) == []
 
 
 def test_records_are_put_together_across_batches():

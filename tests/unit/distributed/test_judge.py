@@ -43,6 +43,7 @@ def test_a_file_that_ends_its_process_is_a_row(store, monkeypatch):
     judge = TaskJudge(order)
     assert judge({"task": 0})["fault"] == ""
     before = verdicts(store)
+    store.remove("parts/000000000.parquet")
     store.write("begun/000000000", b"")
     fetch = judges.fetch_all
     made = []
@@ -52,8 +53,8 @@ def test_a_file_that_ends_its_process_is_a_row(store, monkeypatch):
             super().__init__(order)
             made.append(self)
 
-    def poison(task, folder):
-        for number, one in enumerate(fetch(task, folder)):
+    def poison(task, folder, **options):
+        for number, one in enumerate(fetch(task, folder, **options)):
             if number == 2:
                 os.kill(next(iter(made[0]._pool._processes)), signal.SIGKILL)
             yield one
@@ -69,6 +70,27 @@ def test_a_file_that_ends_its_process_is_a_row(store, monkeypatch):
         del row["elapsed_s"]
     assert [after[n] for n in (0, 1, 3)] == [before[n] for n in (0, 1, 3)]
     assert store.names("begun") == []
+
+
+def test_a_task_whose_part_stands_is_not_judged_again(store, monkeypatch):
+    """An engine repeats a block of tasks where its machine is lost, and some of them are done."""
+    order = TaskOrder.of(store.name, SPEC)
+    first = TaskJudge(order)({"task": 0})
+    fetched = []
+    fetch = judges.fetch_all
+
+    def counted(task, folder, **options):
+        fetched.append(len(task))
+        return fetch(task, folder, **options)
+
+    monkeypatch.setattr(judges, "fetch_all", counted)
+    assert TaskJudge(order)({"task": 0}) == first
+    assert (fetched, store.names("begun")) == ([], [])
+    part = judges.Part(0, "another", rows=4)
+    judges.write_part(store, part, [])
+    assert TaskJudge(order)({"task": 0})["part"] != json.dumps(part.to_dict())
+    assert fetched == [4]
+    assert len(verdicts(store)) == 4
 
 
 def test_a_plan_that_is_gone_is_a_fault_and_no_part(store, tmp_path):

@@ -1,7 +1,9 @@
 """Pictures read from an object store and parts written to one, with what may fail there."""
 
+import hashlib
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -11,6 +13,7 @@ from mesoscope.distributed import fetching
 from mesoscope.distributed.scan import scan_into_parts
 from mesoscope.errors import JobError, OutputError
 from mesoscope.files.store import ObjectStore
+from mesoscope.media import container
 from mesoscope.scan.into_job import scan_into_job
 from mesoscope.scan.reporting import job_among, report_job
 from mesoscope.scan.results import open_results
@@ -104,6 +107,87 @@ def test_verdicts_on_objects_equal_those_on_files(stored, photos, tmp_path):
     assert [r.sha256 for r in objects] == [r.sha256 for r in on_disk]
     assert [r.size_bytes for r in objects] == [r.size_bytes for r in on_disk]
     assert all(r.mtime_ns > 1.7e18 for r in objects)
+
+
+@pytest.fixture
+def film(server, tmp_path, make_clip, monkeypatch):
+    """A clip in the bucket that counts as large, and the same on the disk."""
+    monkeypatch.setattr(fetching, "RANGED_BYTES", 100_000)
+    monkeypatch.setattr("mesoscope.files.store.RANGE_BYTES", 1 << 14)
+    monkeypatch.setattr("mesoscope.media.container._FAR_BYTES", 1 << 16)
+    monkeypatch.setattr("mesoscope.media.timetable._BUFFER_BYTES", 1 << 15)
+    rng = np.random.default_rng(3)
+    small = rng.integers(0, 256, (200, 45, 80, 3), np.uint8)
+    pictures = list(small.repeat(4, axis=1).repeat(4, axis=2))
+    path = make_clip(pictures, "film.mp4", options={"g": "5", "crf": "10"})
+    s3fs.S3FileSystem().pipe_file(f"{PHOTOS}/film.mp4", path.read_bytes())
+    return path
+
+
+FEW = DetectorSpec("meso4", faces="whole", jobs=1, frames=4)
+
+
+def test_a_large_clip_is_read_by_ranges(server, film, tmp_path):
+    scan_into_job(FEW.build(), [str(film)], tmp_path / "local")
+    scan_into_parts(FEW, [PHOTOS], JOB, InProcess())
+    local = without_times(json_lines(open_results(str(tmp_path / "local")).results()))
+    there = without_times(json_lines(open_results(JOB).results()))
+    assert [line.replace(f"{PHOTOS}/film.mp4", str(film)) for line in there] == local
+    (row,) = open_results(JOB).results()
+    assert (row.size_bytes, row.sha256) == (film.stat().st_size, None)
+    read = np.zeros(film.stat().st_size, bool)
+    for path, first, last in server.ranges:
+        if path.endswith("/film.mp4"):
+            read[first : last + 1] = True
+    assert 0 < read.mean() < 0.6
+
+
+def test_a_large_clip_whose_index_lies_among_its_pictures_is_copied(server, film, tmp_path):
+    import av
+
+    whole = tmp_path / "fragments.mp4"
+    with av.open(str(film)) as source, av.open(
+        str(whole), "w", container_options={"movflags": "frag_keyframe+empty_moov"}
+    ) as target:  # fmt: skip
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    s3fs.S3FileSystem().pipe_file(f"{PHOTOS}/film.mp4", whole.read_bytes())
+    scan_into_parts(FEW, [PHOTOS], JOB, InProcess())
+    (row,) = open_results(JOB).results()
+    assert json.loads(row.verdict)["error"] is None
+    assert row.sha256 == hashlib.sha256(whole.read_bytes()).digest()
+
+
+def test_credentials_that_expire_amid_a_clip_blame_no_clip(server, film, monkeypatch):
+    calls = []
+
+    class Expires(container.Container):
+        def pictures(self, numbers):
+            if not calls:
+                server.fail(getting("/film.mp4"), 400, "ExpiredToken")
+            calls.append(numbers)
+            return super().pictures(numbers)
+
+    monkeypatch.setattr(container, "Container", Expires)
+    with pytest.raises(OutputError, match=r"film.mp4: the object store refuses the credentials"):
+        scan_into_parts(FEW, [PHOTOS], JOB, InProcess())
+    assert list(open_results(JOB).results()) == []
+    server.heal()
+    assert scan_into_parts(FEW, [PHOTOS], JOB, InProcess()).failed == 0
+
+
+def test_a_clip_that_changes_while_it_is_read_is_a_row(server, film, monkeypatch):
+    class Changes(container.Container):
+        def pictures(self, numbers):
+            s3fs.S3FileSystem().pipe_file(f"{PHOTOS}/film.mp4", film.read_bytes() + b"more")
+            return super().pictures(numbers)
+
+    monkeypatch.setattr(container, "Container", Changes)
+    assert scan_into_parts(FEW, [PHOTOS], JOB, InProcess()).failed == 1
+    assert error_of("film.mp4")[0] == "source.unreadable"
 
 
 def test_a_job_in_a_bucket_is_resumed(stored, photos):

@@ -12,7 +12,7 @@ from in_process import InProcess, without_times
 from mesoscope.detection.detector import DetectorSpec
 from mesoscope.distributed.progress import PartsInterrupted, PartsWatcher
 from mesoscope.distributed.scan import scan_into_parts
-from mesoscope.errors import JobError, OptionError
+from mesoscope.errors import JobError, OptionError, OutputError
 from mesoscope.scan.into_job import scan_into_job
 from mesoscope.scan.parts import write_part
 from mesoscope.scan.reporting import job_among, report_job
@@ -104,6 +104,19 @@ def test_what_stands_is_not_repeated(photos, tmp_path):
     engine = InProcess()
     assert scan(photos, out, engine, resume=True).judged == 0
     assert engine.ran == []
+
+
+def test_an_engine_that_ends_early_is_no_complete_scan(photos, tmp_path):
+    class Ends(InProcess):
+        def run(self, order, tasks):
+            return super().run(order, tasks[:2])
+
+    out = tmp_path / "parts"
+    with pytest.raises(OutputError, match=r"the engine ended, and 5 of 9 sources .*`resume`"):
+        scan(photos, out, Ends())
+    assert not (out / "manifest.parquet").exists()
+    assert scan(photos, out, resume=True).left == 0
+    assert len(lines_of(out)) == 9
 
 
 def test_a_scan_that_ended_while_it_listed_lists_again(photos, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesoscope.draw.heat import FULL, colours, draw_heat, draw_scale, lay_heat, log_odds, spread
+from mesoscope.draw.heat import FULL, colours, draw_heat, draw_scale, log_odds, overlay_heat, spread
 from mesoscope.errors import OptionError
 
 SIDES = st.integers(1, 60)
@@ -98,7 +98,7 @@ def test_drawing_changes_no_input():
 
 def test_lay_heat_stays_within_the_square():
     picture = np.full((50, 60, 3), (200, 40, 40), np.uint8)
-    lay_heat(picture, np.full((8, 8), 1.0, np.float32), (10, -5, 20))
+    overlay_heat(picture, np.full((8, 8), 1.0, np.float32), (10, -5, 20))
     changed = (picture != (200, 40, 40)).any(axis=2)
     expected = np.zeros((50, 60), bool)
     expected[0:15, 10:30] = True

@@ -71,7 +71,7 @@ def samples(make_clip, tmp_path):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_every_figure_is_that_of_a_hand_computation(samples, jobs):
     found = evaluate(samples, detector(jobs=jobs), clips=True, resamples=20)
-    assert [p.told for p in found.predictions] == [
+    assert [p.answer for p in found.predictions] == [
         "fake",
         "real",
         "none",
@@ -82,7 +82,7 @@ def test_every_figure_is_that_of_a_hand_computation(samples, jobs):
     ]
     assert [p.reason for p in found.predictions][2::4] == ["no_face", "few_frames"]
     assert found.predictions[3].error["code"].startswith("source.")
-    real, fake = found.told
+    real, fake = found.answer_counts
     assert real.counts == {"fake": 1, "real": 1, "inconclusive": 0, "none": 1, "unreadable": 1}
     assert fake.counts == {"fake": 1, "real": 1, "inconclusive": 0, "none": 1, "unreadable": 0}
     # Two of the four reals are one speaker: (2 + 1 + 1)^2 / (4 + 1 + 1) = 16 / 6 are they worth.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mesoscope.cli.evaluate_tables import robustness_notes, robustness_rows
+from mesoscope.cli.evaluate import robustness_notes, robustness_rows
 from mesoscope.data.manifest import Sample
 from mesoscope.detection.detector import Detector
 from mesoscope.detection.scorer import Scores

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import mesoscope
-from mesoscope.files.csv_rows import RowWriter, csv_row, defused
+from mesoscope.files.escape import RowWriter, csv_row, defused
 from mesoscope.scan.sinks import Csv
 from mesoscope.types import Verdict
 
@@ -66,4 +66,4 @@ def test_no_table_is_written_without_it():
     """csv.writer leaves a bare carriage return unquoted in some versions of Python."""
     root = Path(mesoscope.__file__).parent
     found = [p.name for p in root.rglob("*.py") if "csv.writer(" in p.read_text("utf-8")]
-    assert found == ["csv_rows.py"]
+    assert found == ["escape.py"]

@@ -3,7 +3,7 @@
 import pytest
 
 from mesoscope.errors import OptionError
-from mesoscope.models.new_file import name_of_model, refuse_model_file
+from mesoscope.models.added import name_of_model, refuse_model_file
 
 
 def test_what_cannot_be_written_is_refused(tmp_path):

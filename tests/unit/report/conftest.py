@@ -64,7 +64,7 @@ def evaluated():
                 "meso4", "meso4", input_px=64, training_data="twelve <drawn> faces",
                 calibration=Calibration(1.1, 0.2, "platt", "validation"), parameters=27_977,
             ),
-            told=tuple(count_answers(predictions)),
+            answer_counts=tuple(count_answers(predictions)),
             thresholds=thresholds or Thresholds(0.35, 0.65, "5 % error"),
             conditions={
                 "model": "meso4@01234567", "seed": 0, "versions": {"numpy": "2"},

@@ -39,7 +39,9 @@ def test_wrong_labels_come_first_then_the_furthest_from_the_middle(evaluated, cl
     reals, fakes = worst_clips(evaluated(items))
     assert [m.name for m in reals] == ["b.mp4", "c.mp4", "a.mp4"]
     assert [m.name for m in fakes] == ["d.mp4"]
-    assert reals[1].says == "told inconclusive (unfamiliar): 1 person, 10 faces in 10 frames, 0.4 s"
+    assert (
+        reals[1].caption == "told inconclusive (unfamiliar): 1 person, 10 faces in 10 frames, 0.4 s"
+    )
     for mistake in (*reals, *fakes):
         assert mistake.strip.shape[1:] == (1080, 3)
         assert mistake.strip.shape[0] > 240 + 100  # frames above the scores over time
@@ -58,7 +60,7 @@ def test_wrong_labels_come_first_then_the_furthest_from_the_middle(evaluated, cl
     ],
 )
 def test_how_wrong_an_answer_is(label, p_fake, verdict, wrong):
-    found = Prediction("a", label, "s", "g", "", p_fake, verdict).wrongness
+    found = Prediction("a", label, "s", "g", "", p_fake, verdict).error_rank
     assert found == (None if wrong is None else (wrong[0], pytest.approx(wrong[1])))
 
 

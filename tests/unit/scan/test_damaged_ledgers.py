@@ -48,10 +48,10 @@ def detector():
     return Detector(Scorer(), faces="whole", jobs=1)
 
 
-def scan(detector, archive, folder, resume=None, told=None):
+def scan(detector, archive, folder, resume=None, on_verdict=None):
     with contextlib.closing(begin_or_resume(folder, detector, resume=resume)) as kept:
         with Worker(kept, folder) as worker:
-            job = Job(detector, kept, worker, folder, told=told)
+            job = Job(detector, kept, worker, folder, on_verdict=on_verdict)
             job.plan(without_nested([str(archive)]))
             job.run()
         return kept.counts()
@@ -125,17 +125,17 @@ def test_odd_values_are_handled_or_told_in_a_line(job, archive, detector, change
     with contextlib.suppress(sqlite3.Error):
         alter(job, "drop index mesoscope_files_pending", "drop index mesoscope_files_claimed")
     alter(job, change)
-    told = []
+    messages = []
     for suffix in (".csv", ".jsonl", ".parquet"):
         try:
             written(job, suffix)
         except MesoscopeError as error:
-            told.append(str(error))
+            messages.append(str(error))
     try:
         scan(detector, archive, job, resume=True)
     except MesoscopeError as error:
-        told.append(str(error))
-    assert all("\n" not in line and str(job.parent) in line for line in told)
+        messages.append(str(error))
+    assert all("\n" not in line and str(job.parent) in line for line in messages)
 
 
 def test_unknown_states_are_scanned_again_and_a_damaged_verdict_names_its_file(
@@ -177,7 +177,7 @@ def test_flipped_bytes_end_in_a_line_or_do_no_harm(job, archive, detector, tmp_p
     content = (job / "ledger.sqlite").read_bytes()
     used = [n for n in range(len(content)) if content[n]]
     draw = random.Random(11)
-    ended, told = 0, []
+    ended, messages = 0, []
     for n in range(300):
         broken = bytearray(content)
         for at in draw.choices(used, k=draw.choice((1, 3, 30))):
@@ -191,9 +191,9 @@ def test_flipped_bytes_end_in_a_line_or_do_no_harm(job, archive, detector, tmp_p
                 run()
             except MesoscopeError as error:
                 ended += 1
-                told.append(str(error))
+                messages.append(str(error))
         shutil.rmtree(other)
-    assert not any("\n" in line for line in told)
+    assert not any("\n" in line for line in messages)
     assert 0 < ended < 600
 
 
@@ -290,7 +290,7 @@ def test_a_file_that_changes_while_it_is_judged_says_so_and_is_taken_again(
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [n for n, row in enumerate(rows) if "while it was read" in str(row["notes"])] == [5]
     again = []
-    scan(detector, archive, tmp_path / "job", resume=True, told=again.append)
+    scan(detector, archive, tmp_path / "job", resume=True, on_verdict=again.append)
     assert [v.source for v in again] == [str(odd)]
     assert not again[0].notes
 

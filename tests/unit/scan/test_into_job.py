@@ -34,7 +34,7 @@ class Seen(JobWatcher):
     def __init__(self):
         self.calls = []
 
-    def begun(self):
+    def opened(self):
         self.calls.append("begun")
 
     def listed(self):
@@ -43,7 +43,7 @@ class Seen(JobWatcher):
     def planned(self, total):
         self.calls.append(total)
 
-    def told(self, verdict):
+    def judged(self, verdict):
         self.calls.append(verdict.label)
 
 

@@ -60,15 +60,15 @@ def root(tmp_path):
 
 
 @contextlib.contextmanager
-def opened(folder, detector, told=None):
+def opened(folder, detector, on_verdict=None):
     ledger = begin_or_resume(folder, detector, resume=None)
     with contextlib.closing(ledger), Worker(ledger, folder) as worker:
-        yield Job(detector, ledger, worker, folder, told=told), ledger
+        yield Job(detector, ledger, worker, folder, on_verdict=on_verdict), ledger
 
 
-def scan(folder, root, detector=None, told=None):
+def scan(folder, root, detector=None, on_verdict=None):
     detector = detector or Counting()
-    with opened(folder, detector, told) as (job, ledger):
+    with opened(folder, detector, on_verdict) as (job, ledger):
         job.plan(without_nested([str(root)]))
         job.run()
         return detector.asked, ledger.counts(), list(ledger.results())
@@ -82,10 +82,10 @@ def fill(root, contents):
 def test_each_content_is_judged_once_whatever_its_copies(tmp_path, root):
     draw = [f"{'!' if n % 3 == 0 else ''}{n % 40}" for n in range(500)]
     fill(root, draw)
-    told = []
-    asked, counts, results = scan(tmp_path / "job", root, told=told.append)
+    judged = []
+    asked, counts, results = scan(tmp_path / "job", root, on_verdict=judged.append)
     assert len(asked) == len(set(draw))
-    assert len(told) == len(results) == 500
+    assert len(judged) == len(results) == 500
     assert counts.duplicates == 500 - len(set(draw))
     assert counts.failed == sum(text.startswith("!") for text in draw)
     first_of = {r.sha256: r.path for r in results if r.duplicate_of is None}

@@ -18,7 +18,7 @@ class WorkerRegistry:
     def __init__(self):
         self.at, self.alive, self.released = 1000.0, {}, []
 
-    def beat(self, owner):
+    def heartbeat(self, owner):
         self.alive[owner] = self.at
 
     def seen(self):
@@ -76,7 +76,7 @@ import sys, time
 from pathlib import Path
 from mesoscope.scan.workers import Worker
 class WorkerRegistry:
-    def beat(self, owner): print(owner, flush=True)
+    def heartbeat(self, owner): print(owner, flush=True)
 with_worker = Worker(WorkerRegistry(), Path(sys.argv[1])).__enter__()
 time.sleep(300)
 """
@@ -85,7 +85,7 @@ time.sleep(300)
     )
     owner = process.stdout.readline().strip()
     roster = WorkerRegistry()
-    roster.beat(owner)
+    roster.heartbeat(owner)
     with Worker(roster, tmp_path) as worker:
         assert worker.reap() == []
         process.kill()
@@ -95,10 +95,10 @@ time.sleep(300)
 
 
 def test_a_worker_says_again_and_again_that_it_is_alive(tmp_path, monkeypatch):
-    monkeypatch.setattr(workers, "BEAT_S", 0.01)
+    monkeypatch.setattr(workers, "HEARTBEAT_S", 0.01)
     roster, beats = WorkerRegistry(), []
     with contextlib.suppress(TimeoutError), Worker(roster, tmp_path) as worker:
-        roster.beat = beats.append
+        roster.heartbeat = beats.append
         end = time.monotonic() + 60
         while len(beats) < 3 and time.monotonic() < end:
             time.sleep(0.01)

@@ -24,7 +24,7 @@ def test_a_raw_picture_has_the_verdict_of_the_detector(run, jpeg):
     assert answer.status_code == 200
     (result,) = answer.json()["results"]
     verdict = Verdict.from_json(json.dumps(result["verdict"]))
-    local = service.service.judges.plain.check(data)
+    local = service.service.checker.plain.check(data)
     assert (verdict.label, verdict.source) == (local.label, "face.jpg")
     assert verdict.p_fake == pytest.approx(local.p_fake, abs=1e-6)
     assert result["sha256"] == hashlib.sha256(data).hexdigest()
@@ -213,10 +213,10 @@ def test_a_full_queue_says_when_to_come_back(run, jpeg):
     entered, go_on = threading.Event(), threading.Event()
     work = service.service.batcher._work
 
-    def slow(questions):
+    def slow(items):
         entered.set()
         go_on.wait(60)
-        return work(questions)
+        return work(items)
 
     service.service.batcher._work = slow
     answers = []
@@ -245,9 +245,9 @@ def test_large_uploads_go_to_the_private_folder_and_leave_it(run, make_face, mon
     seen = []
     work = service.service.batcher._work
 
-    def watched(questions):
+    def watched(items):
         seen.extend((p.name, p.stat().st_mode & 0o777) for p in folder.iterdir())
-        return work(questions)
+        return work(items)
 
     service.service.batcher._work = watched
     pixels = np.random.default_rng(1).integers(0, 255, (900, 900, 3), np.uint8)
@@ -300,9 +300,9 @@ def test_a_verdict_that_takes_too_long_is_given_up(run, jpeg):
     go_on = threading.Event()
     work = service.service.batcher._work
 
-    def slow(questions):
+    def slow(items):
         go_on.wait(60)
-        return work(questions)
+        return work(items)
 
     service.service.batcher._work = slow
     answer = service.check(jpeg())

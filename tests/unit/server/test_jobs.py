@@ -19,10 +19,10 @@ from mesoscope.types import Verdict
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 from mesoscope.server.archives import members
-from mesoscope.server.jobs import LOOK_S, Stopped
+from mesoscope.server.jobs import POLL_S, Stopped
 from mesoscope.server.problems import Problem
 from mesoscope.server.settings import Limits
-from mesoscope.server.store import Unreachable
+from mesoscope.server.store import DatabaseUnreachable
 
 
 def wait_for(condition):
@@ -47,10 +47,10 @@ def slowed(service, seconds=0.0):
     go_on = threading.Event()
     work = service.service.batcher._work
 
-    def slow(questions):
+    def slow(items):
         go_on.wait(60)
         time.sleep(seconds)
-        return work(questions)
+        return work(items)
 
     service.service.batcher._work = slow
     return go_on
@@ -69,7 +69,7 @@ def test_an_archive_is_judged_as_the_detector_would(run, jpeg, make_zip):
     assert [r["seq"] for r in results] == sorted(r["seq"] for r in results)
     for result in results[:-1]:
         verdict = Verdict.from_json(json.dumps(result["verdict"]))
-        local = service.service.judges.plain.check(files[result["name"]])
+        local = service.service.checker.plain.check(files[result["name"]])
         assert verdict.p_fake == pytest.approx(local.p_fake, abs=1e-6)
     wait_for(lambda: not folders_of_jobs(service))
 
@@ -145,8 +145,8 @@ def test_the_upload_of_a_job_cancelled_before_it_began_goes_at_once(
     run, jpeg, make_zip, monkeypatch
 ):
     service = run()
-    monkeypatch.setattr(service.service.job_store, "take", lambda: None)
-    time.sleep(LOOK_S)  # runners in the real method have left it
+    monkeypatch.setattr(service.service.job_store, "claim_next", lambda: None)
+    time.sleep(POLL_S)  # runners in the real method have left it
     job_id = service.job(make_zip({"a.jpg": jpeg()}))
     assert folders_of_jobs(service) == [job_id]
     assert service.http.delete(f"/v1/jobs/{job_id}").json()["state"] == "cancelled"
@@ -159,7 +159,7 @@ def test_an_upload_that_could_not_be_removed_goes_with_the_next_sweep(
     service = run()
 
     def away():
-        raise Unreachable("the database does not answer")
+        raise DatabaseUnreachable("the database does not answer")
 
     with monkeypatch.context() as patch:
         patch.setattr(service.service.job_store, "open_ids", away)
@@ -174,21 +174,21 @@ def test_an_upload_that_could_not_be_removed_goes_with_the_next_sweep(
 def test_a_stopped_job_is_requeued_once_the_database_is_back(run, jpeg, make_zip, monkeypatch):
     service = run()
     jobs, store = service.service.jobs, service.service.job_store
-    put_back, calls = store.put_back, []
+    requeue, calls = store.requeue, []
 
     def away(job_id):
         calls.append(job_id)
         if len(calls) == 1:
-            raise Unreachable("the database does not answer")
-        put_back(job_id)
+            raise DatabaseUnreachable("the database does not answer")
+        requeue(job_id)
 
     def stop(_job):
         monkeypatch.undo()
-        monkeypatch.setattr(store, "put_back", away)
+        monkeypatch.setattr(store, "requeue", away)
         raise Stopped
 
     monkeypatch.setattr(jobs, "_do", stop)
-    monkeypatch.setattr("mesoscope.server.jobs.AGAIN_S", 0.05)
+    monkeypatch.setattr("mesoscope.server.jobs.RETRY_S", 0.05)
     job_id = service.job(make_zip({"a.jpg": jpeg()}))
     assert service.ended(job_id)["state"] == "done"
     assert calls == [job_id, job_id]
@@ -369,17 +369,17 @@ def test_a_stopped_service_goes_on_where_it_was(run, jpeg, make_zip):
 
 
 def test_a_file_that_fails_in_an_unforeseen_way_ends_nothing(run, jpeg, make_zip, monkeypatch):
-    from mesoscope.server import judging
+    from mesoscope.server import checking
 
     bad = jpeg(2)
-    read = judging.read_provenance
+    read = checking.read_provenance
 
     def broken(source):
         if source == bad:
             raise ZeroDivisionError("oh")
         return read(source)
 
-    monkeypatch.setattr(judging, "read_provenance", broken)
+    monkeypatch.setattr(checking, "read_provenance", broken)
     service = run()
     job_id = service.job(make_zip({"1.jpg": jpeg(1), "2.jpg": bad, "3.jpg": jpeg(3)}))
     job = service.ended(job_id)
@@ -403,7 +403,7 @@ def test_a_job_that_ends_the_process_each_time_is_left(run, jpeg, make_zip):
         service.service.jobs._stopping.set()  # nobody works on it
         job_id = service.job(make_zip({"a.jpg": jpeg()}))
         time.sleep(0.2)
-        with service.service.store.writes() as connection:
+        with service.service.store.write_transaction() as connection:
             connection.execute(update(jobs).values(state="running", tries=5))
     job = run().ended(job_id)
     assert (job["state"], job["error"]["code"]) == ("failed", "service.failed")

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from mesoscope.errors import WeightsError
-from mesoscope.training.keras_weights import read_keras
+from mesoscope.training.adopt.authors import read_keras
 
 # (inputs, filters, kernel) of each convolution in the order of the authors' code.
 CONVOLUTIONS = {

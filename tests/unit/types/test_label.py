@@ -7,16 +7,16 @@ import pytest
 
 import mesoscope
 from mesoscope.types.label import (
+    ANSWER_NAMES,
+    ANSWER_TEXTS,
     ANSWERS,
     CLASSES,
-    CLAUSES,
     LABELS,
+    REASON_TEXTS,
     REASONS,
-    SAYINGS,
-    WORDS,
     answer_of,
     as_sentence,
-    clause_of,
+    reason_text,
 )
 
 SOURCE = Path(mesoscope.__file__).parent
@@ -24,22 +24,22 @@ HOME = SOURCE / "types/label.py"
 
 
 def test_everything_that_can_be_said_has_its_words():
-    assert set(WORDS) == set(SAYINGS) == set(ANSWERS) == {*LABELS, "none", "unreadable"}
-    assert set(CLAUSES) == set(REASONS)
+    assert set(ANSWER_NAMES) == set(ANSWER_TEXTS) == set(ANSWERS) == {*LABELS, "none", "unreadable"}
+    assert set(REASON_TEXTS) == set(REASONS)
     assert CLASSES == ("real", "fake")  # real = 0, fake = 1
 
 
 def test_clauses_become_sentences():
-    for clause in (*SAYINGS.values(), *CLAUSES.values()):
+    for clause in (*ANSWER_TEXTS.values(), *REASON_TEXTS.values()):
         assert clause[0].islower()
         assert not clause.endswith(".")
-    assert as_sentence(CLAUSES["no_face"]) == "No face was found."
+    assert as_sentence(REASON_TEXTS["no_face"]) == "No face was found."
     assert as_sentence("") == ""
 
 
 def test_a_reason_of_a_later_version_is_shown_as_it_is():
-    assert clause_of("of_tomorrow") == "of_tomorrow"
-    assert clause_of(None) == ""
+    assert reason_text("of_tomorrow") == "of_tomorrow"
+    assert reason_text(None) == ""
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def _sets_of_texts(path):
 
 @pytest.mark.parametrize("path", [p for p in SOURCE.rglob("*.py") if p != HOME], ids=str)
 def test_nobody_else_lists_or_words_them(path):
-    clauses = {c for c in (*SAYINGS.values(), *CLAUSES.values()) if len(c) > 30}
+    clauses = {c for c in (*ANSWER_TEXTS.values(), *REASON_TEXTS.values()) if len(c) > 30}
     assert not _texts(path) & clauses, f"take them from {HOME.name}"
     for values in _sets_of_texts(path):
         assert not {*LABELS} <= values, f"take them from {HOME.name}"

@@ -63,7 +63,7 @@ def test_every_schema_is_written_in_its_last_version():
     assert Verdict("a", "image", None, None, "m").to_dict()["schema"] == VERSIONS["verdict"][-1]
     assert Provenance("a", None).to_dict()["schema"] == VERSIONS["provenance"][-1]
     assert ModelCard("m", "meso4").card_version == VERSIONS["card"][-1]
-    from mesoscope.server.shapes import VerdictShape
+    from mesoscope.server.schemas import VerdictShape
 
     [taken] = [v for k, v in get_type_hints(VerdictShape).items() if k == "schema_"]
     assert get_args(taken) == VERSIONS["verdict"]

@@ -1,25 +1,28 @@
-"""Run an audit: read every picture once, run all checks, sort the findings."""
+"""Run an audit: read every picture once, run all checks, sort the findings, write them."""
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mesoscope.data.audit import drift, leaks, quality, sources, suspects
-from mesoscope.data.audit.cues import enough_groups, measure_cues
+from mesoscope.data.audit.combined import combined_findings, cue_findings, measure_combined
+from mesoscope.data.audit.cues import FACTS, enough_groups, measure_cues
 from mesoscope.data.audit.facts import read_facts
 from mesoscope.data.audit.finding import SEVERITIES, Audit
-from mesoscope.data.audit.options import AuditOptions, Watch, unwatched
+from mesoscope.data.audit.options import AuditOptions, Watch, no_progress
 from mesoscope.data.audit.quality import mismatch_findings, outlier_findings
 from mesoscope.data.audit.repeats import near_repeats
-from mesoscope.data.audit.together import combined_findings, cue_findings, measure_combined
-from mesoscope.errors import DatasetError
+from mesoscope.errors import DatasetError, OptionError
+from mesoscope.files.atomic import refuse_missing_parent, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from mesoscope.data.audit.finding import Audit
     from mesoscope.data.sample import Sample
 
 
@@ -28,7 +31,7 @@ def audit(
     *,
     root: Path | None = None,
     options: AuditOptions | None = None,
-    watch: Watch = unwatched,
+    watch: Watch = no_progress,
 ) -> Audit:
     """Find shortcuts, leaks and duplicates that make a data set's scores misleading.
 
@@ -102,3 +105,68 @@ def _timed(part: str, seconds: dict[str, float]) -> Iterator[None]:
     started = time.perf_counter()
     yield
     seconds[part] = time.perf_counter() - started
+
+
+def refuse_output(path: Path, dataset: Path) -> None:
+    """Check before the long work that a file can be written, outside of the data set.
+
+    Args:
+        path: The file to write.
+        dataset: The audited folder.
+
+    Raises:
+        OptionError: The folder is missing, or the file would lie in the set.
+    """
+    refuse_missing_parent(path)
+    if path.is_dir():
+        raise OptionError(f"{path}: a folder: give the name of a file in it")
+    if dataset.resolve() in path.parent.resolve().parents:
+        raise OptionError(f"{path}: would lie among the set's pictures: choose another folder")
+    if path.name.lower().startswith("manifest.") and path.parent.resolve() == dataset.resolve():
+        raise OptionError(f"{path}: would replace the set's manifest: choose another name")
+
+
+def write_json(audit: Audit, path: Path, *, hint: str = "") -> None:
+    """Write an audit as JSON.
+
+    Args:
+        audit: The audit.
+        path: The file to write.
+        hint: End of the error message: the next step.
+
+    Raises:
+        OutputError: The file is not writable.
+    """
+    write_text(path, json.dumps(audit.to_dict(), indent=1) + "\n", hint=hint)
+
+
+def write_page(
+    audit: Audit, path: Path, *, pictures: bool = True, command: str = "", fix: str = ""
+) -> Path:
+    """Write an audit as one self-contained HTML page.
+
+    Args:
+        audit: The audit.
+        path: The page to write.
+        pictures: Show thumbnails of examples, if the audit was made in this process.
+        command: Command line that repeats the audit, for the page's foot.
+        fix: Command line that cleans the set.
+
+    Raises:
+        MissingExtra: The ``report`` extra is not installed.
+        OutputError: The page is not writable.
+    """
+    from mesoscope.report import require
+
+    require("jinja2")
+    from mesoscope.report.audit import write_audit_page
+
+    wanted = {example.path for finding in audit.findings for example in finding.examples}
+    sources = None
+    if pictures and audit.facts is not None:
+        named = zip(audit.facts.names, audit.facts.samples, strict=True)
+        sources = {name: sample.picture for name, sample in named if name in wanted}
+    families = {name: fact.family for name, fact in FACTS.items()}
+    return write_audit_page(
+        audit.to_dict(), path, pictures=sources, families=families, command=command, fix=fix
+    )

@@ -9,7 +9,7 @@ import numpy as np
 from mesoscope.data.audit import severity
 from mesoscope.data.audit.cues import FACTS, codes_of, cue_auc, enough_groups
 from mesoscope.data.audit.finding import AuditFinding
-from mesoscope.data.audit.severity import set_examples
+from mesoscope.data.audit.severity import format_auc, set_examples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _SEEN = ("pixels", "content")  # reaches that a network sees
 _OF_ENCODING = ("format", "size", "tables")
-_TOLD = 0.2  # relative error reduction over always naming the largest source; less is not reported
+# Relative error reduction over always naming the largest source; less is not reported.
+_GAIN_MIN = 0.2
 _SHOWN = 4
 _MIDDLE = (0.4, 0.5, 0.6)  # quantiles from which example pictures are taken
 
@@ -56,9 +57,9 @@ def encoding_findings(facts: Facts) -> list[AuditFinding]:
     kinds, names = _encodings(facts, rows)
     count = np.zeros((len(names), len(facts.sources.values)), np.int64)
     np.add.at(count, (kinds, facts.sources.codes[rows]), 1)
-    told = count.max(axis=1).sum() / len(rows)
+    accuracy = count.max(axis=1).sum() / len(rows)
     guessed = count.sum(axis=0).max() / len(rows)
-    if told - guessed < _TOLD * (1 - guessed):
+    if accuracy - guessed < _GAIN_MIN * (1 - guessed):
         return []
     commonest = count.argmax(axis=0)
     shown = "; ".join(
@@ -69,8 +70,8 @@ def encoding_findings(facts: Facts) -> list[AuditFinding]:
             kind="sources.encoded_apart",
             severity="note",
             title=(
-                f"Format, size and compression alone name the source of {100 * told:.0f} % of the "
-                f"pictures; always naming the largest is right for {100 * guessed:.0f} %"
+                f"Format, size and compression alone name the source of {100 * accuracy:.0f} % of "
+                f"the pictures; always naming the largest is right for {100 * guessed:.0f} %"
             ),
             detail=(
                 f"Commonest are {shown}. Where each source holds both classes alike that tells "
@@ -107,28 +108,32 @@ def _of_split(facts: Facts, source: str, split: str, options: AuditOptions) -> l
     groups = facts.groups[rows]
     if not enough_groups(is_held, groups):
         return []
-    told: list[tuple[float, float, float, str]] = []  # low, AUC, high, name
+    differing: list[tuple[float, float, float, str]] = []  # low, AUC, high, name
     for name, fact in FACTS.items():
         codes = codes_of(facts, name, rows) if fact.reach in _SEEN else None
         if codes is None or codes.min() < 0 or codes.min() == codes.max():
             continue
         auc, low, high = cue_auc(codes, is_held, groups, options)
-        told.append((low, auc, high, name))
-    told = [
-        one for one in sorted(told, reverse=True) if severity.drift_severity(one[0]) is not None
+        differing.append((low, auc, high, name))
+    differing = [
+        one
+        for one in sorted(differing, reverse=True)
+        if severity.drift_severity(one[0]) is not None
     ]
-    how = severity.drift_severity(told[0][0]) if told else None
+    how = severity.drift_severity(differing[0][0]) if differing else None
     if how is None:
         return []
-    low, auc, high, strongest = told[0]
-    every = ", ".join(f"{FACTS[name].title} ({_two(one)})" for _, one, _, name in told[:_SHOWN])
+    low, auc, high, strongest = differing[0]
+    every = ", ".join(
+        f"{FACTS[name].title} ({format_auc(one)})" for _, one, _, name in differing[:_SHOWN]
+    )
     return [
         AuditFinding(
             kind="splits.differ",
             severity=how,
             title=(
                 f"{source}: {split} differs from train in {FACTS[strongest].title}: AUC "
-                f"{_two(auc)} [{_two(low)}, {_two(high)}]"
+                f"{format_auc(auc)} [{format_auc(low)}, {format_auc(high)}]"
                 f"{_medians(facts, strongest, rows, is_held)}"
             ),
             detail=(
@@ -169,7 +174,3 @@ def _pairs(facts: Facts, name: str, rows: Ints, is_held: NDArray[np.int8]) -> li
         order = of[np.argsort(facts.numbers[name][of], kind="stable")]
         sides.append([order[int(place * (len(order) - 1))] for place in _MIDDLE])
     return [np.array(pair, np.int64) for pair in zip(*sides, strict=True)]
-
-
-def _two(value: float) -> str:
-    return f"{value:.2f}".lstrip("0")

@@ -20,7 +20,7 @@ from mesoscope.data.audit.header import (
     read_header,
     suffix_matches,
 )
-from mesoscope.data.audit.options import AuditOptions, Watch, unwatched
+from mesoscope.data.audit.options import AuditOptions, Watch, no_progress
 from mesoscope.data.sample import sample_bytes
 from mesoscope.errors.failures import failure
 from mesoscope.media.image import decode, source_name
@@ -179,7 +179,7 @@ def read_facts(
     *,
     root: Path | None = None,
     options: AuditOptions | None = None,
-    watch: Watch = unwatched,
+    watch: Watch = no_progress,
 ) -> Facts:
     """Read every picture once and decode it at most once, in parallel.
 
@@ -251,7 +251,7 @@ def _read(sample: Sample, name: str, *, max_pixels: int) -> _FileFacts:
         data = sample_bytes(sample, max_pixels=max_pixels)
         digest = hashlib.sha256(data).digest()
         look = _pixel_facts(data, name, words, numbers, max_pixels=max_pixels)
-    except Exception as error:  # noqa: BLE001 - one file never ends an audit
+    except Exception as error:  # noqa: BLE001 - one file does not end the audit
         return _FileFacts(words, numbers, digest, None, str(failure(name, error)))
     return _FileFacts(words, numbers, digest, look, "")
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
-from mesoscope.errors import ReportError
-from mesoscope.types.schema import VERSIONS, refuse_version
+from mesoscope.types.schema import VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,11 +50,6 @@ class Example:
             "says": self.says,
             "side_by_side": self.side_by_side,
         }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Example:
-        """Build from the JSON form."""
-        return cls(**_known(cls, data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +96,6 @@ class AuditFinding:
             "drop": list(self.drop),
             "examples": [example.to_dict() for example in self.examples],
         }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> AuditFinding:
-        """Build from the JSON form."""
-        known = _known(cls, data)
-        known["drop"] = tuple(data["drop"])
-        known["examples"] = tuple(Example.from_dict(one) for one in data["examples"])
-        return cls(**known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +148,6 @@ class Cue:
             "values": [{"value": v.value, "real": v.real, "fake": v.fake} for v in self.values],
         }
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Cue:
-        """Build from the JSON form."""
-        known = _known(cls, data)
-        known |= {name: _number(data[name]) for name in ("auc", "low", "high")}
-        known["values"] = tuple(CueValue(**_known(CueValue, one)) for one in data["values"])
-        return cls(**known)
-
 
 @dataclass(frozen=True, slots=True)
 class CombinedCues:
@@ -204,14 +182,6 @@ class CombinedCues:
             "pictures": self.pictures,
             "uses": [[name, round(fall, 4)] for name, fall in self.uses],
         }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> CombinedCues:
-        """Build from the JSON form."""
-        known = _known(cls, data)
-        known |= {name: _number(data[name]) for name in ("auc", "low", "high", "accuracy")}
-        known["uses"] = tuple((str(name), float(fall)) for name, fall in data["uses"])
-        return cls(**known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,39 +246,7 @@ class Audit:
             "seconds": {name: round(value, 2) for name, value in self.seconds.items()},
         }
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Audit:
-        """Build from the JSON form.
-
-        Raises:
-            ReportError: The data is no audit, or has a newer schema.
-        """
-        try:
-            refuse_version("audit", data["shape"], ReportError, where="an audit of shape")
-            return cls(
-                root=data["root"],
-                pictures=data["pictures"],
-                groups=data["groups"],
-                parts=tuple(SplitCount(**_known(SplitCount, one)) for one in data["parts"]),
-                findings=tuple(AuditFinding.from_dict(one) for one in data["findings"]),
-                cues=tuple(Cue.from_dict(one) for one in data["cues"]),
-                together=tuple(CombinedCues.from_dict(one) for one in data["together"]),
-                not_done=tuple(data["not_done"]),
-                seconds=dict(data["seconds"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ReportError(f"not an audit in JSON ({error!r}): audit again") from error
-
-
-def _known(cls: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep only entries that are fields of the class: newer versions may write more."""
-    return {one.name: data[one.name] for one in fields(cls) if one.name in data}
-
 
 def _rounded(value: float) -> float | None:
     """JSON has no NaN: missing figures are null."""
     return None if math.isnan(value) else round(value, 4)
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)

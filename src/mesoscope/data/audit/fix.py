@@ -1,4 +1,4 @@
-"""Write a cleaned copy of a data set, atomically and never into the set itself."""
+"""Write a cleaned copy of a data set, atomically and never into the set itself, and audit it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from mesoscope.data.audit.audit import audit as audit_samples
+from mesoscope.data.audit.audit import write_json
 from mesoscope.data.audit.fix_pixels import reencode, strip_metadata
 from mesoscope.data.audit.fix_plan import FixOptions, plan
-from mesoscope.data.audit.options import unwatched
-from mesoscope.data.manifest import write_manifest
+from mesoscope.data.audit.options import no_progress
+from mesoscope.data.manifest import read_dataset, write_manifest
 from mesoscope.data.sample import sample_bytes
 from mesoscope.errors import OptionError, OutputError
 from mesoscope.errors.failures import cause, failure
 from mesoscope.files.atomic import refuse_missing_parent
-from mesoscope.files.csv_rows import csv_row
+from mesoscope.files.escape import csv_row
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from mesoscope.data.audit.facts import Facts
     from mesoscope.data.audit.finding import Audit
-    from mesoscope.data.audit.fix_plan import FixStep
-    from mesoscope.data.audit.options import Watch
+    from mesoscope.data.audit.fix_plan import FixOptions, FixStep
+    from mesoscope.data.audit.options import AuditOptions, Watch
 
 RECORD = "what_was_done.csv"
 MANIFEST = "manifest.csv"
@@ -96,7 +101,7 @@ def fix_dataset(
     out: Path,
     *,
     options: FixOptions | None = None,
-    watch: Watch = unwatched,
+    watch: Watch = no_progress,
 ) -> FixResult:
     """Write a copy of a data set without the problems that can be fixed.
 
@@ -123,7 +128,7 @@ def fix_dataset(
         refuse_folder(Path(audit.root), out)
     steps = plan(audit, options)
     facts = audit.facts
-    assert facts is not None  # noqa: S101 - plan has asked; this tells mypy
+    assert facts is not None  # noqa: S101 - checked by plan; for mypy
     try:
         part = Path(tempfile.mkdtemp(prefix=f".{out.name}.part-", dir=out.parent))
         try:
@@ -230,3 +235,40 @@ def _umask() -> int:
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
+
+
+AFTER = "audit.json"  # file in the copy with its audit
+
+
+def fix_and_audit(
+    audit: Audit,
+    out: Path,
+    *,
+    options: FixOptions | None = None,
+    audit_options: AuditOptions | None = None,
+    watch: Watch = no_progress,
+    on_fixed: Callable[[FixResult], None] | None = None,
+) -> Audit:
+    """Write a cleaned copy of a data set and audit it; ``audit.json`` in it holds the result.
+
+    Args:
+        audit: Audit of the whole set from this process, with its facts.
+        out: A new or empty folder.
+        options: Options of the cleaning.
+        audit_options: Options of the copy's audit, as for the set.
+        watch: Wraps long iterations for a progress bar.
+        on_fixed: Called with the result of the cleaning, before the copy is audited.
+
+    Returns:
+        The audit of the copy.
+
+    Raises:
+        As for :func:`.fix.fix_dataset` and :func:`.audit.audit`.
+    """
+    fixed = fix_dataset(audit, out, options=options, watch=watch)
+    if on_fixed is not None:
+        on_fixed(fixed)
+    after = audit_samples(read_dataset(out), root=out, options=audit_options, watch=watch)
+    hint = f"the copy is complete: audit it again with mesoscope audit {out} --json FILE.json"
+    write_json(after, out / AFTER, hint=hint)
+    return after

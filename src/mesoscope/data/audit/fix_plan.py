@@ -37,9 +37,9 @@ def assign_group_splits(facts: Facts, kept: NDArray[np.int64]) -> NDArray[np.int
     splits = facts.splits.codes[kept].astype(np.int64)
     n_splits = len(facts.splits.values)
     _, member = np.unique(facts.groups[kept], return_inverse=True)
-    stands = np.zeros((int(member.max(initial=-1)) + 1, n_splits), bool)
-    stands[member, splits] = True
-    torn = stands.sum(axis=1) > 1
+    present = np.zeros((int(member.max(initial=-1)) + 1, n_splits), bool)
+    present[member, splits] = True
+    torn = present.sum(axis=1) > 1
     if not torn.any():
         return splits
     # A cell is a class of a source: its count in each split before, and so far.
@@ -53,8 +53,8 @@ def assign_group_splits(facts: Facts, kept: NDArray[np.int64]) -> NDArray[np.int
     for rows in sorted(rows_of, key=lambda rows: (-len(rows), int(rows[0]))):
         count = np.bincount(cell[rows], minlength=held.shape[1])
         lacks = (held - settled) / np.maximum(held, 1)  # relative, so that small splits are filled
-        standing = stands[member[rows[0]]]
-        gain = np.where(standing, (lacks * count).sum(axis=1), -np.inf)
+        held_in = present[member[rows[0]]]
+        gain = np.where(held_in, (lacks * count).sum(axis=1), -np.inf)
         best = int(gain.argmax())
         settled[best] += count
         splits[rows] = best

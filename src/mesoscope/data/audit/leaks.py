@@ -11,7 +11,7 @@ from mesoscope.data.audit.finding import AuditFinding
 from mesoscope.data.audit.repeats import same_files
 from mesoscope.data.audit.severity import set_examples
 from mesoscope.data.sample import SPLITS
-from mesoscope.types.label import CLASSES
+from mesoscope.types.label import CLASSES, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,9 +60,9 @@ def group_findings(facts: Facts) -> list[AuditFinding]:
     """Report groups that occur in several splits."""
     sizes = np.bincount(facts.groups)
     splits = len(facts.splits.values)
-    stands = np.zeros((len(sizes), splits), bool)
-    stands[facts.groups, facts.splits.codes] = True
-    torn = np.flatnonzero(stands.sum(axis=1) > 1)
+    present = np.zeros((len(sizes), splits), bool)
+    present[facts.groups, facts.splits.codes] = True
+    torn = np.flatnonzero(present.sum(axis=1) > 1)
     if not len(torn):
         return []
     rows = np.flatnonzero(np.isin(facts.groups, torn))
@@ -73,8 +73,8 @@ def group_findings(facts: Facts) -> list[AuditFinding]:
             kind="groups.across_splits",
             severity=severity.leak_severity(share),
             title=(
-                f"{_many(len(torn), 'group')} stand in several splits, with {100 * share:.1f} % of "
-                "the held-out pictures"
+                f"{plural(len(torn), 'group')} stand in several splits, with {100 * share:.1f} % "
+                "of the held-out pictures"
             ),
             detail=(
                 "Pictures of one video, person or original are alike. A model that has seen some "
@@ -92,7 +92,7 @@ def _both_labels(facts: Facts, sets: Sequence[Ints]) -> AuditFinding:
     return AuditFinding(
         kind="repeats.both_labels",
         severity="severe",
-        title=f"{_many(len(sets), 'file')} stand under both labels",
+        title=f"{plural(len(sets), 'file')} stand under both labels",
         detail="The same bytes are called real in one place and fake in another: one is wrong.",
         fix="Find out which label is right; `fix` leaves all copies out.",
         count=len(rows),
@@ -124,7 +124,7 @@ def _across(facts: Facts, same: Sequence[Ints], near: NearPairs) -> AuditFinding
         title=f"{100 * share:.1f} % of the held-out pictures stand in another split, too",
         detail=(
             f"{'No' if not copies else f'{copies:,}'} pictures are the same file in two splits, "
-            f"and {_many(len(near), 'pair')} look the same but for size, compression, light or a "
+            f"and {plural(len(near), 'pair')} look the same but for size, compression, light or a "
             f"mirror{_by_source(facts, near)}. What is asked in validation was seen in training, "
             "so the score is memory."
         ),
@@ -143,8 +143,8 @@ def _within(facts: Facts, same: Sequence[Ints], near: NearPairs) -> AuditFinding
         kind="repeats.within_split",
         severity=severity.unusable_severity(count / len(facts.samples)),
         title=" and ".join(
-            [f"{_many(len(gone), 'file')} there again in one split"] * bool(len(gone))
-            + [f"{_many(len(near), 'pair')} of one split that look nearly the same"]
+            [f"{plural(len(gone), 'file')} there again in one split"] * bool(len(gone))
+            + [f"{plural(len(near), 'pair')} of one split that look nearly the same"]
             * bool(len(near))
         ),
         detail=(
@@ -166,7 +166,7 @@ def _near_both(facts: Facts, near: NearPairs) -> AuditFinding:
     return AuditFinding(
         kind="repeats.near_both_labels",
         severity="note",
-        title=f"{_many(len(near), 'pair')} of a real and a fake look nearly the same",
+        title=f"{plural(len(near), 'pair')} of a real and a fake look nearly the same",
         detail=(
             "A forgery beside the picture that it was made from looks like that, and is good to "
             "train on. If it is not one, a label is wrong."
@@ -216,7 +216,3 @@ def _share_of_held_out(facts: Facts, rows: Ints) -> float:
 
 def _names(facts: Facts, rows: Ints) -> tuple[str, ...]:
     return tuple(facts.names[int(row)] for row in rows)
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -48,6 +48,6 @@ class AuditOptions:
                 raise OptionError(f"{name} of an audit must be at least {least}, got {value}")
 
 
-def unwatched(what: str, items: Iterable[Any], total: int) -> Iterable[Any]:  # noqa: ARG001 - the shape of Watch
+def no_progress(what: str, items: Iterable[Any], total: int) -> Iterable[Any]:  # noqa: ARG001 - the shape of Watch
     """Return the items without a progress bar."""
     return items

@@ -145,11 +145,11 @@ def _of(facts: Facts, extreme: _Outlier, rows: NDArray[np.int64], number: str) -
         detail=extreme.detail,
         fix=extreme.fix,
         count=len(rows),
-        examples=row_examples(facts, rows, lambda row: _says(facts, number, row)),
+        examples=row_examples(facts, rows, lambda row: _example_caption(facts, number, row)),
     )
 
 
-def _says(facts: Facts, number: str, row: int) -> str:
+def _example_caption(facts: Facts, number: str, row: int) -> str:
     if number == "aspect":
         width, height = (facts.numbers[side][row] for side in ("width", "height"))
         return f"{width:.0f}×{height:.0f}"

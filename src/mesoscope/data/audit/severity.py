@@ -130,3 +130,8 @@ def set_examples(
             break
         found += [example(facts, int(r), says(int(r)), number) for r in rows[:3]]
     return tuple(found)
+
+
+def format_auc(value: float) -> str:
+    """Format an AUC for a finding, without the leading zero: ``.93``."""
+    return f"{value:.2f}".lstrip("0")

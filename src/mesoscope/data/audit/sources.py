@@ -9,8 +9,8 @@ import numpy as np
 from mesoscope import metrics
 from mesoscope.data.audit import severity
 from mesoscope.data.audit.finding import AuditFinding
-from mesoscope.data.audit.severity import set_examples
-from mesoscope.types.label import CLASSES
+from mesoscope.data.audit.severity import format_auc, set_examples
+from mesoscope.types.label import CLASSES, plural
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +30,12 @@ def source_findings(facts: Facts, near: NearPairs) -> list[AuditFinding]:
     """
     found = _ungrouped(facts)
     if len(facts.sources.values) > 1:
-        found += [*_telling(facts), *_shared(facts, near), *_in_one_split(facts), *_small(facts)]
+        found += [
+            *_predictive_sources(facts),
+            *_shared(facts, near),
+            *_in_one_split(facts),
+            *_small(facts),
+        ]
     return found
 
 
@@ -41,7 +46,7 @@ def _counts(facts: Facts) -> Ints:
     return count
 
 
-def _telling(facts: Facts) -> list[AuditFinding]:
+def _predictive_sources(facts: Facts) -> list[AuditFinding]:
     """Report how well the source alone predicts the class."""
     count = _counts(facts)
     share = count[:, 1] / count.sum(axis=1)
@@ -59,7 +64,7 @@ def _telling(facts: Facts) -> list[AuditFinding]:
         AuditFinding(
             kind="sources.tell",
             severity=how,
-            title=f"To know a picture's source tells its class: AUC {_two(auc)}",
+            title=f"To know a picture's source tells its class: AUC {format_auc(auc)}",
             detail=(
                 f"Sources differ in their share of fakes, most of all {shown}. Sources differ in "
                 "camera, size and compression, too, and a model that learns to tell them is right "
@@ -160,7 +165,7 @@ def _small(facts: Facts) -> list[AuditFinding]:
             kind="sources.small",
             severity="note",
             title=(
-                f"{_many(len(small), 'source')} with less than a fifth of the pictures of "
+                f"{plural(len(small), 'source')} with less than a fifth of the pictures of "
                 f"{facts.sources.values[largest]} ({sizes[largest]:,}): {names}"
             ),
             detail=(
@@ -201,11 +206,3 @@ def _ungrouped(facts: Facts) -> list[AuditFinding]:
             count=count,
         )
     ]
-
-
-def _two(value: float) -> str:
-    return f"{value:.2f}".lstrip("0")
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

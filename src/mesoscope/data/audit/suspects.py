@@ -12,7 +12,7 @@ from mesoscope.data.audit.cues import FOLDS, enough_groups, group_folds
 from mesoscope.data.audit.finding import AuditFinding
 from mesoscope.data.audit.severity import row_examples
 from mesoscope.errors import MissingExtra
-from mesoscope.types.label import CLASSES
+from mesoscope.types.label import CLASSES, plural
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,7 +111,7 @@ def _listed(facts: Facts, scores: Floats, found: Ints, p_label: Floats) -> list[
         AuditFinding(
             kind="labels.suspected",
             severity="warning" if share >= _LISTED else "note",
-            title=f"{_many(len(found))} may have the wrong label ({100 * share:.1f} %)",
+            title=f"{plural(len(found), 'picture')} may have the wrong label ({100 * share:.1f} %)",
             detail=(
                 "A model that tells the classes of their source well is confident of the other "
                 f"label: less than {100 * CONFIDENT:.0f} % of pictures with such a score have "
@@ -163,7 +163,9 @@ def face_findings(
     ]
     missed = [f"Whether a picture shows a face: {said}" for said in failed[:_NAMED]]
     if len(failed) > _NAMED:
-        missed.append(f"Whether {_many(len(failed) - _NAMED)} more show a face: as above.")
+        missed.append(
+            f"Whether {plural(len(failed) - _NAMED, 'picture')} more show a face: as above."
+        )
     without = [
         not isinstance(answer, MesoscopeError)
         and (not answer.faces or any(face.confidence == 0 for face in answer.faces))
@@ -232,7 +234,3 @@ def _some(facts: Facts, options: AuditOptions) -> Ints:
             rows = np.flatnonzero(facts.rows_of(source) & facts.readable & (facts.labels == label))
             chosen.append(rng.permutation(rows)[: options.check_faces])
     return np.sort(np.concatenate(chosen))
-
-
-def _many(count: int) -> str:
-    return f"{count:,} picture{'' if count == 1 else 's'}"

@@ -25,15 +25,15 @@ import re
 from typing import TYPE_CHECKING
 
 from mesoscope.data.layouts.folders import (
-    candidate_roots,
     children,
     file_named,
     has_folder,
     read_text,
     stem,
 )
-from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, plural, refuse_quality
+from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, refuse_quality
 from mesoscope.errors import DatasetError
+from mesoscope.types.label import plural
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,11 +72,6 @@ class CelebDf:
         """Whether the name is one of the three folders."""
         return name in _CLASSES
 
-    def recognise(self, root: Path) -> Path | None:
-        """The set's root, as in :class:`Layout`."""
-        found = candidate_roots(root, self.is_root, self.is_part)
-        return found[0] if len(found) == 1 else None
-
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""
         refuse_quality(self, quality)
@@ -95,7 +90,7 @@ class CelebDf:
             census.note("List_of_testing_videos.txt is not here, so there is no official split: it "
                         "comes with the set and belongs beside Celeb-real/")  # fmt: skip
         else:
-            _say_list(census, listed, _LISTED[version])
+            _note_list(census, listed, _LISTED[version])
         return census.reading()
 
 
@@ -165,7 +160,7 @@ def _version(root: Path, listed: int, fakes: int) -> int:
     return 1 if fakes <= _FAKES_V1 and 0 < listed <= _LISTED[1] else 2
 
 
-def _say_list(census: LayoutCensus, listed: dict[str, int], expected: int) -> None:
+def _note_list(census: LayoutCensus, listed: dict[str, int], expected: int) -> None:
     here = {f"{_class_of(i)}/{i.name.rpartition('/')[2].lower()}" for i in census.items}
     missing = len(listed.keys() - here)
     if len(listed) != expected:

@@ -19,7 +19,6 @@ import re
 from typing import TYPE_CHECKING
 
 from mesoscope.data.layouts.folders import (
-    candidate_roots,
     children,
     has_folder,
     kind,
@@ -56,11 +55,6 @@ class Ciplab:
         """Whether the name is one of the two folders."""
         return name in _FOLDERS
 
-    def recognise(self, root: Path) -> Path | None:
-        """The set's root, as in :class:`Layout`."""
-        found = candidate_roots(root, self.is_root, self.is_part)
-        return found[0] if len(found) == 1 else None
-
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""
         refuse_quality(self, quality)
@@ -95,5 +89,5 @@ def _add(census: LayoutCensus, folder: Path, name: str, label: int) -> None:
 
 def _method(digits: str) -> str:
     """Return the parts that digits such as ``1110`` name."""
-    told = [place for place, digit in zip(_PLACES, digits, strict=False) if digit == "1"]
-    return ", ".join(told) or "composite"
+    edited = [place for place, digit in zip(_PLACES, digits, strict=False) if digit == "1"]
+    return ", ".join(edited) or "composite"

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mesoscope.data.layouts.folders import candidate_roots, has_folder, list_folder, peek_folder
+from mesoscope.data.layouts.folders import has_folder, list_folder, peek_folder
 from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, refuse_quality
 from mesoscope.data.sample import SPLIT_NAMES
 from mesoscope.types.label import CLASSES
@@ -49,11 +49,6 @@ class CnnDetection:
     def is_part(self, name: str) -> bool:
         """Whether the name is one of the two folders."""
         return name in _CLASSES
-
-    def recognise(self, root: Path) -> Path | None:
-        """The set's root, as in :class:`Layout`."""
-        found = candidate_roots(root, self.is_root, self.is_part)
-        return found[0] if len(found) == 1 else None
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""

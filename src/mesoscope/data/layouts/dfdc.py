@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING
 
 from mesoscope.data.layouts.dfdc_preview import add_preview, is_preview
 from mesoscope.data.layouts.folders import (
-    candidate_roots,
     children,
     file_named,
     kind,
@@ -40,11 +39,10 @@ from mesoscope.data.layouts.item import (
     ItemCount,
     LayoutCensus,
     Reading,
-    plural,
     refuse_quality,
 )
 from mesoscope.errors import DatasetError
-from mesoscope.types.label import CLASSES
+from mesoscope.types.label import CLASSES, plural
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,11 +82,6 @@ class Dfdc:
     def is_part(self, name: str) -> bool:
         """Whether the name is a folder of the set without a list of its own."""
         return name in ("videos", "test_videos", "original_videos", "method_a", "method_b")
-
-    def recognise(self, root: Path) -> Path | None:
-        """The set's root, as in :class:`Layout`."""
-        found = candidate_roots(root, self.is_root, self.is_part)
-        return found[0] if len(found) == 1 else None
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""

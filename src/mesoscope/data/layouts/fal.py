@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mesoscope.data.layouts.folders import candidate_roots, children, peek_folder
+from mesoscope.data.layouts.folders import children, peek_folder
 from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, refuse_quality
 
 if TYPE_CHECKING:
@@ -43,11 +43,6 @@ class Fal:
     def is_part(self, name: str) -> bool:
         """Whether the name is one of the three folders."""
         return name in _FOLDERS
-
-    def recognise(self, root: Path) -> Path | None:
-        """The set's root, as in :class:`Layout`."""
-        found = candidate_roots(root, self.is_root, self.is_part)
-        return found[0] if len(found) == 1 else None
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""

@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.data.layouts.ffpp_lists import OfficialPairs, read_pairs
 from mesoscope.data.layouts.folders import (
-    candidate_roots,
     children,
     has_folder,
     kind,
@@ -97,11 +96,6 @@ class FaceForensics:
             name in _METHODS and name not in _REALS
         )
 
-    def recognise(self, root: Path) -> Path | None:
-        """The set's root, as in :class:`Layout`."""
-        found = candidate_roots(root, self.is_root, self.is_part)
-        return found[0] if len(found) == 1 else None
-
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""
         census = LayoutCensus(self, root)
@@ -133,7 +127,7 @@ class FaceForensics:
                     reals[clip.stem] = item.name
                 census.add(item)
             _count(census, part, chosen)
-        _say_missing(census, parts, chosen)
+        _note_missing(census, parts, chosen)
         return census.reading()
 
 
@@ -175,17 +169,19 @@ def _choose(census: LayoutCensus, parts: list[_Part], quality: str | None) -> st
             f"{census.root}: no compression of FaceForensics++ found: looked for "
             "original_sequences/youtube/c23/ and manipulated_sequences/Deepfakes/c23/ and the like"
         )
-    told = ", ".join(q for q in _DEFAULT if q in here)
+    qualities_text = ", ".join(q for q in _DEFAULT if q in here)
     if quality is not None:
         chosen = QUALITIES.get(quality.lower())
         if chosen is None:
             raise DatasetError(f"{quality!r} is no compression of FaceForensics++: raw, c23 or c40")
         if chosen not in here:
-            raise DatasetError(f"{census.root}: {chosen} is not here: name one of {told}")
+            raise DatasetError(f"{census.root}: {chosen} is not here: name one of {qualities_text}")
         return chosen
     chosen = next(q for q in _DEFAULT if q in here)
     if len(here) > 1:
-        census.note(f"{chosen} is read, of {told}: one compression, so that none tells the class")
+        census.note(
+            f"{chosen} is read, of {qualities_text}: one compression, so that none tells the class"
+        )
     elif chosen != _DEFAULT[0]:
         census.note(f"{chosen} is read, as {_DEFAULT[0]} is not here")
     return chosen
@@ -245,7 +241,7 @@ def _shown_method(method: str) -> str:
     return f"real ({method})" if method in _REALS else method
 
 
-def _say_missing(census: LayoutCensus, parts: list[_Part], chosen: str) -> None:
+def _note_missing(census: LayoutCensus, parts: list[_Part], chosen: str) -> None:
     here = {part.method for part in parts}
     missing = [name for name in _EXPECTED if name not in here]
     for name in missing:
@@ -256,7 +252,9 @@ def _say_missing(census: LayoutCensus, parts: list[_Part], chosen: str) -> None:
         census.note(f"not here: {', '.join(map(_shown_method, missing))}")
     for part in parts:
         if chosen not in part.qualities:
-            told = ", ".join(part.qualities) or "no compression"
-            census.note(f"{_shown_method(part.method)} is not here in {chosen}, but in {told}")
+            qualities_text = ", ".join(part.qualities) or "no compression"
+            census.note(
+                f"{_shown_method(part.method)} is not here in {chosen}, but in {qualities_text}"
+            )
         elif part.method not in _EXPECTED:
             census.note(f"{part.method} is no method of the set: read as fakes, by their names")

@@ -185,14 +185,14 @@ def candidate_roots(
 
 def kind(name: str) -> str:
     """Return ``clip`` or ``picture`` by suffix; empty for others."""
-    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - thrice as quick as pathlib
+    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - three times as fast as pathlib
     return "picture" if suffix in PICTURE_SUFFIXES else "clip" if suffix in CLIP_SUFFIXES else ""
 
 
 def kind_at(path: Path) -> str:
     """Like :func:`kind`; files of unknown suffix are recognised by content."""
-    if (told := kind(path.name)) or path.suffix.lower() in _NO_MEDIA:
-        return told
+    if (media_kind := kind(path.name)) or path.suffix.lower() in _NO_MEDIA:
+        return media_kind
     found = kind_of(path)
     return "" if found is None else "clip" if found == "video" else "picture"
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from mesoscope.data.layouts.folders import kind, list_folder, stem, walk_folders
+from mesoscope.data.layouts.folders import children, kind, list_folder, stem, walk_folders
+from mesoscope.data.sample import SPLIT_NAMES
 from mesoscope.errors import DatasetError
-from mesoscope.types.label import CLASSES
+from mesoscope.types.label import CLASSES, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +108,11 @@ class Layout(Protocol):
         """Whether a folder of this lower-case name may lie at the set's root."""
         ...
 
-    def recognise(self, root: Path) -> Path | None:
-        """Return this set's root: ``root``, or the one folder below or above it.
-
-        Checks few names and no contents. ``None`` means another set.
-        """
-        ...
-
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the items of the set.
 
         Args:
-            root: Root from :meth:`recognise`, or from the user.
+            root: The set's root.
             quality: A compression (``c23``), if the set has several.
 
         Raises:
@@ -182,6 +176,22 @@ class LayoutCensus:
     def count(self, what: str, expected: int | None, of: Callable[[Item], bool]) -> None:
         """Count the items for which ``of`` is true."""
         self.counts.append(ItemCount(what, sum(map(of, self.items)), expected))
+
+    def class_folders(self) -> Iterator[tuple[Path, int, str]]:
+        """Yield ``SPLIT/real`` and ``SPLIT/fake`` with their label and split."""
+        for folder in children(self.root, *SPLIT_NAMES):
+            for label, name in enumerate(CLASSES):
+                for place in children(folder, name):
+                    yield place, label, SPLIT_NAMES[folder.name.lower()]
+
+    def count_classes(self, expected: Mapping[tuple[str, int], int]) -> None:
+        """Count each class of each split beside its published number."""
+        for (split, label), number in expected.items():
+
+            def of(item: Item, wanted: tuple[str, int] = (split, label)) -> bool:
+                return (item.split, item.label) == wanted
+
+            self.count(f"{CLASSES[label]}, {split}", number, of)
 
     def unread(self, path: Path, why: str = _NEITHER) -> None:
         """Record an ignored file and the reason, such as ``neither pictures nor clips``."""
@@ -322,17 +332,12 @@ def _inner(folder: Path, name: str) -> list[Path]:
     return [folder / n for n in list_folder(folder).folders if not name or n.lower() == name]
 
 
-def plural(number: int, thing: str) -> str:
-    """Format a count: ``1 file``, ``2 files``, ``12,000 files``."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
 def first_names(names: Iterable[str]) -> str:
     """Join the first few names and the number of the others."""
     first = list(names)
     more = len(first) - _EXAMPLES
-    told = ", ".join(first[:_EXAMPLES])
-    return f"{told} and {more:,} more" if more > 0 else told
+    listed = ", ".join(first[:_EXAMPLES])
+    return f"{listed} and {more:,} more" if more > 0 else listed
 
 
 def refuse_quality(layout: Layout, quality: str | None) -> None:

@@ -16,7 +16,6 @@ import re
 from typing import TYPE_CHECKING
 
 from mesoscope.data.layouts.folders import (
-    candidate_roots,
     children,
     kind,
     list_folder,
@@ -59,26 +58,13 @@ class OpenForensics:
         """Whether the name is a folder of a split."""
         return name in SPLIT_NAMES
 
-    def recognise(self, root: Path) -> Path | None:
-        """The set's root, as in :class:`Layout`."""
-        found = candidate_roots(root, self.is_root, self.is_part)
-        return found[0] if len(found) == 1 else None
-
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""
         refuse_quality(self, quality)
         census = LayoutCensus(self, root)
-        for folder in children(root, *SPLIT_NAMES):
-            split = SPLIT_NAMES[folder.name.lower()]
-            for label, name in enumerate(CLASSES):
-                for place in children(folder, name):
-                    _add(census, place, label, split)
-        for (split, label), expected in _EXPECTED.items():
-            census.count(
-                f"{CLASSES[label]}, {split}",
-                expected,
-                lambda i, s=split, y=label: (i.split, i.label) == (s, y),  # type: ignore[misc]
-            )
+        for place, label, split in census.class_folders():
+            _add(census, place, label, split)
+        census.count_classes(_EXPECTED)
         census.note("crops of one photograph are not told apart by name: "
                     "the same scene may stand in two splits")  # fmt: skip
         return census.reading()

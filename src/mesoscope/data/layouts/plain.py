@@ -18,7 +18,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from mesoscope.data.layouts.folders import (
-    candidate_roots,
     children,
     has_folder,
     kind,
@@ -28,10 +27,10 @@ from mesoscope.data.layouts.folders import (
     stem,
     walk_folders,
 )
-from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, plural, refuse_quality
+from mesoscope.data.layouts.item import Item, LayoutCensus, Reading, refuse_quality
 from mesoscope.data.manifest import MANIFESTS, read_dataset
 from mesoscope.data.sample import SPLIT_NAMES, SPLITS
-from mesoscope.types.label import CLASSES
+from mesoscope.types.label import CLASSES, plural
 
 _CLASSES = {"real": 0, "reals": 0, "fake": 1, "fakes": 1}
 _METHOD = "fake"
@@ -58,11 +57,6 @@ class Plain:
     def is_part(self, name: str) -> bool:
         """Whether the name is a class or a split."""
         return name in _CLASSES or name in SPLIT_NAMES
-
-    def recognise(self, root: Path) -> Path | None:
-        """The set's root, as in :class:`Layout`."""
-        found = candidate_roots(root, self.is_root, self.is_part)
-        return found[0] if len(found) == 1 else None
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""

@@ -124,8 +124,8 @@ def _nearest(root: Path, matches: list[tuple[Layout, Path]]) -> tuple[Layout, Pa
     nearest = min((_distance(root, place) for _, place in matches), default=0)
     matches = [m for m in matches if _distance(root, m[1]) == nearest]
     if len({place for _, place in matches}) > 1:
-        told = ", ".join(f"{place} ({reader.name})" for reader, place in matches)
-        raise DatasetError(f"{root}: holds several sets: name the folder of one: {told}")
+        listed = ", ".join(f"{place} ({reader.name})" for reader, place in matches)
+        raise DatasetError(f"{root}: holds several sets: name the folder of one: {listed}")
     return matches[0] if matches else None
 
 
@@ -159,5 +159,5 @@ def _distance(root: Path, place: Path) -> int:
 
 def _contents(root: Path) -> str:
     names = peek_folder(root)
-    told = [f"{name}/" for name in sorted(names.folders)] + sorted(names.files)
-    return first_names(told) if told else "is empty"
+    listed = [f"{name}/" for name in sorted(names.folders)] + sorted(names.files)
+    return first_names(listed) if listed else "is empty"

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mesoscope.data.layouts.folders import candidate_roots, children, has_folder, peek_folder, stem
+from mesoscope.data.layouts.folders import children, has_folder, peek_folder, stem
 from mesoscope.data.layouts.item import Item, ItemCount, LayoutCensus, Reading, refuse_quality
 from mesoscope.types.label import CLASSES
 
@@ -46,11 +46,6 @@ class Uadfv:
     def is_part(self, name: str) -> bool:
         """Whether the name is a folder of a class."""
         return name in ("real", "fake")
-
-    def recognise(self, root: Path) -> Path | None:
-        """The set's root, as in :class:`Layout`."""
-        found = candidate_roots(root, self.is_root, self.is_part)
-        return found[0] if len(found) == 1 else None
 
     def read(self, root: Path, *, quality: str | None = None) -> Reading:
         """List the set, as in :class:`Layout`."""

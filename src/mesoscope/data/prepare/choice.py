@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mesoscope.detection.persons import Sighting, join
+from mesoscope.detection.persons import Observation, track_persons
 from mesoscope.errors.failures import out_of_memory
 from mesoscope.imaging.filters import scaled
 from mesoscope.media.image import open_image
@@ -117,7 +117,7 @@ def choose(
         all_faces: Keep every face.
     """
     persons: dict[int, list[Candidate]] = defaultdict(list)
-    for person, candidate in zip(join(_sightings(candidates)), candidates, strict=True):
+    for person, candidate in zip(track_persons(_observations(candidates)), candidates, strict=True):
         persons[person].append(candidate)
     if not persons or (all_faces and (mask is None or not fake)):
         return Choice(tuple(candidates))
@@ -150,10 +150,10 @@ def _by_mask(
     return Choice(tuple(sorted(touched, key=lambda c: c.place)), untouched=not touched)
 
 
-def _sightings(candidates: Sequence[Candidate]) -> list[Sighting]:
+def _observations(candidates: Sequence[Candidate]) -> list[Observation]:
     # Folders of frames have no times: 25 frames a second is usual.
     return [
-        Sighting(
+        Observation(
             c.place, c.index / 25 if c.time_s is None else c.time_s, c.face, c.width_px, c.scene
         )
         for c in candidates

@@ -117,10 +117,10 @@ class ItemResult:
             DatasetError: The line is not valid.
         """
         try:
-            told = loads(line)
+            data = loads(line)
         except (ValueError, RecursionError) as error:
             raise DatasetError(f"a damaged line of the ledger: {error}") from error
-        return read(cls, told, DatasetError, what="a damaged line of the ledger")
+        return read(cls, data, DatasetError, what="a damaged line of the ledger")
 
     @property
     def failed(self) -> bool:
@@ -158,7 +158,7 @@ class PrepareLedger:
 
     def __init__(self, folder: Path, identity: dict[str, Json]) -> None:
         self._folder = folder
-        _refuse_strangers(folder)
+        _refuse_other_files(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(folder / NAME, timeout=0, isolation_level=None)
@@ -209,19 +209,19 @@ class PrepareLedger:
         )
 
     def _refuse_others(self, begun: tuple[int, str], identity: dict[str, Json]) -> None:
-        schema, told = begun
+        schema, settings = begun
         if schema != VERSIONS["prepared set"][-1]:
             raise DatasetError(
                 f"{self._folder}: was begun by another version of mesoscope: go on with that one, "
                 "or choose another `out`"
             )
-        before = json.loads(told)
+        before = json.loads(settings)
         for key in before | identity:
             old, new = before.get(key), identity.get(key)
             if old != new:
                 raise DatasetError(
-                    f"{self._folder}: was begun with `{key}` {_said(old)}, and this is "
-                    f"{_said(new)}: give the same options to go on, or choose another `out`"
+                    f"{self._folder}: was begun with `{key}` {_option_text(old)}, and this is "
+                    f"{_option_text(new)}: give the same options to go on, or choose another `out`"
                 )
 
     def add(self, answer: ItemResult) -> None:
@@ -262,7 +262,7 @@ class PrepareLedger:
         self.close()
 
 
-def _said(value: Json) -> str:
+def _option_text(value: Json) -> str:
     """Format an option's value as on a command line."""
     if isinstance(value, list):
         return ",".join(map(str, value))
@@ -271,7 +271,7 @@ def _said(value: Json) -> str:
     return "unset" if value is None else str(value)
 
 
-def _refuse_strangers(folder: Path) -> None:
+def _refuse_other_files(folder: Path) -> None:
     if not folder.exists() or (folder / NAME).is_file():
         return
     if not folder.is_dir():

@@ -102,13 +102,13 @@ class PrepareOptions:
         Raises:
             ModelMissing: The finder's model file is missing.
         """
-        told: dict[str, Json] = {"set": layout} | asdict(self)
-        told["shares"] = list(self.shares)
+        values: dict[str, Json] = {"set": layout} | asdict(self)
+        values["shares"] = list(self.shares)
         if self.finder_model is not None:  # the file may have moved, or another may be at its path
-            told["finder_model"] = _digest(Path(self.finder_model))
+            values["finder_model"] = _digest(Path(self.finder_model))
         if self.format != "jpg":
-            del told["jpeg_quality"]
-        return told
+            del values["jpeg_quality"]
+        return values
 
 
 def _digest(path: Path) -> str:
@@ -185,7 +185,7 @@ def make_plan(root: Path, *, layout: str = AUTO, options: PrepareOptions) -> Pre
     if options.limit is not None:
         items = limited(items, options.limit, options.seed)
     jobs = tuple(with_masks(items))
-    _refuse_twins(jobs)
+    _refuse_duplicate_names(jobs)
     faces = sum(options.frames if i.is_clip else min(len(i.paths), options.frames) for i in items)
     return PreparePlan(
         reading=reading,
@@ -242,7 +242,7 @@ def with_masks(items: Sequence[Item]) -> list[ItemJob]:
     return jobs
 
 
-def _refuse_twins(jobs: Iterable[ItemJob]) -> None:
+def _refuse_duplicate_names(jobs: Iterable[ItemJob]) -> None:
     """Refuse two items that would write the same file: names and digests must be unique."""
     seen: dict[str, str] = {}
     for job in jobs:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mesoscope.data.prepare.ledger import PrepareLedger
 from mesoscope.data.prepare.plan import AUTO, PrepareOptions, PreparePlan, make_plan
 from mesoscope.data.prepare.work import UNFINISHED, FaceExtractor, stamp_of
-from mesoscope.data.prepare.writing import write_up
+from mesoscope.data.prepare.writing import write_summary_files
 from mesoscope.data.sample import SPLITS
 from mesoscope.detection.reading import CHUNK
 from mesoscope.errors import DatasetError, OutputError
@@ -94,7 +94,7 @@ def prepare(
             done += 1
             if watch is not None:
                 watch(done)
-        census = write_up(plan, ledger, out, options)
+        census = write_summary_files(plan, ledger, out, options)
     shutil.rmtree(out / UNFINISHED, ignore_errors=True)
     return Prepared(out, plan, census, len(left))
 
@@ -120,12 +120,12 @@ def _left(plan: PreparePlan, ledger: PrepareLedger, out: Path) -> list[ItemJob]:
             )
         changed = answer.failed and answer.stamp != stamp_of(job.item)
         again = changed or answer.out_of_memory
-        if not again and all(_stands(out / w.path, w.size_bytes) for w in answer.written):
+        if not again and all(_is_complete(out / w.path, w.size_bytes) for w in answer.written):
             whole.add(answer.name)
     return [job for job in plan.jobs if job.item.name not in whole]
 
 
-def _stands(path: Path, size_bytes: int) -> bool:
+def _is_complete(path: Path, size_bytes: int) -> bool:
     try:
         return path.stat().st_size == size_bytes
     except OSError:

@@ -12,7 +12,7 @@ from mesoscope.data.prepare.choice import Candidate, Choice, choose, shrunk
 from mesoscope.data.prepare.ledger import ItemResult, LeftOut, WrittenFace
 from mesoscope.detection.persons import scene_of
 from mesoscope.detection.reading import read_frames
-from mesoscope.detection.stages import CropRules, apart_on_failure, crop_faces, find_faces
+from mesoscope.detection.stages import CropRules, crop_faces, find_faces, retry_singly
 from mesoscope.errors import MesoscopeError
 from mesoscope.errors.failures import failure
 from mesoscope.files.atomic import output_path
@@ -128,7 +128,7 @@ class FaceExtractor:
                 notes[name] += (f"clip read with a remark: {note}" for note in end.notes)
                 if end.error is not None:
                     left_out[name].append(self._unreadable(file.path, end.error))
-            faces = apart_on_failure(self._find, batch.frames)
+            faces = retry_singly(self._find, batch.frames)
             for one, its in zip(batch.frames, faces, strict=True):
                 file = files[one.source.place]
                 place = file.place + seen[one.source.place]
@@ -138,7 +138,7 @@ class FaceExtractor:
                     continue
                 try:
                     frames[file.job.item.name].append(self._cut(file, place, one, its))
-                except Exception as error:  # noqa: BLE001 - one frame never ends the work
+                except Exception as error:  # noqa: BLE001 - one frame does not end the run
                     left_out[file.job.item.name].append(self._unreadable(file.path, error))
         return [
             self._finish(
@@ -176,7 +176,7 @@ class FaceExtractor:
     def _unreadable(self, path: Path, error: Exception) -> LeftOut:
         said = failure(str(path), error)
         detail = str(said).removeprefix(f"{path}: ")  # no local paths in the data set
-        return LeftOut(self._told(path), "unreadable", None, f"{said.code}: {detail}")
+        return LeftOut(self._relative(path), "unreadable", None, f"{said.code}: {detail}")
 
     def _cut(self, file: SampledFile, place: int, read: SourceFrame, faces: FrameFaces) -> CutFrame:
         """Crop the faces of a frame."""
@@ -220,7 +220,7 @@ class FaceExtractor:
                 other=job.other,
                 all_faces=self._options.all_faces,
             )
-        except Exception as error:  # noqa: BLE001 - one item never ends the work
+        except Exception as error:  # noqa: BLE001 - one item does not end the run
             failed.append(self._unreadable(item.paths[0], error))
             frames, choice = (), Choice(())
         paths = {frame.place: frame.path for frame in frames}
@@ -241,7 +241,7 @@ class FaceExtractor:
                 reason = "small_face" if frame.only_small else "no_face"
                 if frame.candidates:
                     reason = "untouched" if choice.untouched else "other_person"
-                without.append(LeftOut(self._told(frame.path), reason, frame.time_s))
+                without.append(LeftOut(self._relative(frame.path), reason, frame.time_s))
         return ItemResult(
             item.name, item.label, item.method, item.group, job.split, stamp,
             tuple(written), (*failed, *without), (*notes, *choice.notes),
@@ -256,7 +256,7 @@ class FaceExtractor:
         frames = job.item.is_clip or len(job.item.paths) > 1
         return WrittenFace(
             path=path,
-            parent=self._told(source),
+            parent=self._relative(source),
             frame=candidate.index if frames else None,
             time_s=candidate.time_s,
             box=candidate.face.box,
@@ -266,7 +266,7 @@ class FaceExtractor:
             size_bytes=len(data),
         )
 
-    def _told(self, path: Path) -> str:
+    def _relative(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
 
 

@@ -15,7 +15,7 @@ from mesoscope.data.sample import SPLITS
 from mesoscope.errors import OutputError
 from mesoscope.errors.failures import cause
 from mesoscope.files.atomic import atomic_path
-from mesoscope.files.csv_rows import RowWriter
+from mesoscope.files.escape import RowWriter
 from mesoscope.types.label import CLASSES
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class PrepareSummary:
             *self._unlike("taken whole, without looking for a face", self._whole, self._written()),
             *self._unlike("without a face that was found", self._lost, self._seen()),
             *self._formats(),
-            *(_said(kind, found) for kind, found in self.notes.items()),
+            *(_warning_line(kind, found) for kind, found in self.notes.items()),
         ]
 
     def _empty(self) -> Iterable[str]:
@@ -139,7 +139,7 @@ class PrepareSummary:
         ]
 
 
-def _said(kind: str, found: list[tuple[str, str]]) -> str:
+def _warning_line(kind: str, found: list[tuple[str, str]]) -> str:
     name, rest = found[0]
     first = f"{name} ({rest})" if rest else name
     return f"{first}: {kind}" if len(found) == 1 else f"{len(found):,} × {kind}, such as {first}"
@@ -155,7 +155,7 @@ _LEFT_OUT_COLUMNS = (
 )  # fmt: skip
 
 
-def write_up(
+def write_summary_files(
     plan: PreparePlan, ledger: PrepareLedger, out: Path, options: PrepareOptions
 ) -> PrepareSummary:
     """Write the three files atomically, in the plan's order, and remove empty folders.

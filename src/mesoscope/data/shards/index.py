@@ -56,9 +56,9 @@ def read_tars(root: Path, tars: Sequence[Path]) -> list[Sample]:
     found = []
     for tar in tars:
         for key, members in _keys(tar):
-            told = _metadata(f"{tar}: sample {key}", members)
-            row = int(told["row"]) if told.get("row", "").isdecimal() else _NO_ROW
-            found.append((row, key, _sample(root, tar, key, members, told, names)))
+            metadata = _metadata(f"{tar}: sample {key}", members)
+            row = int(metadata["row"]) if metadata.get("row", "").isdecimal() else _NO_ROW
+            found.append((row, key, _sample(root, tar, key, members, metadata, names)))
     found.sort(key=lambda one: (one[0], one[1], one[2].file))
     return [sample for *_, sample in found]
 
@@ -134,7 +134,7 @@ def _sample(
     tar: Path,
     key: str,
     members: dict[str, _Member],
-    told: dict[str, str],
+    metadata: dict[str, str],
     names: Sequence[str],
 ) -> Sample:
     where = f"{tar}: sample {key}"
@@ -142,9 +142,9 @@ def _sample(
     if len(pictures) != 1:
         has = ", ".join(f".{e}" for e in members)
         raise DatasetError(f"{where}: must have one picture (.jpg, .png, .webp …), it has {has}")
-    if "label" not in told:
+    if "label" not in metadata:
         raise DatasetError(f"{where}: no label: give it a .json with one, or a .cls")
-    split = told.get("split") or _split_of(tar)
+    split = metadata.get("split") or _split_of(tar)
     if split.lower() not in SPLIT_NAMES:
         raise DatasetError(
             f"{where}: split {split!r} is none of {', '.join(SPLITS)}: say it in the .json, or in "
@@ -153,12 +153,12 @@ def _sample(
     relative = tar.relative_to(root).as_posix() + "/" + pictures[0].name
     return Sample(
         (root / relative).as_posix(),
-        _label(where, told["label"], names),
-        told.get("source") or root.resolve().name,
-        told.get("group") or relative,
+        _label(where, metadata["label"], names),
+        metadata.get("source") or root.resolve().name,
+        metadata.get("group") or relative,
         SPLIT_NAMES[split.lower()],
-        told.get("sha256", ""),
-        told.get("method", ""),
+        metadata.get("sha256", ""),
+        metadata.get("method", ""),
         tar.as_posix(),
         pictures[0].offset,
         pictures[0].size,
@@ -167,7 +167,7 @@ def _sample(
 
 def _metadata(where: str, members: dict[str, _Member]) -> dict[str, str]:
     """Return the metadata in the sample's texts."""
-    told: dict[str, str] = {}
+    metadata: dict[str, str] = {}
     if "json" in members:
         try:
             read = json.loads(members["json"].text or "")
@@ -175,10 +175,10 @@ def _metadata(where: str, members: dict[str, _Member]) -> dict[str, str]:
             raise DatasetError(f"{where}: its .json cannot be read: {error}") from error
         if not isinstance(read, dict):
             raise DatasetError(f'{where}: its .json must be an object, as in {{"label": …}}')
-        told = {k: str(read[k]).strip() for k in _KEYS if read.get(k) is not None}
-    if "label" not in told and "cls" in members:
-        told["label"] = (members["cls"].text or "").strip()
-    return told
+        metadata = {k: str(read[k]).strip() for k in _KEYS if read.get(k) is not None}
+    if "label" not in metadata and "cls" in members:
+        metadata["label"] = (members["cls"].text or "").strip()
+    return metadata
 
 
 def _label(where: str, label: str, names: Sequence[str]) -> int:

@@ -78,7 +78,7 @@ def thumbnail(
     large = _decode(picture, _MOST_PIXELS, least_px=2 * max(small.shape))
     if large is None:
         return []
-    return [_finding(liken(small, large), f"{small.shape[1]}×{small.shape[0]}", where)]
+    return [_finding(compare_preview(small, large), f"{small.shape[1]}×{small.shape[0]}", where)]
 
 
 def _decode(data: bytes, most_pixels: int, least_px: int | None = None) -> Grey | None:
@@ -95,7 +95,7 @@ def _decode(data: bytes, most_pixels: int, least_px: int | None = None) -> Grey 
         return None
 
 
-def liken(small: Grey, large: Grey) -> Likeness:
+def compare_preview(small: Grey, large: Grey) -> Likeness:
     """Compare a preview with its picture, both ``(h, w) float32`` grey levels.
 
     Black bars, which cameras add to pictures of 3:2 or 16:9 in a preview of 4:3, are removed.

@@ -156,7 +156,7 @@ class Contents:
     thresholds: Thresholds | None
 
     @property
-    def whole(self) -> dict[int, tuple[int, Verdict]]:
+    def numbered_verdicts(self) -> dict[int, tuple[int, Verdict]]:
         """Map item indices to the number in the report, from 1, and the verdict."""
         places = zip(self.tally.pictured, self.evidence, strict=True)
         return {place: (n, one.verdict) for n, (place, one) in enumerate(places, 1)}

@@ -75,7 +75,7 @@ class Shot(NamedTuple):
     jpeg: bytes
     width: int
     height: int
-    says: str
+    caption: str
 
 
 class CloseUp(NamedTuple):
@@ -140,7 +140,7 @@ def collect_evidence(item: ReportItem, judge: Judge | None) -> Evidence:
             _show_clip(found, source, terms)
         else:
             _show_picture(found, source, terms, judge)
-    except Exception as error:  # noqa: BLE001 - one file never ends a report
+    except Exception as error:  # noqa: BLE001 - one file does not end the report
         error = failure(found.verdict.source, error)
         found.notes.append(f"Its picture could not be made: {error}.")
     _read_provenance(found, source)
@@ -209,7 +209,7 @@ def _show_picture(found: Evidence, source: str, terms: Terms, judge: Judge | Non
     frame = open_image(source, **limit)
     small, scale = _fitted(frame.pixels, PICTURE_PX)
     drawn = draw_faces(small, verdict, terms=terms, scale=scale)
-    found.picture = _shot(drawn, _says(verdict))
+    found.picture = _shot(drawn, _picture_caption(verdict))
     found.faces = _close_ups([frame], verdict, terms)
 
 
@@ -268,7 +268,7 @@ def _few_of_each(numbered: Sequence[tuple[int, FaceScore]]) -> list[tuple[int, F
     return chosen
 
 
-def _says(verdict: Verdict) -> str:
+def _picture_caption(verdict: Verdict) -> str:
     count = len(verdict.faces)
     faces = "no face judged" if not count else "1 face" if count == 1 else f"{count} faces"
     skipped = f", {len(verdict.skipped)} too small" if verdict.skipped else ""
@@ -284,7 +284,7 @@ def _fitted(pixels: Pixels, longest_px: int) -> tuple[Pixels, float]:
     return scaled(pixels, scale), scale
 
 
-def _shot(pixels: Pixels, says: str) -> Shot:
+def _shot(pixels: Pixels, caption: str) -> Shot:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=_QUALITY)
-    return Shot(file.getvalue(), pixels.shape[1], pixels.shape[0], says)
+    return Shot(file.getvalue(), pixels.shape[1], pixels.shape[0], caption)

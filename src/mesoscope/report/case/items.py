@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import heapq
 import itertools
 import json
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.errors import OptionError, OutputError, SourceError, SourceMissing
 from mesoscope.errors.failures import cause
+from mesoscope.files.digest import FileHash, hash_file
 from mesoscope.media.walk import open_without_waiting
 from mesoscope.types import Verdict
 from mesoscope.types.label import ANSWERS, LABELS
@@ -24,25 +24,16 @@ from mesoscope.types.label import ANSWERS, LABELS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-    from types import TracebackType
 
     from typing_extensions import Self
 
     from mesoscope.types import Answer
 
 
-__all__ = ["FileHash", "ReportItem", "VerdictSpool", "hash_source", "read_verdicts"]
+__all__ = ["ReportItem", "VerdictSpool", "hash_source", "read_verdicts"]
 
 
-_BLOCK = 1 << 20
 _LINE_MAX = 64 << 20  # characters: verdicts on long clips have a few megabytes
-
-
-class FileHash(NamedTuple):
-    """SHA-256 in hexadecimal and length in bytes of a file."""
-
-    sha256: str
-    n_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +58,16 @@ def hash_source(path: str) -> FileHash:
         SourceMissing: The file is missing.
         SourceError: The file is not readable, or is a folder, pipe or device.
     """
-    digest, length = hashlib.sha256(), 0
     try:
         with open(path, "rb", opener=open_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise SourceError(f"{path}: not a regular file, so it has no hash")
-            while block := file.read(_BLOCK):
-                digest.update(block)
-                length += len(block)
+            return hash_file(file)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise SourceMissing(f"{path}: no such file") from error
     except (OSError, ValueError) as error:
         why = cause(error)
         raise SourceError(f"{path}: cannot be read: {why}") from error
-    return FileHash(digest.hexdigest(), length)
 
 
 class VerdictSpool:
@@ -138,12 +125,7 @@ class VerdictSpool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):  # the rest need not be on disk any more
             self._file.close()
 

@@ -14,13 +14,13 @@ from markupsafe import Markup
 
 from mesoscope.draw import clock
 from mesoscope.files.escape import escape_name
+from mesoscope.report import TEMPLATES, data_url, template_environment
 from mesoscope.report.case import words
-from mesoscope.report.case import words as texts
 from mesoscope.report.case.items import BINS, SHOWN, distribution
-from mesoscope.report.case.record import head, rows
+from mesoscope.report.case.record import record_head, record_rows
 from mesoscope.report.case.seal import blank_seal, fingerprint, public_bytes, sealed
 from mesoscope.report.case.words import size
-from mesoscope.types.label import CLAUSES, WORDS, clause_of
+from mesoscope.types.label import ANSWER_NAMES, REASON_TEXTS, reason_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,11 +28,10 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from mesoscope.report.case.contents import Contents
-    from mesoscope.report.case.evidence import CloseUp, Evidence, Shot
+    from mesoscope.report.case.evidence import CloseUp, Evidence
     from mesoscope.report.case.items import ReportItem
     from mesoscope.types import Answer, Thresholds, Verdict
 
-_TEMPLATES = Path(__file__).parents[1] / "templates"
 _LINES_AT_ONCE = 200
 
 
@@ -83,12 +82,12 @@ class ReportEntry:
         return words.score(self.item.verdict.p_fake)
 
     @property
-    def why(self) -> str:
+    def reason(self) -> str:
         """The reason without a clear label; empty with one."""
-        return escape_name(words.why(self.item.verdict))
+        return escape_name(words.reason_of(self.item.verdict))
 
     @property
-    def says(self) -> str:
+    def sentence(self) -> str:
         """The verdict in a sentence."""
         return escape_name(words.sentence(self.item.verdict, self.thresholds))
 
@@ -157,23 +156,17 @@ def cuts(thresholds: Thresholds | None) -> tuple[float, ...]:
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment()
     filters: dict[str, Callable[..., str]] = {
-        "jpeg": _address,
+        "jpeg": lambda shot: data_url(shot.jpeg),
         "shown": escape_name,
         "clock": clock,
         "threshold": _threshold,
         "face_caption": face_caption,
         "score": words.score,
         "rule": words.rule,
-        "dashes": words.dashes,
-        "reason": clause_of,
+        "threshold_text": words.threshold_text,
+        "reason": reason_text,
     }
     environment.filters.update(filters)
     return environment
@@ -184,7 +177,7 @@ def _values(contents: Contents, key: Ed25519PrivateKey | None) -> dict[str, obje
     bars, most = distribution(tally)
     one = [ReportEntry(evidence, contents.thresholds) for evidence in contents.evidence]
     css, js = _asset("case.css"), _asset("case.js")
-    ui = json.dumps({"words": WORDS, "reasons": CLAUSES})
+    ui = json.dumps({"words": ANSWER_NAMES, "reasons": REASON_TEXTS})
     return {
         "details": contents.details,
         "made": contents.details.made.replace("T", " ").replace("Z", " UTC"),
@@ -194,19 +187,19 @@ def _values(contents: Contents, key: Ed25519PrivateKey | None) -> dict[str, obje
         "tally": tally,
         "summary": words.summary(tally),
         "caption": words.summary(tally),
-        "choice": words.choice(tally),
+        "selection_text": words.selection_text(tally),
         "pictured": len(one),
         "shown": one,
         "has_heat": any(close.heat for evidence in contents.evidence for close in evidence.faces),
         "labels": SHOWN,
-        "words": WORDS,
+        "words": ANSWER_NAMES,
         "weights": WEIGHTS,
-        "meanings": texts.MEANINGS,
-        "what_it_means": texts.WHAT_IT_MEANS,
-        "where_it_fails": texts.WHERE_IT_FAILS,
-        "heat_says": texts.HEAT_SAYS,
-        "by_kind": texts.BY_KIND,
-        "no_settings": texts.NO_SETTINGS,
+        "meanings": words.MEANINGS,
+        "what_it_means": words.WHAT_IT_MEANS,
+        "where_it_fails": words.WHERE_IT_FAILS,
+        "heat_says": words.HEAT_SAYS,
+        "by_kind": words.BY_KIND,
+        "no_settings": words.NO_SETTINGS,
         "signed": words.signed("" if key is None else fingerprint(public_bytes(key))),
         "weak": {m.id: words.weaknesses(m.card) for m in contents.models if m.card is not None},
         "columns": COLUMNS,
@@ -219,11 +212,11 @@ def _values(contents: Contents, key: Ed25519PrivateKey | None) -> dict[str, obje
         "js": Markup(js),  # noqa: S704 - our own file
         "css_hash": _csp(css),
         "js_hash": _csp(js),
-        "ui": Markup(ui),  # noqa: S704 - our own words, in ASCII
+        "ui": Markup(ui),  # noqa: S704 - our own text, in ASCII
         "seal": Markup(blank_seal(key)),  # noqa: S704 - digits
         # JSON; record.py has escaped what could end a script.
-        "head": Markup(head(contents.details, contents.models, contents.settings, tally)),  # noqa: S704
-        "rows": (Markup(row) for row in rows(contents.items, contents.whole)),  # noqa: S704
+        "head": Markup(record_head(contents.details, contents.models, contents.settings, tally)),  # noqa: S704
+        "rows": (Markup(row) for row in record_rows(contents.items, contents.numbered_verdicts)),  # noqa: S704
     }
 
 
@@ -241,16 +234,12 @@ def face_caption(close: CloseUp, verdict: Verdict) -> str:
 
 
 def _asset(name: str) -> str:
-    return (_TEMPLATES / name).read_text(encoding="utf-8")
+    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def _csp(text: str) -> str:
     """Return the CSP hash that allows one script or style."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _address(shot: Shot) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(shot.jpeg).decode()}"
 
 
 def _threshold(value: float) -> str:

@@ -13,7 +13,7 @@ from mesoscope.errors import OptionError
 from mesoscope.report.case.page import ReportEntry
 from mesoscope.report.case.pdf_parts import HEAD, ITEM, QUIET, RULE, SANS, WIDTH, load_fonts, plain
 from mesoscope.report.case.pdf_story import story
-from mesoscope.report.case.record import head, rows
+from mesoscope.report.case.record import record_head, record_rows
 from mesoscope.report.case.seal import blank_seal, fingerprint, public_bytes, sealed
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def attach(canvas: Canvas, files: Mapping[str, tuple[str, str]]) -> None:
     """
     document = canvas._doc  # noqa: SLF001 - reportlab has no public way to attach
     names: list[object] = []
-    for name, (says, text) in files.items():
+    for name, (description, text) in files.items():
         about = PDFDictionary({"Type": PDFName("EmbeddedFile")})
         stream = PDFStream(about, text.encode("ascii") + b"\n", filters=[])
         entry = PDFDictionary(
@@ -43,7 +43,7 @@ def attach(canvas: Canvas, files: Mapping[str, tuple[str, str]]) -> None:
                 "Type": PDFName("Filespec"),
                 "F": PDFString(name),
                 "UF": PDFString(name),
-                "Desc": PDFString(says),
+                "Desc": PDFString(description),
                 "AFRelationship": PDFName("Data"),
                 "EF": PDFDictionary({"F": document.Reference(stream)}),
             }
@@ -90,11 +90,11 @@ def write_pdf(contents: Contents, path: Path, *, key: Ed25519PrivateKey | None =
     refuse_long(contents.tally.total, path)
     load_fonts()
     items = [ReportEntry(evidence, contents.thresholds) for evidence in contents.evidence]
-    first = head(contents.details, contents.models, contents.settings, contents.tally)
+    first = record_head(contents.details, contents.models, contents.settings, contents.tally)
     files = {
         "record.json": (
             "All verdicts and hashes of this report",
-            f"{first}\n{''.join(rows(contents.items, contents.whole))}",
+            f"{first}\n{''.join(record_rows(contents.items, contents.numbered_verdicts))}",
         ),
         "seal.json": ("The digest of this report, and its signature", blank_seal(key)),
     }
@@ -107,7 +107,7 @@ def write_pdf(contents: Contents, path: Path, *, key: Ed25519PrivateKey | None =
 class _Document(BaseDocTemplate):  # type: ignore[misc]
     """A document with its headings as outline."""
 
-    def afterFlowable(self, flowable: Flowable) -> None:  # noqa: N802 - reportlab's
+    def afterFlowable(self, flowable: Flowable) -> None:  # noqa: N802 - named by reportlab
         """Add a bookmark for headings."""
         style = getattr(flowable, "style", None)
         if style not in (HEAD, ITEM):

@@ -24,7 +24,7 @@ from mesoscope.draw import clock
 from mesoscope.files.escape import escape_for_font
 from mesoscope.report.case.items import BINS, SHOWN
 from mesoscope.report.case.words import score
-from mesoscope.types.label import WORDS, clause_of
+from mesoscope.types.label import ANSWER_NAMES, reason_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -101,7 +101,7 @@ def plain(text: str) -> str:
     return escape_for_font(text, _glyphs())
 
 
-def say(text: str, style: ParagraphStyle = BODY) -> Paragraph:
+def paragraph(text: str, style: ParagraphStyle = BODY) -> Paragraph:
     """Return a paragraph of untrusted text."""
     return Paragraph(safe(text), style)
 
@@ -127,13 +127,14 @@ _BARE = [
 
 def verdict_text(label: Answer) -> str:
     """Return a label in its colour, as markup."""
-    return f'<font color="{hexadecimal(LABEL[label])}"><b>{WORDS[label]}</b></font>'
+    return f'<font color="{hexadecimal(LABEL[label])}"><b>{ANSWER_NAMES[label]}</b></font>'
 
 
 def facts(rows: Iterable[tuple[str, str]], *, code: Sequence[str] = ()) -> Table:
     """Return a table of names and values; values of ``code`` in a monospaced font."""
     cells = [
-        [say(name, FAINT), say(value, CODE if name in code else SMALL)] for name, value in rows
+        [paragraph(name, FAINT), paragraph(value, CODE if name in code else SMALL)]
+        for name, value in rows
     ]
     return Table(
         cells, colWidths=(0.24 * WIDTH, 0.76 * WIDTH), style=TableStyle(_BARE), hAlign="LEFT"
@@ -150,7 +151,7 @@ def grid(
         ("LINEBELOW", (0, 0), (-1, 0), 0.8, QUIET),
     ]
     return Table(
-        [[say(head, FAINT) for head in heads], *rows],
+        [[paragraph(head, FAINT) for head in heads], *rows],
         colWidths=[share * WIDTH for share in shares],
         repeatRows=1,
         style=TableStyle(style),
@@ -174,7 +175,10 @@ def tiles(tally: Tally) -> Table:
     """Return the counts of each label in large type."""
     there = [label for label in SHOWN if tally.labels[label]]
     cells = [
-        [marked(f'<font size="8">{WORDS[label].capitalize()}</font>', FAINT) for label in there],
+        [
+            marked(f'<font size="8">{ANSWER_NAMES[label].capitalize()}</font>', FAINT)
+            for label in there
+        ],
         [
             marked(f'<font name="{BOLD}" size="16">{tally.labels[label]:,}</font>', LEAD)
             for label in there
@@ -247,16 +251,16 @@ def persons(people: Sequence[Person]) -> Table:
     rows = []
     for one in people:
         colour = hexadecimal(PERSON[one.number % len(PERSON)])
-        told = [clause_of(one.reason)] if one.reason else []
-        told += ["in the background: no say in the verdict"] if one.background else []
-        why = f" <font color='#5b616c'>{safe('; '.join(told))}</font>" if told else ""
+        details = [reason_text(one.reason)] if one.reason else []
+        details += ["in the background: no say in the verdict"] if one.background else []
+        why = f" <font color='#5b616c'>{safe('; '.join(details))}</font>" if details else ""
         rows.append(
             [
                 marked(f'<font color="{colour}">●</font> {one.number + 1}', SMALL),
                 marked(verdict_text(one.label or "none") + why, SMALL),
-                say(score(one.p_fake), SMALL),
-                say(str(one.frames), SMALL),
-                say(f"{clock(one.first_s)} – {clock(one.last_s)}", SMALL),
+                paragraph(score(one.p_fake), SMALL),
+                paragraph(str(one.frames), SMALL),
+                paragraph(f"{clock(one.first_s)} – {clock(one.last_s)}", SMALL),
             ]
         )
     heads = ("Person", "Verdict", "p_fake", "Frames", "Seen")

@@ -9,7 +9,6 @@ from reportlab.platypus import KeepTogether, Paragraph, Spacer
 from mesoscope.draw import clock
 from mesoscope.files.escape import escape_name
 from mesoscope.report.case import words
-from mesoscope.report.case import words as texts
 from mesoscope.report.case.items import SHOWN, distribution
 from mesoscope.report.case.page import WEIGHTS, cuts, face_caption
 from mesoscope.report.case.pdf_parts import (
@@ -32,16 +31,16 @@ from mesoscope.report.case.pdf_parts import (
     histogram,
     marked,
     note,
+    paragraph,
     persons,
     picture,
     rows_of,
     safe,
-    say,
     tiles,
     timeline,
     verdict_text,
 )
-from mesoscope.types.label import WORDS
+from mesoscope.types.label import ANSWER_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,9 +67,9 @@ def story(contents: Contents, items: Sequence[ReportEntry], signer: str) -> Iter
     yield from _opening(contents, signer)
     yield from _table(contents)
     if items:
-        opening: list[Flowable] = [say("Evidence", HEAD)]
+        opening: list[Flowable] = [paragraph("Evidence", HEAD)]
         if any(close.heat for one in items for close in one.evidence.faces):
-            opening.append(say(texts.HEAT_SAYS, FAINT))
+            opening.append(paragraph(words.HEAT_SAYS, FAINT))
         for number, one in enumerate(items, 1):
             yield from _item(number, one, opening)
             opening = []
@@ -82,8 +81,8 @@ def story(contents: Contents, items: Sequence[ReportEntry], signer: str) -> Iter
 
 def _opening(contents: Contents, signer: str) -> Iterator[Flowable]:
     details, tally = contents.details, contents.tally
-    yield say(escape_name(details.title), TITLE)
-    yield say(words.summary(tally), LEAD)
+    yield paragraph(escape_name(details.title), TITLE)
+    yield paragraph(words.summary(tally), LEAD)
     made = details.made.replace("T", " ").replace("Z", " UTC")
     rows = [
         ("Case", escape_name(details.reference)),
@@ -106,15 +105,15 @@ def _opening(contents: Contents, signer: str) -> Iterator[Flowable]:
     if tally.scored >= 5:  # fewer are readable in the table
         limits = cuts(contents.thresholds)
         key = ", ".join(
-            f'<font color="{hexadecimal(LABEL[label])}">■</font> {WORDS[label]}'
+            f'<font color="{hexadecimal(LABEL[label])}">■</font> {ANSWER_NAMES[label]}'
             for label in SHOWN
             if label in tally.bins
         )
         dashed = " and ".join(f"{cut:.3g}" for cut in limits)
         yield KeepTogether(
             [
-                say("Distribution of the scores", HEAD),
-                say(f"Files by p_fake; the fullest bar holds {most:,}", FAINT),
+                paragraph("Distribution of the scores", HEAD),
+                paragraph(f"Files by p_fake; the fullest bar holds {most:,}", FAINT),
                 histogram(bars, limits),
                 marked(key + (f". Dashed: the thresholds {dashed}." if dashed else "."), FAINT),
             ]
@@ -131,16 +130,16 @@ def _table(contents: Contents) -> Iterator[Flowable]:
         verdict = item.verdict
         label = verdict.answer
         lines[place] = [
-            say(str(numbers.get(place, "–")), SMALL),
+            paragraph(str(numbers.get(place, "–")), SMALL),
             marked(verdict_text(label), SMALL),
-            say(words.score(verdict.p_fake), SMALL),
-            say(escape_name(verdict.source), SMALL),
-            say(escape_name(words.why(verdict)), FAINT),
-            say("–" if item.file is None else item.file.sha256[:12], CODE),
+            paragraph(words.score(verdict.p_fake), SMALL),
+            paragraph(escape_name(verdict.source), SMALL),
+            paragraph(escape_name(words.reason_of(verdict)), FAINT),
+            paragraph("–" if item.file is None else item.file.sha256[:12], CODE),
         ]
-    yield say("The file" if len(order) == 1 else "All files", HEAD)
+    yield paragraph("The file" if len(order) == 1 else "All files", HEAD)
     if len(order) > len(numbers):
-        yield say(words.choice(contents.tally), SMALL)
+        yield paragraph(words.selection_text(contents.tally), SMALL)
     heads = ("", "Verdict", "p_fake", "File", "Why", "SHA-256")
     yield grid(heads, [lines[place] for place in order], (0.05, 0.14, 0.09, 0.32, 0.24, 0.16))
 
@@ -149,11 +148,11 @@ def _item(number: int, one: ReportEntry, before: Sequence[Flowable]) -> Iterator
     evidence, verdict = one.evidence, one.evidence.verdict
     opening: list[Flowable] = [
         *before,
-        say(f"{number}   {one.name}", ITEM),
+        paragraph(f"{number}   {one.name}", ITEM),
         marked(
             f"{verdict_text(one.label)}"
             + ("" if verdict.p_fake is None else f"   <b>{words.score(verdict.p_fake)}</b>")
-            + f"   {safe(one.says)}"
+            + f"   {safe(one.sentence)}"
         ),
         *(marked(safe(text), BULLET, bullet="•") for text in one.notes),
     ]
@@ -165,16 +164,16 @@ def _item(number: int, one: ReportEntry, before: Sequence[Flowable]) -> Iterator
     if evidence.strip:
         wide = WIDTH / _STRIP_ACROSS - 8
         shots = [
-            [picture(shot, width=wide, height=0.8 * wide), say(shot.says, FAINT)]
+            [picture(shot, width=wide, height=0.8 * wide), paragraph(shot.caption, FAINT)]
             for shot in evidence.strip
         ]
-        yield say("Its most suspicious frames", PART)
+        yield paragraph("Its most suspicious frames", PART)
         yield rows_of(shots, _STRIP_ACROSS)
     if evidence.timeline is not None:
         chart = timeline(evidence.timeline, one.cuts)
-        said = words.dashes(one.cuts)
-        below = [say(said, FAINT)] if said else []
-        yield KeepTogether([say("Over time", PART), chart, *below])
+        said = words.threshold_text(one.cuts)
+        below = [paragraph(said, FAINT)] if said else []
+        yield KeepTogether([paragraph("Over time", PART), chart, *below])
     if verdict.persons:
         yield persons(verdict.persons)
     yield from _provenance(evidence)
@@ -188,15 +187,15 @@ def _faces(evidence: Evidence) -> Flowable:
         shots = [close.plain] if close.heat is None else [close.plain, close.heat]
         pair = rows_of([[picture(shot, width=side, height=side)] for shot in shots], 2)
         pair._argW = [side + 4] * 2  # noqa: SLF001
-        cells.append([pair, say(face_caption(close, evidence.verdict), FAINT)])
+        cells.append([pair, paragraph(face_caption(close, evidence.verdict), FAINT)])
     return rows_of(cells, _FACES_ACROSS)
 
 
 def _provenance(evidence: Evidence) -> Iterator[Flowable]:
     if not evidence.findings:
         return
-    yield say("What the file says of itself", PART)
-    yield say(
+    yield paragraph("What the file says of itself", PART)
+    yield paragraph(
         "Provenance stands beside the score and never changes it. Metadata can be made up or "
         "removed by anybody.",
         FAINT,
@@ -228,33 +227,34 @@ def _file_facts(one: ReportEntry) -> list[tuple[str, str]]:
 
 
 def _meaning() -> Iterator[Flowable]:
-    yield say("What the score means", HEAD)
-    for text in texts.WHAT_IT_MEANS:
-        yield say(text)
+    yield paragraph("What the score means", HEAD)
+    for text in words.WHAT_IT_MEANS:
+        yield paragraph(text)
     rows = [
-        [marked(verdict_text(label), SMALL), say(text, SMALL)] for label, text in texts.MEANINGS
+        [marked(verdict_text(label), SMALL), paragraph(text, SMALL)]
+        for label, text in words.MEANINGS
     ]
     yield grid(("Verdict", "Meaning"), rows, (0.17, 0.83))
-    yield say("Where it fails", HEAD)
-    for what, text in texts.WHERE_IT_FAILS:
+    yield paragraph("Where it fails", HEAD)
+    for what, text in words.WHERE_IT_FAILS:
         yield marked(f"<b>{what}</b> {text}", BULLET, bullet="•")
 
 
 def _model(model: ModelFacts) -> Iterator[Flowable]:
-    yield say(f"The model {escape_name(model.id)}", HEAD)
+    yield paragraph(f"The model {escape_name(model.id)}", HEAD)
     card = model.card
     if card is None:
-        yield say(
+        yield paragraph(
             "Its file was not at hand when this report was made, so its card and its whole hash "
             "are missing."
         )
         return
     weak = words.weaknesses(card)
     if weak:
-        yield say(texts.BY_KIND)
+        yield paragraph(words.BY_KIND)
         yield grid(
             ("Kind", "Pictures", "AUC", "95 % interval", "Decided", "Wrong among those"),
-            [[say(cell, SMALL) for cell in row] for row in weak],
+            [[paragraph(cell, SMALL) for cell in row] for row in weak],
             (0.24, 0.13, 0.1, 0.21, 0.13, 0.19),
         )
         yield Spacer(1, 6)
@@ -276,14 +276,14 @@ def _model(model: ModelFacts) -> Iterator[Flowable]:
 
 
 def _closing(contents: Contents, signer: str) -> Iterator[Flowable]:
-    yield say("Settings", HEAD)
+    yield paragraph("Settings", HEAD)
     if contents.settings is None:
-        yield say(texts.NO_SETTINGS)
+        yield paragraph(words.NO_SETTINGS)
     else:
         rows = words.settings_rows(contents.settings.values)
         yield facts([*rows, ("SHA-256 of the settings", contents.settings.sha256)], code=_HASHES)
-    yield say("How to check this report", HEAD)
-    yield say(
+    yield paragraph("How to check this report", HEAD)
+    yield paragraph(
         "This document carries the SHA-256 of every file, of the model and of the settings, and "
         "one of the document itself (its attachments record.json and seal.json). This line "
         "recomputes them, and says which files are unchanged and whether a byte of the document "
@@ -293,4 +293,4 @@ def _closing(contents: Contents, signer: str) -> Iterator[Flowable]:
         "mesoscope report verify REPORT.pdf" + (" --key PUBLIC.pem" if signer else ""), CODE
     )
     yield Spacer(1, 4)
-    yield say(words.signed(signer), BODY)
+    yield paragraph(words.signed(signer), BODY)

@@ -21,7 +21,7 @@ from mesoscope.files.escape import escape_name
 from mesoscope.report.case.contents import ModelFacts, model_facts, settings_sha256
 from mesoscope.report.case.items import hash_source
 from mesoscope.report.case.seal import Seal, fingerprint, read_seal
-from mesoscope.report.case.words import why
+from mesoscope.report.case.words import reason_of
 from mesoscope.types.schema import VERSIONS, refuse_version
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class ReportedSource:
     judged_sha256: str | None = None
 
 
-def head(
+def record_head(
     details: CaseDetails,
     models: Sequence[ModelFacts],
     settings: ReportSettings | None,
@@ -76,7 +76,9 @@ def head(
     return f'{_json(data)[:-1]},"items":['
 
 
-def rows(items: Iterable[ReportItem], evidence: dict[int, tuple[int, Verdict]]) -> Iterator[str]:
+def record_rows(
+    items: Iterable[ReportItem], evidence: dict[int, tuple[int, Verdict]]
+) -> Iterator[str]:
     """Yield the record's lines of items, with commas, and its end.
 
     Args:
@@ -104,7 +106,10 @@ def rows(items: Iterable[ReportItem], evidence: dict[int, tuple[int, Verdict]]) 
         if item.earlier is not None:
             row["judged_sha256"] = item.earlier
         if verdict.error is not None:
-            row["error"] = {"code": verdict.error["code"], "message": escape_name(why(verdict))}
+            row["error"] = {
+                "code": verdict.error["code"],
+                "message": escape_name(reason_of(verdict)),
+            }
         if verdict.notes:
             row["notes"] = [escape_name(note) for note in verdict.notes]
         if verdict.kind == "clip":
@@ -118,7 +123,7 @@ def rows(items: Iterable[ReportItem], evidence: dict[int, tuple[int, Verdict]]) 
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[dict[str, Any], Iterator[ReportedSource]]]:
+def open_record(path: Path) -> Iterator[tuple[dict[str, Any], Iterator[ReportedSource]]]:
     """Read a report's record: its first line, and an iterator over its items.
 
     Raises:
@@ -247,7 +252,7 @@ def verify(
     """
     seal = read_seal(path)
     found = Check(seal, _signature(seal, key))
-    with opened(path) as (first, items):
+    with open_record(path) as (first, items):
         found.made, found.version = str(first["made"]), str(first["mesoscope"])
         found.settings_match = _settings_match(first)
         found.models = _models(first, model)

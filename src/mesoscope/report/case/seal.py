@@ -89,10 +89,12 @@ def make_keys(private: Path, *, passphrase: str | None = None) -> tuple[Path, st
     key = Ed25519PrivateKey.generate()
     lock = form.BestAvailableEncryption(passphrase.encode()) if passphrase else form.NoEncryption()
     secret = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, lock)
-    told = key.public_key().public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo)
+    public_pem = key.public_key().public_bytes(
+        form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo
+    )
     _write_new(private, secret, 0o600)
     try:
-        _write_new(public, told, 0o644)
+        _write_new(public, public_pem, 0o644)
     except BaseException:
         private.unlink(missing_ok=True)  # a pair, or nothing that bars the way of one
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from mesoscope.report.case.items import SHOWN
-from mesoscope.types.label import SAYINGS, WORDS, Answer, as_sentence, clause_of
+from mesoscope.types.label import ANSWER_NAMES, ANSWER_TEXTS, Answer, as_sentence, reason_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,8 +34,8 @@ MEANINGS: tuple[tuple[Answer, str], ...] = (
     (
         "real",
         (
-            f"The label says: {SAYINGS['real']}. That is less than a proof that a face is genuine: "
-            "a forgery made in another way may leave no sign that it knows."
+            f"The label says: {ANSWER_TEXTS['real']}. That is less than a proof that a face is "
+            "genuine: a forgery made in another way may leave no sign that it knows."
         ),
     ),
     (
@@ -124,25 +124,25 @@ class Weakness(NamedTuple):
     error: str
 
 
-def why(verdict: Verdict) -> str:
+def reason_of(verdict: Verdict) -> str:
     """Return the reason without a clear label; empty with one."""
     if verdict.error is not None:
         return verdict.error["message"].removeprefix(f"{verdict.source}: ")
-    return clause_of(verdict.reason)
+    return reason_text(verdict.reason)
 
 
 def sentence(verdict: Verdict, thresholds: Thresholds | None) -> str:
     """Describe one verdict in a sentence."""
     label = verdict.answer
     if verdict.error is not None:
-        return f"{WORDS[label].capitalize()}: {why(verdict)}."
-    reason = why(verdict)
+        return f"{ANSWER_NAMES[label].capitalize()}: {reason_of(verdict)}."
+    reason = reason_of(verdict)
     if verdict.p_fake is None:
         return f"No answer: {reason or 'nothing could be judged'}."
     value = f"p_fake is {score(verdict.p_fake)}"
     if label == "inconclusive":
         return f"Inconclusive: {value}, and {reason}."
-    said = "Called fake" if label == "fake" else as_sentence(SAYINGS["real"]).removesuffix(".")
+    said = "Called fake" if label == "fake" else as_sentence(ANSWER_TEXTS["real"]).removesuffix(".")
     if thresholds is None:
         return f"{said}: {value}."
     where = (
@@ -156,7 +156,7 @@ def sentence(verdict: Verdict, thresholds: Thresholds | None) -> str:
 def summary(tally: Tally) -> str:
     """Summarise all verdicts: ``37 files: 12 fake, 20 real, 3 inconclusive, 2 not readable``."""
     noun = "file" if tally.total == 1 else "files"
-    parts = [f"{tally.labels[name]:,} {WORDS[name]}" for name in SHOWN if tally.labels[name]]
+    parts = [f"{tally.labels[name]:,} {ANSWER_NAMES[name]}" for name in SHOWN if tally.labels[name]]
     return f"{tally.total:,} {noun}: {', '.join(parts) or 'nothing to judge'}."
 
 
@@ -213,7 +213,7 @@ def settings_rows(values: Mapping[str, Json]) -> list[tuple[str, str]]:
     ]
 
 
-def choice(tally: Tally) -> str:
+def selection_text(tally: Tally) -> str:
     """Describe the choice of items with evidence, unless all have it."""
     shown = len(tally.pictured)
     if not shown:
@@ -235,7 +235,7 @@ def score(p_fake: float | None) -> str:
     return "<0.001" if p_fake < 0.0005 else f"{p_fake:.3f}"
 
 
-def dashes(cuts: Sequence[float]) -> str:
+def threshold_text(cuts: Sequence[float]) -> str:
     """Describe the dashed lines of a timeline; empty without thresholds."""
     if not cuts:
         return ""

@@ -10,10 +10,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from mesoscope.server.batching import QueueClosed, QueueFull
-from mesoscope.server.judging import Question
+from mesoscope.server.checking import CheckItem
 from mesoscope.server.problems import Problem, of_code
-from mesoscope.server.routes.asked import key_of, note, refusals, service_of
-from mesoscope.server.shapes import EXAMPLE_CHECK, CheckShape
+from mesoscope.server.routes.dependencies import error_responses, key_of, log_fields, service_of
+from mesoscope.server.schemas import EXAMPLE_CHECK, CheckShape
 from mesoscope.server.store import new_id
 from mesoscope.server.uploads import Bounds, receive
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Future
 
-    from mesoscope.server.judging import UploadAnswer
+    from mesoscope.server.checking import CheckResult
     from mesoscope.server.service import Service
     from mesoscope.server.spool import Upload
 
@@ -44,7 +44,7 @@ BODY = {
     }
 }
 Name = Annotated[
-    str, Query(max_length=400, description="what a raw body is called; multipart brings names")
+    str, Query(max_length=400, description="file name of a raw body; multipart bodies have names")
 ]
 
 
@@ -53,22 +53,22 @@ Name = Annotated[
     summary="Judge pictures",
     response_model=CheckShape,
     responses={
-        **refusals(408, 415, 507),
+        **error_responses(408, 415, 507),
         200: {"content": {"application/json": {"example": EXAMPLE_CHECK}}},
     },
     openapi_extra=BODY,
 )
 async def check(
     request: Request,
-    heat: Annotated[bool, Query(description="send evidence maps")] = False,
-    provenance: Annotated[bool, Query(description="send what the file says of itself")] = False,
-    preview: Annotated[bool, Query(description="send the picture back as a JPEG")] = False,
+    heat: Annotated[bool, Query(description="return evidence maps")] = False,
+    provenance: Annotated[bool, Query(description="return the provenance of the file")] = False,
+    preview: Annotated[bool, Query(description="return the picture as a JPEG")] = False,
     name: Name = "",
 ) -> Response:
     """Judge one picture, sent as raw bytes, or several, as multipart/form-data.
 
-    What a file is, its content says, whatever its name and media type. One file that cannot be
-    read is a problem; of several, each has its own answer.
+    The type of a file is detected by its content, not by its name or media type. A single file
+    that cannot be read is a problem; of several, each has its own result.
     """
     service = service_of(request)
     limits = service.settings.limits
@@ -83,10 +83,10 @@ async def check(
         facts: dict[str, object] = {"files": len(uploads), "bytes": sum(u.size for u in uploads)}
         if service.settings.log_names:
             facts["names"] = [upload.name for upload in uploads]
-        note(request, facts)
+        log_fields(request, facts)
         _spend(request, service, len(uploads))
-        questions = [
-            Question(
+        items = [
+            CheckItem(
                 upload,
                 new_id(),
                 heat=heat,
@@ -97,8 +97,8 @@ async def check(
             for upload in uploads
         ]
         _refuse_clips(uploads)
-        answers = await _judged(request, service, questions, uploads)
-        ids = await _recorded(request, service, questions, answers)
+        answers = await _judged(request, service, items, uploads)
+        ids = await _recorded(request, service, items, answers)
     finally:
         for upload in uploads:
             upload.close()
@@ -130,25 +130,25 @@ def busy() -> Problem:
 
 
 async def _judged(
-    request: Request, service: Service, questions: Sequence[Question], uploads: Sequence[Upload]
-) -> list[UploadAnswer]:
+    request: Request, service: Service, items: Sequence[CheckItem], uploads: Sequence[Upload]
+) -> list[CheckResult]:
     try:
-        futures = service.batcher.submit(questions, weights=[upload.size for upload in uploads])
+        futures = service.batcher.submit(items, weights=[upload.size for upload in uploads])
     except QueueFull:
         raise busy() from None
     except QueueClosed:
         raise Problem(
             "service.stopping", "the service is about to stop: try again", retry_after_s=5
         ) from None
-    answers = await _or_gone(request, futures, service.settings.limits.answer_s)
+    answers = await _wait_while_connected(request, futures, service.settings.limits.answer_s)
     for answer in answers:
         service.count(answer)
     return answers
 
 
-async def _or_gone(
-    request: Request, futures: Sequence[Future[UploadAnswer]], longest_s: float
-) -> list[UploadAnswer]:
+async def _wait_while_connected(
+    request: Request, futures: Sequence[Future[CheckResult]], longest_s: float
+) -> list[CheckResult]:
     """Wait for results; if the client disconnects, pending ones are cancelled.
 
     Raises:
@@ -189,21 +189,21 @@ async def _disconnected(request: Request) -> None:
 async def _recorded(
     request: Request,
     service: Service,
-    questions: Sequence[Question],
-    answers: Sequence[UploadAnswer],
+    items: Sequence[CheckItem],
+    answers: Sequence[CheckResult],
 ) -> list[str | None]:
     """Return the ids of committed results; ``None`` if results are not kept."""
     key = key_of(request)
     if service.kept.wanted:  # files are written, so not in the event loop
         rows = [
-            await asyncio.to_thread(service.record, question, answer, key)
-            for question, answer in zip(questions, answers, strict=True)
+            await asyncio.to_thread(service.record, item, answer, key)
+            for item, answer in zip(items, answers, strict=True)
         ]
     else:
-        rows = [service.record(q, a, key) for q, a in zip(questions, answers, strict=True)]
+        rows = [service.record(q, a, key) for q, a in zip(items, answers, strict=True)]
     ids: list[str | None] = []
-    for question, row in zip(questions, rows, strict=True):
+    for item, row in zip(items, rows, strict=True):
         if row is not None:
             await asyncio.wrap_future(row)
-        ids.append(None if row is None else question.id)
+        ids.append(None if row is None else item.id)
     return ids

@@ -10,15 +10,15 @@ from starlette.responses import FileResponse, Response
 
 from mesoscope.server.problems import Problem
 from mesoscope.server.reports import write_data_set
-from mesoscope.server.routes.asked import (
-    answered,
-    found,
+from mesoscope.server.routes.dependencies import (
+    error_responses,
+    json_response,
     key_of,
-    refusals,
     result_json,
+    row_or_404,
     service_of,
 )
-from mesoscope.server.shapes import EXAMPLE_RESULT, FeedbackShape, ResultShape
+from mesoscope.server.schemas import EXAMPLE_RESULT, FeedbackShape, ResultShape
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,44 +28,44 @@ router = APIRouter()
 
 @router.post(
     "/v1/feedback",
-    summary="Say what a person thinks of a result",
+    summary="Give feedback on a result",
     response_model=ResultShape,
     responses={
-        **refusals(404),
+        **error_responses(404),
         200: {"content": {"application/json": {"example": EXAMPLE_RESULT}}},
     },
 )
 def say(request: Request, said: FeedbackShape) -> Response:
-    """A person's own verdict; a later one replaces an earlier one."""
+    """Store a person's verdict on a result; it replaces an earlier one."""
     if "\0" in said.note:
         raise Problem("request.unprocessable", "note: a text without NUL characters is needed")
     note = said.note.encode("utf-8", "replace").decode()
     store = service_of(request).store
-    found(store.result(said.result, key_of(request)), "result")
-    store.say(said.result, said.says, note)
+    row_or_404(store.result(said.result, key_of(request)), "result")
+    store.add_feedback(said.result, said.says, note)
     row = store.result(said.result, key_of(request))
-    return answered(result_json(found(row, "result")))
+    return json_response(result_json(row_or_404(row, "result")))
 
 
 @router.get(
     "/v1/feedback/dataset",
-    summary="What people said, as a labelled data set",
+    summary="Feedback as a labelled data set",
     response_class=FileResponse,
     responses={
-        **refusals(404),
+        **error_responses(404),
         200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}},
     },
 )
 def data_set(request: Request) -> Response:
-    """A ZIP archive with `manifest.csv` and the pictures that were kept, to train and evaluate on.
+    """Return a ZIP archive with `manifest.csv` and the kept pictures, to train and evaluate on.
 
-    What people are unsure of is left out; labels of pictures that were not kept stand in
+    Results marked as unsure are left out; labels of pictures that were not kept are in
     `not_kept.csv`.
     """
     service = service_of(request)
     path = service.spool.new_path()
     try:
-        count = write_data_set(path, service.store.said(key_of(request)), service.kept)
+        count = write_data_set(path, service.store.with_feedback(key_of(request)), service.kept)
     except BaseException:
         path.unlink(missing_ok=True)
         raise

@@ -12,22 +12,22 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from mesoscope.server.problems import Problem
-from mesoscope.server.routes.asked import (
+from mesoscope.server.routes.check import BODY, Name
+from mesoscope.server.routes.dependencies import (
     IdInPath,
     Limit,
     Place,
-    answered,
-    found,
+    error_responses,
     job_json,
+    json_response,
     key_of,
-    note,
-    refusals,
+    log_fields,
     result_json,
+    row_or_404,
     service_of,
 )
-from mesoscope.server.routes.check import BODY, Name
-from mesoscope.server.shapes import EXAMPLE_JOB, JobShape, JobsShape, ResultsShape
-from mesoscope.server.store import FINISHED, Unreachable
+from mesoscope.server.schemas import EXAMPLE_JOB, JobShape, JobsShape, ResultsShape
+from mesoscope.server.store import FINISHED, DatabaseUnreachable
 from mesoscope.server.uploads import Bounds, receive
 
 if TYPE_CHECKING:
@@ -46,13 +46,13 @@ _EXAMPLE = {"content": {"application/json": {"example": EXAMPLE_JOB}}}
     status_code=202,
     summary="Judge a clip or an archive",
     response_model=JobShape,
-    responses={**refusals(408, 415, 507), 202: _EXAMPLE},
+    responses={**error_responses(408, 415, 507), 202: _EXAMPLE},
     openapi_extra=BODY,
 )
 async def begin(request: Request, name: Name = "") -> Response:
-    """Take on a clip, or a ZIP archive of pictures and clips; the answer is its id, at once.
+    """Accept a clip, or a ZIP archive of pictures and clips, and return the job's id at once.
 
-    An accepted job is finished whatever becomes of this process.
+    An accepted job is finished, also after a restart of the service.
     """
     service = service_of(request)
     limits = service.settings.limits
@@ -71,102 +71,104 @@ async def begin(request: Request, name: Name = "") -> Response:
     (upload,) = await receive(request, service.spool, bounds, name=name, on_disk=True)
     try:
         facts: dict[str, object] = {"bytes": upload.size}
-        note(request, {**facts, "name": upload.name} if service.settings.log_names else facts)
+        log_fields(request, {**facts, "name": upload.name} if service.settings.log_names else facts)
         job_id = await run_in_threadpool(service.jobs.add, upload, key)
     finally:
         await run_in_threadpool(upload.close)
     row = await run_in_threadpool(service.job_store.get, job_id, key)
-    made = answered(job_json(found(row, "job")), 202)
+    made = json_response(job_json(row_or_404(row, "job")), 202)
     made.headers["Location"] = f"/v1/jobs/{job_id}"
     return made
 
 
-@router.get("/v1/jobs", summary="Jobs", response_model=JobsShape, responses=refusals())
+@router.get("/v1/jobs", summary="Jobs", response_model=JobsShape, responses=error_responses())
 def list_jobs(request: Request, before: Place = None, limit: Limit = 50) -> Response:
-    """A caller's jobs, the latest first."""
+    """Return the caller's jobs, the latest first."""
     rows = service_of(request).job_store.page(key_of(request), before=before, limit=limit)
     more = rows[-1].n if len(rows) == limit else None
-    return answered({"jobs": [job_json(row) for row in rows], "next": more})
+    return json_response({"jobs": [job_json(row) for row in rows], "next": more})
 
 
 @router.get(
     "/v1/jobs/{job_id}",
-    summary="How far a job is",
+    summary="State of a job",
     response_model=JobShape,
-    responses={**refusals(404), 200: _EXAMPLE},
+    responses={**error_responses(404), 200: _EXAMPLE},
 )
 def get_job(request: Request, job_id: IdInPath) -> Response:
-    """State and counts of a job."""
+    """Return state and counts of a job."""
     row = service_of(request).job_store.get(job_id, key_of(request))
-    return answered(job_json(found(row, "job")))
+    return json_response(job_json(row_or_404(row, "job")))
 
 
 @router.get(
     "/v1/jobs/{job_id}/results",
     summary="Results of a job",
     response_model=ResultsShape,
-    responses=refusals(404),
+    responses=error_responses(404),
 )
 def results_of_job(
     request: Request,
     job_id: IdInPath,
     after: Annotated[
-        int | None, Query(ge=-1, le=2**31 - 1, description="`next` of the page before")
+        int | None, Query(ge=-1, le=2**31 - 1, description="`next` of the previous page")
     ] = None,
     limit: Limit = 50,
 ) -> Response:
-    """Results in the order of the archive's files, as far as they are known.
+    """Return the results so far, in the order of the archive's files.
 
     `next` is null when a page holds the last that is known; while the job runs, more may follow.
     """
     service = service_of(request)
-    found(service.job_store.get(job_id, key_of(request)), "job")
-    rows = service.store.of_job(job_id, after=-1 if after is None else after, limit=limit)
+    row_or_404(service.job_store.get(job_id, key_of(request)), "job")
+    rows = service.store.job_results(job_id, after=-1 if after is None else after, limit=limit)
     more = rows[-1].seq if len(rows) == limit else None
-    return answered({"results": [result_json(row) for row in rows], "next": more})
+    return json_response({"results": [result_json(row) for row in rows], "next": more})
 
 
 @router.delete(
     "/v1/jobs/{job_id}",
     summary="Cancel a job",
     response_model=JobShape,
-    responses={**refusals(404, 409), 200: _EXAMPLE},
+    responses={**error_responses(404, 409), 200: _EXAMPLE},
 )
 def cancel(request: Request, job_id: IdInPath) -> Response:
-    """Stop a job; what is judged of it stays, and its upload goes."""
+    """Cancel a job: its results are kept, and its upload is deleted."""
     service = service_of(request)
-    found(service.job_store.get(job_id, key_of(request)), "job")
+    row_or_404(service.job_store.get(job_id, key_of(request)), "job")
     if not service.jobs.cancel(job_id):
         raise Problem("job.finished", "the job is finished already, so it cannot be cancelled")
-    return answered(job_json(found(service.job_store.get(job_id, key_of(request)), "job")))
+    return json_response(
+        job_json(row_or_404(service.job_store.get(job_id, key_of(request)), "job"))
+    )
 
 
 @router.get(
     "/v1/jobs/{job_id}/events",
-    summary="A job's progress, as it happens",
+    summary="Progress of a job as server-sent events",
     response_class=StreamingResponse,
     responses={
-        **refusals(404),
+        **error_responses(404),
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
     },
 )
 async def events(request: Request, job_id: IdInPath) -> StreamingResponse:
-    """Server-sent events: `progress` with the job's JSON at each change, then `end`."""
+    """Send events: `progress` with the job's JSON at each change, then `end`."""
     service = service_of(request)
     key = key_of(request)
-    found(await run_in_threadpool(service.job_store.get, job_id, key), "job")
+    row_or_404(await run_in_threadpool(service.job_store.get, job_id, key), "job")
     if service.listeners >= service.settings.limits.listeners:
         raise Problem(
             "queue.full", "too many listen to jobs: ask for the job now and then", retry_after_s=10
         )
     return StreamingResponse(
-        _told(service, job_id, key),
+        _event_stream(service, job_id, key),
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},
     )
 
 
-async def _told(service: Service, job_id: str, key: str | None) -> AsyncIterator[bytes]:
+async def _event_stream(service: Service, job_id: str, key: str | None) -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
     last: dict[str, Any] = {}
     spoke = loop.time()
@@ -174,7 +176,7 @@ async def _told(service: Service, job_id: str, key: str | None) -> AsyncIterator
     try:
         while not service.stopping:
             row = None
-            with contextlib.suppress(Unreachable):  # it may come back
+            with contextlib.suppress(DatabaseUnreachable):  # it may come back
                 row = await run_in_threadpool(service.job_store.get, job_id, key)
                 if row is None:
                     return

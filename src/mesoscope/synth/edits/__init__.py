@@ -6,9 +6,9 @@ same forgery.
 
 from __future__ import annotations
 
-from mesoscope.synth.edits.forge import edit, twin
 from mesoscope.synth.edits.light import dodge_burn, whiten
 from mesoscope.synth.edits.liquify import liquify, neutral_warp
+from mesoscope.synth.edits.maker import edit, twin
 from mesoscope.synth.edits.recipe import EDITS, PARTS, STRENGTHS, EditRecipe, Span, read_edit_recipe
 from mesoscope.synth.edits.skin import clone, inpaint, retouch
 from mesoscope.synth.edits.splice import Donor, splice

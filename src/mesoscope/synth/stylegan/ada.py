@@ -38,7 +38,7 @@ class Controller:
     seen: int = 0
     heard: float = 0.0
 
-    def note(self, logits: Tensor) -> None:
+    def accumulate(self, logits: Tensor) -> None:
         """Accumulate the discriminator's logits of reals, ``[N]``."""
         self.signs += float(logits.detach().sign().sum())
         self.seen += len(logits)

@@ -71,7 +71,7 @@ def load(path: Path, at: StepPosition, settings: dict[str, Any]) -> GanState:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state = GanState(**json.loads(metadata[_KEY]))
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no dict
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
     except FileNotFoundError as error:
         raise RunError(f"{path}: no such checkpoint: start the run without `resume`") from error
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:

@@ -9,7 +9,7 @@ the distances are comparable between networks and runs of this project on the sa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-FEATURES: Final = 320
 _INPUT_PX = 128
 _NORM_EPSILON = 1e-3
 # Tan & Le, ICML 2019, table 1, in the published Lite0 variant: kernel, stride, blocks.

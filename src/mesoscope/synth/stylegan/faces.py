@@ -1,4 +1,4 @@
-"""Generation of many faces into a folder, paired with real faces."""
+"""Generation of faces from a model file into a folder, paired with real faces."""
 
 from __future__ import annotations
 
@@ -14,11 +14,20 @@ from mesoscope.errors import OptionError, SourceUnsuitable
 from mesoscope.errors.failures import failure
 from mesoscope.faces.crop import crop
 from mesoscope.media.image import decode, open_image, read_bytes
+from mesoscope.models.file import file_sha256
 from mesoscope.runtime.threads import cores, map_ordered
-from mesoscope.synth.folder import RECORDS, Parent, read_records, rng_for
-from mesoscope.synth.forgery import Forgery
-from mesoscope.synth.reals import centre_square
-from mesoscope.synth.stylegan.sampling import generate, grid
+from mesoscope.synth.folder import RECORDS, ForgeryFolder, Parent, read_records, rng_for
+from mesoscope.synth.forgery import Encoding, Forgery
+from mesoscope.synth.reals import VALIDATION_SHARE, centre_square, read_reals
+from mesoscope.synth.sheet import refuse_suffix
+from mesoscope.synth.stylegan.loading import load_generator
+from mesoscope.synth.stylegan.sampling import (
+    SamplingSettings,
+    generate,
+    grid,
+    refuse,
+    write_picture,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -207,3 +216,87 @@ def _resized(pixels: Pixels, size_px: int | None) -> Pixels:
     if size_px is None or size_px == len(pixels):
         return pixels
     return crop(pixels, (0, 0, len(pixels), len(pixels)), size_px=size_px)
+
+
+_BATCH = 16  # batch size on a GPU
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationOptions:
+    """Options of the generation of faces into a folder.
+
+    Attributes:
+        settings: Sampling settings.
+        size_px: Side of the pictures; ``None`` for the model's size.
+        reals: Real faces that are paired with them, resized and encoded in the same way.
+        encoding: Encoding of the pictures.
+        seed: Seed of names, splits and JPEG qualities.
+        validation: Share of unpaired faces in the validation split.
+        sheet: File of a contact sheet; ``None`` draws none.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        batch: Batch size; ``None`` for 1, or 16 on a GPU.
+    """
+
+    settings: SamplingSettings = field(default_factory=SamplingSettings)
+    size_px: int | None = None
+    reals: Path | None = None
+    encoding: Encoding = field(default_factory=Encoding)
+    seed: int = 0
+    validation: float = VALIDATION_SHARE
+    sheet: Path | None = None
+    device: str = "auto"
+    batch: int | None = None
+
+
+def face_folder(
+    model: Path,
+    out: Path,
+    seeds: Sequence[int],
+    options: GenerationOptions | None = None,
+    *,
+    watch: Callable[[], None] | None = None,
+) -> GenerationSummary:
+    """Generate the faces that the folder does not have yet.
+
+    Args:
+        model: A ``.safetensors`` file, or a ``.pt`` file in the public layout.
+        out: The output folder; an existing one with the same options is continued.
+        seeds: One seed per face.
+        options: Options of the generation.
+        watch: Called after each face.
+
+    Raises:
+        ModelMissing: The model file is missing.
+        ModelError: The file is not a generator, or contains code.
+        OptionError: A seed or setting is out of range, or the folder has other options.
+        DatasetError: There are no reals.
+        OutputError: The folder cannot be written.
+    """
+    o = options or GenerationOptions()
+    if o.sheet is not None:
+        refuse_suffix(o.sheet)
+    device = device_of(o.device)
+    generator = load_generator(model).to(device)
+    reals = [] if o.reals is None else read_reals(o.reals, validation=o.validation)
+    refuse(generator, o.settings, seeds)
+    marks: dict[str, Json] = {
+        "maker": "stylegan",
+        "model_sha256": file_sha256(model),
+        "truncation": o.settings.truncation,
+        "truncated_layers": o.settings.truncated_layers,
+        "mixing": o.settings.mixing,
+        "noise": o.settings.noise,
+        "size": o.size_px or generator.config.size,
+        "reals": None if o.reals is None else str(o.reals.resolve()),
+        "real_pictures": len(reals),
+        "validation": o.validation,
+    }
+    with ForgeryFolder(out, options=marks, encoding=o.encoding, seed=o.seed) as folder:
+        summary = write_faces(
+            folder, generator, seeds, settings=o.settings, size_px=o.size_px, reals=reals,
+            validation=o.validation, batch=o.batch or (_BATCH if device.type == "cuda" else 1),
+            watch=watch,
+        )  # fmt: skip
+    if o.sheet is not None:
+        write_picture(o.sheet, sheet_of(out))
+    return summary

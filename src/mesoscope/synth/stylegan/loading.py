@@ -18,7 +18,7 @@ from mesoscope.errors import ModelError, ModelMissing, OptionError, OutputError
 from mesoscope.errors.failures import cause
 from mesoscope.files.atomic import atomic_path
 from mesoscope.synth.stylegan.networks import Generator, GeneratorConfig
-from mesoscope.synth.stylegan.pickles import foreign, globals_of
+from mesoscope.synth.stylegan.pickles import globals_of, unknown_globals
 from mesoscope.synth.stylegan.public_layout import MEAN, from_public
 from mesoscope.types.schema import VERSIONS, refuse_version
 
@@ -115,7 +115,7 @@ def _of_safetensors(path: Path) -> Generator:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except SafetensorError as error:
         raise ModelError(f"{path}: damaged, or no safetensors file: {error}") from error
     if _KEY in metadata:
@@ -196,7 +196,7 @@ def _torch_legacy(file: BinaryIO, path: Path) -> object:
 
 
 def _refuse_code(names_used: list[str], path: Path) -> None:
-    names = foreign(names_used)
+    names = unknown_globals(names_used)
     if not names:
         return
     kind = "an NVIDIA pickle" if any(n.startswith(_NVIDIA) for n in names) else "a pickle"

@@ -97,6 +97,6 @@ class _Strings:
             self._last = []
 
 
-def foreign(names: list[str]) -> list[str]:
+def unknown_globals(names: list[str]) -> list[str]:
     """Return the globals that plain tensors do not need, in dotted form."""
     return [name.replace(" ", ".") for name in names if name not in TENSOR_GLOBALS]

@@ -197,7 +197,7 @@ class StepPosition:
             fakes, reals = (self._augment(x, rng) for x in (fakes, reals))
         self.discriminator.requires_grad_(True)
         of_reals, of_fakes = self.discriminator(reals), self.discriminator(fakes)
-        self.controller.note(of_reals)
+        self.controller.accumulate(of_reals)
         loss = discriminator_loss(of_reals, of_fakes)
         _apply(self.of_discriminator, loss)
         losses = {"loss_d": loss.item(), "real_sign": of_reals.sign().mean().item()}

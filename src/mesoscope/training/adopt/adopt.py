@@ -139,19 +139,19 @@ def _check_input(takes: onnx.ValueInfoProto, card: ForeignCard, path: Path) -> i
     tensor = takes.type.tensor_type
     side = card.input.size
     wanted = (3, side, side) if card.input.layout == "nchw" else (side, side, 3)
-    told = [d.dim_value if d.HasField("dim_value") else 0 for d in tensor.shape.dim]
-    fits = len(told) in (0, 4) and all(
-        there in (0, want) for there, want in zip(told[1:], wanted, strict=False)
+    shape = [d.dim_value if d.HasField("dim_value") else 0 for d in tensor.shape.dim]
+    fits = len(shape) in (0, 4) and all(
+        there in (0, want) for there, want in zip(shape[1:], wanted, strict=False)
     )
     if not fits:
         raise ModelError(
-            f"{path}: its graph takes {told} (0: any), and its card says {card.input.layout} of "
+            f"{path}: its graph takes {shape} (0: any), and its card says {card.input.layout} of "
             f"{side} px, [n, {', '.join(map(str, wanted))}]: correct input.size or input.layout"
         )
     if tensor.elem_type not in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.UINT8):
         kind = TensorProto.DataType.Name(tensor.elem_type)
         raise ModelError(f"{path}: it takes {kind}, and FLOAT, FLOAT16 or UINT8 are known")
-    return told[0] or None if told else None
+    return shape[0] or None if shape else None
 
 
 def _output(graph: onnx.GraphProto, card: ForeignCard, path: Path) -> onnx.ValueInfoProto:
@@ -263,7 +263,7 @@ def _takes_many(
     session = open_session(model.SerializeToString(), path, threads=1)
     try:
         (together,) = session.run([flat], {"crops": check_pictures(card.input.size)})
-    except Exception:  # noqa: BLE001 - ONNX Runtime's; it then judges one at a time
+    except Exception:  # noqa: BLE001 - any of ONNX Runtime; then scored one by one
         return False
     together = np.asarray(together)
     return together.shape == alone.shape and bool(np.allclose(together, alone, 1e-2, 1e-3))

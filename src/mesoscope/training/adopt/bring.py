@@ -14,16 +14,16 @@ from mesoscope.errors import ModelError, OptionError, OutputError
 from mesoscope.errors.failures import cause
 from mesoscope.evaluation.evaluate import evaluate
 from mesoscope.files.atomic import temporary_path
+from mesoscope.models.added import added_models
 from mesoscope.models.file import graph_sha256, shipped, verify_sha256
-from mesoscope.models.kept import added_models
 from mesoscope.training.adopt.adopt import wrap_network
 from mesoscope.training.adopt.foreign_card import read_foreign_card
 from mesoscope.training.decide.thresholds import decide, operating_points
 from mesoscope.training.export.card import figures_for_card
-from mesoscope.training.export.onnx_export import put, with_card, writing
+from mesoscope.training.export.onnx_export import output_errors, with_card, write_model
 from mesoscope.training.recipe.recipe import Recipe
 from mesoscope.types.card import Calibration
-from mesoscope.types.finders import WITH_A_MODEL
+from mesoscope.types.names import FINDERS_WITH_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -56,7 +56,7 @@ def add_model(
 
     file: The network's ``.onnx`` file.
         card: ``CARD.toml``: what the network takes and returns.
-        folder: The folder of added models, see :mod:`mesoscope.models.kept`.
+        folder: The folder of added models, see :mod:`mesoscope.models.added`.
         out: The file to write instead of one in ``folder``.
         out: The file to write in place of one in ``folder``.
         datasets: Labelled faces to calibrate on, as in :func:`import_classifier`.
@@ -78,7 +78,7 @@ def add_model(
     foreign = read_foreign_card(card)
     name = foreign.name
     if out is None:
-        if name in shipped() or name in added_models(folder) or name in WITH_A_MODEL:
+        if name in shipped() or name in added_models(folder) or name in FINDERS_WITH_MODEL:
             raise OptionError(
                 f"{name}: there is such a model already: give it another name in {card}, or "
                 f"remove it first: mesoscope models remove {name}"
@@ -114,7 +114,7 @@ def import_classifier(
         count: Wraps work for a progress bar: ``(items, total, what) → items``.
 
     Returns:
-        The card as it stands in the file.
+        The card as written to the file.
 
     Raises:
         ModelError: The file is not a network that matches its card.
@@ -149,7 +149,7 @@ def import_classifier(
             card = dataclasses.replace(card, operating_points=points, metrics=measured)
         answers = scorer.score(check_pictures(card.input_px)).p_fake
         card = dataclasses.replace(card, self_check=tuple(round(float(p), 7) for p in answers))
-        put(fresh, out, with_card(adopted.model(calibration), card))
+        write_model(fresh, out, with_card(adopted.model(calibration), card))
     return card
 
 
@@ -179,7 +179,7 @@ def _write(
         parameters=adopted.parameters,
         graph_sha256=graph_sha256(model.SerializeToString()),
     )
-    with writing(out):
+    with output_errors(out):
         fresh.write_bytes(with_card(model, card))
     return card
 

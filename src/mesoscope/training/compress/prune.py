@@ -31,6 +31,7 @@ from mesoscope.training.nets.channels import select
 from mesoscope.training.recipe.recipe import read_recipe
 from mesoscope.training.run import (
     describe_data,
+    lost_processes,
     open_fabric,
     open_run,
     read_pictures,
@@ -96,7 +97,7 @@ def prune(
             concerns the network.
         DatasetError: See :func:`mesoscope.training.data.dataset.survey`.
         ModelMismatch: The exported file does not answer as torch does.
-        OutputError: The run folder cannot be written.
+        OutputError: The run folder cannot be written, or another process of the run has ended.
     """
     trained = _recipe_in(parent, "give the folder that mesoscope train wrote")
     recipe = fine_tuning(parent, trained, plan, overrides)
@@ -107,12 +108,13 @@ def prune(
     data = read_pictures(roots, recipe, watcher, skip_unreadable=skip_unreadable)
     if fabric.is_global_zero:
         logger.info(describe_data(data))
-    data = prepare_forging(data, recipe, run, fabric, watcher)
-    data = find_main_faces(data, recipe, run, fabric, watcher)
-    prepare_reconstructing(data, recipe, run, fabric, watcher)
-    recipe, state = prune_and_finetune(
-        parent, data, plan, run, fabric, watcher, recipe, resume=resume
-    )
+    with lost_processes(run, fabric):
+        data = prepare_forging(data, recipe, run, fabric, watcher)
+        data = find_main_faces(data, recipe, run, fabric, watcher)
+        prepare_reconstructing(data, recipe, run, fabric, watcher)
+        recipe, state = prune_and_finetune(
+            parent, data, plan, run, fabric, watcher, recipe, resume=resume
+        )
     if not fabric.is_global_zero:
         return run / "model.onnx"
     sparsity = _measured(run, recipe, trained, plan)
@@ -151,17 +153,17 @@ def prune_and_finetune(
     Raises:
         RunError: No weights in ``parent``, or the run was begun with another recipe.
         OptionError: The share of multiply-adds cannot be removed by channels.
-        OutputError: The run folder cannot be written.
+        OutputError: The run folder cannot be written, or another process of the run has ended.
     """
     if fabric.is_global_zero and not (run / START).exists():
         _begin(run, recipe, plan, parent, data)
     fabric.barrier()
     recipe = _as_begun(run, recipe)
     start = checkpoint.unpack("mean", checkpoint.load(run / START)[0])
-    hold = WeightPruning(start, 0.0 if plan.structured else plan.sparsity, plan.ramp_epochs())
+    constraint = WeightPruning(start, 0.0 if plan.structured else plan.sparsity, plan.ramp_epochs())
     if plan.finetune:
         log = LogWatcher(run, watcher)
-        state = fit(recipe, data, run, fabric, log, resume=resume, hold=hold)
+        state = fit(recipe, data, run, fabric, log, resume=resume, constraint=constraint)
         if fabric.is_global_zero:
             write_log(run, state)
             draw_curves(state.history, run / "curves.png")
@@ -172,7 +174,7 @@ def prune_and_finetune(
     state = TrainingState(recipe_sha256=recipe.sha256(), data_sha256=data.digests)
     if fabric.is_global_zero:
         net = build(recipe.network)
-        hold.put_in(net)
+        constraint.put_in(net)
         checkpoint.save(run / BEST, checkpoint.pack("mean", checkpoint.plain(net)), state)
     return recipe, state
 

@@ -33,7 +33,7 @@ from mesoscope.training.decide.comparison import Comparison, compare, multiply_a
 from mesoscope.training.decide.thresholds import operating_points
 from mesoscope.training.export.card import figures_for_card
 from mesoscope.training.export.graph import strip
-from mesoscope.training.export.onnx_export import put, with_card, writing
+from mesoscope.training.export.onnx_export import output_errors, with_card, write_model
 from mesoscope.training.recipe.keys import DataKeys
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def quantize(
         },
     )
     with temporary_path(out) as fresh:
-        with writing(out):
+        with output_errors(out):
             fresh.write_bytes(with_card(integer, card))
         found, pairs = compare(model, fresh, validation, count=count)
         _refuse_loss(out, found, max_loss, allow_loss=allow_loss)
@@ -127,7 +127,7 @@ def quantize(
             metrics={**figures_for_card(pairs[1].to_dict()), "false_positive_rates": false_alarms},
             operating_points=points,
         )
-        put(fresh, out, with_card(integer, card))
+        write_model(fresh, out, with_card(integer, card))
     # The card was changed after the measurement; the graph was not.
     whole = found.quantised._replace(size_bytes=out.stat().st_size)
     return found._replace(quantised=whole)
@@ -231,7 +231,7 @@ class _Recorder:
         self.card, self.model_id = card, f"{card.name}@crops"
         self.crops: list[Pixels] = []
 
-    def score(self, crops: Pixels, *, heat: bool = False) -> Scores:  # noqa: ARG002 - a Scorer's
+    def score(self, crops: Pixels, *, heat: bool = False) -> Scores:  # noqa: ARG002 - of the protocol Scorer
         """Record the crops and return zeros."""
         self.crops.extend(crops)
         half = np.full(len(crops), 0.5, np.float32)

@@ -31,10 +31,9 @@ from mesoscope.errors import SourceUnsuitable
 from mesoscope.imaging.encode import through_jpeg
 from mesoscope.imaging.filters import blur, resize, scaled, sharpen
 from mesoscope.synth import blend, edits
-from mesoscope.synth.blend import RATIOS
+from mesoscope.synth.blend import RATIOS, blend_mask
 from mesoscope.synth.edits import Donor
 from mesoscope.synth.edits.maker import most_alike
-from mesoscope.synth.ellipse import blend_mask
 from mesoscope.synth.swap import DonorIndex
 
 if TYPE_CHECKING:

@@ -25,8 +25,7 @@ from mesoscope.errors.failures import cause
 from mesoscope.files.atomic import write_bytes
 from mesoscope.runtime.log import logger
 from mesoscope.runtime.threads import cores, map_ordered
-from mesoscope.synth.blend import draw_hull
-from mesoscope.synth.ellipse import blend_mask
+from mesoscope.synth.blend import blend_mask, draw_hull
 from mesoscope.synth.forgery import Forgery
 from mesoscope.synth.outline import (
     Region,
@@ -162,8 +161,8 @@ def train_autoencoders(
     _one_thread_each()
     work = map_ordered(train, range(len(nets)), threads=cores())
     found = list(watcher.count(work, len(nets), "training autoencoders on the real pictures"))
-    told = ", ".join(f"{net.keys.name} {db:.1f}" for net, db in zip(nets, found, strict=True))
-    logger.info(f"autoencoders reconstruct held-out reals with a PSNR in dB of {told}")
+    psnr_text = ", ".join(f"{net.keys.name} {db:.1f}" for net, db in zip(nets, found, strict=True))
+    logger.info(f"autoencoders reconstruct held-out reals with a PSNR in dB of {psnr_text}")
     return nets
 
 

@@ -186,7 +186,7 @@ def summaries(net: Network, crops: Iterable[Pixels]) -> Floats:
     kernels, least, parts = filters(), floors(), []
     for pixels in batches(crops, BATCH):
         x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
-        parts.append(summary(x, net.features(x), kernels, least).double().numpy())
+        parts.append(summary(x, net.forward_features(x), kernels, least).double().numpy())
     return np.concatenate(parts)
 
 

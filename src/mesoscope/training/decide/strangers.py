@@ -149,7 +149,7 @@ def write_thresholds(path: Path, scores: Sequence[Score], home: Sequence[Score])
     import onnx
 
     from mesoscope.files.atomic import temporary_path
-    from mesoscope.training.export.onnx_export import put, with_card
+    from mesoscope.training.export.onnx_export import with_card, write_model
 
     before = read_card(path)
     cuts = thresholds(scores)
@@ -158,11 +158,11 @@ def write_thresholds(path: Path, scores: Sequence[Score], home: Sequence[Score])
     )
     model = onnx.load(path)
     with temporary_path(path) as fresh:
-        put(fresh, path, with_card(model, card))
+        write_model(fresh, path, with_card(model, card))
     text = path.with_suffix(".md")
     if text.exists():
         with temporary_path(text) as fresh:
-            put(fresh, text, _rewritten(text.read_text("utf-8"), before, card).encode())
+            write_model(fresh, text, _rewritten(text.read_text("utf-8"), before, card).encode())
     return cuts
 
 

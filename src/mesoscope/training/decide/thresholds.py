@@ -168,7 +168,7 @@ def _measure(faces: _Faces, rule: _Rule, recipe: Recipe) -> dict[str, Json]:
     (other,) = set(CALIBRATORS) - {chosen}
     of_other = crossed[other]
 
-    def told(which: Flags, *, nll: bool) -> dict[str, Json]:
+    def figures_of(which: Flags, *, nll: bool) -> dict[str, Json]:
         y = faces.labels[which]
         stages = {"before": raw, "after": fitted, "cross_fitted": p_fake}
         return {
@@ -185,11 +185,11 @@ def _measure(faces: _Faces, rule: _Rule, recipe: Recipe) -> dict[str, Json]:
             "chosen": chosen,
             "measured_on": "the faces that it was fitted on; cross_fitted: fitted on one half of "
             "the groups and measured on the other, both ways; each face counts once",
-            **told(every, nll=True),
+            **figures_of(every, nll=True),
             "cross_fitted_by_other": None
             if of_other is None
             else {"calibration": other, **_calibration(faces.labels, of_other[0], nll=True)},
-            "by_source": {name: told(of, nll=False) for name, of in sources.items()},
+            "by_source": {name: figures_of(of, nll=False) for name, of in sources.items()},
         },
         "decisions": {
             "rule": recipe.decide.rule,

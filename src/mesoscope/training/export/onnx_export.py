@@ -37,7 +37,15 @@ if TYPE_CHECKING:
     from mesoscope.types import Calibration, ModelCard, Pixels
 
 
-__all__ = ["TOLERANCE", "ExportedNetwork", "export", "put", "stamp", "with_card", "writing"]
+__all__ = [
+    "TOLERANCE",
+    "ExportedNetwork",
+    "export",
+    "output_errors",
+    "stamp",
+    "with_card",
+    "write_model",
+]
 
 
 def with_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
@@ -47,19 +55,19 @@ def with_card(model: onnx.ModelProto, card: ModelCard) -> bytes:
     return sealed(model.SerializeToString())
 
 
-def put(fresh: Path, out: Path, data: bytes) -> None:
+def write_model(fresh: Path, out: Path, data: bytes) -> None:
     """Write to a temporary name, sync, and rename.
 
     Raises:
         OutputError: The disk is full, or the folder is not writable.
     """
-    with writing(out):
+    with output_errors(out):
         fresh.write_bytes(data)
         finish(fresh, out)
 
 
 @contextlib.contextmanager
-def writing(out: Path) -> Iterator[None]:
+def output_errors(out: Path) -> Iterator[None]:
     """Convert operating system errors to one that names the model file.
 
     Raises:
@@ -103,8 +111,8 @@ class ExportedNetwork(nn.Module):
         With a guard also unfamiliar ``[N]``.
         """
         x = crops.permute(0, 3, 1, 2).float() / 255  # [N, 3, S, S]
-        a = self.net.features(x)
-        logit = self.scale * self.net.judge(a) + self.shift
+        a = self.net.forward_features(x)
+        logit = self.scale * self.net.forward_head(a) + self.shift
         answers = torch.sigmoid(logit), logit, self.scale * self.net.heat(a)
         return answers if self.guard is None else (*answers, self.guard(x, a))
 
@@ -136,7 +144,7 @@ def export(
             that takes every face as familiar.
 
     Returns:
-        The card as it stands in the file.
+        The card as written to the file.
 
     Raises:
         ModelMismatch: The outputs differ, or the calibration's scale is not positive. Nothing is
@@ -145,8 +153,8 @@ def export(
     """
     if not calibration.scale > 0:
         raise ModelMismatch(f"{out}: the calibration's scale must be positive: {calibration.scale}")
-    judging = ExportedNetwork(net, calibration, guard).eval()
-    model = _to_onnx(judging, card.input_px)
+    exported = ExportedNetwork(net, calibration, guard).eval()
+    model = _to_onnx(exported, card.input_px)
     card = dataclasses.replace(
         card,
         calibration=calibration,
@@ -157,7 +165,7 @@ def export(
         self_check=(),
     )
     with temporary_path(out) as fresh:
-        with writing(out):
+        with output_errors(out):
             fresh.write_bytes(with_card(model, card))
         try:
             scorer = OnnxScorer(fresh)
@@ -167,10 +175,10 @@ def export(
             ) from error
         pictures = check_pictures(card.input_px)
         for crops in (check_crops, pictures):
-            _compare(judging, scorer, crops, out)
+            _compare(exported, scorer, crops, out)
         answers = scorer.score(pictures).p_fake
         card = dataclasses.replace(card, self_check=tuple(round(float(p), 7) for p in answers))
-        put(fresh, out, with_card(model, card))
+        write_model(fresh, out, with_card(model, card))
     return card
 
 
@@ -182,7 +190,7 @@ def stamp(path: Path, card: ModelCard) -> ModelCard:
         card: The new card; fields that export sets are kept from the file.
 
     Returns:
-        The card as it stands in the file.
+        The card as written to the file.
 
     Raises:
         ModelError: The file is no model.
@@ -195,23 +203,23 @@ def stamp(path: Path, card: ModelCard) -> ModelCard:
     counted = old.multiply_adds or multiply_adds(model)
     card = dataclasses.replace(card, multiply_adds=counted)
     with temporary_path(path) as fresh:
-        put(fresh, path, with_card(model, card))
+        write_model(fresh, path, with_card(model, card))
     return card
 
 
-def _to_onnx(judging: ExportedNetwork, side_px: int) -> onnx.ModelProto:
+def _to_onnx(exported: ExportedNetwork, side_px: int) -> onnx.ModelProto:
     example = torch.zeros((2, side_px, side_px, 3), dtype=torch.uint8)
-    names = ["p_fake", "logit", "heat", GUARD_OUTPUT][: len(judging(example))]
+    names = ["p_fake", "logit", "heat", GUARD_OUTPUT][: len(exported(example))]
     with _quiet():
-        model = _trace(judging, example, names)
+        model = _trace(exported, example, names)
     graph.optimise(model)
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
-def _trace(judging: ExportedNetwork, example: Tensor, outputs: list[str]) -> onnx.ModelProto:
+def _trace(exported: ExportedNetwork, example: Tensor, outputs: list[str]) -> onnx.ModelProto:
     program = torch.onnx.export(
-        judging,
+        exported,
         (example,),
         dynamo=True,
         verbose=False,
@@ -225,13 +233,13 @@ def _trace(judging: ExportedNetwork, example: Tensor, outputs: list[str]) -> onn
     return program.model_proto
 
 
-def _compare(judging: ExportedNetwork, scorer: OnnxScorer, crops: Pixels, out: Path) -> None:
+def _compare(exported: ExportedNetwork, scorer: OnnxScorer, crops: Pixels, out: Path) -> None:
     """Refuse the file if torch and ONNX Runtime differ on these crops."""
     for size in BATCHES:
         for start in range(0, len(crops), size):
             batch = crops[start : start + size]
             with torch.no_grad():
-                wanted = Scores(*(part.numpy() for part in judging(torch.from_numpy(batch))))
+                wanted = Scores(*(part.numpy() for part in exported(torch.from_numpy(batch))))
             found = scorer.score(batch, heat=True)
             for name in Scores._fields:
                 a, b = getattr(wanted, name), getattr(found, name)

@@ -67,7 +67,7 @@ class Teacher:
         """Name and digest: ``name@first 8 digits of the file's SHA-256``."""
         return self._scorer.model_id
 
-    def teach(self, crops: Pixels, labels: Floats) -> Floats:
+    def soft_labels(self, crops: Pixels, labels: Floats) -> Floats:
         """Mix the teacher's ``p_fake`` into the labels.
 
         Args:

@@ -91,7 +91,7 @@ def fit(
     watcher: Watcher,
     *,
     resume: bool,
-    hold: WeightConstraint | None = None,
+    constraint: WeightConstraint | None = None,
 ) -> TrainingState:
     """Train until the recipe's last epoch or until patience runs out.
 
@@ -106,7 +106,7 @@ def fit(
         fabric: Devices and precision (Lightning Fabric).
         watcher: Receives progress.
         resume: Continue from the last checkpoint; start anew if there is none.
-        hold: Gives the initial weights and constrains them, for pruning.
+        constraint: Gives the initial weights and constrains them, for pruning.
 
     Returns:
         The final state of the run.
@@ -119,7 +119,7 @@ def fit(
     keep_heap(KEPT_BYTES, large_blocks=True)
     last, best = run / "checkpoints/last.safetensors", run / "checkpoints/best.safetensors"
     resumed = resume and last.exists()
-    at = EpochPosition(recipe, fabric, hold, fresh=not resumed)
+    at = EpochPosition(recipe, fabric, constraint, fresh=not resumed)
     forge = None if data.points is None else ForgeryMaker(recipe.synth, data.train, data.points)
     nets = Reconstructor.of_run(run) if recipe.augment.reconstructed else None
     makers = Makers(recipe.augment, data.train, data.landmarks, nets)
@@ -152,7 +152,8 @@ def fit(
             "images_per_s": round(images_per_s, 1),
             "elapsed_s": round(time.perf_counter() - started, 1),
         }
-        improved = auc > state.best_auc and (hold is None or hold.reached(state.epoch + 1))
+        reached = constraint is None or constraint.reached(state.epoch + 1)
+        improved = auc > state.best_auc and reached
         state = dataclasses.replace(
             state,
             epoch=state.epoch + 1,
@@ -177,7 +178,7 @@ class EpochPosition:
         self,
         recipe: Recipe,
         fabric: Fabric,
-        hold: WeightConstraint | None = None,
+        constraint: WeightConstraint | None = None,
         *,
         fresh: bool = True,
     ) -> None:
@@ -194,11 +195,11 @@ class EpochPosition:
             self.net, torch.optim.AdamW(parameter_groups(self.net, o), lr=o.learning_rate)
         )
         self.teacher = open_teacher(recipe.distil)
-        self.hold = hold
-        if hold is not None:
-            hold.begin(self)
+        self.constraint = constraint
+        if constraint is not None:
+            constraint.begin(self)
 
-    def settle(self, steps: float, *, mixed: bool = False) -> None:
+    def update_norm_momentum(self, steps: float, *, mixed: bool = False) -> None:
         """Use cumulative means for the norms' statistics at first, so that short runs converge.
 
         At the published momentum of .01 they would still hold a third of their initial value after
@@ -214,7 +215,7 @@ class EpochPosition:
             checkpoint.pack("net", checkpoint.plain(self.net))
             | checkpoint.pack("mean", checkpoint.plain(self.mean))
             | checkpoint.pack("optimiser", optimiser)
-            | checkpoint.pack("hold", {} if self.hold is None else self.hold.tensors())
+            | checkpoint.pack("hold", {} if self.constraint is None else self.constraint.tensors())
         )
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
@@ -224,8 +225,8 @@ class EpochPosition:
         checkpoint.restore_optimiser(
             self.optimiser.optimizer, checkpoint.unpack("optimiser", tensors)
         )
-        if self.hold is not None:
-            self.hold.restore(checkpoint.unpack("hold", tensors))
+        if self.constraint is not None:
+            self.constraint.restore(checkpoint.unpack("hold", tensors))
 
 
 def train_epoch(
@@ -287,9 +288,9 @@ def train_epoch(
         wanted = labels[step * share : step * share + len(pixels)]
         plain = pixels
         pixels, wanted = mix(plain, wanted, recipe.mix, mixing)
-        at.settle(now * steps, mixed=pixels is not plain)
+        at.update_norm_momentum(now * steps, mixed=pixels is not plain)
         if at.teacher is not None:
-            wanted = at.teacher.teach(pixels, wanted)
+            wanted = at.teacher.soft_labels(pixels, wanted)
         x = to_input(fabric.to_device(torch.from_numpy(pixels)))  # [share, 3, 256, 256]
         y = fabric.to_device(torch.from_numpy(wanted))  # [share]
         loss = loss_of(at.wrapped(x).float(), y, o)
@@ -297,8 +298,8 @@ def train_epoch(
         fabric.backward(loss)
         at.optimiser.step()
         average(at.mean, at.net, min(o.ema_decay, (1 + now * steps) / (10 + now * steps)))
-        if at.hold is not None:
-            at.hold.step(at, epoch + (step + 1) / steps)
+        if at.constraint is not None:
+            at.constraint.step(at, epoch + (step + 1) / steps)
         loss_sum += loss.item()
         done = min((step + 1) * share * world, len(order))
         images_per_s = done / (time.perf_counter() - started)

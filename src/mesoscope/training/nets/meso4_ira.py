@@ -103,7 +103,7 @@ class EfficientChannelAttention(Attention):
         nn.init.zeros_(self.along.weight)
         nn.init.constant_(self.along.bias, 2.5)  # type: ignore[arg-type]
 
-    def places(self, name: str) -> tuple[ChannelPlace, ...]:  # noqa: ARG002 - as the others
+    def places(self, name: str) -> tuple[ChannelPlace, ...]:  # noqa: ARG002 - as in the other classes
         """Return none: the same five weights serve any number of channels."""
         return ()
 
@@ -250,14 +250,14 @@ class Meso4IRA(Network):
             high = self.stem.weight[self.stem.out_channels - self.residuals :]
             high -= high.mean((2, 3), keepdim=True)
 
-    def features(self, x: Tensor) -> Tensor:
+    def forward_features(self, x: Tensor) -> Tensor:
         """Return the last block's output, ``[N, widths[-1], 8, 8]``, or 4, 4 for a teacher."""
         x = F.relu6(self.stem_norm(self.stem(x)))  # [N, stem, 64, 64]
         for block in self.blocks:
             x = block(x)
         return x
 
-    def judge(self, a: Tensor) -> Tensor:
+    def forward_head(self, a: Tensor) -> Tensor:
         """Compute the logit from features: ``[N, C, h, w]`` → ``[N]``."""
         return self.dense(self.dropout(a.mean((2, 3))))[:, 0]  # type: ignore[no-any-return]
 

@@ -114,11 +114,11 @@ class Meso4(Network):
             Block(8, 8, 5, pool=2),  # [N, 8, 64, 64]
         )
 
-    def features(self, x: Tensor) -> Tensor:
+    def forward_features(self, x: Tensor) -> Tensor:
         """Return the last convolution's output after ReLU, ``[N, 16, 32, 32]``."""
         return self.block4.activation(self.block3(self.block2(self.block1(x))))
 
-    def judge(self, a: Tensor) -> Tensor:
+    def forward_head(self, a: Tensor) -> Tensor:
         """Compute the logit from features: ``[N, 16, 32, 32]`` → ``[N]``."""
         h = self.dropout(self.block4.reduce(a).flatten(1))  # [N, 1024]
         h = self.dropout(F.leaky_relu(self.dense1(h), 0.1))  # [N, 16]

@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 class Network(nn.Module):
     """RGB ``[N, 3, 256, 256]`` in 0..1 → logit ``[N]``, higher = more fake.
 
-    The network is split at the evidence map: :meth:`features` ends with the last convolution,
-    :meth:`judge` is all that follows.
+    The network is split at the evidence map: :meth:`forward_features` ends with the last
+    convolution, :meth:`forward_head` is all that follows.
     """
 
-    def features(self, x: Tensor) -> Tensor:
+    def forward_features(self, x: Tensor) -> Tensor:
         """Return the output of the last convolution, ``[N, 3, 256, 256]`` → ``[N, C, h, w]``."""
         raise NotImplementedError
 
-    def judge(self, a: Tensor) -> Tensor:
-        """Compute the logit ``[N]`` from :meth:`features`; higher = more fake."""
+    def forward_head(self, a: Tensor) -> Tensor:
+        """Compute the logit ``[N]`` from :meth:`forward_features`; higher = more fake."""
         raise NotImplementedError
 
     def heat(self, a: Tensor) -> Tensor:
-        """Compute the evidence map ``[N, h, w]`` from :meth:`features`, not negative."""
+        """Compute the evidence map ``[N, h, w]`` from :meth:`forward_features`, not negative."""
         raise NotImplementedError
 
     def channel_groups(self) -> list[ChannelGroup]:
@@ -37,7 +37,7 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the logit ``[N]``."""
-        return self.judge(self.features(x))
+        return self.forward_head(self.forward_features(x))
 
 
 class PairedConv2d(nn.Conv2d):

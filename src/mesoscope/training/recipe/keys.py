@@ -111,7 +111,7 @@ class NetworkKeys:
     """``[network]``; the keys from ``stem`` to ``attention`` apply to ``meso4_ira`` only.
 
     Attributes:
-        architecture: One of :data:`~mesoscope.types.architectures.ARCHITECTURES`.
+        architecture: One of :data:`~mesoscope.types.names.ARCHITECTURES`.
         dropout: Dropout rate before each dense layer.
         initial: ``random``; ``imagenet`` for pretrained filters; ``teacher`` for the teacher's
             weights; or the run folder of a network of the same shape, whose best weights are

@@ -23,7 +23,7 @@ from mesoscope.training.recipe.keys import (
     SynthKeys,
     outside,
 )
-from mesoscope.types.architectures import ARCHITECTURES
+from mesoscope.types.names import ARCHITECTURES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

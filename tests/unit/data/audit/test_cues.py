@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from mesoscope.data.audit import severity
+from mesoscope.data.audit.combined import combined_findings, cue_findings, measure_combined
 from mesoscope.data.audit.cues import FACTS, codes_of, measure_cues
 from mesoscope.data.audit.finding import SEVERITIES
 from mesoscope.data.audit.options import AuditOptions
-from mesoscope.data.audit.together import combined_findings, cue_findings, measure_combined
 
 FEW = AuditOptions(resamples=40)
 N = 200

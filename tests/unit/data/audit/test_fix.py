@@ -1,6 +1,7 @@
 """A mended copy: what leaves, what moves, what is written; and what is left alone."""
 
 import csv
+import dataclasses
 import hashlib
 import io
 
@@ -297,9 +298,9 @@ def test_a_file_that_went_meanwhile_is_left_out(make_honest_or_not, tmp_path):
     assert fix_dataset(found, tmp_path / "clean").left_out == {"source.missing": 1}
 
 
-def test_an_audit_from_a_file_is_refused(make_honest_or_not, tmp_path):
+def test_an_audit_without_its_facts_is_refused(make_honest_or_not, tmp_path):
     root = make_honest_or_not("set", train=2, validation=1)
-    read = Audit.from_dict(audit_of(root).to_dict())
+    read = dataclasses.replace(audit_of(root), facts=None)
     with pytest.raises(OptionError, match="audit again"):
         fix_dataset(read, tmp_path / "clean")
 

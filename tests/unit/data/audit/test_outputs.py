@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mesoscope.data.audit.audit import audit
-from mesoscope.data.audit.fix_audit import AFTER, fix_and_audit
+from mesoscope.data.audit.audit import audit, refuse_output, write_json, write_page
+from mesoscope.data.audit.fix import AFTER, fix_and_audit
 from mesoscope.data.audit.options import AuditOptions
-from mesoscope.data.audit.outputs import refuse_output, write_json, write_page
 from mesoscope.data.manifest import read_dataset
 from mesoscope.errors import OptionError, OutputError
 
@@ -62,7 +61,7 @@ def test_a_copy_without_room_for_its_audit_is_told_to_be_complete(audited, tmp_p
         monkeypatch.setattr(Path, "write_bytes", full)
         return audit(*given, **more)
 
-    monkeypatch.setattr("mesoscope.data.audit.fix_audit.audit_samples", audit_and_fill)
+    monkeypatch.setattr("mesoscope.data.audit.fix.audit_samples", audit_and_fill)
     with pytest.raises(OutputError, match=r"audit\.json: cannot be written: .*copy is complete"):
         fix_and_audit(found, tmp_path / "clean", audit_options=QUICK)
     monkeypatch.undo()
@@ -72,7 +71,7 @@ def test_a_copy_without_room_for_its_audit_is_told_to_be_complete(audited, tmp_p
 def test_a_mended_copy_is_audited_as_the_set_was(audited, tmp_path):
     _, found = audited
     told = []
-    after = fix_and_audit(found, tmp_path / "clean", audit_options=QUICK, told=told.append)
+    after = fix_and_audit(found, tmp_path / "clean", audit_options=QUICK, on_fixed=told.append)
     (mended,) = told
     assert mended.copied + mended.encoded == after.pictures == found.pictures - 1
     kept = json.loads((tmp_path / "clean" / AFTER).read_text("utf-8"))

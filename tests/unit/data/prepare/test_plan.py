@@ -8,7 +8,7 @@ import pytest
 from mesoscope.data.layouts.item import Item
 from mesoscope.data.prepare.plan import (
     PrepareOptions,
-    _refuse_twins,
+    _refuse_duplicate_names,
     limited,
     make_plan,
     with_masks,
@@ -70,7 +70,9 @@ def test_a_real_clip_gets_the_mask_of_a_forgery_made_from_it():
 
 def test_items_that_would_meet_in_one_file_are_refused():
     with pytest.raises(DatasetError, match="same files"):
-        _refuse_twins([ItemJob(item("a"), "train", None), ItemJob(item("a"), "test", None)])
+        _refuse_duplicate_names(
+            [ItemJob(item("a"), "train", None), ItemJob(item("a"), "test", None)]
+        )
 
 
 def test_places_tell_class_and_split_alone():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mesoscope.media.provenance.encoding import quality
-from mesoscope.media.provenance.further import liken
+from mesoscope.media.provenance.further import compare_preview
 from mesoscope.media.provenance.jpeg_parts import read_jpeg
 from mesoscope.media.provenance.parts import Parts
 
@@ -213,8 +213,8 @@ def test_a_picture_that_was_turned(made, told, photo):
 
 def test_one_tone_has_no_correlation():
     grey = np.full((120, 160), 100, np.float32)
-    assert liken(grey, np.full((384, 512), 104, np.float32)).correlation == 1.0
-    assert liken(grey, np.full((384, 512), 204, np.float32)).correlation == 0.0
+    assert compare_preview(grey, np.full((384, 512), 104, np.float32)).correlation == 1.0
+    assert compare_preview(grey, np.full((384, 512), 204, np.float32)).correlation == 0.0
 
 
 @pytest.mark.parametrize("preview", [b"\xff\xd8 cut short", b"no JPEG at all", b"\xff\xd8\xff\xd9"])

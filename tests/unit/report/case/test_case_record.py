@@ -12,7 +12,7 @@ from mesoscope.report.case.contents import (
     settings_sha256,
 )
 from mesoscope.report.case.items import ReportItem, tally
-from mesoscope.report.case.record import head, opened, rows
+from mesoscope.report.case.record import open_record, record_head, record_rows
 from mesoscope.types import DetectOptions, FaceScore, Person, Thresholds
 
 DETAILS = CaseDetails("T </script><b>", "7", "A & B", "2026-01-02T03:04:05Z", "1")
@@ -20,8 +20,8 @@ DETAILS = CaseDetails("T </script><b>", "7", "A & B", "2026-01-02T03:04:05Z", "1
 
 def record(items, evidence=None, models=()):
     settings = settings_of(DetectOptions(), Thresholds(0.3, 0.7))
-    first = head(DETAILS, models, settings, tally(items, pictures=0))
-    return f"{first}\n{''.join(rows(items, evidence or {}))}"
+    first = record_head(DETAILS, models, settings, tally(items, pictures=0))
+    return f"{first}\n{''.join(record_rows(items, evidence or {}))}"
 
 
 def test_a_record_is_json_that_cannot_end_a_script(verdict_of, unreadable):
@@ -50,11 +50,11 @@ def test_a_record_is_read_line_by_line_out_of_any_file(tmp_path, verdict_of):
     path = tmp_path / "r"
     items = [ReportItem(verdict_of(f"n{i}"), None) for i in range(3)]
     path.write_bytes(b"\xff\x00 before " + record(items).encode() + b" after")
-    with opened(path) as (first, found):
+    with open_record(path) as (first, found):
         assert first["mesoscope"] == "1"
         assert [one.source for one in found] == ["n0", "n1", "n2"]
     path.write_text(record([]))
-    with opened(path) as (_, found):
+    with open_record(path) as (_, found):
         assert list(found) == []
 
 
@@ -79,7 +79,7 @@ def test_a_record_is_read_line_by_line_out_of_any_file(tmp_path, verdict_of):
 def test_damaged_records(tmp_path, verdict_of, change, says):
     path = tmp_path / "r"
     path.write_text(change(record([ReportItem(verdict_of("a"), None)])))
-    with pytest.raises(ReportError, match=says), opened(path) as (_, found):
+    with pytest.raises(ReportError, match=says), open_record(path) as (_, found):
         list(found)
 
 

@@ -118,7 +118,7 @@ def test_a_clip_is_shown_by_its_frames_and_its_time(make_clip, astronaut_face, j
     assert found.notes == []
     assert found.picture is None
     assert len(found.strip) == 6
-    assert all(shot.says.startswith("at 0:00.") for shot in found.strip)
+    assert all(shot.caption.startswith("at 0:00.") for shot in found.strip)
     assert len(found.faces) == OF_A_PERSON
     assert found.faces[0].heat is not None
     assert len(found.timeline.lines[0].dots) == len(found.verdict.faces)

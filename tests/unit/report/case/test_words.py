@@ -4,18 +4,18 @@ from mesoscope.models.file import read_card, shipped
 from mesoscope.report.case.items import ReportItem, tally
 from mesoscope.report.case.words import (
     MEANINGS,
-    choice,
-    dashes,
     score,
+    selection_text,
     sentence,
     settings_rows,
     signed,
     size,
     summary,
+    threshold_text,
     weaknesses,
 )
 from mesoscope.types import ModelCard, Thresholds
-from mesoscope.types.label import CLAUSES, WORDS
+from mesoscope.types.label import ANSWER_NAMES, REASON_TEXTS
 
 CUT = Thresholds(0.3, 0.7)
 
@@ -44,8 +44,8 @@ def test_reasons_that_a_newer_version_may_have_are_shown(verdict_of):
 
 
 def test_every_label_is_explained():
-    assert [label for label, _ in MEANINGS] == list(WORDS)
-    assert {"few_frames", "no_face", "face_too_small", "unfamiliar"} <= set(CLAUSES)
+    assert [label for label, _ in MEANINGS] == list(ANSWER_NAMES)
+    assert {"few_frames", "no_face", "face_too_small", "unfamiliar"} <= set(REASON_TEXTS)
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,14 @@ def test_all_answers_in_a_sentence(verdict_of, unreadable):
         [ReportItem(v, None) for v in (verdict_of("a", 0.9), unreadable("b"))], pictures=1
     )
     assert summary(found) == "2 files: 1 fake, 1 not readable."
-    assert choice(found) == "Pictures and evidence are shown for every file that could be read."
+    assert (
+        selection_text(found)
+        == "Pictures and evidence are shown for every file that could be read."
+    )
     assert summary(tally([], pictures=1)) == "0 files: nothing to judge."
     many = tally([ReportItem(verdict_of("a"), None)] * 3, pictures=2)
-    assert "for the 2 most suspicious" in choice(many)
-    assert "None is shown" in choice(tally([ReportItem(verdict_of("a"), None)], pictures=0))
+    assert "for the 2 most suspicious" in selection_text(many)
+    assert "None is shown" in selection_text(tally([ReportItem(verdict_of("a"), None)], pictures=0))
 
 
 def test_the_weakest_kind_stands_first():
@@ -100,9 +103,9 @@ def test_signatures_and_settings_in_words():
 
 
 def test_dashed_lines_are_named():
-    assert dashes(()) == ""
-    assert dashes((0.5,)) == "The level dashed line is the threshold 0.5."
-    assert dashes((0.3, 0.7)) == "The level dashed lines are the thresholds 0.3 and 0.7."
+    assert threshold_text(()) == ""
+    assert threshold_text((0.5,)) == "The level dashed line is the threshold 0.5."
+    assert threshold_text((0.3, 0.7)) == "The level dashed lines are the thresholds 0.3 and 0.7."
 
 
 @pytest.mark.parametrize(

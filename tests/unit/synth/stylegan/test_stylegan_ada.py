@@ -17,7 +17,7 @@ from mesoscope.synth.stylegan.ada import (
 def told(p, signs, times=1):
     controller = Controller(p=p)
     for _ in range(times):
-        controller.note(torch.tensor(signs))
+        controller.accumulate(torch.tensor(signs))
         controller.update()
     return controller
 

@@ -13,8 +13,13 @@ from mesoscope.media.image import open_image
 from mesoscope.synth.folder import ForgeryFolder
 from mesoscope.synth.forgery import Encoding
 from mesoscope.synth.reals import centre_square, read_reals
-from mesoscope.synth.stylegan.face_folder import face_folder
-from mesoscope.synth.stylegan.faces import device_of, sheet_of, write_faces
+from mesoscope.synth.stylegan.faces import (
+    GenerationOptions,
+    device_of,
+    face_folder,
+    sheet_of,
+    write_faces,
+)
 from mesoscope.synth.stylegan.loading import save_generator
 from mesoscope.synth.stylegan.sampling import SamplingSettings, generate, grid
 
@@ -127,14 +132,19 @@ def test_a_file_of_weights_is_all_that_a_folder_of_faces_takes(small_generator, 
     save_generator(model, small_generator(size=16), {})
     seen = []
     summary = face_folder(
-        model, out, range(4), reals=reals, encoding=Encoding("png"), device="cpu",
-        sheet=tmp_path / "sheet.png", watch=lambda: seen.append(1),
+        model, out, range(4),
+        GenerationOptions(
+            reals=reals, encoding=Encoding("png"), device="cpu", sheet=tmp_path / "sheet.png"
+        ),
+        watch=lambda: seen.append(1),
     )  # fmt: skip
     assert (summary.generated, summary.unpaired, len(seen)) == (4, 1, 4)
     assert sorted(s.label for s in read_dataset(out)) == [0, 0, 0, 1, 1, 1, 1]
     assert (tmp_path / "sheet.png").is_file()
-    assert face_folder(model, out, range(5), reals=reals, encoding=Encoding("png")).generated == 1
+    same = GenerationOptions(reals=reals, encoding=Encoding("png"))
+    assert face_folder(model, out, range(5), same).generated == 1
+    mixed = GenerationOptions(SamplingSettings(mixing=True), reals=reals)
     with pytest.raises(OptionError, match="was started with mixing"):
-        face_folder(model, out, [0], settings=SamplingSettings(mixing=True), reals=reals)
+        face_folder(model, out, [0], mixed)
     with pytest.raises(ModelError, match="none"):
         face_folder(tmp_path / "none.safetensors", tmp_path / "other", [0])

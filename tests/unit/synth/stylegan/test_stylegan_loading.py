@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from mesoscope.errors import ModelError, ModelMissing, OutputError
 from mesoscope.synth.stylegan.loading import load_generator, save_generator
-from mesoscope.synth.stylegan.pickles import foreign, globals_of
+from mesoscope.synth.stylegan.pickles import globals_of, unknown_globals
 from public_checkpoints import to_public
 
 
@@ -137,12 +137,12 @@ def test_nvidia_pickle_is_named(tmp_path, monkeypatch):
 def test_names_hidden_in_the_memo_are_found():
     data = b"\x80\x04\x8c\x02os\x94\x8c\x06system\x940h\x00h\x01\x93\x8c\x02ls\x85R."
     assert globals_of(io.BytesIO(data)) == ["os system"]
-    assert foreign(["os system", "torch FloatStorage"]) == ["os.system"]
+    assert unknown_globals(["os system", "torch FloatStorage"]) == ["os.system"]
 
 
 def test_computed_names_count_as_foreign():
     data = b"\x80\x04]0\x8c\x02os\x940(\x8c\x06systemt0h\x00h\x00\x93."
-    assert foreign(globals_of(io.BytesIO(data))) != []
+    assert unknown_globals(globals_of(io.BytesIO(data))) != []
     assert globals_of(io.BytesIO(b"\x80\x02\x82\x01.")) == ["?"]  # by number, from a registry
 
 

@@ -85,8 +85,8 @@ def test_the_schedule_is_zhu_and_guptas_cubic():
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.2, 0.5, 0.95])
 def test_pruned_at_once_the_share_is_exact_to_one_weight(sparsity):
-    hold, net = WeightPruning(trained(), sparsity, 0.0), build("meso4")
-    hold.put_in(net)
+    constraint, net = WeightPruning(trained(), sparsity, 0.0), build("meso4")
+    constraint.put_in(net)
     total = sum(w.numel() for w in prunable(net).values())
     assert zeros_in(net) == round(sparsity * total)
     found = sparsity_of(net)
@@ -98,14 +98,14 @@ def test_pruned_at_once_the_share_is_exact_to_one_weight(sparsity):
 
 
 def test_zeros_are_plain_zeros_so_that_bytes_repeat():
-    hold, net = WeightPruning(trained(), 0.5, 0.0), build("meso4")
-    hold.put_in(net)
+    constraint, net = WeightPruning(trained(), 0.5, 0.0), build("meso4")
+    constraint.put_in(net)
     for weight in prunable(net).values():
         gone = weight[weight == 0]
         assert not torch.signbit(gone).any()
 
 
-def steps(at, hold, count, *, each=0.25, first=0):
+def steps(at, constraint, count, *, each=0.25, first=0):
     """Steps as the training loop takes them, on random pictures."""
     torch.manual_seed(3)
     at.wrapped.train()
@@ -115,14 +115,14 @@ def steps(at, hold, count, *, each=0.25, first=0):
         loss.backward()
         at.optimiser.step()
         average(at.mean, at.net, 0.5)
-        hold.step(at, each * (number + 1))
+        constraint.step(at, each * (number + 1))
 
 
 def test_zeros_are_held_over_steps_in_the_network_and_in_its_mean(fabric):
-    hold = WeightPruning(trained(), 0.6, 0.0)
-    at = EpochPosition(Recipe(), fabric, hold)
+    constraint = WeightPruning(trained(), 0.6, 0.0)
+    at = EpochPosition(Recipe(), fabric, constraint)
     before = {name: w.detach().clone() for name, w in prunable(at.net).items()}
-    steps(at, hold, 3)
+    steps(at, constraint, 3)
     for net in (at.net, at.mean):
         for name, weight in prunable(net).items():
             assert torch.equal(weight == 0, before[name] == 0), name
@@ -131,13 +131,13 @@ def test_zeros_are_held_over_steps_in_the_network_and_in_its_mean(fabric):
 
 
 def test_a_gradual_schedule_only_adds_zeros_and_ends_exactly(fabric):
-    hold = WeightPruning(trained(), 0.8, 1.0)
-    at = EpochPosition(Recipe(), fabric, hold)
+    constraint = WeightPruning(trained(), 0.8, 1.0)
+    at = EpochPosition(Recipe(), fabric, constraint)
     total = sum(w.numel() for w in prunable(at.net).values())
     assert zeros_in(at.net) == 0
     seen, gone = [], {name: w == 0 for name, w in prunable(at.net).items()}
     for number in range(5):
-        steps(at, hold, 1, first=number)
+        steps(at, constraint, 1, first=number)
         seen.append(zeros_in(at.net))
         for name, weight in prunable(at.net).items():
             assert (weight[gone[name]] == 0).all(), name
@@ -145,22 +145,22 @@ def test_a_gradual_schedule_only_adds_zeros_and_ends_exactly(fabric):
         assert zeros_in(at.mean) == seen[-1]
     wanted = [round(cubic(0, 0.8, share) * total) for share in (0.25, 0.5, 0.75, 1.0, 1.0)]
     assert seen == wanted
-    assert [hold.reached(epochs) for epochs in (0, 1, 2)] == [False, True, True]
+    assert [constraint.reached(epochs) for epochs in (0, 1, 2)] == [False, True, True]
 
 
 def test_masks_come_back_with_a_position(fabric):
-    hold = WeightPruning(trained(), 0.8, 1.0)
-    at = EpochPosition(Recipe(), fabric, hold)
-    steps(at, hold, 2)
-    other_hold = WeightPruning(trained(), 0.8, 1.0)
-    other = EpochPosition(Recipe(), fabric, other_hold)
+    constraint = WeightPruning(trained(), 0.8, 1.0)
+    at = EpochPosition(Recipe(), fabric, constraint)
+    steps(at, constraint, 2)
+    other_constraint = WeightPruning(trained(), 0.8, 1.0)
+    other = EpochPosition(Recipe(), fabric, other_constraint)
     # As from a file: the optimiser would otherwise share its memory with the first one's.
     other.restore({name: value.clone() for name, value in at.tensors().items()})
-    steps(at, hold, 1, first=2)
-    steps(other, other_hold, 1, first=2)
+    steps(at, constraint, 1, first=2)
+    steps(other, other_constraint, 1, first=2)
     for name, weight in prunable(at.net).items():
         assert torch.equal(weight, prunable(other.net)[name]), name
-        assert torch.equal(hold.masks[name], other_hold.masks[name]), name
+        assert torch.equal(constraint.masks[name], other_constraint.masks[name]), name
 
 
 def test_zeros_of_a_network_that_was_pruned_before_count(fabric):

@@ -150,7 +150,7 @@ def test_fit_refuses_hardly_any_validation_face_and_says_so(guard, net, data):
     crops = np.stack([plain_crop(s, 1.0) for s in data.validation])
     x = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
-        far = guard(x, net.features(x))
+        far = guard(x, net.forward_features(x))
     assert far.shape == (12,)
     assert (far <= 1).all()  # of twelve, 1 % is none
     assert far.max() > 0.9

@@ -94,8 +94,8 @@ def test_scaling_and_calibration_are_inside_and_heat_is_scaled_like_the_logit(ex
     found = OnnxScorer(out).score(crops, heat=True)
     net = net.eval()
     with torch.no_grad():
-        a = net.features(torch.from_numpy(crops).permute(0, 3, 1, 2) / 255)
-        logit = 1.7 * net.judge(a).numpy() - 0.4
+        a = net.forward_features(torch.from_numpy(crops).permute(0, 3, 1, 2) / 255)
+        logit = 1.7 * net.forward_head(a).numpy() - 0.4
         heat = 1.7 * net.heat(a).numpy()
     np.testing.assert_allclose(found.logit, logit, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(found.p_fake, 1 / (1 + np.exp(-logit)), atol=1e-5)

@@ -20,7 +20,7 @@ def test_labels_move_towards_the_teacher_by_its_share():
     labels = np.array([0, 1, 0, 1, 0], np.float32)
     wanted = OnnxScorer(MODEL).score(crops).p_fake
     for share in (0.25, 1.0):
-        taught = Teacher(DistilKeys(str(MODEL), share)).teach(crops, labels)
+        taught = Teacher(DistilKeys(str(MODEL), share)).soft_labels(crops, labels)
         np.testing.assert_allclose(taught, (1 - share) * labels + share * wanted, atol=1e-5)
         assert taught.dtype == np.float32
 

@@ -29,13 +29,13 @@ def test_norms_know_their_statistics_after_one_step_and_keep_the_momentum_later(
     norm = at.net.block1.norm
     x = torch.rand(4, 3, 256, 256)
     at.net.train()
-    at.settle(0)
+    at.update_norm_momentum(0)
     a = at.net.block1.activation(x)
     at.net(x)
     torch.testing.assert_close(norm.running_mean, a.mean((0, 2, 3)))
-    at.settle(50)
+    at.update_norm_momentum(50)
     assert norm.momentum == pytest.approx(1 / 51)
-    at.settle(10_000)
+    at.update_norm_momentum(10_000)
     assert norm.momentum == 0.01
 
 
@@ -44,7 +44,7 @@ def test_norms_learn_no_statistics_of_mixed_pictures(fabric):
     norm = at.net.block1.norm
     before = norm.running_mean.clone()
     at.net.train()
-    at.settle(0, mixed=True)
+    at.update_norm_momentum(0, mixed=True)
     at.net(torch.rand(4, 3, 256, 256))
     assert torch.equal(norm.running_mean, before)
 

@@ -55,12 +55,12 @@ def test_channels_that_say_nothing_leave_without_a_trace(architecture, keys):
             if block.attention is not None:
                 block.attention.where.weight.zero_()
     x = torch.rand(2, 3, 256, 256)
-    a = net.features(x)
-    logit, heat = net.judge(a), net.heat(a)
+    a = net.forward_features(x)
+    logit, heat = net.forward_head(a), net.heat(a)
     before = parameter_count(net)
     select(net, stay)
-    smaller = net.features(x)
-    torch.testing.assert_close(net.judge(smaller), logit, rtol=1e-4, atol=1e-4)
+    smaller = net.forward_features(x)
+    torch.testing.assert_close(net.forward_head(smaller), logit, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(net.heat(smaller), heat, rtol=1e-4, atol=1e-4)
     assert parameter_count(net) < before
 

@@ -109,7 +109,7 @@ def test_imagenets_filters_answer_as_in_their_own_network(filters, keys):
         y = norm(F.conv2d(y, filters[f"{at}_project_conv.weight"]), f"{at}_bn2")
         y = before + y if block.skip else y
     with torch.no_grad():
-        torch.testing.assert_close(net.features(x), y, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(net.forward_features(x), y, atol=1e-3, rtol=1e-3)
 
 
 def test_a_narrower_network_keeps_the_filters_that_are_read_most(filters):
@@ -134,7 +134,7 @@ def test_a_students_first_stages_answer_as_its_teachers():
         y = F.relu6(teacher.stem_norm(teacher.stem(x)))
         for block in teacher.blocks[: len(student.blocks)]:
             y = block(y)
-        assert torch.equal(student.features(x), y)
+        assert torch.equal(student.forward_features(x), y)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_heat_is_dark_where_all_evidence_speaks_for_real():
     net = build(KEYS).eval()
     with torch.no_grad():
         net.dense.weight.fill_(-1)
-        a = F.relu(net.features(torch.rand(1, 3, 256, 256)))
+        a = F.relu(net.forward_features(torch.rand(1, 3, 256, 256)))
     assert a.max() > 0
     assert not net.heat(a).any()
     assert isinstance(net, nn.Module)

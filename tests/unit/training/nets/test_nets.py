@@ -72,8 +72,8 @@ def test_shapes(architecture):
     net = build(architecture).eval()
     x = torch.rand(2, 3, 256, 256)
     with torch.no_grad():
-        a, whole = net.features(x), net(x)
-        logit, heat = net.judge(a), net.heat(a)
+        a, whole = net.forward_features(x), net(x)
+        logit, heat = net.forward_head(a), net.heat(a)
     channels, side = MAPS[architecture]
     assert a.shape == (2, channels, side, side)
     assert whole.shape == (2,)
@@ -101,11 +101,11 @@ def test_heat_is_grad_cam_as_autograd_finds_it(architecture, seed):
     scales = torch.cat([m.weight for m in net.modules() if isinstance(m, nn.BatchNorm2d)])
     assert (scales < 0).any()
     with torch.no_grad():
-        a = net.features(torch.rand(2, 3, 256, 256))
+        a = net.forward_features(torch.rand(2, 3, 256, 256))
         if architecture == "meso4_ira":  # with a mean for a head, one sign can darken every place
-            net.dense.weight.mul_(torch.sign(net.judge(a).mean() - net.dense.bias))
+            net.dense.weight.mul_(torch.sign(net.forward_head(a).mean() - net.dense.bias))
     a.requires_grad_()
-    (gradient,) = torch.autograd.grad(net.judge(a).sum(), a)
+    (gradient,) = torch.autograd.grad(net.forward_head(a).sum(), a)
     weights = gradient.mean((2, 3), keepdim=True)
     expected = F.relu((weights * a).sum(1)).detach()
     found = net.heat(a).detach()
@@ -120,7 +120,7 @@ def test_heat_of_a_picture_that_looks_real_is_dark(architecture):
         net.dense2.weight.copy_(-net.dense2.weight.abs())
         net.dense1.weight.copy_(net.dense1.weight.abs())
         net.block4.norm.weight.copy_(net.block4.norm.weight.abs())
-        a = net.features(torch.rand(2, 3, 256, 256))
+        a = net.forward_features(torch.rand(2, 3, 256, 256))
         heat = net.heat(a)
     assert a.max() > 0
     assert not heat.any()  # all evidence speaks for real

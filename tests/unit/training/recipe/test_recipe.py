@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mesoscope.errors import RecipeError
 from mesoscope.training.recipe.keys import AugmentKeys, OptimiseKeys
 from mesoscope.training.recipe.recipe import Recipe, read_recipe
-from mesoscope.types.architectures import ARCHITECTURES
+from mesoscope.types.names import ARCHITECTURES
 
 RECIPES = sorted((Path(__file__).parents[4] / "recipes").glob("*.toml"))
 

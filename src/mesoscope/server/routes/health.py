@@ -1,4 +1,4 @@
-"""The model, whether the service is well, and its metrics."""
+"""The model, liveness, readiness, and metrics."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from mesoscope import __version__
 from mesoscope.server.problems import Problem
-from mesoscope.server.routes.asked import answered, refusals, service_of
-from mesoscope.server.shapes import HealthShape, ModelShape
+from mesoscope.server.routes.dependencies import error_responses, json_response, service_of
+from mesoscope.server.schemas import HealthShape, ModelShape
 
 if TYPE_CHECKING:
     pass
@@ -22,16 +22,19 @@ router = APIRouter()
 
 
 @router.get(
-    "/v1/model", summary="The model in force", response_model=ModelShape, responses=refusals()
+    "/v1/model",
+    summary="The model",
+    response_model=ModelShape,
+    responses=error_responses(),
 )
 async def model(request: Request) -> Response:
-    """The model's card, the thresholds in force, and the limits of this service."""
+    """Return the model's card, the thresholds, and the limits of the service."""
     service = service_of(request)
     settings = service.settings
-    detector = service.judges.plain
+    detector = service.checker.plain
     options = settings.options.deciding()
     del options["finder_model"]  # a path of this machine
-    return answered(
+    return json_response(
         {
             "id": detector.model_id,
             "version": __version__,
@@ -47,25 +50,25 @@ async def model(request: Request) -> Response:
     )
 
 
-@router.get("/healthz", summary="Whether the process lives", response_model=HealthShape)
+@router.get("/healthz", summary="Liveness", response_model=HealthShape)
 async def healthz() -> Response:
-    """Answers as long as the process does."""
-    return answered({"status": "ok"})
+    """Return `ok` as long as the process runs."""
+    return json_response({"status": "ok"})
 
 
 @router.get(
     "/readyz",
-    summary="Whether requests can be answered",
+    summary="Readiness",
     response_model=HealthShape,
-    responses={503: refusals()[503]},
+    responses={503: error_responses()[503]},
 )
 async def readyz(request: Request) -> Response:
-    """Asks the database; also says when the service is about to stop."""
+    """Check the database; not ready while the service is about to stop."""
     service = service_of(request)
     if service.stopping:
         raise Problem("service.stopping", "the service is about to stop")
-    await run_in_threadpool(service.store.answers)
-    return answered({"status": "ready"})
+    await run_in_threadpool(service.store.check_connection)
+    return json_response({"status": "ready"})
 
 
 @router.get(
@@ -73,11 +76,11 @@ async def readyz(request: Request) -> Response:
     summary="Metrics for Prometheus",
     response_class=Response,
     responses={
-        **{status: refusals()[status] for status in (401, 403, 429)},
+        **{status: error_responses()[status] for status in (401, 403, 429)},
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
     },
 )
 async def metrics(request: Request) -> Response:
-    """Counts since the process began; nothing of any file."""
+    """Return counts since the start of the process; they contain no file names."""
     text = service_of(request).telemetry.text()
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

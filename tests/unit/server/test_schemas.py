@@ -7,15 +7,15 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
-from mesoscope.server import shapes
+from mesoscope.server import schemas
 from mesoscope.server.problems import TITLES
 
 
 def test_examples_have_the_shapes_that_they_stand_for():
-    shapes.CheckShape.model_validate(shapes.EXAMPLE_CHECK)
-    shapes.JobShape.model_validate(shapes.EXAMPLE_JOB)
-    shapes.ResultShape.model_validate(shapes.EXAMPLE_RESULT)
-    shapes.ProblemShape.model_validate(shapes.EXAMPLE_PROBLEM)
+    schemas.CheckShape.model_validate(schemas.EXAMPLE_CHECK)
+    schemas.JobShape.model_validate(schemas.EXAMPLE_JOB)
+    schemas.ResultShape.model_validate(schemas.EXAMPLE_RESULT)
+    schemas.ProblemShape.model_validate(schemas.EXAMPLE_PROBLEM)
 
 
 def test_answers_have_the_shapes_that_are_described(run, jpeg, make_clip, make_face):
@@ -24,17 +24,17 @@ def test_answers_have_the_shapes_that_are_described(run, jpeg, make_clip, make_f
         "/v1/check?heat=true&provenance=true",
         files=[("f", ("a.jpg", jpeg())), ("f", ("b.jpg", b"x"))],
     )
-    shapes.CheckShape.model_validate(answer.json())
+    schemas.CheckShape.model_validate(answer.json())
     path = make_clip([make_face(n, 128) for n in range(8)])
     job = service.ended(service.job(path.read_bytes(), name="clip.mp4"))
-    shapes.JobShape.model_validate(job)
-    shapes.JobsShape.model_validate(service.http.get("/v1/jobs").json())
+    schemas.JobShape.model_validate(job)
+    schemas.JobsShape.model_validate(service.http.get("/v1/jobs").json())
     page = service.http.get(f"/v1/jobs/{job['id']}/results").json()
-    shapes.ResultsShape.model_validate(page)
+    schemas.ResultsShape.model_validate(page)
     assert page["results"][0]["verdict"]["persons"]
     said = {"result": page["results"][0]["id"], "says": "unsure"}
-    shapes.ResultShape.model_validate(service.http.post("/v1/feedback", json=said).json())
-    shapes.ModelShape.model_validate(service.http.get("/v1/model").json())
+    schemas.ResultShape.model_validate(service.http.post("/v1/feedback", json=said).json())
+    schemas.ModelShape.model_validate(service.http.get("/v1/model").json())
     assert service.http.get("/v1/model").json()["keep_days"] == 1
 
 
@@ -50,7 +50,7 @@ def test_skipped_faces_and_landmarks_have_the_described_shape(run, astronaut_fac
     picture[300:360, 500:560] = small
     data = bytes(cv2.imencode(".png", picture[:, :, ::-1])[1].data)
     answer = run(options=DetectOptions(faces="mtcnn", min_face_px=60)).check(data)
-    checked = shapes.CheckShape.model_validate(answer.json())
+    checked = schemas.CheckShape.model_validate(answer.json())
     assert checked.results[0].verdict.faces[0].landmarks
 
 

@@ -1,4 +1,4 @@
-"""The JSON that goes in and out, as OpenAPI describes it, with real examples."""
+"""Schemas of the JSON requests and responses, for OpenAPI, with examples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
 
 class Shape(BaseModel):
-    """What is not described is not there."""
+    """Base of all schemas; further fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -40,7 +40,7 @@ class FaceShape(Shape):
 
 
 class SkippedShape(Shape):
-    """A face that was found and not judged."""
+    """A face that was detected and not judged."""
 
     box: tuple[float, float, float, float]
     confidence: float
@@ -62,11 +62,11 @@ class PersonShape(Shape):
     face_px: float | None = Field(
         None, description="median of the faces' longest sides; results of before lack it"
     )
-    background: bool = Field(False, description="stands behind somebody: does not decide the clip")
+    background: bool = Field(False, description="in the background: does not decide the clip")
 
 
 class VerdictShape(Shape):
-    """The one answer, as on the command line and in Python."""
+    """A verdict, as on the command line and in Python."""
 
     schema_: Annotated[Literal[1, 2], Field(alias="schema")]
     source: str
@@ -87,7 +87,7 @@ class VerdictShape(Shape):
 
 
 class EvidenceShape(Shape):
-    """Of one face the square that was judged, and its map as a PNG to lay over it."""
+    """Square of a face's crop in the picture, and its evidence map as a PNG overlay."""
 
     face: int
     square: Annotated[list[float], Field(description="left, top, side in pixels of the picture")]
@@ -101,7 +101,7 @@ class EvidencesShape(Shape):
 
 
 class PreviewShape(Shape):
-    """A picture as a JPEG of 1600 pixels at most, beside its own size."""
+    """A picture as a JPEG of at most 1600 pixels, and its original size."""
 
     width: int
     height: int
@@ -109,7 +109,7 @@ class PreviewShape(Shape):
 
 
 class FindingShape(Shape):
-    """One thing that a file says of itself."""
+    """A finding about the provenance of a file."""
 
     kind: str
     field: str
@@ -120,7 +120,7 @@ class FindingShape(Shape):
 
 
 class ProvenanceShape(Shape):
-    """All that a file says of itself; never part of a score."""
+    """Provenance of a file; never part of a score."""
 
     schema_: Annotated[int, Field(alias="schema")]
     source: str
@@ -130,7 +130,7 @@ class ProvenanceShape(Shape):
 
 
 class CheckedShape(Shape):
-    """One file of a check."""
+    """Result of one file of a check."""
 
     id: Id | None
     sha256: Sha256
@@ -141,13 +141,13 @@ class CheckedShape(Shape):
 
 
 class CheckShape(Shape):
-    """The answer of a check: one result a file, in the order that they were sent."""
+    """Results of a check, one per file, in the order of the upload."""
 
     results: list[CheckedShape]
 
 
 class FeedbackShape(Shape):
-    """What a person says of a result."""
+    """Feedback on a result."""
 
     result: Id
     says: Opinion
@@ -155,7 +155,7 @@ class FeedbackShape(Shape):
 
 
 class SaidShape(Shape):
-    """What a person said."""
+    """Stored feedback."""
 
     says: Opinion
     note: str
@@ -208,7 +208,7 @@ class JobsShape(Shape):
 
 
 class ModelShape(Shape):
-    """The model in force, and by what it judges here."""
+    """The model, its thresholds, and the options of the service."""
 
     id: str
     version: Annotated[str, Field(description="of mesoscope")]
@@ -223,13 +223,13 @@ class ModelShape(Shape):
 
 
 class HealthShape(Shape):
-    """Whether the service lives, or is ready."""
+    """Liveness or readiness."""
 
     status: str
 
 
 class ProblemShape(BaseModel):
-    """RFC 9457."""
+    """An error response by RFC 9457."""
 
     type: str
     title: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import hashlib
 import json
 import traceback
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from mesoscope.draw import Terms, square_of
 from mesoscope.draw.heat import FULL, colours, log_odds
 from mesoscope.errors import MesoscopeError, SourceError
 from mesoscope.errors.failures import cause
+from mesoscope.files.digest import FileHash, hash_bytes, hash_file
 from mesoscope.imaging.encode import jpeg, png
 from mesoscope.imaging.filters import scaled
 from mesoscope.media.image import open_image
@@ -55,14 +55,13 @@ class ClipRequest:
         return self.path
 
 
-_BLOCK = 1 << 20
 MAP_PX = 128  # side of an evidence map in a response
 PREVIEW_PX = 1600  # longest side of a preview
 _PREVIEW_QUALITY = 95
 _COVERS, _RISE = 0.85, 0.7  # as in mesoscope.draw
 
 
-class Held(Protocol):
+class UploadFile(Protocol):
     """A file that can be judged: an upload, or a member of an archive."""
 
     @property
@@ -80,7 +79,7 @@ class Held(Protocol):
 
 
 @dataclass(slots=True)
-class Question:
+class CheckItem:
     """One file, and the requested parts of its result.
 
     Attributes:
@@ -92,7 +91,7 @@ class Question:
         preview: Return the picture as a JPEG, for browsers that do not support its format.
     """
 
-    file: Held
+    file: UploadFile
     id: str
     heat: bool = False
     provenance: bool = False
@@ -101,8 +100,8 @@ class Question:
 
 
 @dataclass(slots=True)
-class UploadAnswer:
-    """Result of a question.
+class CheckResult:
+    """Result of an item.
 
     Attributes:
         verdict: The verdict; its source is the upload's name.
@@ -133,13 +132,13 @@ class UploadAnswer:
         return b'%s,"verdict":%s,%s' % (head[:-1], self.text.encode("ascii"), compact(beside)[1:])
 
 
-class Judges:
+class UploadChecker:
     """Detectors on one model in memory: with and without evidence maps.
 
     Args:
         model: Name of a shipped model or path of a model file.
         options: Options of the detectors; each call uses one thread.
-        told: Called with each unexpected failure.
+        log: Called with each unexpected failure.
 
     Raises:
         ModelError: The model does not exist, or the file is no model.
@@ -150,9 +149,9 @@ class Judges:
         self,
         model: str,
         options: DetectOptions,
-        told: Callable[[str, dict[str, object]], None] | None = None,
+        log: Callable[[str, dict[str, object]], None] | None = None,
     ) -> None:
-        self._told = told
+        self._log = log
         self.model_path = find_model(model)
         scorer = OnnxScorer(self.model_path)
         spec = DetectorSpec.of(scorer, dataclasses.replace(options, jobs=1, heat=False))
@@ -162,57 +161,57 @@ class Judges:
         card = self.plain.card
         self.terms = Terms(self.plain.thresholds, guard, card.face_margin, card.crop_margin)
 
-    def answer(self, questions: Sequence[Question]) -> Iterator[UploadAnswer]:
+    def check_many(self, items: Sequence[CheckItem]) -> Iterator[CheckResult]:
         """Judge some files together; one result per question, in order.
 
         An unreadable file gets a verdict with its error. An error of unknown origin is raised, and
         each file is then tried by itself.
         """
         try:
-            yield from self._together(questions)
+            yield from self._check_batch(items)
         except Exception as error:
-            if len(questions) > 1:
+            if len(items) > 1:
                 raise
-            yield self._failed(questions[0], error)
+            yield self._failed(items[0], error)
 
-    def _failed(self, question: Question, error: Exception) -> UploadAnswer:
-        if self._told is not None:
+    def _failed(self, item: CheckItem, error: Exception) -> CheckResult:
+        if self._log is not None:
             what = f"{type(error).__name__}: {error}"
-            self._told("a file failed", {"error": what, "trace": traceback.format_exc()})
-        name = question.file.name
+            self._log("a file failed", {"error": what, "trace": traceback.format_exc()})
+        name = item.file.name
         message = f"{name}: cannot be judged, which is a fault of the service: its log says why"
         verdict = Verdict(
             source=name, kind="image", label=None, p_fake=None, model=self.plain.model_id,
             reason="unreadable", frames_read=0,
             error={"code": SourceError.code, "message": message},
         )  # fmt: skip
-        return UploadAnswer(verdict, verdict.to_json(), "", 0)
+        return CheckResult(verdict, verdict.to_json(), "", 0)
 
-    def _together(self, questions: Sequence[Question]) -> Iterator[UploadAnswer]:
-        sources = [_source(question.file) for question in questions]
-        detector = self.mapping if any(q.heat for q in questions) else self.plain
+    def _check_batch(self, items: Sequence[CheckItem]) -> Iterator[CheckResult]:
+        sources = [_source(item.file) for item in items]
+        detector = self.mapping if any(q.heat for q in items) else self.plain
         verdicts = detector.check_many(sources, keep_going=True)
-        for question, source, verdict in zip(questions, sources, verdicts, strict=True):
-            yield self._answer(question, source, verdict)
+        for item, source, verdict in zip(items, sources, verdicts, strict=True):
+            yield self._result(item, source, verdict)
 
-    def _answer(
-        self, question: Question, source: FileBytes | Path | Unreadable, verdict: Verdict
-    ) -> UploadAnswer:
-        name = question.file.name
+    def _result(
+        self, item: CheckItem, source: FileBytes | Path | Unreadable, verdict: Verdict
+    ) -> CheckResult:
+        name = item.file.name
         verdict = renamed(verdict, name)
         if isinstance(source, Unreadable):
-            return UploadAnswer(verdict, verdict.to_json(), "", 0)
-        digest, size = identity(source)
-        answer = UploadAnswer(verdict, verdict.to_json(), digest, size)
-        if question.heat:
+            return CheckResult(verdict, verdict.to_json(), "", 0)
+        digest, size = hash_upload(source)
+        answer = CheckResult(verdict, verdict.to_json(), digest, size)
+        if item.heat:
             answer.evidence = self.evidence(verdict)
-        if question.provenance:
+        if item.provenance:
             answer.provenance = provenance_of(
                 str(source) if isinstance(source, Path) else source, name
             )
-        if question.whole:
+        if item.whole:
             answer.data = source
-        if question.preview and verdict.error is None:
+        if item.preview and verdict.error is None:
             answer.preview = preview_of(source, self.plain.options.max_pixels)
         return answer
 
@@ -232,7 +231,7 @@ class Judges:
         return found
 
 
-def _source(file: Held) -> FileBytes | Path | Unreadable:
+def _source(file: UploadFile) -> FileBytes | Path | Unreadable:
     try:
         return file.source()
     except SourceError as error:
@@ -241,16 +240,12 @@ def _source(file: Held) -> FileBytes | Path | Unreadable:
         return Unreadable(file.name, SourceError(f"{file.name}: cannot be read: {cause(error)}"))
 
 
-def identity(source: FileBytes | Path) -> tuple[str, int]:
-    """Return SHA-256 in hexadecimal, and length in bytes."""
+def hash_upload(source: FileBytes | Path) -> FileHash:
+    """Hash an upload, in memory or on disk."""
     if not isinstance(source, Path):
-        return hashlib.sha256(source).hexdigest(), len(source)
-    digest, size = hashlib.sha256(), 0
+        return hash_bytes(source)
     with source.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-            size += len(block)
-    return digest.hexdigest(), size
+        return hash_file(file)
 
 
 def preview_of(source: FileBytes | Path, max_pixels: int) -> dict[str, Json]:
@@ -295,12 +290,12 @@ def provenance_of(source: bytes | str, name: str) -> dict[str, Json]:
         name: The caller's file name.
     """
     try:
-        told = dataclasses.replace(read_provenance(source), source=name)
+        found = dataclasses.replace(read_provenance(source), source=name)
     except MesoscopeError as error:
         shown = source if isinstance(source, str) else "<bytes>"
         message = str(error).replace(shown, name)
-        told = Provenance(name, None, error={"code": error.code, "message": message})
-    return told.to_dict()
+        found = Provenance(name, None, error={"code": error.code, "message": message})
+    return found.to_dict()
 
 
 def compact(value: Json | dict[str, Json]) -> bytes:

@@ -3,7 +3,7 @@
 import pytest
 
 from mesoscope.errors import OptionError
-from mesoscope.models.kept import added_models, named_model, remove_model
+from mesoscope.models.added import added_models, named_model, remove_model
 
 
 @pytest.fixture

@@ -190,7 +190,7 @@ def test_metrics_count_what_happens(run, jpeg):
 def test_an_unexpected_error_is_a_problem_and_a_line_in_the_log(run, jpeg):
     service = run()
 
-    def broken(questions):
+    def broken(items):
         raise ZeroDivisionError("/secret/path")
 
     work, service.service.batcher._work = service.service.batcher._work, broken
@@ -289,9 +289,9 @@ def test_a_client_that_goes_away_leaves_nothing_behind(run, jpeg):
     go_on = threading.Event()
     work = service.service.batcher._work
 
-    def slow(questions):
+    def slow(items):
         go_on.wait(60)
-        return work(questions)
+        return work(items)
 
     service.service.batcher._work = slow
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""Models added by the user: files in a folder, by name.
+"""Models that a user adds or writes: names, paths and the folder of added models.
 
 The caller chooses the folder: the command line uses ``models`` in the user's data folder.
 :func:`mesoscope.training.adopt.bring.add_model` adds models.
@@ -7,12 +7,17 @@ The caller chooses the folder: the command line uses ``models`` in the user's da
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mesoscope.errors import OptionError, OutputError
 from mesoscope.errors.failures import cause
+from mesoscope.files.atomic import refuse_missing_parent
 from mesoscope.models.file import shipped
 
-__all__ = ["added_models", "named_model", "remove_model"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["added_models", "name_of_model", "named_model", "refuse_model_file", "remove_model"]
 
 
 def added_models(folder: Path) -> dict[str, Path]:
@@ -52,3 +57,32 @@ def remove_model(name: str, folder: Path) -> Path:
     except OSError as error:
         raise OutputError(f"{path}: cannot be removed: {cause(error)}") from error
     return path
+
+
+def refuse_model_file(out: Path, *, force: bool = False) -> None:
+    """Refuse a wrong suffix, a missing folder and an existing file.
+
+    Args:
+        out: The model file to write.
+        force: Allow an existing file.
+
+    Raises:
+        OptionError: The path is refused.
+    """
+    if out.suffix != ".onnx":
+        raise OptionError(f"{out}: a model file must be named .onnx")
+    if out.exists() and not force:
+        raise OptionError(f"{out}: exists already: choose another name, or replace it with `force`")
+    refuse_missing_parent(out)
+
+
+def name_of_model(name: str | None, out: Path) -> str:
+    """Return a model's name; by default that of its file.
+
+    Raises:
+        OptionError: The name is not valid in ``name@digest``.
+    """
+    name = out.stem if name is None else name
+    if not name or not name.isprintable() or any(c in name for c in "@/\\"):
+        raise OptionError(f"`name` {name!r}: use printable characters other than @ / \\")
+    return name

@@ -10,7 +10,7 @@ from mesoscope import metrics
 from mesoscope.data.audit import severity
 from mesoscope.data.audit.cues import FACTS, FOLDS, enough_groups, group_folds
 from mesoscope.data.audit.finding import SEVERITIES, AuditFinding, CombinedCues
-from mesoscope.data.audit.severity import class_examples
+from mesoscope.data.audit.severity import class_examples, format_auc
 from mesoscope.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -286,11 +286,11 @@ def _of_cue(facts: Facts, cue: Cue, found: Severity) -> AuditFinding:
         count=cue.real + cue.fake,
         scope=cue.scope,
         action="" if fact.reach == "content" else "encode",
-        examples=class_examples(facts, rows, lambda row: _says(facts, cue.name, row)),
+        examples=class_examples(facts, rows, lambda row: _example_caption(facts, cue.name, row)),
     )
 
 
-def _says(facts: Facts, name: str, row: int) -> str:
+def _example_caption(facts: Facts, name: str, row: int) -> str:
     title = FACTS[name].title
     if name in facts.categories:
         return f"{title}: {facts.categories[name].of(row) or 'none'}"
@@ -299,5 +299,5 @@ def _says(facts: Facts, name: str, row: int) -> str:
 
 
 def _area(one: Cue | CombinedCues) -> str:
-    shown = [f"{value:.2f}".lstrip("0") for value in (one.auc, one.low, one.high)]
+    shown = [format_auc(value) for value in (one.auc, one.low, one.high)]
     return f"{shown[0]} [{shown[1]}, {shown[2]}]"

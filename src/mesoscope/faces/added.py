@@ -12,20 +12,20 @@ from mesoscope.errors.failures import cause
 from mesoscope.files.atomic import write_bytes
 from mesoscope.models.file import file_sha256, verify_sha256
 from mesoscope.models.graph import check_graph
-from mesoscope.types.finders import WITH_A_MODEL
+from mesoscope.types.names import FINDERS_WITH_MODEL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["keep_finder", "kept_finder", "remove_finder"]
+__all__ = ["add_finder", "added_finder", "remove_finder"]
 
 
-def kept_finder(folder: Path, finder: str = "yunet") -> Path | None:
+def added_finder(folder: Path, finder: str = "yunet") -> Path | None:
     """Return the installed model of a finder, verified; ``None`` if there is none.
 
     Args:
         folder: Folder of finder models; it need not exist.
-        finder: One of :data:`~mesoscope.types.finders.WITH_A_MODEL`.
+        finder: One of :data:`~mesoscope.types.names.FINDERS_WITH_MODEL`.
 
     Raises:
         ModelMismatch: The file has changed since.
@@ -41,7 +41,7 @@ def kept_finder(folder: Path, finder: str = "yunet") -> Path | None:
     return None
 
 
-def keep_finder(
+def add_finder(
     file: Path, folder: Path, *, finder: str = "yunet", sha256: str | None = None
 ) -> Path:
     """Test a finder's model, and copy it into a folder, replacing an earlier one.
@@ -49,7 +49,7 @@ def keep_finder(
     Args:
         file: The model file.
         folder: Folder of finder models; created if missing.
-        finder: One of :data:`~mesoscope.types.finders.WITH_A_MODEL`.
+        finder: One of :data:`~mesoscope.types.names.FINDERS_WITH_MODEL`.
         sha256: Expected digest of the file, in hexadecimal.
 
     Returns:
@@ -100,8 +100,8 @@ def remove_finder(folder: Path, finder: str = "yunet") -> list[Path]:
 
 
 def _known(finder: str) -> None:
-    if finder not in WITH_A_MODEL:
-        raise OptionError(f"{finder!r} takes no model: known is {', '.join(WITH_A_MODEL)}")
+    if finder not in FINDERS_WITH_MODEL:
+        raise OptionError(f"{finder!r} takes no model: known is {', '.join(FINDERS_WITH_MODEL)}")
 
 
 def _files(folder: Path, finder: str) -> list[Path]:

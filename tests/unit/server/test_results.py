@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mesoscope.server import shapes
+from mesoscope.server import schemas
 
 
 def checked(service, data, **query):
@@ -31,7 +31,7 @@ def test_a_preview_is_the_upright_picture_beside_its_own_size(run):
     Image.fromarray(pixels).save(file, "TIFF", exif=exif)
     service = run()
     result = checked(service, file.getvalue(), preview=True)
-    shapes.CheckedShape.model_validate(result)
+    schemas.CheckedShape.model_validate(result)
     preview = result["preview"]
     assert (preview["width"], preview["height"]) == (1000, 2000)
     shown = Image.open(io.BytesIO(base64.b64decode(preview["jpeg"])))
@@ -45,7 +45,7 @@ def test_small_pictures_are_not_enlarged_and_broken_ones_have_no_preview(run, jp
     service = run()
     files = [("f", ("a.jpg", jpeg())), ("f", ("b.jpg", jpeg()[:300]))]
     answer = service.http.post("/v1/check?preview=true", files=files)
-    shapes.CheckShape.model_validate(answer.json())
+    schemas.CheckShape.model_validate(answer.json())
     whole, broken = answer.json()["results"]
     assert Image.open(io.BytesIO(base64.b64decode(whole["preview"]["jpeg"]))).size == (64, 64)
     assert "preview" not in broken
@@ -56,7 +56,7 @@ def test_evidence_of_a_kept_picture_is_that_of_its_check(run, jpeg):
     result = checked(service, jpeg(), heat=True)
     answer = service.http.get(f"/v1/results/{result['id']}/evidence")
     assert answer.status_code == 200, answer.text
-    shapes.EvidencesShape.model_validate(answer.json())
+    schemas.EvidencesShape.model_validate(answer.json())
     assert answer.json()["evidence"] == result["evidence"] != []
     assert len(service.http.get("/v1/results").json()["results"]) == 1  # nothing was recorded
 
@@ -73,7 +73,7 @@ def test_there_is_no_evidence_without_the_file_for_clips_or_by_another_model(
     result = checked(service, jpeg())
     address = f"/v1/results/{result['id']}/evidence"
     with monkeypatch.context() as patch:
-        patch.setattr(type(service.service.judges.plain), "model_id", "other@00000000")
+        patch.setattr(type(service.service.checker.plain), "model_id", "other@00000000")
         answer = service.http.get(address)
     assert (answer.status_code, answer.json()["code"]) == (409, "model.changed")
     for file in service.service.kept.folder.rglob("*"):

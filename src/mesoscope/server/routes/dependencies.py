@@ -9,46 +9,46 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from fastapi import Path, Query, Request
 from starlette.responses import Response
 
-from mesoscope.server.judging import compact
+from mesoscope.server.checking import compact
 from mesoscope.server.problems import Problem
-from mesoscope.server.shapes import EXAMPLE_PROBLEM, ProblemShape
+from mesoscope.server.schemas import EXAMPLE_PROBLEM, ProblemShape
 
 if TYPE_CHECKING:
     from mesoscope.server.service import Service
     from mesoscope.types import Json
 
 IdInPath = Annotated[str, Path(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_-]+$")]
-Limit = Annotated[int, Query(ge=1, le=200, description="so many at most")]
-Place = Annotated[int | None, Query(ge=0, le=2**62, description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=200, description="maximum number")]
+Place = Annotated[int | None, Query(ge=0, le=2**62, description="`next` of the previous page")]
 
-_SAYS = {
+_DESCRIPTIONS = {
     400: "The request cannot be understood",
-    401: "A key is needed, or this one is not in force",
-    403: "Calls from there are not taken",
-    404: "There is no such thing, or it is another caller's",
+    401: "A key is missing or not valid",
+    403: "Calls from this origin are not allowed",
+    404: "It does not exist, or belongs to another caller",
     408: "The upload took too long",
-    409: "It is finished already",
+    409: "The job is already finished",
     413: "Too many bytes, pixels or files",
-    415: "A file of a kind that is not read",
-    422: "A file that cannot be read, or a value outside its range",
-    429: "Too many requests; Retry-After says when to come back",
+    415: "The file format is not supported",
+    422: "A file cannot be read, or a value is out of range",
+    429: "Too many requests; retry after Retry-After",
     500: "The service failed",
-    501: "A part that is not installed",
-    503: "The database cannot be reached, or the service is about to stop",
-    507: "There is no room left",
+    501: "An optional package is not installed",
+    503: "The database is not available, or the service is about to stop",
+    507: "The storage is full",
 }
-ALWAYS = (400, 401, 403, 413, 422, 429, 500, 503)
+_EVERY_ROUTE = (400, 401, 403, 413, 422, 429, 500, 503)
 
 
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return OpenAPI descriptions of error responses: those of every route and these."""
     return {
         status: {
-            "description": _SAYS[status],
+            "description": _DESCRIPTIONS[status],
             "model": ProblemShape,
             "content": {"application/problem+json": {"example": EXAMPLE_PROBLEM}},
         }
-        for status in sorted({*ALWAYS, *statuses})
+        for status in sorted({*_EVERY_ROUTE, *statuses})
     }
 
 
@@ -62,17 +62,17 @@ def key_of(request: Request) -> str | None:
     return cast("str | None", request.scope["state"]["key"])
 
 
-def note(request: Request, facts: dict[str, object]) -> None:
+def log_fields(request: Request, facts: dict[str, object]) -> None:
     """Add fields to the request's log line."""
     request.scope["state"]["exchange"].facts.update(facts)
 
 
-def answered(value: Json | dict[str, Json], status: int = 200) -> Response:
+def json_response(value: Json | dict[str, Json], status: int = 200) -> Response:
     """Return a JSON response, encoded as all verdicts."""
     return Response(compact(value), status, media_type="application/json")
 
 
-def utc(seconds: float | None) -> str | None:
+def format_utc(seconds: float | None) -> str | None:
     """Format a time in UTC, ISO 8601."""
     if seconds is None:
         return None
@@ -86,7 +86,7 @@ def result_json(row: Any) -> dict[str, Json]:  # noqa: ANN401 - a row
         "id": row.id,
         "job": row.job,
         "seq": row.seq,
-        "created": utc(row.created),
+        "created": format_utc(row.created),
         "name": row.name,
         "sha256": row.sha256,
         "picture": row.kept is not None,
@@ -109,13 +109,13 @@ def job_json(row: Any) -> dict[str, Json]:  # noqa: ANN401 - a row
         "done": row.done,
         "failed": row.failed,
         "fake": row.fake,
-        "created": utc(row.created),
-        "finished": utc(row.finished),
+        "created": format_utc(row.created),
+        "finished": format_utc(row.finished),
         "error": error,
     }
 
 
-def found(row: Any, what: str) -> Any:  # noqa: ANN401 - a row
+def row_or_404(row: Any, what: str) -> Any:  # noqa: ANN401 - a row
     """Return a row that must exist.
 
     Raises:

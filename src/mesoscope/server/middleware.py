@@ -108,7 +108,7 @@ HEADERS: tuple[tuple[bytes, bytes], ...] = (
 )
 
 
-class RequestGuard:
+class RequestMiddleware:
     """ASGI middleware: only admitted requests reach a route.
 
     Args:
@@ -140,7 +140,7 @@ class RequestGuard:
             await self._refuse(exchange, problem)
         except ClientDisconnect:
             exchange.status = 499  # as in nginx: the client closed the connection
-        except Exception as error:  # noqa: BLE001 - whatever it is, the service goes on
+        except Exception as error:  # noqa: BLE001 - the service continues after any error
             service.log.write(
                 "a request failed",
                 {
@@ -154,7 +154,7 @@ class RequestGuard:
             )
         finally:
             service.in_progress -= 1
-            self._tell(exchange)
+            self._log_request(exchange)
 
     def _admit(self, exchange: _Exchange) -> None:
         scope, headers = exchange.scope, exchange.headers
@@ -212,7 +212,7 @@ class RequestGuard:
         )
         await exchange.send({"type": "http.response.body", "body": body})
 
-    def _tell(self, exchange: _Exchange) -> None:
+    def _log_request(self, exchange: _Exchange) -> None:
         service = self._service
         took_s = time.perf_counter() - exchange.started
         route = exchange.scope.get("route")

@@ -1,0 +1,212 @@
+"""The ledger of a job at sizes a decade apart, in SQLite and in PostgreSQL.
+
+The rows are made here and are brought in by each database's own bulk load, which is not what is
+measured. Then the ledger does what scans ask of it, by its own code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import time
+from collections import deque
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OPEN_SHARE = 10  # one row in so many is open, as in a job that is stopped near its end
+CLAIM = 64  # as a scan claims
+BATCH = 10_000  # new files of one transaction, as a walk writes them
+INDEX = "mesoscope_files_sha256"  # made again once all rows are in, which is quicker
+WAIT_S = 120  # for a server to begin
+VERDICT = json.dumps(
+    {
+        "schema": 2, "source": "", "kind": "picture", "label": "real", "p_fake": 0.1,
+        "faces": [{"box": [12.5, 20.25, 180.0, 214.75], "score": 0.98, "p_fake": 0.1,
+                   "face_px": 167}],
+        "skipped": [], "persons": [], "error": None, "model": "mesoscope@00000000",
+        "elapsed_s": {"read": 0.003, "find": 0.025, "score": 0.003},
+    }
+)  # fmt: skip
+
+
+def path_of(number: int) -> bytes:
+    """A path as archives have them; numbers and paths have one order."""
+    return b"/archive/%03d/%03d/photo%09d.jpg" % (number // 10**6, number // 1000 % 1000, number)
+
+
+def is_open(number: int) -> bool:
+    return number % OPEN_SHARE == 0
+
+
+def narrow_rows(count: int) -> Iterator[tuple]:
+    """Path, size, time, state, digest, label and score of each file."""
+    for n in range(count):
+        if is_open(n):
+            yield path_of(n), 300_000, n, "pending", None, None, None
+        else:
+            yield path_of(n), 300_000, n, "done", digest(n), "real", 0.1
+
+
+def digest(number: int) -> bytes:
+    return hashlib.sha256(b"%d" % number).digest()
+
+
+def judged(count: int) -> Iterator[tuple[bytes, str]]:
+    return ((path_of(n), VERDICT) for n in range(count) if not is_open(n))
+
+
+def measure(url: str, count: int, sample: int) -> dict[str, float]:
+    """Seconds of each thing that scans ask of a ledger of so many rows.
+
+    ``write`` and ``claim`` are of ``sample`` rows and ``export`` of at most a hundred times so
+    many; the others are of all rows.
+    """
+    from mesoscope.scan.ledger import Ledger
+    from mesoscope.scan.tables import DONE, Outcome, open_engine
+
+    with contextlib.closing(Ledger(open_engine(url))) as ledger:
+        ledger.begin({"model": "bench", "settings": {}})
+        load(url, count)
+        took: dict[str, float] = {}
+
+        def timed(name: str, work) -> object:
+            started = time.perf_counter()
+            answer = work()
+            took[name] = time.perf_counter() - started
+            return answer
+
+        timed("resume", lambda: deque(ledger.rows(b"", b"\xff"), 0))
+        left = timed("count what is left", ledger.open_count)
+        assert left == len(range(0, count, OPEN_SHARE)), left
+        counts = timed("count by state and label", ledger.counts)
+        assert sum(counts.states.values()) == count
+        most = min(count - left, 100 * sample)
+        read = timed("export", lambda: sum(1 for _ in islice(ledger.results(), most)))
+        assert read == most
+        took["export"] *= sample / most
+        new = [(b"/archive/new/%09d.jpg" % n, 300_000, n) for n in range(sample)]
+        timed(
+            "plan", lambda: [ledger.plan(new=new[n : n + BATCH]) for n in range(0, sample, BATCH)]
+        )
+
+        def work() -> int:
+            done = 0
+            while done < sample and (claims := ledger.claim("bench", CLAIM)):
+                outcomes = [
+                    Outcome(c.path, DONE, 300_000, 1, digest(n), "real", 0.1, VERDICT)
+                    for n, c in enumerate(claims)
+                ]
+                done += ledger.finish("bench", outcomes)
+            return done
+
+        done = timed("claim and write back", work)
+        took["claim and write back"] *= sample / done
+    return took
+
+
+def load(url: str, count: int) -> None:
+    """Bring the rows in."""
+    if url.startswith("sqlite"):
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database:
+            database.execute("PRAGMA cache_size = -200000")
+            database.execute(f"DROP INDEX {INDEX}")
+            database.executemany(
+                "INSERT INTO mesoscope_files (path, size_bytes, mtime_ns, state, sha256, label, "
+                "p_fake) VALUES (?, ?, ?, ?, ?, ?, ?)", narrow_rows(count),
+            )  # fmt: skip
+            database.executemany("INSERT INTO mesoscope_verdicts VALUES (?, ?)", judged(count))
+            database.execute(f"CREATE INDEX {INDEX} ON mesoscope_files (sha256)")
+            database.commit()
+        return
+    import psycopg
+
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as database:
+        database.execute(f"DROP INDEX {INDEX}")
+        columns = "path, size_bytes, mtime_ns, state, sha256, label, p_fake"
+        copies = {
+            f"mesoscope_files ({columns})": (
+                ("bytea", "int8", "int8", "varchar", "bytea", "varchar", "float8"),
+                narrow_rows(count),
+            ),
+            "mesoscope_verdicts (path, verdict)": (("bytea", "text"), judged(count)),
+        }
+        for into, (types, rows) in copies.items():
+            with database.cursor().copy(f"COPY {into} FROM STDIN (FORMAT BINARY)") as copy:
+                copy.set_types(types)
+                for row in rows:
+                    copy.write_row(row)
+        database.execute(f"CREATE INDEX {INDEX} ON mesoscope_files (sha256)")
+        database.execute("VACUUM ANALYZE")  # as the server does by itself, in time
+
+
+def used_bytes(url: str) -> int:
+    """What the ledger takes on disk."""
+    if url.startswith("sqlite"):
+        return Path(url.removeprefix("sqlite:///")).stat().st_size
+    import psycopg
+
+    with psycopg.connect(url.replace("+psycopg", "")) as database:
+        return database.execute("SELECT pg_database_size(current_database())").fetchone()[0]
+
+
+@contextlib.contextmanager
+def postgresql(folder: Path) -> Iterator[str]:
+    """A PostgreSQL server of its own on loopback; the URL of its database.
+
+    Raises:
+        SystemExit: It is not installed, or does not begin to answer.
+    """
+    initdb, postgres = _program("initdb"), _program("postgres")
+    folder.mkdir()
+    user = {}
+    if os.geteuid() == 0:  # the server refuses to run as root
+        shutil.chown(folder, "postgres")
+        folder.parent.chmod(0o755)
+        user = {"user": "postgres", "group": "postgres", "extra_groups": []}
+    quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **user}
+    data = ["-D", folder / "data"]
+    subprocess.run([initdb, *data, "-U", "bench", "-A", "trust", "-E", "UTF8"], check=True, **quiet)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [postgres, *data, "-h", "127.0.0.1", "-p", str(port), "-k", ""], **quiet
+    )
+    try:
+        url = f"postgresql+psycopg://bench@127.0.0.1:{port}/postgres"
+        _wait(url, server)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(WAIT_S)
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name) or max(
+        map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), default=""
+    )
+    if not found:
+        raise SystemExit(f"{name}: not installed: install PostgreSQL's server, or leave it out")
+    return found
+
+
+def _wait(url: str, server: subprocess.Popen) -> None:
+    import psycopg
+
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end and server.poll() is None:
+        with contextlib.suppress(psycopg.OperationalError):
+            psycopg.connect(url.replace("+psycopg", "")).close()
+            return
+        time.sleep(0.1)
+    raise SystemExit("PostgreSQL does not begin to answer")

@@ -1,0 +1,138 @@
+"""The tables of ``docs/explanation/at-scale.md``, from ``at_scale.csv`` and ``speed.csv``."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+MILLION = 10**6
+ROWS = (10**8, 10**9, 10**10)  # that the largest measured size is carried to
+STAGES = ("read", "find", "score")
+Found = dict[tuple[str, int], dict[str, str]]
+
+
+def found(name: str = "at_scale.csv") -> Found:
+    """The last row of each thing and size."""
+    path = RESULTS / name
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        return {(r["what"], int(r["n"])): r for r in csv.DictReader(file)}
+
+
+def stages() -> str:
+    """What a photo takes on one thread, by stage."""
+    times = {r["what"]: r for r in found("speed.csv").values() if r["bench"] == "faces"}
+    rows = {stage: times[f"of a photo: {stage}"] for stage in STAGES}
+    total = sum(float(r["ours"]) for r in rows.values())
+    lines = ["| stage | ms of a core | lowest–highest | share |", "|---|---|---|---|"]
+    for stage, r in rows.items():
+        span = f"{float(r['ours_low']):.2f}–{float(r['ours_high']):.2f}"
+        share = f"{float(r['ours']) / total:.0%}"
+        lines.append(f"| {stage} | {float(r['ours']):.2f} | {span} | {share} |")
+    lines.append(f"| all | {total:.2f} | | {1000 / total:.1f} photos a second and core |")
+    return "\n".join(lines)
+
+
+def growth(prefix: str) -> str:
+    """One line a step, one column a size; the last column says how the two largest compare."""
+    rows = {key: r for key, r in found().items() if key[0].startswith(prefix)}
+    sizes = sorted({n for _, n in rows})
+    heads = ["", *(f"{n:,}" for n in sizes), "unit", "growth, last decade"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for what in dict.fromkeys(what for what, _ in rows):
+        here = [rows[what, n] for n in sizes if (what, n) in rows]
+        cells = [_number(r["ours"]) for r in here] + ["–"] * (len(sizes) - len(here))
+        name = what.removeprefix(prefix).strip(": ")
+        grown = f"{float(here[-1]['ratio']):.2f}×" if here[-1]["ratio"] else "–"
+        lines.append("| " + " | ".join([name, *cells, here[-1]["unit"], grown]) + " |")
+    return "\n".join(lines)
+
+
+def sink() -> str:
+    return growth("sink")
+
+
+def sqlite() -> str:
+    return growth("ledger on SQLite")
+
+
+def postgresql() -> str:
+    return growth("ledger on PostgreSQL")
+
+
+def _largest(what: str) -> float:
+    rows = {n: r for (name, n), r in found().items() if name == what}
+    return float(rows[max(rows)]["ours"])
+
+
+def carried() -> str:
+    """What rows take, by the figures of the largest measured size."""
+    lines = [
+        "| | " + " | ".join(f"{n:,} rows" for n in ROWS) + " |", "|---" * (len(ROWS) + 1) + "|"
+    ]  # fmt: skip
+    disk = {
+        "plan on disk": "sink: plan on disk",
+        "parts on disk": "sink: parts on disk",
+        "ledger in SQLite": "ledger on SQLite: on disk",
+        "ledger in PostgreSQL": "ledger on PostgreSQL: on disk",
+    }
+    for name, what in disk.items():
+        cells = (f"{_largest(what) * n / 1e9:,.1f} GB" for n in ROWS)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    cells = (f"{_largest('sink: list in memory') * n / 1e9:,.1f} GB" for n in ROWS)
+    lines.append("| list of URLs in memory | " + " | ".join(cells) + " |")
+    hours = {
+        "the list is cut into tasks, one core": "sink: plan",
+        "a resume reads the parts' footers, one core": "sink: resume",
+        "an export reads the parts, one core": "sink: export",
+        "a resume reads the ledger in PostgreSQL": "ledger on PostgreSQL: resume",
+        "all is claimed and written back in PostgreSQL, one client":
+            "ledger on PostgreSQL: claim and write back",
+    }  # fmt: skip
+    for name, what in hours.items():
+        cells = (f"{_largest(what) * n / MILLION / 3600:,.2f} h" for n in ROWS)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _number(text: str) -> str:
+    value = float(text)
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def clusters() -> str:
+    """The simulated scans, a column each."""
+    rows = {key: r for key, r in found().items() if key[0].startswith("graph, ")}
+    columns = list(dict.fromkeys(what.partition(": ")[0] for what, _ in rows))
+    cells = {(what.partition(": ")[2], what.partition(": ")[0]): r for (what, _), r in rows.items()}
+    heads = ["", *(column.removeprefix("graph, ") for column in columns)]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for what in dict.fromkeys(what for what, _ in cells):
+        line = []
+        for column in columns:
+            r = cells[what, column]
+            unit = "" if r["unit"] in ("share", "machines", "tasks") else r["unit"]
+            text = f"{_number(r['ours'])} {unit}".strip()
+            if r["theirs"]:
+                text += f" ({r['other']}: {_number(r['theirs'])})"
+            line.append(text)
+        lines.append(f"| {what} | " + " | ".join(line) + " |")
+    return "\n".join(lines)
+
+
+def devices() -> str:
+    """Two processes beside one: the last run."""
+    rows = {what: r for (what, _), r in found().items() if r["bench"] == "devices"}
+    lines = ["| | two processes | one process | ratio | asked for |", "|---|---|---|---|---|"]
+    for what, r in rows.items():
+        sides = [
+            f"{float(r[s]):.3g} ({float(r[f'{s}_low']):.3g}–{float(r[f'{s}_high']):.3g})"
+            for s in ("ours", "theirs")
+        ]
+        asked = r["asked"] + (" (missed)" if r["reached"] == "no" else "") if r["asked"] else "–"
+        name = what.removeprefix("training, two processes").strip(": ") or r["unit"]
+        lines.append("| " + " | ".join([name, *sides, f"{float(r['ratio']):.2f}×", asked]) + " |")
+    how = next(iter(rows.values()))["how"]
+    return "\n".join([*lines, "", f"{how[0].upper()}{how[1:]}."])
