@@ -137,10 +137,6 @@ def open_image(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Frame
     )
 
 
-def _damaged(name: str, error: Exception) -> SourceError:
-    return SourceError(f"{name}: damaged or truncated: {_one_line(error)}: fetch it again")
-
-
 def read_bytes(
     source: str | os.PathLike[str] | FilePart, *, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> bytes:
@@ -341,8 +337,9 @@ def _refuse_raw(image: Image, name: str) -> None:
         raise SourceUnsupported(f"{name}: {_NOT_READ['raw']}")
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _damaged(name: str, error: Exception) -> SourceError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return SourceError(f"{name}: damaged or truncated: {reason}: fetch it again")
 
 
 def _from_array(array: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], name: str, limit: int) -> Pixels:  # fmt: skip  # noqa: E501
