@@ -134,7 +134,7 @@ def simulate(count: int, folder: Path, task_files: int = TASK_FILES) -> dict[str
         raise SystemExit(f"{count:,} rows: {exported:,} are exported")
 
     job = JobParts(str(folder))
-    standing = timed("resume", job.standing)
+    standing = timed("resume", job.written_tasks)
     parts = timed("resume", lambda: job.footers(standing))
     timed("manifest", lambda: job.write_manifest(parts))
     again = timed("read the manifest", job.parts)

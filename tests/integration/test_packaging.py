@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from mesoscope.cli.options import stored_values
 from mesoscope.cli.serve import command
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +29,9 @@ def instructions(name):
 
 def parsed(words):
     """Read words behind ``mesoscope serve`` as the program does."""
-    return command.make_context("serve", list(words)).params
+    context = command.make_context("serve", list(words))
+    with context:
+        return {**context.params, **stored_values("mesoscope.cli.serve")}
 
 
 def test_the_container_begins_what_the_command_line_takes():

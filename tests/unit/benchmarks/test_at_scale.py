@@ -84,7 +84,7 @@ def test_a_synthetic_job_is_whole_and_keeps_no_rows(tmp_path, monkeypatch):
     assert set(at_scale.SINK_STEPS) <= set(told)
     job = JobParts(str(tmp_path))
     assert sum(part.rows for part in job.parts()) == 1_000
-    assert len(job.standing()) == 10
+    assert len(job.written_tasks()) == 10
     assert {parquet.read_metadata(p).num_rows for p in (tmp_path / "parts").iterdir()} == {0}
 
 
