@@ -323,9 +323,8 @@ def _decode_pillow(data: bytes, kind: Kind, name: str, max_pixels: int, pixel_by
             f"{max_pixels / 1e6:.0f}: {RAISE_LIMIT}"
         ) from error
     except (UnidentifiedImageError, KeyError) as error:  # KeyError: a Pillow without this codec
-        raise SourceError(
-            f"{name}: damaged, or of a variant that is not read: fetch it again or convert it"
-        ) from error
+        reason = "damaged, or of a variant that is not read: fetch it again or convert it"
+        raise SourceError(f"{name}: {reason}") from error
     except Exception as error:  # Pillow raises a dozen classes for damaged files
         raise _damaged(name, error) from error
 
