@@ -1,6 +1,7 @@
 """``mesoscope models add FILE.onnx --card CARD.toml``: detectors of others, in their layouts."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -380,6 +381,17 @@ def test_added_calibrated_listed_used_and_removed(home, tmp_path, labelled):
     assert run("models", "remove", "bright").exit_code == 0
     assert not kept.exists()
     assert isinstance(run("models", "remove", "bright").exception, OptionError)
+
+
+def test_a_model_that_separates_nothing_is_warned_of(home, tmp_path, labelled):
+    for path in (labelled / "validation/real").iterdir():  # the same pictures in both classes
+        shutil.copy(path, labelled / "validation/fake" / path.name)
+    file, card = bright(tmp_path / "b.onnx"), tmp_path / "b.toml"
+    card.write_text(CARD)
+    done = run("models", "add", file, "--card", card, "--calibrate", labelled)
+    assert done.exit_code == 0, done.output
+    assert "warning: no threshold separates the faces of --calibrate" in done.output
+    assert read_card(home / "mesoscope/models/bright.onnx").thresholds.real_below == 0
 
 
 def test_written_elsewhere_and_not_calibrated(home, tmp_path):

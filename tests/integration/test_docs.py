@@ -111,6 +111,13 @@ def test_commands_in_the_text_exist(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_no_page_installs_the_stranger_of_that_name(path: Path) -> None:
+    """PyPI's mesoscope is another project; ours is installed from the clone."""
+    by_name = re.compile(r"pip\s+install\s+(?:-\S+\s+)*['\"]?mesoscope\b")
+    assert by_name.findall(path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_links_lead_somewhere(path: Path) -> None:
     for target in LINK.findall(path.read_text("utf-8")):
         if not target.startswith(("http://", "https://", "#")):

@@ -1,12 +1,14 @@
 """The error tree and its codes."""
 
 import re
+import sys
 
 import pytest
 
 from mesoscope import errors
 from mesoscope.errors import MesoscopeError, MissingExtra
 from mesoscope.errors.failures import cause
+from mesoscope.server.problems import of_error
 
 CLASSES = [getattr(errors, name) for name in errors.__all__]
 
@@ -75,6 +77,20 @@ def test_a_missing_extra_gives_the_line_that_installs_it():
         MesoscopeError, match=r"torch is not installed.*pip install 'mesoscope\[train\]'"
     ):
         raise MissingExtra("torch", extra="train")
+
+
+def test_the_line_installs_into_the_environment_that_runs(monkeypatch):
+    """In another one, pip would fetch a stranger's package of the same name."""
+    monkeypatch.setattr(sys, "executable", "/opt/a b/bin/python")
+    said = str(MissingExtra("torch", extra="train"))
+    assert said.endswith(": '/opt/a b/bin/python' -m pip install 'mesoscope[train]'")
+
+
+def test_a_service_tells_the_extra_and_no_path_of_its_machine():
+    problem = of_error(MissingExtra("matplotlib", extra="report"))
+    assert (problem.code, problem.status) == ("extra.missing", 501)
+    assert "'report'" in str(problem)
+    assert sys.executable not in str(problem)
 
 
 @pytest.mark.parametrize(

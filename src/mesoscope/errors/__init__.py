@@ -30,6 +30,8 @@ the cause and the next step. Messages may change.
 
 from __future__ import annotations
 
+from mesoscope.errors.extras import install_command
+
 __all__ = [
     "DatasetError",
     "JobError",
@@ -189,11 +191,16 @@ class OutputError(MesoscopeError):
 
 
 class MissingExtra(MesoscopeError):  # noqa: N818
-    """An optional dependency is not installed; the message has the command that installs it."""
+    """An optional dependency is not installed; the message has the command that installs it.
+
+    Attributes:
+        package: The package that is missing.
+        extra: The extra of mesoscope that brings it.
+    """
 
     code = "extra.missing"
 
     def __init__(self, package: str, *, extra: str) -> None:
-        super().__init__(
-            f"{package} is not installed, and this needs it: pip install 'mesoscope[{extra}]'"
-        )
+        super().__init__(f"{package} is not installed, and this needs it: {install_command(extra)}")
+        self.package = package
+        self.extra = extra

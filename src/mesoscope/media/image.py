@@ -131,7 +131,7 @@ def open_image(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Frame
         except MemoryError as error:
             raise failure(name, error) from error
         except Exception as error:  # the image is decoded only now, see _decode_pillow
-            raise SourceError(f"{name}: damaged or truncated: {_one_line(error)}") from error
+            raise _damaged(name, error) from error
     raise OptionError(
         f"cannot read a {type(source).__name__}: give a path, bytes, a PIL image or an array"
     )
@@ -323,11 +323,10 @@ def _decode_pillow(data: bytes, kind: Kind, name: str, max_pixels: int, pixel_by
             f"{max_pixels / 1e6:.0f}: {RAISE_LIMIT}"
         ) from error
     except (UnidentifiedImageError, KeyError) as error:  # KeyError: a Pillow without this codec
-        raise SourceError(
-            f"{name}: damaged, or of a variant that is not read: fetch it again or convert it"
-        ) from error
+        reason = "damaged, or of a variant that is not read: fetch it again or convert it"
+        raise SourceError(f"{name}: {reason}") from error
     except Exception as error:  # Pillow raises a dozen classes for damaged files
-        raise SourceError(f"{name}: damaged or truncated: {_one_line(error)}") from error
+        raise _damaged(name, error) from error
 
 
 def _refuse_raw(image: Image, name: str) -> None:
@@ -337,8 +336,9 @@ def _refuse_raw(image: Image, name: str) -> None:
         raise SourceUnsupported(f"{name}: {_NOT_READ['raw']}")
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _damaged(name: str, error: Exception) -> SourceError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return SourceError(f"{name}: damaged or truncated: {reason}: fetch it again")
 
 
 def _from_array(array: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], name: str, limit: int) -> Pixels:  # fmt: skip  # noqa: E501

@@ -155,7 +155,7 @@ class Clip:
                 "decoding it ended at its budget before the first of them: take pictures out of "
                 "it, with ffmpeg for example"
             )
-        return "damaged or truncated"
+        return "damaged or truncated: fetch it again"
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -68,7 +68,10 @@ def find_model(name_or_path: str | os.PathLike[str]) -> Path:
     names = ", ".join(known) or "none"
     if path.is_dir():
         raise ModelMissing(f"{name}: a folder, not a model: give its .onnx file")
-    raise ModelMissing(f"{name}: no model file there and none shipped by that name ({names})")
+    raise ModelMissing(
+        f"{name}: no model file there and none shipped by that name ({names}): name one of these, "
+        "or a model file; mesoscope models list shows added ones, too"
+    )
 
 
 def read_card(path: Path) -> ModelCard:

@@ -178,8 +178,12 @@ _MOST_CUES = 60  # rows of the table of the whole set
 
 
 def options(text: str) -> Markup:
-    """Mark up option names, between backticks in messages, as code."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
+    """Mark up option names, between backticks in messages, as code, and as ``--option``."""
+
+    def flag(found: re.Match[str]) -> str:
+        return f"<code>--{found[1].replace('_', '-')}</code>"
+
+    return Markup(re.sub(r"`([^`]+)`", flag, str(escape(text))))  # noqa: S704 - escaped
 
 
 class AuditEntry(NamedTuple):

@@ -108,8 +108,9 @@ def of_error(error: MesoscopeError) -> Problem:
         status = 415
     elif isinstance(error, SourceError | OptionError):
         status = 422
-    elif isinstance(error, MissingExtra):
-        status = 501
+    elif isinstance(error, MissingExtra):  # its message names a path of the server
+        text = f"{error.package} is not installed where the service runs: extra {error.extra!r}"
+        return Problem(error.code, text, status=501)
     elif isinstance(error, OutputError):
         return Problem("storage.full", "the service could not write: try again later")
     return Problem(error.code, str(error), status=status)

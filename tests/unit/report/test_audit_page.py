@@ -142,7 +142,7 @@ def test_the_page_says_everything(audit, pictures, tmp_path):
         assert one["title"] in said
         assert one["kind"] in said
         assert one["fix"] in said
-    assert "What to do: Encode alike. (fix does it.)" in said
+    assert "What to do: Encode alike. (--fix does it.)" in said
     assert "What to do: Resize. " in said
     assert ".991 [.98, .999]" not in said  # two digits do where there is no need of three
     assert ".99 [.98, .999] severe" in said
@@ -152,6 +152,12 @@ def test_the_page_says_everything(audit, pictures, tmp_path):
     assert "Wrong labels were not looked for." in said
     assert "mesoscope audit faces --fix --out clean" in said
     assert "It took 3.7 seconds: reading 3.21, cues 0.5." in said
+
+
+def test_options_stand_as_the_command_line_takes_them():
+    assert words.options("Drop <them>: `fix` does; `check_faces` too.") == (
+        "Drop &lt;them&gt;: <code>--fix</code> does; <code>--check-faces</code> too."
+    )
 
 
 def test_it_goes_by_what_costs_something(audit, tmp_path):

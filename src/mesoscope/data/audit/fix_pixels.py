@@ -173,7 +173,7 @@ def _opened(data: bytes, name: str) -> tuple[int, bytes]:
             orientation = int(image.getexif().get(_ORIENTATION, 1))
             profile = image.info.get("icc_profile") or b""
     except Exception as error:  # damaged files make Pillow raise a dozen types
-        raise SourceError(f"{name}: damaged or truncated: {error}") from error
+        raise SourceError(f"{name}: damaged or truncated: {error}: fetch it again") from error
     return (orientation if 1 <= orientation <= 8 else 1), bytes(profile)
 
 

@@ -112,7 +112,7 @@ def _opening(contents: Contents, signer: str) -> Iterator[Flowable]:
         dashed = " and ".join(f"{cut:.3g}" for cut in limits)
         yield KeepTogether(
             [
-                paragraph("How the scores lie", HEAD),
+                paragraph("Distribution of the scores", HEAD),
                 paragraph(f"Files by p_fake; the fullest bar holds {most:,}", FAINT),
                 histogram(bars, limits),
                 marked(key + (f". Dashed: the thresholds {dashed}." if dashed else "."), FAINT),

