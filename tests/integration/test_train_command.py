@@ -37,9 +37,9 @@ def words(*arguments, out, recipe, data):
     return ["train", *map(str, data), "--recipe", recipe, "--out", out, *arguments]
 
 
-def start(*arguments, **where):
+def start(*arguments, program=("-m", "mesoscope"), **where):
     """A process that can be killed."""
-    command = [sys.executable, "-m", "mesoscope", *map(str, words(*arguments, **where))]
+    command = [sys.executable, *map(str, program), *map(str, words(*arguments, **where))]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -205,13 +205,33 @@ def test_two_processes_train_together(tmp_path, recipe, make_dataset):
     assert json.loads((tmp_path / "run/metrics.json").read_text())["n"] == 10
 
 
+# The second process looks into the run folder late: the first must not have written to it.
+LATE = """
+import os, sys, time
+from mesoscope.cli.main import main
+from mesoscope.training import run
+
+at_once = run.refuse_run
+
+def late(*folder, **more):
+    time.sleep(3 * int(os.environ.get("LOCAL_RANK", "0")))
+    at_once(*folder, **more)
+
+run.refuse_run = late
+main(sys.argv[1:])
+"""
+
+
 @pytest.mark.timeout(900)
 def test_a_process_that_is_killed_ends_the_run_in_one_line(tmp_path, recipe, make_dataset):
     if not Path("/proc/self/task").exists():
         pytest.skip("this system does not say which processes a process has started")
     data = [make_dataset("one", train=12, validation=5)]
     more = ("--accelerator", "cpu", "--set", "data.images_per_epoch=128")
-    process = start(*more, "--devices", "2", out=tmp_path / "run", recipe=recipe, data=data)
+    program = tmp_path / "late.py"
+    program.write_text(LATE)
+    where = {"out": tmp_path / "run", "recipe": recipe, "data": data}
+    process = start(*more, "--devices", "2", program=[program], **where)
     log = tmp_path / "run/log.jsonl"
     while not log.exists():
         assert process.poll() is None, process.communicate()[0]

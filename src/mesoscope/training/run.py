@@ -83,10 +83,11 @@ def train(
     if not (run / "checkpoints/last.safetensors").exists():
         check_initial_run(recipe.network)
     data = read_pictures(roots, recipe, watcher, skip_unreadable=skip_unreadable)
-    if fabric.is_global_zero:
-        logger.info(describe_data(data))
-        open_run(run, recipe)
     with lost_processes(run, fabric):
+        fabric.barrier()  # a process that looks late would find the run of the first
+        if fabric.is_global_zero:
+            logger.info(describe_data(data))
+            open_run(run, recipe)
         fabric.barrier()
         data = prepare_forging(data, recipe, run, fabric, watcher)
         data = find_main_faces(data, recipe, run, fabric, watcher)
@@ -132,6 +133,9 @@ def lost_processes(run: Path, fabric: Fabric) -> Iterator[None]:
         lost = isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
         if fabric.world_size == 1 or not lost:
             raise
+        # Fabric kills this process as soon as it sees that one that it started has failed: with
+        # none to look after it lets this one say what is wrong.
+        getattr(fabric.strategy.launcher, "procs", []).clear()
         raise OutputError(
             f"{run}: another process of the run has ended, or cannot be reached: see what it said, "
             "then go on with `resume`; finished epochs are kept"
