@@ -149,6 +149,32 @@ def strangers_table() -> str:
     return "\n".join(lines)
 
 
+def recipes_table() -> str:
+    """AUC on left-out kinds, a row a recipe, a column a source."""
+    cells: dict[str, dict[str, str]] = {}
+    images, seeds = set(), set()
+    for row in read("strangers.csv"):
+        images.add(row["images"])
+        seeds.add(row["seed"])
+        if row["kind"] != "all":
+            auc, low, high = (float(row[name]) for name in ("auc", "auc_low", "auc_high"))
+            cell = f"{auc:.2f} [{low:.2f}–{high:.2f}]"
+            cells.setdefault(row["recipe"], {})[row["source"]] = cell
+    sources = sorted({source for row in cells.values() for source in row})
+    lines = [f"| recipe | {' | '.join(sources)} | mean |", "|---" * (len(sources) + 2) + "|"]
+    for recipe in sorted(cells, key=lambda name: (name != "shipped", name)):
+        found = [cells[recipe].get(source, "not measured") for source in sources]
+        measured = [float(text.split()[0]) for text in cells[recipe].values()]
+        mean = f"{sum(measured) / len(measured):.2f}" if len(measured) == len(sources) else "–"
+        lines.append(f"| {recipe} | {' | '.join(found)} | {mean} |")
+    lines.append("")
+    lines.append(
+        f"AUC on left-out kinds, 95 % intervals. Pictures a run: {', '.join(sorted(images))}; "
+        f"seed: {', '.join(sorted(seeds))}."
+    )
+    return "\n".join(lines)
+
+
 def ablation_table() -> str:
     """AUC of each row of the study by source, with what it changes."""
     return changes_table("ablation.csv")
@@ -273,7 +299,7 @@ BLOCKS = {
         "reals": reals_table,
         "framing": framing_table,
     },
-    "docs/explanation/strangers.md": {"strangers": strangers_table},
+    "docs/explanation/strangers.md": {"strangers": strangers_table, "recipes": recipes_table},
     "docs/explanation/unfamiliar.md": {"unfamiliar": unfamiliar_table},
     "docs/how-to/train-on-several-gpus.md": {"devices": at_scale.devices},
     "docs/explanation/at-scale.md": {
