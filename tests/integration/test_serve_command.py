@@ -258,7 +258,7 @@ def test_other_addresses_need_keys_unless_told_in_so_many_words(serve):
         (("--keys", "--anyone-may-call"), 2, "exclude each other"),
         (("--model", "none"), 3, "none"),
         (("--ledger", "mysql://x/y"), 2, "SQLite or PostgreSQL"),
-        (("--keep", "40"), 2, "longer than its verdict"),
+        (("--keep", "40"), 2, "verdict: --keep is 40 and --keep-results 30: raise --keep-results"),
         (("--allow-origin", "news.example"), 2, "not an origin"),
         (("--host", "203.0.113.1", "--anyone-may-call"), 2, "cannot be listened on"),
         (("--sign", "missing.pem"), 2, "missing.pem"),

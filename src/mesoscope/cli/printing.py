@@ -31,6 +31,8 @@ _SAME = (
 )  # fmt: skip
 _OTHERS = {name: "--" + name.replace("_", "-") for name in _SAME} | {
     "architecture": "--arch",
+    "keep_days": "--keep",
+    "keep_results_days": "--keep-results",
     "overrides": "--set",
     "set": "SET",
     "size_px": "--size",

@@ -120,9 +120,9 @@ class ServiceSettings:
                 raise OptionError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.keep_days > self.keep_results_days:
             raise OptionError(
-                f"keep_days = {self.keep_days:g}, keep_results_days = {self.keep_results_days:g}: "
-                "a picture cannot be kept longer than its verdict: raise keep_results_days "
-                "(--keep-results)"
+                f"a picture cannot be kept longer than its verdict: `keep_days` is "
+                f"{self.keep_days:g} and `keep_results_days` {self.keep_results_days:g}: raise "
+                "`keep_results_days`"
             )
         for origin in self.origins:
             if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
