@@ -282,8 +282,8 @@ def without_stale_hash(content: Content, verdict: Verdict) -> tuple[Content, Ver
     error = verdict.error
     if error is not None:
         error = {**error, "message": f"{error['message']}; {said}"}
-    on_verdict = dataclasses.replace(verdict, error=error, notes=(*verdict.notes, said))
-    return content._replace(sha256=None), on_verdict
+    noted = dataclasses.replace(verdict, error=error, notes=(*verdict.notes, said))
+    return content._replace(sha256=None), noted
 
 
 def stored_verdict(known: KnownContent | None) -> KnownContent | None:

@@ -7,7 +7,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from mesoscope.files.digest import hash_file
+from mesoscope.files.digest import hash_bytes, hash_file
 from mesoscope.media.image import FileBytes
 from mesoscope.media.kinds import SNIFF_BYTES, sniff
 from mesoscope.media.walk import open_without_waiting
@@ -51,10 +51,13 @@ def read(claim: Claim) -> Content:
                 return Content(claim, path, info.st_size, info.st_mtime_ns)
             source: str | FileBytes = path
             first = file.read(ONE_READING_BYTES + 1)
-            digest = bytes.fromhex(hash_file(file, first).sha256)
-            is_clip = sniff(first[:SNIFF_BYTES]) == "video"  # read by seeking, on disk
-            if len(first) <= ONE_READING_BYTES and not is_clip:
-                source = FileBytes.of(path, first)
+            if len(first) > ONE_READING_BYTES:
+                found = hash_file(file, first)
+            else:
+                found = hash_bytes(first)
+                if sniff(first[:SNIFF_BYTES]) != "video":  # clips are read by seeking, on disk
+                    source = FileBytes.of(path, first)
+            digest = bytes.fromhex(found.sha256)
             return Content(claim, source, info.st_size, info.st_mtime_ns, digest)
     except (FileNotFoundError, NotADirectoryError):
         return Content(claim, path, gone=not os.path.islink(path))  # noqa: PTH114 - as bytes

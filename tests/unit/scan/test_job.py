@@ -1,6 +1,7 @@
 """The loop of a job, with a detector that only counts what it is asked."""
 
 import contextlib
+import io
 import os
 
 import pytest
@@ -226,6 +227,28 @@ def test_small_files_are_read_once_and_large_ones_and_clips_by_path(tmp_path):
     for odd in ("link", "pipe"):
         content = read(Claim(os.fsencode(tmp_path / odd), None))
         assert (content.source, content.sha256, content.gone) == (str(tmp_path / odd), None, False)
+
+
+def test_the_hash_of_a_small_file_that_grows_is_of_the_bytes_that_are_judged(tmp_path, monkeypatch):
+    import hashlib
+
+    path = tmp_path / "grows.jpg"
+    path.write_bytes(b"first")
+
+    def open_growing(*arguments, **_):
+        class Growing(io.FileIO):
+            def read(self, size=-1):
+                data = super().read(size)
+                with path.open("ab") as more:
+                    more.write(b" and more")
+                return data
+
+        return Growing(arguments[0])
+
+    monkeypatch.setattr("mesoscope.scan.reading.open", open_growing, raising=False)
+    content = read(Claim(os.fsencode(path), None))
+    assert content.source == b"first"
+    assert content.sha256 == hashlib.sha256(b"first").digest()
 
 
 def test_of_a_file_that_may_not_be_opened_size_and_time_are_known(tmp_path, monkeypatch):
