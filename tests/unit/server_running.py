@@ -65,6 +65,31 @@ class Running:
             time.sleep(0.05)
         pytest.fail(f"the job did not end: {job}")
 
+    @staticmethod
+    def wait_for(condition):
+        """Wait until a condition holds; a busy machine takes its time."""
+        end = time.monotonic() + 120
+        while not condition():
+            assert time.monotonic() < end, "waited for two minutes"
+            time.sleep(0.02)
+
+    def held_back(self, seconds=0.0):
+        """Hold the batcher back until the event is set; each batch then takes so long.
+
+        The event's ``entered`` is set once a batch has begun.
+        """
+        go_on, work = threading.Event(), self.service.batcher._work
+        go_on.entered = threading.Event()
+
+        def slow(items):
+            go_on.entered.set()
+            go_on.wait(60)
+            time.sleep(seconds)
+            return work(items)
+
+        self.service.batcher._work = slow
+        return go_on
+
     def lines(self):
         return [json.loads(line) for line in self.log.getvalue().splitlines()]
 

@@ -193,8 +193,8 @@ class Jobs:
         except Problem as problem:
             state, code, message = "failed", problem.code, problem.detail
         except Exception as error:  # noqa: BLE001 - one failing job does not end the others
-            log = error.code if isinstance(error, MesoscopeError) else "service.failed"
-            state, code, message = "failed", log, "the job could not be worked on"
+            code = error.code if isinstance(error, MesoscopeError) else "service.failed"
+            state, message = "failed", "the job could not be worked on"
             self._log("a job failed", {"job": job.id, "error": f"{type(error).__name__}: {error}"})
         self._repeat(lambda: self._store.finish(job.id, state, code=code, message=message))
 

@@ -210,15 +210,7 @@ def test_requests_that_arrive_together_share_batches(run, jpeg):
 
 def test_a_full_queue_says_when_to_come_back(run, jpeg):
     service = run(limits={"waiting": 1})
-    entered, go_on = threading.Event(), threading.Event()
-    work = service.service.batcher._work
-
-    def slow(items):
-        entered.set()
-        go_on.wait(60)
-        return work(items)
-
-    service.service.batcher._work = slow
+    go_on = service.held_back()
     answers = []
     threads = [
         threading.Thread(target=lambda n=n: answers.append(service.check(jpeg(n))))
@@ -226,7 +218,7 @@ def test_a_full_queue_says_when_to_come_back(run, jpeg):
     ]
     for thread in threads:
         thread.start()
-    entered.wait(60)
+    go_on.entered.wait(60)
     while not answers:  # only a refusal can come before the work goes on
         time.sleep(0.01)
     go_on.set()
@@ -297,14 +289,7 @@ def test_a_disk_that_is_really_full(run, jpeg, make_zip, monkeypatch):
 
 def test_a_verdict_that_takes_too_long_is_given_up(run, jpeg):
     service = run(limits={"answer_s": 0.2})
-    go_on = threading.Event()
-    work = service.service.batcher._work
-
-    def slow(items):
-        go_on.wait(60)
-        return work(items)
-
-    service.service.batcher._work = slow
+    work, go_on = service.service.batcher._work, service.held_back()
     answer = service.check(jpeg())
     assert (answer.status_code, answer.json()["code"]) == (503, "answer.timeout")
     go_on.set()

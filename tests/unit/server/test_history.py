@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 import zipfile
 
 import pytest
@@ -116,11 +115,9 @@ def test_feedback_becomes_a_data_set(history, tmp_path):
     samples = read_dataset(tmp_path / "set")
     assert sorted(sample.label for sample in samples) == [0, 1]
     assert all(sample.path.is_file() and sample.sha256 for sample in samples)
-    for _ in range(200):  # it goes once it is sent
-        if not list(service.service.spool.folder.iterdir()):
-            break
-        time.sleep(0.02)
-    assert not list(service.service.spool.folder.iterdir())
+    folder = service.service.spool.folder
+    service.wait_for(lambda: not list(folder.iterdir()))  # it goes once it is sent
+    assert not list(folder.iterdir())
 
 
 def test_labels_of_pictures_that_were_not_kept_are_told(history):

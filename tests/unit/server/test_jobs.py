@@ -5,7 +5,6 @@ import io
 import json
 import stat
 import struct
-import threading
 import time
 import zipfile
 
@@ -25,14 +24,6 @@ from mesoscope.server.settings import Limits
 from mesoscope.server.store import DatabaseUnreachable
 
 
-def wait_for(condition):
-    """Wait until a condition holds; a busy machine takes its time."""
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end, "waited for two minutes"
-        time.sleep(0.02)
-
-
 def folders_of_jobs(service):
     return [folder.name for folder in (service.service.settings.data / "jobs").iterdir()]
 
@@ -40,20 +31,6 @@ def folders_of_jobs(service):
 def names_and_codes(service, job_id):
     results = service.http.get(f"/v1/jobs/{job_id}/results?limit=200").json()["results"]
     return {r["name"]: (r["verdict"]["error"] or {}).get("code") for r in results}
-
-
-def slowed(service, seconds=0.0):
-    """Hold the batcher back until the event is set; each batch then takes so long."""
-    go_on = threading.Event()
-    work = service.service.batcher._work
-
-    def slow(items):
-        go_on.wait(60)
-        time.sleep(seconds)
-        return work(items)
-
-    service.service.batcher._work = slow
-    return go_on
 
 
 def test_an_archive_is_judged_as_the_detector_would(run, jpeg, make_zip):
@@ -71,7 +48,7 @@ def test_an_archive_is_judged_as_the_detector_would(run, jpeg, make_zip):
         verdict = Verdict.from_json(json.dumps(result["verdict"]))
         local = service.service.checker.plain.check(files[result["name"]])
         assert verdict.p_fake == pytest.approx(local.p_fake, abs=1e-6)
-    wait_for(lambda: not folders_of_jobs(service))
+    service.wait_for(lambda: not folders_of_jobs(service))
 
 
 def test_a_clip_is_a_job_of_one_file(run, make_clip, make_face):
@@ -128,14 +105,14 @@ def test_pages_and_events_tell_all(run, jpeg, make_zip):
 
 def test_a_cancelled_job_stops_and_its_upload_goes(run, jpeg, make_zip):
     service = run()
-    go_on = slowed(service, 0.05)
+    go_on = service.held_back(0.05)
     job_id = service.job(make_zip({f"{n}.jpg": jpeg(n) for n in range(200)}))
-    wait_for(lambda: service.http.get(f"/v1/jobs/{job_id}").json()["state"] == "running")
+    service.wait_for(lambda: service.http.get(f"/v1/jobs/{job_id}").json()["state"] == "running")
     answer = service.http.delete(f"/v1/jobs/{job_id}")
     assert answer.json()["state"] == "cancelled"
     assert service.http.delete(f"/v1/jobs/{job_id}").json()["code"] == "job.finished"
     go_on.set()
-    wait_for(lambda: not folders_of_jobs(service))
+    service.wait_for(lambda: not folders_of_jobs(service))
     job = service.http.get(f"/v1/jobs/{job_id}").json()
     assert job["state"] == "cancelled"
     assert job["done"] < 200
@@ -166,7 +143,7 @@ def test_an_upload_that_could_not_be_removed_goes_with_the_next_sweep(
         job_id = service.job(make_zip({"a.jpg": jpeg()}))
         assert service.ended(job_id)["state"] == "done"
         assert folders_of_jobs(service) == [job_id]
-    wait_for(lambda: not service.service.jobs._in_use)
+    service.wait_for(lambda: not service.service.jobs._in_use)
     service.service.sweep()
     assert not folders_of_jobs(service)
 
@@ -196,7 +173,7 @@ def test_a_stopped_job_is_requeued_once_the_database_is_back(run, jpeg, make_zip
 
 def test_checks_go_before_jobs(run, jpeg, make_zip):
     service = run()
-    go_on = slowed(service, 0.02)
+    go_on = service.held_back(0.02)
     job_id = service.job(make_zip({f"{n}.jpg": jpeg(n) for n in range(100)}))
     go_on.set()
     assert service.check(jpeg()).status_code == 200
@@ -264,7 +241,7 @@ def test_damaged_archives_are_refused(run, jpeg, make_zip, spoil):
     service = run()
     answer = service.http.post("/v1/jobs", content=spoil(make_zip({"a.jpg": jpeg()})))
     assert (answer.status_code, answer.json()["code"]) == (422, "archive.invalid")
-    wait_for(lambda: not folders_of_jobs(service))
+    service.wait_for(lambda: not folders_of_jobs(service))
     assert not list(service.service.spool.folder.iterdir())
 
 
@@ -345,7 +322,7 @@ def test_a_picture_may_be_a_job_too(run, jpeg):
 
 def test_too_many_open_jobs_are_told_to_wait(run, jpeg, make_zip):
     service = run(limits={"open_jobs": 1})
-    go_on = slowed(service)
+    go_on = service.held_back()
     job_id = service.job(make_zip({"a.jpg": jpeg()}))
     answer = service.http.post("/v1/jobs", content=make_zip({"a.jpg": jpeg()}))
     assert (answer.status_code, answer.json()["code"]) == (429, "queue.full")
@@ -357,7 +334,7 @@ def test_too_many_open_jobs_are_told_to_wait(run, jpeg, make_zip):
 def test_a_stopped_service_goes_on_where_it_was(run, jpeg, make_zip):
     files = {f"{n}.jpg": jpeg(n) for n in range(40)}
     with run.briefly() as service:
-        go_on = slowed(service, 0.05)
+        go_on = service.held_back(0.05)
         job_id = service.job(make_zip(files))
         go_on.set()
         while not service.http.get(f"/v1/jobs/{job_id}").json()["done"]:
@@ -399,7 +376,7 @@ def test_a_job_that_ends_the_process_each_time_is_left(run, jpeg, make_zip):
     from mesoscope.server.tables import jobs
 
     with run.briefly() as service:
-        slowed(service)
+        service.held_back()
         service.service.jobs._stopping.set()  # nobody works on it
         job_id = service.job(make_zip({"a.jpg": jpeg()}))
         time.sleep(0.2)
@@ -416,15 +393,13 @@ def test_a_key_revoked_during_a_job_ends_it(run, jpeg, make_zip, tmp_path):
     key = add_key(service.service.store, "desk")
     time.sleep(2.2)  # until the service has seen it
     service.http.headers["Authorization"] = f"Bearer {key}"
-    go_on = slowed(service, 0.1)
+    go_on = service.held_back(0.1)
     job_id = service.job(make_zip({f"{n}.jpg": jpeg(n) for n in range(300)}))
     revoke_key(service.service.store, key.split("_")[1])
     go_on.set()
-    for _ in range(400):
-        row = service.service.job_store.get(job_id, key.split("_")[1])
-        if row.state == "cancelled":
-            break
-        time.sleep(0.05)
+    store, owner = service.service.job_store, key.split("_")[1]
+    service.wait_for(lambda: store.get(job_id, owner).state == "cancelled")
+    row = store.get(job_id, owner)
     assert (row.state, row.error_code) == ("cancelled", "key.invalid")
     assert row.done < 300
 
@@ -434,7 +409,7 @@ def test_a_database_that_goes_away_and_comes_back(run, jpeg, make_zip):
     from sqlalchemy import text
 
     service = run()
-    go_on = slowed(service, 0.02)
+    go_on = service.held_back(0.02)
     files = {f"{n}.jpg": jpeg(n) for n in range(60)}
     job_id = service.job(make_zip(files))
     go_on.set()

@@ -99,13 +99,11 @@ def test_a_key_sees_nothing_of_another(run, jpeg, add_key, make_zip):
 
 def test_a_revoked_key_is_out_of_force_soon(run, add_key):
     key = add_key()
-    http = run(keys=True, key=key).http
+    service = run(keys=True, key=key)
+    http = service.http
     assert http.get("/v1/model").status_code == 200
     add_key.revoke(key)
-    for _ in range(200):
-        if http.get("/v1/model").status_code == 401:
-            break
-        time.sleep(0.05)
+    service.wait_for(lambda: http.get("/v1/model").status_code == 401)
     assert http.get("/v1/model").json()["code"] == "key.invalid"
 
 
@@ -158,11 +156,14 @@ def test_pages_of_other_sites_are_refused_unless_named(run, jpeg):
 
 def requests_logged(service):
     """The lines of requests; one is written after its answer, so the first is waited for."""
-    for _ in range(200):
-        if found := [line for line in service.lines() if line["event"] == "request"]:
-            return found
-        time.sleep(0.05)
-    return []
+    found = []
+
+    def logged():
+        found[:] = [line for line in service.lines() if line["event"] == "request"]
+        return found
+
+    service.wait_for(logged)
+    return found
 
 
 def test_the_log_is_json_without_names_unless_asked(run, jpeg, tmp_path):
@@ -286,23 +287,14 @@ def test_a_client_that_goes_away_leaves_nothing_behind(run, jpeg):
     connection = raw(service.url, head(service.url, len(data)) + data[: 3 << 19], wait=False)
     time.sleep(0.1)
     connection.close()
-    go_on = threading.Event()
-    work = service.service.batcher._work
-
-    def slow(items):
-        go_on.wait(60)
-        return work(items)
-
-    service.service.batcher._work = slow
+    go_on = service.held_back()
     for _ in range(4):
         raw(service.url, head(service.url, len(data)) + data, wait=False).close()
     time.sleep(0.2)
     go_on.set()
-    for _ in range(200):
-        if not list(service.service.spool.folder.iterdir()) and not service.service.in_progress:
-            break
-        time.sleep(0.05)
-    assert list(service.service.spool.folder.iterdir()) == []
+    folder = service.service.spool.folder
+    service.wait_for(lambda: not list(folder.iterdir()) and not service.service.in_progress)
+    assert list(folder.iterdir()) == []
     assert service.service.spool._left == service.service.settings.limits.spool_bytes
     assert service.check(jpeg()).status_code == 200
 
