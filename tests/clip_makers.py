@@ -7,6 +7,7 @@ import av
 import numpy as np
 
 WIDTH, HEIGHT, FPS = 64, 48, 25
+FRAGMENTS = "frag_keyframe+empty_moov"  # flags of an MP4 whose index lies among its packets
 
 
 def moving(count, height=HEIGHT, width=WIDTH):
@@ -136,3 +137,16 @@ def decoded_through(path):
         return [
             (t - times[0], f.to_ndarray(format="rgb24")) for t, f in zip(times, frames, strict=True)
         ]
+
+
+def remux(source, path, movflags):
+    """Copy the packets of the pictures into another MP4, and return its path."""
+    with av.open(str(source)) as old, av.open(
+        str(path), "w", container_options={"movflags": movflags}
+    ) as new:  # fmt: skip
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(old.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+    return path

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from clip_makers import FRAGMENTS, remux
 from in_process import InProcess, without_times
 from mesoscope.detection.detector import DetectorSpec
 from mesoscope.distributed import fetching
@@ -143,17 +144,7 @@ def test_a_large_clip_is_read_by_ranges(server, film, tmp_path):
 
 
 def test_a_large_clip_whose_index_lies_among_its_pictures_is_copied(server, film, tmp_path):
-    import av
-
-    whole = tmp_path / "fragments.mp4"
-    with av.open(str(film)) as source, av.open(
-        str(whole), "w", container_options={"movflags": "frag_keyframe+empty_moov"}
-    ) as target:  # fmt: skip
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(source.streams.video[0]):
-            if packet.dts is not None:
-                packet.stream = stream
-                target.mux(packet)
+    whole = remux(film, tmp_path / "fragments.mp4", FRAGMENTS)
     s3fs.S3FileSystem().pipe_file(f"{PHOTOS}/film.mp4", whole.read_bytes())
     scan_into_parts(FEW, [PHOTOS], JOB, InProcess())
     (row,) = open_results(JOB).results()

@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from clip_makers import write
+from clip_makers import FRAGMENTS, write
 from mesoscope.errors import SourceError
 from mesoscope.media.declared import MOST_SAMPLES, check_declared
 from mesoscope.media.video import open_clip
@@ -63,7 +63,7 @@ def test_a_small_file_of_many_samples_is_refused(whole, tmp_path):
 
 def test_fragments_are_counted(tmp_path):
     path = tmp_path / "fragments.mp4"
-    options = {"movflags": "frag_keyframe+empty_moov"}
+    options = {"movflags": FRAGMENTS}
     write(path, codec="mpeg4", count=10, container_options=options)
     assert len(frames_of(path)) == 10
     data = bytearray(path.read_bytes())

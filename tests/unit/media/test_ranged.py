@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 
+from clip_makers import FRAGMENTS, remux
 from mesoscope.errors import SourceError, SourceUnsupported
 from mesoscope.media import container
 from mesoscope.media.image import open_image
@@ -47,7 +48,7 @@ def test_frames_are_those_of_the_whole_file(make_clip, monkeypatch, faststart, n
     options = {"g": "10", "crf": "10", "movflags": "faststart" if faststart else ""}
     path = make_clip(pictures, name, options=options)
     if faststart:
-        path = with_index_first(path)
+        path = remux(path, path.with_name(f"first-{path.name}"), "faststart")
     opened = []
 
     def again():
@@ -65,48 +66,18 @@ def test_frames_are_those_of_the_whole_file(make_clip, monkeypatch, faststart, n
     assert file.closed
 
 
-def with_index_first(path):
-    """The same clip with its index before its packets."""
-    import av
-
-    first = path.with_name(f"first-{path.name}")
-    with av.open(str(path)) as source, av.open(
-        str(first), "w", container_options={"movflags": "faststart"}
-    ) as target:  # fmt: skip
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(source.streams.video[0]):
-            if packet.dts is not None:
-                packet.stream = stream
-                target.mux(packet)
-    return first
-
-
 def test_only_an_mp4_with_an_index_of_its_own_is_read_by_ranges(make_clip, tmp_path):
     pictures = noise(8, size=(32, 32))
     whole = make_clip(pictures)
     assert media_range(io.BytesIO(whole.read_bytes())) is not None
     for name in ("clip.mkv", "clip.avi"):
         assert media_range(io.BytesIO(make_clip(pictures, name).read_bytes())) is None
-    fragments = make_fragments(whole, tmp_path / "fragments.mp4")
+    fragments = remux(whole, tmp_path / "fragments.mp4", FRAGMENTS)
     assert media_range(io.BytesIO(fragments.read_bytes())) is None
     assert media_range(io.BytesIO(whole.read_bytes()[:-100])) is None
     assert media_range(io.BytesIO(b"nothing at all, of no kind")) is None
     with pytest.raises(SourceUnsupported, match="cannot be read by ranges"):
         open_media(RangedFile("s3://b/x.mp4", lambda: io.BytesIO(fragments.read_bytes())))
-
-
-def make_fragments(path, to):
-    import av
-
-    with av.open(str(path)) as source, av.open(
-        str(to), "w", container_options={"movflags": "frag_keyframe+empty_moov"}
-    ) as target:  # fmt: skip
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(source.streams.video[0]):
-            if packet.dts is not None:
-                packet.stream = stream
-                target.mux(packet)
-    return to
 
 
 def test_a_clip_by_ranges_is_no_picture_and_its_faults_name_it():

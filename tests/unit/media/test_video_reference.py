@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from clip_makers import decoded_through, moving, with_subtitles, write
+from clip_makers import FRAGMENTS, decoded_through, moving, with_subtitles, write
 from mesoscope.errors import SourceError, SourceNoMemory, SourceUnsupported
 from mesoscope.media.container import Container
 from mesoscope.media.video import open_clip
@@ -28,7 +28,7 @@ KINDS = {
     "intra-refresh.ts": {"options": {"g": "10", "x264-params": "intra-refresh=1"}},
     "fragments.mp4": {
         "sound": "aac",
-        "container_options": {"movflags": "frag_keyframe+empty_moov"},
+        "container_options": {"movflags": FRAGMENTS},
         "options": B,
     },
     "transport.ts": {"sound": "mp2", "options": B},
