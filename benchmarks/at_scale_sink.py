@@ -154,7 +154,7 @@ def listed_bytes(count: int, place: Path, timed: Clock) -> int:
     import pyarrow as pa
     from pyarrow import parquet
 
-    from mesoscope.distributed.tasks import ListedCounts, list_sources
+    from mesoscope.distributed.listing import ListedCounts, list_sources
 
     schema = pa.schema([("url", pa.string())])
     with parquet.ParquetWriter(place, schema) as file:

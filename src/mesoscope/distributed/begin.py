@@ -7,18 +7,18 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from mesoscope.distributed.tasks import ListedCounts, list_sources, write_tasks
+from mesoscope.distributed.listing import ListedCounts, list_sources
+from mesoscope.distributed.tasks import write_tasks
 from mesoscope.errors import JobError, OptionError
 from mesoscope.files.store import is_object, open_store
 from mesoscope.scan.folder import LEDGER, LEDGER_URL, check_same
 from mesoscope.scan.parts import JOB, PLAN, VERSION, JobParts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from mesoscope.detection.detector import Detector
     from mesoscope.distributed.judge import TaskOrder
-    from mesoscope.distributed.tasks import Planned
     from mesoscope.files.store import Store
     from mesoscope.types import Json
 
@@ -90,17 +90,11 @@ def plan_tasks(
     if before is not None:
         return ListedCounts(int(before["skipped"]), int(before["again"]))
     counts = ListedCounts()
-    found = _counted(list_sources(places, counts, leave_out=job.name), listed)
+    found = list_sources(places, counts, leave_out=job.name, listed=listed)
     tasks, sources = write_tasks(job.store, found, size)
     told = {"tasks": tasks, "sources": sources, "skipped": counts.skipped, "again": counts.again}
     job.store.write(PLAN, json.dumps(told).encode())
     return counts
-
-
-def _counted(found: Iterable[Planned], listed: Callable[[], None]) -> Iterator[Planned]:
-    for one in found:
-        listed()
-        yield one
 
 
 def _refuse_place(store: Store, *, resume: bool | None) -> None:

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 from mesoscope.errors import MesoscopeError, MissingExtra, OptionError, OutputError
 from mesoscope.errors.failures import cause
 from mesoscope.files.atomic import remove_temporary_files, write_bytes
+from mesoscope.files.listing import PageRequest, page_reader, read_pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from mesoscope.files.listing import ListedObject
 
 __all__ = ["FolderStore", "ObjectStore", "Store", "StoredObject", "is_object", "open_store",
            "refuses_all"]  # fmt: skip
@@ -196,16 +199,30 @@ class ObjectStore:
     def sweep(self) -> None:
         """As of :class:`Store`: nothing is seen before it is whole."""
 
-    def walk(self) -> Iterator[StoredObject]:
-        """List the objects below, or the one of that name, in the order of their keys' bytes."""
-        with _store_errors(self.name):
-            found = self._files.find(self._below, detail=True, refresh=True)
-        for key in sorted(found, key=str.encode):
-            info = found[key]
-            changed = info.get("LastModified") or info.get("mtime") or info.get("updated")
-            stamp = getattr(changed, "timestamp", None)
-            mtime_ns = 0 if stamp is None else int(stamp()) * 1_000_000_000
-            yield StoredObject(f"{self._scheme}://{key}", int(info.get("size") or 0), mtime_ns)
+    def walk(self) -> Iterator[list[StoredObject]]:
+        """List the objects below, and the one of that name: pages in any order, and repeats."""
+        bucket, _, key = self._below.partition("/")
+        # Directory buckets list in no order, and from their beginning only.
+        jumps = self._scheme != "az" and not bucket.endswith("--x-s3")
+        with _store_errors(self.name), contextlib.suppress(FileNotFoundError):
+            read = page_reader(self._files, self._scheme, bucket)
+            named = read(PageRequest(key)).objects if key else []
+            yield self._stored(bucket, [one for one in named if one.key == key])
+            for page in read_pages(read, f"{key}/" if key else "", jumps=jumps):
+                yield self._stored(bucket, page)
+
+    def _stored(self, bucket: str, page: list[ListedObject]) -> list[StoredObject]:
+        return [
+            StoredObject(f"{self._scheme}://{bucket}/{one.key}", one.size_bytes, one.mtime_ns)
+            for one in page
+        ]
+
+    def names_one(self, url: str) -> bool:
+        """Whether the store's client reads the object of this URL, and no other or a version."""
+        if "?" not in url and "#" not in url:
+            return True
+        path = url.partition("://")[2]
+        return "/".join(self._files.split_path(path)[:2]) == path
 
     def fetch(self, urls: Sequence[str]) -> list[bytes | Exception]:
         """Read some objects of this store side by side; what fails is in its object's place."""
