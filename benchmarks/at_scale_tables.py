@@ -54,6 +54,10 @@ def sink() -> str:
     return growth("sink")
 
 
+def listing() -> str:
+    return growth("listing of a")
+
+
 def sqlite() -> str:
     return growth("ledger on SQLite")
 
@@ -73,6 +77,7 @@ def carried() -> str:
         "| | " + " | ".join(f"{n:,} rows" for n in ROWS) + " |", "|---" * (len(ROWS) + 1) + "|"
     ]  # fmt: skip
     disk = {
+        "keys on disk while they are sorted": "listing of a bucket: on disk meanwhile",
         "plan on disk": "sink: plan on disk",
         "parts on disk": "sink: parts on disk",
         "ledger in SQLite": "ledger on SQLite: on disk",
@@ -81,10 +86,8 @@ def carried() -> str:
     for name, what in disk.items():
         cells = (f"{_largest(what) * n / 1e9:,.1f} GB" for n in ROWS)
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    cells = (f"{_largest('sink: list in memory') * n / 1e9:,.1f} GB" for n in ROWS)
-    lines.append("| list of URLs in memory | " + " | ".join(cells) + " |")
     hours = {
-        "the list is cut into tasks, one core": "sink: plan",
+        "keys are listed and cut into tasks, one core": "listing of a bucket: list and plan",
         "a resume reads the parts' footers, one core": "sink: resume",
         "an export reads the parts, one core": "sink: export",
         "a resume reads the ledger in PostgreSQL": "ledger on PostgreSQL: resume",
