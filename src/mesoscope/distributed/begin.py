@@ -60,6 +60,7 @@ def begin_or_resume(
         "settings": detector.options.deciding(),
         "spec": order.spec,
         "sources": [_absolute(place) for place in places],
+        "shards": order.shards,
         "begun": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
     }
     store.write(JOB, json.dumps(facts, indent=1).encode())
@@ -67,7 +68,12 @@ def begin_or_resume(
 
 
 def plan_tasks(
-    job: JobParts, places: Sequence[str], size: int, listed: Callable[[], None]
+    job: JobParts,
+    places: Sequence[str],
+    size: int,
+    listed: Callable[[], None],
+    *,
+    shards: bool = False,
 ) -> ListedCounts:
     """List the sources of a job and cut them into tasks, unless that was done.
 
@@ -76,6 +82,7 @@ def plan_tasks(
         places: The sources, as they were named.
         size: Sources of a task.
         listed: Called after each source.
+        shards: The sources are tar files.
 
     Returns:
         What was left out of the listing.
@@ -90,7 +97,7 @@ def plan_tasks(
     if before is not None:
         return ListedCounts(int(before["skipped"]), int(before["again"]))
     counts = ListedCounts()
-    found = list_sources(places, counts, leave_out=job.name, listed=listed)
+    found = list_sources(places, counts, leave_out=job.name, shards=shards, listed=listed)
     tasks, sources = write_tasks(job.store, found, size)
     told = {"tasks": tasks, "sources": sources, "skipped": counts.skipped, "again": counts.again}
     job.store.write(PLAN, json.dumps(told).encode())
@@ -122,6 +129,11 @@ def _refuse_others(
         raise JobError(
             f"{job.name}: begun with another model file or finder's model of the same name: give "
             "the same file, or name another place"
+        )
+    if bool(facts.get("shards")) != order.shards:
+        raise JobError(
+            f"{job.name}: begun {'without' if order.shards else 'with'} `shards`: go on as it was "
+            "begun, or name another place"
         )
     if facts.get("sources") != [_absolute(place) for place in places]:
         begun = facts.get("sources")

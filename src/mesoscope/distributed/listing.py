@@ -27,6 +27,7 @@ __all__ = ["ListedCounts", "list_sources"]
 COLUMNS = ("path", "source", "url", "uri")  # of a list, whichever it has
 LIST_ROWS = 10_000  # of a list that are in memory at a time
 SORTED_KIB = 64 << 10  # of memory for sorting; the rest is on disk
+SHARD = ".tar"  # the suffix of shards
 _SUFFIXES = PICTURE_SUFFIXES | CLIP_SUFFIXES
 
 
@@ -48,9 +49,10 @@ def list_sources(
     counts: ListedCounts,
     *,
     leave_out: str,
+    shards: bool = False,
     listed: Callable[[], None] = lambda: None,
 ) -> Iterator[Planned]:
-    """List pictures and clips, each once.
+    """List pictures and clips, each once; or the tar files that they are in.
 
     Folders are walked as by a scan of this machine. Of an object store's keys, those with the
     suffix of a picture or clip are taken; a list is a Parquet file with one of :data:`COLUMNS`.
@@ -60,6 +62,7 @@ def list_sources(
         places: Files and folders, or URLs of objects and prefixes of them, or one list.
         counts: Counts what is left out.
         leave_out: Folder or URL of the job itself.
+        shards: Tar files are listed: of folders and prefixes, those with the suffix ``.tar``.
         listed: Called after each source that is found, before they are sorted.
 
     Raises:
@@ -78,6 +81,7 @@ def list_sources(
         local,
         skipped=lambda path: _count(counts, "skipped", path, own),
         again=lambda path: _count(counts, "again", path, own),
+        suffix=SHARD.encode() if shards else None,
     )
     for one in found:
         if isinstance(one, Unreadable):
@@ -94,7 +98,7 @@ def list_sources(
     if kept:
         below = leave_out.rstrip("/") + "/"
         yield from _sorted(
-            (one for url in kept for one in _of_prefix(url, counts, below)), listed
+            (one for url in kept for one in _of_prefix(url, counts, below, shards=shards)), listed
         )  # fmt: skip
 
 
@@ -138,7 +142,7 @@ def _told(found: Iterable[Planned], listed: Callable[[], None]) -> Iterator[Plan
         yield one
 
 
-def _of_prefix(url: str, counts: ListedCounts, own: str) -> Iterator[Planned]:
+def _of_prefix(url: str, counts: ListedCounts, own: str, *, shards: bool) -> Iterator[Planned]:
     empty = True
     store = ObjectStore(url)
     for page in store.walk():
@@ -146,7 +150,7 @@ def _of_prefix(url: str, counts: ListedCounts, own: str) -> Iterator[Planned]:
             empty = False
             if one.url.startswith(own):
                 continue
-            if one.url == url or _is_media(one.url):
+            if one.url == url or _is_taken(one.url, shards=shards):
                 yield _of_store(store, one)
             else:
                 counts.skipped += 1
@@ -155,7 +159,9 @@ def _of_prefix(url: str, counts: ListedCounts, own: str) -> Iterator[Planned]:
         yield Planned(url.encode(), code=SourceMissing.code, message=said)
 
 
-def _is_media(url: str) -> bool:
+def _is_taken(url: str, *, shards: bool) -> bool:
+    if shards:
+        return url.lower().endswith(SHARD)
     # A slash at the end is what clients make of an empty folder.
     return not url.endswith("/") and PurePosixPath(url).suffix.lower() in _SUFFIXES
 

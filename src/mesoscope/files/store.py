@@ -238,14 +238,21 @@ class ObjectStore:
             return error
         return data
 
-    def open_object(self, url: str) -> BinaryIO:
+    def open_object(self, url: str, ahead_bytes: int | None = None) -> BinaryIO:
         """Open an object for reading by ranges; one that changes meanwhile is an error.
+
+        Args:
+            url: Its URL.
+            ahead_bytes: Asked for ahead of what is read; by default :data:`RANGE_BYTES`.
 
         Raises:
             Exception: Whatever the store's client raises, from reading, too.
         """
         opened: BinaryIO = self._files.open(
-            url.partition("://")[2], "rb", block_size=RANGE_BYTES, cache_type="readahead"
+            url.partition("://")[2],
+            "rb",
+            block_size=ahead_bytes or RANGE_BYTES,
+            cache_type="readahead",
         )
         return opened
 
