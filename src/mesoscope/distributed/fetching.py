@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from mesoscope.errors import MesoscopeError, OutputError, SourceError, SourceMissing
 from mesoscope.errors.failures import cause, source_failure
 from mesoscope.files.digest import hash_bytes, hash_file
-from mesoscope.files.store import ObjectStore, is_object, refuses_all
+from mesoscope.files.store import ObjectStore, is_object, refuses_all, refuses_one
 from mesoscope.media.image import FileBytes
 from mesoscope.media.kinds import CLIP_SUFFIXES
 from mesoscope.media.ranged import RangedFile, media_range
@@ -236,7 +236,8 @@ def _is_passing(answer: object) -> bool:
     """Whether another try may go through: a fault of the store, not of the object."""
     return (
         isinstance(answer, Exception)
-        and not isinstance(answer, FileNotFoundError | PermissionError | MemoryError)
+        and not isinstance(answer, FileNotFoundError | MemoryError)
+        and not refuses_one(answer)
         and not refuses_all(answer)
     )
 

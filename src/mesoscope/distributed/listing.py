@@ -170,7 +170,7 @@ def _of_store(store: ObjectStore, one: StoredObject) -> Planned:
     path = one.url.encode("utf-8")
     if store.names_one(one.url):
         return Planned(path, one.size_bytes, one.mtime_ns)
-    said = f"{one.url}: the client of the store takes a part of this key for a version: rename it"
+    said = f"{one.url}: the client of the store takes this key for another or a version: rename it"
     return Planned(path, one.size_bytes, one.mtime_ns, SourceError.code, said)
 
 

@@ -22,7 +22,7 @@ from mesoscope.distributed.tasks import Planned
 from mesoscope.errors import DatasetError, OutputError, SourceError, SourceMissing
 from mesoscope.errors.failures import cause
 from mesoscope.files.digest import hash_bytes
-from mesoscope.files.store import ObjectStore, is_object, refuses_all
+from mesoscope.files.store import ObjectStore, is_object, refuses_all, refuses_one
 from mesoscope.media.image import FileBytes
 from mesoscope.media.kinds import CLIP_SUFFIXES, PICTURE_SUFFIXES
 from mesoscope.media.walk import Unreadable, open_without_waiting
@@ -97,11 +97,11 @@ def _of_tar(tar: Planned, folder: Path) -> Iterator[Fetched]:
         if not is_object(tar.name):
             yield Fetched(tar, Unreadable(tar.name, _of_drive(tar.name, error)))
             return
-        if isinstance(error, FileNotFoundError | PermissionError) and not refuses_all(error):
-            yield Fetched(tar, Unreadable(tar.name, why(tar.name, error)))
-            return
         if refuses_all(error):
             raise no_credentials(tar, error) from error
+        if isinstance(error, FileNotFoundError) or refuses_one(error):
+            yield Fetched(tar, Unreadable(tar.name, why(tar.name, error)))
+            return
         raise OutputError(
             f"{tar.name}: the object store does not give it: {cause(error)}: see to it, then go "
             "on with `resume`"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ListedObject", "Page", "PageRequest", "page_reader", "read_pages"]
 
 LISTERS = 16  # pages that are asked for side by side
+_NOT_FOUND = 404  # of HTTP
 _LAST = chr(sys.maxunicode)  # sorts behind all that a key may go on with
 
 
@@ -180,7 +181,12 @@ def _gs_page(files: Any, bucket: str, request: PageRequest) -> Page:  # noqa: AN
 def _az_page(files: Any, bucket: str, request: PageRequest) -> Page:  # noqa: ANN401
     from fsspec.asyn import sync
 
-    page: Page = sync(files.loop, _az_page_there, files, bucket, request)
+    try:
+        page: Page = sync(files.loop, _az_page_there, files, bucket, request)
+    except Exception as error:  # of Azure's own classes, which fsspec's client would convert
+        if getattr(error, "status_code", None) == _NOT_FOUND:
+            raise FileNotFoundError(bucket) from error
+        raise
     return page
 
 

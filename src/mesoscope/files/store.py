@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mesoscope.files.listing import ListedObject
 
 __all__ = ["FolderStore", "ObjectStore", "Store", "StoredObject", "is_object", "open_store",
-           "refuses_all"]  # fmt: skip
+           "refuses_all", "refuses_one"]  # fmt: skip
 
 # Of fsspec's protocols; http lists whatever a page links to, and is left out.
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}
@@ -27,7 +27,14 @@ _REFUSED_ALL = frozenset(
     ("ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken",
      "RequestExpired", "SignatureDoesNotMatch", "TokenRefreshRequired")
 )  # fmt: skip
-
+_NOT_KNOWN = frozenset(
+    ("NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError",  # of botocore
+     "DefaultCredentialsError", "ReauthFailError", "RefreshError",  # of google.auth
+     "ClientAuthenticationError", "CredentialUnavailableError")  # of Azure
+)  # fmt: skip
+_AZURE_REFUSES = "Server failed to authenticate the request"
+_UNAUTHORIZED, _FORBIDDEN = 401, 403  # of HTTP
+_EXTRAS = {"s3": "scale", "gs": "gcs", "az": "azure"}
 
 RANGE_BYTES = 1 << 20  # that are asked for ahead of what is read of an object by ranges
 
@@ -161,7 +168,7 @@ class ObjectStore:
             # Listings that are kept would hide what other machines have written since.
             self._files: Any = fsspec.filesystem(scheme, use_listings_cache=False)
         except ImportError as error:
-            raise MissingExtra(_PACKAGES[scheme], extra="scale") from error
+            raise MissingExtra(_PACKAGES[scheme], extra=_EXTRAS[scheme]) from error
         self.name = url.rstrip("/")
         self._scheme = scheme
         self._below = below.strip("/")
@@ -219,7 +226,7 @@ class ObjectStore:
 
     def names_one(self, url: str) -> bool:
         """Whether the store's client reads the object of this URL, and no other or a version."""
-        if "?" not in url and "#" not in url:
+        if "?" not in url and "#" not in url and url.isprintable():
             return True
         path = url.partition("://")[2]
         return "/".join(self._files.split_path(path)[:2]) == path
@@ -277,12 +284,28 @@ def refuses_all(error: BaseException) -> bool:
     while seen is not None:
         response = getattr(seen, "response", None)
         code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
-        if code in _REFUSED_ALL or type(seen).__name__ in (
-            "NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError",
-        ):  # fmt: skip
+        if (
+            code in _REFUSED_ALL
+            or type(seen).__name__ in _NOT_KNOWN
+            or _status(seen) == _UNAUTHORIZED
+            or _AZURE_REFUSES in str(seen)
+        ):
             return True
         seen = seen.__cause__ or seen.__context__
     return False
+
+
+def refuses_one(error: BaseException) -> bool:
+    """Whether a store's answer says that an object may not be read, and it is so each time."""
+    # gcsfs has no class for it.
+    denied = isinstance(error, OSError) and str(error).startswith("Forbidden: ")
+    return isinstance(error, PermissionError) or denied or _status(error) == _FORBIDDEN
+
+
+def _status(error: BaseException) -> int:
+    """Of the answer that a client of Google's or Azure's raised; 0 where it has none."""
+    told = getattr(error, "status_code", None) or getattr(error, "code", None)
+    return int(told) if isinstance(told, int) or (isinstance(told, str) and told.isdecimal()) else 0
 
 
 @contextlib.contextmanager
@@ -297,4 +320,5 @@ def _store_errors(place: str, what: str = "read") -> Iterator[None]:
         raise
     except Exception as error:  # clients have classes of their own
         hint = "see to it, then go on with `resume`"
-        raise OutputError(f"{place}: cannot be {what}: {cause(error)}: {hint}") from error
+        said = cause(error).partition(" RequestId:")[0]  # Azure's goes on for lines
+        raise OutputError(f"{place}: cannot be {what}: {said}: {hint}") from error
