@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
@@ -233,17 +233,17 @@ class ObjectStore:
 
     def fetch(self, urls: Sequence[str]) -> list[bytes | Exception]:
         """Read some objects of this store side by side; what fails is in its object's place."""
-        if not urls:
-            return []
-        with ThreadPoolExecutor(len(urls)) as pool:  # fsspec's cat takes brackets for a pattern
-            return list(pool.map(self._fetch_one, urls))
+        from fsspec.asyn import sync
 
-    def _fetch_one(self, url: str) -> bytes | Exception:
-        try:
-            data: bytes = self._files.cat_file(url.partition("://")[2])
-        except Exception as error:  # noqa: BLE001 - any client's error is of this object only
-            return error
-        return data
+        # One by one in threads takes a third more of the processor, and half as long again.
+        # fsspec's own cat of many takes brackets for a pattern.
+        answers: list[bytes | Exception] = sync(self._files.loop, self._fetch, urls)
+        return answers
+
+    async def _fetch(self, urls: Sequence[str]) -> list[bytes | BaseException]:
+        reads = (self._files._cat_file(url.partition("://")[2]) for url in urls)  # noqa: SLF001
+        answers: list[bytes | BaseException] = await asyncio.gather(*reads, return_exceptions=True)
+        return answers
 
     def open_object(self, url: str, ahead_bytes: int | None = None) -> BinaryIO:
         """Open an object for reading by ranges; one that changes meanwhile is an error.
