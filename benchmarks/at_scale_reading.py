@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from measure import ROOT, Bound, Row, parser, rounds, run, say, workplace
+from measure import ROOT, Bound, Row, Spread, parser, rounds, run, say, workplace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,9 +64,10 @@ def bench(chosen, _conditions) -> list[Row]:
         places = {"a local S3 server": f"s3://{BUCKET}/in", "disk": str(folder)}
         alone = rounds({n: lambda p=p: fetched(p, work) for n, p in places.items()}, chosen.rounds)
         counter = iter(range(10**6))
+        spent: dict[str, list[float]] = {name: [] for name in places}
         judged = rounds(
             {
-                name: lambda p=place: scanned(p, work / f"job{next(counter)}")
+                name: lambda n=name, p=place: scanned(p, work / f"job{next(counter)}", spent[n])
                 for name, place in places.items()
             },
             chosen.rounds, say,
@@ -82,6 +83,8 @@ def bench(chosen, _conditions) -> list[Row]:
         for what, found, asked, model in (
             ("fetched and hashed alone", alone, None, ""),
             ("fetched and judged", judged, ASKED, "mesoscope"),
+            ("fetched and judged, by a second of the judge's processor time",
+             {name: Spread.of(rates) for name, rates in spent.items()}, ASKED, "mesoscope"),
         )
     ]  # fmt: skip
 
@@ -124,8 +127,11 @@ def fetched(place: str, work: Path) -> float:
     return len(found) / (time.perf_counter() - started)
 
 
-def scanned(place: str, job: Path) -> float:
-    """Photos a second that are judged, in tasks: read, found, scored, written."""
+def scanned(place: str, job: Path, spent: list[float]) -> float:
+    """Photos a second that are judged, in tasks: read, found, scored, written.
+
+    ``spent`` gets how many by a second of this process, in which waiting does not count.
+    """
     from mesoscope.detection.detector import DetectorSpec
     from mesoscope.distributed.judge import TaskJudge, TaskOrder
     from mesoscope.distributed.tasks import write_tasks
@@ -133,11 +139,12 @@ def scanned(place: str, job: Path) -> float:
 
     tasks, total = write_tasks(open_store(str(job)), sources(place), TASK)
     judge = TaskJudge(TaskOrder.of(str(job), DetectorSpec("mesoscope", jobs=1)))
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     for task in range(tasks):
         answer = judge({"task": task})
         if answer["fault"] or answer["refusal"] or json.loads(answer["part"])["failed"]:
             raise SystemExit(f"{place}: {answer}")
+    spent.append(total / (time.process_time() - worked))
     return total / (time.perf_counter() - started)
 
 

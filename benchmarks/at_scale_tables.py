@@ -125,17 +125,26 @@ def clusters() -> str:
     return "\n".join(lines)
 
 
+def reading() -> str:
+    """A local S3 server beside the disk: the last run."""
+    return _compared("reading: ", "local S3 server", "disk")
+
+
 def devices() -> str:
     """Two processes beside one: the last run."""
-    rows = {what: r for (what, _), r in found().items() if r["bench"] == "devices"}
-    lines = ["| | two processes | one process | ratio | asked for |", "|---|---|---|---|---|"]
+    return _compared("training, two processes", "two processes", "one process")
+
+
+def _compared(prefix: str, ours: str, theirs: str) -> str:
+    rows = {what: r for (what, _), r in found().items() if what.startswith(prefix)}
+    lines = [f"| | {ours} | {theirs} | ratio | asked for |", "|---|---|---|---|---|"]
     for what, r in rows.items():
         sides = [
             f"{float(r[s]):.3g} ({float(r[f'{s}_low']):.3g}–{float(r[f'{s}_high']):.3g})"
             for s in ("ours", "theirs")
         ]
         asked = r["asked"] + (" (missed)" if r["reached"] == "no" else "") if r["asked"] else "–"
-        name = what.removeprefix("training, two processes").strip(": ") or r["unit"]
+        name = what.removeprefix(prefix).strip(": ") or r["unit"]
         lines.append("| " + " | ".join([name, *sides, f"{float(r['ratio']):.2f}×", asked]) + " |")
     how = next(iter(rows.values()))["how"]
     return "\n".join([*lines, "", f"{how[0].upper()}{how[1:]}."])

@@ -306,6 +306,7 @@ BLOCKS = {
         "stages": at_scale.stages,
         "clusters": at_scale.clusters,
         "listing": at_scale.listing,
+        "reading": at_scale.reading,
         "sink": at_scale.sink,
         "sqlite": at_scale.sqlite,
         "postgresql": at_scale.postgresql,

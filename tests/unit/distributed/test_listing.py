@@ -39,7 +39,7 @@ def listed(*places, counts=None, **options):
     return list_sources(list(places), counts or ListedCounts(), **options)
 
 
-def below(keys, place="s3://archive", **options):
+def below(place="s3://archive", **options):
     return [one.name.removeprefix("s3://archive/") for one in listed(place, **options)]
 
 
@@ -76,7 +76,8 @@ def test_pages_are_asked_for_side_by_side(bucket):
     assert 1 < made.together <= LISTERS
 
 
-def test_one_long_folder_is_split_at_its_sub_folders(bucket):
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_one_long_folder_is_split_at_its_sub_folders(bucket, scheme):
     """Most keys lie in one of few folders, and deep: it is split once others are listed."""
     keys = sorted(
         [f"a/{n:06}.jpg" for n in range(3000)]
@@ -84,14 +85,16 @@ def test_one_long_folder_is_split_at_its_sub_folders(bucket):
         + ["b/c/d/1!.jpg", "b/c/d.jpg", "b/c-d.jpg", "c.jpg"]
     )
     made = bucket(keys, delay_s=0.0005)
-    assert below(keys) == keys
+    found = list(listed(f"{scheme}://archive"))
+    assert [one.name.removeprefix(f"{scheme}://archive/") for one in found] == keys
+    assert {(one.size_bytes, one.mtime_ns) for one in found} == {(7, 1_767_323_045_000_000_000)}
     assert made.together > 4
 
 
 def test_a_folder_of_very_many_folders_is_not_listed_one_by_one(bucket):
     keys = [f"{n:06}/x.jpg" for n in range(20_000)]
     made = bucket(keys)
-    assert below(keys) == keys
+    assert below() == keys
     assert made.requests < 1_200  # and not 20,000
 
 
@@ -121,9 +124,9 @@ def test_keys_with_odd_names_are_listed_and_those_of_folders_are_not(bucket):
 
 def test_a_key_that_begins_others_is_listed_as_itself(bucket):
     bucket(sorted(["in", "in/a.jpg", "in/b.txt", "in.jpg", "in2/c.jpg"]))
-    assert below([], "s3://archive/in") == ["in", "in/a.jpg"]  # it is named, whatever its suffix
-    assert below([], "s3://archive/in.jpg") == ["in.jpg"]
-    assert below([], "s3://archive/in2") == ["in2/c.jpg"]
+    assert below("s3://archive/in") == ["in", "in/a.jpg"]  # it is named, whatever its suffix
+    assert below("s3://archive/in.jpg") == ["in.jpg"]
+    assert below("s3://archive/in2") == ["in2/c.jpg"]
     (gone,) = listed("s3://archive/i")
     assert (gone.code, gone.message) == (
         "source.missing",

@@ -1,5 +1,6 @@
 """Pictures read from an object store and parts written to one, with what may fail there."""
 
+import errno
 import hashlib
 import json
 import os
@@ -376,3 +377,13 @@ def test_keys_with_odd_names_are_listed_and_read(server, photos):
         **{n: hashlib.sha256(data + bytes([k])).digest() for k, n in enumerate(names)},
     }
     assert (done.failed, done.skipped) == (1, 2)
+
+
+def test_a_disk_that_is_full_of_copies_blames_no_clip(stored, monkeypatch):
+    def full(self, url, path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ObjectStore, "download", full)
+    with pytest.raises(OutputError, match=r"No space left on device: make room .*`resume`$"):
+        scan()
+    assert "clip.mp4" not in verdicts()
