@@ -210,7 +210,7 @@ class ObjectStore:
         """List the objects below, and the one of that name: pages in any order, and repeats."""
         bucket, _, key = self._below.partition("/")
         # Directory buckets list in no order, and from their beginning only.
-        jumps = self._scheme != "az" and not bucket.endswith("--x-s3")
+        jumps = self._scheme != "az" and bucket.split("--")[-1] != "x-s3"
         with _store_errors(self.name), contextlib.suppress(FileNotFoundError):
             read = page_reader(self._files, self._scheme, bucket)
             named = read(PageRequest(key)).objects if key else []
