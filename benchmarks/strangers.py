@@ -31,6 +31,7 @@ import argparse
 import csv
 import datetime as dt
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -39,7 +40,7 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -60,6 +61,9 @@ from mesoscope.training.decide.strangers import (
 )
 from mesoscope.training.recipe.recipe import read_recipe
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 KINDS = {
     "video swaps": ("dfdc", "ffpp"),
     "openforensics": ("openforensics",),
@@ -72,7 +76,9 @@ SHORT = {"optimise.epochs": 1, "optimise.warmup_epochs": 0.05, "decide.guard": F
 RECIPES = {
     "shipped": ("recipes/mesoscope-framed.toml", ALONE),
     "native": ("recipes/native.toml", {}),
+    "native-lite": ("recipes/native-lite.toml", {}),
 }
+ENSEMBLES = {"shipped + native-lite": ("shipped", "native-lite")}  # means of logits
 CHANGED = "native"  # what --set changes where no recipe is named
 SCORES, FIGURES = ROOT / "results/strangers_scores.csv", ROOT / "results/strangers.csv"
 AUTOENCODERS = ROOT / "build/autoencoders"
@@ -200,7 +206,10 @@ def read_scores() -> list[dict[str, str]]:
 
 
 def scores_of(recipe: str) -> list[Score]:
-    """All scores of left-out pictures that a recipe's networks gave."""
+    """All scores of left-out pictures that a recipe's networks gave, or an ensemble's."""
+    if recipe in ENSEMBLES:
+        members = [scores_of(member) for member in ENSEMBLES[recipe]]
+        return [together_of(of) for of in zip(*members, strict=True)]
     return [
         Score(
             r["kind"],
@@ -212,6 +221,17 @@ def scores_of(recipe: str) -> list[Score]:
         for r in read_scores()
         if r["recipe"] == recipe
     ]
+
+
+def together_of(scores: Sequence[Score]) -> Score:
+    """The score of one picture by an ensemble: that of the mean logit."""
+    (first, *_others) = scores
+    if any(one[:3] != first[:3] for one in scores):
+        raise SystemExit(f"{SCORES}: the members of an ensemble judged other pictures: --again")
+    p = np.clip([one.p_fake for one in scores], 1e-6, 1 - 1e-6)
+    logit = float(np.mean(np.log(p / (1 - p))))
+    spread = float(np.mean([one.spread for one in scores]))
+    return first._replace(p_fake=1 / (1 + math.exp(-logit)), spread=spread)
 
 
 def write(path: Path, columns: tuple[str, ...], rows: list[dict[str, object]]) -> None:
@@ -227,8 +247,15 @@ def figures() -> list[dict[str, object]]:
     """One row a recipe and left-out source, and a mean and a worst one a recipe."""
     held = read_scores()
     rows: list[dict[str, object]] = []
-    for recipe in sorted({r["recipe"] for r in held}):
-        of = [r for r in held if r["recipe"] == recipe]
+    names = {r["recipe"] for r in held}
+    judged = {
+        name: {(r["kind"], r["source"]) for r in held if r["recipe"] == name} for name in names
+    }
+    for ensemble, members in ENSEMBLES.items():
+        if len({frozenset(judged.get(member, ())) for member in members}) == 1:
+            names.add(ensemble)
+    for recipe in sorted(names):
+        of = [r for r in held if r["recipe"] == ENSEMBLES.get(recipe, (recipe,))[0]]
         scores = scores_of(recipe)
         cuts = thresholds(scores)
         by_source: dict[tuple[str, str], list[tuple[Score, int]]] = defaultdict(list)
@@ -269,7 +296,7 @@ def auc_of(scores: list[Score], groups) -> dict[str, float]:
 def command_of(recipe: str) -> str:
     """The command that measures a recipe, as far as its name says it."""
     command, (first, *changes) = "python benchmarks/strangers.py ../shared/data", recipe.split(" ")
-    if recipe in RECIPES:
+    if recipe in RECIPES or recipe in ENSEMBLES:
         return command
     if first in RECIPES and all("=" in change for change in changes):
         return " ".join([command, "--recipes", first, *(f"--set {c}" for c in changes)])
@@ -402,7 +429,10 @@ def main() -> None:
     parser.add_argument("--decide", type=Path, nargs="+", help="write thresholds into model files")
     parser.add_argument("--model", nargs="+", help="judge with models trained elsewhere")
     parser.add_argument(
-        "--by", choices=RECIPES, default="shipped", help="--decide: by which recipe's scores"
+        "--by",
+        choices=[*RECIPES, *ENSEMBLES],
+        default="shipped",
+        help="--decide: by which recipe's scores",
     )
     arguments = parser.parse_args()
     if arguments.model:
