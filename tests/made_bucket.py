@@ -30,11 +30,13 @@ class MadeBucket:
         self._keys, self._delay_s, self._fails_at, self._size = keys, delay_s, fails_at, page
         self._lock = threading.Lock()
         self.requests = self.together = self._running = 0
+        self.prefixes = set()
 
     def call_s3(self, method, **asked):
         assert method == "list_objects_v2"
         with self._lock:
             self.requests += 1
+            self.prefixes.add(asked.get("Prefix", ""))
             self._running += 1
             self.together = max(self.together, self._running)
             if self.requests == self._fails_at:

@@ -71,8 +71,8 @@ def test_many_keys_are_listed_in_their_order_and_few_are_in_memory(bucket, monke
 
 
 def test_pages_are_asked_for_side_by_side(bucket):
-    made = bucket(Numbered(60_000), delay_s=0.001)
-    assert len(list(listed("s3://archive"))) == 60_000
+    made = bucket(Numbered(20_000), delay_s=0.001, page=500)
+    assert len(list(listed("s3://archive"))) == 20_000
     assert 1 < made.together <= LISTERS
 
 
@@ -80,15 +80,25 @@ def test_pages_are_asked_for_side_by_side(bucket):
 def test_one_long_folder_is_split_at_its_sub_folders(bucket, scheme):
     """Most keys lie in one of few folders, and deep: it is split once others are listed."""
     keys = sorted(
-        [f"a/{n:06}.jpg" for n in range(3000)]
-        + [f"b/c/d/{n % 40:02}/{n:06}.jpg" for n in range(30_000)]
+        [f"a/{n:06}.jpg" for n in range(300)]
+        + [f"b/c/d/{n % 40:02}/{n:06}.jpg" for n in range(6_000)]
         + ["b/c/d/1!.jpg", "b/c/d.jpg", "b/c-d.jpg", "c.jpg"]
     )
-    made = bucket(keys, delay_s=0.0005)
+    made = bucket(keys, delay_s=0.0005, page=100)
     found = list(listed(f"{scheme}://archive"))
     assert [one.name.removeprefix(f"{scheme}://archive/") for one in found] == keys
     assert {(one.size_bytes, one.mtime_ns) for one in found} == {(7, 1_767_323_045_000_000_000)}
     assert made.together > 4
+
+
+def test_a_long_folder_is_split_once_the_others_are_listed(bucket):
+    """It is one of so many that it is listed as a whole at first."""
+    keys = [f"a{n:02}/x.jpg" for n in range(40)]
+    keys += [f"b/{n:02}/{m:04}.jpg" for n in range(20) for m in range(400)]
+    made = bucket(keys, delay_s=0.001, page=100)
+    assert below() == keys
+    assert {prefix for prefix in made.prefixes if prefix.startswith("b/")} > {"b/", "b/19/"}
+    assert made.requests < 200
 
 
 def test_a_folder_of_very_many_folders_is_not_listed_one_by_one(bucket):
