@@ -73,7 +73,7 @@ def bench(chosen, _conditions) -> list[Row]:
             chosen.rounds, say,
         )  # fmt: skip
         os.sched_setaffinity(0, cores)
-    how = f"{chosen.server} on another core; tasks of {TASK} photos; one judge with one core"
+    how = f"the server ({chosen.server}) has another core; tasks of {TASK} photos; one judge on a core"
     how = "; ".join(filter(None, (how, chosen.note)))
     s3, disk = places
     return [

@@ -140,7 +140,7 @@ def _compared(prefix: str, ours: str, theirs: str) -> str:
     lines = [f"| | {ours} | {theirs} | ratio | asked for |", "|---|---|---|---|---|"]
     for what, r in rows.items():
         sides = [
-            f"{float(r[s]):.3g} ({float(r[f'{s}_low']):.3g}–{float(r[f'{s}_high']):.3g})"
+            f"{_number(r[s])} ({_number(r[f'{s}_low'])}–{_number(r[f'{s}_high'])})"
             for s in ("ours", "theirs")
         ]
         asked = r["asked"] + (" (missed)" if r["reached"] == "no" else "") if r["asked"] else "–"
