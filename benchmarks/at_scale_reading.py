@@ -73,8 +73,9 @@ def bench(chosen, _conditions) -> list[Row]:
             chosen.rounds, say,
         )  # fmt: skip
         os.sched_setaffinity(0, cores)
-    how = f"the server ({chosen.server}) has another core; tasks of {TASK} photos; one judge on a core"
-    how = "; ".join(filter(None, (how, chosen.note)))
+    server_has = f"the server ({chosen.server}) has another core"
+    task = f"tasks of {TASK} photos; one judge on a core"
+    how = "; ".join(filter(None, (server_has, task, chosen.note)))
     s3, disk = places
     return [
         Row("at_scale", f"reading: {what}", "photos/s", found[s3], found[disk], disk,
