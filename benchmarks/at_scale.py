@@ -84,24 +84,36 @@ def grown(what: str, unit: str, found: dict[int, float], how: str, chosen) -> li
 
 
 def of_sink(chosen, _rows) -> list[Row]:
-    """Plan, parts and manifest: seconds of one core and bytes, by the number of rows."""
+    """Plan, parts and manifest: seconds of one core and bytes, by the number of rows.
+
+    An interrupt ends it with the sizes that were measured.
+    """
     told: dict[int, dict[str, float]] = {}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     for size in decades(chosen.rows):
         with workplace() as work:
             started = time.perf_counter()
             program = [sys.executable, Path(sink.__file__), str(size), work / "job"]
-            done = subprocess.run(program, capture_output=True, text=True, check=True)
+            try:
+                done = subprocess.run(program, stdout=subprocess.PIPE, text=True, check=True)
+            except KeyboardInterrupt:
+                say(f"sink, {size:,} rows: interrupted")
+                break
             told[size] = json.loads(done.stdout)
             say(f"sink, {size:,} rows: {time.perf_counter() - started:.0f} s")
     rows: list[Row] = []
     how = f"seconds of one core, without waits; tasks of {sink.TASK_FILES} files"
     for step in SINK_STEPS:
-        found = {size: one[step] * MILLION / size for size, one in told.items()}
+        found = {
+            size: one[step] * MILLION / size
+            for size, one in told.items()
+            if step != "list" or size <= sink.LISTED
+        }
         rows += grown(f"sink: {step}", "s a million rows", found, how, chosen)
     for name in ("plan", "parts", "manifest"):
         found = {size: one[f"{name}_bytes"] / size for size, one in told.items()}
         rows += grown(f"sink: {name} on disk", "bytes a row", found, "zstd", chosen)
-    found = {size: one["list_bytes"] / size for size, one in told.items()}
+    found = {size: one["list_bytes"] / size for size, one in told.items() if size <= sink.LISTED}
     rows += grown("sink: list in memory", "bytes a row", found, "a list of URLs", chosen)
     how = f"parts with rows on disk at a time: {sink.WINDOW:,}"
     found = {size: one["window_bytes"] / MILLION for size, one in told.items()}

@@ -20,6 +20,7 @@ from mesoscope.errors import JobError, MissingExtra
 from mesoscope.files.store import is_object, open_store
 from mesoscope.scan.sinks import parquet_table
 from mesoscope.scan.tables import Result
+from mesoscope.types.schema import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -186,9 +187,11 @@ class JobParts:
         for part in self.parts():
             file = part_file(part.task)
             with self.store.open(file) as opened:
-                rows = parquet.read_table(
-                    opened, columns=["size_bytes", "mtime_ns", "sha256", "verdict"]
-                ).to_pylist()
+                rows = (  # a part is small: threads would cost more than they save
+                    parquet.ParquetFile(opened)
+                    .read(["size_bytes", "mtime_ns", "sha256", "verdict"], use_threads=False)
+                    .to_pylist()
+                )
             for row in rows:
                 yield _result(row, self.store, file)
 
@@ -238,7 +241,7 @@ class JobParts:
 def _result(row: dict[str, Any], store: Store, file: str) -> Result:
     """A row of a part, as a ledger gives it."""
     try:
-        source = json.loads(row["verdict"])["source"]
+        source = decode(row["verdict"])["source"]
         digest = None if row["sha256"] is None else bytes.fromhex(row["sha256"])
         return Result(
             os.fsencode(source), row["size_bytes"], row["mtime_ns"], digest, None, row["verdict"]
