@@ -16,6 +16,7 @@ import random
 import sys
 import time
 from collections import Counter, deque
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,10 +33,11 @@ SAMPLE = 50  # tasks whose sources are read, of all over the plan
 EXPORTED = 16  # windows that are read back, of all over the parts
 LISTED = 10**6  # URLs of the list at most: it is held in memory
 LABELS = ("real",) * 6 + ("fake", "inconclusive", "none")
-# As Verdict.to_json writes one of a photo with a face.
+VERDICTS = 20_000  # that differ in more than their source
+# As Verdict.to_json writes one of a photo with a face, behind the source.
 VERDICT = (
-    '{"schema":2,"source":"%s","kind":"image","label":%s,"p_fake":%.6f,"reason":null,"faces":'
-    '[{"box":[%.2f,%.2f,%.2f,%.2f],"confidence":%.4f,"p_fake":%.6f,"frame_index":0,"time_s":null,'
+    ',"kind":"image","label":%s,"p_fake":%.6f,"reason":null,"faces":[{"box":'
+    '[%.2f,%.2f,%.2f,%.2f],"confidence":%.4f,"p_fake":%.6f,"frame_index":0,"time_s":null,'
     '"person":0,"landmarks":[[%.2f,%.2f],[%.2f,%.2f],[%.2f,%.2f],[%.2f,%.2f],[%.2f,%.2f]],'
     '"unfamiliar":%.4f}],"skipped":[],"persons":[],"duration_s":null,"frames_read":1,'
     '"finder":"mtcnn","notes":[],"model":"mesoscope@00000000",'
@@ -60,25 +62,33 @@ def url_of(number: int) -> bytes:
 
 def results(task: int, planned: list[Planned]) -> list[Result]:
     """Verdicts of a task, whose numbers differ as those of real ones do."""
-    import numpy as np
-
     from mesoscope.scan.tables import Result
 
-    draw, rows = np.random.default_rng(task), len(planned)
-    digests = draw.bytes(32 * rows)
-    labels = [LABELS[n] for n in draw.integers(len(LABELS), size=rows)]
-    p, confidence, unfamiliar, x, y, size, *others = draw.random((19, rows))
+    draw, kept = random.Random(task), verdicts()
+    digests, first = draw.randbytes(32 * len(planned)), draw.randrange(VERDICTS - len(planned))
+    return [
+        Result(path, size_bytes, mtime_ns, digests[32 * n : 32 * n + 32], None,
+               f'{{"schema":2,"source":"{path.decode()}"{rest}')
+        for n, ((path, size_bytes, mtime_ns, *_), rest)
+        in enumerate(zip(planned, kept[first : first + len(planned)], strict=True))
+    ]  # fmt: skip
+
+
+@cache
+def verdicts() -> list[str]:
+    """Verdicts behind the names of their sources."""
+    import numpy as np
+
+    draw = np.random.default_rng(0)
+    labels = [LABELS[n] for n in draw.integers(len(LABELS), size=VERDICTS)]
+    quoted = ["null" if label == "none" else f'"{label}"' for label in labels]
+    p, confidence, unfamiliar, x, y, size, *others = draw.random((19, VERDICTS))
     x, y, size = 500 * x, 500 * y, 400 * size
     landmarks = [end + size * share for end, share in zip((x, y) * 5, others, strict=False)]
     took = [share / 30 for share in others[10:]]
     columns = (p, x, y, x + size, y + size, confidence, p, *landmarks, unfamiliar, *took)
-    numbers = zip(*(column.tolist() for column in columns), strict=True)
-    return [
-        Result(path, size_bytes, mtime_ns, digests[32 * n : 32 * n + 32], None,
-               VERDICT % (path.decode(), "null" if label == "none" else f'"{label}"', *values))
-        for n, ((path, size_bytes, mtime_ns, *_), label, values)
-        in enumerate(zip(planned, labels, numbers, strict=True))
-    ]  # fmt: skip
+    rows = zip(quoted, *(column.tolist() for column in columns), strict=True)
+    return [VERDICT % row for row in rows]
 
 
 def cut_rows(folder: Path, task: int) -> None:

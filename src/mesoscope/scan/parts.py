@@ -37,6 +37,10 @@ PARTS = "parts"
 MANIFEST = "manifest.parquet"  # all parts, once all are there
 _FOOTER = b"mesoscope.part"
 _READERS = 16  # footers read side by side
+_REPEATED = [  # columns that have few values: dictionaries of others take time and bytes
+    "kind", "label", "reason", "faces", "persons", "skipped", "frames_read", "finder", "model",
+    "error_code",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,9 @@ def write_part(store: Store, part: Part, results: Sequence[Result]) -> None:
     table = parquet_table(results)
     footer = {**(table.schema.metadata or {}), _FOOTER: json.dumps(part.to_dict())}
     held = io.BytesIO()
-    parquet.write_table(table.replace_schema_metadata(footer), held, compression="zstd")
+    parquet.write_table(
+        table.replace_schema_metadata(footer), held, compression="zstd", use_dictionary=_REPEATED
+    )
     store.write(part_file(part.task), held.getvalue())
 
 
