@@ -103,6 +103,16 @@ def test_a_ledger_is_asked_what_scans_ask(tmp_path):
     assert ledgers.used_bytes(url) > 100_000
 
 
+def test_clients_share_a_ledger_and_no_row_is_written_twice(tmp_path):
+    url = f"sqlite:///{tmp_path}/ledger.sqlite"
+    ledgers.prepare(url, 1_000)
+    told = ledgers.measure_clients(url, 2, 60)
+    assert told["rate"] > 0
+    assert told["busy"] > 0
+    with pytest.raises(SystemExit, match="2 clients: 0 rows claimed, 0 written, 100 fewer open"):
+        ledgers.refuse_twice(2, 0, 0, 100)
+
+
 def test_rows_are_written_and_read_as_tables(tmp_path, monkeypatch):
     """A quick run of two parts, the second of which reads the first's rows."""
     pytest.importorskip("pyarrow")
