@@ -185,13 +185,17 @@ def _ledger_rows(database: str, told, chosen) -> list[Row]:
 def of_clients(chosen, _rows) -> list[Row]:
     """Rows a second that several clients claim and write back, each a process, on one ledger."""
     found: dict[int, list[dict[str, float]]] = {count: [] for count in chosen.clients}
-    rounds = max(1, min(chosen.rounds, 3))
+    rounds = max(1, min(chosen.rounds, 5))
     size = ledgers.OPEN_SHARE * chosen.sample * rounds * len(found)
     with workplace() as work, ledgers.postgresql(work / "pg") as url:
         ledgers.prepare(url, size)
         for _ in range(rounds):
             for count, told in found.items():
-                told.append(ledgers.measure_clients(url, count, chosen.sample))
+                told.append(
+                    ledgers.measure_clients(
+                        url, count, chosen.sample, lambda: ledgers.processor_s(work / "pg")
+                    )
+                )
                 say(f"{count} clients: {told[-1]['rate']:,.0f} rows a second")
     how = (
         f"{size:,} rows, one in {ledgers.OPEN_SHARE} open; claims of {ledgers.CLAIM}; no row twice"
@@ -200,7 +204,8 @@ def of_clients(chosen, _rows) -> list[Row]:
     rows = []
     for what, unit, key in (
         ("claim and write back", "rows/s", "rate"),
-        ("processor time of a client", "s a million rows", "busy"),
+        ("processor time of all clients", "s a million rows", "client"),
+        ("processor time of the server", "s a million rows", "server"),
     ):
         spreads = {n: Spread.of([one[key] for one in told]) for n, told in found.items()}
         rows += [

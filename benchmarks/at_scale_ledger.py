@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mesoscope.scan.ledger import Ledger
 
@@ -141,8 +141,13 @@ def client(url: str, owner: str, most: int) -> None:
         print(json.dumps({"claimed": claimed, "written": written, "busy_s": busy_s}), flush=True)
 
 
-def measure_clients(url: str, clients: int, sample: int) -> dict[str, float]:
+def measure_clients(
+    url: str, clients: int, sample: int, server_s: Callable[[], float] = lambda: 0.0
+) -> dict[str, float]:
     """Rows a second of some clients that together claim and write back a sample.
+
+    And the processor time of both sides, in microseconds a row; ``server_s`` tells the server's
+    so far.
 
     Raises:
         SystemExit: A row was claimed twice, or is not written.
@@ -161,12 +166,12 @@ def measure_clients(url: str, clients: int, sample: int) -> dict[str, float]:
         try:
             for one in running:
                 one.stdout.readline()
-            started = time.perf_counter()
+            started, served = time.perf_counter(), server_s()
             for one in running:
                 one.stdin.write("\n")
                 one.stdin.flush()
             told = [json.loads(one.stdout.readline()) for one in running]
-            took = time.perf_counter() - started
+            took, served = time.perf_counter() - started, server_s() - served
         finally:
             for one in running:
                 one.communicate()
@@ -174,7 +179,26 @@ def measure_clients(url: str, clients: int, sample: int) -> dict[str, float]:
         left = ledger.open_count()
     refuse_twice(clients, claimed, written, before - left)
     busy_s = sum(one["busy_s"] for one in told)
-    return {"rate": written / took, "busy": busy_s * MILLION / written}
+    return {
+        "rate": written / took,
+        "client": busy_s * MILLION / written,
+        "server": served * MILLION / written,
+    }
+
+
+def processor_s(folder: Path) -> float:
+    """Processor seconds that a server took so far, by its folder; Linux only."""
+    first = int((folder / "data/postmaster.pid").read_text().splitlines()[0])
+    ticks = 0
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended, and counts as its parent's
+            pid, rest = place.parent.name, place.read_text().rpartition(")")[2].split()
+            parent, (own, system, childrens, their_system) = int(rest[1]), map(int, rest[11:15])
+            if int(pid) == first:
+                ticks += own + system + childrens + their_system
+            elif parent == first:
+                ticks += own + system
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def refuse_twice(clients: int, claimed: int, written: int, fewer: int) -> None:
