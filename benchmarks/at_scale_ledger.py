@@ -24,6 +24,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from measure import say
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -84,6 +86,7 @@ def measure(url: str, count: int, sample: int) -> dict[str, float]:
     with contextlib.closing(Ledger(open_engine(url))) as ledger:
         ledger.begin({"model": "bench", "settings": {}})
         load(url, count)
+        say(f"{count:,} rows are in")
         took: dict[str, float] = {}
 
         def timed(name: str, work) -> object:
