@@ -10,6 +10,7 @@ machines that fail (``at_scale_graph``). Rows go to ``results/at_scale.csv``.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import shutil
@@ -41,7 +42,8 @@ def options():
     made.add_argument(
         "--only", choices=["sink", "ledger", "clients", "jobs", "graph"], help="a part of it"
     )
-    made.add_argument("--rows", type=int, default=10**8, help="of the sink, from 10,000 on")
+    made.add_argument("--rows", type=int, default=10**8, help="of the sink, at most")
+    made.add_argument("--least", type=int, default=10**4, help="rows of the sink, at least")
     made.add_argument("--sqlite", type=int, default=10**6, help="rows of the ledger, at most")
     made.add_argument("--postgresql", type=int, default=10**7, help="rows of the ledger, at most")
     made.add_argument("--sample", type=int, default=20_000, help="rows claimed and written back")
@@ -69,9 +71,9 @@ def bench(chosen, _conditions) -> list[Row]:
     return rows
 
 
-def decades(most: int) -> list[int]:
-    """10,000 and each further power of ten, up to ``most``."""
-    sizes = [10**4]
+def decades(most: int, least: int = 10**4) -> list[int]:
+    """Powers of ten from ``least`` to ``most``."""
+    sizes = [least]
     while sizes[-1] * 10 <= most:
         sizes.append(sizes[-1] * 10)
     return sizes
@@ -100,17 +102,15 @@ def of_sink(chosen, _rows) -> list[Row]:
     """
     told: dict[int, dict[str, float]] = {}
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    for size in decades(chosen.rows):
-        with workplace() as work:
-            started = time.perf_counter()
-            program = [sys.executable, Path(sink.__file__), str(size), work / "job"]
-            try:
+    with contextlib.suppress(KeyboardInterrupt):
+        for size in decades(chosen.rows, chosen.least):
+            with workplace() as work:
+                started = time.perf_counter()
+                program = [sys.executable, Path(sink.__file__), str(size), work / "job"]
                 done = subprocess.run(program, stdout=subprocess.PIPE, text=True, check=True)
-            except KeyboardInterrupt:
-                say(f"sink, {size:,} rows: interrupted")
-                break
-            told[size] = json.loads(done.stdout)
-            say(f"sink, {size:,} rows: {time.perf_counter() - started:.0f} s")
+                told[size] = json.loads(done.stdout)
+                say(f"sink, {size:,} rows: {time.perf_counter() - started:.0f} s")
+                say(done.stdout)
     rows: list[Row] = []
     how = f"seconds of one core, without waits; tasks of {sink.TASK_FILES} files"
     for step in SINK_STEPS:

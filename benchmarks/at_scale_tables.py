@@ -45,7 +45,9 @@ def growth(prefix: str) -> str:
         here = [rows[what, n] for n in sizes if (what, n) in rows]
         cells = [_number(r["ours"]) for r in here] + ["–"] * (len(sizes) - len(here))
         name = what.removeprefix(prefix).strip(": ")
-        grown = f"{float(here[-1]['ratio']):.2f}×" if here[-1]["ratio"] else "–"
+        last, before = ([float(r["ours"]) for r in here[::-1]] + [0.0, 0.0])[:2]
+        whole = before and sizes[len(here) - 1] == 10 * sizes[len(here) - 2]
+        grown = f"{last / before:.2f}×" if whole else "–"
         lines.append("| " + " | ".join([name, *cells, here[-1]["unit"], grown]) + " |")
     return "\n".join(lines)
 
