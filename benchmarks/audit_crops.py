@@ -161,10 +161,11 @@ def main(arguments=None) -> None:
     chosen = options().parse_args(arguments)
     told = command_line("benchmarks/audit_crops.py", sys.argv[1:])
     day = dt.datetime.now(dt.timezone.utc).date().isoformat()
+    rows = measured(chosen)
     with chosen.results.open("w", newline="", encoding="utf-8") as file:
         out = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         out.writeheader()
-        for one in measured(chosen):
+        for one in rows:
             out.writerow({"date": day, **one, "command": told})
 
 
