@@ -270,3 +270,19 @@ def test_many_begin_a_job_at_once_and_one_does(database):
 def test_a_schema_of_another_name_is_refused(name):
     with pytest.raises(JobError, match="not the name of a job: give up to 63 lower-case"):
         open_engine(f"postgresql://me@host/x?schema={name}")
+
+
+def test_what_the_server_refuses_is_told_and_is_no_damage(ledger, url):
+    """A user without a right, and a server that only reads, as a standby."""
+    schema = url.rpartition("=")[2]
+    with ledger._engine.begin() as connection:
+        connection.execute(text("CREATE ROLE reader LOGIN"))
+        connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO reader"))
+        connection.execute(text("CREATE ROLE standby LOGIN SUPERUSER"))
+        connection.execute(text("ALTER ROLE standby SET default_transaction_read_only = on"))
+    for user, said in (("reader", "permission denied for table"), ("standby", "read-only")):
+        with (
+            contextlib.closing(Ledger(open_engine(url.replace("tester@", f"{user}@")))) as other,
+            pytest.raises(OutputError, match=f"{said}.*: what was written before is safe"),
+        ):
+            other.heartbeat(user)

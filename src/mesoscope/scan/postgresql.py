@@ -65,8 +65,11 @@ def open_postgresql(url: URL) -> Engine:
         if schema is not None:
             settings["search_path"] = f'"{schema}"'
         connection.autocommit = True
-        for name, value in settings.items():
-            connection.execute("SELECT set_config(%s, %s, false)", (name, str(value)))
+        for name, value in settings.items():  # servers before version 12 lack one of them
+            connection.execute(
+                "SELECT set_config(name, %s, false) FROM pg_settings WHERE name = %s",
+                (str(value), name),
+            )
         connection.autocommit = False
 
     return engine
