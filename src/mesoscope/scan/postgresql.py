@@ -32,6 +32,11 @@ _KEEPALIVES = {  # the same on the server's side
     "tcp_keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
+# Servers before version 12 lack one of these settings.
+_SET = """
+SELECT set_config(pg_settings.name, given.value, false)
+FROM unnest(%s::text[], %s::text[]) AS given (name, value) JOIN pg_settings USING (name)
+"""
 _BEGINNING = 0x6D65736F  # key of the lock that one process at a time makes tables under
 
 
@@ -65,11 +70,7 @@ def open_postgresql(url: URL) -> Engine:
         if schema is not None:
             settings["search_path"] = f'"{schema}"'
         connection.autocommit = True
-        for name, value in settings.items():  # servers before version 12 lack one of them
-            connection.execute(
-                "SELECT set_config(name, %s, false) FROM pg_settings WHERE name = %s",
-                (str(value), name),
-            )
+        connection.execute(_SET, (list(settings), [str(value) for value in settings.values()]))
         connection.autocommit = False
 
     return engine
