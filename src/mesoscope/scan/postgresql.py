@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["create_tables", "open_postgresql"]
 
-SCHEMA = "schema"  # of a ledger's URL: names the job's schema; ours alone, no driver sees it
+_IN_URL = "schema"  # of a ledger's URL: names the job's schema; ours alone, no driver sees it
 IDLE_S = 60  # a transaction without a statement for so long is rolled back, and its locks are free
 # A machine that lost its power, or the network between, says nothing: without these a connection
 # waits for hours. libpq's own names; a ledger's URL may give others.
@@ -60,7 +60,7 @@ def open_postgresql(url: URL) -> Engine:
 
     @event.listens_for(engine, "do_connect")
     def with_timeouts(_dialect: object, _record: object, _args: object, given: Any) -> None:  # noqa: ANN401
-        given.pop(SCHEMA, None)
+        given.pop(_IN_URL, None)
         for name, value in _CONNECT.items():
             given.setdefault(name, value)
 
@@ -95,7 +95,7 @@ def _schema(url: URL) -> str | None:
     Raises:
         JobError: Not one name of letters, digits and underscores.
     """
-    name = url.query.get(SCHEMA)
+    name = url.query.get(_IN_URL)
     if name is None:
         return None
     if not isinstance(name, str) or not re.fullmatch(r"(?!pg_)[a-z_][a-z0-9_]{0,62}", name):
