@@ -30,7 +30,7 @@ RESULTS = ROOT / "results/at_scale.csv"
 MILLION = 10**6
 STAGES = ("read", "find", "score")
 SINK_STEPS = (
-    "list", "plan", "read a task", "parts", "export", "resume", "manifest", "read the manifest",
+    "plan", "read a task", "parts", "export", "resume", "manifest", "read the manifest",
 )  # fmt: skip
 CLUSTERS = ((10**8, 50), (10**9, 50), (10**9, 500))  # photos, machines
 PHOTOS = 20  # whose bytes are weighed
@@ -114,17 +114,11 @@ def of_sink(chosen, _rows) -> list[Row]:
     rows: list[Row] = []
     how = f"seconds of one core, without waits; tasks of {sink.TASK_FILES} files"
     for step in SINK_STEPS:
-        found = {
-            size: one[step] * MILLION / size
-            for size, one in told.items()
-            if step != "list" or size <= sink.LISTED
-        }
+        found = {size: one[step] * MILLION / size for size, one in told.items()}
         rows += grown(f"sink: {step}", "s a million rows", found, how, chosen)
     for name in ("plan", "parts", "manifest"):
         found = {size: one[f"{name}_bytes"] / size for size, one in told.items()}
         rows += grown(f"sink: {name} on disk", "bytes a row", found, "zstd", chosen)
-    found = {size: one["list_bytes"] / size for size, one in told.items() if size <= sink.LISTED}
-    rows += grown("sink: list in memory", "bytes a row", found, "a list of URLs", chosen)
     how = f"parts with rows on disk at a time: {sink.WINDOW:,}"
     found = {size: one["window_bytes"] / MILLION for size, one in told.items()}
     rows += grown("sink: most of it on disk", "MB", found, how, chosen)

@@ -218,10 +218,13 @@ class JobParts:
         """Nothing is kept open."""
 
     def _of_manifest(self) -> list[Part]:
+        import pyarrow as pa
         from pyarrow import parquet
 
         with self.store.open(MANIFEST) as opened:
-            rows = parquet.read_table(opened).drop_columns(["part"]).to_pylist()
+            # Of a Python file, pyarrow's threads would read, and abort a process that ends.
+            held = pa.BufferReader(opened.read())
+        rows = parquet.read_table(held).drop_columns(["part"]).to_pylist()
         found = [Part.from_dict({**row, "labels": json.loads(row["labels"])}) for row in rows]
         missing = {part.task for part in found}.difference(self.written_tasks())
         if missing:
