@@ -1,15 +1,17 @@
 """A hundred million photos and a billion rows, by simulation: what is kept, and what runs where.
 
-Four parts, of which ``--only`` takes one. ``listing``: keys of a made bucket and a list, cut into
+Six parts, of which ``--only`` takes one. ``listing``: keys of a made bucket and a list, cut into
 tasks (``at_scale_listing``). ``sink``: plan, parts and manifest of a scan on many
 machines with synthetic rows, streamed, at sizes a decade apart, a process each (``at_scale_sink``).
-``ledger``: SQLite and PostgreSQL at such sizes (``at_scale_ledger``). ``graph``: the tasks of such
-a scan as discrete events, with the stages' times drawn from those in ``results/speed.csv``, on
+``ledger``: SQLite and PostgreSQL at such sizes (``at_scale_ledger``). ``clients``: several
+processes on one ledger in PostgreSQL. ``jobs``: many jobs in one database. ``graph``: the tasks of
+such a scan as discrete events, with the stages' times drawn from those in ``results/speed.csv``, on
 machines that fail (``at_scale_graph``). Rows go to ``results/at_scale.csv``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import shutil
@@ -39,12 +41,20 @@ PHOTOS = 20  # whose bytes are weighed
 def options():
     made = parser("at_scale", __doc__.splitlines()[0])
     made.set_defaults(rounds=11, results=RESULTS)
-    made.add_argument("--only", choices=["listing", "sink", "ledger", "graph"], help="a part of it")
-    made.add_argument("--rows", type=int, default=10**8, help="of the sink, from 10,000 on")
+    made.add_argument(
+        "--only",
+        choices=["listing", "sink", "ledger", "clients", "jobs", "graph"],
+        help="a part of it",
+    )
+    made.add_argument("--rows", type=int, default=10**8, help="of the sink, at most")
+    made.add_argument("--least", type=int, default=10**4, help="rows of the sink, at least")
     made.add_argument("--keys", type=int, default=10**7, help="of the listing, from 10,000 on")
     made.add_argument("--sqlite", type=int, default=10**6, help="rows of the ledger, at most")
     made.add_argument("--postgresql", type=int, default=10**7, help="rows of the ledger, at most")
     made.add_argument("--sample", type=int, default=20_000, help="rows claimed and written back")
+    made.add_argument("--clients", type=int, nargs="+", default=[1, 2, 4, 8], help="of a ledger")
+    made.add_argument("--jobs", type=int, nargs="+", default=[1, 10, 100, 1000],
+                      help="in one database")  # fmt: skip
     made.add_argument("--cores", type=int, default=16, help="of a machine")
     made.add_argument("--price", type=float, default=0.04, help="of a core-hour")
     made.add_argument("--note", default="", help="on the machine, for each row: that it was busy")
@@ -54,8 +64,11 @@ def options():
 def bench(chosen, _conditions) -> list[Row]:
     if chosen.quick:
         chosen.rows = chosen.keys = chosen.sqlite = chosen.postgresql = 10**4
-        chosen.sample = 1_000
-    parts = {"listing": of_listing, "sink": of_sink, "ledger": of_ledger, "graph": of_graph}
+        chosen.sample, chosen.clients, chosen.jobs = 1_000, [1, 2], [1, 10]
+    parts = {
+        "listing": of_listing, "sink": of_sink, "ledger": of_ledger, "clients": of_clients,
+        "jobs": of_jobs, "graph": of_graph,
+    }  # fmt: skip
     rows: list[Row] = []
     for name, part in parts.items():
         if chosen.only in (None, name):
@@ -63,9 +76,9 @@ def bench(chosen, _conditions) -> list[Row]:
     return rows
 
 
-def decades(most: int) -> list[int]:
-    """10,000 and each further power of ten, up to ``most``."""
-    sizes = [10**4]
+def decades(most: int, least: int = 10**4) -> list[int]:
+    """Powers of ten from ``least`` to ``most``."""
+    sizes = [least]
     while sizes[-1] * 10 <= most:
         sizes.append(sizes[-1] * 10)
     return sizes
@@ -88,15 +101,21 @@ def grown(what: str, unit: str, found: dict[int, float], how: str, chosen) -> li
 
 
 def of_sink(chosen, _rows) -> list[Row]:
-    """Plan, parts and manifest: seconds of one core and bytes, by the number of rows."""
+    """Plan, parts and manifest: seconds of one core and bytes, by the number of rows.
+
+    An interrupt ends it with the sizes that were measured.
+    """
     told: dict[int, dict[str, float]] = {}
-    for size in decades(chosen.rows):
-        with workplace() as work:
-            started = time.perf_counter()
-            program = [sys.executable, Path(sink.__file__), str(size), work / "job"]
-            done = subprocess.run(program, capture_output=True, text=True, check=True)
-            told[size] = json.loads(done.stdout)
-            say(f"sink, {size:,} rows: {time.perf_counter() - started:.0f} s")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        for size in decades(chosen.rows, chosen.least):
+            with workplace() as work:
+                started = time.perf_counter()
+                program = [sys.executable, Path(sink.__file__), str(size), work / "job"]
+                done = subprocess.run(program, stdout=subprocess.PIPE, text=True, check=True)
+                told[size] = json.loads(done.stdout)
+                say(f"sink, {size:,} rows: {time.perf_counter() - started:.0f} s")
+                say(done.stdout)
     rows: list[Row] = []
     how = f"seconds of one core, without waits; tasks of {sink.TASK_FILES} files"
     for step in SINK_STEPS:
@@ -183,6 +202,62 @@ def _ledger_rows(database: str, told, chosen) -> list[Row]:
         rows += grown(f"ledger on {database}: {step}", "s a million rows", found, how, chosen)
     found = {size: used for size, _, used in told}
     return rows + grown(f"ledger on {database}: on disk", "bytes a row", found, how, chosen)
+
+
+def of_clients(chosen, _rows) -> list[Row]:
+    """Rows a second that several clients claim and write back, each a process, on one ledger."""
+    found: dict[int, list[dict[str, float]]] = {count: [] for count in chosen.clients}
+    rounds = max(1, min(chosen.rounds, 5))
+    size = ledgers.OPEN_SHARE * chosen.sample * rounds * len(found)
+    with workplace() as work, ledgers.postgresql(work / "pg") as url:
+        ledgers.prepare(url, size)
+        for _ in range(rounds):
+            for count, told in found.items():
+                told.append(
+                    ledgers.measure_clients(
+                        url, count, chosen.sample, lambda: ledgers.processor_s(work / "pg")
+                    )
+                )
+                say(f"{count} clients: {told[-1]['rate']:,.0f} rows a second")
+    how = (
+        f"{size:,} rows, one in {ledgers.OPEN_SHARE} open; claims of {ledgers.CLAIM}; no row twice"
+    )
+    how = "; ".join(filter(None, (how, chosen.note)))
+    rows = []
+    for what, unit, key in (
+        ("claim and write back", "rows/s", "rate"),
+        ("processor time of all clients", "s a million rows", "client"),
+        ("processor time of the server", "s a million rows", "server"),
+    ):
+        spreads = {n: Spread.of([one[key] for one in told]) for n, told in found.items()}
+        rows += [
+            Row("at_scale", f"clients on PostgreSQL: {what}", unit, spread,
+                None if count == 1 else spreads.get(1), "" if count == 1 else "one client",
+                n=count, how=how, data="synthetic rows")
+            for count, spread in spreads.items()
+        ]  # fmt: skip
+    return rows
+
+
+def of_jobs(chosen, _rows) -> list[Row]:
+    """What a job takes in a database that holds many, each in a schema."""
+    files = min(chosen.sample, 10_000)
+    with workplace() as work, ledgers.postgresql(work / "pg") as url:
+        told = ledgers.measure_jobs(url, chosen.jobs, files)
+    how = "; ".join(filter(None, (f"a job with {files:,} files", chosen.note)))
+    rows: list[Row] = []
+    for key, what, unit in (
+        ("begin", "begin one", "ms"), ("open", "open one", "ms"),
+        ("empty", "an empty one on disk", "kB"),
+        ("work", "claim and write back", "s a million rows"), ("drop", "drop one", "ms"),
+    ):  # fmt: skip
+        found = {n: one[key] / (1000 if key == "empty" else 1) for n, one in told.items()}
+        rows += [
+            Row("at_scale", f"jobs on PostgreSQL: {what}", unit, Spread.of([value]),
+                n=count, how=how, data="synthetic rows")
+            for count, value in found.items()
+        ]  # fmt: skip
+    return rows
 
 
 def stage_times(path: Path = SPEED) -> dict[str, tuple[float, float, float]]:

@@ -45,7 +45,9 @@ def growth(prefix: str) -> str:
         here = [rows[what, n] for n in sizes if (what, n) in rows]
         cells = [_number(r["ours"]) for r in here] + ["–"] * (len(sizes) - len(here))
         name = what.removeprefix(prefix).strip(": ")
-        grown = f"{float(here[-1]['ratio']):.2f}×" if here[-1]["ratio"] else "–"
+        last, before = ([float(r["ours"]) for r in here[::-1]] + [0.0, 0.0])[:2]
+        whole = before and sizes[len(here) - 1] == 10 * sizes[len(here) - 2]
+        grown = f"{last / before:.2f}×" if whole else "–"
         lines.append("| " + " | ".join([name, *cells, here[-1]["unit"], grown]) + " |")
     return "\n".join(lines)
 
@@ -64,6 +66,34 @@ def sqlite() -> str:
 
 def postgresql() -> str:
     return growth("ledger on PostgreSQL")
+
+
+def by_number(prefix: str, thing: str) -> str:
+    """One line a measure, one column a number of things; medians with their range."""
+    rows = {key: r for key, r in found().items() if key[0].startswith(prefix)}
+    numbers = sorted({n for _, n in rows})
+    heads = ["", *(f"{n:,} {thing}{'s' if n > 1 else ''}" for n in numbers), "unit"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for what in dict.fromkeys(what for what, _ in rows):
+        here = [rows[what, n] for n in numbers]
+        cells = [_spread(r) for r in here]
+        lines.append("| " + " | ".join([what.removeprefix(prefix), *cells, here[0]["unit"]]) + " |")
+    return "\n".join(lines)
+
+
+def _spread(row: dict[str, str]) -> str:
+    middle = _number(row["ours"])
+    if row["repeats"] == "1":
+        return middle
+    return f"{middle} ({_number(row['ours_low'])}–{_number(row['ours_high'])})"
+
+
+def clients() -> str:
+    return by_number("clients on PostgreSQL: ", "client")
+
+
+def jobs() -> str:
+    return by_number("jobs on PostgreSQL: ", "job")
 
 
 def _largest(what: str) -> float:
@@ -93,6 +123,8 @@ def carried() -> str:
         "a resume reads the ledger in PostgreSQL": "ledger on PostgreSQL: resume",
         "all is claimed and written back in PostgreSQL, one client":
             "ledger on PostgreSQL: claim and write back",
+        "the same, processor time of the server": "clients on PostgreSQL: processor time of the "
+            "server",
     }  # fmt: skip
     for name, what in hours.items():
         cells = (f"{_largest(what) * n / MILLION / 3600:,.2f} h" for n in ROWS)

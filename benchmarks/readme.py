@@ -280,6 +280,33 @@ def unfamiliar_table() -> str:
     return "\n".join(lines)
 
 
+def crops_table() -> str:
+    """How well the audit's facts tell the classes: on files, on crops, on augmented crops."""
+    rows = read("audit_crops.csv")
+    kinds = list(dict.fromkeys(r["shown"] for r in rows))
+    cells = {(r["shown"], r["source"]): r for r in rows if r["cue"] == "together"}
+    sources = [*sorted({source for _, source in cells} - {"all"}), "all"]
+    heads = [k if k in ("files", "crops without augmentation") else f"crops of {k}" for k in kinds]
+    lines = ["| all facts together, AUC | " + " | ".join(heads) + " |"]
+    lines.append("|---" * (len(kinds) + 1) + "|")
+    for source in sources:
+        shown = " | ".join(_auc(cells[kind, source]) for kind in kinds)
+        first = cells[kinds[0], source]
+        lines.append(f"| {source}, {first['n_real']} + {first['n_fake']} | {shown} |")
+    lines.append("")
+    strongest = []
+    for kind, head in zip(kinds, heads, strict=True):
+        single = [r for r in rows if r["shown"] == kind and r["cue"] != "together"]
+        most = max(single, key=lambda r: float(r["auc_low"]))
+        strongest.append(f"{head}: {most['cue']}, {_auc(most)} ({most['source']})")
+    lines.append(f"The strongest single fact. {'; '.join(strongest)}.")
+    return "\n".join(lines)
+
+
+def _auc(row: dict[str, str]) -> str:
+    return f"{short(row['auc'], 2)} [{short(row['auc_low'], 2)}–{short(row['auc_high'], 2)}]"
+
+
 def study_cells(name: str) -> dict[tuple[str, str], dict[str, dict[str, str]]]:
     """Rows of a study: (row, seed) → source → line."""
     cells: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
@@ -299,7 +326,11 @@ BLOCKS = {
         "reals": reals_table,
         "framing": framing_table,
     },
-    "docs/explanation/strangers.md": {"strangers": strangers_table, "recipes": recipes_table},
+    "docs/explanation/strangers.md": {
+        "strangers": strangers_table,
+        "recipes": recipes_table,
+        "crops": crops_table,
+    },
     "docs/explanation/unfamiliar.md": {"unfamiliar": unfamiliar_table},
     "docs/how-to/train-on-several-gpus.md": {"devices": at_scale.devices},
     "docs/explanation/at-scale.md": {
@@ -310,6 +341,8 @@ BLOCKS = {
         "sink": at_scale.sink,
         "sqlite": at_scale.sqlite,
         "postgresql": at_scale.postgresql,
+        "clients": at_scale.clients,
+        "jobs": at_scale.jobs,
         "carried": at_scale.carried,
     },
 }

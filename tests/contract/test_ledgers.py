@@ -1,14 +1,10 @@
 """What every ledger promises, in SQLite and in PostgreSQL alike."""
 
 import contextlib
-import os
-import shutil
-import socket
 import subprocess
 import sys
 import threading
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -18,87 +14,9 @@ from mesoscope.errors import JobError, OutputError
 from mesoscope.scan import tables
 from mesoscope.scan.ledger import Ledger
 from mesoscope.scan.tables import Outcome, open_engine
+from postgresql_server import free_port
 
 NAMES = [b"/a/caf\xe9.jpg", b"/a/b/x.png", b"/a/b.png", b"/a/\xf0\x9f\x98\x80.png", b"/a/z'%_.png"]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def postgresql_program(name):
-    """Path of a program of the server: Debian keeps them out of PATH, in a folder a version."""
-    newest_last = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    return shutil.which(name) or (str(newest_last[-1]) if newest_last else None)
-
-
-def made_database(tmp_path_factory):
-    """A PostgreSQL database in a temporary folder: its server's program, the folder, how to run."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed: the extra postgres")
-    initdb, postgres = postgresql_program("initdb"), postgresql_program("postgres")
-    if initdb is None or postgres is None:
-        pytest.skip("PostgreSQL's initdb and postgres are not installed: no server to test with")
-    folder = tmp_path_factory.mktemp("postgres")
-    user = {}
-    if os.geteuid() == 0:  # the server refuses to run as root
-        try:
-            shutil.chown(folder, "postgres")
-        except LookupError:
-            pytest.skip("tests run as root and there is no user postgres to run a server as")
-        # Under pytest-xdist a worker's folder lies one deeper: its user must reach all of them.
-        of_pytest = tmp_path_factory.getbasetemp().parents
-        for above in (folder.parent, *(p for p in of_pytest if p.name.startswith("pytest-"))):
-            above.chmod(0o755)
-        user = {"user": "postgres", "group": "postgres", "extra_groups": []}
-    quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, **user}
-    made = subprocess.run(
-        [initdb, "-D", folder / "data", "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync"],
-        check=False, **quiet,
-    )  # fmt: skip
-    if made.returncode:
-        pytest.skip(f"initdb cannot make a database here: {made.stderr.decode()[-200:]}")
-    return postgres, folder, quiet
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """URL of a PostgreSQL server made for these tests, on loopback."""
-    postgres, folder, quiet = made_database(tmp_path_factory)
-    for _ in range(5):  # another program may take the port before the server does
-        port = free_port()
-        options = ("-h", "127.0.0.1", "-p", str(port), "-k", "", "-F")
-        running = subprocess.Popen(
-            [postgres, "-D", folder / "data", *options], **{**quiet, "stderr": subprocess.DEVNULL}
-        )
-        url = f"postgresql+psycopg://tester@127.0.0.1:{port}/postgres"
-        if has_begun(url, running):
-            break
-    else:
-        pytest.fail("no server began to answer, at five ports")
-    try:
-        yield url
-    finally:
-        running.terminate()
-        running.wait(60)
-
-
-def has_begun(url, running):
-    """Wait until the server answers; ``False`` where it ends or stays silent for a minute."""
-    with contextlib.closing(Ledger(open_engine(url))) as asked:
-        for _ in range(600):
-            if running.poll() is not None:
-                return False
-            try:
-                asked.now()
-            except OutputError:
-                threading.Event().wait(0.1)
-            else:
-                return True
-    running.terminate()
-    running.wait(60)
-    return False
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -314,11 +232,7 @@ def test_a_job_with_its_ledger_on_a_server(server, tmp_path, make_face):
     for n in range(12):
         (tmp_path / "faces").mkdir(exist_ok=True)
         Image.fromarray(make_face(n, 48)).save(tmp_path / f"faces/{n:02d}.jpg")
-    engine = open_engine(server).execution_options(isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql("CREATE DATABASE whole_job")
-    engine.dispose()
-    url = server.rpartition("/")[0].replace("tester@", "tester:secret@") + "/whole_job"
+    url = server.replace("tester@", "tester:secret@") + "?schema=whole_job"
 
     def run(*arguments, code=0):
         done = subprocess.run(
@@ -332,7 +246,8 @@ def test_a_job_with_its_ledger_on_a_server(server, tmp_path, make_face):
     scan = ("scan", tmp_path / "faces", "--faces", "whole", "--out")
     assert "12 of them now" in run(*scan, tmp_path / "one", "--ledger", url)
     assert not (tmp_path / "one/ledger.sqlite").exists()
-    assert "secret" not in (tmp_path / "one/ledger.url").read_text()
+    kept = (tmp_path / "one/ledger.url").read_text()
+    assert kept.strip() == url.replace("secret", "***")
     assert "0 of them now" in run(*scan, tmp_path / "two", "--ledger", url, "--resume")
     Image.fromarray(make_face(99, 48)).save(tmp_path / "faces/new.png")
     # The folder may be somebody else's, so what it names is not connected to by itself.

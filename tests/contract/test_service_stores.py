@@ -1,11 +1,9 @@
 """What the service asks of its database, in SQLite and in PostgreSQL alike."""
 
 import contextlib
-import importlib
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -16,10 +14,6 @@ from mesoscope.server.keys import KeyRing, add_key, list_keys, revoke_key
 from mesoscope.server.problems import Problem
 from mesoscope.server.store import DatabaseUnreachable, Filters, Recorder, ResultRow, Store
 from mesoscope.server.tables import metadata
-
-with pytest.MonkeyPatch.context() as patch:
-    patch.syspath_prepend(Path(__file__).parent)
-    server = importlib.import_module("test_ledgers").server  # PostgreSQL, where it is installed
 
 ROW = ResultRow(
     id="r0", key=None, name="ünïcode \u2603 'q' %_.jpg", kind="image", label="real", p_fake=0.5,

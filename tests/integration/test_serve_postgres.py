@@ -10,12 +10,11 @@ from pathlib import Path
 import cv2
 import pytest
 
+import postgresql_server
+
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 httpx = pytest.importorskip("httpx", reason="httpx is not installed: the extra client")
 
-with pytest.MonkeyPatch.context() as patch:
-    patch.syspath_prepend(Path(__file__).parents[1] / "contract")
-    ledgers = importlib.import_module("test_ledgers")
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(Path(__file__).parents[1] / "unit")
     run = importlib.import_module("server_running").run
@@ -26,7 +25,7 @@ class Database:
 
     def __init__(self, program, folder, quiet):
         self.program, self.folder, self.quiet = program, folder, quiet
-        self.port = ledgers.free_port()
+        self.port = postgresql_server.free_port()
         self.url = f"postgresql+psycopg://tester@127.0.0.1:{self.port}/postgres"
         self.process = None
 
@@ -36,7 +35,7 @@ class Database:
             [self.program, "-D", self.folder / "data", *words],
             **{**self.quiet, "stderr": subprocess.DEVNULL},
         )
-        assert ledgers.has_begun(self.url, self.process)
+        assert postgresql_server.has_begun(self.url, self.process)
 
     def stop(self):
         self.process.send_signal(2)  # fast: connections are cut
@@ -45,7 +44,7 @@ class Database:
 
 @pytest.fixture
 def database(tmp_path_factory):
-    running = Database(*ledgers.made_database(tmp_path_factory))
+    running = Database(*postgresql_server.made_database(tmp_path_factory))
     running.begin()
     yield running
     if running.process.poll() is None:

@@ -47,6 +47,7 @@ def open_ledger(folder: Path, url: str | None = None) -> Ledger:
     place = _url(folder, url)
     ledger = Ledger(open_engine(place, read_only=_cannot_write(place)))
     if not ledger.facts():
+        ledger.close()
         raise JobError(f"{ledger.name}: holds no job: begin one with mesoscope scan")
     return ledger
 

@@ -11,6 +11,7 @@ from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
 from mesoscope.errors import JobError
 from mesoscope.scan import tables
 from mesoscope.scan.ledger_reader import LedgerReader
+from mesoscope.scan.postgresql import create_tables
 from mesoscope.scan.tables import (
     CLAIMED,
     FAILED,
@@ -63,7 +64,7 @@ class Ledger(LedgerReader):
             JobError: Another process has begun this job in the meantime.
         """
         with self._writes() as connection:
-            tables.metadata.create_all(connection)
+            create_tables(connection, tables.metadata)
             if connection.execute(select(tables.job).limit(1)).first() is not None:
                 raise JobError(
                     f"{self.name}: another scan has just begun this job: join it with `resume`"
@@ -170,7 +171,10 @@ class Ledger(LedgerReader):
         paths = [outcome.path for outcome in outcomes]
         mine = and_(files.c.path.in_(paths), files.c.owner == owner, files.c.state == CLAIMED)
         with self._writes() as connection:
-            owned = set(connection.scalars(select(files.c.path).where(mine).with_for_update()))
+            # In order, here and in `release`: two that lock the same rows wait, and never for
+            # each other.
+            rows = select(files.c.path).where(mine).order_by(files.c.path).with_for_update()
+            owned = set(connection.scalars(rows))
             kept = [outcome for outcome in outcomes if outcome.path in owned]
             if kept:
                 self._write(connection, kept)
@@ -230,8 +234,9 @@ class Ledger(LedgerReader):
         if not owner:
             entered = select(tables.workers.c.owner)
             its = or_(files.c.owner.is_(None), files.c.owner.not_in(entered))
+        claimed = and_(tables.state_is(CLAIMED), its)
+        rows = select(files.c.path).where(claimed).order_by(files.c.path).with_for_update()
         with self._writes() as connection:
-            connection.execute(
-                update(files).where(tables.state_is(CLAIMED), its).values(state=PENDING, owner=None)
-            )
+            connection.execute(rows)
+            connection.execute(update(files).where(claimed).values(state=PENDING, owner=None))
             connection.execute(delete(tables.workers).where(tables.workers.c.owner == owner))

@@ -20,6 +20,7 @@ from mesoscope.errors import JobError, MissingExtra
 from mesoscope.files.store import is_object, open_store
 from mesoscope.scan.sinks import parquet_table
 from mesoscope.scan.tables import Result
+from mesoscope.types.schema import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,6 +37,10 @@ PARTS = "parts"
 MANIFEST = "manifest.parquet"  # all parts, once all are there
 _FOOTER = b"mesoscope.part"
 _READERS = 16  # footers read side by side
+_REPEATED = [  # columns that have few values: dictionaries of others take time and bytes
+    "kind", "label", "reason", "faces", "persons", "skipped", "frames_read", "finder", "model",
+    "error_code",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,9 @@ def write_part(store: Store, part: Part, results: Sequence[Result]) -> None:
     table = parquet_table(results)
     footer = {**(table.schema.metadata or {}), _FOOTER: json.dumps(part.to_dict())}
     held = io.BytesIO()
-    parquet.write_table(table.replace_schema_metadata(footer), held, compression="zstd")
+    parquet.write_table(
+        table.replace_schema_metadata(footer), held, compression="zstd", use_dictionary=_REPEATED
+    )
     store.write(part_file(part.task), held.getvalue())
 
 
@@ -194,9 +201,11 @@ class JobParts:
         for part in self.parts():
             file = part_file(part.task)
             with self.store.open(file) as opened:
-                rows = parquet.read_table(
-                    opened, columns=["size_bytes", "mtime_ns", "sha256", "verdict"]
-                ).to_pylist()
+                rows = (  # a part is small: threads would cost more than they save
+                    parquet.ParquetFile(opened)
+                    .read(["size_bytes", "mtime_ns", "sha256", "verdict"], use_threads=False)
+                    .to_pylist()
+                )
             for row in rows:
                 yield _result(row, self.store, file)
 
@@ -217,10 +226,13 @@ class JobParts:
         """Nothing is kept open."""
 
     def _of_manifest(self) -> list[Part]:
+        import pyarrow as pa
         from pyarrow import parquet
 
         with self.store.open(MANIFEST) as opened:
-            rows = parquet.read_table(opened).drop_columns(["part"]).to_pylist()
+            # Of a Python file, pyarrow's threads would read, and abort a process that ends.
+            held = pa.BufferReader(opened.read())
+        rows = parquet.read_table(held).drop_columns(["part"]).to_pylist()
         found = [Part.from_dict({**row, "labels": json.loads(row["labels"])}) for row in rows]
         missing = {part.task for part in found}.difference(self.written_tasks())
         if missing:
@@ -246,7 +258,7 @@ class JobParts:
 def _result(row: dict[str, Any], store: Store, file: str) -> Result:
     """A row of a part, as a ledger gives it."""
     try:
-        source = json.loads(row["verdict"])["source"]
+        source = decode(row["verdict"])["source"]
         digest = None if row["sha256"] is None else bytes.fromhex(row["sha256"])
         return Result(
             os.fsencode(source), row["size_bytes"], row["mtime_ns"], digest, None, row["verdict"]

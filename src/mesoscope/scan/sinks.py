@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from importlib.util import find_spec
 from itertools import islice
@@ -13,6 +12,7 @@ from mesoscope.errors import JobError, MissingExtra, OutputError
 from mesoscope.errors.failures import cause
 from mesoscope.files.atomic import output_path
 from mesoscope.files.escape import csv_row
+from mesoscope.types.schema import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -257,18 +257,30 @@ def parquet_table(results: Iterable[Result]) -> Any:  # noqa: ANN401
     """Return results as a table of :func:`parquet_schema`, held in memory."""
     import pyarrow as pa
 
-    rows = [{**_in_unicode(record(result)), "verdict": result.verdict} for result in results]
-    return pa.Table.from_pylist(rows, schema=parquet_schema())
+    schema = parquet_schema()
+    rows = [(*record(result).values(), result.verdict) for result in results]
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    arrays = [_column(list(v), kind) for v, kind in zip(columns, schema.types, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def record(result: Result) -> dict[str, Any]:
     """Return a result as a row of :data:`COLUMNS`; ``None`` for missing values."""
     verdict = parse_verdict(result)
     error = verdict.get("error") or {}
-    same = ("source", "kind", "label", "p_fake", "reason", "frames_read", "finder", "model")
-    found = {
-        **{name: verdict.get(name) for name in (*same, "duration_s")},
-        **{name: len(verdict.get(name, ())) for name in ("faces", "persons", "skipped")},
+    return {
+        "source": verdict["source"],
+        "kind": verdict.get("kind"),
+        "label": verdict.get("label"),
+        "p_fake": verdict.get("p_fake"),
+        "reason": verdict.get("reason"),
+        "faces": len(verdict.get("faces", ())),
+        "persons": len(verdict.get("persons", ())),
+        "skipped": len(verdict.get("skipped", ())),
+        "frames_read": verdict.get("frames_read"),
+        "duration_s": verdict.get("duration_s"),
+        "finder": verdict.get("finder"),
+        "model": verdict.get("model"),
         "error_code": error.get("code"),
         "error_message": error.get("message"),
         "size_bytes": result.size_bytes,
@@ -276,7 +288,6 @@ def record(result: Result) -> dict[str, Any]:
         "sha256": None if result.sha256 is None else result.sha256.hex(),
         "duplicate_of": None if result.duplicate_of is None else os.fsdecode(result.duplicate_of),
     }
-    return {name: found[name] for name in COLUMNS}
 
 
 def parse_verdict(result: Result) -> dict[str, Any]:
@@ -286,7 +297,7 @@ def parse_verdict(result: Result) -> dict[str, Any]:
         JobError: The verdict is not valid, as the ledger is damaged.
     """
     try:
-        verdict = json.loads(result.verdict)
+        verdict = decode(result.verdict)
         lists = [verdict.get(name, ()) for name in ("faces", "persons", "skipped")]
         whole = isinstance(verdict["source"], str) and all(
             isinstance(v, list | tuple) for v in lists
@@ -304,11 +315,15 @@ def parse_verdict(result: Result) -> dict[str, Any]:
     return found
 
 
-def _in_unicode(row: dict[str, Any]) -> dict[str, Any]:
-    # Parquet's strings are UTF-8: invalid bytes of a name become \udcXX, as in JSON.
-    return {
-        name: value.encode("utf-8", "backslashreplace").decode()
-        if isinstance(value, str)
-        else value
-        for name, value in row.items()
-    }
+def _column(values: list[Any], kind: Any) -> Any:  # noqa: ANN401
+    import pyarrow as pa
+
+    try:
+        return pa.array(values, kind)
+    except UnicodeEncodeError:
+        # Parquet's strings are UTF-8: invalid bytes of a name become \udcXX, as in JSON.
+        escaped = [
+            v.encode("utf-8", "backslashreplace").decode() if isinstance(v, str) else v
+            for v in values
+        ]
+        return pa.array(escaped, kind)

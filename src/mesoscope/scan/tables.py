@@ -33,7 +33,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
-from mesoscope.errors import JobError, MesoscopeError, MissingExtra, OutputError
+from mesoscope.errors import JobError, MesoscopeError, OutputError
+from mesoscope.scan.postgresql import open_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,6 +135,9 @@ BUSY_S = 60.0  # longest wait for SQLite's single write lock
 # SQLite errors of an intact ledger in an unsuitable environment.
 _PASSING = ("locked", "busy", "disk is full", "readonly", "read-only", "unable to open", "disk I/O",
             "interrupted")  # fmt: skip
+# PostgreSQL's of a lost connection, a state of the transaction such as a standby's, a rollback,
+# a lack of resources, an operator, the system, and a missing permission.
+_PASSING_STATES = ("08", "25", "40", "53", "57", "58", "42501")
 READS = "mesoscope_reads"  # option of a read-only connection
 
 metadata = MetaData()
@@ -206,7 +210,8 @@ def open_engine(url: str | URL, *, read_only: bool = False) -> Engine:
     """Create an engine, without connecting.
 
     Args:
-        url: An SQLAlchemy URL of an SQLite file or a PostgreSQL database.
+        url: An SQLAlchemy URL of an SQLite file or a PostgreSQL database; ``?schema=NAME`` at its
+            end takes a schema of that database, so that it holds several jobs.
         read_only: Never write, to support read-only folders.
 
     Raises:
@@ -235,12 +240,7 @@ def open_engine(url: str | URL, *, read_only: bool = False) -> Engine:
             f"{parsed.render_as_string()}: a ledger is kept in SQLite or PostgreSQL, not in "
             f"{backend}"
         )
-    if parsed.drivername == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    try:
-        return create_engine(parsed, pool_pre_ping=True)
-    except ModuleNotFoundError as error:
-        raise MissingExtra(error.name or "psycopg", extra="postgres") from error
+    return open_postgresql(parsed)
 
 
 def _open_read_only(database: str) -> sqlite3.Connection:
@@ -297,17 +297,15 @@ def database_errors(name: str) -> Iterator[None]:
         yield
     except MesoscopeError:
         raise
-    except (OperationalError, sqlite3.OperationalError) as error:
+    except (SQLAlchemyError, sqlite3.Error) as error:
         cause = _cause(error)
-        if _is_damage(error, cause):
+        if not _is_passing(error, cause):
             raise JobError(damaged(name, cause)) from error
         if "locked" in cause:
             cause += " by another program"
         raise OutputError(
             f"{name}: {cause}: what was written before is safe; see to it, then go on with `resume`"
         ) from error
-    except (SQLAlchemyError, sqlite3.Error) as error:
-        raise JobError(damaged(name, _cause(error))) from error
     except (ValueError, TypeError, OverflowError, KeyError, AttributeError) as error:
         raise JobError(damaged(name, f"it holds a value that is none: {error}")) from error
 
@@ -320,10 +318,14 @@ def damaged(name: str, cause: str) -> str:
     )
 
 
-def _is_damage(error: Exception, cause: str) -> bool:
-    """Whether an SQLite "operational" error means damage."""
+def _is_passing(error: Exception, cause: str) -> bool:
+    """Whether the ledger is intact, and the disk, the server or the way to it are not."""
     original = error.orig if isinstance(error, DBAPIError) else error
-    return isinstance(original, sqlite3.Error) and not any(words in cause for words in _PASSING)
+    if isinstance(original, sqlite3.Error):
+        operational = isinstance(original, sqlite3.OperationalError)
+        return operational and any(words in cause for words in _PASSING)
+    state = getattr(original, "sqlstate", None) or ""
+    return isinstance(error, OperationalError) or state.startswith(_PASSING_STATES)
 
 
 def _cause(error: Exception) -> str:

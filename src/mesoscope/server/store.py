@@ -13,6 +13,7 @@ from sqlalchemy import and_, delete, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from mesoscope.errors import JobError, OutputError
+from mesoscope.scan.postgresql import create_tables
 from mesoscope.scan.tables import READS, open_engine, upsert
 from mesoscope.server import tables
 from mesoscope.server.batching import MicroBatcher
@@ -104,7 +105,7 @@ class Store:
         self.engine: Engine = open_engine(url)
         self.name = self.engine.url.render_as_string()
         with self.write_transaction() as connection:
-            tables.metadata.create_all(connection)
+            create_tables(connection, tables.metadata)
             found = connection.scalar(
                 select(tables.facts.c.value).where(tables.facts.c.name == "version")
             )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mesoscope.errors import MesoscopeError
 
-__all__ = ["VERSIONS", "loads", "read", "refuse_version"]
+__all__ = ["VERSIONS", "decode", "loads", "read", "refuse_version"]
 
 T = TypeVar("T")
 
@@ -54,6 +54,21 @@ def refuse_version(what: str, found: object, error: type[MesoscopeError], *, whe
     if type(found) is not int or found not in supported:
         listed = f"up to {supported[-1]}" if len(supported) > 1 else str(supported[-1])
         raise error(f"{where} {found}, and this version reads {listed}: update mesoscope")
+
+
+def decode(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON value
+    """Parse JSON as Python's json does, three times as quickly: for millions of verdicts.
+
+    Raises:
+        ValueError: This is not JSON.
+        RecursionError: It is nested too deeply.
+    """
+    import msgspec
+
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError):  # \udcXX of a name, or NaN
+        return json.loads(text)
 
 
 def loads(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON value

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mesoscope.types import Verdict
+
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 try:
@@ -85,7 +87,9 @@ def test_a_synthetic_job_is_whole_and_keeps_no_rows(tmp_path, monkeypatch):
     job = JobParts(str(tmp_path))
     assert sum(part.rows for part in job.parts()) == 1_000
     assert len(job.written_tasks()) == 10
-    assert {parquet.read_metadata(p).num_rows for p in (tmp_path / "parts").iterdir()} == {0}
+    for part in (tmp_path / "parts").iterdir():
+        assert parquet.read_metadata(part).num_rows == 100
+        assert part.stat().st_size < told["parts_bytes"] / 20  # the footer alone
 
 
 def test_a_ledger_is_asked_what_scans_ask(tmp_path):
@@ -97,6 +101,16 @@ def test_a_ledger_is_asked_what_scans_ask(tmp_path):
     }  # fmt: skip
     assert all(seconds > 0 for seconds in took.values())
     assert ledgers.used_bytes(url) > 100_000
+
+
+def test_clients_share_a_ledger_and_no_row_is_written_twice(tmp_path):
+    url = f"sqlite:///{tmp_path}/ledger.sqlite"
+    ledgers.prepare(url, 1_000)
+    told = ledgers.measure_clients(url, 2, 60)
+    assert told["rate"] > 0
+    assert told["client"] > 0
+    with pytest.raises(SystemExit, match="2 clients: 0 rows claimed, 0 written, 100 fewer open"):
+        ledgers.refuse_twice(2, 0, 0, 100)
 
 
 def test_rows_are_written_and_read_as_tables(tmp_path, monkeypatch):
@@ -128,3 +142,5 @@ def test_verdicts_are_json_that_a_part_takes():
     rows = sink.results(3, sink.sampled(3, 1_000, 256))
     assert len(rows) == 232
     assert json.loads(rows[0].verdict)["source"].endswith("photo000000768.jpg")
+    for row in rows:
+        assert Verdict.from_json(row.verdict).faces[0].p_fake <= 1

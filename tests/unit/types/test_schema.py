@@ -16,7 +16,7 @@ from mesoscope.data.prepare.ledger import ItemResult, LeftOut, WrittenFace
 from mesoscope.errors import DatasetError, OptionError, ReportError
 from mesoscope.media.provenance import Finding, Provenance
 from mesoscope.types import ModelCard, Verdict
-from mesoscope.types.schema import VERSIONS, loads, read, refuse_version
+from mesoscope.types.schema import VERSIONS, decode, loads, read, refuse_version
 
 SOURCE = Path(mesoscope.__file__).parent
 
@@ -118,3 +118,22 @@ def test_nobody_else_keeps_the_version_of_a_schema():
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
                 names = {t.id for t in node.targets if isinstance(t, ast.Name)}
                 assert not names & {"SCHEMA", "_SCHEMA", "SHAPE", "_FORMAT"}, path
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": [1, 2.5, null, true, "\\u00e9"]}', '{"name": "caf\\udce9.jpg"}', '{"a": "caf\udce9"}',
+     '{"a": 1e400, "b": 18446744073709551617}', '{"a": 1, "a": 2}', b'"\xc3\xa9"'],
+)  # fmt: skip
+def test_verdicts_decode_as_pythons_json_does(text):
+    assert decode(text) == json.loads(text)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"a": }', "nul", '{"a": 1} 2'])
+def test_what_is_no_json_is_a_value_error(text):
+    with pytest.raises(ValueError, match=r"Expecting|Extra data"):
+        decode(text)
+
+
+def test_nan_decodes_as_in_pythons_json():
+    assert str(decode('{"a": NaN}')["a"]) == "nan"
