@@ -58,7 +58,7 @@ class RayEngine:
                 ray.init(address, **quiet)
         except Exception as error:  # Ray's own classes, and those of its transport
             raise OutputError(
-                f"Ray cannot be reached at {address}: {describe(error)}: check `address`"
+                f"Ray cannot be reached at {address}: {_why(error)}"
                 if address is not None
                 else f"Ray cannot be started here: {describe(error)}"
             ) from error
@@ -77,11 +77,17 @@ class RayEngine:
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         rows = [{"task": task} for task in tasks]
+        # Else a pool begins with one, and the other cores wait until the engine sees that it is
+        # busy.
+        cores_now = int(self._ray.cluster_resources().get("CPU", 1)) // CORES
+        first = max(1, min(cores_now, self._judges or cores_now, len(rows)))
         answers = data.from_items(rows, override_num_blocks=min(len(rows), BLOCKS)).map(
             TaskJudge,
             fn_constructor_args=(order,),
             num_cpus=CORES,
-            compute=data.ActorPoolStrategy(min_size=1, max_size=self._judges or None),
+            compute=data.ActorPoolStrategy(
+                min_size=1, max_size=self._judges or None, initial_size=first
+            ),
         )
         try:
             yield from answers.iter_rows()
@@ -94,3 +100,16 @@ class RayEngine:
         """Leave the cluster, and end the one that was started here."""
         if self._ours:
             self._ray.shutdown()
+
+
+def _why(error: BaseException) -> str:
+    """Why a cluster is not reached, and what to do."""
+    causes: list[BaseException] = [error]
+    while causes[-1].__cause__ is not None:
+        causes.append(causes[-1].__cause__)
+    if any("InvalidAuthToken" in str(cause) for cause in causes):
+        return (
+            "it wants its token: set RAY_AUTH_MODE=token, and copy ~/.ray/auth_token from its "
+            "first machine"
+        )
+    return f"{describe(error)}: check `address`"
