@@ -200,7 +200,7 @@ TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 2}
 
 
 @contextlib.contextmanager
-def nodes(folder):
+def nodes(folder, *of_head):
     """Two Ray nodes of one core, both on this machine; yields their address and the second."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -223,7 +223,7 @@ def nodes(folder):
     ray_folder = tempfile.mkdtemp(prefix="ray", dir=folder.parents[-2])
     try:
         begin("--head", f"--port={address.partition(':')[2]}", "--include-dashboard=false",
-              f"--temp-dir={ray_folder}")  # fmt: skip
+              f"--temp-dir={ray_folder}", *of_head)  # fmt: skip
         begin(f"--address={address}")
         yield address, running[1]
     finally:
@@ -242,6 +242,51 @@ def alive(address):
         [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **TOKEN}
     )
     return int(done.stdout.split()[-1]) if done.returncode == 0 else 0
+
+
+def test_crops_are_scored_by_actors_that_hold_a_gpu(photos, expected, tmp_path):
+    """Ray is told of a GPU that is not there, and the actor that holds it scores on the CPU."""
+    job = tmp_path / "job"
+    code = f"""
+from mesoscope.detection.detector import DetectorSpec
+from mesoscope.distributed.on_ray import RayEngine
+from mesoscope.distributed.scan import scan_into_parts
+
+class Counted(RayEngine):
+    def _scorer(self, order):
+        refusal, self.shared = super()._scorer(order)
+        return refusal, self.shared
+
+    def close(self):
+        print(self._ray.get(self.shared.actors[0].scored.remote()))
+        super().close()
+
+scan_into_parts(
+    DetectorSpec("meso4", faces="whole"), [{str(photos)!r}], {str(job)!r},
+    lambda: Counted(address=ADDRESS, gpus=1, provider="CPUExecutionProvider"), task_files=4,
+)
+"""
+    with nodes(tmp_path, "--num-gpus=1") as (address, _):
+        done = subprocess.run(
+            [sys.executable, "-c", code.replace("ADDRESS", repr(address))], capture_output=True,
+            text=True, timeout=WAIT_S, env={**os.environ, **TOKEN},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == ["38"]
+        assert exported(job) == expected
+        refused = start(photos, *OPTIONS, "--engine", "ray", "--address", address, "--gpus", "1",
+                        "--out", tmp_path / "other", env=TOKEN)  # fmt: skip
+        _, err = refused.communicate(timeout=WAIT_S)
+    assert refused.returncode == 2
+    assert "its ONNX Runtime has no provider for a GPU: install onnxruntime-gpu" in err
+    assert "Traceback" not in err
+
+
+def test_gpus_that_are_not_there_are_refused_in_one_line(photos, tmp_path):
+    done = run(photos, *ON_RAY, "--gpus", "9", "--out", tmp_path / "job")
+    assert done.returncode == 2
+    assert "mesoscope: --gpus asks for 9, and Ray has " in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def end(node):
@@ -317,6 +362,7 @@ def test_options_that_do_not_go_together_are_usage_errors(photos, tmp_path):
         ([*ON_RAY, "--out", "job/", "--ledger", "x"], "--ledger belongs to --engine local"),
         (["--address", "auto"], "belong to --engine ray"),
         (["--task-files", "3"], "belong to --engine ray"),
+        (["--gpus", "1"], "belong to --engine ray"),
         (["--out", "s3://b/job"], "s3://b/job: object stores are read and written with --engine"),
     ]:
         done = mesoscope("scan", photos, *arguments, cwd=tmp_path)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 @scan_on.engine
 @scan_on.address
 @scan_on.task_files
+@scan_on.gpus
 @options.ledger
 @options.table
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines, also on a terminal.")
@@ -61,6 +62,7 @@ def command(
     engine: str,
     address: str | None,
     task_files: int | None,
+    gpus: int | None,
     ledger: str | None,
     table: bool | None,
     as_json: bool,
@@ -82,10 +84,10 @@ def command(
     if engine != "local":
         scan_on.refuse_options(out, report, ledger=ledger, lines=as_json or bool(table))
         return scan_on.scan_on_ray(
-            paths, str(out), address=address, task_files=task_files, resume=resume,
+            paths, str(out), address=address, task_files=task_files, gpus=gpus, resume=resume,
             jobs=jobs, batch_size=batch_size, fail_on=fail_on,
         )  # fmt: skip
-    scan_on.refuse_for_local(paths, out, address, task_files)
+    scan_on.refuse_for_local(paths, out, address, task_files, gpus)
     out, table = _outputs(out, table, as_json=as_json)
     folder = job_folder(out)
     if folder is None and (resume or ledger):

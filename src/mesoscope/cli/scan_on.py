@@ -44,17 +44,28 @@ task_files = click.option(
     help="With --engine ray: files of a task, and of a part of the results.  [default: 256]",
 )  # fmt: skip
 
+gpus = click.option(
+    "--gpus", type=WholeRange(0), metavar="N",
+    help="With --engine ray: N GPUs of the cluster score for all workers.  [default: 0]",
+)  # fmt: skip
+
 
 def refuse_for_local(
-    paths: Sequence[str], out: str | None, address: str | None, task_files: int | None
+    paths: Sequence[str],
+    out: str | None,
+    address: str | None,
+    task_files: int | None,
+    gpus: int | None,
 ) -> None:
     """Refuse what only an engine of many machines does.
 
     Raises:
         OptionError: Such an option or place was given.
     """
-    if address is not None or task_files is not None:
-        raise OptionError("--address and --task-files belong to --engine ray: give that, too")
+    if address is not None or task_files is not None or gpus is not None:
+        raise OptionError(
+            "--address, --task-files and --gpus belong to --engine ray: give that, too"
+        )
     for place in (*paths, *([] if out is None else [out])):
         if "://" in place and not os.path.exists(place):  # noqa: PTH110
             raise OptionError(f"{place}: object stores are read and written with --engine ray")
@@ -87,6 +98,7 @@ def scan_on_ray(
     *,
     address: str | None,
     task_files: int | None,
+    gpus: int | None,
     resume: bool,
     jobs: int,
     batch_size: int,
@@ -103,7 +115,7 @@ def scan_on_ray(
 
         try:
             done = scan_into_parts(
-                spec, paths, out, lambda: RayEngine(address=address, judges=jobs),
+                spec, paths, out, lambda: RayEngine(address=address, judges=jobs, gpus=gpus or 0),
                 resume=resume, task_files=task_files or TASK_FILES, watcher=shown,
             )  # fmt: skip
         except PartsInterrupted as stopped:

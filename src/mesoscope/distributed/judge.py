@@ -34,6 +34,7 @@ from mesoscope.scan.tables import Result
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from mesoscope.detection.scorer import Scorer
     from mesoscope.distributed.fetching import Fetched
     from mesoscope.files.store import Store
     from mesoscope.media.image import Source
@@ -100,14 +101,15 @@ class TaskJudge:
 
     Args:
         order: A machine of another version, or with another model, does nothing but say so.
+        scorer: Scores in place of this process; ``None`` for the CPU.
     """
 
-    def __init__(self, order: TaskOrder) -> None:
+    def __init__(self, order: TaskOrder, scorer: Scorer | None = None) -> None:
         self._order = order
         self._refusal = ""
         try:
             self._store = open_store(order.place)
-            self._detector = _build(order)
+            self._detector = _build(order, scorer)
         except MesoscopeError as error:
             self._refusal = f"{platform.node()}: {error}"
 
@@ -163,7 +165,7 @@ class TaskJudge:
         return part
 
 
-def _build(order: TaskOrder) -> Detector:
+def _build(order: TaskOrder, scorer: Scorer | None = None) -> Detector:
     """The detector of an order.
 
     Raises:
@@ -181,7 +183,7 @@ def _build(order: TaskOrder) -> Detector:
             f"its model {order.model}, or its finder's, has other bytes than that of the scan: "
             "copy the same file to all machines"
         )
-    return Detector.from_spec(spec)
+    return Detector.from_spec(spec if scorer is None else dataclasses.replace(spec, model=scorer))
 
 
 def _judged(judge: Detector | _Apart, fetched: Iterable[Fetched]) -> Iterator[Result]:
