@@ -233,7 +233,7 @@ def cluster(
                     [*place, BIN / "ray", "start", "--block", "--num-cpus=1",
                      f"--node-ip-address={at[number]}", "--object-store-memory=100000000",
                      "--disable-usage-stats", *role],
-                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=os.setpgrp,
                     env=ENVIRONMENT,
                 )
             )  # fmt: skip

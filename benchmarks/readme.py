@@ -309,6 +309,8 @@ BLOCKS = {
         "sqlite": at_scale.sqlite,
         "postgresql": at_scale.postgresql,
         "carried": at_scale.carried,
+        "nodes": at_scale.nodes,
+        "clip-lengths": at_scale.clip_lengths,
     },
 }
 
