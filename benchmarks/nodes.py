@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 RESULTS = ROOT / "results/at_scale.csv"
 DRAWN = 64  # photos; the others are links to them
-TASK_FILES = 64
+TASK_FILES = 32
 ADDRESSES = ("10.77.0.1", "10.77.0.2")
 PORT = 6379
 STARTS_S = 120
