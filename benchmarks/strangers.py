@@ -5,6 +5,7 @@
     .venv/bin/python benchmarks/strangers.py ../shared/data --set augment.warped=0.2
     .venv/bin/python benchmarks/strangers.py ../shared/data --recipe mine.toml --name mine
     .venv/bin/python benchmarks/strangers.py ../shared/data --decide mesoscope.onnx
+    .venv/bin/python benchmarks/strangers.py ../shared/data --model swin-forgery
 
 A kind is all sources whose forgeries are made alike. For each recipe and kind, a network is trained
 in a short run on the other kinds, and calibrated on them. It then judges the validation pictures of
@@ -17,6 +18,11 @@ compared with those of the plain recipe. ``results/strangers_scores.csv`` holds 
 ``--decide`` chooses the two thresholds of a model file from these scores, and writes them into its
 card: of the genuine pictures of each left-out source at most 2 % are told "fake", of the forged
 ones of each left-out kind at most 15 % "real". Its graph and its scores stay as they are.
+
+``--model`` judges the validation pictures of all sources with a detector that was trained on none
+of them, such as one that ``mesoscope models add`` wrapped, and tells the same figures by the
+thresholds of its card. For a detector that did see them, those are figures at home. Nothing is
+written.
 """
 
 from __future__ import annotations
@@ -25,6 +31,7 @@ import argparse
 import csv
 import datetime as dt
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -33,13 +40,16 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from measure import ROOT
 from mesoscope import metrics
+from mesoscope.cli.environment import models_folder
 from mesoscope.errors import RecipeError
+from mesoscope.models.added import named_model
+from mesoscope.models.file import find_model, model_id, read_card
 from mesoscope.training.decide.strangers import (
     GENUINE_FAKE,
     Score,
@@ -50,6 +60,9 @@ from mesoscope.training.decide.strangers import (
     write_thresholds,
 )
 from mesoscope.training.recipe.recipe import read_recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 KINDS = {
     "video swaps": ("dfdc", "ffpp"),
@@ -63,7 +76,9 @@ SHORT = {"optimise.epochs": 1, "optimise.warmup_epochs": 0.05, "decide.guard": F
 RECIPES = {
     "shipped": ("recipes/mesoscope-framed.toml", ALONE),
     "native": ("recipes/native.toml", {}),
+    "native-lite": ("recipes/native-lite.toml", {}),
 }
+ENSEMBLES = {"shipped + native-lite": ("shipped", "native-lite")}  # means of logits
 CHANGED = "native"  # what --set changes where no recipe is named
 SCORES, FIGURES = ROOT / "results/strangers_scores.csv", ROOT / "results/strangers.csv"
 AUTOENCODERS = ROOT / "build/autoencoders"
@@ -191,7 +206,10 @@ def read_scores() -> list[dict[str, str]]:
 
 
 def scores_of(recipe: str) -> list[Score]:
-    """All scores of left-out pictures that a recipe's networks gave."""
+    """All scores of left-out pictures that a recipe's networks gave, or an ensemble's."""
+    if recipe in ENSEMBLES:
+        members = [scores_of(member) for member in ENSEMBLES[recipe]]
+        return [together_of(of) for of in zip(*members, strict=True)]
     return [
         Score(
             r["kind"],
@@ -203,6 +221,17 @@ def scores_of(recipe: str) -> list[Score]:
         for r in read_scores()
         if r["recipe"] == recipe
     ]
+
+
+def together_of(scores: Sequence[Score]) -> Score:
+    """The score of one picture by an ensemble: that of the mean logit."""
+    (first, *_others) = scores
+    if any(one[:3] != first[:3] for one in scores):
+        raise SystemExit(f"{SCORES}: the members of an ensemble judged other pictures: --again")
+    p = np.clip([one.p_fake for one in scores], 1e-6, 1 - 1e-6)
+    logit = float(np.mean(np.log(p / (1 - p))))
+    spread = float(np.mean([one.spread for one in scores]))
+    return first._replace(p_fake=1 / (1 + math.exp(-logit)), spread=spread)
 
 
 def write(path: Path, columns: tuple[str, ...], rows: list[dict[str, object]]) -> None:
@@ -218,8 +247,15 @@ def figures() -> list[dict[str, object]]:
     """One row a recipe and left-out source, and a mean and a worst one a recipe."""
     held = read_scores()
     rows: list[dict[str, object]] = []
-    for recipe in sorted({r["recipe"] for r in held}):
-        of = [r for r in held if r["recipe"] == recipe]
+    names = {r["recipe"] for r in held}
+    judged = {
+        name: {(r["kind"], r["source"]) for r in held if r["recipe"] == name} for name in names
+    }
+    for ensemble, members in ENSEMBLES.items():
+        if len({frozenset(judged.get(member, ())) for member in members}) == 1:
+            names.add(ensemble)
+    for recipe in sorted(names):
+        of = [r for r in held if r["recipe"] == ENSEMBLES.get(recipe, (recipe,))[0]]
         scores = scores_of(recipe)
         cuts = thresholds(scores)
         by_source: dict[tuple[str, str], list[tuple[Score, int]]] = defaultdict(list)
@@ -234,21 +270,8 @@ def figures() -> list[dict[str, object]]:
         mine = []
         for (kind, source), pairs in sorted(by_source.items()):
             those, groups = [score for score, _ in pairs], np.array([g for _, g in pairs])
-            labels = np.array([s.label for s in those])
-            p_fake = np.array([s.p_fake for s in those])
-            drawn = metrics.bootstrap_auc(labels, p_fake, groups, n=1000, seed=1)
-            interval = np.nanquantile(drawn, (0.025, 0.975))
-            mine.append(
-                {
-                    **fixed,
-                    "kind": kind,
-                    "source": source,
-                    "auc": round(float(metrics.roc_auc(labels, p_fake)), 4),
-                    "auc_low": round(float(interval[0]), 4),
-                    "auc_high": round(float(interval[1]), 4),
-                    **told(those, cuts),
-                }
-            )
+            row = {"kind": kind, "source": source, **auc_of(those, groups), **told(those, cuts)}
+            mine.append(fixed | row)
         rows += mine
         rows.append(fixed | {"kind": "all", "source": "mean"} | together(mine, np.mean))
         worst = fixed | {"kind": "all", "source": "worst"} | together(mine, np.max)
@@ -258,10 +281,22 @@ def figures() -> list[dict[str, object]]:
     return rows
 
 
+def auc_of(scores: list[Score], groups) -> dict[str, float]:
+    """The AUC of some scores, with its interval by bootstrap over groups."""
+    labels, p_fake = np.array([s.label for s in scores]), np.array([s.p_fake for s in scores])
+    drawn = metrics.bootstrap_auc(labels, p_fake, groups, n=1000, seed=1)
+    low, high = np.nanquantile(drawn, (0.025, 0.975))
+    return {
+        "auc": round(float(metrics.roc_auc(labels, p_fake)), 4),
+        "auc_low": round(float(low), 4),
+        "auc_high": round(float(high), 4),
+    }
+
+
 def command_of(recipe: str) -> str:
     """The command that measures a recipe, as far as its name says it."""
     command, (first, *changes) = "python benchmarks/strangers.py ../shared/data", recipe.split(" ")
-    if recipe in RECIPES:
+    if recipe in RECIPES or recipe in ENSEMBLES:
         return command
     if first in RECIPES and all("=" in change for change in changes):
         return " ".join([command, "--recipes", first, *(f"--set {c}" for c in changes)])
@@ -333,6 +368,32 @@ def decide(model: Path, arguments: argparse.Namespace) -> None:
     tell(f"{model}, written:", p, fake, write_thresholds(model, scores, home))
 
 
+def tell_model(model: str, arguments: argparse.Namespace) -> None:
+    """Judge all sources with a detector that was trained elsewhere, and tell its figures."""
+    path = find_model(named_model(model, models_folder()))
+    cuts = read_card(path).thresholds
+    with tempfile.TemporaryDirectory() as folder:
+        rows = evaluated(path, arguments.dataset, Path(folder) / "evaluation")
+    print(f"{model_id(path)}: fake from {cuts.fake_above:.4f}, real below {cuts.real_below:.4f}")
+    print("AUC [95 %]; genuine told fake, real; forged told fake, real")
+    for kind in arguments.kinds:
+        for source in KINDS[kind]:
+            those = [row for row in rows if row["source"] == source]
+            scores = [
+                Score(kind, source, int(r["label"] in ("fake", "1")), float(r["p_fake"]))
+                for r in those
+            ]
+            if len({score.label for score in scores}) > 1:
+                names = sorted({row["group"] for row in those})
+                of = np.array([names.index(row["group"]) for row in those])
+                one = {**auc_of(scores, of), **told(scores, cuts)}
+                print(
+                    f"{one['auc']:.3f} [{one['auc_low']:.3f}-{one['auc_high']:.3f}]  "
+                    f"{one['real_told_fake']:6.1%} {one['real_told_real']:6.1%}  "
+                    f"{one['fake_told_fake']:6.1%} {one['fake_told_real']:6.1%}  {source} ({kind})"
+                )
+
+
 def tell(what: str, p, fake, cuts) -> None:
     """Say what thresholds are worth at home."""
     print(f"{what} fake from {cuts.fake_above:.4f}, real below {cuts.real_below:.4f}")
@@ -366,10 +427,18 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--again", action="store_true", help="run what is there already")
     parser.add_argument("--decide", type=Path, nargs="+", help="write thresholds into model files")
+    parser.add_argument("--model", nargs="+", help="judge with models trained elsewhere")
     parser.add_argument(
-        "--by", choices=RECIPES, default="shipped", help="--decide: by which recipe's scores"
+        "--by",
+        choices=[*RECIPES, *ENSEMBLES],
+        default="shipped",
+        help="--decide: by which recipe's scores",
     )
     arguments = parser.parse_args()
+    if arguments.model:
+        for model in arguments.model:
+            tell_model(model, arguments)
+        return
     if arguments.decide:
         for model in arguments.decide:
             decide(model, arguments)

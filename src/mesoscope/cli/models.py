@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mesoscope.cli import models_add
+from mesoscope.cli import models_add, models_combine
 from mesoscope.cli.environment import models_folder
 from mesoscope.cli.main import DONE, MODEL
 from mesoscope.cli.printing import columns, echo, escape_text
@@ -33,11 +33,12 @@ _FIGURES = ("accuracy", "auc", "eer", "ece")
 
 @click.group("models")
 def command() -> None:
-    """List, show, verify, add and remove models."""
+    """List, show, verify, add, combine and remove models."""
 
 
 command.add_command(models_add.add)
 command.add_command(models_add.remove)
+command.add_command(models_combine.combine)
 
 
 @command.command("list")

@@ -74,3 +74,16 @@ def test_the_command_of_a_recipe_is_told_by_its_name(strangers):
     changed = strangers.command_of("native augment.warped=0.2")
     assert changed.endswith("--recipes native --set augment.warped=0.2")
     assert "--name 'mine'" in strangers.command_of("mine")
+
+
+def test_an_ensemble_scores_by_the_mean_logit_of_its_members(strangers, monkeypatch):
+    def rows(recipe, *p):
+        of = {"recipe": recipe, "kind": "photoshop", "source": "photoshop", "spread": "2"}
+        return [{**of, "group": i, "label": "fake", "p_fake": str(q)} for i, q in enumerate(p)]
+
+    both = [*rows("shipped", 0.5, 0.9), *rows("native-lite", 0.9, 0.9)]
+    monkeypatch.setattr(strangers, "read_scores", lambda: both)
+    first, second = strangers.scores_of("shipped + native-lite")
+    assert first.p_fake == pytest.approx(0.75)  # odds 1 and 9 have the geometric mean 3
+    assert second.p_fake == pytest.approx(0.9)
+    assert first.spread == 2

@@ -8,11 +8,11 @@ the log-odds of "fake", Platt's scale and shift, and the sigmoid.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
-from onnx import TensorProto, compose, helper, numpy_helper
+from onnx import TensorProto, compose, helper
 
 from mesoscope.detection.scorer import check_pictures, open_session
 from mesoscope.errors import ModelError
@@ -20,9 +20,9 @@ from mesoscope.errors.failures import cause
 from mesoscope.models.file import LARGEST
 from mesoscope.models.graph import check_graph
 from mesoscope.training.adopt.foreign_card import RANGES
+from mesoscope.training.adopt.graph_builder import GraphBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -59,7 +59,7 @@ class WrappedNetwork:
         model = onnx.ModelProto()
         model.CopyFrom(self.body)
         del model.graph.output[:]
-        post = _GraphBuilder(model.graph, "post")
+        post = GraphBuilder(model.graph, "post")
         logit = _log_odds(post, self.flat, self.classes, self.card.output)
         logit = post.add("Reshape", logit, post.weight(np.array([-1], np.int64)))
         logit = post.add("Mul", logit, post.weight(np.float32(calibration.scale)))
@@ -100,9 +100,9 @@ def wrap_network(path: Path, card: ForeignCard) -> WrappedNetwork:
     graph.input.append(helper.make_tensor_value_info("crops", TensorProto.UINT8, dims))
     nodes = list(graph.node)
     del graph.node[:]
-    _convert_input(_GraphBuilder(graph, "pre"), takes[0], card)
+    _convert_input(GraphBuilder(graph, "pre"), takes[0], card)
     graph.node.extend(nodes)
-    post = _GraphBuilder(graph, "flat")
+    post = GraphBuilder(graph, "flat")
     flat = post.add("Flatten", gives.name, having={"axis": 1})
     if gives.type.tensor_type.elem_type != TensorProto.FLOAT:
         flat = post.add("Cast", flat, having={"to": TensorProto.FLOAT})
@@ -165,30 +165,7 @@ def _output(graph: onnx.GraphProto, card: ForeignCard, path: Path) -> onnx.Value
     return graph.output[names.index(asked)]
 
 
-class _GraphBuilder:
-    """Append operations to a graph, one after another."""
-
-    def __init__(self, graph: onnx.GraphProto, name: str) -> None:
-        self._graph, self._name, self._made = graph, name, 0
-
-    def _new(self) -> str:
-        self._made += 1
-        return f"{self._name}/{self._made}"
-
-    def add(
-        self, op: str, *inputs: str, out: str = "", having: Mapping[str, Any] | None = None
-    ) -> str:
-        out = out or self._new()
-        self._graph.node.append(helper.make_node(op, inputs, [out], **(having or {})))
-        return out
-
-    def weight(self, values: NDArray[Any] | np.generic) -> str:
-        name = self._new()
-        self._graph.initializer.append(numpy_helper.from_array(np.asarray(values), name))
-        return name
-
-
-def _convert_input(steps: _GraphBuilder, takes: onnx.ValueInfoProto, card: ForeignCard) -> None:
+def _convert_input(steps: GraphBuilder, takes: onnx.ValueInfoProto, card: ForeignCard) -> None:
     """Convert crops to the network's input, under its input name."""
     i, kind = card.input, takes.type.tensor_type.elem_type
     low, high = RANGES[i.range]
@@ -211,7 +188,7 @@ def _convert_input(steps: _GraphBuilder, takes: onnx.ValueInfoProto, card: Forei
     steps.add("Identity", value, out=takes.name)
 
 
-def _log_odds(steps: _GraphBuilder, flat: str, classes: int, output: OutputKeys) -> str:
+def _log_odds(steps: GraphBuilder, flat: str, classes: int, output: OutputKeys) -> str:
     """Compute the log-odds of "fake" from outputs ``[n, k]``."""
     if classes == 1:
         sign = np.float32(1 if output.fake_is == "high" else -1)
@@ -226,7 +203,7 @@ def _log_odds(steps: _GraphBuilder, flat: str, classes: int, output: OutputKeys)
     return _logit_of(steps, steps.add("MatMul", value, steps.weight(both[:, :1])))
 
 
-def _logit_of(steps: _GraphBuilder, p: str) -> str:
+def _logit_of(steps: GraphBuilder, p: str) -> str:
     """``log(p / (1 - p))``, finite."""
     least = steps.weight(np.float32(_SURE))
     rest = steps.add("Sub", steps.weight(np.float32(1)), p)

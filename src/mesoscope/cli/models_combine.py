@@ -1,0 +1,49 @@
+"""``mesoscope models combine``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mesoscope.cli import options
+from mesoscope.cli.environment import extra, models_folder
+from mesoscope.cli.printing import echo
+from mesoscope.cli.progress import counted
+
+
+@click.command("combine")
+@click.argument("models", metavar="MODEL MODEL...", nargs=-1, required=True)
+@click.option(
+    "--calibrate", multiple=True, required=True, metavar="DATA",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Labelled faces to fit the calibration and the thresholds on; may be repeated.",
+)  # fmt: skip
+@options.model_out
+@options.model_name
+@options.force
+def combine(
+    models: tuple[str, ...],
+    calibrate: tuple[Path, ...],
+    out: Path,
+    name: str | None,
+    *,
+    force: bool,
+) -> None:
+    """Combine models into one file that gives the mean of their logits.
+
+    Each MODEL is a shipped or added model, or a file. All must read crops of the same size and
+    margin. Margins of found faces and the rule for clips are those of the first.
+    """
+    from mesoscope.models.added import name_of_model, named_model, refuse_model_file
+
+    refuse_model_file(out, force=force)
+    card_name = name_of_model(name, out)
+    with extra("train", "torch"):
+        from mesoscope.training.adopt.ensemble import combine_models
+    from mesoscope.models.file import find_model, model_id
+
+    paths = [find_model(named_model(model, models_folder())) for model in models]
+    card = combine_models(paths, out, name=card_name, datasets=calibrate, count=counted)
+    fake, real = card.thresholds.fake_above, card.thresholds.real_below
+    echo(f"{model_id(out)}: fake from {fake:.4f}, real below {real:.4f}")

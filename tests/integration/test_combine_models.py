@@ -1,0 +1,114 @@
+"""``mesoscope models combine``: one file that gives the mean of the logits of several."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from mesoscope import Detector
+from mesoscope.cli.main import mesoscope
+from mesoscope.detection.scorer import OnnxScorer, check_pictures, self_check
+from mesoscope.errors import ModelError, OptionError
+from mesoscope.models.file import model_id, read_card, shipped, verify_bytes
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("torch", reason="the train extra is not installed")
+
+from mesoscope.training.adopt.ensemble import combine_models  # noqa: E402 - only where installed
+from mesoscope.training.export.onnx_export import with_card  # noqa: E402
+
+TWO = ("mesoscope", "meso4")  # maps of 8×8 and of other sizes, each with a guard
+
+
+@pytest.fixture(scope="module")
+def combined(tmp_path_factory, write_faces):
+    folder = tmp_path_factory.mktemp("ensemble")
+    write_faces(folder / "set", train=1, validation=6)
+    paths = [shipped()[name] for name in TWO]
+    combine_models(paths, folder / "both.onnx", name="both", datasets=[folder / "set"])
+    return folder / "both.onnx"
+
+
+@pytest.fixture(scope="module")
+def scores(combined):
+    pictures = check_pictures(256)
+    members = [OnnxScorer(shipped()[name]).score(pictures, heat=True) for name in TWO]
+    return OnnxScorer(combined).score(pictures, heat=True), members
+
+
+def test_the_logit_is_the_calibrated_mean_of_the_members(combined, scores):
+    found, members = scores
+    fit = read_card(combined).calibration
+    assert fit.scale > 0
+    mean = np.mean([member.logit for member in members], axis=0)
+    assert found.logit == pytest.approx(fit.scale * mean + fit.shift, abs=1e-4)
+    assert found.p_fake == pytest.approx(1 / (1 + np.exp(-found.logit)), abs=1e-5)
+
+
+def test_the_map_is_the_mean_at_the_size_of_the_largest(combined, scores):
+    found, members = scores
+    sizes = [member.heat.shape[1:] for member in members]
+    assert found.heat.shape[1:] == max(sizes)
+    largest = members[sizes.index(max(sizes))].heat
+    other = members[1 - sizes.index(max(sizes))].heat
+    # Resizing keeps a map's mean up to its edges; the largest map enters as it is.
+    rest = found.heat / read_card(combined).calibration.scale * 2 - largest
+    assert rest.mean() == pytest.approx(other.mean(), rel=0.2, abs=1e-3)
+    assert rest.min() >= -1e-4
+
+
+def test_a_face_is_unfamiliar_if_it_is_to_one_member(combined, scores):
+    found, members = scores
+    above = [read_card(shipped()[name]).guard.unfamiliar_above for name in TWO]
+    shares = [m.unfamiliar / limit for m, limit in zip(members, above, strict=True)]
+    assert found.unfamiliar == pytest.approx(np.max(shares, axis=0), rel=1e-5)
+    assert read_card(combined).guard.unfamiliar_above == 1
+
+
+def test_the_file_is_a_model_like_any_other(combined, astronaut_face):
+    verify_bytes(combined)
+    assert self_check(OnnxScorer(combined)) <= 1e-6
+    card, cards = read_card(combined), [read_card(shipped()[name]) for name in TWO]
+    assert card.parameters == sum(one.parameters for one in cards)
+    assert card.face_margin == cards[0].face_margin
+    assert all(model_id(shipped()[name]) in card.source for name in TWO)
+    verdict = Detector(combined, faces="whole").check(astronaut_face)
+    assert verdict.label in ("real", "fake", "inconclusive")
+
+
+def test_command_writes_the_file_and_prints_its_thresholds(tmp_path, make_dataset):
+    out = tmp_path / "pair.onnx"
+    line = ["models", "combine", "mesoscope-small", "meso4", "--calibrate", str(make_dataset())]
+    result = CliRunner().invoke(mesoscope, [*line, "-o", str(out)])
+    assert result.exit_code == 0, result.output
+    assert f"{model_id(out)}: fake from" in result.output
+    again = CliRunner().invoke(mesoscope, [*line, "-o", str(out)])
+    assert isinstance(again.exception, OptionError)
+    assert "force" in str(again.exception)
+
+
+def test_too_few_and_the_same_twice_are_refused(tmp_path):
+    one = shipped()["meso4"]
+    with pytest.raises(OptionError, match="2 to 16 models, got 1"):
+        combine_models([one], tmp_path / "x.onnx", name="x", datasets=[tmp_path])
+    shutil.copy(one, tmp_path / "copy.onnx")
+    with pytest.raises(OptionError, match="named twice"):
+        combine_models(
+            [one, tmp_path / "copy.onnx"], tmp_path / "x.onnx", name="x", datasets=[tmp_path]
+        )
+    assert not (tmp_path / "x.onnx").exists()
+
+
+def test_members_that_read_other_crops_are_refused(tmp_path, make_dataset):
+    one = shipped()["meso4"]
+    card = dataclasses.replace(read_card(one), crop_margin=1.2)
+    (tmp_path / "loose.onnx").write_bytes(with_card(onnx.load(one), card))
+    with pytest.raises(ModelError, match=r"crop_margin is 1.2, and that of .* 1.0"):
+        combine_models(
+            [one, tmp_path / "loose.onnx"],
+            tmp_path / "x.onnx",
+            name="x",
+            datasets=[make_dataset()],
+        )
