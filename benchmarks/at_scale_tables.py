@@ -122,11 +122,6 @@ def clusters() -> str:
     return "\n".join(lines)
 
 
-def devices() -> str:
-    """Two processes beside one: the last run."""
-    return _beside("devices", "training, two processes", ("two processes", "one process"))
-
-
 def nodes() -> str:
     """Scans on Ray: two nodes beside one, and one machine beside the plain scan."""
     rows = [r for r in found().values() if r["bench"] == "nodes"]
@@ -153,21 +148,25 @@ def clip_lengths() -> str:
     return "\n".join([*lines, "", f"{how[0].upper()}{how[1:]}."])
 
 
-def _beside(bench: str, prefix: str, heads: tuple[str, str]) -> str:
-    rows = {what: r for (what, _), r in found().items() if r["bench"] == bench}
-    lines = [f"| | {heads[0]} | {heads[1]} | ratio | asked for |", "|---|---|---|---|---|"]
-    for what, r in rows.items():
-        sides = [_span(r, side) for side in ("ours", "theirs")]
-        name = what.removeprefix(prefix).strip(": ") or r["unit"]
-        cells = [name, *sides, f"{float(r['ratio']):.2f}×", _asked(r)]
-        lines.append("| " + " | ".join(cells) + " |")
-    how = next(iter(rows.values()))["how"]
-    return "\n".join([*lines, "", f"{how[0].upper()}{how[1:]}."])
-
-
 def _span(r: dict[str, str], side: str) -> str:
     return f"{float(r[side]):.3g} ({float(r[f'{side}_low']):.3g}–{float(r[f'{side}_high']):.3g})"
 
 
 def _asked(r: dict[str, str]) -> str:
     return r["asked"] + (" (missed)" if r["reached"] == "no" else "") if r["asked"] else "–"
+
+
+def devices() -> str:
+    """Two processes beside one: the last run."""
+    rows = {what: r for (what, _), r in found().items() if r["bench"] == "devices"}
+    lines = ["| | two processes | one process | ratio | asked for |", "|---|---|---|---|---|"]
+    for what, r in rows.items():
+        sides = [
+            f"{float(r[s]):.3g} ({float(r[f'{s}_low']):.3g}–{float(r[f'{s}_high']):.3g})"
+            for s in ("ours", "theirs")
+        ]
+        asked = r["asked"] + (" (missed)" if r["reached"] == "no" else "") if r["asked"] else "–"
+        name = what.removeprefix("training, two processes").strip(": ") or r["unit"]
+        lines.append("| " + " | ".join([name, *sides, f"{float(r['ratio']):.2f}×", asked]) + " |")
+    how = next(iter(rows.values()))["how"]
+    return "\n".join([*lines, "", f"{how[0].upper()}{how[1:]}."])
