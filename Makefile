@@ -65,11 +65,13 @@ test-lowest: pyproject.toml ## Run the unit tests on the lowest versions that py
 	  --reruns 1 -p no:cacheprovider -W default -q -r fER
 
 test-scale: pyproject.toml constraints.txt ## Run the tests of scans on Ray and of object stores, in build/scale
-	@echo "Set-up: Ray, and a server of S3 for the tests (a gigabyte), in build/scale"
+	@echo "Set-up: Ray, and servers of S3 and others for the tests (a gigabyte), in build/scale"
 	@$(PYTHON) -m venv --clear build/scale
 	@grep -v '^python-dateutil=' constraints.txt | cat - packaging/scale-constraints.txt > build/scale/constraints.txt
 	@build/scale/bin/python -m pip --disable-pip-version-check install -qq --no-input -c build/scale/constraints.txt \
-	  -e '.[report,scale]' -r packaging/scale-tests.txt
+	  -e '.[azure,gcs,report,scale]' -r packaging/scale-tests.txt
+	@if command -v npm >/dev/null; then npm install --silent --no-fund --no-audit --prefix build/azurite azurite@3.37.0 || echo "Azurite cannot be installed: the tests of az:// are skipped"; \
+	else echo "npm is missing: the tests of az:// are skipped (on Debian and Ubuntu: apt install npm)"; fi
 	@echo "Running the tests in $(SCALE_TESTS), on two cores at most"
 	@OMP_NUM_THREADS=1 build/scale/bin/python -m pytest $(SCALE_TESTS) -p no:cacheprovider -q
 

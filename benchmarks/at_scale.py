@@ -1,6 +1,7 @@
 """A hundred million photos and a billion rows, by simulation: what is kept, and what runs where.
 
-Three parts, of which ``--only`` takes one. ``sink``: plan, parts and manifest of a scan on many
+Four parts, of which ``--only`` takes one. ``listing``: keys of a made bucket and a list, cut into
+tasks (``at_scale_listing``). ``sink``: plan, parts and manifest of a scan on many
 machines with synthetic rows, streamed, at sizes a decade apart, a process each (``at_scale_sink``).
 ``ledger``: SQLite and PostgreSQL at such sizes (``at_scale_ledger``). ``graph``: the tasks of such
 a scan as discrete events, with the stages' times drawn from those in ``results/speed.csv``, on
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import at_scale_graph as graph
 import at_scale_ledger as ledgers
+import at_scale_listing as listing
 import at_scale_sink as sink
 from measure import RESULTS as SPEED
 from measure import ROOT, Row, Spread, parser, run, say, workplace
@@ -28,7 +30,7 @@ RESULTS = ROOT / "results/at_scale.csv"
 MILLION = 10**6
 STAGES = ("read", "find", "score")
 SINK_STEPS = (
-    "list", "plan", "read a task", "parts", "export", "resume", "manifest", "read the manifest",
+    "plan", "read a task", "parts", "export", "resume", "manifest", "read the manifest",
 )  # fmt: skip
 CLUSTERS = ((10**8, 50), (10**9, 50), (10**9, 500))  # photos, machines
 PHOTOS = 20  # whose bytes are weighed
@@ -37,8 +39,9 @@ PHOTOS = 20  # whose bytes are weighed
 def options():
     made = parser("at_scale", __doc__.splitlines()[0])
     made.set_defaults(rounds=11, results=RESULTS)
-    made.add_argument("--only", choices=["sink", "ledger", "graph"], help="a part of it")
+    made.add_argument("--only", choices=["listing", "sink", "ledger", "graph"], help="a part of it")
     made.add_argument("--rows", type=int, default=10**8, help="of the sink, from 10,000 on")
+    made.add_argument("--keys", type=int, default=10**7, help="of the listing, from 10,000 on")
     made.add_argument("--sqlite", type=int, default=10**6, help="rows of the ledger, at most")
     made.add_argument("--postgresql", type=int, default=10**7, help="rows of the ledger, at most")
     made.add_argument("--sample", type=int, default=20_000, help="rows claimed and written back")
@@ -50,8 +53,9 @@ def options():
 
 def bench(chosen, _conditions) -> list[Row]:
     if chosen.quick:
-        chosen.rows, chosen.sqlite, chosen.postgresql, chosen.sample = 10**4, 10**4, 10**4, 1_000
-    parts = {"sink": of_sink, "ledger": of_ledger, "graph": of_graph}
+        chosen.rows = chosen.keys = chosen.sqlite = chosen.postgresql = 10**4
+        chosen.sample = 1_000
+    parts = {"listing": of_listing, "sink": of_sink, "ledger": of_ledger, "graph": of_graph}
     rows: list[Row] = []
     for name, part in parts.items():
         if chosen.only in (None, name):
@@ -101,13 +105,34 @@ def of_sink(chosen, _rows) -> list[Row]:
     for name in ("plan", "parts", "manifest"):
         found = {size: one[f"{name}_bytes"] / size for size, one in told.items()}
         rows += grown(f"sink: {name} on disk", "bytes a row", found, "zstd", chosen)
-    found = {size: one["list_bytes"] / size for size, one in told.items()}
-    rows += grown("sink: list in memory", "bytes a row", found, "a list of URLs", chosen)
     how = f"parts with rows on disk at a time: {sink.WINDOW:,}"
     found = {size: one["window_bytes"] / MILLION for size, one in told.items()}
     rows += grown("sink: most of it on disk", "MB", found, how, chosen)
     found = {size: one["peak_bytes"] / MILLION for size, one in told.items()}
     return rows + grown("sink: peak memory", "MB", found, "plan, parts and manifest", chosen)
+
+
+def of_listing(chosen, _rows) -> list[Row]:
+    """Keys and lists cut into tasks: seconds of one core, memory and disk, by the number."""
+    rows: list[Row] = []
+    for kind, where in (("bucket", "keys of a made bucket"), ("list", "URLs in no order")):
+        told: dict[int, dict[str, float]] = {}
+        for size in decades(chosen.keys):
+            with workplace() as work:
+                started = time.perf_counter()
+                program = [sys.executable, Path(listing.__file__), kind, str(size), work]
+                done = subprocess.run(program, capture_output=True, text=True, check=True)
+                told[size] = json.loads(done.stdout)
+                say(f"listing of a {kind}, {size:,} rows: {time.perf_counter() - started:.0f} s")
+        for what, unit, name, by in (
+            ("list and plan", "s a million rows", "cpu_s", {s: s / MILLION for s in told}),
+            ("memory", "MB", "memory_bytes", dict.fromkeys(told, MILLION)),
+            ("on disk meanwhile", "bytes a row", "disk_bytes", {s: s for s in told}),
+        ):
+            found = {size: one[name] / by[size] for size, one in told.items()}
+            how = f"{where}; one process, no network; seconds of one core, without waits"
+            rows += grown(f"listing of a {kind}: {what}", unit, found, how, chosen)
+    return rows
 
 
 def of_ledger(chosen, _rows) -> list[Row]:

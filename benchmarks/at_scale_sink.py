@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 TASK_FILES = 256
 WINDOW = 1_000  # parts on disk with their rows; also the tasks of a file of the plan
-PIECE = 100_000  # rows of a list that are written at once
 SAMPLE = 50  # tasks whose sources are read, of all over the plan
 LABELS = ("real",) * 6 + ("fake", "inconclusive", "none")
 
@@ -99,7 +98,6 @@ def simulate(count: int, folder: Path, task_files: int = TASK_FILES) -> dict[str
 
     timed, store = Clock(), open_store(str(folder))
     store.write(JOB, json.dumps({"version": VERSION}).encode())
-    list_bytes = listed_bytes(count, folder / "list.parquet", timed)
     making = Clock()
     share = min(count, 100_000)
     making("rows", lambda: deque(sources(share), 0))
@@ -142,31 +140,11 @@ def simulate(count: int, folder: Path, task_files: int = TASK_FILES) -> dict[str
         raise SystemExit(f"{count:,} rows: the manifest has others")
     return {
         **timed.took,
-        "list_bytes": list_bytes, "plan_bytes": plan_bytes, "parts_bytes": written,
+        "plan_bytes": plan_bytes, "parts_bytes": written,
         "window_bytes": most_bytes,
         "manifest_bytes": (folder / "manifest.parquet").stat().st_size,
         "peak_bytes": peak_bytes(), "tasks": tasks,
     }  # fmt: skip
-
-
-def listed_bytes(count: int, place: Path, timed: Clock) -> int:
-    """By how much memory grows while a list of so many URLs is read."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    from mesoscope.distributed.tasks import ListedCounts, list_sources
-
-    schema = pa.schema([("url", pa.string())])
-    with parquet.ParquetWriter(place, schema) as file:
-        for first in range(0, count, PIECE):
-            urls = [url_of(n).decode() for n in range(first, min(first + PIECE, count))]
-            file.write_table(pa.Table.from_pydict({"url": urls}, schema=schema))
-    before = resident_bytes()
-    found = list_sources([str(place)], ListedCounts(), leave_out="job")
-    timed("list", lambda: next(found))  # all of it is in memory now
-    held = resident_bytes() - before
-    place.unlink()
-    return held
 
 
 def resident_bytes() -> int:

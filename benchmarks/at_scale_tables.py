@@ -54,6 +54,10 @@ def sink() -> str:
     return growth("sink")
 
 
+def listing() -> str:
+    return growth("listing of a")
+
+
 def sqlite() -> str:
     return growth("ledger on SQLite")
 
@@ -73,6 +77,7 @@ def carried() -> str:
         "| | " + " | ".join(f"{n:,} rows" for n in ROWS) + " |", "|---" * (len(ROWS) + 1) + "|"
     ]  # fmt: skip
     disk = {
+        "keys on disk while they are sorted": "listing of a bucket: on disk meanwhile",
         "plan on disk": "sink: plan on disk",
         "parts on disk": "sink: parts on disk",
         "ledger in SQLite": "ledger on SQLite: on disk",
@@ -81,10 +86,8 @@ def carried() -> str:
     for name, what in disk.items():
         cells = (f"{_largest(what) * n / 1e9:,.1f} GB" for n in ROWS)
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    cells = (f"{_largest('sink: list in memory') * n / 1e9:,.1f} GB" for n in ROWS)
-    lines.append("| list of URLs in memory | " + " | ".join(cells) + " |")
     hours = {
-        "the list is cut into tasks, one core": "sink: plan",
+        "keys are listed and cut into tasks, one core": "listing of a bucket: list and plan",
         "a resume reads the parts' footers, one core": "sink: resume",
         "an export reads the parts, one core": "sink: export",
         "a resume reads the ledger in PostgreSQL": "ledger on PostgreSQL: resume",
@@ -156,17 +159,26 @@ def _asked(r: dict[str, str]) -> str:
     return r["asked"] + (" (missed)" if r["reached"] == "no" else "") if r["asked"] else "–"
 
 
+def reading() -> str:
+    """A local S3 server beside the disk: the last run."""
+    return _compared("reading: ", "local S3 server", "disk")
+
+
 def devices() -> str:
     """Two processes beside one: the last run."""
-    rows = {what: r for (what, _), r in found().items() if r["bench"] == "devices"}
-    lines = ["| | two processes | one process | ratio | asked for |", "|---|---|---|---|---|"]
+    return _compared("training, two processes", "two processes", "one process")
+
+
+def _compared(prefix: str, ours: str, theirs: str) -> str:
+    rows = {what: r for (what, _), r in found().items() if what.startswith(prefix)}
+    lines = [f"| | {ours} | {theirs} | ratio | asked for |", "|---|---|---|---|---|"]
     for what, r in rows.items():
         sides = [
-            f"{float(r[s]):.3g} ({float(r[f'{s}_low']):.3g}–{float(r[f'{s}_high']):.3g})"
+            f"{_number(r[s])} ({_number(r[f'{s}_low'])}–{_number(r[f'{s}_high'])})"
             for s in ("ours", "theirs")
         ]
         asked = r["asked"] + (" (missed)" if r["reached"] == "no" else "") if r["asked"] else "–"
-        name = what.removeprefix("training, two processes").strip(": ") or r["unit"]
+        name = what.removeprefix(prefix).strip(": ") or r["unit"]
         lines.append("| " + " | ".join([name, *sides, f"{float(r['ratio']):.2f}×", asked]) + " |")
     how = next(iter(rows.values()))["how"]
     return "\n".join([*lines, "", f"{how[0].upper()}{how[1:]}."])

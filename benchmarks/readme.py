@@ -305,6 +305,8 @@ BLOCKS = {
     "docs/explanation/at-scale.md": {
         "stages": at_scale.stages,
         "clusters": at_scale.clusters,
+        "listing": at_scale.listing,
+        "reading": at_scale.reading,
         "sink": at_scale.sink,
         "sqlite": at_scale.sqlite,
         "postgresql": at_scale.postgresql,

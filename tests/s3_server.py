@@ -13,7 +13,8 @@ BUCKET = "photos"
 
 
 class S3Server:
-    """``faults`` answer requests in place of moto: each is ``(matches, status, code, times)``."""
+    """``faults`` answer requests in place of moto: each is ``[matches, status, code, times,
+    query]``."""
 
     def __init__(self):
         self.url = ""
@@ -22,9 +23,9 @@ class S3Server:
         self._faults = []
         self._moto = DomainDispatcherApplication(create_backend_app)
 
-    def fail(self, matches, status, code, *, times=10**9):
-        """Answer requests whose ``METHOD /path`` matches with an error, so many times."""
-        self._faults.append([matches, status, code, times])
+    def fail(self, matches, status, code, *, times=10**9, query=""):
+        """Answer requests whose ``METHOD /path`` and query match with an error, so many times."""
+        self._faults.append([matches, status, code, times, query])
 
     def heal(self):
         self._faults.clear()
@@ -35,10 +36,12 @@ class S3Server:
         if part := re.fullmatch(r"bytes=(\d+)-(\d+)", environ.get("HTTP_RANGE", "")):
             self.ranges.append((environ["PATH_INFO"], int(part[1]), int(part[2])))
         for fault in self._faults:
-            matches, status, code, times = fault
-            if times and matches(request):
+            matches, status, code, times, query = fault
+            if times and matches(request) and query in environ["QUERY_STRING"]:
                 fault[3] -= 1
                 start_response(f"{status} X", [("Content-Type", "application/xml")])
+                if environ["REQUEST_METHOD"] == "HEAD":
+                    return []
                 return [
                     b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>%b</Code>'
                     b"<Message>made by a test</Message></Error>" % code.encode()

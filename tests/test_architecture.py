@@ -40,7 +40,7 @@ ONLY_IN: dict[tuple[str, ...], tuple[str, ...]] = {
     ("sqlalchemy",): ("scan", "server"),
     ("pyarrow",): ("data", "scan", "distributed"),
     ("ray",): ("distributed",),
-    ("fsspec",): ("files/store.py",),
+    ("fsspec",): ("files/store.py", "files/listing.py"),
     ("msgspec",): ("types/schema.py",),
 }
 

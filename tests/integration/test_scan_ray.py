@@ -3,11 +3,13 @@
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from pathlib import Path
@@ -363,12 +365,29 @@ def test_options_that_do_not_go_together_are_usage_errors(photos, tmp_path):
         (["--address", "auto"], "belong to --engine ray"),
         (["--task-files", "3"], "belong to --engine ray"),
         (["--gpus", "1"], "belong to --engine ray"),
+        (["--shards"], "--shards belongs to --engine ray"),
         (["--out", "s3://b/job"], "s3://b/job: object stores are read and written with --engine"),
     ]:
         done = mesoscope("scan", photos, *arguments, cwd=tmp_path)
         assert done.returncode == 2, arguments
         assert says in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_in_shards(photos, expected, tmp_path):
+    shards, job = tmp_path / "shards", tmp_path / "job"
+    shards.mkdir()
+    paths = sorted(photos.iterdir())
+    for n in range(0, len(paths), 10):
+        with tarfile.open(shards / f"{n:03}.tar", "w") as tar:
+            for path in paths[n : n + 10]:
+                tar.add(path, path.name)
+    done = run(shards, "--shards", *OPTIONS, *ON_RAY, "--out", job)
+    assert done.returncode == 1, done.stderr
+    assert f"40 files in {job}: " in done.stderr
+    assert sorted(parts(job)) == [f"{n:09}.parquet" for n in range(4)]
+    found = [re.sub(f"{shards}/[0-9]+.tar", str(photos), row) for row in exported(job)]
+    assert found == expected
 
 
 def test_pictures_and_parts_in_a_bucket(photos, expected, monkeypatch):

@@ -40,7 +40,8 @@ def job_folder(out: str | None) -> Path | None:
 class ScanBar:
     """Bars on standard error: of the files that are listed, then of those that are judged."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "files") -> None:
+        self._unit = unit
         self._labels: Counter[str] = Counter()
         self._bar: tqdm[None] | None = None
 
@@ -55,20 +56,20 @@ class ScanBar:
     def listed(self) -> None:
         """Count a listed file."""
         if self._bar is None:
-            self._bar = bar(what="listing", unit="files")
+            self._bar = bar(what="listing", unit=self._unit)
         self._bar.update()
 
     def planned(self, total: int) -> None:
         """Start the bar of the files to judge."""
         self.__exit__()
-        self._bar = bar(total=total, unit="files")
+        self._bar = bar(total=total, unit=self._unit)
 
-    def count(self, labels: Counter[str]) -> None:
-        """Count verdicts."""
+    def count(self, labels: Counter[str], units: int | None = None) -> None:
+        """Count verdicts; of files by themselves, else of so many units."""
         self._labels += labels
         if self._bar is not None:
             self._bar.set_postfix_str(by_label(self._labels), refresh=False)
-            self._bar.update(labels.total())
+            self._bar.update(labels.total() if units is None else units)
 
 
 class Screen(ScanBar, JobWatcher):

@@ -27,8 +27,8 @@ _SAME = (
     "address", "all_faces", "allow_host", "allow_loss", "check_faces", "data", "device",
     "donors_apart", "engine", "finetune", "fix", "force", "format", "gpus", "jpeg_quality",
     "learning_rate", "ledger", "limit", "margin", "max_loss", "model", "name", "out", "port",
-    "quality", "r1", "resume", "seed", "shares", "skip_unreadable", "sparsity", "split",
-    "structured", "suspects",
+    "quality", "r1", "resume", "seed", "shards", "shares", "skip_unreadable", "sparsity",
+    "split", "structured", "suspects",
 )  # fmt: skip
 _OTHERS = {name: "--" + name.replace("_", "-") for name in _SAME} | {
     "architecture": "--arch",

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Resume the job in --out.")
 @scan_on.engine
 @scan_on.address
+@scan_on.shards
 @scan_on.task_files
 @scan_on.gpus
 @options.ledger
@@ -61,6 +62,7 @@ def command(
     resume: bool,
     engine: str,
     address: str | None,
+    shards: bool,
     task_files: int | None,
     gpus: int | None,
     ledger: str | None,
@@ -84,10 +86,10 @@ def command(
     if engine != "local":
         scan_on.refuse_options(out, report, ledger=ledger, lines=as_json or bool(table))
         return scan_on.scan_on_ray(
-            paths, str(out), address=address, task_files=task_files, gpus=gpus, resume=resume,
-            jobs=jobs, batch_size=batch_size, fail_on=fail_on,
+            paths, str(out), address=address, shards=shards, task_files=task_files, gpus=gpus,
+            resume=resume, jobs=jobs, batch_size=batch_size, fail_on=fail_on,
         )  # fmt: skip
-    scan_on.refuse_for_local(paths, out, address, task_files, gpus)
+    scan_on.refuse_for_local(paths, out, address, task_files, gpus, shards=shards)
     out, table = _outputs(out, table, as_json=as_json)
     folder = job_folder(out)
     if folder is None and (resume or ledger):

@@ -41,7 +41,12 @@ address = click.option(
 )  # fmt: skip
 task_files = click.option(
     "--task-files", type=WholeRange(1), metavar="N",
-    help="With --engine ray: files of a task, and of a part of the results.  [default: 256]",
+    help="With --engine ray: files of a task, and of a part of the results.  [default: 256, or one "
+    "tar file]",
+)  # fmt: skip
+shards = click.option(
+    "--shards", is_flag=True,
+    help="With --engine ray: judge the pictures and clips in tar files (WebDataset).",
 )  # fmt: skip
 
 gpus = click.option(
@@ -56,6 +61,8 @@ def refuse_for_local(
     address: str | None,
     task_files: int | None,
     gpus: int | None,
+    *,
+    shards: bool,
 ) -> None:
     """Refuse what only an engine of many machines does.
 
@@ -66,6 +73,8 @@ def refuse_for_local(
         raise OptionError(
             "--address, --task-files and --gpus belong to --engine ray: give that, too"
         )
+    if shards:
+        raise OptionError("--shards belongs to --engine ray: give that, too, or unpack the tars")
     for place in (*paths, *([] if out is None else [out])):
         if "://" in place and not os.path.exists(place):  # noqa: PTH110
             raise OptionError(f"{place}: object stores are read and written with --engine ray")
@@ -97,6 +106,7 @@ def scan_on_ray(
     out: str,
     *,
     address: str | None,
+    shards: bool,
     task_files: int | None,
     gpus: int | None,
     resume: bool,
@@ -109,19 +119,20 @@ def scan_on_ray(
         raise MissingExtra("ray", extra="scale")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray is to tell nobody that it runs
     spec = detection.spec(batch_size=batch_size)
-    with stopped_by_signals(), _Screen() as shown:
+    with stopped_by_signals(), _Screen("shards" if shards else "files") as shown:
         from mesoscope.distributed.on_ray import RayEngine
-        from mesoscope.distributed.scan import TASK_FILES, PartsInterrupted, scan_into_parts
+        from mesoscope.distributed.scan import PartsInterrupted, scan_into_parts
 
         try:
             done = scan_into_parts(
                 spec, paths, out, lambda: RayEngine(address=address, judges=jobs, gpus=gpus or 0),
-                resume=resume, task_files=task_files or TASK_FILES, watcher=shown,
+                resume=resume, shards=shards, task_files=task_files, watcher=shown,
             )  # fmt: skip
         except PartsInterrupted as stopped:
             done = stopped.summary
             echo(_closing(done), err=True)
-            echo(f"{done.left} left; resume with: {resume_line('')}", err=True)
+            left = plural(done.left, "shard") if done.shards else done.left
+            echo(f"{left} left; resume with: {resume_line('')}", err=True)
             return INTERRUPTED
     echo(_closing(done), err=True)
     export = shlex.join(["mesoscope", "export", out, "-o", "results.csv"])
@@ -136,7 +147,7 @@ class _Screen(ScanBar, PartsWatcher):
 
     def judged(self, part: Part) -> None:
         """Count the verdicts of a part."""
-        self.count(part.labels)
+        self.count(part.labels, part.sources)
 
 
 def _closing(done: PartsSummary) -> str:

@@ -7,18 +7,18 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from mesoscope.distributed.tasks import ListedCounts, list_sources, write_tasks
+from mesoscope.distributed.listing import ListedCounts, list_sources
+from mesoscope.distributed.tasks import write_tasks
 from mesoscope.errors import JobError, OptionError
 from mesoscope.files.store import is_object, open_store
 from mesoscope.scan.folder import LEDGER, LEDGER_URL, check_same
 from mesoscope.scan.parts import JOB, PLAN, VERSION, JobParts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from mesoscope.detection.detector import Detector
     from mesoscope.distributed.judge import TaskOrder
-    from mesoscope.distributed.tasks import Planned
     from mesoscope.files.store import Store
     from mesoscope.types import Json
 
@@ -60,6 +60,7 @@ def begin_or_resume(
         "settings": detector.options.deciding(),
         "spec": order.spec,
         "sources": [_absolute(place) for place in places],
+        "shards": order.shards,
         "begun": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
     }
     store.write(JOB, json.dumps(facts, indent=1).encode())
@@ -67,7 +68,12 @@ def begin_or_resume(
 
 
 def plan_tasks(
-    job: JobParts, places: Sequence[str], size: int, listed: Callable[[], None]
+    job: JobParts,
+    places: Sequence[str],
+    size: int,
+    listed: Callable[[], None],
+    *,
+    shards: bool = False,
 ) -> ListedCounts:
     """List the sources of a job and cut them into tasks, unless that was done.
 
@@ -76,6 +82,7 @@ def plan_tasks(
         places: The sources, as they were named.
         size: Sources of a task.
         listed: Called after each source.
+        shards: The sources are tar files.
 
     Returns:
         What was left out of the listing.
@@ -90,17 +97,11 @@ def plan_tasks(
     if before is not None:
         return ListedCounts(int(before["skipped"]), int(before["again"]))
     counts = ListedCounts()
-    found = _counted(list_sources(places, counts, leave_out=job.name), listed)
+    found = list_sources(places, counts, leave_out=job.name, shards=shards, listed=listed)
     tasks, sources = write_tasks(job.store, found, size)
     told = {"tasks": tasks, "sources": sources, "skipped": counts.skipped, "again": counts.again}
     job.store.write(PLAN, json.dumps(told).encode())
     return counts
-
-
-def _counted(found: Iterable[Planned], listed: Callable[[], None]) -> Iterator[Planned]:
-    for one in found:
-        listed()
-        yield one
 
 
 def _refuse_place(store: Store, *, resume: bool | None) -> None:
@@ -128,6 +129,11 @@ def _refuse_others(
         raise JobError(
             f"{job.name}: begun with another model file or finder's model of the same name: give "
             "the same file, or name another place"
+        )
+    if bool(facts.get("shards")) != order.shards:
+        raise JobError(
+            f"{job.name}: begun {'without' if order.shards else 'with'} `shards`: go on as it was "
+            "begun, or name another place"
         )
     if facts.get("sources") != [_absolute(place) for place in places]:
         begun = facts.get("sources")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
+import platform
 import time
 from functools import partial
 from itertools import groupby
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from mesoscope.errors import MesoscopeError, OutputError, SourceError, SourceMissing
 from mesoscope.errors.failures import cause, source_failure
 from mesoscope.files.digest import hash_bytes, hash_file
-from mesoscope.files.store import ObjectStore, is_object, refuses_all
+from mesoscope.files.store import ObjectStore, is_object, refuses_all, refuses_one
 from mesoscope.media.image import FileBytes
 from mesoscope.media.kinds import CLIP_SUFFIXES
 from mesoscope.media.ranged import RangedFile, media_range
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 
     Answer = bytes | Path | RangedFile | Exception  # of a store, for an object
 
-__all__ = ["Fetched", "fetch_all"]
+__all__ = ["Fetched", "fetch_all", "is_clip", "no_credentials",
+           "refuse_full_disk", "why"]  # fmt: skip
 
 GROUP = 16  # objects that are fetched side by side
 GROUP_BYTES = 64 << 20  # and no more bytes than this; a larger object goes to the disk
@@ -68,7 +71,7 @@ class Fetched(NamedTuple):
         """
         for error in self.faults:
             if refuses_all(error):
-                raise _no_credentials(self.planned, error) from error
+                raise no_credentials(self.planned, error) from error
 
 
 def fetch_all(task: Sequence[Planned], folder: Path, *, ranged: bool = True) -> Iterator[Fetched]:
@@ -138,10 +141,11 @@ def _read_file(one: Planned) -> Fetched:
 
 def _goes_to_disk(one: Planned) -> bool:
     """Clips are read by seeking, and the largest objects should not be held in memory."""
-    return one.size_bytes > GROUP_BYTES or _is_clip(one)
+    return one.size_bytes > GROUP_BYTES or is_clip(one)
 
 
-def _is_clip(one: Planned) -> bool:
+def is_clip(one: Planned) -> bool:
+    """Whether a source has the suffix of a clip."""
     return PurePosixPath(one.name).suffix.lower() in CLIP_SUFFIXES
 
 
@@ -192,7 +196,7 @@ class _Watched:
 
 def _by_range(store: ObjectStore, one: Planned) -> RangedFile | None:
     """A large clip that need not be copied; ``None`` where its index does not allow that."""
-    if one.size_bytes <= RANGED_BYTES or not _is_clip(one):
+    if one.size_bytes <= RANGED_BYTES or not is_clip(one):
         return None
     source = RangedFile(one.name, _Opener(store, one.name))
     try:
@@ -209,6 +213,7 @@ def _download(store: ObjectStore, one: Planned, folder: Path) -> Path | Exceptio
         store.download(one.name, path)
     except Exception as error:  # noqa: BLE001 - any client's error is of this object only
         path.unlink(missing_ok=True)
+        refuse_full_disk(error, folder)
         return error
     return path
 
@@ -218,7 +223,7 @@ def _of_object(one: Planned, got: Answer) -> Fetched:
         assert isinstance(got.open, _Opener)  # noqa: S101 - as _by_range made it
         return Fetched(one, got, None, one.size_bytes, faults=got.open.faults)
     if isinstance(got, Exception):
-        return Fetched(one, Unreadable(one.name, _why(one.name, got)))
+        return Fetched(one, Unreadable(one.name, why(one.name, got)))
     if isinstance(got, bytes):
         data, found = FileBytes.of(one.name, got), hash_bytes(got)
         return Fetched(one, data, None, found.n_bytes, bytes.fromhex(found.sha256))
@@ -231,7 +236,8 @@ def _is_passing(answer: object) -> bool:
     """Whether another try may go through: a fault of the store, not of the object."""
     return (
         isinstance(answer, Exception)
-        and not isinstance(answer, FileNotFoundError | PermissionError | MemoryError)
+        and not isinstance(answer, FileNotFoundError | MemoryError)
+        and not refuses_one(answer)
         and not refuses_all(answer)
     )
 
@@ -240,7 +246,7 @@ def _refuse_outage(got: dict[Planned, Answer]) -> None:
     """Raise where the store is at fault: pictures would be called unreadable that are whole."""
     for one, answer in got.items():
         if isinstance(answer, Exception) and refuses_all(answer):
-            raise _no_credentials(one, answer) from answer
+            raise no_credentials(one, answer) from answer
     faults = [answer for answer in got.values() if _is_passing(answer)]
     if len(faults) == len(got) > 1:
         first = next(iter(got))
@@ -250,14 +256,29 @@ def _refuse_outage(got: dict[Planned, Answer]) -> None:
         )
 
 
-def _no_credentials(one: Planned, error: Exception) -> OutputError:
+def refuse_full_disk(error: Exception, folder: Path) -> None:
+    """Raise where a copy finds no room: its source is not to blame.
+
+    Raises:
+        OutputError: It does not.
+    """
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        raise OutputError(
+            f"{folder}: {cause(error)}: make room for copies of clips on {platform.node()}, then "
+            "go on with `resume`"
+        ) from error
+
+
+def no_credentials(one: Planned, error: Exception) -> OutputError:
+    """Return what ends a scan where the store refuses the credentials."""
     return OutputError(
         f"{one.name}: the object store refuses the credentials: {cause(error)}: renew them, then "
         "go on with `resume`"
     )
 
 
-def _why(name: str, error: Exception) -> SourceError:
+def why(name: str, error: Exception) -> SourceError:
+    """Return what the row of an object says that the store did not give."""
     if isinstance(error, FileNotFoundError):
         return SourceMissing(f"{name}: no such object: check the URL")
     if isinstance(error, MemoryError | MesoscopeError):

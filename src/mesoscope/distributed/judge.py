@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from mesoscope import __version__
 from mesoscope.detection.detector import Detector, DetectorSpec
 from mesoscope.distributed.fetching import fetch_all
+from mesoscope.distributed.members import fetch_shards
 from mesoscope.distributed.tasks import read_task
 from mesoscope.errors import JobError, MesoscopeError, OptionError, SourceFailed
 from mesoscope.errors.failures import describe
@@ -56,6 +57,7 @@ class TaskOrder:
         model: Name of a shipped model, or path of a model file on every machine.
         options: Of the detector, by name.
         spec: As :func:`spec_digest` gave it where the scan began.
+        shards: Whether the sources are tar files.
     """
 
     place: str
@@ -63,9 +65,10 @@ class TaskOrder:
     model: str
     options: dict[str, Any]
     spec: str
+    shards: bool = False
 
     @classmethod
-    def of(cls, place: str, spec: DetectorSpec) -> TaskOrder:
+    def of(cls, place: str, spec: DetectorSpec, *, shards: bool = False) -> TaskOrder:
         """The order of a scan that begins on this machine.
 
         Raises:
@@ -77,7 +80,7 @@ class TaskOrder:
         if find_model(model) == Path(model):
             model = os.path.abspath(model)  # noqa: PTH100
         options = dataclasses.asdict(dataclasses.replace(spec, jobs=CORES).options)
-        return cls(place, __version__, model, options, digest)
+        return cls(place, __version__, model, options, digest, shards)
 
 
 def spec_digest(spec: DetectorSpec) -> str:
@@ -150,7 +153,11 @@ class TaskJudge:
                 if again
                 else self._detector
             )
-            results = list(_judged(judge, fetch_all(sources, Path(folder), ranged=not again)))
+            if self._order.shards:
+                fetched = fetch_shards(sources, Path(folder))
+            else:
+                fetched = fetch_all(sources, Path(folder), ranged=not again)
+            results = list(_judged(judge, fetched))
         verdicts = [json.loads(result.verdict) for result in results]
         part = Part(
             task,
@@ -159,6 +166,7 @@ class TaskJudge:
             failed=sum(verdict["error"] is not None for verdict in verdicts),
             core_s=CORES * (perf_counter() - started),
             rows=len(results),
+            shards=len(sources) if self._order.shards else 0,
         )
         write_part(self._store, part, results)
         self._store.remove(mark)

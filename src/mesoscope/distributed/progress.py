@@ -18,7 +18,9 @@ class PartsSummary:
 
     Attributes:
         place: Its folder or URL.
+        shards: Whether the sources are tar files, whose pictures have verdicts.
         sources: So many were listed.
+        done: So many of them are judged.
         labels: Verdicts by label; ``none`` without a label.
         failed: Sources that were not readable.
         judged: Verdicts of this run.
@@ -29,7 +31,9 @@ class PartsSummary:
     """
 
     place: str
+    shards: bool = False
     sources: int = 0
+    done: int = 0
     labels: Counter[str] = field(default_factory=Counter)
     failed: int = 0
     judged: int = 0
@@ -40,11 +44,12 @@ class PartsSummary:
 
     @property
     def left(self) -> int:
-        """Number of sources without a verdict."""
-        return self.sources - self.labels.total()
+        """Number of sources that are not judged."""
+        return self.sources - self.done
 
     def add(self, part: Part) -> None:
         """Count a part."""
+        self.done += part.sources
         self.labels += part.labels
         self.failed += part.failed
         self.core_s += part.core_s

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "PartsInterrupted", "PartsSummary", "PartsWatcher", "scan_into_parts"]
 
 TASK_FILES = 256
+TASK_SHARDS = 1
 
 
 class Engine(Protocol):
@@ -42,7 +43,8 @@ def scan_into_parts(
     engine: Callable[[], Engine],
     *,
     resume: bool | None = None,
-    task_files: int = TASK_FILES,
+    shards: bool = False,
+    task_files: int | None = None,
     watcher: PartsWatcher | None = None,
 ) -> PartsSummary:
     """Judge pictures and clips, and store the verdicts in the parts of a job.
@@ -55,7 +57,8 @@ def scan_into_parts(
         out: Folder of the job, on a drive that all machines share, or its URL.
         engine: Makes what gives the tasks to machines; called once there are some.
         resume: Whether the job must exist; ``None`` accepts both.
-        task_files: Sources of a task, for a new job.
+        shards: The sources are tar files, and each picture and clip in them has a verdict.
+        task_files: Sources of a task, for a new job: by default 256, or one tar file.
         watcher: Receives progress.
 
     Returns:
@@ -70,11 +73,12 @@ def scan_into_parts(
         OutputError: A store or the engine is not available; finished parts are kept.
     """
     started, seen = perf_counter(), watcher or PartsWatcher()
-    order = TaskOrder.of(out, spec)
+    order = TaskOrder.of(out, spec, shards=shards)
     job = begin_or_resume(order, places, spec.build(), resume=resume)
-    summary = PartsSummary(job.name)
+    summary = PartsSummary(job.name, shards)
+    size = task_files if task_files is not None else TASK_SHARDS if shards else TASK_FILES
     try:
-        counts = plan_tasks(job, places, task_files, seen.listed)
+        counts = plan_tasks(job, places, size, seen.listed, shards=shards)
         plan = job.plan() or {}
         summary.sources = int(plan["sources"])
         summary.skipped, summary.again = counts.skipped, counts.again

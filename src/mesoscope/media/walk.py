@@ -58,6 +58,7 @@ class _Folder(NamedTuple):
 class _Walk:
     """State of a walk."""
 
+    takes: Callable[[bytes, bytes], bool]
     visited: set[tuple[int, int]]
     skipped: Callable[[str], None] | None
     again: Callable[[str], None] | None
@@ -108,13 +109,19 @@ def walk_files(
     skipped: Callable[[str], None] | None = None,
     visited: set[tuple[int, int]] | None = None,
     again: Callable[[str], None] | None = None,
+    suffix: bytes | None = None,
 ) -> Iterator[Listed | Unreadable]:
     """List files as :func:`walk` does, with size and time.
 
     Below a folder, paths are sorted by their bytes, an unreadable folder with a trailing slash. So
-    the listing can be merged with a sorted ledger without loading either.
+    the listing can be merged with a sorted ledger without loading either. With a ``suffix``, such
+    as ``b".tar"``, the files with it are listed in place of pictures and clips.
     """
-    state = _Walk(set() if visited is None else visited, skipped, again)
+
+    def takes(raw: bytes, name: bytes) -> bool:
+        return _looks_like_media(raw, name) if suffix is None else name.lower().endswith(suffix)
+
+    state = _Walk(takes, set() if visited is None else visited, skipped, again)
     for path in paths:
         try:
             info = os.stat(path)  # noqa: PTH116 - names that are not UTF-8 stay strings
@@ -163,7 +170,7 @@ def _entries(within: _Folder, walk: _Walk) -> Iterator[Listed | Unreadable | _Fo
             yield Unreadable(path, _error(path, error))
             continue
         if stat.S_ISREG(info.st_mode):
-            if _looks_like_media(raw, name):
+            if walk.takes(raw, name):
                 yield Listed(raw, info.st_size, info.st_mtime_ns)
             elif skipped is not None:
                 skipped(os.fsdecode(raw))

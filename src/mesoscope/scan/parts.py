@@ -49,6 +49,7 @@ class Part:
         failed: Sources that were not readable.
         core_s: Seconds that it took, times the cores that worked on it.
         rows: Number of verdicts.
+        shards: Number of its tar files; 0 where its sources were not in such.
     """
 
     task: int
@@ -57,13 +58,20 @@ class Part:
     failed: int = 0
     core_s: float = 0.0
     rows: int = 0
+    shards: int = 0
+
+    @property
+    def sources(self) -> int:
+        """So many of the planned sources are done."""
+        return self.shards or self.rows
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {
+        told = {
             "task": self.task, "spec": self.spec, "labels": dict(self.labels),
             "failed": self.failed, "core_s": round(self.core_s, 3), "rows": self.rows,
         }  # fmt: skip
+        return {**told, "shards": self.shards} if self.shards else told
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Part:
@@ -169,7 +177,7 @@ class JobParts:
             return list(pool.map(lambda task: read_part(self.store, task), tasks))
 
     def open_count(self) -> int:
-        """Return the number of sources without a verdict.
+        """Return the number of sources without a verdict; of tar files, where those were listed.
 
         Raises:
             JobError: The sources are not listed yet.
@@ -177,7 +185,7 @@ class JobParts:
         plan = self.plan()
         if plan is None:
             raise JobError(f"{self.name}: its sources are not all listed: go on with `resume`")
-        return int(plan["sources"]) - sum(part.rows for part in self.parts())
+        return int(plan["sources"]) - sum(part.sources for part in self.parts())
 
     def results(self) -> Iterator[Result]:
         """Yield the verdicts, in the order of the sources, a part in memory at a time."""

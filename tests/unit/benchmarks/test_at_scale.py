@@ -100,16 +100,17 @@ def test_a_ledger_is_asked_what_scans_ask(tmp_path):
 
 
 def test_rows_are_written_and_read_as_tables(tmp_path, monkeypatch):
-    """A quick run of two parts, the second of which reads the first's rows."""
+    """A quick run of three parts, the last of which reads the second's rows."""
     pytest.importorskip("pyarrow")
     monkeypatch.syspath_prepend(BENCHMARKS)
     out = tmp_path / "at_scale.csv"
-    for part in ("sink", "graph"):
+    for part in ("listing", "sink", "graph"):
         program = [sys.executable, BENCHMARKS / "at_scale.py", "--quick", "--only", part]
         done = subprocess.run([*program, "--results", out], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     monkeypatch.setattr(tables, "found", lambda name="at_scale.csv", read=tables.found: (
         read(str(out)) if name == "at_scale.csv" else read(name)))  # fmt: skip
+    assert "| bucket: list and plan |" in tables.listing()
     assert "| parts on disk |" in tables.sink()
     assert "| tasks repeated |" in tables.clusters()
     assert "photos a second and core" in tables.stages()

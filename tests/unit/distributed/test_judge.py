@@ -10,7 +10,8 @@ from PIL import Image
 from mesoscope.detection.detector import DetectorSpec
 from mesoscope.distributed import judge as judges
 from mesoscope.distributed.judge import TaskJudge, TaskOrder, spec_digest
-from mesoscope.distributed.tasks import ListedCounts, list_sources, read_task, write_tasks
+from mesoscope.distributed.listing import ListedCounts, list_sources
+from mesoscope.distributed.tasks import read_task, write_tasks
 from mesoscope.errors import OptionError
 from mesoscope.files.store import open_store
 

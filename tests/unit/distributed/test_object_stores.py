@@ -1,7 +1,10 @@
 """Pictures read from an object store and parts written to one, with what may fail there."""
 
+import errno
 import hashlib
 import json
+import os
+import tarfile
 
 import numpy as np
 import pytest
@@ -30,6 +33,7 @@ import s3_server  # noqa: E402 - it imports moto
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:botocore")
 SPEC = DetectorSpec("meso4", faces="whole", jobs=1)
 PHOTOS = f"s3://{s3_server.BUCKET}/in"
+SHARDS = f"s3://{s3_server.BUCKET}/shards"
 JOB = f"s3://{s3_server.BUCKET}/jobs/one"
 
 
@@ -277,3 +281,109 @@ def test_a_report_reads_a_job_in_a_bucket(stored, photos, tmp_path):
     scan(out=f"{JOB}-objects")  # objects are not fetched again: their pictures are not shown
     written, left = report_job(f"{JOB}-objects", tmp_path / "o.html", model="meso4")
     assert (written.files, left) == (7, 0)
+
+
+def test_shards_in_a_bucket_are_read_in_long_ranges(stored, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("mesoscope.distributed.members.SHARD_BYTES", 1 << 12)
+    names = [p for p in sorted(photos.rglob("*.*")) if p.name != "notes.txt"]
+    with tarfile.open(tmp_path / "one.tar", "w") as tar:
+        for path in names:
+            tar.add(path, path.relative_to(photos))
+    data = (tmp_path / "one.tar").read_bytes()
+    s3fs.S3FileSystem().pipe_file(f"{SHARDS}/one.tar", data)
+    s3fs.S3FileSystem().pipe_file(f"{SHARDS}/two.tar", data[:3000])
+    s3fs.S3FileSystem().pipe_file(f"{SHARDS}/notes.txt", b"no tar")
+    done = scan(SHARDS, shards=True)
+    assert (done.sources, done.skipped) == (2, 1)
+    scan_into_job(SPEC.build(), [str(photos)], tmp_path / "local")
+    local = without_times(json_lines(open_results(str(tmp_path / "local")).results()))
+    there = without_times(json_lines(open_results(JOB).results()))
+    there = [line.replace(f"{SHARDS}/one.tar", str(photos)) for line in there]
+    assert set(there[: len(local)]) == set(local)
+    assert "is cut off" in there[-1] or "cut off within it" in there[-1]
+    asked = [path for path, _, _ in stored.ranges if path.endswith("one.tar")]
+    assert 1 < len(asked) < len(data) / 4096 + 4
+
+
+def test_a_shard_that_the_store_does_not_give_ends_the_scan_or_is_a_row(stored, photos, tmp_path):
+    with tarfile.open(tmp_path / "one.tar", "w") as tar:
+        tar.add(photos / "a.jpg", "a.jpg")
+    for name in ("one.tar", "two.tar"):
+        s3fs.S3FileSystem().pipe_file(f"{SHARDS}/{name}", (tmp_path / "one.tar").read_bytes())
+    stored.fail(lambda r: r.endswith("/two.tar"), 400, "ExpiredToken")
+    with pytest.raises(OutputError, match=r"two.tar: the object store .*`resume`$"):
+        scan(SHARDS, shards=True)
+    stored.heal()
+    stored.fail(lambda r: r.endswith("/two.tar"), 403, "AccessDenied")
+    assert scan(SHARDS, shards=True, resume=True).failed == 1
+    assert error_of("two.tar")[0] == "source.unreadable"
+    assert error_of("a.jpg") is None
+
+
+def test_an_object_that_changes_after_it_was_listed_is_judged_as_it_is_then(stored, photos):
+    """The row has the size and the digest of what was judged; one that is gone is an error."""
+    new = (photos / "sub/e.jpg").read_bytes()
+
+    class Changes(InProcess):
+        def run(self, order, tasks):
+            s3fs.S3FileSystem().pipe_file(f"{PHOTOS}/a.jpg", new)
+            s3fs.S3FileSystem().rm_file(f"{PHOTOS}/sub/d.webp")
+            return super().run(order, tasks)
+
+    assert scan(engine=Changes()).failed == 3
+    rows = {os.fsdecode(r.path).rpartition("/")[2]: r for r in open_results(JOB).results()}
+    assert (rows["a.jpg"].size_bytes, rows["a.jpg"].sha256) == (
+        len(new), hashlib.sha256(new).digest(),
+    )  # fmt: skip
+    assert rows["a.jpg"].sha256 == rows["e.jpg"].sha256
+    assert error_of("d.webp")[0] == "source.missing"
+
+
+def test_permissions_that_miss_for_some_are_rows_and_for_the_listing_a_line(stored):
+    for name in ("/a.jpg", "/d.webp", "/clip.mp4"):
+        stored.fail(lambda r, name=name: r.endswith(name), 403, "AccessDenied")
+    assert scan().failed == 5
+    for name in ("a.jpg", "d.webp", "clip.mp4"):
+        assert error_of(name)[0] == "source.unreadable"
+    assert error_of("e.jpg") is None
+    stored.heal()
+    stored.fail(lambda r: r.startswith("GET "), 403, "AccessDenied", query="prefix=in")
+    with pytest.raises(OutputError, match=rf"^{PHOTOS}: cannot be read: .*`resume`$"):
+        scan(out=f"{JOB}-2")
+    stored.heal()
+    assert scan(out=f"{JOB}-2", resume=True).sources == 7
+
+
+def test_keys_with_odd_names_are_listed_and_read(server, photos):
+    """As S3 takes them. moto has no keys with newlines: `test_listing` lists one."""
+    names = [
+        "a.jpg", "a.jpg/b.jpg", "a/../b.jpg", "a//b.jpg", "50%.jpg", "%20 +.jpg",
+        "what?.jpg", "#1.jpg", "é.jpg", "e\u0301.jpg", "\U0001f600.jpg", "*[a]{b}.jpg", "a\\b.jpg",
+    ]  # fmt: skip
+    data = (photos / "a.jpg").read_bytes()
+    files = s3fs.S3FileSystem()
+    for number, name in enumerate(names):
+        files.call_s3(
+            "put_object", Bucket=s3_server.BUCKET, Key=f"odd/{name}", Body=data + bytes([number])
+        )
+    for name in ("empty.jpg", "folder/", "folder.jpg/"):
+        files.call_s3("put_object", Bucket=s3_server.BUCKET, Key=f"odd/{name}", Body=b"")
+    done = scan(f"s3://{s3_server.BUCKET}/odd")
+    rows = {
+        os.fsdecode(r.path).partition("/odd/")[2]: r.sha256 for r in open_results(JOB).results()
+    }
+    assert rows == {
+        "empty.jpg": hashlib.sha256(b"").digest(),
+        **{n: hashlib.sha256(data + bytes([k])).digest() for k, n in enumerate(names)},
+    }
+    assert (done.failed, done.skipped) == (1, 2)
+
+
+def test_a_disk_that_is_full_of_copies_blames_no_clip(stored, monkeypatch):
+    def full(self, url, path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ObjectStore, "download", full)
+    with pytest.raises(OutputError, match=r"No space left on device: make room .*`resume`$"):
+        scan()
+    assert "clip.mp4" not in verdicts()

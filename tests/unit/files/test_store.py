@@ -6,7 +6,7 @@ import os
 import pytest
 
 from mesoscope.errors import MissingExtra, OptionError, OutputError
-from mesoscope.files.store import FolderStore, is_object, open_store, refuses_all
+from mesoscope.files.store import FolderStore, is_object, open_store, refuses_all, refuses_one
 
 
 def test_a_folder_holds_whole_files(tmp_path):
@@ -68,3 +68,13 @@ def test_only_a_refusal_of_the_credentials_refuses_all():
     assert refuses_all(error("ExpiredToken"))
     assert not refuses_all(error("AccessDenied"))
     assert not refuses_all(PermissionError("no"))
+    # As gcsfs and Azure's client raise them.
+    unknown, denied = Exception("Invalid Credentials, 401"), Exception("no")
+    unknown.code, denied.status_code = 401, 403
+    assert refuses_all(unknown)
+    assert refuses_all(type("RefreshError", (Exception,), {})("expired"))
+    assert refuses_all(Exception("Server failed to authenticate the request. Make sure"))
+    assert not refuses_all(denied)
+    for error in (denied, OSError("Forbidden: b/x\nno"), PermissionError("no")):
+        assert refuses_one(error)
+    assert not refuses_one(OSError("reset"))

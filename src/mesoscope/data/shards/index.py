@@ -97,24 +97,40 @@ def _keys(tar: Path) -> Iterator[tuple[str, dict[str, _Member]]]:
         yield key, members
 
 
-def _members(tar: Path) -> Iterator[_Member]:
+def tar_members(name: str, file: BinaryIO) -> Iterator[tarfile.TarInfo]:
+    """Yield the members of a tar; between two, the file's position may be changed.
+
+    Args:
+        name: Name of the tar, for messages.
+        file: The tar, opened for reading by seeking.
+
+    Raises:
+        DatasetError: It is cut off, compressed, or no tar.
+    """
     try:
-        with tar.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as opened:
+        with tarfile.open(fileobj=file, mode="r:") as opened:
             while (info := opened.next()) is not None:
                 # tarfile keeps all members, and a set has millions.
                 opened.members.clear()  # type: ignore[attr-defined]
+                yield info
+            file.seek(opened.offset)
+            if len(file.read(_BLOCK)) < _BLOCK:
+                raise DatasetError(f"{name}: is cut off, it has no end mark: fetch it again")
+    except (tarfile.TarError, EOFError) as error:
+        raise DatasetError(
+            f"{name}: cannot be read as a tar: {error}: fetch it again, or unpack it if it is "
+            "compressed"
+        ) from error
+
+
+def _members(tar: Path) -> Iterator[_Member]:
+    try:
+        with tar.open("rb") as file:
+            for info in tar_members(str(tar), file):
                 if info.isreg() and not info.issparse():
                     small = info.name.rpartition(".")[2].lower() in _TEXTS
                     text = _text(tar, file, info) if small else None
                     yield _Member(info.name, info.offset_data, info.size, text)
-            file.seek(opened.offset)
-            if len(file.read(_BLOCK)) < _BLOCK:
-                raise DatasetError(f"{tar}: is cut off, it has no end mark: fetch it again")
-    except (tarfile.TarError, EOFError) as error:
-        raise DatasetError(
-            f"{tar}: cannot be read as a tar: {error}: fetch it again, or unpack it if it is "
-            "compressed"
-        ) from error
     except OSError as error:
         raise DatasetError(f"{tar}: cannot be read: {cause(error)}") from error
 
