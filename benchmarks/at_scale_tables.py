@@ -157,6 +157,40 @@ def clusters() -> str:
     return "\n".join(lines)
 
 
+def nodes() -> str:
+    """Scans on Ray: two nodes beside one, and one machine beside the plain scan."""
+    rows = [r for r in found().values() if r["bench"] == "nodes"]
+    lines = ["| | here | beside it | ratio | asked for |", "|---|---|---|---|---|"]
+    for r in rows:
+        theirs = f"{_span(r, 'theirs')} {r['unit']} ({r['other']})"
+        ratio = "–" if r["unit"] == "s" else f"{float(r['ratio']):.2f}×"
+        cells = [r["what"].removeprefix("scan, "), f"{_span(r, 'ours')} {r['unit']}", theirs, ratio]
+        lines.append("| " + " | ".join([*cells, _asked(r)]) + " |")
+    hows = dict.fromkeys(r["how"] for r in rows)
+    return "\n".join([*lines, "", *(f"- {how[0].upper()}{how[1:]}." for how in hows)])
+
+
+def clip_lengths() -> str:
+    """What a clip takes by its length, one column a length."""
+    rows = {key: r for key, r in found().items() if r["bench"] == "clip_lengths"}
+    sizes = sorted({n for _, n in rows})
+    lines = ["| sampled | " + " | ".join(f"{n} min" for n in sizes) + " |"]
+    lines.append("|---" * (len(sizes) + 1) + "|")
+    for what in dict.fromkeys(what for what, _ in rows):
+        cells = [f"{_number(rows[what, n]['ours'])} s" if (what, n) in rows else "–" for n in sizes]
+        lines.append(f"| {what.partition(': ')[2]} | " + " | ".join(cells) + " |")
+    how = next(iter(rows.values()))["how"] if rows else "not measured"
+    return "\n".join([*lines, "", f"{how[0].upper()}{how[1:]}."])
+
+
+def _span(r: dict[str, str], side: str) -> str:
+    return f"{float(r[side]):.3g} ({float(r[f'{side}_low']):.3g}–{float(r[f'{side}_high']):.3g})"
+
+
+def _asked(r: dict[str, str]) -> str:
+    return r["asked"] + (" (missed)" if r["reached"] == "no" else "") if r["asked"] else "–"
+
+
 def reading() -> str:
     """A local S3 server beside the disk: the last run."""
     return _compared("reading: ", "local S3 server", "disk")

@@ -344,6 +344,8 @@ BLOCKS = {
         "clients": at_scale.clients,
         "jobs": at_scale.jobs,
         "carried": at_scale.carried,
+        "nodes": at_scale.nodes,
+        "clip-lengths": at_scale.clip_lengths,
     },
 }
 

@@ -123,6 +123,39 @@ def test_figures_page_and_predictions_are_written(faces, model, tmp_path):
     assert last == f"page: {out / 'report.html'}"
 
 
+def test_a_job_is_evaluated_without_judging(faces, model, tmp_path):
+    options = ("--model", model, "--resamples", 50)
+    assert run(faces, *options, "--out", tmp_path / "judged").returncode == 0
+    scan = ("scan", faces, "--model", model, "--faces", "whole", "--out", tmp_path / "job/")
+    assert mesoscope(*scan).returncode == 0
+    for path in faces.rglob("*.png"):  # for the page's mistakes the pictures stay in their places
+        grey(path, 0)
+    asked = (faces, *options, "--job", tmp_path / "job", "--out", tmp_path / "stored")
+    done = run(*asked)
+    assert done.returncode == 0, done.stderr
+    first, again = (
+        json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("judged", "stored")
+    )
+    assert again["conditions"].pop("job") == str(tmp_path / "job")
+    assert again["conditions"] == first["conditions"]
+    assert again["auc"] == first["auc"]
+    assert (tmp_path / "stored/told.csv").read_bytes() == (
+        tmp_path / "judged/told.csv"
+    ).read_bytes()
+    page = (tmp_path / "stored/report.html").read_text(encoding="utf-8")
+    assert f"--job {tmp_path / 'job'}" in page
+    for more, says in [
+        (("--faces", "whole"), "--faces is for judging, and a job is judged: leave it out"),
+        (("--robustness",), "--robustness is for judging, and a job is judged: leave it out"),
+    ]:
+        refused = run(*asked, *more)
+        assert (refused.returncode, says in refused.stderr) == (2, True), refused.stderr
+    refused = run(faces, "--ledger", "sqlite:///x", "--out", tmp_path / "o")
+    assert (refused.returncode, "--ledger needs --job" in refused.stderr) == (2, True)
+    refused = run(faces, "--job", tmp_path, "--out", tmp_path / "o")
+    assert (refused.returncode, "Traceback" in refused.stderr) == (2, False), refused.stderr
+
+
 def test_the_command_on_the_page_does_the_same_again(faces, model, tmp_path):
     out = tmp_path / "out put"
     assert run(faces, "--model", model, "--out", out, "--resamples", 50).returncode == 0

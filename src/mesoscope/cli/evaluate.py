@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from mesoscope.cli import detection, options
+from mesoscope.cli import detection, evaluate_job, options
 from mesoscope.cli.main import DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.cli.options import FiniteRange, WholeRange
 from mesoscope.cli.printing import columns, echo, escape_text
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mesoscope.data.manifest import Sample
-    from mesoscope.detection.detector import DetectorSpec
+    from mesoscope.detection.detector import Detector, DetectorSpec
+    from mesoscope.evaluation.judge import Judge
     from mesoscope.report.record import Evaluation, Figures
     from mesoscope.report.robustness import Robustness, RobustnessCurve
     from mesoscope.types import Json, Verdict
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
 )
 # --fpr only adds figures to the report here: labels do not change.
 @detection.detection_options(without=("fpr",), faces="whole")
+@click.option(
+    "--job", metavar="JOB",
+    help="Judge nothing: take the verdicts that this job of mesoscope scan holds, a folder or URL.",
+)  # fmt: skip
+@options.ledger
 @click.option(
     "--split",
     type=click.Choice(["validation", "test", "all", "train"]),
@@ -86,6 +92,8 @@ if TYPE_CHECKING:
 def command(
     context: click.Context,
     datasets: tuple[Path, ...],
+    job: str | None,
+    ledger: str | None,
     split: str,
     out: Path,
     report_fpr: float | None,
@@ -100,6 +108,7 @@ def command(
 
     A DATASET is a folder with real and fake, or with validation/real, validation/fake and the like,
     with a manifest, or of shards. A clip is one item. With clips, the default of --faces is auto.
+    With --job, model and options are those of the scan.
     Writes metrics.json, predictions.csv, told.csv, plots, and report.html, which shows all of it
     and opens without a network. Exit codes: 0 done, 1 some could not be read, 2 usage or data set,
     3 model or missing extra, 130 interrupted: the results of --robustness so far are kept.
@@ -119,13 +128,22 @@ def command(
     from mesoscope.runtime.allocator import keep_heap
 
     _check_limit(context)
+    evaluate_job.check_options(context)
     keep_heap(options.KEPT_BYTES)
     samples = split_of(read_datasets(datasets, clips=True), split, datasets)
     path = find_model(detection.model())
-    spec = detection.spec(faces=_finder(context, samples), jobs=jobs)
-    detector = detection.build(dataclasses.replace(spec, model=path))
+    detector: Detector | None = None
+    spec: DetectorSpec | None = None
+    if job is None:
+        spec = detection.spec(faces=_finder(context, samples), jobs=jobs)
+        judge: Judge = (detector := detection.build(dataclasses.replace(spec, model=path)))
+    else:
+        judge = judged = evaluate_job.read_job(job, ledger, samples, datasets, path)
+        path = judged.model_file
     open_folder(out)
     conditions: dict[str, Json] = {"split": split, "model_sha256": file_sha256(path)}
+    if job is not None:
+        conditions["job"] = job
     with bar(total=len(samples)) as progress:
 
         def watch(_verdict: Verdict) -> None:
@@ -133,7 +151,7 @@ def command(
 
         result = evaluate(
             samples,
-            detector,
+            judge,
             seed=seed,
             resamples=resamples,
             conditions=conditions,
@@ -151,7 +169,7 @@ def command(
         rows, missing = alarm_rows(result.alarms)
         echo("\n".join(["", *columns(rows), *missing]))
     code = INPUT_FAILED if result.unreadable else DONE
-    if robustness:
+    if robustness and detector is not None:
         chosen = subset(samples, limit=limit, seed=seed)
         with bar(total=len(chosen), what="robustness") as progress:
             measured, interrupted = measure_robustness(
@@ -216,17 +234,21 @@ def _print_robustness(robustness: Robustness | None, out: Path) -> None:
     echo("\n".join(columns(robustness_rows(robustness))))
 
 
-def _command_line(context: click.Context, spec: DetectorSpec) -> str:
+def _command_line(context: click.Context, spec: DetectorSpec | None) -> str:
     """Return the command that repeats the evaluation, one option per line."""
     lines = [shlex.join(["mesoscope", "evaluate", *map(str, context.params["datasets"])])]
-    lines.append(shlex.join(["--model", str(spec.model)]))
-    lines += [shlex.join(argument.split("=", 1)) for argument in spec.arguments()]
+    model = detection.model() if spec is None else str(spec.model)
+    lines.append(shlex.join(["--model", model]))
+    if spec is not None:
+        lines += [shlex.join(argument.split("=", 1)) for argument in spec.arguments()]
     for option in context.command.params:
         value = context.params.get(option.name or "")
         if not isinstance(option, click.Option) or value is None:
             continue
         if option.is_flag:
             lines += [option.opts[0]] if value else []
+        elif option.name == "jobs" and spec is None:
+            continue
         elif option.name != "limit" or context.params["robustness"]:
             for item in value if option.multiple else (value,):
                 text = f"{item:g}" if isinstance(item, float) else str(item)

@@ -25,10 +25,10 @@ __all__ = ["HEADER", "columns", "echo", "escape_text", "flagged", "flags", "plur
 # Options outside of DetectOptions, whose fields hold their flags themselves.
 _SAME = (
     "address", "all_faces", "allow_host", "allow_loss", "check_faces", "data", "device",
-    "donors_apart", "engine", "finetune", "fix", "force", "format", "jpeg_quality", "learning_rate",
-    "ledger", "limit", "margin", "max_loss", "model", "name", "out", "port", "quality", "r1",
-    "resume", "seed", "shards", "shares", "skip_unreadable", "sparsity", "split", "structured",
-    "suspects",
+    "donors_apart", "engine", "finetune", "fix", "force", "format", "gpus", "jpeg_quality",
+    "learning_rate", "ledger", "limit", "margin", "max_loss", "model", "name", "out", "port",
+    "quality", "r1", "resume", "seed", "shards", "shares", "skip_unreadable", "sparsity",
+    "split", "structured", "suspects",
 )  # fmt: skip
 _OTHERS = {name: "--" + name.replace("_", "-") for name in _SAME} | {
     "architecture": "--arch",

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 @scan_on.address
 @scan_on.shards
 @scan_on.task_files
+@scan_on.gpus
 @options.ledger
 @options.table
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines, also on a terminal.")
@@ -63,6 +64,7 @@ def command(
     address: str | None,
     shards: bool,
     task_files: int | None,
+    gpus: int | None,
     ledger: str | None,
     table: bool | None,
     as_json: bool,
@@ -84,10 +86,10 @@ def command(
     if engine != "local":
         scan_on.refuse_options(out, report, ledger=ledger, lines=as_json or bool(table))
         return scan_on.scan_on_ray(
-            paths, str(out), address=address, shards=shards, task_files=task_files,
+            paths, str(out), address=address, shards=shards, task_files=task_files, gpus=gpus,
             resume=resume, jobs=jobs, batch_size=batch_size, fail_on=fail_on,
         )  # fmt: skip
-    scan_on.refuse_for_local(paths, out, address, task_files, shards=shards)
+    scan_on.refuse_for_local(paths, out, address, task_files, gpus, shards=shards)
     out, table = _outputs(out, table, as_json=as_json)
     folder = job_folder(out)
     if folder is None and (resume or ledger):

@@ -49,12 +49,18 @@ shards = click.option(
     help="With --engine ray: judge the pictures and clips in tar files (WebDataset).",
 )  # fmt: skip
 
+gpus = click.option(
+    "--gpus", type=WholeRange(0), metavar="N",
+    help="With --engine ray: N GPUs of the cluster score for all workers.  [default: 0]",
+)  # fmt: skip
+
 
 def refuse_for_local(
     paths: Sequence[str],
     out: str | None,
     address: str | None,
     task_files: int | None,
+    gpus: int | None,
     *,
     shards: bool,
 ) -> None:
@@ -63,8 +69,10 @@ def refuse_for_local(
     Raises:
         OptionError: Such an option or place was given.
     """
-    if address is not None or task_files is not None:
-        raise OptionError("--address and --task-files belong to --engine ray: give that, too")
+    if address is not None or task_files is not None or gpus is not None:
+        raise OptionError(
+            "--address, --task-files and --gpus belong to --engine ray: give that, too"
+        )
     if shards:
         raise OptionError("--shards belongs to --engine ray: give that, too, or unpack the tars")
     for place in (*paths, *([] if out is None else [out])):
@@ -100,6 +108,7 @@ def scan_on_ray(
     address: str | None,
     shards: bool,
     task_files: int | None,
+    gpus: int | None,
     resume: bool,
     jobs: int,
     batch_size: int,
@@ -116,7 +125,7 @@ def scan_on_ray(
 
         try:
             done = scan_into_parts(
-                spec, paths, out, lambda: RayEngine(address=address, judges=jobs),
+                spec, paths, out, lambda: RayEngine(address=address, judges=jobs, gpus=gpus or 0),
                 resume=resume, shards=shards, task_files=task_files, watcher=shown,
             )  # fmt: skip
         except PartsInterrupted as stopped:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from mesoscope.types import ModelCard, Pixels
 
 GUARD_OUTPUT = "unfamiliar"
+CPU = "CPUExecutionProvider"
+_GPU = ("CUDAExecutionProvider", "ROCMExecutionProvider", "MIGraphXExecutionProvider",
+        "DmlExecutionProvider")  # fmt: skip
 CHECK_TOLERANCE = 1e-3  # processors round differently; other networks differ by far more
 _FIRST_PICTURE_S = 60.0  # limit for one crop on opening; the largest networks take one or two
 _MOST_MEMORY = 4 << 30  # bytes for all models together, or half of the machine's memory
@@ -59,7 +62,7 @@ class Scorer(Protocol):
 
 
 class OnnxScorer:
-    """A model file on ONNX Runtime's CPU provider.
+    """A model file on ONNX Runtime, on the CPU unless another provider is named.
 
     On opening, the digests of the card are verified and one picture is scored. For a model without
     evidence maps they are made by occlusion, see :meth:`score`.
@@ -68,18 +71,19 @@ class OnnxScorer:
         path: The ``.onnx`` file with its card.
         threads: Threads of a call. Calls from several threads with one thread each are faster than
             one call with several threads.
+        provider: ONNX Runtime's execution provider, such as one of :func:`gpu_providers`.
 
     Raises:
         ModelMismatch: The bytes or the scores differ from those in the card.
         ModelError: The file is no model file, is damaged, or does not agree with its card.
     """
 
-    def __init__(self, path: Path, *, threads: int = 1) -> None:
+    def __init__(self, path: Path, *, threads: int = 1, provider: str = CPU) -> None:
         data, self.card, self.model_id, shipped = open_model(path)
         if not shipped:
             check_graph(data, path)
-        self._path, self._threads = path, threads
-        self._session = open_session(data, path, threads=threads)
+        self._path, self._threads, self._provider = path, threads, provider
+        self._session = open_session(data, path, threads=threads, provider=provider)
         outputs = {output.name: output.type for output in self._session.get_outputs()}
         self._check_signature(outputs)
         self._heat = "heat" in outputs
@@ -88,7 +92,8 @@ class OnnxScorer:
 
     def __reduce__(self) -> tuple[partial[OnnxScorer], tuple[Path]]:
         """Pickle the path: another process opens the file itself."""
-        return partial(OnnxScorer, threads=self._threads), (self._path,)
+        made = partial(OnnxScorer, threads=self._threads, provider=self._provider)
+        return made, (self._path,)
 
     def score(self, crops: Pixels, *, heat: bool = False) -> Scores:
         """Score crops.
@@ -247,16 +252,24 @@ _arena_lock = threading.Lock()
 _arena_made = False
 
 
-def open_session(data: bytes, where: object, *, threads: int) -> onnxruntime.InferenceSession:
-    """Open a session of ONNX Runtime on the CPU, in bounded memory, without its log output.
+def gpu_providers() -> list[str]:
+    """Return the execution providers of the installed ONNX Runtime that run on a GPU."""
+    return [one for one in onnxruntime.get_available_providers() if one in _GPU]
+
+
+def open_session(
+    data: bytes, where: object, *, threads: int, provider: str = CPU
+) -> onnxruntime.InferenceSession:
+    """Open a session of ONNX Runtime, in bounded memory, without its log output.
 
     Args:
         data: Bytes of a model file.
         where: Name of the file in messages.
         threads: Threads of a call.
+        provider: The execution provider; what it cannot run, the CPU runs.
 
     Raises:
-        ModelError: ONNX Runtime refuses the file.
+        ModelError: ONNX Runtime refuses the file, or the provider finds no device.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -265,12 +278,16 @@ def open_session(data: bytes, where: object, *, threads: int) -> onnxruntime.Inf
     try:
         _share_arena()
         options.add_session_config_entry("session.use_env_allocators", "1")
-        return onnxruntime.InferenceSession(
-            data, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        providers = list(dict.fromkeys((provider, CPU)))
+        session = onnxruntime.InferenceSession(
+            data, options, providers=providers, enable_fallback=0
         )  # a fallback prints on standard output, among JSON lines
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelError(f"{where}: ONNX Runtime cannot open it: {reason}") from error
+    if provider not in session.get_providers():  # it is left out where there is no device
+        raise ModelError(f"{where}: ONNX Runtime's {provider} finds no device")
+    return session
 
 
 def _share_arena() -> None:

@@ -35,13 +35,16 @@ from mesoscope.scan.tables import Result
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from mesoscope.detection.scorer import Scorer
     from mesoscope.distributed.fetching import Fetched
+    from mesoscope.files.store import Store
     from mesoscope.media.image import Source
     from mesoscope.types import Verdict
 
 __all__ = ["TaskJudge", "TaskOrder", "spec_digest"]
 
 CORES = 1  # of a judge: it has one thread
+MOST_ENDS = 2  # of judges at one file, each in a process of its own, before it is not tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +104,15 @@ class TaskJudge:
 
     Args:
         order: A machine of another version, or with another model, does nothing but say so.
+        scorer: Scores in place of this process; ``None`` for the CPU.
     """
 
-    def __init__(self, order: TaskOrder) -> None:
+    def __init__(self, order: TaskOrder, scorer: Scorer | None = None) -> None:
         self._order = order
         self._refusal = ""
         try:
             self._store = open_store(order.place)
-            self._detector = _build(order)
+            self._detector = _build(order, scorer)
         except MesoscopeError as error:
             self._refusal = f"{platform.node()}: {error}"
 
@@ -139,11 +143,16 @@ class TaskJudge:
                 return stands
         mark = f"begun/{task:09}"
         again = self._store.exists(mark)  # whoever began it before was ended by something
-        self._store.write(mark, b"")
+        if not again:
+            self._store.write(mark, b"")
         sources = read_task(self._store, task)
         with contextlib.ExitStack() as kept:
             folder = kept.enter_context(tempfile.TemporaryDirectory(prefix="mesoscope-"))
-            judge = kept.enter_context(_Apart(self._order)) if again else self._detector
+            judge = (
+                kept.enter_context(_Apart(self._order, _Ends(self._store, mark)))
+                if again
+                else self._detector
+            )
             if self._order.shards:
                 fetched = fetch_shards(sources, Path(folder))
             else:
@@ -164,7 +173,7 @@ class TaskJudge:
         return part
 
 
-def _build(order: TaskOrder) -> Detector:
+def _build(order: TaskOrder, scorer: Scorer | None = None) -> Detector:
     """The detector of an order.
 
     Raises:
@@ -182,7 +191,7 @@ def _build(order: TaskOrder) -> Detector:
             f"its model {order.model}, or its finder's, has other bytes than that of the scan: "
             "copy the same file to all machines"
         )
-    return Detector.from_spec(spec)
+    return Detector.from_spec(spec if scorer is None else dataclasses.replace(spec, model=scorer))
 
 
 def _judged(judge: Detector | _Apart, fetched: Iterable[Fetched]) -> Iterator[Result]:
@@ -215,6 +224,33 @@ def _result(one: Fetched, verdict: Verdict) -> Result:
 _alone: Detector | None = None  # of a process of _Apart
 
 
+class _Ends:
+    """Counts at which file of a task judges were ended, in the task's mark.
+
+    Where memory runs out, the judge itself may be ended instead of the file's process, as Ray's
+    monitor of memory does. Without a count, the task would be tried for ever.
+    """
+
+    def __init__(self, store: Store, mark: str) -> None:
+        self._store, self._mark = store, mark
+        with store.open(mark) as opened:
+            text = opened.read()
+        self._ends: dict[str, int] = json.loads(text) if text else {}
+
+    def begin(self, number: int) -> bool:
+        """Note that a file is begun; ``False`` if too many judges were ended at it."""
+        name = str(number)
+        if self._ends.get(name, 0) >= MOST_ENDS:
+            return False
+        self._ends[name] = self._ends.get(name, 0) + 1
+        self._store.write(self._mark, json.dumps(self._ends).encode())
+        return True
+
+    def done(self, number: int) -> None:
+        """Forget a file that was judged; that is written with the next one."""
+        self._ends.pop(str(number), None)
+
+
 class _Apart:
     """As the detector, with each source judged in another process, which may be ended by it.
 
@@ -222,8 +258,8 @@ class _Apart:
     judges it, and the engine would try its task again for ever.
     """
 
-    def __init__(self, order: TaskOrder) -> None:
-        self._order = order
+    def __init__(self, order: TaskOrder, ends: _Ends) -> None:
+        self._order, self._ends = order, ends
         self._pool = self._new()
 
     def __enter__(self) -> _Apart:
@@ -239,13 +275,17 @@ class _Apart:
         keep_going: bool,  # noqa: ARG002 - as in Detector
     ) -> Iterator[Verdict]:
         """As :meth:`Detector.check_many` with ``keep_going``."""
-        for source in sources:
+        for number, source in enumerate(sources):
+            given = source if self._ends.begin(number) else _fatal(source)
             try:
-                yield self._pool.submit(_check_alone, source).result()
+                verdict = self._pool.submit(_check_alone, given).result()
             except BrokenProcessPool:
                 self._pool.shutdown()
                 self._pool = self._new()
-                yield self._pool.submit(_check_alone, _fatal(source)).result()
+                verdict = self._pool.submit(_check_alone, _fatal(source)).result()
+            if given is source:
+                self._ends.done(number)
+            yield verdict
 
     def _new(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mesoscope.data.manifest import Sample
-    from mesoscope.detection.detector import Detector
+    from mesoscope.evaluation.judge import Judge
     from mesoscope.types import Json, Verdict
 
     Floats = NDArray[np.float64]
@@ -44,7 +44,7 @@ _MEANS = ("accuracy", "auc")
 
 def evaluate(
     samples: Sequence[Sample],
-    detector: Detector,
+    detector: Judge,
     *,
     seed: int = 0,
     resamples: int = 1000,
@@ -62,7 +62,8 @@ def evaluate(
 
     Args:
         samples: Samples to judge, at least one.
-        detector: The detector; its thresholds give the labels.
+        detector: The detector, or the verdicts that a job holds for these samples; its thresholds
+            give the labels.
         seed: Seed of the bootstrap.
         resamples: Number of bootstrap resamples; 0 leaves out the intervals.
         conditions: Further conditions, for example the model file's digest; kept in the result.
@@ -209,7 +210,7 @@ def _measure(
 
 def _alarms(
     predictions: Sequence[Prediction],
-    detector: Detector,
+    detector: Judge,
     fpr: float | None,
     prevalences: Sequence[float],
 ) -> tuple[AlarmReport, ...]:
@@ -282,7 +283,7 @@ def _mean(by_source: Mapping[str, Figures], drawn: Mapping[str, Mapping[str, Flo
     return Figures({}, values, intervals)
 
 
-def _conditions(predictions: Sequence[Prediction], detector: Detector) -> dict[str, Json]:
+def _conditions(predictions: Sequence[Prediction], detector: Judge) -> dict[str, Json]:
     return {
         "model": detector.model_id,
         "label_convention": detector.card.label_convention,
@@ -297,7 +298,7 @@ def _conditions(predictions: Sequence[Prediction], detector: Detector) -> dict[s
     }
 
 
-def _of_clips(predictions: Sequence[Prediction], detector: Detector) -> dict[str, Json]:
+def _of_clips(predictions: Sequence[Prediction], detector: Judge) -> dict[str, Json]:
     """Return further conditions of metrics on clips; empty without clips."""
     if not any(p.kind == "clip" for p in predictions):
         return {}

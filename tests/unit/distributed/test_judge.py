@@ -50,8 +50,8 @@ def test_a_file_that_ends_its_process_is_a_row(store, monkeypatch):
     made = []
 
     class Apart(judges._Apart):
-        def __init__(self, order):
-            super().__init__(order)
+        def __init__(self, order, ends):
+            super().__init__(order, ends)
             made.append(self)
 
     def poison(task, folder, **options):
@@ -70,6 +70,31 @@ def test_a_file_that_ends_its_process_is_a_row(store, monkeypatch):
     for row in (*before, *after):
         del row["elapsed_s"]
     assert [after[n] for n in (0, 1, 3)] == [before[n] for n in (0, 1, 3)]
+    assert store.names("begun") == []
+
+
+def test_a_file_that_ends_its_judge_is_a_row_after_two_further_tries(store, monkeypatch):
+    """Where memory runs out, Ray's monitor may end the judge and not the process of the file."""
+    order = TaskOrder.of(store.name, SPEC)
+    alone = judges._Ends.begin
+
+    def ended(ends, number):
+        if (tried := alone(ends, number)) and number == 2:
+            raise KeyboardInterrupt  # the judge is no more
+        return tried
+
+    monkeypatch.setattr(judges._Ends, "begin", ended)
+    store.write("begun/000000000", b"")
+    judge = TaskJudge(order)
+    for _ in range(judges.MOST_ENDS):
+        with pytest.raises(KeyboardInterrupt):
+            judge({"task": 0})
+        assert store.names("parts") == []
+    part = json.loads(judge({"task": 0})["part"])
+    assert (part["rows"], part["failed"]) == (4, 1)
+    assert [row["error"] and row["error"]["code"] for row in verdicts(store)] == [
+        None, None, "source.failed", None,
+    ]  # fmt: skip
     assert store.names("begun") == []
 
 

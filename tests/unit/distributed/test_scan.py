@@ -1,9 +1,11 @@
 """Scans into parts, on an engine in this process: what holds on any engine."""
 
 import dataclasses
+import errno
 import json
 import os
 import shutil
+import time
 
 import pytest
 from PIL import Image
@@ -147,6 +149,48 @@ def test_a_part_that_is_gone_is_missed_and_judged_again(photos, tmp_path):
     (out / "parts/000000001.parquet").write_bytes(b"PAR1 and nothing else PAR1")
     with pytest.raises(JobError, match=r"000000001.parquet: damaged: .*`resume`"):
         scan(photos, out, resume=True)
+
+
+def test_a_full_sink_ends_the_scan_in_one_line_and_resumes(photos, tmp_path, monkeypatch):
+    out = tmp_path / "parts"
+    replace, moved = os.replace, []
+
+    def full(source, target, **more):
+        if f"{out}/parts/" in str(target):
+            moved.append(target)
+            if len(moved) == 3:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(OutputError, match="cannot be written: No space left") as said:
+            scan(photos, out)
+    assert len(str(said.value).splitlines()) == 1
+    assert sorted(p.name for p in (out / "parts").iterdir()) == [
+        "000000000.parquet", "000000001.parquet",
+    ]  # fmt: skip
+    engine = InProcess()
+    assert scan(photos, out, engine, resume=True).left == 0
+    assert engine.ran == [2, 3, 4]
+    scan(photos, tmp_path / "whole")
+    assert lines_of(out) == lines_of(tmp_path / "whole")
+
+
+def test_clocks_do_not_matter(photos, tmp_path, monkeypatch):
+    """Machines whose clocks differ by days, and parts from the future."""
+    out, real, ahead = tmp_path / "parts", time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: real() + ahead[0])
+    with pytest.raises(PartsInterrupted):
+        scan(photos, out, InProcess(most=2))
+    for part in (out / "parts").iterdir():
+        os.utime(part, (real() + 9e5, real() + 9e5))
+    ahead[0] = -1e6
+    engine = InProcess()
+    assert scan(photos, out, engine, resume=True).left == 0
+    assert engine.ran == [2, 3, 4]
+    scan(photos, tmp_path / "whole")
+    assert lines_of(out) == lines_of(tmp_path / "whole")
 
 
 def test_a_part_of_another_spec_is_judged_again(photos, tmp_path):
