@@ -219,12 +219,17 @@ def transfer_table() -> str:
 
 
 def runs_table() -> str:
-    """The runs that led to the default model and one in trial, each by its own figures."""
+    """The runs that led to the default model and two in trial, each by its own figures."""
     lines = ["| run | stages | epochs | minutes | mean accuracy [95 %] | mean AUC [95 %] |"]
     lines.append("|---|---|---|---|---|---|")
-    for name in ("teacher", "mesoscope", "mesoscope-framed", "mesoscope-pruned", "native"):
+    names = ("teacher", "mesoscope", "mesoscope-framed", "mesoscope-pruned")
+    for name in (*names, "native", "native-lite"):
         folder = ROOT / "results/runs" / name
-        log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        begun = folder / "begun.jsonl"  # of a run whose weights this one began with
+        text = begun.read_text() if begun.exists() else ""
+        log = [
+            json.loads(line) for line in (text + (folder / "log.jsonl").read_text()).splitlines()
+        ]
         mean = json.loads((folder / "metrics.json").read_text())["mean_over_sources"]
         widths = re.search(
             r"^widths = \[(.*)\]", (folder / "recipe.toml").read_text(), re.MULTILINE
