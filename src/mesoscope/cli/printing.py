@@ -25,7 +25,7 @@ __all__ = ["HEADER", "columns", "echo", "escape_text", "flagged", "flags", "plur
 # Options outside of DetectOptions, whose fields hold their flags themselves.
 _SAME = (
     "address", "all_faces", "allow_host", "allow_loss", "check_faces", "data", "device",
-    "donors_apart", "engine", "finetune", "fix", "force", "format", "gpus", "jpeg_quality",
+    "donors_apart", "engine", "finetune", "fix", "force", "format", "gpus", "http", "jpeg_quality",
     "learning_rate", "ledger", "limit", "margin", "max_loss", "model", "name", "out", "port",
     "quality", "r1", "resume", "seed", "shards", "shares", "skip_unreadable", "sparsity",
     "split", "structured", "suspects",

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 @scan_on.engine
 @scan_on.address
 @scan_on.shards
+@scan_on.http
 @scan_on.task_files
 @scan_on.gpus
 @options.ledger
@@ -63,6 +64,7 @@ def command(
     engine: str,
     address: str | None,
     shards: bool,
+    http: bool,
     task_files: int | None,
     gpus: int | None,
     ledger: str | None,
@@ -86,10 +88,10 @@ def command(
     if engine != "local":
         scan_on.refuse_options(out, report, ledger=ledger, lines=as_json or bool(table))
         return scan_on.scan_on_ray(
-            paths, str(out), address=address, shards=shards, task_files=task_files, gpus=gpus,
-            resume=resume, jobs=jobs, batch_size=batch_size, fail_on=fail_on,
+            paths, str(out), address=address, shards=shards, http=http, task_files=task_files,
+            gpus=gpus, resume=resume, jobs=jobs, batch_size=batch_size, fail_on=fail_on,
         )  # fmt: skip
-    scan_on.refuse_for_local(paths, out, address, task_files, gpus, shards=shards)
+    scan_on.refuse_for_local(paths, out, address, task_files, gpus, shards=shards, http=http)
     out, table = _outputs(out, table, as_json=as_json)
     folder = job_folder(out)
     if folder is None and (resume or ledger):

@@ -49,6 +49,10 @@ shards = click.option(
     help="With --engine ray: judge the pictures and clips in tar files (WebDataset).",
 )  # fmt: skip
 
+http = click.option(
+    "--http", is_flag=True,
+    help="With --engine ray: fetch the http:// and https:// URLs of a list, too.",
+)  # fmt: skip
 gpus = click.option(
     "--gpus", type=WholeRange(0), metavar="N",
     help="With --engine ray: N GPUs of the cluster score for all workers.  [default: 0]",
@@ -63,6 +67,7 @@ def refuse_for_local(
     gpus: int | None,
     *,
     shards: bool,
+    http: bool,
 ) -> None:
     """Refuse what only an engine of many machines does.
 
@@ -75,6 +80,8 @@ def refuse_for_local(
         )
     if shards:
         raise OptionError("--shards belongs to --engine ray: give that, too, or unpack the tars")
+    if http:
+        raise OptionError("--http belongs to --engine ray: give that, too")
     for place in (*paths, *([] if out is None else [out])):
         if "://" in place and not os.path.exists(place):  # noqa: PTH110
             raise OptionError(f"{place}: object stores are read and written with --engine ray")
@@ -107,6 +114,7 @@ def scan_on_ray(
     *,
     address: str | None,
     shards: bool,
+    http: bool,
     task_files: int | None,
     gpus: int | None,
     resume: bool,
@@ -126,7 +134,7 @@ def scan_on_ray(
         try:
             done = scan_into_parts(
                 spec, paths, out, lambda: RayEngine(address=address, judges=jobs, gpus=gpus or 0),
-                resume=resume, shards=shards, task_files=task_files, watcher=shown,
+                resume=resume, shards=shards, http=http, task_files=task_files, watcher=shown,
             )  # fmt: skip
         except PartsInterrupted as stopped:
             done = stopped.summary

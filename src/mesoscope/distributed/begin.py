@@ -74,6 +74,7 @@ def plan_tasks(
     listed: Callable[[], None],
     *,
     shards: bool = False,
+    http: bool = False,
 ) -> ListedCounts:
     """List the sources of a job and cut them into tasks, unless that was done.
 
@@ -83,6 +84,7 @@ def plan_tasks(
         size: Sources of a task.
         listed: Called after each source.
         shards: The sources are tar files.
+        http: A list may name web addresses.
 
     Returns:
         What was left out of the listing.
@@ -97,7 +99,9 @@ def plan_tasks(
     if before is not None:
         return ListedCounts(int(before["skipped"]), int(before["again"]))
     counts = ListedCounts()
-    found = list_sources(places, counts, leave_out=job.name, shards=shards, listed=listed)
+    found = list_sources(
+        places, counts, leave_out=job.name, shards=shards, http=http, listed=listed
+    )
     tasks, sources = write_tasks(job.store, found, size)
     told = {"tasks": tasks, "sources": sources, "skipped": counts.skipped, "again": counts.again}
     job.store.write(PLAN, json.dumps(told).encode())

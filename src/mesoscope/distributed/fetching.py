@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+from mesoscope.distributed import web
 from mesoscope.errors import MesoscopeError, OutputError, SourceError, SourceMissing
 from mesoscope.errors.failures import cause, source_failure
 from mesoscope.files.digest import hash_bytes, hash_file
@@ -110,6 +111,8 @@ def _fetch_group(group: Sequence[Planned], *, folder: Path, ranged: bool) -> lis
     remote = [one for one in group if one.code is None and is_object(one.name)]
     if not remote:
         return [_read_file(one) for one in group]
+    if web.is_web(remote[0].name):
+        return _fetch_web(group, folder)
     store = ObjectStore("/".join(remote[0].name.split("/", 3)[:3]))
     small = [one for one in remote if not _goes_to_disk(one)]
     got: dict[Planned, Answer] = {}
@@ -127,6 +130,27 @@ def _fetch_group(group: Sequence[Planned], *, folder: Path, ranged: bool) -> lis
             got[one] = by_range or _download(store, one, folder)
     _refuse_outage(got)
     return [_of_object(one, got[one]) if one in got else _read_file(one) for one in group]
+
+
+def _fetch_web(group: Sequence[Planned], folder: Path) -> list[Fetched]:
+    """Sources of one host; clips go to the disk."""
+    small = [one for one in group if one.code is None and not is_clip(one)]
+    got: dict[Planned, Answer] = {}
+    got.update(zip(small, web.fetch([one.name for one in small]), strict=True))
+    for one in group:
+        if one.code is None and is_clip(one):
+            path = _copy_of(one, folder)
+            try:
+                got[one] = web.download(one.name, path) or path
+            except OSError as error:
+                refuse_full_disk(error, folder)
+                got[one] = error
+    return [_of_object(one, got[one]) if one in got else _read_file(one) for one in group]
+
+
+def _copy_of(one: Planned, folder: Path) -> Path:
+    """The path of a source's copy on this machine's disk."""
+    return folder / (hashlib.sha256(one.path).hexdigest() + PurePosixPath(one.name).suffix)
 
 
 def _read_file(one: Planned) -> Fetched:
@@ -207,8 +231,7 @@ def _by_range(store: ObjectStore, one: Planned) -> RangedFile | None:
 
 
 def _download(store: ObjectStore, one: Planned, folder: Path) -> Path | Exception:
-    name = hashlib.sha256(one.path).hexdigest() + PurePosixPath(one.name).suffix
-    path = folder / name
+    path = _copy_of(one, folder)
     try:
         store.download(one.name, path)
     except Exception as error:  # noqa: BLE001 - any client's error is of this object only

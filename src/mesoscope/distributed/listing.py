@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from mesoscope.distributed.tasks import Planned
+from mesoscope.distributed.web import is_web
 from mesoscope.errors import OptionError, OutputError, SourceError, SourceMissing
 from mesoscope.errors.failures import cause
 from mesoscope.files.store import ObjectStore, is_object, open_store
@@ -50,6 +51,7 @@ def list_sources(
     *,
     leave_out: str,
     shards: bool = False,
+    http: bool = False,
     listed: Callable[[], None] = lambda: None,
 ) -> Iterator[Planned]:
     """List pictures and clips, each once; or the tar files that they are in.
@@ -63,6 +65,7 @@ def list_sources(
         counts: Counts what is left out.
         leave_out: Folder or URL of the job itself.
         shards: Tar files are listed: of folders and prefixes, those with the suffix ``.tar``.
+        http: A list may name ``http://`` and ``https://`` URLs.
         listed: Called after each source that is found, before they are sorted.
 
     Raises:
@@ -73,7 +76,7 @@ def list_sources(
     if lists:
         if len(places) > 1:
             raise OptionError(f"{lists[0]}: a list is scanned alone: give no other source")
-        yield from _sorted(_of_list(lists[0]), listed)
+        yield from _sorted(_of_list(lists[0], http=http), listed)
         return
     own = os.path.join(os.path.abspath(leave_out), "").encode("utf-8", "surrogateescape")  # noqa: PTH100, PTH118
     local = without_nested(place for place in places if not is_object(place))
@@ -174,7 +177,7 @@ def _of_store(store: ObjectStore, one: StoredObject) -> Planned:
     return Planned(path, one.size_bytes, one.mtime_ns, SourceError.code, said)
 
 
-def _of_list(place: str) -> Iterator[Planned]:
+def _of_list(place: str, *, http: bool) -> Iterator[Planned]:
     """The sources of a list, in its order."""
     from pyarrow import parquet
 
@@ -190,17 +193,21 @@ def _of_list(place: str) -> Iterator[Planned]:
                 )
             for rows in file.iter_batches(LIST_ROWS, columns=[column]):
                 for path in rows[column].to_pylist():
-                    yield Planned(_resolved(path, place, folder))
+                    yield Planned(_resolved(path, place, folder, http=http))
     except FileNotFoundError:
         raise OptionError(f"{place}: no such list: check the path") from None
     except ValueError as error:  # as pyarrow's own are
         raise OptionError(f"{place}: cannot be read as Parquet: {cause(error)}") from error
 
 
-def _resolved(path: object, place: str, folder: str) -> bytes:
+def _resolved(path: object, place: str, folder: str, *, http: bool) -> bytes:
     """A path of a list: relative ones begin at the list's folder."""
     if not isinstance(path, str) or not path:
         raise OptionError(f"{place}: a row names no source: take it out")
+    if is_web(path) and not http:
+        raise OptionError(
+            f"{place}: {path}: web addresses are fetched with `http` only: add it, or take them out"
+        )
     if is_object(path):
         return os.fsencode(path)
     if is_object(place) and not os.path.isabs(path):  # noqa: PTH117

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mesoscope.distributed.begin import begin_or_resume, plan_tasks
 from mesoscope.distributed.judge import TaskOrder
 from mesoscope.distributed.progress import PartsInterrupted, PartsSummary, PartsWatcher
-from mesoscope.errors import JobError, OutputError
+from mesoscope.errors import JobError, OptionError, OutputError
 from mesoscope.scan.parts import Part
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def scan_into_parts(
     *,
     resume: bool | None = None,
     shards: bool = False,
+    http: bool = False,
     task_files: int | None = None,
     watcher: PartsWatcher | None = None,
 ) -> PartsSummary:
@@ -58,6 +59,7 @@ def scan_into_parts(
         engine: Makes what gives the tasks to machines; called once there are some.
         resume: Whether the job must exist; ``None`` accepts both.
         shards: The sources are tar files, and each picture and clip in them has a verdict.
+        http: A list may name ``http://`` and ``https://`` URLs, which are then fetched.
         task_files: Sources of a task, for a new job: by default 256, or one tar file.
         watcher: Receives progress.
 
@@ -72,13 +74,16 @@ def scan_into_parts(
         MissingExtra: The client of an object store is not installed.
         OutputError: A store or the engine is not available; finished parts are kept.
     """
+    if http and shards:
+        raise OptionError("`http` and `shards`: tar files are read from folders and object stores "
+                          "only: give one of both")  # fmt: skip
     started, seen = perf_counter(), watcher or PartsWatcher()
     order = TaskOrder.of(out, spec, shards=shards)
     job = begin_or_resume(order, places, spec.build(), resume=resume)
     summary = PartsSummary(job.name, shards)
     size = task_files if task_files is not None else TASK_SHARDS if shards else TASK_FILES
     try:
-        counts = plan_tasks(job, places, size, seen.listed, shards=shards)
+        counts = plan_tasks(job, places, size, seen.listed, shards=shards, http=http)
         plan = job.plan() or {}
         summary.sources = int(plan["sources"])
         summary.skipped, summary.again = counts.skipped, counts.again
