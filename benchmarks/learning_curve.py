@@ -18,8 +18,6 @@ import csv
 import datetime as dt
 import hashlib
 import math
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -28,6 +26,7 @@ import numpy as np
 
 from measure import ROOT
 from mesoscope import metrics
+from strangers import evaluated, quietly
 
 RESULTS = ROOT / "results/learning_curve.csv"
 SOURCES = ("photoshop", "stylegan", "stylegan2")
@@ -78,11 +77,7 @@ def run(share: float, arguments: argparse.Namespace) -> list[dict[str, object]]:
         ):
             command += ["--set", f"{key}={value}"]
         quietly(command)
-        command = [sys.executable, "-m", "mesoscope", "evaluate", str(data)]
-        command += ["--split", "validation", "--faces", "whole", "--no-guard"]
-        quietly([*command, "--model", str(out / "model.onnx"), "--out", str(found)])
-        with (found / "predictions.csv").open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["p_fake"]]
+        rows = evaluated(out / "model.onnx", data, found)
     fixed = {
         "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
         "recipe": arguments.recipe.stem,
@@ -131,15 +126,6 @@ def pictures_for(rows: list[dict[str, str]], source: str) -> tuple[float, float]
     if slope >= 0:
         return float(slope), math.inf
     return float(slope), float(np.exp((math.log(1 - WANTED) - start) / slope))
-
-
-def quietly(command: list[str]) -> None:
-    """Run a command; show what it said if it fails."""
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ
-    )
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"{' '.join(command)}\n{done.stdout[-2000:]}")
 
 
 def main() -> None:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     Answer = bytes | Path | RangedFile | Exception  # of a store, for an object
 
-__all__ = ["Fetched", "fetch_all", "is_clip", "no_credentials",
-           "refuse_full_disk", "why"]  # fmt: skip
+__all__ = ["Fetched", "copy_path", "fetch_all", "is_clip", "no_credentials",
+           "refuse_full_disk", "store_of", "why"]  # fmt: skip
 
 GROUP = 16  # objects that are fetched side by side
 GROUP_BYTES = 64 << 20  # and no more bytes than this; a larger object goes to the disk
@@ -113,7 +113,7 @@ def _fetch_group(group: Sequence[Planned], *, folder: Path, ranged: bool) -> lis
         return [_read_file(one) for one in group]
     if web.is_web(remote[0].name):
         return _fetch_web(group, folder)
-    store = ObjectStore("/".join(remote[0].name.split("/", 3)[:3]))
+    store = store_of(remote[0].name)
     small = [one for one in remote if not _goes_to_disk(one)]
     got: dict[Planned, Answer] = {}
     left = small
@@ -139,7 +139,7 @@ def _fetch_web(group: Sequence[Planned], folder: Path) -> list[Fetched]:
     got.update(zip(small, web.fetch([one.name for one in small]), strict=True))
     for one in group:
         if one.code is None and is_clip(one):
-            path = _copy_of(one, folder)
+            path = copy_path(one, folder)
             try:
                 got[one] = web.download(one.name, path) or path
             except OSError as error:
@@ -148,7 +148,12 @@ def _fetch_web(group: Sequence[Planned], folder: Path) -> list[Fetched]:
     return [_of_object(one, got[one]) if one in got else _read_file(one) for one in group]
 
 
-def _copy_of(one: Planned, folder: Path) -> Path:
+def store_of(url: str) -> ObjectStore:
+    """The bucket that an object is in."""
+    return ObjectStore("/".join(url.split("/", 3)[:3]))
+
+
+def copy_path(one: Planned, folder: Path) -> Path:
     """The path of a source's copy on this machine's disk."""
     return folder / (hashlib.sha256(one.path).hexdigest() + PurePosixPath(one.name).suffix)
 
@@ -231,7 +236,7 @@ def _by_range(store: ObjectStore, one: Planned) -> RangedFile | None:
 
 
 def _download(store: ObjectStore, one: Planned, folder: Path) -> Path | Exception:
-    path = _copy_of(one, folder)
+    path = copy_path(one, folder)
     try:
         store.download(one.name, path)
     except Exception as error:  # noqa: BLE001 - any client's error is of this object only

@@ -13,16 +13,18 @@ from mesoscope.distributed.fetching import (
     GROUP,
     GROUP_BYTES,
     Fetched,
+    copy_path,
     is_clip,
     no_credentials,
     refuse_full_disk,
+    store_of,
     why,
 )
 from mesoscope.distributed.tasks import Planned
 from mesoscope.errors import DatasetError, OutputError, SourceError, SourceMissing
 from mesoscope.errors.failures import cause
 from mesoscope.files.digest import hash_bytes
-from mesoscope.files.store import ObjectStore, is_object, refuses_all, refuses_one
+from mesoscope.files.store import is_object, refuses_all, refuses_one
 from mesoscope.media.image import FileBytes
 from mesoscope.media.kinds import CLIP_SUFFIXES, PICTURE_SUFFIXES
 from mesoscope.media.walk import Unreadable, open_without_waiting
@@ -110,7 +112,7 @@ def _of_tar(tar: Planned, folder: Path) -> Iterator[Fetched]:
 
 def _open(name: str) -> BinaryIO:
     if is_object(name):
-        return ObjectStore("/".join(name.split("/", 3)[:3])).open_object(name, SHARD_BYTES)
+        return store_of(name).open_object(name, SHARD_BYTES)
     return open(name, "rb", opener=open_without_waiting)
 
 
@@ -143,7 +145,7 @@ def _member(one: Planned, info: tarfile.TarInfo, file: BinaryIO, folder: Path) -
         found = hash_bytes(data)
         source = FileBytes.of(one.name, data)
         return Fetched(one, source, None, found.n_bytes, bytes.fromhex(found.sha256))
-    copy = folder / (hashlib.sha256(one.path).hexdigest() + PurePosixPath(one.name).suffix)
+    copy = copy_path(one, folder)
     digest, left = hashlib.sha256(), info.size
     with copy.open("wb") as out:
         while left and (piece := file.read(min(left, _COPY_BYTES))):

@@ -8,6 +8,7 @@ time. A host that fails is no reason to end a scan: its sources are rows with an
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mesoscope.errors import MissingExtra, SourceError, SourceMissing
@@ -78,41 +79,37 @@ def _session() -> Any:  # noqa: ANN401
 
 async def _fetch(urls: Sequence[str]) -> list[bytes | BaseException]:
     async with _session() as session:
-        reads = (_tried(session, url) for url in urls)
+        reads = (_held(session, url) for url in urls)
         return await asyncio.gather(*reads, return_exceptions=True)
 
 
-async def _tried(session: Any, url: str) -> bytes:  # noqa: ANN401
+async def _held(session: Any, url: str) -> bytes:  # noqa: ANN401
+    held = io.BytesIO()
+    await _tried(session, url, held, PICTURE_BYTES)
+    return held.getvalue()
+
+
+async def _download(url: str, file: BinaryIO) -> None:
+    async with _session() as session:
+        await _tried(session, url, file, CLIP_BYTES)
+
+
+async def _tried(session: Any, url: str, file: BinaryIO, limit: int) -> None:  # noqa: ANN401
+    """Write an answer into a file, from its beginning at each try."""
     for attempt in range(TRIES):
-        held = bytearray()
+        file.seek(0)
+        file.truncate()
         try:
-            await _read(session, url, held.extend, PICTURE_BYTES)
+            await _read(session, url, file, limit)
         except Exception as error:
             if attempt + 1 == TRIES or not _is_passing(error):
                 raise
             await asyncio.sleep(WAIT_S * 2**attempt)
         else:
-            return bytes(held)
-    raise AssertionError  # the last try returns or raises
+            return
 
 
-async def _download(url: str, file: BinaryIO) -> None:
-    async with _session() as session:
-        for attempt in range(TRIES):
-            file.seek(0)
-            file.truncate()
-            try:
-                await _read(session, url, file.write, CLIP_BYTES)
-            except Exception as error:
-                if attempt + 1 == TRIES or not _is_passing(error):
-                    raise
-                await asyncio.sleep(WAIT_S * 2**attempt)
-            else:
-                return
-
-
-async def _read(session: Any, url: str, keep: Any, limit: int) -> None:  # noqa: ANN401
-    """Give the pieces of an answer to ``keep``."""
+async def _read(session: Any, url: str, file: BinaryIO, limit: int) -> None:  # noqa: ANN401
     async with session.get(url) as answer:
         if answer.status in _GONE:
             raise FileNotFoundError(url)
@@ -122,7 +119,7 @@ async def _read(session: Any, url: str, keep: Any, limit: int) -> None:  # noqa:
             seen += len(piece)
             if seen > limit:
                 raise SourceError(f"{url}: the answer has more than {limit >> 20} MiB: not read")
-            keep(piece)
+            file.write(piece)
 
 
 def _is_of_the_web(error: BaseException) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mesoscope.data.sample import Sample
     from mesoscope.scan.results import JobResults
-    from mesoscope.types import Json, ModelCard, Thresholds
+    from mesoscope.types import Json
 
 __all__ = ["JudgedSamples", "read_judged"]
 
@@ -33,23 +33,10 @@ class JudgedSamples:
     """
 
     def __init__(self, detector: Detector, verdicts: Sequence[str], model_file: Path) -> None:
-        self._detector, self._verdicts = detector, verdicts
-        self.options, self.model_file = detector.options, model_file
-
-    @property
-    def card(self) -> ModelCard:
-        """Card of the model."""
-        return self._detector.card
-
-    @property
-    def model_id(self) -> str:
-        """Id of the model."""
-        return self._detector.model_id
-
-    @property
-    def thresholds(self) -> Thresholds:
-        """Thresholds that the labels come from."""
-        return self._detector.thresholds
+        self._verdicts = verdicts
+        self.card, self.model_id = detector.card, detector.model_id
+        self.options, self.thresholds = detector.options, detector.thresholds
+        self.model_file = model_file
 
     def check_many(
         self, sources: Iterable[object], *, keep_going: bool = False, clips: bool = False

@@ -8,7 +8,6 @@ import tarfile
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from clip_makers import FRAGMENTS, remux
 from in_process import InProcess, without_times
@@ -22,6 +21,7 @@ from mesoscope.scan.into_job import scan_into_job
 from mesoscope.scan.reporting import job_among, report_job
 from mesoscope.scan.results import open_results
 from mesoscope.scan.sinks import json_lines
+from photo_folder import write_photos
 
 s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed: make test-scale installs it")
 pytest.importorskip("moto.server", reason="moto is not installed: make test-scale installs it")
@@ -60,15 +60,8 @@ def server(monkeypatch):
 @pytest.fixture
 def photos(tmp_path, make_face, make_clip):
     """A folder of seven sources, a clip among them."""
-    root = tmp_path / "in"
-    (root / "sub").mkdir(parents=True)
-    for n, name in enumerate(["a.jpg", "b c+é&[1]*?%20#.png", "sub/d.webp", "sub/e.jpg"]):
-        Image.fromarray(make_face(n, 96)).save(root / name)
-    make_clip([make_face(n, 96) for n in range(5)]).rename(root / "clip.mp4")
-    (root / "broken.jpg").write_bytes(b"nothing")
-    (root / "empty.png").touch()
-    (root / "notes.txt").write_text("no picture")
-    return root
+    names = ["a.jpg", "b c+é&[1]*?%20#.png", "sub/d.webp", "sub/e.jpg"]
+    return write_photos(tmp_path / "in", names, make_face, make_clip)
 
 
 @pytest.fixture

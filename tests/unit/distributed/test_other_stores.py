@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from in_process import InProcess, without_times
 from mesoscope.detection.detector import DetectorSpec
@@ -25,6 +24,7 @@ from mesoscope.files.store import open_store
 from mesoscope.scan.into_job import scan_into_job
 from mesoscope.scan.results import open_results
 from mesoscope.scan.sinks import json_lines
+from photo_folder import write_photos
 
 fsspec = pytest.importorskip("fsspec", reason="object stores are reached by fsspec")
 # Of aiohttp, where a client hands it more than a megabyte.
@@ -125,16 +125,8 @@ def put(url, data):
 
 @pytest.fixture
 def photos(tmp_path, make_face, make_clip):
-    root = tmp_path / "in"
-    (root / "sub").mkdir(parents=True)
     names = ["a.jpg", "b c+é&[1]*%20#.png", "sub/d.webp", "sub.jpg", "sub/e.jpg"]
-    for n, name in enumerate(names):
-        Image.fromarray(make_face(n, 96)).save(root / name)
-    make_clip([make_face(n, 96) for n in range(5)]).rename(root / "clip.mp4")
-    (root / "broken.jpg").write_bytes(b"nothing")
-    (root / "empty.png").touch()
-    (root / "notes.txt").write_text("no picture")
-    return root
+    return write_photos(tmp_path / "in", names, make_face, make_clip)
 
 
 def lines_of(job):

@@ -18,7 +18,7 @@ import onnx
 from onnx import TensorProto, compose, helper
 
 from mesoscope.detection.scorer import GUARD_OUTPUT
-from mesoscope.errors import ModelError, OptionError, RecipeError
+from mesoscope.errors import DatasetError, ModelError, OptionError
 from mesoscope.models.file import model_id, read_card
 from mesoscope.training.adopt.calibrated import labelled_faces, write_calibrated
 from mesoscope.training.adopt.graph_builder import GraphBuilder
@@ -90,7 +90,7 @@ def combine_models(
         twice = next(one for one in ids if ids.count(one) > 1)
         raise OptionError(f"{twice}: named twice: its mean with itself is itself")
     if not datasets:
-        raise RecipeError("an ensemble needs labelled faces to be calibrated on: name a data set")
+        raise DatasetError("an ensemble needs labelled faces to be calibrated on: name a data set")
     samples = labelled_faces(datasets)
     members = [_member(path, number) for number, path in enumerate(paths)]
     _refuse_unlike(members)
