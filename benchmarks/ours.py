@@ -203,7 +203,8 @@ def network(recipe: str, steps: int, warm: int):
 
     from mesoscope.runtime.allocator import keep_heap
     from mesoscope.training.fit.distil import to_input
-    from mesoscope.training.fit.loop import KEPT_BYTES, loss_of
+    from mesoscope.training.fit.loop import KEPT_BYTES
+    from mesoscope.training.fit.position import loss_of
     from mesoscope.training.nets import build
 
     keep_heap(KEPT_BYTES, large_blocks=True)  # as fit does

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from mesoscope.data.manifest import Sample
-    from mesoscope.training.fit.loop import EpochPosition
+    from mesoscope.training.fit.position import EpochPosition
     from mesoscope.training.nets import Network
     from mesoscope.training.nets.channels import ChannelPlace
     from mesoscope.training.recipe.recipe import Recipe

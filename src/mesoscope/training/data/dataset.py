@@ -223,6 +223,8 @@ def training_crop(
     face: Box | None = None,
     face_of: Callable[[Sample], Box | None] | None = None,
     makers: Makers | None = None,
+    *,
+    view: int = 0,
 ) -> Pixels:
     """Return one augmented crop, ``(256, 256, 3) uint8``.
 
@@ -235,8 +237,9 @@ def training_crop(
         face: Box of its face, in a pair that of the real picture; the crop may be made around it.
         face_of: Returns the box of a real picture that replaces it.
         makers: Makes what replaces fakes; ``None`` makes those that need no preparation.
+        view: Number of the augmentation, from 0; others show the same picture or forgery.
     """
-    rng = np.random.default_rng(key)
+    rng = np.random.default_rng((*key, 1 + view) if view else key)
     blend = np.random.default_rng((*key, 1))  # separate stream, so that pairs are augmented alike
     behind = reals[0] if len(reals) == 1 else None
     made = None if forge is None else forge.shown(sample, key, behind=behind)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mesoscope.errors import RunError
 from mesoscope.runtime.allocator import keep_heap
@@ -24,22 +21,22 @@ from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.checkpoint import TrainingState
 from mesoscope.training.fit.distil import (
     auc_by_source,
-    open_teacher,
     scores_of,
-    teacher_weights,
     to_input,
 )
-from mesoscope.training.fit.schedule import epoch_samples, learning_rate_share, parameter_groups
-from mesoscope.training.nets import build, initialise
+from mesoscope.training.fit.position import EpochPosition, average
+from mesoscope.training.fit.schedule import epoch_samples, learning_rate_share
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from lightning_fabric import Fabric
+    from numpy.typing import NDArray
 
     from mesoscope.data.sample import Sample
     from mesoscope.training.data.dataset import Survey
-    from mesoscope.training.recipe.keys import OptimiseKeys
+    from mesoscope.training.fit.position import WeightConstraint
     from mesoscope.training.recipe.recipe import Recipe
     from mesoscope.types import Box, Pixels
 
@@ -56,30 +53,6 @@ class Watcher(Protocol):
 
     def epoch(self, record: dict[str, Any], state: TrainingState) -> None:
         """Receive the record of a validated epoch."""
-        ...
-
-
-class WeightConstraint(Protocol):
-    """A constraint on the weights during training, such as pruning masks."""
-
-    def begin(self, at: EpochPosition) -> None:
-        """Load the initial weights into a fresh position."""
-        ...
-
-    def step(self, at: EpochPosition, epochs: float) -> None:
-        """Apply the constraint after a step, ``epochs`` from the start."""
-        ...
-
-    def reached(self, epochs: int) -> bool:
-        """Whether the constraint holds after so many epochs; only then may weights be the best."""
-        ...
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return the state that a resumed run needs."""
-        ...
-
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Restore the state of :meth:`tensors`."""
         ...
 
 
@@ -119,7 +92,8 @@ def fit(
     keep_heap(KEPT_BYTES, large_blocks=True)
     last, best = run / "checkpoints/last.safetensors", run / "checkpoints/best.safetensors"
     resumed = resume and last.exists()
-    at = EpochPosition(recipe, fabric, constraint, fresh=not resumed)
+    groups = 2 * len(sources_of(data.train))
+    at = EpochPosition(recipe, fabric, constraint, fresh=not resumed, groups=groups)
     forge = None if data.points is None else ForgeryMaker(recipe.synth, data.train, data.points)
     nets = Reconstructor.of_run(run) if recipe.augment.reconstructed else None
     makers = Makers(recipe.augment, data.train, data.landmarks, nets)
@@ -171,64 +145,6 @@ def fit(
     return state
 
 
-class EpochPosition:
-    """All state that a step changes: weights, their running mean, the optimiser."""
-
-    def __init__(
-        self,
-        recipe: Recipe,
-        fabric: Fabric,
-        constraint: WeightConstraint | None = None,
-        *,
-        fresh: bool = True,
-    ) -> None:
-        o = recipe.optimise
-        torch.manual_seed(recipe.seed)
-        net = build(recipe.network)
-        if fresh:  # a resumed run replaces the initial weights
-            initialise(net, recipe.network, lambda: teacher_weights(recipe.distil))
-        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.mean = fabric.to_device(copy.deepcopy(self.net).eval())
-        self.norms = [n for n in self.net.modules() if isinstance(n, nn.BatchNorm2d)]
-        self.momentum = [n.momentum or 0.0 for n in self.norms]
-        self.wrapped, self.optimiser = fabric.setup(
-            self.net, torch.optim.AdamW(parameter_groups(self.net, o), lr=o.learning_rate)
-        )
-        self.teacher = open_teacher(recipe.distil)
-        self.constraint = constraint
-        if constraint is not None:
-            constraint.begin(self)
-
-    def update_norm_momentum(self, steps: float, *, mixed: bool = False) -> None:
-        """Use cumulative means for the norms' statistics at first, so that short runs converge.
-
-        At the published momentum of .01 they would still hold a third of their initial value after
-        a hundred steps. Batches of mixed pictures are left out, as inference sees none.
-        """
-        for norm, momentum in zip(self.norms, self.momentum, strict=True):
-            norm.momentum = 0.0 if mixed else max(momentum, 1 / (1 + steps))
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return the whole state, by name."""
-        optimiser = checkpoint.optimiser_tensors(self.optimiser.optimizer)
-        return (
-            checkpoint.pack("net", checkpoint.plain(self.net))
-            | checkpoint.pack("mean", checkpoint.plain(self.mean))
-            | checkpoint.pack("optimiser", optimiser)
-            | checkpoint.pack("hold", {} if self.constraint is None else self.constraint.tensors())
-        )
-
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Restore the state of :meth:`tensors`."""
-        self.net.load_state_dict(checkpoint.unpack("net", tensors))
-        self.mean.load_state_dict(checkpoint.unpack("mean", tensors))
-        checkpoint.restore_optimiser(
-            self.optimiser.optimizer, checkpoint.unpack("optimiser", tensors)
-        )
-        if self.constraint is not None:
-            self.constraint.restore(checkpoint.unpack("hold", tensors))
-
-
 def train_epoch(
     at: EpochPosition,
     recipe: Recipe,
@@ -260,6 +176,8 @@ def train_epoch(
     mine = order[rank::world]  # a share of each step's pictures
     share = max(1, o.batch_size // world)
     labels = np.array([samples[i].label for i in mine], np.float32)
+    groups = groups_of([samples[i] for i in mine], sources_of(data.train))
+    views = at.objective.views
     reals = reals_by_source(data.train)
     places_of = {} if data.boxes is None else {s: i for i, s in enumerate(data.train)}
     # Separate from the generator of the order, or devices would mix their shares alike.
@@ -272,35 +190,45 @@ def train_epoch(
         those = [samples[order[turn - 1]]] if beside[turn] else reals.get(sample.source, ())
         face = data.box(order[turn - bool(twins[turn])])
         key = (recipe.seed, epoch, turn - bool(beside[turn]))
-        return training_crop(sample, recipe, key, those, forge, face, face_of, makers)
+        crops = [
+            training_crop(sample, recipe, key, those, forge, face, face_of, makers, view=view)
+            for view in range(views)
+        ]
+        return np.stack(crops)  # (views, S, S, 3)
 
     def face_of(real: Sample) -> Box | None:
         return data.box(places_of[real]) if real in places_of else None
 
     places = range(min(steps * share, len(mine)))
     crops = map_ordered(prepare, zip(places, shown, strict=False), threads=cores(), depth=4 * share)
-    at.wrapped.train()
+    at.learn()
     loss_sum, images_per_s = 0.0, 0.0
-    for step, pixels in enumerate(batches(crops, share)):
+    for step, stacked in enumerate(batches(crops, share)):
         now = epoch + step / steps
         for group in at.optimiser.param_groups:
             group["lr"] = o.learning_rate * learning_rate_share(now, o)
-        wanted = labels[step * share : step * share + len(pixels)]
-        plain = pixels
+        those = slice(step * share, step * share + len(stacked))
+        wanted, of = labels[those].repeat(views), groups[those].repeat(views)
+        plain = stacked.reshape(-1, *stacked.shape[2:])  # (share · views, S, S, 3)
         pixels, wanted = mix(plain, wanted, recipe.mix, mixing)
         at.update_norm_momentum(now * steps, mixed=pixels is not plain)
         if at.teacher is not None:
             wanted = at.teacher.soft_labels(pixels, wanted)
         x = to_input(fabric.to_device(torch.from_numpy(pixels)))  # [share, 3, 256, 256]
         y = fabric.to_device(torch.from_numpy(wanted))  # [share]
-        loss = loss_of(at.wrapped(x).float(), y, o)
         at.optimiser.zero_grad()
-        fabric.backward(loss)
+        loss = at.objective.backward(
+            fabric,
+            at.wrapped,
+            (x, y),
+            fabric.to_device(torch.from_numpy(of)),
+            mixed=pixels is not plain,
+        )
         at.optimiser.step()
         average(at.mean, at.net, min(o.ema_decay, (1 + now * steps) / (10 + now * steps)))
         if at.constraint is not None:
             at.constraint.step(at, epoch + (step + 1) / steps)
-        loss_sum += loss.item()
+        loss_sum += loss
         done = min((step + 1) * share * world, len(order))
         images_per_s = done / (time.perf_counter() - started)
         watcher.step(
@@ -312,21 +240,15 @@ def train_epoch(
     return loss_sum / steps, images_per_s
 
 
-def loss_of(logits: Tensor, labels: Tensor, keys: OptimiseKeys) -> Tensor:
-    """Return the mean loss of a batch; labels ``[N]``, fake = 1."""
-    soft = labels * (1 - keys.label_smoothing) + keys.label_smoothing / 2
-    if keys.loss == "mse":
-        return F.mse_loss(torch.sigmoid(logits), soft)
-    return F.binary_cross_entropy_with_logits(logits, soft)
+def sources_of(samples: Sequence[Sample]) -> list[str]:
+    """Return the names of the sources, sorted."""
+    return sorted({sample.source for sample in samples})
 
 
-@torch.no_grad()
-def average(mean: nn.Module, net: nn.Module, decay: float) -> None:
-    """Update the exponential moving average of the weights; statistics are copied."""
-    for kept, new in zip(mean.parameters(), net.parameters(), strict=True):
-        kept.lerp_(new, 1 - decay)
-    for held, fresh in zip(mean.buffers(), net.buffers(), strict=True):
-        held.copy_(fresh)
+def groups_of(samples: Sequence[Sample], sources: list[str]) -> NDArray[np.int64]:
+    """Return the group of each sample, ``(n,)``: twice its source's index, plus its label."""
+    index = {source: i for i, source in enumerate(sources)}
+    return np.array([2 * index[s.source] + s.label for s in samples], np.int64)
 
 
 def _refuse_other(before: TrainingState, now: TrainingState, run: Path) -> None:

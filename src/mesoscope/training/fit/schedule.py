@@ -28,8 +28,9 @@ def learning_rate_share(now: float, o: OptimiseKeys) -> float:
 
 def parameter_groups(net: nn.Module, o: OptimiseKeys) -> list[dict[str, Any]]:
     """Split parameters: weights with decay, biases and norms without."""
-    matrices = [p for p in net.parameters() if p.ndim > 1]
-    vectors = [p for p in net.parameters() if p.ndim <= 1]
+    learnt = [p for p in net.parameters() if p.requires_grad]
+    matrices = [p for p in learnt if p.ndim > 1]
+    vectors = [p for p in learnt if p.ndim <= 1]
     return [
         {"params": matrices, "weight_decay": o.weight_decay},
         {"params": vectors, "weight_decay": 0.0},

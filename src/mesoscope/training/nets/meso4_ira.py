@@ -250,6 +250,15 @@ class Meso4IRA(Network):
             high = self.stem.weight[self.stem.out_channels - self.residuals :]
             high -= high.mean((2, 3), keepdim=True)
 
+    def stages(self) -> list[list[nn.Module]]:
+        """Return the blocks of each stage; the stem belongs to the first."""
+        found: list[list[nn.Module]] = [[self.stem, self.stem_norm]]
+        for block, (stage, _kernel, _stride) in zip(self.blocks, plan(len(STAGES)), strict=False):
+            if stage == len(found):
+                found.append([])
+            found[stage].append(block)
+        return found
+
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the last block's output, ``[N, widths[-1], 8, 8]``, or 4, 4 for a teacher."""
         x = F.relu6(self.stem_norm(self.stem(x)))  # [N, stem, 64, 64]

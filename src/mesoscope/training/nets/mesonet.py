@@ -114,6 +114,11 @@ class Meso4(Network):
             Block(8, 8, 5, pool=2),  # [N, 8, 64, 64]
         )
 
+    def stages(self) -> list[list[nn.Module]]:
+        """Return the layers of the four blocks; those of the last one end with its norm."""
+        last = [self.block4.convolution, self.block4.norm]  # called one by one, for the map
+        return [[self.block1], [self.block2], [self.block3], last]
+
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the last convolution's output after ReLU, ``[N, 16, 32, 32]``."""
         return self.block4.activation(self.block3(self.block2(self.block1(x))))

@@ -35,6 +35,10 @@ class Network(nn.Module):
         """Return the current channel groups for structured pruning."""
         raise NotImplementedError
 
+    def stages(self) -> list[list[nn.Module]]:
+        """Return the layers of each stage before the head, from the input on."""
+        raise NotImplementedError
+
     def forward(self, x: Tensor) -> Tensor:
         """Compute the logit ``[N]``."""
         return self.forward_head(self.forward_features(x))

@@ -1,109 +1,12 @@
-"""The sections of a recipe, key by key, with the range of each number.
+"""The sections of a recipe, key by key.
 
-Rules across keys are in :mod:`mesoscope.training.recipe.recipe`. Values beyond the upper ends are
-typing errors: no machine trains a stem of 100,000 filters.
+Ranges of numbers are in :mod:`mesoscope.training.recipe.ranges`, rules across keys in
+:mod:`mesoscope.training.recipe.recipe`.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-
-__all__ = ["RANGES", "numbers", "outside"]
-
-
-_CHANCE = (0.0, 1.0)
-RANGES: dict[str, tuple[float, float]] = {
-    "seed": (0, 2**31 - 1),
-    "network.dropout": (0, 0.99),
-    "network.stem": (1, 4096),
-    "network.stem_stride": (2, 4),
-    "network.stem_residuals": (0, 512),
-    "network.widths": (1, 4096),
-    "network.expanded": (1, 16_384),
-    "network.channels": (1, 16_384),
-    "data.images_per_epoch": (0, 10**9),
-    "data.source_power": _CHANCE,
-    "data.crop_margin": (1, 3),
-    "data.face_margin": (1, 4),
-    "data.further_margins": (1, 4),
-    "data.buffer": (1, 10**6),
-    "augment.crop_scale_min": (0.1, 1),
-    "augment.crop_scale_max": (1, 2),
-    "augment.reframe": _CHANCE,
-    "augment.reframe_margin_min": (0.5, 4),
-    "augment.reframe_margin_max": (0.5, 4),
-    "augment.flip": _CHANCE,
-    "augment.colour": _CHANCE,
-    "augment.colour_strength": (0, 1),
-    "augment.rescale": _CHANCE,
-    "augment.rescale_min": (0.05, 1),
-    "augment.blur": _CHANCE,
-    "augment.blur_sigma_max_px": (0.1, 20),
-    "augment.noise": _CHANCE,
-    "augment.noise_sigma_max": (0, 100),
-    "augment.jpeg": _CHANCE,
-    "augment.jpeg_quality_min": (1, 100),
-    "augment.native": _CHANCE,
-    "augment.window_px": (0, 256),
-    "augment.sharpen": _CHANCE,
-    "augment.smooth": _CHANCE,
-    "augment.gamma": _CHANCE,
-    "augment.webp": _CHANCE,
-    "augment.video": _CHANCE,
-    "augment.self_blend": _CHANCE,
-    "augment.warped": _CHANCE,
-    "augment.reconstructed": _CHANCE,
-    "augment.averaged": _CHANCE,
-    "synth.blend": (0, 0.5),
-    "synth.edit": (0, 0.5),
-    "mix.mixup": _CHANCE,
-    "mix.cutmix": _CHANCE,
-    "distil.share": _CHANCE,
-    "optimise.epochs": (1, 100_000),
-    "optimise.batch_size": (2, 65_536),
-    "optimise.learning_rate": (1e-9, 10),
-    "optimise.weight_decay": (0, 10),
-    "optimise.warmup_epochs": (0, 100_000),
-    "optimise.label_smoothing": (0, 0.49),
-    "optimise.ema_decay": (0, 0.999999),
-    "optimise.patience": (0, 100_000),
-    "decide.target_error": (1e-6, 0.5),
-    "decide.least_decided": (1e-6, 1),
-}
-
-
-def outside(values: Mapping[str, Any]) -> str | None:
-    """Return the first number outside its range, in words; ``None`` if all are within.
-
-    Args:
-        values: A recipe as nested values.
-    """
-    for key, value in numbers(values):
-        if not math.isfinite(value):
-            return f"{key} must be finite, got {value}"
-        low, high = RANGES.get(key, (-math.inf, math.inf))
-        if not low <= value <= high:
-            return f"{key} must lie in {low:.10g}..{high:.10g}, got {value:.10g}"
-    return None
-
-
-def numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Yield every number with its dotted key; those of a list or a table of counts have its key."""
-    for name, value in values.items():
-        key = prefix + name
-        if isinstance(value, dict) and key != "network.channels":
-            yield from numbers(value, f"{key}.")
-            continue
-        many = value.values() if isinstance(value, dict) else value
-        for one in many if isinstance(value, dict | tuple) else (value,):
-            if type(one) in (int, float):
-                yield key, one
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +27,8 @@ class NetworkKeys:
         expanded: Channels within each inverted residual block after the first.
         attention: ``none``, ``se``, ``eca`` or ``cbam``.
         channels: Channels that structured pruning left, by group; any network.
+        frozen_stages: Stages, from the input on, that keep their initial weights and norms; any
+            network.
     """
 
     architecture: str = "meso4"
@@ -136,6 +41,7 @@ class NetworkKeys:
     expanded: tuple[int, ...] = (96, 144, 144, 240, 240, 480, 480)
     attention: str = "se"
     channels: dict[str, int] = field(default_factory=dict)
+    frozen_stages: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +197,28 @@ class DistilKeys:
 
     teacher: str = ""
     share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class GeneraliseKeys:
+    """``[generalise]``, see :mod:`mesoscope.training.fit.generalise`; zero = off.
+
+    Attributes:
+        mixstyle: Probability, per batch and stage, of mixing the statistics of early features
+            between pictures (MixStyle).
+        sam_radius: Radius of sharpness-aware minimisation (SAM), which doubles the cost; 0 = none.
+        worst_group: Step size by which classes of sources with a larger loss weigh more (group
+            DRO); 0 = all weigh alike.
+        contrastive: Weight of a supervised contrastive term on features.
+        consistency: Weight of a term that asks for the same answer on two augmentations of each
+            crop, which doubles the cost.
+    """
+
+    mixstyle: float = 0.0
+    sam_radius: float = 0.0
+    worst_group: float = 0.0
+    contrastive: float = 0.0
+    consistency: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,13 @@ from mesoscope.training.recipe.keys import (
     DataKeys,
     DecideKeys,
     DistilKeys,
+    GeneraliseKeys,
     MixKeys,
     NetworkKeys,
     OptimiseKeys,
     SynthKeys,
-    outside,
 )
+from mesoscope.training.recipe.ranges import outside
 from mesoscope.types.names import ARCHITECTURES
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = ["BLOCKS", "FEWEST_STAGES", "broken_rule"]
 
 BLOCKS = (1, 2, 2, 3, 3, 4, 1)  # blocks of each stage of meso4_ira
 FEWEST_STAGES = 2
+MESONET_STAGES = 4  # of meso4 and mesoinception4
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -46,6 +48,7 @@ def broken_rule(recipe: Recipe) -> str | None:
     a, o, d, n = recipe.augment, recipe.optimise, recipe.data, recipe.network
     made = recipe.synth
     blocks = sum(BLOCKS[: len(n.widths)])
+    stages = len(n.widths) if n.architecture == "meso4_ira" else MESONET_STAGES
     rules = [
         ("name must be letters a to z, digits, - or _", bool(_NAME.fullmatch(recipe.name))),
         ("precision must be '32' or 'bf16'", recipe.precision in ("32", "bf16")),
@@ -84,6 +87,10 @@ def broken_rule(recipe: Recipe) -> str | None:
             len(n.expanded) == blocks - 1 and min(n.expanded, default=0) > 0,
         ),
         (
+            f"network.frozen_stages must be at most {stages}, as many as there are",
+            n.frozen_stages <= stages,
+        ),
+        (
             "network.attention must be 'none', 'se', 'eca' or 'cbam'",
             n.attention in ("none", "se", "eca", "cbam"),
         ),
@@ -110,6 +117,10 @@ def broken_rule(recipe: Recipe) -> str | None:
         (
             "mix.mixup and mix.cutmix must not be negative, and at most 1 together",
             min(recipe.mix.mixup, recipe.mix.cutmix, 1 - recipe.mix.mixup - recipe.mix.cutmix) >= 0,
+        ),
+        (
+            "generalise.consistency sees each crop twice: set mix.mixup and mix.cutmix to 0",
+            recipe.generalise.consistency == 0 or recipe.mix.mixup == recipe.mix.cutmix == 0,
         ),
         ("optimise.loss must be 'bce' or 'mse'", o.loss in ("bce", "mse")),
         ("optimise.label_smoothing must lie in 0..0.5", 0 <= o.label_smoothing < 0.5),
@@ -145,6 +156,7 @@ def broken_rule(recipe: Recipe) -> str | None:
 # without effect then.
 _LATER: tuple[tuple[str, str, object, tuple[str, ...]], ...] = (
     ("network", "channels", {}, ("channels",)),
+    ("network", "frozen_stages", 0, ("frozen_stages",)),
     ("decide", "guard", True, ("guard",)),
     ("data", "read", "random", ("read", "buffer")),
     ("data", "pairs", False, ("pairs",)),
@@ -190,6 +202,7 @@ class Recipe:
     synth: SynthKeys = field(default_factory=SynthKeys)
     mix: MixKeys = field(default_factory=MixKeys)
     distil: DistilKeys = field(default_factory=DistilKeys)
+    generalise: GeneraliseKeys = field(default_factory=GeneraliseKeys)
     optimise: OptimiseKeys = field(default_factory=OptimiseKeys)
     decide: DecideKeys = field(default_factory=DecideKeys)
 
@@ -208,8 +221,9 @@ class Recipe:
             if values[section][deciding] == as_ever:
                 for name in names:
                     del values[section][name]
-        if not any(values["synth"].values()):
-            del values["synth"]
+        for section in ("synth", "generalise"):
+            if not any(values[section].values()):
+                del values[section]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def to_toml(self) -> str:

@@ -13,7 +13,7 @@ from mesoscope.training.compress.sparsify import (
     smallest,
     sparsity_of,
 )
-from mesoscope.training.fit.loop import EpochPosition, average
+from mesoscope.training.fit.position import EpochPosition, average
 from mesoscope.training.nets import NETWORKS, build
 from mesoscope.training.recipe.recipe import Recipe
 

@@ -10,11 +10,9 @@ from mesoscope.errors import RunError
 from mesoscope.training.data.dataset import Survey
 from mesoscope.training.fit.distil import auc_by_source, to_input
 from mesoscope.training.fit.loop import (
-    EpochPosition,
-    average,
-    loss_of,
     train_epoch,
 )
+from mesoscope.training.fit.position import EpochPosition, average, loss_of
 from mesoscope.training.recipe.keys import OptimiseKeys
 from mesoscope.training.recipe.recipe import Recipe
 
@@ -119,7 +117,7 @@ def keys_of_crops(monkeypatch, fabric, rank, world):
     """The seeds of all crops that one device of several makes in an epoch."""
     seen = []
 
-    def crop(sample, _recipe, key, *_):
+    def crop(sample, _recipe, key, *_, **_view):
         seen.append((sample.path, key))
         return np.zeros((256, 256, 3), np.uint8)
 

@@ -13,7 +13,8 @@ from mesoscope.errors import DatasetError
 from mesoscope.training.data.dataset import survey, training_crop
 from mesoscope.training.data.forging import ForgeryMaker
 from mesoscope.training.fit import checkpoint
-from mesoscope.training.fit.loop import EpochPosition, fit, train_epoch
+from mesoscope.training.fit.loop import fit, train_epoch
+from mesoscope.training.fit.position import EpochPosition
 from mesoscope.training.recipe.keys import DataKeys, NetworkKeys, OptimiseKeys, SynthKeys
 from mesoscope.training.recipe.recipe import Recipe
 from mesoscope.training.run import read_pictures
@@ -118,9 +119,9 @@ def test_a_stream_shows_what_was_drawn_in_an_order_of_its_own(sets, fabric, monk
     shown = []
     real = training_crop
 
-    def crop(sample, *rest):
+    def crop(sample, *rest, **view):
         shown.append(sample)
-        return real(sample, *rest)
+        return real(sample, *rest, **view)
 
     monkeypatch.setattr("mesoscope.training.fit.loop.training_crop", crop)
     orders = {}

@@ -317,7 +317,7 @@ ODD = [
 
 
 def test_every_number_has_a_range():
-    from mesoscope.training.recipe.keys import RANGES, numbers
+    from mesoscope.training.recipe.ranges import RANGES, numbers
 
     assert {key for key, _ in numbers(Recipe().to_dict())} <= set(RANGES)
     assert set(RANGES) <= set(KEYS)
@@ -328,7 +328,7 @@ def test_every_number_has_a_range():
 
 @pytest.mark.parametrize("key", KEYS)
 def test_no_value_of_any_key_ends_in_anything_but_a_recipe_or_one_line(read, key):
-    from mesoscope.training.recipe.keys import RANGES, numbers
+    from mesoscope.training.recipe.ranges import RANGES, numbers
 
     for value in ODD:
         try:
