@@ -103,10 +103,24 @@ def train(
 
 
 def open_fabric(accelerator: str, devices: int | str, nodes: int, precision: str) -> Fabric:
-    """Open Lightning Fabric on these devices; ``precision`` is a recipe's ``32`` or ``bf16``."""
+    """Open Lightning Fabric on these devices.
+
+    Args:
+        accelerator: ``auto``, ``cpu`` or ``gpu``.
+        devices: Number of devices per machine.
+        nodes: Machines.
+        precision: A recipe's ``32`` or ``bf16``; a CPU without bfloat16 instructions takes 32, as
+            emulating them is many times slower.
+    """
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     if accelerator == "auto" and not torch.cuda.is_available():
         accelerator, devices = "cpu", (1 if devices == "auto" else devices)
+    if precision == "bf16" and accelerator == "cpu" and not has_bfloat16():
+        logger.info(
+            "this processor has no bfloat16 instructions: precision = '32' is used in place of "
+            "'bf16', which would be many times slower here"
+        )
+        precision = "32"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice for data loaders that are not used here
         fabric = Fabric(
@@ -117,6 +131,11 @@ def open_fabric(accelerator: str, devices: int | str, nodes: int, precision: str
         )
         fabric.launch()
     return fabric
+
+
+def has_bfloat16() -> bool:
+    """Whether the CPU computes in bfloat16."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - no public twin
 
 
 @contextmanager
