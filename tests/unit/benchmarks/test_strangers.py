@@ -27,6 +27,12 @@ def strangers():
 
 
 @pytest.fixture
+def figures(strangers):
+    assert strangers.figures.__module__ == "strangers_figures"
+    return sys.modules["strangers_figures"]
+
+
+@pytest.fixture
 def entries(strangers, monkeypatch):
     monkeypatch.chdir(ROOT)
 
@@ -69,21 +75,21 @@ def test_wrong_changes_and_taken_names_are_refused_before_any_training(tmp_path,
         entries(recipe=tmp_path / "native.toml")
 
 
-def test_the_command_of_a_recipe_is_told_by_its_name(strangers):
-    assert strangers.command_of("native").endswith("../shared/data")
-    changed = strangers.command_of("native augment.warped=0.2")
+def test_the_command_of_a_recipe_is_told_by_its_name(figures):
+    assert figures.command_of("native").endswith("../shared/data")
+    changed = figures.command_of("native augment.warped=0.2")
     assert changed.endswith("--recipes native --set augment.warped=0.2")
-    assert "--name 'mine'" in strangers.command_of("mine")
+    assert "--name 'mine'" in figures.command_of("mine")
 
 
-def test_an_ensemble_scores_by_the_mean_logit_of_its_members(strangers, monkeypatch):
+def test_an_ensemble_scores_by_the_mean_logit_of_its_members(figures, monkeypatch):
     def rows(recipe, *p):
         of = {"recipe": recipe, "kind": "photoshop", "source": "photoshop", "spread": "2"}
         return [{**of, "group": i, "label": "fake", "p_fake": str(q)} for i, q in enumerate(p)]
 
     both = [*rows("shipped", 0.5, 0.9), *rows("native-lite", 0.9, 0.9)]
-    monkeypatch.setattr(strangers, "read_scores", lambda: both)
-    first, second = strangers.scores_of("shipped + native-lite")
+    monkeypatch.setattr(figures, "read_scores", lambda: both)
+    first, second = figures.scores_of("shipped + native-lite")
     assert first.p_fake == pytest.approx(0.75)  # odds 1 and 9 have the geometric mean 3
     assert second.p_fake == pytest.approx(0.9)
     assert first.spread == 2
