@@ -74,9 +74,9 @@ def png(pixels: Pixels, compression: int | None = None) -> bytes:
     )
 
 
-def through_jpeg(pixels: Pixels, quality: int) -> Pixels:
-    """Compress a picture by JPEG and decode it."""
-    return _decoded(jpeg(pixels, quality))
+def through_jpeg(pixels: Pixels, quality: int, *, full_chroma: bool | None = None) -> Pixels:
+    """Compress a picture by JPEG and decode it; see :func:`jpeg`."""
+    return _decoded(jpeg(pixels, quality, full_chroma=full_chroma))
 
 
 def through_webp(pixels: Pixels, quality: int) -> Pixels:

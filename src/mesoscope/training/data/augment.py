@@ -2,7 +2,7 @@
 
 Each operation stands for something that happens to pictures after capture and is unrelated to
 forgery: reframing, mirroring, colour and tone, resizing, focus, sharpening, smoothing, sensor
-noise, JPEG, WebP and H.264.
+noise, codecs of pictures and clips, messengers and screenshots.
 
 Where a forgery was made from a video that is among the reals, the two differ in little but the
 forgery. A pair in one step has the same crop, colours and compression, so the gradients of what
@@ -13,7 +13,6 @@ they share cancel, and those of the forgery remain. Self-blended images are trai
 from __future__ import annotations
 
 from collections import defaultdict
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import cv2
@@ -22,6 +21,12 @@ import numpy as np
 from mesoscope.faces.crop import crop
 from mesoscope.imaging import filters
 from mesoscope.imaging.encode import through_jpeg, through_webp
+from mesoscope.training.data.sharing import (
+    through_avif,
+    through_messengers,
+    through_screenshot,
+    through_video,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,36 +39,6 @@ if TYPE_CHECKING:
 
     Order = NDArray[np.int64]
     Floats = NDArray[np.float32]
-
-
-def h264(x: Pixels, *, crf: int) -> Pixels:
-    """Encode a picture with H.264 and decode it again.
-
-    Args:
-        x: ``(H, W, 3) uint8`` RGB; even sides.
-        crf: x264's constant rate factor; 18 is nearly without loss, 35 is coarse.
-
-    Returns:
-        The same shape.
-    """
-    import av  # here, as only a few runs re-encode
-
-    encoder = av.CodecContext.create("libx264", "w")
-    encoder.height, encoder.width = x.shape[:2]
-    encoder.pix_fmt = "yuv420p"
-    encoder.time_base = Fraction(1, 25)
-    encoder.options = {
-        "crf": str(crf),
-        "preset": "ultrafast",
-        "tune": "zerolatency",
-        "threads": "1",
-    }
-    frame = av.VideoFrame.from_ndarray(x, format="rgb24")
-    packets = [*encoder.encode(frame), *encoder.encode(None)]
-    decoder = av.CodecContext.create("h264", "r")
-    decoder.thread_count = 1
-    frames = [f for packet in (*packets, None) for f in decoder.decode(packet)]
-    return np.asarray(frames[0].to_ndarray(format="rgb24"), np.uint8)
 
 
 _OFF = 0.06  # of the face's longest side
@@ -130,16 +105,26 @@ def _capture(
 def _save(
     x: Pixels, rng: np.random.Generator, keys: AugmentKeys, chances: NDArray[np.float64]
 ) -> Pixels:
-    """Augment as saving does: sensor noise, then H.264, then JPEG or WebP."""
+    """Augment as saving and sharing do: sensor noise, a clip's codec, a picture's, sharing."""
     noise, jpeg = chances
+    low = keys.jpeg_quality_min
     if noise < keys.noise:
         x = filters.noise(x, rng.uniform(0, keys.noise_sigma_max), rng, half_up=True)
-    if keys.video and rng.random() < keys.video:
-        x = h264(x, crf=int(rng.integers(18, 36)))
+    for codec, chance in (("h264", keys.video), ("hevc", keys.hevc)):
+        if chance and rng.random() < chance:
+            x = through_video(x, codec, crf=int(rng.integers(18, 36)))
     if jpeg < keys.jpeg:
-        x = through_jpeg(x, int(rng.integers(keys.jpeg_quality_min, 101)))
+        quality = int(rng.integers(low, 101))
+        full = bool(keys.full_chroma and rng.random() < keys.full_chroma)
+        x = through_jpeg(x, quality, full_chroma=True if full else None)
     elif keys.webp and rng.random() < keys.webp:
-        x = through_webp(x, int(rng.integers(keys.jpeg_quality_min, 101)))
+        x = through_webp(x, int(rng.integers(low, 101)))
+    elif keys.avif and rng.random() < keys.avif:
+        x = through_avif(x, int(rng.integers(low, 101)))
+    if keys.messengers and rng.random() < keys.messengers:
+        x = through_messengers(x, rng, low)
+    if keys.screenshot and rng.random() < keys.screenshot:
+        x = through_screenshot(x, rng)
     return x
 
 

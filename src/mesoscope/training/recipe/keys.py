@@ -116,6 +116,12 @@ class AugmentKeys:
         gamma: Probability of a tone curve.
         webp: Probability of WebP compression, in the range of JPEG qualities.
         video: Probability of H.264 compression as one frame of a clip.
+        hevc: The same with HEVC.
+        full_chroma: Share of the JPEG files with colour at full resolution (4:4:4), as photo
+            editors write them.
+        avif: Probability of AVIF compression, in the range of JPEG qualities.
+        messengers: Probability of two or three rounds of resizing and JPEG, as messengers do.
+        screenshot: Probability of a resampling as by a screenshot.
         self_blend: Probability that a forgery made of a real picture of the same source replaces a
             fake, see :mod:`mesoscope.training.data.forging`.
         warped: The same for a face warped from a small size, see :mod:`mesoscope.synth.warped`.
@@ -150,6 +156,11 @@ class AugmentKeys:
     gamma: float = 0.0
     webp: float = 0.0
     video: float = 0.0
+    hevc: float = 0.0
+    full_chroma: float = 0.0
+    avif: float = 0.0
+    messengers: float = 0.0
+    screenshot: float = 0.0
     self_blend: float = 0.0
     warped: float = 0.0
     reconstructed: float = 0.0

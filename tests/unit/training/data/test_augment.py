@@ -17,7 +17,7 @@ from mesoscope.training.recipe.recipe import Recipe
 
 OPERATIONS = (
     "flip", "colour", "rescale", "blur", "noise", "jpeg", "sharpen", "smooth", "gamma", "webp",
-    "video",
+    "video", "hevc", "avif", "messengers", "screenshot",
 )  # fmt: skip
 NOTHING = AugmentKeys(crop_scale_min=1.0, **dict.fromkeys(OPERATIONS, 0.0))
 EVERYTHING = AugmentKeys(**dict.fromkeys(OPERATIONS, 1.0))
