@@ -149,6 +149,32 @@ def strangers_table() -> str:
     return "\n".join(lines)
 
 
+def skin_table() -> str:
+    """Labels and AUC of the default model by skin tone in the picture."""
+    head = "skin in the picture, genuine + forged | genuine labelled fake / real"
+    lines = [f"| {head} | forged labelled fake / real | AUC |", "|---|---|---|---|"]
+    rows = [r for r in read("skin_tone.csv") if r["model"] == "mesoscope"]
+    for row in rows:
+
+        def share(name: str, row: dict[str, str] = row) -> str:
+            value, low, high = (100 * float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+            return f"{value:.1f} % [{low:.1f}–{high:.1f}]"
+
+        auc = f"{short(row['auc'])} [{short(row['auc_low'])}–{short(row['auc_high'])}]"
+        lines.append(
+            f"| {row['group']}, {row['n_real']} + {row['n_fake']} | "
+            f"{share('real_fake')} / {share('real_real')} | "
+            f"{share('fake_fake')} / {share('fake_real')} | {auc} |"
+        )
+    sources = rows[0]["sources"].replace(" ", ", ")
+    lines += [
+        "",
+        f"Means over {sources}; 95 % intervals. None of n "
+        "pictures means at most 3/n, which a bootstrap cannot show.",
+    ]
+    return "\n".join(lines)
+
+
 def recipes_table() -> str:
     """AUC on left-out kinds, a row a recipe, a column a source."""
     cells: dict[str, dict[str, str]] = {}
@@ -335,6 +361,7 @@ BLOCKS = {
         "strangers": strangers_table,
         "recipes": recipes_table,
         "crops": crops_table,
+        "skin": skin_table,
     },
     "docs/explanation/unfamiliar.md": {"unfamiliar": unfamiliar_table},
     "docs/how-to/train-on-several-gpus.md": {"devices": at_scale.devices},
