@@ -167,11 +167,8 @@ def skin_table() -> str:
             f"{share('fake_fake')} / {share('fake_real')} | {auc} |"
         )
     sources = rows[0]["sources"].replace(" ", ", ")
-    lines += [
-        "",
-        f"Means over {sources}; 95 % intervals. None of n "
-        "pictures means at most 3/n, which a bootstrap cannot show.",
-    ]
+    note = "None of n pictures means at most 3/n, which a bootstrap cannot show."
+    lines += ["", f"Means over {sources}; 95 % intervals. {note}"]
     return "\n".join(lines)
 
 
