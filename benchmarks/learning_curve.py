@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/learning_curve.py ../shared/data
     .venv/bin/python benchmarks/learning_curve.py ../shared/data --shares 0.25 1 --images 4000
+    .venv/bin/python benchmarks/learning_curve.py ../shared/data --set precision=32
 
 For each share, a network is trained on that share of the groups of ``stylegan``, ``stylegan2`` and
 ``photoshop`` (of each class alike; smaller shares lie within larger ones) and judged on the whole
@@ -18,6 +19,7 @@ import csv
 import datetime as dt
 import hashlib
 import math
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -76,6 +78,8 @@ def run(share: float, arguments: argparse.Namespace) -> list[dict[str, object]]:
             ("decide.guard", "false"),
         ):
             command += ["--set", f"{key}={value}"]
+        for change in arguments.set:
+            command += ["--set", change]
         quietly(command)
         rows = evaluated(out / "model.onnx", data, found)
     fixed = {
@@ -85,7 +89,7 @@ def run(share: float, arguments: argparse.Namespace) -> list[dict[str, object]]:
         "train_pictures": pictures,
         "images": arguments.images,
         "seed": arguments.seed,
-        "command": "python benchmarks/learning_curve.py ../shared/data",
+        "command": arguments.command,
     }
     return [fixed | measured(rows, source) for source in (*SOURCES, "all")]
 
@@ -132,11 +136,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--recipe", type=Path, default=ROOT / "recipes/native.toml")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key; repeatable"
+    )
     parser.add_argument("--shares", type=float, nargs="+", default=[0.125, 0.25, 0.5, 1])
     parser.add_argument("--images", type=int, default=16000, help="pictures seen in each run")
     parser.add_argument("--epochs", type=int, default=4, help="the learning rate's schedule")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    others = (word for word in sys.argv[1:] if word != str(arguments.dataset))
+    arguments.command = shlex.join(
+        ["python", "benchmarks/learning_curve.py", "../shared/data", *others]
+    )
     rows: list[dict[str, object]] = []
     for share in arguments.shares:
         rows += run(share, arguments)
