@@ -197,11 +197,8 @@ def generalise_table() -> str:
 
 def guards_table() -> str:
     """How well signs tell left-out kinds and wrong labels, a row a sign and kind."""
-    lines = [
-        "| sign | left-out kind | tells left-out pictures, AUC | refuses of them | "
-        "tells wrong labels, AUC |",
-        "|---|---|---|---|---|",
-    ]
+    head = "| sign | left-out kind | tells left-out pictures, AUC | refuses of them |"
+    lines = [f"{head} tells wrong labels, AUC |", "|---|---|---|---|---|"]
     rows = read("guards.csv")
     for row in sorted(rows, key=lambda r: r["sign"]):
         strange, wrong = (
