@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from itertools import chain, islice
 from time import perf_counter
@@ -27,7 +27,7 @@ from mesoscope.detection.stages import (
     retry_singly,
     score_faces,
 )
-from mesoscope.errors import SourceNoMemory
+from mesoscope.errors import OptionError, SourceNoMemory
 from mesoscope.faces.finder import finder_for
 from mesoscope.media.image import Source
 from mesoscope.models import DEFAULT_MODEL
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from mesoscope.detection.reading import FrameBatch, SourceFrame
     from mesoscope.errors import MesoscopeError
     from mesoscope.media.walk import Unreadable
-    from mesoscope.types import ModelCard, Verdict
+    from mesoscope.types import Guard, ModelCard, Verdict
 
     Answer = tuple[Verdict, MesoscopeError | None]
 
@@ -101,7 +101,8 @@ class Detector:
 
     Raises:
         ModelError: The model does not exist, or the file is no model.
-        OptionError: An option is out of range, or the card has no threshold for the rate.
+        OptionError: An option is out of range, or the card has no threshold for the rate, or no
+            guard for its threshold.
     """
 
     @takes_fields_of(DetectorSpec)
@@ -114,6 +115,7 @@ class Detector:
         else:
             self._scorer = spec.model
         self.thresholds = _thresholds(self.card, self.options)
+        self.guard = _guard(self.card, self.options, self.model_id)
         self._jobs = self.options.jobs or cores()
         self._memory = SharedLock()  # sources that ran out of memory are retried alone
 
@@ -217,8 +219,7 @@ class Detector:
 
     @property
     def _rules(self) -> DecisionRules:
-        guard = self.card.guard if self.options.guard else None
-        return DecisionRules(self.model_id, self.thresholds, self.card.aggregation, guard)
+        return DecisionRules(self.model_id, self.thresholds, self.card.aggregation, self.guard)
 
     def _inspect(self, batch: FrameBatch) -> InspectedBatch:
         """Find, crop and score the faces of a batch."""
@@ -264,6 +265,18 @@ def _thresholds(card: ModelCard, options: DetectOptions) -> Thresholds:
     if options.threshold is not None:
         return Thresholds(options.threshold, options.threshold, "asked for")
     return card.thresholds if options.fpr is None else card.at_fpr(options.fpr)
+
+
+def _guard(card: ModelCard, options: DetectOptions, model_id: str) -> Guard | None:
+    """Return the guard of the card, with the threshold of the options; ``None`` without one."""
+    above = options.unfamiliar_above
+    if above is None:
+        return card.guard if options.guard else None
+    if card.guard is None:
+        raise OptionError(
+            f"unfamiliar_above is a threshold of the guard, and {model_id} has none: leave it out"
+        )
+    return replace(card.guard, unfamiliar_above=above)
 
 
 class _Check(Protocol[P]):

@@ -120,7 +120,7 @@ def evaluate(
             **(conditions or {}),
         },
         alarms=_alarms(predictions, detector, fpr, prevalences),
-        guard=detector.card.guard if detector.options.guard else None,
+        guard=detector.guard,
         answer_counts=tuple(count_answers(predictions)),
     )
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from mesoscope.media.image import Source
     from mesoscope.media.walk import Unreadable
-    from mesoscope.types import DetectOptions, ModelCard, Thresholds, Verdict
+    from mesoscope.types import DetectOptions, Guard, ModelCard, Thresholds, Verdict
 
 __all__ = ["Judge"]
 
@@ -28,6 +28,7 @@ class Judge(Protocol):
         ...
 
     options: DetectOptions
+    guard: Guard | None
 
     @property
     def thresholds(self) -> Thresholds:

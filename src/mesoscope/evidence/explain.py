@@ -100,8 +100,7 @@ def explain(detector: Detector, path: str | os.PathLike[str]) -> Explanation:
 def terms_of(detector: Detector) -> Terms:
     """Return the thresholds and margins of a detector."""
     card = detector.card
-    guard = card.guard if detector.options.guard else None
-    return Terms(detector.thresholds, guard, card.face_margin, card.crop_margin)
+    return Terms(detector.thresholds, detector.guard, card.face_margin, card.crop_margin)
 
 
 def _draw_picture(

@@ -36,6 +36,7 @@ class JudgedSamples:
         self._verdicts = verdicts
         self.card, self.model_id = detector.card, detector.model_id
         self.options, self.thresholds = detector.options, detector.thresholds
+        self.guard = detector.guard
         self.model_file = model_file
 
     def check_many(

@@ -100,6 +100,7 @@ class DetectOptions:
         threshold: Decision threshold in place of the card's two; ``None`` keeps the card's.
         fpr: False-positive rate whose threshold in the card becomes the upper threshold.
         guard: Leave faces undecided that are unlike the training data.
+        unfamiliar_above: Threshold of the guard in place of the card's; lower is stricter.
         max_pixels: Pictures with more pixels are refused before they are decoded.
         min_face_px: Faces whose longest side is shorter are not judged.
         batch_size: Number of crops per forward pass. On CPUs one or two are fastest, because their
@@ -158,6 +159,13 @@ class DetectOptions:
         True,
         OptionInfo("Also decide on faces that are unlike the training data.", "no-guard", bool),
     )
+    unfamiliar_above: float | None = _option(
+        None,
+        OptionInfo(
+            "Leave faces undecided whose distance from the training data is larger.  [default: the "
+            "model's, usually 1]", "unfamiliar-above", float, least=0, is_open=True,
+        ),
+    )  # fmt: skip
     max_pixels: int = _option(
         DEFAULT_MAX_PIXELS,
         OptionInfo(
@@ -201,6 +209,8 @@ class DetectOptions:
                 raise OptionError(refusal)
         if self.fpr is not None and self.threshold is not None:
             raise OptionError("fpr and threshold exclude each other: give one of them")
+        if self.unfamiliar_above is not None and not self.guard:
+            raise OptionError("unfamiliar_above is a threshold of the guard, which is switched off")
 
     def deciding(self) -> dict[str, Json]:
         """Return the options that verdicts depend on, ready for JSON."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         DetectOptions,
         FaceScore,
         Frame,
+        Guard,
         ModelCard,
         Pixels,
         Thresholds,
@@ -49,6 +50,7 @@ class Judge(Protocol):
 
     options: DetectOptions
     thresholds: Thresholds
+    guard: Guard | None
 
     @property
     def card(self) -> ModelCard:
@@ -133,8 +135,7 @@ def collect_evidence(item: ReportItem, judge: Judge | None) -> Evidence:
         found.notes.append("Without evidence maps, as the model's file was not at hand.")
     else:
         _judge_again(found, judge)
-        guard = judge.card.guard if judge.options.guard else None
-        terms = Terms(judge.thresholds, guard, judge.card.face_margin, judge.card.crop_margin)
+        terms = Terms(judge.thresholds, judge.guard, judge.card.face_margin, judge.card.crop_margin)
     try:
         if found.verdict.kind == "clip":
             _show_clip(found, source, terms)
