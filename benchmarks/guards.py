@@ -27,7 +27,6 @@ left-out ones.
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,14 +35,13 @@ import cv2
 import numpy as np
 
 from measure import ROOT
-from mesoscope import metrics
 from mesoscope.data.manifest import read_dataset
 from mesoscope.detection.scorer import OnnxScorer
 from mesoscope.imaging.encode import through_jpeg
 from mesoscope.imaging.filters import resize
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.training.data.dataset import batches, plain_crop
-from strangers_figures import KINDS
+from strangers_figures import KINDS, auc_columns, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,17 +104,6 @@ def signs(models: list[OnnxScorer], samples: list[Sample]) -> tuple[np.ndarray, 
     }
 
 
-def auc_of(
-    name: str, positive: np.ndarray, values: np.ndarray, groups: np.ndarray
-) -> dict[str, float]:
-    """AUC and its 95 % interval by bootstrap over groups, as columns of a row."""
-    drawn = metrics.bootstrap_auc(positive.astype(int), values, groups, n=500, seed=1)
-    low, high = np.nanquantile(drawn, (0.025, 0.975))
-    auc = metrics.roc_auc(positive.astype(int), values)
-    found = {name: auc, f"{name}_low": low, f"{name}_high": high}
-    return {column: round(float(value), 4) for column, value in found.items()}
-
-
 def measured(kind: str, models: list[OnnxScorer], samples: list[Sample]) -> list[dict]:
     """One row a sign."""
     p_fake, by_sign = signs(models, samples)
@@ -125,6 +112,7 @@ def measured(kind: str, models: list[OnnxScorer], samples: list[Sample]) -> list
     names = sorted({(s.source, s.group) for s in samples})
     index = {name: at for at, name in enumerate(names)}
     groups = np.array([index[s.source, s.group] for s in samples])
+    strange, mistaken = left_out.astype(int), wrong[left_out].astype(int)
     rows = []
     for sign, values in by_sign.items():
         limit = np.quantile(values[~left_out], 1 - KNOWN_REFUSED)
@@ -135,9 +123,9 @@ def measured(kind: str, models: list[OnnxScorer], samples: list[Sample]) -> list
                 "sign": sign,
                 "n_left_out": int(left_out.sum()),
                 "n_known": int((~left_out).sum()),
-                **auc_of("strange_auc", left_out, values, groups),
+                **auc_columns("strange_auc", strange, values, groups),
                 "left_out_refused": round(float((values[left_out] > limit).mean()), 4),
-                **auc_of("wrong_auc", wrong[left_out], values[left_out], groups[left_out]),
+                **auc_columns("wrong_auc", mistaken, values[left_out], groups[left_out]),
                 "command": "python benchmarks/guards.py ../shared/data kept",
             }
         )
@@ -160,10 +148,7 @@ def main() -> None:
                 f"{row['left_out_refused']:.1%}, wrong {row['wrong_auc']:.3f}",
                 flush=True,
             )
-    with RESULTS.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write(RESULTS, COLUMNS, rows)
     print(f"wrote {RESULTS.relative_to(ROOT)}")
 
 

@@ -195,6 +195,32 @@ def generalise_table() -> str:
     return "\n".join(lines)
 
 
+def learning_table() -> str:
+    """Accuracy by the number of train pictures, and what .97 would take."""
+    from learning_curve import WANTED, pictures_for
+
+    rows = read("learning_curve.csv")
+    sources = list(dict.fromkeys(r["source"] for r in rows))
+    lines = [f"| train pictures | {' | '.join(sources)} |", "|---" * (len(sources) + 1) + "|"]
+    by = {(r["train_pictures"], r["source"]): r for r in rows}
+    for pictures in dict.fromkeys(r["train_pictures"] for r in rows):
+        cells = []
+        for source in sources:
+            row = by[pictures, source]
+            interval = f"[{short(row['accuracy_low'])}–{short(row['accuracy_high'])}]"
+            cells.append(f"{short(row['accuracy'])} {interval}")
+        lines.append(f"| {pictures} | {' | '.join(cells)} |")
+    slope, wanted = pictures_for(rows, "all")
+    lines += [
+        "",
+        f"Accuracy at .5, 95 % intervals; {rows[0]['images']} pictures seen in each run. ",
+    ]
+    lines[-1] += (
+        f"Of all: error ~ pictures^{slope:.2f}, so {WANTED:g} at about {wanted:.1g} pictures."
+    )
+    return "\n".join(lines)
+
+
 def guards_table() -> str:
     """How well signs tell left-out kinds and wrong labels, a row a sign and kind."""
     head = "| sign | left-out kind | tells left-out pictures, AUC | refuses of them |"
@@ -394,6 +420,7 @@ BLOCKS = {
         "transfer": transfer_table,
         "reals": reals_table,
         "framing": framing_table,
+        "learning": learning_table,
     },
     "docs/explanation/strangers.md": {
         "strangers": strangers_table,

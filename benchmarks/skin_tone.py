@@ -19,7 +19,6 @@ genuine and 20 forged pictures in every group, because the groups mix the source
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,6 +37,7 @@ from mesoscope.faces.main_face import MainFaceFinder
 from mesoscope.models.file import shipped
 from mesoscope.runtime.threads import cores
 from mesoscope.synth.landmarks import landmarks_in
+from strangers_figures import write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -189,10 +189,7 @@ def main() -> None:
         for row in rows_of(model, samples, tone):
             rows.append(row)
             print({k: v for k, v in row.items() if k in ("model", "group", *SHARES)}, flush=True)
-    with RESULTS.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write(RESULTS, COLUMNS, rows)
     print(f"wrote {RESULTS.relative_to(ROOT)}")
 
 

@@ -126,16 +126,18 @@ def figures() -> list[dict[str, object]]:
     return rows
 
 
-def auc_of(scores: list[Score], groups) -> dict[str, float]:
-    """The AUC of some scores, with its interval by bootstrap over groups."""
+def auc_of(scores: Sequence[Score], groups) -> dict[str, float]:
+    """The AUC of some scores, with its interval."""
     labels, p_fake = np.array([s.label for s in scores]), np.array([s.p_fake for s in scores])
-    drawn = metrics.bootstrap_auc(labels, p_fake, groups, n=1000, seed=1)
+    return auc_columns("auc", labels, p_fake, groups)
+
+
+def auc_columns(name: str, labels, values, groups) -> dict[str, float]:
+    """AUC and its 95 % interval by bootstrap over groups, as columns of a row."""
+    drawn = metrics.bootstrap_auc(labels, values, groups, n=1000, seed=1)
     low, high = np.nanquantile(drawn, (0.025, 0.975))
-    return {
-        "auc": round(float(metrics.roc_auc(labels, p_fake)), 4),
-        "auc_low": round(float(low), 4),
-        "auc_high": round(float(high), 4),
-    }
+    found = {name: metrics.roc_auc(labels, values), f"{name}_low": low, f"{name}_high": high}
+    return {column: round(float(value), 4) for column, value in found.items()}
 
 
 def command_of(recipe: str) -> str:
