@@ -17,6 +17,7 @@ import at_scale_tables as at_scale
 ROOT = Path(__file__).resolve().parents[1]
 SURROUNDED = ("openforensics", "stylegan", "stylegan2")  # whose pictures hold more than the face
 DECODING = "decoding_memory"
+LARGEST_SET = 1e9  # pictures; a line in logarithms that asks for more tells nothing
 BASE = "shipped augment.reframe=0.0"  # what methods of domain generalisation are added to
 
 
@@ -211,13 +212,14 @@ def learning_table() -> str:
             cells.append(f"{short(row['accuracy'])} {interval}")
         lines.append(f"| {pictures} | {' | '.join(cells)} |")
     slope, wanted = pictures_for(rows, "all")
+    told = f"{WANTED:g} would take about {wanted:.1g} pictures"
+    if wanted > LARGEST_SET:
+        told = f"no number of pictures that exists would give {WANTED:g}"
     lines += [
         "",
         f"Accuracy at .5, 95 % intervals; {rows[0]['images']} pictures seen in each run. ",
     ]
-    lines[-1] += (
-        f"Of all: error ~ pictures^{slope:.2f}, so {WANTED:g} at about {wanted:.1g} pictures."
-    )
+    lines[-1] += f"Of all, error falls as pictures to the power {slope:.2f}; by that line {told}."
     return "\n".join(lines)
 
 
