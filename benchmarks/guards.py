@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from cells import write
 from measure import ROOT
 from mesoscope.data.manifest import read_dataset
 from mesoscope.detection.scorer import OnnxScorer
@@ -41,7 +42,7 @@ from mesoscope.imaging.encode import through_jpeg
 from mesoscope.imaging.filters import resize
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.training.data.dataset import batches, plain_crop
-from strangers_figures import KINDS, auc_columns, write
+from strangers_figures import KINDS, auc_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable

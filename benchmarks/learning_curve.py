@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cells import write
 from measure import ROOT
 from mesoscope import metrics
 from strangers import evaluated, quietly
@@ -153,12 +154,7 @@ def main() -> None:
         rows += run(share, arguments)
         one = rows[-1]
         print(f"{one['train_pictures']} pictures: accuracy {one['accuracy']}, AUC {one['auc']}")
-        fresh = RESULTS.with_suffix(".writing")  # as each run ends, since the next may be killed
-        with fresh.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        fresh.replace(RESULTS)
+        write(RESULTS, COLUMNS, rows)  # as each run ends, since the next may be killed
     for source in (*SOURCES, "all"):
         slope, wanted = pictures_for([{k: str(v) for k, v in r.items()} for r in rows], source)
         print(f"{source}: error ~ pictures^{slope:.2f}; {WANTED} at {wanted:.3g} pictures")

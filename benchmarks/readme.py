@@ -6,31 +6,16 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import sys
-from pathlib import Path
 
 import at_scale_tables as at_scale
+import strangers_tables as strangers
+from cells import ROOT, percent, read, short
 
-ROOT = Path(__file__).resolve().parents[1]
 SURROUNDED = ("openforensics", "stylegan", "stylegan2")  # whose pictures hold more than the face
 DECODING = "decoding_memory"
-LARGEST_SET = 1e9  # pictures; a line in logarithms that asks for more tells nothing
-BASE = "shipped augment.reframe=0.0"  # what methods of domain generalisation are added to
-
-
-def read(name: str) -> list[dict[str, str]]:
-    path = ROOT / "results" / name
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def short(value: str, digits: int = 3) -> str:
-    return f"{float(value):.{digits}f}".replace("0.", ".", 1) if value else "–"
 
 
 def accuracy_table() -> str:
@@ -56,10 +41,6 @@ def accuracy_table() -> str:
             figures.append(text)
         lines.append(f"| {source} ({n}) | " + " | ".join(figures) + " |")
     return "\n".join(lines)
-
-
-def percent(share: str | float) -> str:
-    return f"{100 * float(share):.2g} %"
 
 
 def figures() -> str:
@@ -117,153 +98,6 @@ def speed_table() -> str:
         ratio = f"{float(row['ratio']):.2f}×" if row["ratio"] else "–"
         reached = row["asked"] + ("" if row["reached"] == "yes" else " (missed)")
         lines.append(f"| {row['what']} | {ours} | {theirs} | {ratio} | {reached} |")
-    return "\n".join(lines)
-
-
-def strangers_table() -> str:
-    """What a user would be told of pictures of left-out kinds, a row a source."""
-    told_as = "told fake / real / cannot tell"
-    lines = [
-        f"| left-out source | AUC, 95 % interval | genuine {told_as} | forged {told_as} |",
-        "|---|---|---|---|",
-    ]
-    rows = [r for r in read("strangers.csv") if r["recipe"] == "shipped"]
-    for row in rows:
-        auc = f"{float(row['auc']):.2f}"
-        name = row["source"]
-        if row["kind"] != "all":
-            auc += f" [{float(row['auc_low']):.2f}–{float(row['auc_high']):.2f}]"
-            name += f" ({row['kind']}), {row['n_real']} + {row['n_fake']}"
-        told = [
-            " / ".join(
-                f"{100 * float(row[f'{label}_told_{answer}']):.1f} %"
-                for answer in ("fake", "real", "inconclusive")
-            )
-            for label in ("real", "fake")
-        ]
-        lines.append(f"| {name} | {auc} | {told[0]} | {told[1]} |")
-    lines.append("")
-    lines.append(
-        f"The thresholds of this table are those of the shipped models: fake from "
-        f"{rows[0]['fake_above']} on, real below {rows[0]['real_below']}. “Worst” is the worst of "
-        "each column."
-    )
-    return "\n".join(lines)
-
-
-def skin_table() -> str:
-    """Labels and AUC of the default model by skin tone in the picture."""
-    head = "skin in the picture, genuine + forged | genuine labelled fake / real"
-    lines = [f"| {head} | forged labelled fake / real | AUC |", "|---|---|---|---|"]
-    rows = [r for r in read("skin_tone.csv") if r["model"] == "mesoscope"]
-    for row in rows:
-
-        def share(name: str, row: dict[str, str] = row) -> str:
-            value, low, high = (100 * float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
-            return f"{value:.1f} % [{low:.1f}–{high:.1f}]"
-
-        auc = f"{short(row['auc'])} [{short(row['auc_low'])}–{short(row['auc_high'])}]"
-        lines.append(
-            f"| {row['group']}, {row['n_real']} + {row['n_fake']} | "
-            f"{share('real_fake')} / {share('real_real')} | "
-            f"{share('fake_fake')} / {share('fake_real')} | {auc} |"
-        )
-    sources = rows[0]["sources"].replace(" ", ", ")
-    note = "None of n pictures means at most 3/n, which a bootstrap cannot show."
-    lines += ["", f"Means over {sources}; 95 % intervals. {note}"]
-    return "\n".join(lines)
-
-
-def generalise_table() -> str:
-    """Mean AUC on left-out kinds of the methods of domain generalisation, beside their base."""
-    rows = [r for r in read("strangers.csv") if r["recipe"].startswith(BASE)]
-    sources = sorted({r["source"] for r in rows if r["kind"] != "all"})
-    by_recipe: dict[str, dict[str, float]] = {}
-    for row in rows:
-        if row["kind"] != "all":
-            by_recipe.setdefault(row["recipe"], {})[row["source"]] = float(row["auc"])
-    whole = {name: of for name, of in by_recipe.items() if len(of) == len(sources)}
-    mean = {name: sum(of.values()) / len(of) for name, of in whole.items()}
-    lines = [f"| change | {' | '.join(sources)} | mean | worst |"]
-    lines.append("|---" * (len(sources) + 3) + "|")
-    for name in sorted(whole, key=lambda name: (name != BASE, "seed=" not in name, -mean[name])):
-        change = name.removeprefix(BASE).strip() or "none, seed 1"
-        cells = " | ".join(f"{whole[name][source]:.2f}" for source in sources)
-        lines.append(f"| {change} | {cells} | {mean[name]:.3f} | {min(whole[name].values()):.2f} |")
-    alike = [m for name, m in mean.items() if name == BASE or "seed=" in name]
-    lines += ["", f"Means of {len(alike)} seeds of the plain recipe: "]
-    lines[-1] += f"{min(alike):.3f} to {max(alike):.3f}. Pictures a run: {rows[0]['images']}."
-    return "\n".join(lines)
-
-
-def learning_table() -> str:
-    """Accuracy by the number of train pictures, and what .97 would take."""
-    from learning_curve import WANTED, pictures_for
-
-    rows = read("learning_curve.csv")
-    sources = list(dict.fromkeys(r["source"] for r in rows))
-    lines = [f"| train pictures | {' | '.join(sources)} |", "|---" * (len(sources) + 1) + "|"]
-    by = {(r["train_pictures"], r["source"]): r for r in rows}
-    for pictures in dict.fromkeys(r["train_pictures"] for r in rows):
-        cells = []
-        for source in sources:
-            row = by[pictures, source]
-            interval = f"[{short(row['accuracy_low'])}–{short(row['accuracy_high'])}]"
-            cells.append(f"{short(row['accuracy'])} {interval}")
-        lines.append(f"| {pictures} | {' | '.join(cells)} |")
-    slope, wanted = pictures_for(rows, "all")
-    told = f"{WANTED:g} would take about {wanted:.1g} pictures"
-    if wanted > LARGEST_SET:
-        told = f"no number of pictures that exists would give {WANTED:g}"
-    lines += [
-        "",
-        f"Accuracy at .5, 95 % intervals; {rows[0]['images']} pictures seen in each run. ",
-    ]
-    lines[-1] += f"Of all, error falls as pictures to the power {slope:.2f}; by that line {told}."
-    return "\n".join(lines)
-
-
-def guards_table() -> str:
-    """How well signs tell left-out kinds and wrong labels, a row a sign and kind."""
-    head = "| sign | left-out kind | tells left-out pictures, AUC | refuses of them |"
-    lines = [f"{head} tells wrong labels, AUC |", "|---|---|---|---|---|"]
-    rows = read("guards.csv")
-    for row in sorted(rows, key=lambda r: r["sign"]):
-        strange, wrong = (
-            f"{float(row[f'{name}_auc']):.2f} "
-            f"[{float(row[f'{name}_auc_low']):.2f}–{float(row[f'{name}_auc_high']):.2f}]"
-            for name in ("strange", "wrong")
-        )
-        refused = f"{100 * float(row['left_out_refused']):.1f} %"
-        lines.append(f"| {row['sign']} | {row['kind']} | {strange} | {refused} | {wrong} |")
-    return "\n".join(lines)
-
-
-def recipes_table() -> str:
-    """AUC on left-out kinds, a row a recipe, a column a source."""
-    cells: dict[str, dict[str, str]] = {}
-    images, seeds = set(), set()
-    for row in read("strangers.csv"):
-        if row["recipe"].startswith(BASE):
-            continue
-        images.add(row["images"])
-        seeds.add(row["seed"])
-        if row["kind"] != "all":
-            auc, low, high = (float(row[name]) for name in ("auc", "auc_low", "auc_high"))
-            cell = f"{auc:.2f} [{low:.2f}–{high:.2f}]"
-            cells.setdefault(row["recipe"], {})[row["source"]] = cell
-    sources = sorted({source for row in cells.values() for source in row})
-    lines = [f"| recipe | {' | '.join(sources)} | mean |", "|---" * (len(sources) + 2) + "|"]
-    for recipe in sorted(cells, key=lambda name: (name != "shipped", name)):
-        found = [cells[recipe].get(source, "not measured") for source in sources]
-        measured = [float(text.split()[0]) for text in cells[recipe].values()]
-        mean = f"{sum(measured) / len(measured):.2f}" if len(measured) == len(sources) else "–"
-        lines.append(f"| {recipe} | {' | '.join(found)} | {mean} |")
-    lines.append("")
-    lines.append(
-        f"AUC on left-out kinds, 95 % intervals. Pictures a run: {', '.join(sorted(images))}; "
-        f"seed: {', '.join(sorted(seeds))}."
-    )
     return "\n".join(lines)
 
 
@@ -422,15 +256,15 @@ BLOCKS = {
         "transfer": transfer_table,
         "reals": reals_table,
         "framing": framing_table,
-        "learning": learning_table,
+        "learning": strangers.learning,
     },
     "docs/explanation/strangers.md": {
-        "strangers": strangers_table,
-        "recipes": recipes_table,
+        "strangers": strangers.strangers,
+        "recipes": strangers.recipes,
         "crops": crops_table,
-        "generalise": generalise_table,
-        "guards": guards_table,
-        "skin": skin_table,
+        "generalise": strangers.generalise,
+        "guards": strangers.guards,
+        "skin": strangers.skin,
     },
     "docs/explanation/unfamiliar.md": {"unfamiliar": unfamiliar_table},
     "docs/how-to/train-on-several-gpus.md": {"devices": at_scale.devices},

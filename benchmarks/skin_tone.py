@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from cells import write
 from measure import ROOT
 from mesoscope import metrics
 from mesoscope.data.manifest import read_dataset
@@ -37,7 +38,6 @@ from mesoscope.faces.main_face import MainFaceFinder
 from mesoscope.models.file import shipped
 from mesoscope.runtime.threads import cores
 from mesoscope.synth.landmarks import landmarks_in
-from strangers_figures import write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -43,6 +43,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cells import write
 from measure import ROOT
 from mesoscope.cli.environment import models_folder
 from mesoscope.errors import RecipeError
@@ -73,7 +74,6 @@ from strangers_figures import (
     scores_of,
     tell_asked,
     told,
-    write,
 )
 
 SHORT = {"optimise.epochs": 1, "optimise.warmup_epochs": 0.05, "decide.guard": False}

@@ -6,7 +6,6 @@ import csv
 import datetime as dt
 import math
 from collections import defaultdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,15 +76,6 @@ def together_of(scores: Sequence[Score]) -> Score:
     logit = float(np.mean(np.log(p / (1 - p))))
     spread = float(np.mean([one.spread for one in scores]))
     return first._replace(p_fake=1 / (1 + math.exp(-logit)), spread=spread)
-
-
-def write(path: Path, columns: tuple[str, ...], rows: list[dict[str, object]]) -> None:
-    fresh = path.with_suffix(".writing")
-    with fresh.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    fresh.replace(path)
 
 
 def figures() -> list[dict[str, object]]:

@@ -34,6 +34,7 @@ from pathlib import Path
 from queue import Queue
 from typing import NamedTuple
 
+from cells import write
 from measure import ROOT
 from mesoscope.data.manifest import read_datasets
 from mesoscope.models.file import read_card
@@ -272,12 +273,7 @@ def study(entries: list[Entry], path: Path, arguments: argparse.Namespace) -> No
         for rows in pool.map(one, todo):
             done += rows
             done.sort(key=lambda row: (order.get(str(row["row"]), 99), int(row["seed"])))
-            fresh = path.with_suffix(".writing")
-            with fresh.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(done)
-            fresh.replace(path)
+            write(path, COLUMNS, done)
     print(f"wrote {path.relative_to(ROOT)}")
 
 

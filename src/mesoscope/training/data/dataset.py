@@ -270,7 +270,7 @@ def plain_crop(sample: Sample, margin: float) -> Pixels:
 
 
 def batches(crops: Iterable[Pixels], size: int) -> Iterator[NDArray[np.uint8]]:
-    """Stack crops to ``(n, 256, 256, 3) uint8``, ``n`` = ``size`` except for the last."""
+    """Stack crops of one shape to ``(n, *shape) uint8``, ``n`` = ``size`` except for the last."""
     stack: list[Pixels] = []
     for one in crops:
         stack.append(one)

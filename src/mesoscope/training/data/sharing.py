@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mesoscope.types import Pixels
 
-RESIZERS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
+_RESIZERS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
 _CODECS = {"h264": ("libx264", {}), "hevc": ("libx265", {"x265-params": "log-level=none"})}
 
 
@@ -76,7 +76,7 @@ def through_messengers(x: Pixels, rng: np.random.Generator, quality_min: int) ->
     height, width = x.shape[:2]
     for _ in range(int(rng.integers(2, 4))):
         share = rng.uniform(0.6, 1.0)
-        how = RESIZERS[int(rng.integers(len(RESIZERS)))]
+        how = _RESIZERS[int(rng.integers(len(_RESIZERS)))]
         x = filters.resize(x, max(1, round(width * share)), max(1, round(height * share)), how)
         quality = int(rng.integers(quality_min, 96))
         x = through_jpeg(x, quality, full_chroma=bool(rng.random() < 0.3))

@@ -147,8 +147,10 @@ class Objective:
             mixed: Pictures were mixed with others, so that they are of no single group or class.
         """
         x, y = batch
-        state = torch.get_rng_state()
-        loss = self._loss(fabric, wrapped(x).float(), y, groups, mixed=mixed, learn=True)
+        devices = [x.device] if x.is_cuda else []
+        # SAM's second pass takes the same dropout and mixtures.
+        with torch.random.fork_rng(devices, enabled=bool(self._keys.sam_radius)):
+            loss = self._loss(fabric, wrapped(x).float(), y, groups, mixed=mixed, learn=True)
         fabric.backward(loss)
         if self._keys.sam_radius:
             norms = [m for m in self._net.modules() if isinstance(m, nn.BatchNorm2d)]
@@ -156,7 +158,6 @@ class Objective:
             moved = self._climb()
             for norm in norms:  # the statistics of these weights are not wanted
                 norm.momentum = 0.0
-            torch.set_rng_state(state)  # the same dropout and mixtures
             again = self._loss(fabric, wrapped(x).float(), y, groups, mixed=mixed, learn=False)
             fabric.backward(again)
             for norm, kept in zip(norms, momentum, strict=True):
@@ -214,13 +215,11 @@ class Objective:
     def _climb(self) -> list[tuple[Tensor, Tensor]]:
         """Move the weights uphill by the radius and clear the gradient; return the moves."""
         with torch.no_grad():
-            held = [p for p in self._net.parameters() if p.grad is not None]
-            length = torch.stack([p.grad.norm() for p in held if p.grad is not None]).norm()
+            held = [(p, p.grad) for p in self._net.parameters() if p.grad is not None]
+            length = torch.stack([gradient.norm() for _, gradient in held]).norm()
             moved: list[tuple[Tensor, Tensor]] = []
-            for parameter in held:
-                if parameter.grad is None:
-                    continue
-                step = parameter.grad * (self._keys.sam_radius / (length + 1e-12))
+            for parameter, gradient in held:
+                step = gradient * (self._keys.sam_radius / (length + 1e-12))
                 parameter.add_(step)
                 moved.append((parameter, step))
                 parameter.grad = None
