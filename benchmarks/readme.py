@@ -68,7 +68,18 @@ def figures() -> str:
         f"{percent(strange['fake_told_fake'])} `fake` and {percent(strange['fake_told_real'])} "
         f"`real`; of genuine strangers {percent(strange['real_told_fake'])} `fake`."
     )
-    lines = (home_line, decided_line, strangers_line, told_line)
+    found = next(
+        r
+        for r in read("elsewhere.csv")
+        if (r["model"], r["kind"], r["package"]) == ("mesoscope", "pictures", "all")
+    )
+    elsewhere_line = (
+        f"**Genuine photographs from elsewhere**, {found['with_face']} different ones with a face "
+        f"in public packages: {found['told_fake']} called `fake` (95 %: at most "
+        f"{percent(found['fake_high'])}), {found['told_real']} `real`, {found['inconclusive']} "
+        "`inconclusive`."
+    )
+    lines = (home_line, decided_line, strangers_line, told_line, elsewhere_line)
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -265,6 +276,7 @@ BLOCKS = {
         "generalise": strangers.generalise,
         "guards": strangers.guards,
         "skin": strangers.skin,
+        "elsewhere": strangers.elsewhere,
     },
     "docs/explanation/unfamiliar.md": {"unfamiliar": unfamiliar_table},
     "docs/how-to/train-on-several-gpus.md": {"devices": at_scale.devices},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cells import read, short
 
 LARGEST_SET = 1e9  # pictures; a line in logarithms that asks for more tells nothing
+ANSWERS = ("told_real", "inconclusive")  # columns of elsewhere.csv
 BASE = "shipped augment.reframe=0.0"  # what methods of domain generalisation are added to
 
 
@@ -152,4 +153,25 @@ def learning() -> str:
         f"Accuracy at .5, 95 % intervals; {rows[0]['images']} pictures seen in each run. ",
     ]
     lines[-1] += f"Of all, error falls as pictures to the power {slope:.2f}; by that line {told}."
+    return "\n".join(lines)
+
+
+def elsewhere() -> str:
+    """What users are told of genuine media from public packages, a row a model."""
+    rows = {(r["model"], r["kind"]): r for r in read("elsewhere.csv") if r["package"] == "all"}
+    models = sorted({model for model, _ in rows}, key=lambda name: (name[:5] != "mesos", name))
+    lines = [
+        "| model | pictures | fake [95 %] | real | cannot tell | clips: fake / real / cannot tell |",
+        "|---|---|---|---|---|---|",
+    ]
+    for model in models:
+        row, clips = rows[model, "pictures"], rows[model, "clips"]
+        n = int(row["with_face"])
+        low, high = (f"{100 * float(row[name]):.1f}" for name in ("fake_low", "fake_high"))
+        shares = " | ".join(f"{100 * int(row[name]) / n:.0f} %" for name in ANSWERS)
+        told = " / ".join(clips[name] for name in ("told_fake", *ANSWERS))
+        lines.append(
+            f"| `{model}` | {n} | {row['told_fake']} ({100 * int(row['told_fake']) / n:.1f} % "
+            f"[{low}–{high}]) | {shares} | {told} |"
+        )
     return "\n".join(lines)
