@@ -161,7 +161,7 @@ def elsewhere() -> str:
     rows = {(r["model"], r["kind"]): r for r in read("elsewhere.csv") if r["package"] == "all"}
     models = sorted({model for model, _ in rows}, key=lambda name: (name[:5] != "mesos", name))
     lines = [
-        "| model | pictures | fake [95 %] | real | cannot tell | clips: fake / real / cannot tell |",
+        "| model | faces | fake [95 %] | real | cannot tell | clips: fake / real / cannot tell |",
         "|---|---|---|---|---|---|",
     ]
     for model in models:
