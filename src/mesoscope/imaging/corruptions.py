@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from mesoscope.imaging.encode import through_jpeg
+from mesoscope.imaging.encode import through_jpeg, through_video
 from mesoscope.imaging.filters import blur, noise, resize, scaled, sharpen
 
 if TYPE_CHECKING:
@@ -91,6 +91,10 @@ def moderate(pixels: Pixels) -> Pixels:
 
 def _jpeg(pixels: Pixels, quality: float, _rng: np.random.Generator) -> Pixels:
     return through_jpeg(pixels, int(quality))
+
+
+def _video(pixels: Pixels, crf: float, _rng: np.random.Generator) -> Pixels:
+    return through_video(pixels, "h264", crf=int(crf))
 
 
 def _resize(pixels: Pixels, percent: float, _rng: np.random.Generator) -> Pixels:
@@ -170,6 +174,8 @@ def _crop(pixels: Pixels, percent: float, rng: np.random.Generator) -> Pixels:
 CORRUPTIONS = (
     Corruption("jpeg", "JPEG", "quality", "quality {}",
                (95, 90, 80, 70, 60, 50, 40, 30), None, _jpeg),
+    Corruption("video", "Frame of a clip, H.264", "CRF", "CRF {}",
+               (23, 28, 33, 38, 43), None, _video),
     Corruption("resize", "Resized and back", "% of the size", "{} % of the size",
                (75, 50, 33, 25), 100, _resize),
     Corruption("shrink", "Shrunk", "longest side, px", "longest side {} px",

@@ -5,7 +5,8 @@ Input files are decoded by :mod:`mesoscope.media`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from fractions import Fraction
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
@@ -15,12 +16,16 @@ from mesoscope.errors import OutputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from av import VideoCodecContext
+
     from mesoscope.types import Pixels
 
-__all__ = ["encode", "jpeg", "png", "through_jpeg", "through_webp"]
+__all__ = ["encode", "jpeg", "png", "through_jpeg", "through_video", "through_webp"]
 
 _FULL = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
 _HALF = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420
+_LEAST_PX = 32  # of a clip
+_CODECS = {"h264": ("libx264", {}), "hevc": ("libx265", {"x265-params": "log-level=none"})}
 
 
 def encode(pixels: Pixels, suffix: str, flags: Sequence[int] = ()) -> bytes:
@@ -82,6 +87,41 @@ def through_jpeg(pixels: Pixels, quality: int, *, full_chroma: bool | None = Non
 def through_webp(pixels: Pixels, quality: int) -> Pixels:
     """Compress a picture by WebP and decode it."""
     return _decoded(encode(pixels, ".webp", (cv2.IMWRITE_WEBP_QUALITY, int(quality))))
+
+
+def through_video(x: Pixels, codec: str, *, crf: int) -> Pixels:
+    """Encode a picture as a frame of a clip and decode it again.
+
+    Args:
+        x: ``(H, W, 3) uint8`` RGB.
+        codec: ``h264`` or ``hevc``.
+        crf: Constant rate factor of x264 or x265; 18 is nearly without loss, 35 is coarse.
+    """
+    import av  # here, as few callers re-encode
+
+    name, options = _CODECS[codec]
+    encoder = cast("VideoCodecContext", av.CodecContext.create(name, "w"))
+    height, width = x.shape[:2]
+    # Chroma at half the resolution needs even sides, and x265 a few pixels at least.
+    down, right = (max(side + side % 2, _LEAST_PX) - side for side in (height, width))
+    even = np.pad(x, ((0, down), (0, right), (0, 0)), "edge")
+    encoder.height, encoder.width = even.shape[:2]
+    encoder.pix_fmt = "yuv420p"
+    encoder.time_base = Fraction(1, 25)
+    encoder.options = {
+        "crf": str(crf),
+        "preset": "ultrafast",
+        "tune": "zerolatency",
+        "threads": "1",
+        **options,
+    }
+    frame = av.VideoFrame.from_ndarray(even, format="rgb24")
+    packets = [*encoder.encode(frame), *encoder.encode(None)]
+    decoder = cast("VideoCodecContext", av.CodecContext.create(codec, "r"))
+    decoder.thread_count = 1
+    frames = [f for packet in (*packets, None) for f in decoder.decode(packet)]
+    decoded = np.asarray(frames[0].to_ndarray(format="rgb24"), np.uint8)
+    return np.ascontiguousarray(decoded[:height, :width])
 
 
 def _decoded(data: bytes) -> Pixels:

@@ -28,7 +28,7 @@ from mesoscope.training.fit.watcher import (
     draw_curves,
     write_log,
 )
-from mesoscope.training.nets import check_initial_run
+from mesoscope.training.nets import check_initial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,7 +71,7 @@ def train(
         The exported model file.
 
     Raises:
-        RecipeError: The run of the initial weights is missing or has a network of another shape.
+        RecipeError: The initial weights are missing or those of a network of another shape.
         RunError: The folder holds another run, or none where ``resume`` is asked for.
         DatasetError: See :func:`mesoscope.training.data.dataset.survey`.
         ModelMismatch: The exported file's outputs differ from torch's.
@@ -81,7 +81,7 @@ def train(
     refuse_run(run, resume=resume)
     watcher = watcher_of(fabric, recipe, watcher)
     if not (run / "checkpoints/last.safetensors").exists():
-        check_initial_run(recipe.network)
+        check_initial(recipe.network)
     data = read_pictures(roots, recipe, watcher, skip_unreadable=skip_unreadable)
     with lost_processes(run, fabric):
         fabric.barrier()  # a process that looks late would find the run of the first

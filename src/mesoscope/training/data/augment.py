@@ -20,12 +20,11 @@ import numpy as np
 
 from mesoscope.faces.crop import crop
 from mesoscope.imaging import filters
-from mesoscope.imaging.encode import through_jpeg, through_webp
+from mesoscope.imaging.encode import through_jpeg, through_video, through_webp
 from mesoscope.training.data.sharing import (
     through_avif,
     through_messengers,
     through_screenshot,
-    through_video,
 )
 
 if TYPE_CHECKING:
@@ -112,7 +111,7 @@ def _save(
         x = filters.noise(x, rng.uniform(0, keys.noise_sigma_max), rng, half_up=True)
     for codec, chance in (("h264", keys.video), ("hevc", keys.hevc)):
         if chance and rng.random() < chance:
-            x = through_video(x, codec, crf=int(rng.integers(18, 36)))
+            x = through_video(x, codec, crf=int(rng.integers(18, keys.video_crf_max + 1)))
     if jpeg < keys.jpeg:
         quality = int(rng.integers(low, 101))
         full = bool(keys.full_chroma and rng.random() < keys.full_chroma)

@@ -7,8 +7,7 @@ function keeps the size and takes ``(H, W, 3) uint8`` RGB.
 from __future__ import annotations
 
 import io
-from fractions import Fraction
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -17,42 +16,9 @@ from mesoscope.imaging import filters
 from mesoscope.imaging.encode import through_jpeg
 
 if TYPE_CHECKING:
-    from av import VideoCodecContext
-
     from mesoscope.types import Pixels
 
 _RESIZERS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
-_CODECS = {"h264": ("libx264", {}), "hevc": ("libx265", {"x265-params": "log-level=none"})}
-
-
-def through_video(x: Pixels, codec: str, *, crf: int) -> Pixels:
-    """Encode a picture as a frame of a clip and decode it again.
-
-    Args:
-        x: The picture; even sides.
-        codec: ``h264`` or ``hevc``.
-        crf: Constant rate factor of x264 or x265; 18 is nearly without loss, 35 is coarse.
-    """
-    import av  # here, as only a few runs re-encode
-
-    name, options = _CODECS[codec]
-    encoder = cast("VideoCodecContext", av.CodecContext.create(name, "w"))
-    encoder.height, encoder.width = x.shape[:2]
-    encoder.pix_fmt = "yuv420p"
-    encoder.time_base = Fraction(1, 25)
-    encoder.options = {
-        "crf": str(crf),
-        "preset": "ultrafast",
-        "tune": "zerolatency",
-        "threads": "1",
-        **options,
-    }
-    frame = av.VideoFrame.from_ndarray(x, format="rgb24")
-    packets = [*encoder.encode(frame), *encoder.encode(None)]
-    decoder = cast("VideoCodecContext", av.CodecContext.create(codec, "r"))
-    decoder.thread_count = 1
-    frames = [f for packet in (*packets, None) for f in decoder.decode(packet)]
-    return np.asarray(frames[0].to_ndarray(format="rgb24"), np.uint8)
 
 
 def through_avif(x: Pixels, quality: int) -> Pixels:

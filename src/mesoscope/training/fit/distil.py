@@ -25,13 +25,14 @@ from mesoscope.training.data.dataset import batches, plain_crop
 from mesoscope.training.fit import checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from lightning_fabric import Fabric
     from numpy.typing import NDArray
 
     from mesoscope.data.manifest import Sample
     from mesoscope.training.recipe.keys import DistilKeys
+    from mesoscope.training.recipe.recipe import Recipe
     from mesoscope.types import Pixels
 
     Floats = NDArray[np.float32]
@@ -133,6 +134,19 @@ def scores_of(
             gathered = fabric.all_gather(scores)
         scores = gathered.T.flatten()[: len(samples)]  # type: ignore[union-attr]
     return scores.double().cpu().numpy()
+
+
+def some_inputs(
+    recipe: Recipe, samples: Sequence[Sample], fabric: Fabric, count: int = 512
+) -> Iterator[Tensor]:
+    """Yield inputs ``[N, 3, S, S]`` of pictures drawn at random, the same on every device."""
+    chance = np.random.default_rng((recipe.seed, len(samples)))
+    chosen = [samples[i] for i in chance.permutation(len(samples))[:count]]
+    crops = map_ordered(
+        lambda sample: plain_crop(sample, recipe.data.crop_margin), chosen, threads=cores()
+    )
+    for pixels in batches(crops, SCORE_BATCH):
+        yield to_input(fabric.to_device(torch.from_numpy(pixels)))
 
 
 def auc_by_source(samples: Sequence[Sample], scores: NDArray[np.float64]) -> dict[str, float]:

@@ -22,10 +22,12 @@ from mesoscope.training.fit.checkpoint import TrainingState
 from mesoscope.training.fit.distil import (
     auc_by_source,
     scores_of,
+    some_inputs,
     to_input,
 )
 from mesoscope.training.fit.position import EpochPosition, average
 from mesoscope.training.fit.schedule import epoch_samples, learning_rate_share
+from mesoscope.training.nets.model_file import is_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,6 +96,8 @@ def fit(
     resumed = resume and last.exists()
     groups = 2 * len(sources_of(data.train))
     at = EpochPosition(recipe, fabric, constraint, fresh=not resumed, groups=groups)
+    if not resumed and constraint is None and is_model(recipe.network.initial):
+        at.restore_norms(some_inputs(recipe, data.train, fabric))
     forge = None if data.points is None else ForgeryMaker(recipe.synth, data.train, data.points)
     nets = Reconstructor.of_run(run) if recipe.augment.reconstructed else None
     makers = Makers(recipe.augment, data.train, data.landmarks, nets)

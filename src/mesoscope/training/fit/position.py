@@ -14,8 +14,11 @@ from mesoscope.training.fit.distil import open_teacher, teacher_weights
 from mesoscope.training.fit.generalise import Objective, freeze
 from mesoscope.training.fit.schedule import parameter_groups
 from mesoscope.training.nets import build, initialise
+from mesoscope.training.nets.model_file import restore_norms
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lightning_fabric import Fabric
 
     from mesoscope.training.recipe.keys import OptimiseKeys
@@ -87,6 +90,11 @@ class EpochPosition:
         """
         for norm, momentum in zip(self.norms, self.momentum, strict=True):
             norm.momentum = 0.0 if mixed else max(momentum, 1 / (1 + steps))
+
+    def restore_norms(self, batches: Iterable[Tensor]) -> None:
+        """Give the norms of weights from a model file the statistics of these inputs."""
+        restore_norms(self.net, batches)
+        self.mean.load_state_dict(self.net.state_dict())
 
     def learn(self) -> None:
         """Set the training mode; frozen stages stay as in inference."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.errors import RecipeError, RunError
 from mesoscope.training.fit import checkpoint
-from mesoscope.training.nets import imagenet
+from mesoscope.training.nets import imagenet, model_file
 from mesoscope.training.nets.channels import narrow
 from mesoscope.training.nets.meso4_ira import Meso4IRA
 from mesoscope.training.nets.mesonet import Meso4, MesoInception4
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["NETWORKS", "Network", "build", "check_initial_run", "initialise", "parameter_count"]
+__all__ = ["NETWORKS", "Network", "build", "check_initial", "initialise", "parameter_count"]
 
 NETWORKS: dict[str, Callable[[NetworkKeys], Network]] = {
     "meso4": lambda keys: Meso4(dropout=keys.dropout),
@@ -57,12 +57,12 @@ def initialise(
 
     Raises:
         RecipeError: The pretrained filters are not available or do not fit the network; or the run
-            folder holds no network of this shape.
+            folder or model file holds no network of this shape.
     """
     if keys.initial == "random":
         return
     if keys.initial not in ("imagenet", "teacher"):
-        _load_run(network, Path(keys.initial))
+        _load(network, keys.initial)
         return
     if not isinstance(network, Meso4IRA):
         raise RecipeError(f"network.initial = {keys.initial!r} is for the architecture meso4_ira")
@@ -71,14 +71,21 @@ def initialise(
     imagenet.load(network, tensors, scaled=not own)
 
 
-def check_initial_run(keys: NetworkKeys) -> None:
-    """Check the run folder of initial weights, before any picture is read.
+def check_initial(keys: NetworkKeys) -> None:
+    """Check the run folder or model file of initial weights, before any picture is read.
 
     Raises:
-        RecipeError: The folder holds no network of this shape.
+        RecipeError: It holds no network of this shape.
     """
     if keys.initial not in ("random", "imagenet", "teacher"):
-        _load_run(build(keys), Path(keys.initial))
+        _load(build(keys), keys.initial)
+
+
+def _load(network: Network, initial: str) -> None:
+    if model_file.is_model(initial):
+        model_file.load(network, initial)
+    else:
+        _load_run(network, Path(initial))
 
 
 def _load_run(network: Network, run: Path) -> None:
@@ -87,8 +94,9 @@ def _load_run(network: Network, run: Path) -> None:
         weights = checkpoint.best_weights(run)
     except RunError as error:
         raise RecipeError(
-            f"network.initial = {str(run)!r} is neither 'random', 'imagenet' or 'teacher' nor a "
-            "run folder with checkpoints/best.safetensors: mend it, or train that run first"
+            f"network.initial = {str(run)!r} is neither 'random', 'imagenet' or 'teacher', a "
+            "model, nor a run folder with checkpoints/best.safetensors: mend it, or train that run "
+            "first"
         ) from error
     here = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     there = {name: tuple(tensor.shape) for name, tensor in weights.items()}

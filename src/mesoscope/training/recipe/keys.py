@@ -117,6 +117,7 @@ class AugmentKeys:
         webp: Probability of WebP compression, in the range of JPEG qualities.
         video: Probability of H.264 compression as one frame of a clip.
         hevc: The same with HEVC.
+        video_crf_max: Coarsest rate factor of both; they begin at 18, which is nearly lossless.
         full_chroma: Share of the JPEG files with colour at full resolution (4:4:4), as photo
             editors write them.
         avif: Probability of AVIF compression, in the range of JPEG qualities.
@@ -157,6 +158,7 @@ class AugmentKeys:
     webp: float = 0.0
     video: float = 0.0
     hevc: float = 0.0
+    video_crf_max: int = 35
     full_chroma: float = 0.0
     avif: float = 0.0
     messengers: float = 0.0

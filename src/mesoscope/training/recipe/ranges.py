@@ -56,6 +56,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "augment.webp": _CHANCE,
     "augment.video": _CHANCE,
     "augment.hevc": _CHANCE,
+    "augment.video_crf_max": (18, 51),
     "augment.full_chroma": _CHANCE,
     "augment.avif": _CHANCE,
     "augment.messengers": _CHANCE,

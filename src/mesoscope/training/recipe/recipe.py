@@ -174,6 +174,7 @@ _LATER: tuple[tuple[str, str, object, tuple[str, ...]], ...] = (
     ("augment", "webp", 0, ("webp",)),
     ("augment", "video", 0, ("video",)),
     ("augment", "hevc", 0, ("hevc",)),
+    ("augment", "video_crf_max", 35, ("video_crf_max",)),
     ("augment", "full_chroma", 0, ("full_chroma",)),
     ("augment", "avif", 0, ("avif",)),
     ("augment", "messengers", 0, ("messengers",)),

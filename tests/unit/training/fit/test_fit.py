@@ -1,20 +1,27 @@
 """The parts of the training loop that can be seen alone; the whole runs in tests/integration."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from PIL import Image
 
 from mesoscope.data.manifest import Sample
+from mesoscope.detection.detector import Detector
 from mesoscope.errors import RunError
+from mesoscope.models.file import find_model, read_card
 from mesoscope.training.data.dataset import Survey
-from mesoscope.training.fit.distil import auc_by_source, to_input
+from mesoscope.training.fit.distil import auc_by_source, scores_of, some_inputs, to_input
 from mesoscope.training.fit.loop import (
     train_epoch,
 )
 from mesoscope.training.fit.position import EpochPosition, average, loss_of
 from mesoscope.training.recipe.keys import OptimiseKeys
-from mesoscope.training.recipe.recipe import Recipe
+from mesoscope.training.recipe.recipe import Recipe, read_recipe
+
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +52,30 @@ def test_norms_learn_no_statistics_of_mixed_pictures(fabric):
     at.update_norm_momentum(0, mixed=True)
     at.net(torch.rand(4, 3, 256, 256))
     assert torch.equal(norm.running_mean, before)
+
+
+def test_weights_of_a_model_file_begin_with_its_answers_and_its_pictures_statistics(
+    fabric, tmp_path
+):
+    rng = np.random.default_rng(3)
+    samples = []
+    for i in range(6):
+        small = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+        path = tmp_path / f"{i}.png"
+        small.resize((256, 256), Image.Resampling.BICUBIC).save(path)
+        samples.append(Sample(path, i % 2, "made", str(i), "train"))
+    recipe = read_recipe(ROOT / "recipes/fine-tune.toml")
+    at = EpochPosition(recipe, fabric)
+    assert float(at.net.stem_norm.running_mean.abs().sum()) == 0
+    before = scores_of(at.mean, samples, 1.0, fabric)
+    at.restore_norms(some_inputs(recipe, samples, fabric))
+    assert float(at.net.stem_norm.running_mean.abs().sum()) > 0
+    assert scores_of(at.mean, samples, 1.0, fabric) == pytest.approx(before, abs=2e-3)
+    card = read_card(find_model("mesoscope"))
+    verdicts = Detector("mesoscope", faces="whole").check_many([s.path for s in samples])
+    odds = np.array([v.p_fake / (1 - v.p_fake) for v in verdicts])
+    logits = card.calibration.scale * before + card.calibration.shift
+    assert np.log(odds) == pytest.approx(logits, abs=5e-3)
 
 
 def test_a_position_comes_back_whole(fabric):
