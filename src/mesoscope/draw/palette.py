@@ -24,7 +24,7 @@ from mesoscope.errors import OutputError
 from mesoscope.types import Thresholds
 
 if TYPE_CHECKING:
-    from mesoscope.types import FaceScore, Guard, Pixels, Verdict
+    from mesoscope.types import FaceScore, Guard, ModelCard, Pixels, Verdict
 
 
 Rgb = tuple[int, int, int]
@@ -87,6 +87,11 @@ class Terms:
     guard: Guard | None = None
     face_margin: float = 1.3
     crop_margin: float = 1.0
+
+    @classmethod
+    def of(cls, card: ModelCard, thresholds: Thresholds | None, guard: Guard | None) -> Terms:
+        """Take the margins of a card and the thresholds that are in force."""
+        return cls(thresholds, guard, card.face_margin, card.crop_margin)
 
 
 def style_of(face: FaceScore, verdict: Verdict, terms: Terms) -> Style:

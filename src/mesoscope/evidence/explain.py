@@ -99,8 +99,7 @@ def explain(detector: Detector, path: str | os.PathLike[str]) -> Explanation:
 
 def terms_of(detector: Detector) -> Terms:
     """Return the thresholds and margins of a detector."""
-    card = detector.card
-    return Terms(detector.thresholds, detector.guard, card.face_margin, card.crop_margin)
+    return Terms.of(detector.card, detector.thresholds, detector.guard)
 
 
 def _draw_picture(

@@ -182,7 +182,7 @@ def worst_clips(evaluation: Evaluation) -> tuple[list[ClipMistake], list[ClipMis
     wrong = [(how, p) for how, p in kept if how is not None]
     wrong.sort(key=lambda pair: (not pair[0][0], -pair[0][1], pair[1].path))
     card = evaluation.card
-    terms = Terms(evaluation.thresholds, evaluation.guard, card.face_margin, card.crop_margin)
+    terms = Terms.of(card, evaluation.thresholds, evaluation.guard)
     reals, fakes = (
         [ClipMistake(p, _strip(p, terms)) for _, p in wrong if p.label == label] for label in (0, 1)
     )

@@ -157,10 +157,7 @@ class UploadChecker:
         spec = DetectorSpec.of(scorer, dataclasses.replace(options, jobs=1, heat=False))
         self.plain = spec.build()
         self.mapping = dataclasses.replace(spec, heat=True).build()
-        card = self.plain.card
-        self.terms = Terms(
-            self.plain.thresholds, self.plain.guard, card.face_margin, card.crop_margin
-        )
+        self.terms = Terms.of(self.plain.card, self.plain.thresholds, self.plain.guard)
 
     def check_many(self, items: Sequence[CheckItem]) -> Iterator[CheckResult]:
         """Judge some files together; one result per question, in order.

@@ -135,7 +135,7 @@ def collect_evidence(item: ReportItem, judge: Judge | None) -> Evidence:
         found.notes.append("Without evidence maps, as the model's file was not at hand.")
     else:
         _judge_again(found, judge)
-        terms = Terms(judge.thresholds, judge.guard, judge.card.face_margin, judge.card.crop_margin)
+        terms = Terms.of(judge.card, judge.thresholds, judge.guard)
     try:
         if found.verdict.kind == "clip":
             _show_clip(found, source, terms)
