@@ -202,6 +202,7 @@ def fine_tuning(parent: Path, trained: Recipe, plan: PrunePlan, overrides: Seque
         f"optimise.learning_rate={LEARNING_RATE * trained.optimise.learning_rate!r}",
         f"optimise.warmup_epochs={WARMUP_EPOCHS}",
         "optimise.patience=0",
+        "optimise.initial_share=0",  # its initial weights are not this run's
         "network.initial=random",  # the weights come from the parent
     ]
     return read_recipe(parent / "recipe.toml", [*changes, *overrides])

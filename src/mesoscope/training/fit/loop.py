@@ -25,7 +25,7 @@ from mesoscope.training.fit.distil import (
     some_inputs,
     to_input,
 )
-from mesoscope.training.fit.position import EpochPosition, average
+from mesoscope.training.fit.position import EpochPosition, average, blend
 from mesoscope.training.fit.schedule import epoch_samples, learning_rate_share
 from mesoscope.training.nets.model_file import is_model
 
@@ -95,9 +95,12 @@ def fit(
     last, best = run / "checkpoints/last.safetensors", run / "checkpoints/best.safetensors"
     resumed = resume and last.exists()
     groups = 2 * len(sources_of(data.train))
-    at = EpochPosition(recipe, fabric, constraint, fresh=not resumed, groups=groups)
-    if not resumed and constraint is None and is_model(recipe.network.initial):
+    share = recipe.optimise.initial_share if constraint is None else 0.0
+    fresh = not resumed or share > 0
+    at = EpochPosition(recipe, fabric, constraint, fresh=fresh, groups=groups)
+    if fresh and constraint is None and is_model(recipe.network.initial):
         at.restore_norms(some_inputs(recipe, data.train, fabric))
+    initial = checkpoint.plain(at.mean) if share else {}
     forge = None if data.points is None else ForgeryMaker(recipe.synth, data.train, data.points)
     nets = Reconstructor.of_run(run) if recipe.augment.reconstructed else None
     makers = Makers(recipe.augment, data.train, data.landmarks, nets)
@@ -113,7 +116,8 @@ def fit(
         loss, images_per_s = train_epoch(
             at, recipe, data, fabric, watcher, epoch=state.epoch, forge=forge, makers=makers
         )
-        scores = scores_of(at.mean, data.validation, recipe.data.crop_margin, fabric)
+        shown = blend(at.mean, initial, share) if share else at.mean
+        scores = scores_of(shown, data.validation, recipe.data.crop_margin, fabric)
         if not np.isfinite(scores).all():
             raise RunError(
                 f"{run}: training diverged in epoch {state.epoch + 1}: start again with a lower "
@@ -131,7 +135,7 @@ def fit(
             "elapsed_s": round(time.perf_counter() - started, 1),
         }
         reached = constraint is None or constraint.reached(state.epoch + 1)
-        improved = auc > state.best_auc and reached
+        improved = (auc > state.best_auc or share > 0) and reached
         state = dataclasses.replace(
             state,
             epoch=state.epoch + 1,
@@ -141,7 +145,7 @@ def fit(
         )
         if fabric.is_global_zero:
             if improved:
-                mean = checkpoint.pack("mean", checkpoint.plain(at.mean))
+                mean = checkpoint.pack("mean", checkpoint.plain(shown))
                 checkpoint.save(best, mean, state)
             checkpoint.save(last, at.tensors(), state)
             watcher.epoch(record, state)

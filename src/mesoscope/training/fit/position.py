@@ -17,7 +17,7 @@ from mesoscope.training.nets import build, initialise
 from mesoscope.training.nets.model_file import restore_norms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from lightning_fabric import Fabric
 
@@ -123,6 +123,22 @@ class EpochPosition:
         self.objective.restore(checkpoint.unpack("objective", tensors))
         if self.constraint is not None:
             self.constraint.restore(checkpoint.unpack("hold", tensors))
+
+
+@torch.no_grad()
+def blend(net: nn.Module, initial: Mapping[str, Tensor], share: float) -> nn.Module:
+    """Return a copy of a network whose weights and statistics are mixed with initial ones.
+
+    Args:
+        net: The trained network.
+        initial: State of the initial one, by name.
+        share: Share of the initial one, 0 to 1.
+    """
+    mixed = copy.deepcopy(net)
+    for name, tensor in mixed.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.lerp_(initial[name].to(tensor), share)
+    return mixed
 
 
 def loss_of(logits: Tensor, labels: Tensor, keys: OptimiseKeys) -> Tensor:

@@ -248,6 +248,10 @@ class OptimiseKeys:
             MesoNet authors train).
         label_smoothing: Labels are moved inwards by half of this.
         ema_decay: Decay of the moving average of weights that is validated and exported; 0 = none.
+        initial_share: Share of the initial weights in those that are validated and exported, as in
+            WiSE-FT (Wortsman et al., *Robust fine-tuning of zero-shot models*, CVPR 2022, section
+            3). They were trained before, so ``network.initial`` names a run or a model. The last
+            epoch is exported, not the best.
         patience: Stop after so many epochs without a better validation AUC; 0 = never.
     """
 
@@ -259,6 +263,7 @@ class OptimiseKeys:
     loss: str = "bce"
     label_smoothing: float = 0.02
     ema_decay: float = 0.998
+    initial_share: float = 0.0
     patience: int = 0
 
 

@@ -82,6 +82,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "optimise.warmup_epochs": (0, 100_000),
     "optimise.label_smoothing": (0, 0.49),
     "optimise.ema_decay": (0, 0.999999),
+    "optimise.initial_share": (0, 1),
     "optimise.patience": (0, 100_000),
     "decide.target_error": (1e-6, 0.5),
     "decide.least_decided": (1e-6, 1),

@@ -126,6 +126,14 @@ def broken_rule(recipe: Recipe) -> str | None:
         ("optimise.label_smoothing must lie in 0..0.5", 0 <= o.label_smoothing < 0.5),
         ("optimise.ema_decay must lie in 0..1", 0 <= o.ema_decay < 1),
         (
+            "optimise.initial_share needs a run folder or a model as network.initial",
+            not o.initial_share or n.initial not in ("random", "imagenet", "teacher"),
+        ),
+        (
+            "optimise.initial_share exports the last epoch: leave optimise.patience out",
+            not (o.initial_share and o.patience),
+        ),
+        (
             "data.further_margins must be at most 8 numbers in 1..4",
             len(d.further_margins) <= 8 and all(1 <= m <= 4 for m in d.further_margins),
         ),
@@ -166,6 +174,7 @@ _LATER: tuple[tuple[str, str, object, tuple[str, ...]], ...] = (
     ("augment", "crop_scale_max", 1, ("crop_scale_max",)),
     ("augment", "reframe", 0, ("reframe", "reframe_margin_min", "reframe_margin_max")),
     ("network", "stem_stride", 4, ("stem_stride",)),
+    ("optimise", "initial_share", 0, ("initial_share",)),
     ("augment", "native", 0, ("native",)),
     ("augment", "window_px", 0, ("window_px",)),
     ("augment", "sharpen", 0, ("sharpen",)),
