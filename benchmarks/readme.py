@@ -159,8 +159,8 @@ def runs_table() -> str:
     """The runs that led to the default model and two in trial, each by its own figures."""
     lines = ["| run | stages | epochs | minutes | mean accuracy [95 %] | mean AUC [95 %] |"]
     lines.append("|---|---|---|---|---|---|")
-    names = ("teacher", "mesoscope", "mesoscope-framed", "mesoscope-pruned")
-    for name in (*names, "native", "native-lite"):
+    names = ("teacher", "mesoscope", "mesoscope-framed", "mesoscope-pruned", "mesoscope-shared")
+    for name in (*names, "mesoscope-shared-pruned", "native", "native-lite"):
         folder = ROOT / "results/runs" / name
         begun = folder / "begun.jsonl"  # of a run whose weights this one began with
         text = begun.read_text() if begun.exists() else ""
