@@ -106,7 +106,7 @@ default-model: $(FULL) ## Train the teacher and the default model on DATA=folder
 	@test -f runs/mesoscope-framed/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/mesoscope-framed.toml --out runs/mesoscope-framed $(call resume,mesoscope-framed) $(ARGS)
 	@test -f runs/mesoscope-pruned/model.onnx || $(BIN)/mesoscope prune runs/mesoscope-framed $(DATA) --sparsity 0.2 --finetune 3 --out runs/mesoscope-pruned $(call resume,mesoscope-pruned) $(ARGS)
 	@test -f runs/mesoscope-shared/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/mesoscope-shared.toml --out runs/mesoscope-shared $(call resume,mesoscope-shared) $(ARGS)
-	@test -f runs/mesoscope-shared-pruned/model.onnx || $(BIN)/mesoscope prune runs/mesoscope-shared $(DATA) --sparsity 0.2 --finetune 1 --out runs/mesoscope-shared-pruned $(call resume,mesoscope-shared-pruned) $(ARGS)
+	@test -f runs/mesoscope-shared-pruned/model.onnx || $(BIN)/mesoscope prune runs/mesoscope-shared $(DATA) --sparsity 0.1 --finetune 0 --out runs/mesoscope-shared-pruned $(call resume,mesoscope-shared-pruned) $(ARGS)
 
 clean: ## Remove the environment and all that was built; runs/ stays
 	@echo "Removing $(VENV) and build/"

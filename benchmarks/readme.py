@@ -164,9 +164,9 @@ def runs_table() -> str:
         folder = ROOT / "results/runs" / name
         begun = folder / "begun.jsonl"  # of a run whose weights this one began with
         text = begun.read_text() if begun.exists() else ""
-        log = [
-            json.loads(line) for line in (text + (folder / "log.jsonl").read_text()).splitlines()
-        ]
+        if (folder / "log.jsonl").exists():  # a pruning without fine-tuning has none
+            text += (folder / "log.jsonl").read_text()
+        log = [json.loads(line) for line in text.splitlines()]
         mean = json.loads((folder / "metrics.json").read_text())["mean_over_sources"]
         widths = re.search(
             r"^widths = \[(.*)\]", (folder / "recipe.toml").read_text(), re.MULTILINE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import unicodedata
 from functools import cache
 from typing import IO, TYPE_CHECKING
@@ -75,6 +76,7 @@ def _escaped(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+_DECIMAL = re.compile(r"-[0-9]+\.[0-9]+(e[-+]?[0-9]+)?")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -117,7 +119,10 @@ class RowWriter:
 
 
 def defused(value: object) -> object:
-    """Prefix a cell with an apostrophe if a spreadsheet would take it for a formula."""
-    if isinstance(value, str) and value.startswith(_FORMULA):
+    """Prefix a cell with an apostrophe if a spreadsheet would take it for a formula.
+
+    A decimal number that was formatted already, such as ``"-0.0123"``, is none.
+    """
+    if isinstance(value, str) and value.startswith(_FORMULA) and not _DECIMAL.fullmatch(value):
         return f"'{value}"
     return value

@@ -33,6 +33,12 @@ def test_formulas_are_defused_and_numbers_are_not(name):
     assert [defused(-1.5), defused(None), defused("a=1")] == [-1.5, None, "a=1"]
 
 
+@pytest.mark.parametrize("number", ["-0.0123", "-12.5", "-1.0e-05", "0.5"])
+def test_a_formatted_number_stays_a_number(number):
+    assert csv_row([number]) == number
+    assert csv_row([number + "+1"]) in (f"'{number}+1", "0.5+1")
+
+
 def test_the_sink_round_trips(tmp_path):
     with Csv(tmp_path / "x.csv") as sink:
         for name in NAMES:
