@@ -30,7 +30,7 @@ ONLY_IN: dict[tuple[str, ...], tuple[str, ...]] = {
     ("matplotlib",): ("report", "training"),
     ("jinja2", "reportlab"): ("report",),
     ("sklearn", "threadpoolctl"): ("data/audit",),
-    ("av",): ("media", "training/data/sharing.py"),
+    ("av",): ("media", "imaging/encode.py"),
     ("pi_heif",): ("media/heif.py",),
     ("fastapi", "starlette", "uvicorn", "pydantic", "prometheus_client", "python_multipart"): (
         "server",
