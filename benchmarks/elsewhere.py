@@ -197,9 +197,10 @@ def main() -> None:
     for model in models:
         detector = Detector(model)
         verdicts = list(detector.check_many([one.path for one in different]))
-        rows += rows_of(Path(model).stem, different, verdicts)
-        for row in rows:
-            if row["package"] == "all" and row["model"] == Path(model).stem:
+        its = rows_of(Path(model).stem, different, verdicts)
+        rows += its
+        for row in its:
+            if row["package"] == "all":
                 print({k: v for k, v in row.items() if k not in ("date", "command")}, flush=True)
         if arguments.told:
             for one, verdict in zip(different, verdicts, strict=True):

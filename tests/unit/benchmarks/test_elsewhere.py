@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import io
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -30,16 +28,8 @@ PACKAGE = {
 
 
 @pytest.fixture(scope="module")
-def elsewhere():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        spec = importlib.util.spec_from_file_location("elsewhere", ROOT / "benchmarks/elsewhere.py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["elsewhere"] = module
-        spec.loader.exec_module(module)
-        return module
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
+def elsewhere(bench):
+    return bench("elsewhere")
 
 
 def png(pixels: np.ndarray) -> bytes:

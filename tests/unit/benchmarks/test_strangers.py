@@ -1,7 +1,6 @@
 """Recipes screened by left-out kinds: which are trained, under which name, and what is refused."""
 
 import argparse
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -14,16 +13,8 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def strangers():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        spec = importlib.util.spec_from_file_location("strangers", ROOT / "benchmarks/strangers.py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["strangers"] = module
-        spec.loader.exec_module(module)
-        return module
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
+def strangers(bench):
+    return bench("strangers")
 
 
 @pytest.fixture

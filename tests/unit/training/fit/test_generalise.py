@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from lightning_fabric import Fabric
 
-from mesoscope.data.manifest import read_dataset
 from mesoscope.errors import RecipeError
-from mesoscope.training.data.dataset import survey, training_crop
+from mesoscope.training.data.dataset import training_crop
 from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.generalise import (
     TEMPERATURE,
@@ -17,7 +15,7 @@ from mesoscope.training.fit.generalise import (
     freeze,
     mixstyle,
 )
-from mesoscope.training.fit.loop import fit, groups_of, sources_of
+from mesoscope.training.fit.loop import groups_of, sources_of
 from mesoscope.training.fit.position import EpochPosition, losses_of
 from mesoscope.training.nets import build
 from mesoscope.training.recipe.keys import (
@@ -158,11 +156,11 @@ def test_the_published_networks_take_every_method(architecture):
     assert all(p.grad is not None for p in net.parameters())
 
 
-def test_frozen_stages_keep_weights_and_statistics(fabric, data, tmp_path):
+def test_frozen_stages_keep_weights_and_statistics(fabric, fit_whole, tmp_path):
     recipe = recipe_of(frozen=2)
     at = EpochPosition(recipe, fabric)
     start = {name: value.clone() for name, value in at.mean.state_dict().items()}
-    fit(recipe, data, folder(tmp_path / "run"), fabric, Quiet(), resume=False)
+    fit_whole(recipe, tmp_path / "run")
     end = checkpoint.best_weights(tmp_path / "run")
     for name, value in start.items():
         still = name.startswith(("stem", "blocks.0.", "blocks.1.", "blocks.2."))
@@ -204,20 +202,10 @@ def test_two_views_show_one_picture_in_two_augmentations(data):
         GeneraliseKeys(consistency=1.0),
     ],
 )
-def test_a_resumed_run_ends_as_one_that_was_not_killed(keys, data, fabric, tmp_path):
+def test_a_resumed_run_ends_as_one_that_was_not_killed(keys, fit_whole, fit_in_parts, tmp_path):
     recipe = recipe_of(keys, epochs=2)
-    fit(recipe, data, folder(tmp_path / "whole"), fabric, Quiet(), resume=False)
-
-    class KilledError(Exception):
-        pass
-
-    class Kills(Quiet):
-        def epoch(self, *_):
-            raise KilledError
-
-    with pytest.raises(KilledError):
-        fit(recipe, data, folder(tmp_path / "parts"), fabric, Kills(), resume=False)
-    fit(recipe, data, folder(tmp_path / "parts"), fabric, Quiet(), resume=True)
+    fit_whole(recipe, tmp_path / "whole")
+    fit_in_parts(recipe, tmp_path / "parts")
     whole, parts = last(tmp_path / "whole"), last(tmp_path / "parts")
     assert whole.keys() == parts.keys()
     for name, value in whole.items():
@@ -243,14 +231,6 @@ def test_what_is_off_leaves_the_digest_of_a_recipe():
     assert Recipe().sha256() != Recipe(generalise=GeneraliseKeys(mixstyle=0.5)).sha256()
 
 
-class Quiet:
-    def step(self, **_what):
-        pass
-
-    def epoch(self, *_):
-        pass
-
-
 def recipe_of(keys=None, *, frozen=0, epochs=1):
     return Recipe(
         network=NetworkKeys(
@@ -267,25 +247,5 @@ def recipe_of(keys=None, *, frozen=0, epochs=1):
     )
 
 
-def folder(run):
-    (run / "checkpoints").mkdir(parents=True, exist_ok=True)
-    return run
-
-
 def last(run):
     return checkpoint.load(run / "checkpoints/last.safetensors")[0]
-
-
-@pytest.fixture
-def fabric():
-    return Fabric(accelerator="cpu", devices=1)
-
-
-@pytest.fixture
-def data(make_dataset):
-    return survey(
-        read_dataset(make_dataset()),
-        where="set",
-        skip_unreadable=False,
-        watch=lambda items, _: items,
-    )

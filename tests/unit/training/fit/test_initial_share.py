@@ -4,14 +4,10 @@ import dataclasses
 
 import pytest
 import torch
-from lightning_fabric import Fabric
 
-from mesoscope.data.manifest import read_dataset
 from mesoscope.errors import RecipeError
-from mesoscope.training.data.dataset import survey
 from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.checkpoint import TrainingState
-from mesoscope.training.fit.loop import fit
 from mesoscope.training.fit.position import blend
 from mesoscope.training.nets import build
 from mesoscope.training.recipe.keys import DataKeys, MixKeys, NetworkKeys, OptimiseKeys
@@ -21,29 +17,6 @@ NARROW = NetworkKeys(
     architecture="meso4_ira", stem=8, widths=(8, 8, 8, 8), expanded=(16,) * 7, dropout=0.0
 )
 SHARE = 0.25
-
-
-class Quiet:
-    def step(self, **_what):
-        pass
-
-    def epoch(self, *_):
-        pass
-
-
-@pytest.fixture(scope="module")
-def fabric():
-    return Fabric(accelerator="cpu", devices=1)
-
-
-@pytest.fixture
-def data(make_dataset):
-    return survey(
-        read_dataset(make_dataset()),
-        where="set",
-        skip_unreadable=False,
-        watch=lambda items, _: items,
-    )
 
 
 @pytest.fixture
@@ -62,14 +35,9 @@ def recipe(tmp_path):
     )
 
 
-def run_of(path):
-    (path / "checkpoints").mkdir(parents=True)
-    return path
-
-
-def test_the_last_weights_are_exported_mixed_with_the_initial_ones(recipe, data, fabric, tmp_path):
-    run = run_of(tmp_path / "run")
-    state = fit(recipe, data, run, fabric, Quiet(), resume=False)
+def test_the_last_weights_are_exported_mixed_with_the_initial_ones(recipe, fit_whole, tmp_path):
+    run = tmp_path / "run"
+    state = fit_whole(recipe, run)
     assert state.best_epoch == 2
     initial = checkpoint.best_weights(tmp_path / "first")
     last = checkpoint.unpack("mean", checkpoint.load(run / "checkpoints/last.safetensors")[0])
@@ -81,21 +49,13 @@ def test_the_last_weights_are_exported_mixed_with_the_initial_ones(recipe, data,
     assert not torch.equal(exported["dense.weight"], last["dense.weight"])
 
 
-def test_a_resumed_run_mixes_with_the_same_initial_weights(recipe, data, fabric, tmp_path):
-    class KilledError(Exception):
-        pass
-
-    class Kills(Quiet):
-        def epoch(self, *_):
-            raise KilledError
-
-    fit(recipe, data, run_of(tmp_path / "whole"), fabric, Quiet(), resume=False)
-    parts = run_of(tmp_path / "parts")
-    with pytest.raises(KilledError):
-        fit(recipe, data, parts, fabric, Kills(), resume=False)
-    fit(recipe, data, parts, fabric, Quiet(), resume=True)
+def test_a_resumed_run_mixes_with_the_same_initial_weights(
+    recipe, fit_whole, fit_in_parts, tmp_path
+):
+    fit_whole(recipe, tmp_path / "whole")
+    fit_in_parts(recipe, tmp_path / "parts")
     whole = checkpoint.best_weights(tmp_path / "whole")
-    for name, tensor in checkpoint.best_weights(parts).items():
+    for name, tensor in checkpoint.best_weights(tmp_path / "parts").items():
         torch.testing.assert_close(tensor, whole[name])
 
 
