@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-import torch
-from lightning_fabric import Fabric
 
 from mesoscope.data.manifest import read_datasets
 from mesoscope.data.shards.stream import require_shards
@@ -29,16 +23,17 @@ from mesoscope.training.fit.watcher import (
     write_log,
 )
 from mesoscope.training.nets import check_initial
+from mesoscope.training.processes import lost_processes, open_fabric
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from lightning_fabric import Fabric
 
     from mesoscope.training.data.dataset import Survey
     from mesoscope.training.fit.watcher import RunWatcher
     from mesoscope.training.recipe.recipe import Recipe
-
-PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 
 
 def train(
@@ -78,12 +73,12 @@ def train(
         OutputError: The run folder cannot be written, or another process of the run has ended.
     """
     fabric = open_fabric(accelerator, devices, nodes, recipe.precision)
-    refuse_run(run, resume=resume)
-    watcher = watcher_of(fabric, recipe, watcher)
-    if not (run / "checkpoints/last.safetensors").exists():
-        check_initial(recipe.network)
-    data = read_pictures(roots, recipe, watcher, skip_unreadable=skip_unreadable)
     with lost_processes(run, fabric):
+        refuse_run(run, resume=resume)
+        watcher = watcher_of(fabric, recipe, watcher)
+        if not (run / "checkpoints/last.safetensors").exists():
+            check_initial(recipe.network)
+        data = read_pictures(roots, recipe, watcher, skip_unreadable=skip_unreadable)
         fabric.barrier()  # a process that looks late would find the run of the first
         if fabric.is_global_zero:
             logger.info(describe_data(data))
@@ -100,65 +95,6 @@ def train(
     logger.info(f"best epoch: {state.best_epoch}, mean AUC of the sources {state.best_auc:.4f}")
     source = f"trained with mesoscope, {state.epoch} epochs, best {state.best_epoch}"
     return finish(recipe, data, run, state, watcher, source=source)
-
-
-def open_fabric(accelerator: str, devices: int | str, nodes: int, precision: str) -> Fabric:
-    """Open Lightning Fabric on these devices.
-
-    Args:
-        accelerator: ``auto``, ``cpu`` or ``gpu``.
-        devices: Number of devices per machine.
-        nodes: Machines.
-        precision: A recipe's ``32`` or ``bf16``; a CPU without bfloat16 instructions takes 32, as
-            emulating them is many times slower.
-    """
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    if accelerator == "auto" and not torch.cuda.is_available():
-        accelerator, devices = "cpu", (1 if devices == "auto" else devices)
-    if precision == "bf16" and accelerator == "cpu" and not has_bfloat16():
-        logger.info(
-            "this processor has no bfloat16 instructions: precision = '32' is used in place of "
-            "'bf16', which would be many times slower here"
-        )
-        precision = "32"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # advice for data loaders that are not used here
-        fabric = Fabric(
-            accelerator=accelerator,
-            devices=devices,
-            num_nodes=nodes,
-            precision=PRECISION[precision],  # type: ignore[arg-type]
-        )
-        fabric.launch()
-    return fabric
-
-
-def has_bfloat16() -> bool:
-    """Whether the CPU computes in bfloat16."""
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - no public twin
-
-
-@contextmanager
-def lost_processes(run: Path, fabric: Fabric) -> Iterator[None]:
-    """Within, an answer that never came from another process of a run is one line.
-
-    Raises:
-        OutputError: Another process of the run, or its machine, has ended.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        # Of NCCL it is a class of its own, of Gloo a plain one that names its source files.
-        lost = isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
-        if fabric.world_size == 1 or not lost:
-            raise
-        # Fabric kills this process as soon as it sees that one that it started has failed: with
-        # none to look after it lets this one say what is wrong.
-        getattr(fabric.strategy.launcher, "procs", []).clear()
-        raise OutputError(
-            f"{run}: another process of the run has ended, or cannot be reached: see what it said, "
-            "then go on with `resume`; finished epochs are kept"
-        ) from error
 
 
 def refuse_run(run: Path, *, resume: bool) -> None:

@@ -28,11 +28,10 @@ from mesoscope.training.fit.loop import fit
 from mesoscope.training.fit.watcher import LogWatcher, draw_curves, write_log
 from mesoscope.training.nets import build
 from mesoscope.training.nets.channels import select
+from mesoscope.training.processes import lost_processes, open_fabric
 from mesoscope.training.recipe.recipe import read_recipe
 from mesoscope.training.run import (
     describe_data,
-    lost_processes,
-    open_fabric,
     open_run,
     read_pictures,
     refuse_run,
@@ -102,13 +101,13 @@ def prune(
     trained = _recipe_in(parent, "give the folder that mesoscope train wrote")
     recipe = fine_tuning(parent, trained, plan, overrides)
     fabric = open_fabric(accelerator, devices, nodes, recipe.precision)
-    refuse_run(run, resume=resume)
-    refuse_other_plan(run, plan, parent)
-    watcher = watcher_of(fabric, recipe, watcher)
-    data = read_pictures(roots, recipe, watcher, skip_unreadable=skip_unreadable)
-    if fabric.is_global_zero:
-        logger.info(describe_data(data))
     with lost_processes(run, fabric):
+        refuse_run(run, resume=resume)
+        refuse_other_plan(run, plan, parent)
+        watcher = watcher_of(fabric, recipe, watcher)
+        data = read_pictures(roots, recipe, watcher, skip_unreadable=skip_unreadable)
+        if fabric.is_global_zero:
+            logger.info(describe_data(data))
         data = prepare_forging(data, recipe, run, fabric, watcher)
         data = find_main_faces(data, recipe, run, fabric, watcher)
         prepare_reconstructing(data, recipe, run, fabric, watcher)
