@@ -54,7 +54,8 @@ def find_main_faces(
 
     Args:
         data: The survey.
-        recipe: The recipe; without ``augment.reframe`` or ``augment.averaged`` nothing is done.
+        recipe: The recipe; without ``augment.reframe``, ``averaged`` or ``swapped`` nothing is
+            done.
         run: The run folder; it keeps the boxes for resumed runs.
         fabric: The first process works, the others wait and read.
         watcher: Receives progress.
@@ -66,13 +67,13 @@ def find_main_faces(
         OutputError: The run folder cannot be written.
     """
     augment = recipe.augment
-    if not (augment.reframe or augment.averaged):
+    if not (augment.reframe or augment.needs_landmarks):
         return data
     if fabric.is_global_zero:
         _keep_boxes(data, run, watcher)
     fabric.barrier()
     data = dataclasses.replace(data, boxes=_boxes(run, data.digests))
-    if augment.warped or augment.reconstructed or augment.averaged:
+    if augment.warped or augment.reconstructed or augment.needs_landmarks:
         kept = _loaded(run / BOXES, "landmarks")["landmarks"]
         data = dataclasses.replace(data, landmarks=np.asarray(kept, np.float32))
     return data

@@ -15,7 +15,7 @@ from mesoscope.errors import OptionError, SourceUnsuitable
 from mesoscope.synth.averaged import average
 from mesoscope.synth.edits import Donor
 from mesoscope.synth.edits.maker import most_alike
-from mesoscope.synth.swap import DonorIndex
+from mesoscope.synth.swap import DonorIndex, swap_blend
 from mesoscope.synth.warped import warp
 from mesoscope.training.data.forging import self_blend
 
@@ -31,16 +31,18 @@ if TYPE_CHECKING:
 
 DONORS = 3  # candidates compared by looks
 TRIES = 4  # donors tried; the light on a third of the pairs differs too much
+OF_TWO = {"averaged": average, "swapped": swap_blend}  # makers that take another person's face
 
 
 class Makers:
     """Make forgeries of real pictures by the chances of a recipe. Thread-safe.
 
     Args:
-        keys: The chances: ``self_blend``, ``warped``, ``reconstructed``, ``averaged``.
+        keys: The chances: ``self_blend``, ``warped``, ``reconstructed``, ``averaged``,
+            ``swapped``.
         samples: The train split; donors come from its reals.
         landmarks: Of each sample's main face, ``(n, 5, 2)``, NaN where none was found; ``None``
-            where none were looked for. ``averaged`` needs them.
+            where none were looked for. ``averaged`` and ``swapped`` need them.
         reconstructor: ``reconstructed`` needs it.
 
     Raises:
@@ -60,6 +62,7 @@ class Makers:
             ("warped", keys.warped),
             ("reconstructed", keys.reconstructed),
             ("averaged", keys.averaged),
+            ("swapped", keys.swapped),
         )
         if keys.reconstructed and reconstructor is None:
             raise OptionError("augment.reconstructed: needs trained autoencoders")
@@ -73,7 +76,7 @@ class Makers:
             if sample.label == 0 and np.isfinite(its).all():
                 self._landmarks[sample] = its
                 self._reals.setdefault(sample.source, []).append(sample)
-        if keys.averaged:
+        if keys.needs_landmarks:
             for source, reals in self._reals.items():
                 faces, groups = [self._landmarks[s] for s in reals], [s.group for s in reals]
                 self._donors[source] = DonorIndex(faces, groups)
@@ -95,7 +98,7 @@ class Makers:
         if not maker or not reals:
             return None
         real = reals[int(rng.integers(len(reals)))]
-        if maker == "averaged" and real not in self._landmarks:
+        if maker in OF_TWO and real not in self._landmarks:
             return None
         pixels = open_sample(real)
         try:
@@ -118,18 +121,18 @@ class Makers:
             return warp(pixels, rng, landmarks).pixels
         if maker == "reconstructed" and self._reconstructor is not None:
             return self._reconstructor.reconstruct(pixels, rng, landmarks).pixels
-        return self._averaged(real, pixels, rng)
+        return self._of_two(maker, real, pixels, rng)
 
-    def _averaged(self, real: Sample, pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    def _of_two(self, maker: str, real: Sample, pixels: Pixels, rng: np.random.Generator) -> Pixels:
         landmarks = self._landmarks[real]
         for _ in range(TRIES):
             donor = self._donor(real, pixels, rng)
             try:
-                made = average(pixels, landmarks, donor.pixels, donor.landmarks, rng)
+                made = OF_TWO[maker](pixels, landmarks, donor.pixels, donor.landmarks, rng)
             except SourceUnsuitable:
                 continue
             return made.pixels
-        raise SourceUnsuitable(f"{real.file}: no face of {TRIES} others could be averaged with it")
+        raise SourceUnsuitable(f"{real.file}: none of {TRIES} others' faces could be taken")
 
     def _donor(self, real: Sample, pixels: Pixels, rng: np.random.Generator) -> Donor:
         """Return the most similar of some reals of other groups.

@@ -132,6 +132,8 @@ class AugmentKeys:
             working directory. Empty: they are trained before the first epoch.
         averaged: The same for a face averaged with that of another person, see
             :mod:`mesoscope.synth.averaged`.
+        swapped: The same for the face of another person blended in, see
+            :mod:`mesoscope.synth.swap`.
     """
 
     crop_scale_min: float = 0.8
@@ -168,6 +170,12 @@ class AugmentKeys:
     reconstructed: float = 0.0
     autoencoders: str = ""
     averaged: float = 0.0
+    swapped: float = 0.0
+
+    @property
+    def needs_landmarks(self) -> bool:
+        """Whether a maker of forgeries works only where landmarks are known."""
+        return bool(self.averaged or self.swapped)
 
 
 @dataclass(frozen=True, slots=True)

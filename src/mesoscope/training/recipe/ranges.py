@@ -65,6 +65,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "augment.warped": _CHANCE,
     "augment.reconstructed": _CHANCE,
     "augment.averaged": _CHANCE,
+    "augment.swapped": _CHANCE,
     "synth.blend": (0, 0.5),
     "synth.edit": (0, 0.5),
     "mix.mixup": _CHANCE,

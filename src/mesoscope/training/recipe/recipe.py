@@ -99,8 +99,8 @@ def broken_rule(recipe: Recipe) -> str | None:
             min(made.blend, made.edit, 0.5 - made.blend - made.edit) >= -1e-9,
         ),
         (
-            "augment.self_blend, warped, reconstructed and averaged must be at most 1 together",
-            a.self_blend + a.warped + a.reconstructed + a.averaged <= 1 + 1e-9,
+            "self_blend, warped, reconstructed, averaged and swapped must be at most 1 together",
+            a.self_blend + a.warped + a.reconstructed + a.averaged + a.swapped <= 1 + 1e-9,
         ),
         (
             "augment.autoencoders needs augment.reconstructed above 0",
@@ -191,6 +191,7 @@ _LATER: tuple[tuple[str, str, object, tuple[str, ...]], ...] = (
     ("augment", "warped", 0, ("warped",)),
     ("augment", "reconstructed", 0, ("reconstructed", "autoencoders")),
     ("augment", "averaged", 0, ("averaged",)),
+    ("augment", "swapped", 0, ("swapped",)),
 )
 
 

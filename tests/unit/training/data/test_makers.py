@@ -48,7 +48,7 @@ def made(maker, reals, keys=range(10)):
     return [maker.made(reals, np.random.default_rng(key)) for key in keys]
 
 
-@pytest.mark.parametrize("name", ["warped", "reconstructed", "averaged"])
+@pytest.mark.parametrize("name", ["warped", "reconstructed", "averaged", "swapped"])
 def test_a_maker_forges_the_real_it_names_and_harms_no_file(faces, reconstructor, name):
     reals, before = faces[:4], [open_sample(s) for s in faces]
     maker = makers(faces, reconstructor, **{name: 1.0})
@@ -111,16 +111,18 @@ def test_a_pair_has_one_key_and_differs_in_the_forgery_alone(faces):
     assert apart[:12].max() == 0
 
 
-def test_without_landmarks_warps_take_an_ellipse_and_nothing_is_averaged(faces):
+def test_without_landmarks_warps_take_an_ellipse_and_no_other_face_is_taken(faces):
     assert all(made(makers(faces, known=False, warped=1.0), faces[:4]))
-    assert not any(made(makers(faces, known=False, averaged=1.0), faces[:4]))
+    for name in ("averaged", "swapped"):
+        assert not any(made(makers(faces, known=False, **{name: 1.0}), faces[:4]))
     assert all(made(Makers(dataclasses.replace(STILL, warped=1.0)), faces[:4]))
 
 
-def test_nobody_is_averaged_with_the_own_group(faces):
+@pytest.mark.parametrize("name", ["averaged", "swapped"])
+def test_no_face_of_the_own_group_is_taken(faces, name):
     alone = [dataclasses.replace(s) for s in faces]
     one = [Sample(s.file, s.label, s.source, "one", s.split) for s in alone]
-    assert not any(made(makers(one, averaged=1.0), one[:4]))
+    assert not any(made(makers(one, **{name: 1.0}), one[:4]))
 
 
 def test_reconstructions_need_autoencoders(faces):
@@ -133,6 +135,8 @@ def test_reconstructions_need_autoencoders(faces):
     [
         (["augment.warped=1.5"], "augment.warped must lie in 0..1"),
         (["augment.averaged=-0.1"], "augment.averaged must lie in 0..1"),
+        (["augment.swapped=1.1"], "augment.swapped must lie in 0..1"),
+        (["augment.swapped=0.7", "augment.averaged=0.7"], "must be at most 1 together"),
         (["augment.warped=0.7", "augment.self_blend=0.7"], "must be at most 1 together"),
         (["augment.autoencoders='runs/a'"], "needs augment.reconstructed above 0"),
         (["augment.warpd=0.1"], "did you mean 'augment.warped'"),
@@ -148,7 +152,7 @@ def test_wrong_keys_are_refused_in_one_line(tmp_path, overrides, message):
 
 def test_the_keys_at_zero_leave_a_recipes_digest():
     plain = Recipe()
-    for name in ("warped", "reconstructed", "averaged"):
+    for name in ("warped", "reconstructed", "averaged", "swapped"):
         for chance, same in ((0.0, True), (0.1, False)):
             other = dataclasses.replace(plain, augment=AugmentKeys(**{name: chance}))
             assert (other.sha256() == plain.sha256()) == same
