@@ -1,6 +1,7 @@
 """``mesoscope evaluate`` as a user runs it: a process, its files, its exit code."""
 
 import csv
+import dataclasses
 import json
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from command_line import mesoscope
-from mesoscope.models.file import file_sha256
+from mesoscope.models.file import file_sha256, read_card
+from mesoscope.training.export.onnx_export import with_card
 from mesoscope.types import ModelCard, OperatingPoint, Thresholds
 from mesoscope.types.label import ANSWERS
 
@@ -123,6 +125,38 @@ def test_figures_page_and_predictions_are_written(faces, model, tmp_path):
     assert last == f"page: {out / 'report.html'}"
 
 
+def test_a_second_model_is_compared_on_the_same_items(faces, model, tmp_path):
+    other, out = tmp_path / "darkness.onnx", tmp_path / "out"
+    graph = onnx.load(model)
+    card = dataclasses.replace(read_card(model), name="darkness")
+    for node in graph.graph.node:  # p_fake = 1 - mean brightness
+        if node.output[0] in ("p_fake", "rest"):
+            node.output[0] = "rest" if node.output[0] == "p_fake" else "p_fake"
+            node.input[:] = [{"p_fake": "rest"}.get(name, name) for name in node.input]
+    other.write_bytes(with_card(graph, card))
+    options = ("--model", model, "--out", out, "--resamples", 100)
+    done = run(faces, *options, "--against", other)
+    assert done.returncode == 0, done.stderr
+    data = json.loads((out / "metrics.json").read_text())
+    assert data["against"]["model"] == f"darkness@{file_sha256(other)[:8]}"
+    auc = data["against"]["figures"]["faces"]["auc"]
+    assert auc["model"] == data["auc"]
+    assert auc["against"] == pytest.approx(1 - data["auc"], abs=1e-6)
+    assert auc["difference"] == pytest.approx(auc["model"] - auc["against"], abs=1e-6)
+    assert auc["interval"][0] < auc["difference"] < auc["interval"][1]
+    with (out / "against.csv").open(newline="") as file:
+        assert float(next(csv.DictReader(file))["difference"]) == auc["difference"]
+    lines = done.stdout.splitlines()
+    (at,) = [i for i, line in enumerate(lines) if line.startswith("darkness@")]
+    assert lines[at].endswith(", on the same items:")
+    assert f"{auc['against']:.3f} → {auc['model']:.3f}: {auc['difference']:+.3f}" in lines[at + 2]
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "Against another model" in page
+    assert f"--against {other}" in page
+    assert run(faces, *options).returncode == 0
+    assert not (out / "against.csv").exists(), "no file of an earlier evaluation stays"
+
+
 def test_a_job_is_evaluated_without_judging(faces, model, tmp_path):
     options = ("--model", model, "--resamples", 50)
     assert run(faces, *options, "--out", tmp_path / "judged").returncode == 0
@@ -147,6 +181,7 @@ def test_a_job_is_evaluated_without_judging(faces, model, tmp_path):
     for more, says in [
         (("--faces", "whole"), "--faces is for judging, and a job is judged: leave it out"),
         (("--robustness",), "--robustness is for judging, and a job is judged: leave it out"),
+        (("--against", "meso4"), "--against is for judging, and a job is judged: leave it out"),
     ]:
         refused = run(*asked, *more)
         assert (refused.returncode, says in refused.stderr) == (2, True), refused.stderr
@@ -242,10 +277,13 @@ def test_one_class_is_measured_as_far_as_it_goes(faces, model, tmp_path):
         ({"--split": "dev"}, 2, "--split"),
         ({"--fpr": "1"}, 2, "--fpr"),
         ({"--prevalence": "0"}, 2, "--prevalence"),
+        ({"--against": "none"}, 3, "none: no model file there"),
+        ({"--against": "MODEL"}, 2, "that is the evaluated model: name another one"),
     ],
 )
 def test_what_cannot_work_is_refused_before_the_work(faces, model, tmp_path, change, code, said):
     (tmp_path / "file").touch()
+    change = {name: model if value == "MODEL" else value for name, value in change.items()}
     options = {"--model": model, "--out": "out", "--resamples": 0} | change
     done = run(faces, *(word for pair in options.items() for word in pair), cwd=tmp_path)
     assert done.returncode == code, done.stderr

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from mesoscope.cli import detection, evaluate_job, options
+from mesoscope.cli import detection, evaluate_against, evaluate_job, options
 from mesoscope.cli.main import DONE, INPUT_FAILED, INTERRUPTED
 from mesoscope.cli.options import FiniteRange, WholeRange
 from mesoscope.cli.printing import columns, echo, escape_text
@@ -63,6 +63,10 @@ if TYPE_CHECKING:
     type=FiniteRange(0, 1, min_open=True, max_open=True),
     help="Share of forged faces for which to compute the share of true alarms; may be repeated.",
 )  # fmt: skip
+@click.option(
+    "--against", metavar="MODEL",
+    help="Judge with this model, too, and report the differences with 95 % intervals.",
+)  # fmt: skip
 @options.jobs
 @click.option(
     "--resamples",
@@ -98,6 +102,7 @@ def command(
     out: Path,
     report_fpr: float | None,
     prevalences: tuple[float, ...],
+    against: str | None,
     jobs: int,
     resamples: int,
     seed: int,
@@ -140,6 +145,7 @@ def command(
     else:
         judge = judged = evaluate_job.read_job(job, ledger, samples, datasets, path)
         path = judged.model_file
+    other = evaluate_against.other_detector(spec, path, against)
     open_folder(out)
     conditions: dict[str, Json] = {"split": split, "model_sha256": file_sha256(path)}
     if job is not None:
@@ -160,11 +166,13 @@ def command(
             watch=watch,
             clips=True,
         )
+    result = evaluate_against.compared(result, other, samples, seed=seed, resamples=resamples)
     write_results(result, out)
     for note in notes(result):
         echo(f"mesoscope: {escape_text(note)}", err=True)
     echo("\n".join(figures_table(result)))
     echo("\n".join(["", *columns(answer_rows(result.answer_counts))]))
+    evaluate_against.print_differences(result)
     if report_fpr is not None or prevalences:
         rows, missing = alarm_rows(result.alarms)
         echo("\n".join(["", *columns(rows), *missing]))

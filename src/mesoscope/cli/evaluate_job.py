@@ -37,7 +37,7 @@ def check_options(context: click.Context) -> None:
             raise OptionError("--ledger needs --job: add it, or leave --ledger out")
         return
     for option in given:
-        if option.name in ("robustness", "jobs", *option_infos()):
+        if option.name in ("robustness", "against", "jobs", *option_infos()):
             raise OptionError(f"{option.opts[0]} is for judging, and a job is judged: leave it out")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mesoscope.errors import OutputError
 from mesoscope.errors.failures import cause
+from mesoscope.report.against import write_differences
 from mesoscope.report.record import write_metrics, write_predictions
 from mesoscope.report.tables import write_answer_counts
 
@@ -15,10 +16,18 @@ if TYPE_CHECKING:
 
     from mesoscope.report.record import Evaluation
 
-__all__ = ["ANSWER_COUNTS", "METRICS", "PREDICTIONS", "ROBUSTNESS", "open_folder", "write_results"]
+__all__ = [
+    "AGAINST",
+    "ANSWER_COUNTS",
+    "METRICS",
+    "PREDICTIONS",
+    "ROBUSTNESS",
+    "open_folder",
+    "write_results",
+]
 
 METRICS, PREDICTIONS, ANSWER_COUNTS = "metrics.json", "predictions.csv", "told.csv"
-ROBUSTNESS = "robustness.csv"
+ROBUSTNESS, AGAINST = "robustness.csv", "against.csv"
 
 
 def open_folder(out: Path) -> None:
@@ -36,6 +45,7 @@ def open_folder(out: Path) -> None:
             PREDICTIONS,
             ANSWER_COUNTS,
             ROBUSTNESS,
+            AGAINST,
         ):  # they may belong to another user
             if (out / name).exists():
                 with (out / name).open("ab"):
@@ -47,7 +57,7 @@ def open_folder(out: Path) -> None:
 
 
 def write_results(evaluation: Evaluation, out: Path) -> None:
-    """Write ``metrics.json``, ``predictions.csv`` and ``told.csv`` into the folder.
+    """Write ``metrics.json``, ``predictions.csv``, ``told.csv`` and, if any, ``against.csv``.
 
     Raises:
         OutputError: A file is not writable.
@@ -55,3 +65,6 @@ def write_results(evaluation: Evaluation, out: Path) -> None:
     write_metrics(evaluation, out / METRICS)
     write_predictions(evaluation, out / PREDICTIONS)
     write_answer_counts(evaluation.answer_counts, out / ANSWER_COUNTS)
+    (out / AGAINST).unlink(missing_ok=True)  # left by an earlier evaluation
+    if evaluation.against is not None:
+        write_differences(evaluation.against, out / AGAINST)

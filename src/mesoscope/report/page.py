@@ -11,6 +11,7 @@ from PIL import Image
 
 from mesoscope.files.atomic import write_bytes, write_text
 from mesoscope.report import data_url, plots, template_environment
+from mesoscope.report.against import against_rows
 from mesoscope.report.mistakes import contact_sheet, worst, worst_clips
 from mesoscope.report.plots import DARK, LIGHT, png
 from mesoscope.report.robustness import all_rows, hardest_rows, summary
@@ -171,6 +172,7 @@ def write_page(evaluation: Evaluation, folder: Path, *, command: str = "") -> Pa
         fit=fit_rows(evaluation),
         alarms=alarm_rows(evaluation.alarms),
         robustness=_robustness_text(evaluation.robustness),
+        against=None if evaluation.against is None else against_rows(evaluation.against),
         command=command,
         notes=notes(evaluation),
         most=_MOST_LISTED,

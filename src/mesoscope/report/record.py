@@ -23,7 +23,9 @@
      "calibration": {…how the model was calibrated, from its card…},
      "conditions": {…model, thresholds, seed, versions…},
      "unreadable": [{"path", "source", "label", "code", "message"}, …],
-     "unscored": [{"path", "source", "label", "reason"}, …]}
+     "unscored": [{"path", "source", "label", "reason"}, …],
+     "against": {…}}                                  with a second model: its figures, and the
+                                                      differences with their intervals
 
 A metric is ``null`` where it is undefined, for example ``auc`` without a class; an interval is
 ``null`` there too, and where all items are in one group.
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mesoscope.media.part import FilePart
+    from mesoscope.report.against import Against
     from mesoscope.report.robustness import Robustness
     from mesoscope.report.tables import AlarmReport, AnswerCounts
     from mesoscope.types import Answer, Box, Guard, Json, Label, ModelCard, Thresholds, Verdict
@@ -179,6 +182,7 @@ class Evaluation:
         robustness: Metrics of corrupted pictures, if requested.
         guard: The guard; ``None`` if faces were judged without.
         answer_counts: Counts of answers by class and source.
+        against: Comparison with another model, if requested.
     """
 
     predictions: tuple[Prediction, ...]
@@ -192,6 +196,7 @@ class Evaluation:
     robustness: Robustness | None = None
     guard: Guard | None = None
     answer_counts: tuple[AnswerCounts, ...] = ()
+    against: Against | None = None
 
     def columns(self) -> Columns:
         """Arrays of the scored items."""
@@ -233,6 +238,7 @@ class Evaluation:
             "unreadable": unreadable,
             "unscored": unscored,
             **({"robustness": self.robustness.to_dict()} if self.robustness else {}),
+            **({"against": self.against.to_dict()} if self.against else {}),
         }
 
 
