@@ -69,7 +69,7 @@ def test_what_is_hard_for_both_does_not_widen_the_interval(drawn):
         metrics.bootstrap_auc(labels, p, np.arange(400), n=1000, seed=0) for p in (better, worse)
     ]
     widths = [np.subtract(*metrics.interval(values)[::-1]) for values in alone]
-    assert high - low < 0.7 * min(widths)
+    assert high - low < 0.8 * min(widths)  # of two independent samples: 1.4
     assert low > 0, "better on nearly every picture is clearly better"
     assert compare_evaluations(*models).by_source["one"]["auc"].clear
     assert not compare_evaluations(models[0], models[0]).by_source["one"]["auc"].clear
