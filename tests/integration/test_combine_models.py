@@ -78,6 +78,20 @@ def test_the_file_is_a_model_like_any_other(combined, astronaut_face):
     assert verdict.label in ("real", "fake", "inconclusive")
 
 
+def test_half_the_file_answers_almost_alike(combined, tmp_path, write_faces):
+    write_faces(tmp_path / "set", train=1, validation=6)
+    paths, half = [shipped()[name] for name in TWO], tmp_path / "half.onnx"
+    combine_models(paths, half, name="half", datasets=[tmp_path / "set"], half=True)
+    verify_bytes(half)
+    assert half.stat().st_size < 0.65 * combined.stat().st_size
+    assert read_card(half).parameters == read_card(combined).parameters
+    pictures = check_pictures(256)
+    both = [OnnxScorer(path).score(pictures, heat=True) for path in (combined, half)]
+    assert both[1].p_fake == pytest.approx(both[0].p_fake, abs=5e-3)
+    assert np.abs(both[1].heat - both[0].heat).max() < 0.02 * np.abs(both[0].heat).max()
+    assert self_check(OnnxScorer(half)) <= 1e-6
+
+
 def test_command_writes_the_file_and_prints_its_thresholds(tmp_path, make_dataset):
     out = tmp_path / "pair.onnx"
     line = ["models", "combine", "mesoscope-small", "meso4", "--calibrate", str(make_dataset())]

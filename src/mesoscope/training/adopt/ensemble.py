@@ -23,6 +23,7 @@ from mesoscope.models.file import model_id, read_card
 from mesoscope.training.adopt.calibrated import labelled_faces, write_calibrated
 from mesoscope.training.adopt.graph_builder import GraphBuilder
 from mesoscope.training.decide.comparison import multiply_adds, shapes
+from mesoscope.training.export.half import keep_half
 from mesoscope.types.card import Guard, ModelCard
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def combine_models(
     *,
     name: str,
     datasets: Sequence[Path],
+    half: bool = False,
     count: Count = lambda items, _total, _what: items,
 ) -> ModelCard:
     """Write one model file whose logit is the calibrated mean of those of several.
@@ -72,6 +74,7 @@ def combine_models(
         name: Name in the card.
         datasets: Labelled faces that the calibration and the thresholds are fitted on: their
             validation split, or all samples where there is none.
+        half: Keep the weights in 16 bits, so that the file is half as large.
         count: Wraps work for a progress bar: ``(items, total, what) → items``.
 
     Returns:
@@ -95,7 +98,8 @@ def combine_models(
     members = [_member(path, number) for number, path in enumerate(paths)]
     _refuse_unlike(members)
     card = _card(members, name, ids)
-    return write_calibrated(partial(_joined, members), card, out, samples, count=count)
+    graph_of = partial(_joined, members, half=half)
+    return write_calibrated(graph_of, card, out, samples, count=count)
 
 
 def _member(path: Path, number: int) -> _Member:
@@ -176,7 +180,7 @@ def _guard(guards: Sequence[Guard], members: int) -> Guard:
     )
 
 
-def _joined(members: Sequence[_Member], calibration: Calibration) -> onnx.ModelProto:
+def _joined(members: Sequence[_Member], calibration: Calibration, *, half: bool) -> onnx.ModelProto:
     """Return the graph of all members, with ``logit = scale · mean of logits + shift``."""
     side = members[0].card.input_px
     nodes = [node for m in members for node in m.graph.graph.node]
@@ -211,6 +215,7 @@ def _joined(members: Sequence[_Member], calibration: Calibration) -> onnx.ModelP
         ],
         ir_version=max(m.graph.ir_version for m in members),
     )
+    model = keep_half(model) if half else model
     onnx.checker.check_model(model)
     return model
 

@@ -1,0 +1,52 @@
+"""Weights in 16 bits: which tensors, and how much an answer changes."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from mesoscope.training.export.half import keep_half
+
+
+def matmul(weights):
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "product",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", weights.shape[0]])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", weights.shape[1]])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def answer(model, x):
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    return session.run(["y"], {"x": x})[0]
+
+
+def test_large_weights_take_half_the_room_and_answer_alike():
+    draw = np.random.default_rng(1)
+    model = matmul(draw.normal(0, 0.1, (64, 32)).astype(np.float32))
+    half = keep_half(model)
+    onnx.checker.check_model(half)
+    assert len(half.SerializeToString()) < 0.6 * len(model.SerializeToString())
+    assert model.graph.initializer[0].data_type == TensorProto.FLOAT, "the original is untouched"
+    x = draw.normal(0, 1, (8, 64)).astype(np.float32)
+    assert answer(half, x) == pytest.approx(answer(model, x), abs=2e-3)
+    assert not np.array_equal(answer(half, x), answer(model, x))
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        np.full((8, 8), 0.5),
+        np.full((32, 32), 1e5),
+        np.full((32, 32), 1e-6),
+        np.zeros((32, 32)),
+    ],
+    ids=["few numbers", "beyond the range", "too small", "zeros"],
+)
+def test_what_16_bits_cannot_hold_or_need_not_stays(weights):
+    model = matmul(weights.astype(np.float32))
+    assert keep_half(model) == model
