@@ -79,6 +79,23 @@ except SystemExit:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
+def test_card_as_a_page_says_what_the_file_holds(name):
+    done = models("show", name, "--markdown")
+    assert done.returncode == 0, done.stderr
+    card = read_card(shipped()[name])
+    page = done.stdout
+    assert page.startswith(f"# {name}\n")
+    assert f"| fake | from p_fake {card.thresholds.fake_above:.3f} on |" in page
+    assert card.training_data in page
+    assert f"Origin: {card.source}." in page
+    decided = card.metrics["decisions"]["by_source"]["dfdc"]["decided"]
+    row = next(line for line in page.splitlines() if line.startswith("| dfdc | 1500 |"))
+    assert row.split(" | ")[7] == f"{decided:.0%}", "by the thresholds that the file has now"
+    refused = models("show", name, "--markdown", "--json")
+    assert (refused.returncode, "exclude each other" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_card_says_what_it_was_trained_on_and_what_was_measured(name):
     card = json.loads(models("show", name, "--json").stdout)
     assert card["architecture"] == ARCHITECTURES[SHIPPED.index(name)]

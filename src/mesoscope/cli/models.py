@@ -111,14 +111,21 @@ def _rates(paths: list[Path]) -> list[float]:
 @command.command("show")
 @click.argument("model", metavar="[NAME|FILE]", default=DEFAULT_MODEL)
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
-def show(model: str, *, as_json: bool) -> None:
+@click.option("--markdown", is_flag=True, help="Print the card as a Markdown page.")
+def show(model: str, *, as_json: bool, markdown: bool) -> None:
     """Show a model's card, by default that of the default model."""
     from mesoscope.models.added import named_model
-    from mesoscope.models.file import find_model
+    from mesoscope.models.file import find_model, read_card
+    from mesoscope.training.export.card import card_markdown
 
+    if as_json and markdown:
+        raise click.UsageError("--json and --markdown exclude each other: leave one out")
     path = find_model(named_model(model, models_folder()))
     if as_json:
         click.echo(json.dumps(_as_dict(path), indent=2))
+        return
+    if markdown:
+        echo(card_markdown(read_card(path)).rstrip("\n"))
         return
     for name, value in _card_rows(path):
         lines = [value]

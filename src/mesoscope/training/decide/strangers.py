@@ -149,13 +149,13 @@ def write_thresholds(path: Path, scores: Sequence[Score], home: Sequence[Score])
     import onnx
 
     from mesoscope.files.atomic import temporary_path
+    from mesoscope.training.export.card import with_decisions
     from mesoscope.training.export.onnx_export import with_card, write_model
 
     before = read_card(path)
     cuts = thresholds(scores)
-    card = replace(
-        before, thresholds=cuts, metrics={**before.metrics, "decisions": _at_home(home, cuts)}
-    )
+    metrics = with_decisions({**before.metrics, "decisions": _at_home(home, cuts)})
+    card = replace(before, thresholds=cuts, metrics=metrics)
     model = onnx.load(path)
     with temporary_path(path) as fresh:
         write_model(fresh, path, with_card(model, card))

@@ -115,10 +115,23 @@ def _operating_points(card: ModelCard, by_source: dict[str, dict[str, float]]) -
     )
 
 
+_OF_RUN = """\
+The exported file on the validation split, each picture taken as one face. The same split chose the
+epoch, fitted the calibration and set the thresholds, so these figures are a little kind; brackets
+are 95 % intervals by bootstrap over groups."""
+_LEGEND = """\
+"ECE by chance" is what true probabilities would show on so few faces: the mean, and in brackets the
+value that 95 % stay below. "Decided" means not inconclusive."""
+_LIMITS = """\
+A small network that knows the kinds of forgery named above, on pictures like those. On other
+generators, cameras and compressions its score means little: evaluate it on your own media first. A
+verdict is a hint, not proof."""
+
+
 def model_card_markdown(
     card: ModelCard, metrics: dict[str, Any], recipe: Recipe, data: Survey, state: TrainingState
 ) -> str:
-    """Write ``MODEL_CARD.md``.
+    """Write ``MODEL_CARD.md`` of a training run.
 
     Args:
         card: The card in the model file.
@@ -131,6 +144,60 @@ def model_card_markdown(
         Markdown.
     """
     seconds = sum(record["elapsed_s"] for record in state.history)
+    trained = f"""
+{state.epoch} epochs of the recipe in `recipe.toml` (digest `{card.recipe_sha256[:16]}`), seed \
+{recipe.seed}, {seconds / 60:.0f} minutes; the best by mean validation AUC of the sources was \
+epoch {state.best_epoch}. Validation: {len(data.validation)} pictures.
+Left out: {len(data.unreadable)} unreadable, {len(data.repeated)} that validation holds too.
+{_pruned(card)}"""
+    return _markdown(card, trained, metrics, _OF_RUN)
+
+
+def card_markdown(card: ModelCard) -> str:
+    """Write the card of any model file as Markdown: what it holds, without a training run's log.
+
+    Args:
+        card: The card in the model file; parts that it lacks are left out.
+    """
+    metrics = with_decisions(cast("dict[str, Any]", card.metrics))
+    origin = f"\nOrigin: {card.source}.\n" if card.source else ""
+    measured = ""
+    if "by_source" in metrics:
+        measured = (
+            f"Conditions: {metrics['conditions']}. Each picture is taken as one face. Brackets are "
+            "95 % intervals by\nbootstrap over groups."
+        )
+    return _markdown(card, origin + _pruned(card), metrics, measured)
+
+
+def with_decisions(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Take the shares of decided faces from ``decisions``, where newer thresholds are counted.
+
+    Args:
+        metrics: ``metrics`` of a card; returned as they are without ``decisions`` or sources.
+    """
+    found = metrics.get("decisions")
+    if found is None or "by_source" not in metrics:
+        return metrics
+    shares = ("decided", "error_among_decided")
+    newer = found["by_source"]
+    by_source = {
+        name: {**entry, **({s: newer[name][s] for s in shares} if name in newer else {})}
+        for name, entry in metrics["by_source"].items()
+    }
+    return {**metrics, **{share: found[share] for share in shares}, "by_source": by_source}
+
+
+def _markdown(card: ModelCard, origin: str, metrics: dict[str, Any], measured: str) -> str:
+    """Put the parts of a card together; without ``measured`` there is no table of figures."""
+    if measured:
+        measured = f"""{measured}
+
+| source | n | accuracy at .5 | AUC | EER | ECE | ECE by chance | decided | wrong among decided |
+|---|---|---|---|---|---|---|---|---|
+{_rows(metrics)}
+
+{_LEGEND}"""
     return f"""# {card.name}
 
 {card.architecture}, {card.parameters:,} trainable parameters, square crops of {card.input_px} px.
@@ -144,40 +211,30 @@ def model_card_markdown(
 | found faces | {_framings(card)} |
 | rule | {card.thresholds.rule} |
 | unfamiliar | {_guard(card)} |
-| calibration | {card.calibration.method}: {card.calibration.scale:.4f} × logit \
-{card.calibration.shift:+.4f}, fitted on {card.calibration.fitted_on} |
+| calibration | {_scaled(card)} |
 
 ## Trained on
 
-{card.training_data}
-
-{state.epoch} epochs of the recipe in `recipe.toml` (digest `{card.recipe_sha256[:16]}`), seed \
-{recipe.seed}, {seconds / 60:.0f} minutes; the best by mean validation AUC of the sources was \
-epoch {state.best_epoch}. Validation: {len(data.validation)} pictures.
-Left out: {len(data.unreadable)} unreadable, {len(data.repeated)} that validation holds too.
-{_pruned(card)}
+{card.training_data or "Not recorded."}
+{origin}
 ## Measured
 
-The exported file on the validation split, each picture taken as one face. The same split chose the
-epoch, fitted the calibration and set the thresholds, so these figures are a little kind; brackets
-are 95 % intervals by bootstrap over groups.
-
-| source | n | accuracy at .5 | AUC | EER | ECE | ECE by chance | decided | wrong among decided |
-|---|---|---|---|---|---|---|---|---|
-{_rows(metrics)}
-
-"ECE by chance" is what true probabilities would show on so few faces: the mean, and in brackets the
-value that 95 % stay below. "Decided" means not inconclusive.
+{measured or "Not measured: the file holds no figures."}
 {decisions_markdown(card)}
 
 ## Limits
 
-A small network that knows the kinds of forgery named above, on pictures like those. On other
-generators, cameras and compressions its score means little: evaluate it on your own media first. A
-verdict is a hint, not proof.
+{_LIMITS}
 
 Licence of the weights: {card.licence or "none given"}.
 """
+
+
+def _scaled(card: ModelCard) -> str:
+    fit = card.calibration
+    if fit.method == "none":
+        return "none"
+    return f"{fit.method}: {fit.scale:.4f} × logit {fit.shift:+.4f}, fitted on {fit.fitted_on}"
 
 
 def _framings(card: ModelCard) -> str:

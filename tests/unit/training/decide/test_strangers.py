@@ -73,6 +73,8 @@ def test_a_model_file_keeps_its_graph_and_its_scores(tmp_path):
     cuts = write_thresholds(path, given, home)
     card = read_card(path)
     found = card.metrics["decisions"]
+    assert card.metrics["decided"] == found["decided"]
+    assert set(card.metrics["by_source"]) == set(before.card.metrics["by_source"])
     decided = [p for p in (0.01, 0.5, 0.99, *[0.999] * 3)
                if p >= cuts.fake_above or p < cuts.real_below]  # fmt: skip
     assert found["decided"] == round(len(decided) / 6, 4)
