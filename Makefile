@@ -31,7 +31,8 @@ LOWEST_TESTS ?= tests/contract $(addprefix tests/unit/,data detection draw evalu
   media metrics models report runtime scan types)
 SCALE_TESTS ?= tests/unit/distributed tests/integration/test_scan_ray.py
 
-.PHONY: help run serve test coverage test-lowest test-scale test-wheel golden check bench docs default-model clean
+.PHONY: help run serve test coverage test-lowest test-scale test-wheel golden check bench docs default-model large-model \
+  clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -107,6 +108,12 @@ default-model: $(FULL) ## Train the teacher and the default model on DATA=folder
 	@test -f runs/mesoscope-pruned/model.onnx || $(BIN)/mesoscope prune runs/mesoscope-framed $(DATA) --sparsity 0.2 --finetune 3 --out runs/mesoscope-pruned $(call resume,mesoscope-pruned) $(ARGS)
 	@test -f runs/mesoscope-shared/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/mesoscope-shared.toml --out runs/mesoscope-shared $(call resume,mesoscope-shared) $(ARGS)
 	@test -f runs/mesoscope-shared-pruned/model.onnx || $(BIN)/mesoscope prune runs/mesoscope-shared $(DATA) --sparsity 0.1 --finetune 0 --out runs/mesoscope-shared-pruned $(call resume,mesoscope-shared-pruned) $(ARGS)
+
+large-model: $(FULL) ## Train mesoscope-large's second network on DATA=folder, and combine it with the default model
+	@test -n "$(DATA)" || { echo "make large-model: name the data set: DATA=folder" >&2; exit 2; }
+	@test -f runs/native-lite/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/native-lite.toml --out runs/native-lite $(call resume,native-lite) $(ARGS)
+	@test -f runs/native-lite-long/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/native-lite-long.toml --out runs/native-lite-long $(call resume,native-lite-long) $(ARGS)
+	@$(BIN)/mesoscope models combine mesoscope runs/native-lite-long/model.onnx --calibrate $(DATA) --half --name mesoscope-large -o runs/mesoscope-large.onnx --force
 
 clean: ## Remove the environment and all that was built; runs/ stays
 	@echo "Removing $(VENV) and build/"

@@ -30,7 +30,10 @@ RECIPES = {
     "native": ("recipes/native.toml", {}),
     "native-lite": ("recipes/native-lite.toml", {}),
 }
-ENSEMBLES = {"shipped + native-lite": ("shipped", "native-lite")}  # means of logits
+ENSEMBLES = {  # means of logits
+    "shipped + native": ("shipped", "native augment.reframe=0.0"),  # stands for mesoscope-large
+    "shipped + native-lite": ("shipped", "native-lite"),
+}
 SCORES, FIGURES = ROOT / "results/strangers_scores.csv", ROOT / "results/strangers.csv"
 PICTURE = ROOT / "docs/explanation/strangers.png"
 SCORE_COLUMNS = ("recipe", "kind", "source", "group", "label", "p_fake", "spread", "images", "seed")
