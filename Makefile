@@ -113,7 +113,8 @@ large-model: $(FULL) ## Train mesoscope-large's second network on DATA=folder, a
 	@test -n "$(DATA)" || { echo "make large-model: name the data set: DATA=folder" >&2; exit 2; }
 	@test -f runs/native-lite/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/native-lite.toml --out runs/native-lite $(call resume,native-lite) $(ARGS)
 	@test -f runs/native-lite-long/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/native-lite-long.toml --out runs/native-lite-long $(call resume,native-lite-long) $(ARGS)
-	@$(BIN)/mesoscope models combine mesoscope runs/native-lite-long/model.onnx --calibrate $(DATA) --half --name mesoscope-large -o runs/mesoscope-large.onnx --force
+	@$(BIN)/mesoscope models combine mesoscope runs/native-lite-long/model.onnx --calibrate $(DATA) --bits 8 --name mesoscope-large -o runs/mesoscope-large.onnx --force
+	@$(BIN)/python benchmarks/strangers.py $(DATA) --decide runs/mesoscope-large.onnx --by "shipped + native" --at-home
 
 clean: ## Remove the environment and all that was built; runs/ stays
 	@echo "Removing $(VENV) and build/"

@@ -19,7 +19,8 @@ keeps the networks' model files, which ``benchmarks/guards.py`` takes.
 
 ``--decide`` chooses the two thresholds of a model file from these scores, and writes them into its
 card: of the genuine pictures of each left-out source at most 2 % are told "fake", of the forged
-ones of each left-out kind at most 15 % "real". Its graph and its scores stay as they are.
+ones of each left-out kind at most 15 % "real". Its graph and its scores stay as they are. With
+``--at-home`` both limits also hold on each source of the validation split.
 
 ``--model`` judges the validation pictures of all sources with a detector that was trained on none
 of them, such as one that ``mesoscope models add`` wrapped, and tells the same figures by the
@@ -203,7 +204,12 @@ def decide(model: Path, arguments: argparse.Namespace) -> None:
         Score("home", row["source"], int(y), float(q))
         for row, y, q in zip(rows, fake, p, strict=True)
     ]
-    tell(f"{model}, written:", p, fake, write_thresholds(model, scores, home))
+    tell(
+        f"{model}, written:",
+        p,
+        fake,
+        write_thresholds(model, scores, home, at_home=arguments.at_home),
+    )
 
 
 def tell_model(model: str, arguments: argparse.Namespace) -> None:
@@ -254,6 +260,9 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--keep", type=Path, help="folder for the networks' model files")
     parser.add_argument("--again", action="store_true", help="run what is there already")
+    parser.add_argument(
+        "--at-home", action="store_true", help="--decide: keep both limits there, too"
+    )
     parser.add_argument("--decide", type=Path, nargs="+", help="write thresholds into model files")
     parser.add_argument("--model", nargs="+", help="judge with models trained elsewhere")
     parser.add_argument(
@@ -267,6 +276,8 @@ def main() -> None:
         for model in arguments.model:
             tell_model(model, arguments)
         return
+    if arguments.at_home and not arguments.decide:
+        parser.error("--at-home needs --decide: add it, or leave --at-home out")
     if arguments.decide:
         for model in arguments.decide:
             decide(model, arguments)

@@ -80,14 +80,20 @@ def generalise() -> str:
     mean = {name: sum(of.values()) / len(of) for name, of in whole.items()}
     lines = [f"| change | {' | '.join(sources)} | mean | worst |"]
     lines.append("|---" * (len(sources) + 3) + "|")
-    for name in sorted(whole, key=lambda name: (name != BASE, "seed=" not in name, -mean[name])):
+    for name in sorted(whole, key=lambda name: (name != BASE, not _plain(name), -mean[name])):
         change = name.removeprefix(BASE).strip() or "none, seed 1"
         cells = " | ".join(f"{whole[name][source]:.2f}" for source in sources)
         lines.append(f"| {change} | {cells} | {mean[name]:.3f} | {min(whole[name].values()):.2f} |")
-    alike = [m for name, m in mean.items() if name == BASE or "seed=" in name]
+    alike = [m for name, m in mean.items() if _plain(name)]
     lines += ["", f"Means of {len(alike)} seeds of the plain recipe: "]
     lines[-1] += f"{min(alike):.3f} to {max(alike):.3f}. Pictures a run: {rows[0]['images']}."
     return "\n".join(lines)
+
+
+def _plain(name: str) -> bool:
+    """Whether nothing but the seed differs from the base; a guard changes no score."""
+    changes = name.removeprefix(BASE).split()
+    return all(change.startswith(("seed=", "decide.guard=")) for change in changes)
 
 
 def guards() -> str:

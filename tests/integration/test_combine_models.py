@@ -78,17 +78,18 @@ def test_the_file_is_a_model_like_any_other(combined, astronaut_face):
     assert verdict.label in ("real", "fake", "inconclusive")
 
 
-def test_half_the_file_answers_almost_alike(combined, tmp_path, write_faces):
+@pytest.mark.parametrize(("bits", "size"), [(16, 0.65), (8, 0.5)])
+def test_a_smaller_file_answers_almost_alike(combined, tmp_path, write_faces, bits, size):
     write_faces(tmp_path / "set", train=1, validation=6)
     paths, half = [shipped()[name] for name in TWO], tmp_path / "half.onnx"
-    combine_models(paths, half, name="half", datasets=[tmp_path / "set"], half=True)
+    combine_models(paths, half, name="half", datasets=[tmp_path / "set"], bits=bits)
     verify_bytes(half)
-    assert half.stat().st_size < 0.65 * combined.stat().st_size
+    assert half.stat().st_size < size * combined.stat().st_size
     assert read_card(half).parameters == read_card(combined).parameters
     pictures = check_pictures(256)
     both = [OnnxScorer(path).score(pictures, heat=True) for path in (combined, half)]
-    assert both[1].p_fake == pytest.approx(both[0].p_fake, abs=5e-3)
-    assert np.abs(both[1].heat - both[0].heat).max() < 0.02 * np.abs(both[0].heat).max()
+    assert both[1].p_fake == pytest.approx(both[0].p_fake, abs=2e-2)
+    assert np.corrcoef(both[0].heat.ravel(), both[1].heat.ravel())[0, 1] > 0.95
     assert self_check(OnnxScorer(half)) <= 1e-6
 
 

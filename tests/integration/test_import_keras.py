@@ -1,6 +1,7 @@
 """The authors' weights through the real command line: imported, checked, shown, scored."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -186,7 +187,7 @@ def test_models_list_names_what_is_shipped(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     as_json = mesoscope("models", "list", "--json", cwd=tmp_path)
     cards = json.loads(as_json.stdout)
-    rows = [line.split() for line in done.stdout.splitlines()[1:]]
+    rows = [re.split(r" {2,}", line) for line in done.stdout.splitlines()[1:]]
     assert [row[1:3] for row in rows] == [[c["id"], c["architecture"]] for c in cards]
     assert len(done.stdout.splitlines()) == len(cards) + 1  # and a heading
 

@@ -17,8 +17,10 @@ from mesoscope.evaluation import throughput as speed
 from mesoscope.models.file import read_card, shipped
 from mesoscope.types import OperatingPoint
 
-SHIPPED = ["meso4", "mesoinception4", "mesoscope", "mesoscope-small"]
-ARCHITECTURES = ["meso4", "mesoinception4", "meso4_ira", "meso4_ira"]
+SHIPPED = ["meso4", "mesoinception4", "mesoscope", "mesoscope-large", "mesoscope-small"]
+ARCHITECTURES = [
+    "meso4", "mesoinception4", "meso4_ira", "meso4_ira + meso4_ira", "meso4_ira"
+]  # fmt: skip
 
 
 def models(*arguments):
@@ -57,13 +59,13 @@ def test_list_has_a_line_a_model_with_means_over_its_sources():
 def test_list_measures_speed_where_asked_and_does_not_load_onnx_runtime_otherwise(monkeypatch):
     def rates(scorers, **_):
         assert [scorer.card.architecture for scorer in scorers] == ARCHITECTURES
-        return [1234.5, 250.0, 99.0, 5000.4]
+        return [1234.5, 250.0, 99.0, 10.2, 5000.4]
 
     monkeypatch.setattr(speed, "faces_per_second", rates)
     rows = rows_of(CliRunner().invoke(command, ["list", "--speed"]).stdout)
-    assert [row[-1] for row in rows] == ["1,234", "250", "99", "5,000"]
+    assert [row[-1] for row in rows] == ["1,234", "250", "99", "10", "5,000"]
     cards = json.loads(CliRunner().invoke(command, ["list", "--speed", "--json"]).stdout)
-    assert [card["faces_per_second"] for card in cards] == [1234.5, 250.0, 99.0, 5000.4]
+    assert [card["faces_per_second"] for card in cards] == [1234.5, 250.0, 99.0, 10.2, 5000.4]
     assert "faces_per_second" not in json.loads(models("list", "--json").stdout)[0]
     code = """
 import sys
@@ -100,7 +102,7 @@ def test_a_shipped_card_says_what_it_was_trained_on_and_what_was_measured(name):
     card = json.loads(models("show", name, "--json").stdout)
     assert card["architecture"] == ARCHITECTURES[SHIPPED.index(name)]
     known = {"meso4": 27_977, "mesoinception4": 28_615, "mesoscope": 242_035}
-    known["mesoscope-small"] = 76_393
+    known |= {"mesoscope-small": 76_393, "mesoscope-large": 3_285_336}
     assert card["parameters"] == known[name]
     assert "research" in card["training_data"]
     assert card["calibration"]["method"] == "Platt scaling"

@@ -20,8 +20,9 @@ from mesoscope.cli.progress import counted
     help="Labelled faces to fit the calibration and the thresholds on; may be repeated.",
 )  # fmt: skip
 @click.option(
-    "--half", is_flag=True,
-    help="Keep the weights in 16 bits: half the file, the same speed, almost the same answers.",
+    "--bits", type=click.Choice(["32", "16", "8"]), default="32", show_default=True,
+    help="Bits of a weight in the file. 8: a quarter of the file, the same speed, and almost the "
+    "same answers.",
 )  # fmt: skip
 @options.model_out
 @options.model_name
@@ -32,7 +33,7 @@ def combine(
     out: Path,
     name: str | None,
     *,
-    half: bool,
+    bits: str,
     force: bool,
 ) -> None:
     """Combine models into one file that gives the mean of their logits.
@@ -49,6 +50,8 @@ def combine(
     from mesoscope.models.file import find_model, model_id
 
     paths = [find_model(named_model(model, models_folder())) for model in models]
-    card = combine_models(paths, out, name=card_name, datasets=calibrate, half=half, count=counted)
+    card = combine_models(
+        paths, out, name=card_name, datasets=calibrate, bits=int(bits), count=counted
+    )
     fake, real = card.thresholds.fake_above, card.thresholds.real_below
     echo(f"{model_id(out)}: fake from {fake:.4f}, real below {real:.4f}")

@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[3] / "src/mesoscope"
 # Other libraries' loggers, which are hushed or passed on.
 OF_OTHERS = {
     "distributed/on_ray.py", "server/running.py", "training/export/onnx_export.py",
-    "training/run.py",
+    "training/processes.py",
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from mesoscope.models.file import model_id, read_card
 from mesoscope.training.adopt.calibrated import labelled_faces, write_calibrated
 from mesoscope.training.adopt.graph_builder import GraphBuilder
 from mesoscope.training.decide.comparison import multiply_adds, shapes
-from mesoscope.training.export.half import keep_half
+from mesoscope.training.export.narrow import BITS, keep_narrow
 from mesoscope.types.card import Guard, ModelCard
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def combine_models(
     *,
     name: str,
     datasets: Sequence[Path],
-    half: bool = False,
+    bits: int = BITS[0],
     count: Count = lambda items, _total, _what: items,
 ) -> ModelCard:
     """Write one model file whose logit is the calibrated mean of those of several.
@@ -74,7 +74,7 @@ def combine_models(
         name: Name in the card.
         datasets: Labelled faces that the calibration and the thresholds are fitted on: their
             validation split, or all samples where there is none.
-        half: Keep the weights in 16 bits, so that the file is half as large.
+        bits: In how many bits weights are kept, one of :data:`BITS`; calculations stay in 32.
         count: Wraps work for a progress bar: ``(items, total, what) → items``.
 
     Returns:
@@ -98,7 +98,7 @@ def combine_models(
     members = [_member(path, number) for number, path in enumerate(paths)]
     _refuse_unlike(members)
     card = _card(members, name, ids)
-    graph_of = partial(_joined, members, half=half)
+    graph_of = partial(_joined, members, bits=bits)
     return write_calibrated(graph_of, card, out, samples, count=count)
 
 
@@ -180,7 +180,7 @@ def _guard(guards: Sequence[Guard], members: int) -> Guard:
     )
 
 
-def _joined(members: Sequence[_Member], calibration: Calibration, *, half: bool) -> onnx.ModelProto:
+def _joined(members: Sequence[_Member], calibration: Calibration, *, bits: int) -> onnx.ModelProto:
     """Return the graph of all members, with ``logit = scale · mean of logits + shift``."""
     side = members[0].card.input_px
     nodes = [node for m in members for node in m.graph.graph.node]
@@ -215,7 +215,7 @@ def _joined(members: Sequence[_Member], calibration: Calibration, *, half: bool)
         ],
         ir_version=max(m.graph.ir_version for m in members),
     )
-    model = keep_half(model) if half else model
+    model = keep_narrow(model, bits)
     onnx.checker.check_model(model)
     return model
 

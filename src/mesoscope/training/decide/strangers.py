@@ -126,7 +126,9 @@ def shares(p_fake: Floats, cuts: Thresholds) -> tuple[float, float]:
     return float(fake.mean()), float((~fake & (p_fake < cuts.real_below)).mean())
 
 
-def write_thresholds(path: Path, scores: Sequence[Score], home: Sequence[Score]) -> Thresholds:
+def write_thresholds(
+    path: Path, scores: Sequence[Score], home: Sequence[Score], *, at_home: bool = False
+) -> Thresholds:
     """Write thresholds chosen on left-out kinds into the card of a model file.
 
     The graph stays byte for byte, and so do the scores.
@@ -137,6 +139,7 @@ def write_thresholds(path: Path, scores: Sequence[Score], home: Sequence[Score])
         scores: Scores of left-out pictures, calibrated as the model is.
         home: The model's scores on the validation split of its training sets; what the thresholds
             decide there goes into the card.
+        at_home: Keep both limits on each source of ``home``, too.
 
     Returns:
         The new thresholds.
@@ -154,6 +157,8 @@ def write_thresholds(path: Path, scores: Sequence[Score], home: Sequence[Score])
 
     before = read_card(path)
     cuts = thresholds(scores)
+    if at_home:
+        cuts = _tightened(cuts, thresholds(home))
     metrics = with_decisions({**before.metrics, "decisions": _at_home(home, cuts)})
     card = replace(before, thresholds=cuts, metrics=metrics)
     model = onnx.load(path)
@@ -164,6 +169,13 @@ def write_thresholds(path: Path, scores: Sequence[Score], home: Sequence[Score])
         with temporary_path(text) as fresh:
             write_model(fresh, text, _rewritten(text.read_text("utf-8"), before, card).encode())
     return cuts
+
+
+def _tightened(cuts: Thresholds, other: Thresholds) -> Thresholds:
+    """Return the narrower of both ranges of "fake", and of "real"."""
+    fake_above = max(cuts.fake_above, other.fake_above)
+    rule = f"{cuts.rule}; the same at home, on the validation split of each training source"
+    return Thresholds(min(cuts.real_below, other.real_below, fake_above), fake_above, rule)
 
 
 def _at_home(home: Sequence[Score], cuts: Thresholds) -> dict[str, Any]:

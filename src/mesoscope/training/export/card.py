@@ -165,7 +165,7 @@ def card_markdown(card: ModelCard) -> str:
     if "by_source" in metrics:
         measured = (
             f"Conditions: {metrics['conditions']}. Each picture is taken as one face. Brackets are "
-            "95 % intervals by\nbootstrap over groups."
+            "95 % intervals by bootstrap over groups."
         )
     return _markdown(card, origin + _pruned(card), metrics, measured)
 

@@ -89,6 +89,28 @@ def test_a_model_file_keeps_its_graph_and_its_scores(tmp_path):
     np.testing.assert_array_equal(after.score(pictures).p_fake, before.score(pictures).p_fake)
 
 
+def test_thresholds_that_also_hold_at_home_are_the_narrower_ones(tmp_path):
+    from mesoscope.models.file import find_model, read_card
+
+    path = tmp_path / "copy.onnx"
+    path.write_bytes(find_model("meso4").read_bytes())
+    strange = [
+        *scores("k", "s", 0, np.linspace(0, 0.8, 100)),
+        *scores("k", "s", 1, np.linspace(0.1, 1, 100)),
+    ]
+    home = [
+        *scores("home", "a", 0, np.linspace(0, 0.95, 100)),
+        *scores("home", "a", 1, np.linspace(0.5, 1, 100)),
+    ]
+    alone = write_thresholds(path, strange, home)
+    both = write_thresholds(path, strange, home, at_home=True)
+    assert alone.fake_above < 0.8 < both.fake_above
+    assert sum(s.p_fake >= both.fake_above for s in home if not s.label) <= 2
+    assert both.real_below == alone.real_below
+    assert "the same at home" in both.rule
+    assert read_card(path).thresholds == both
+
+
 def test_scores_are_carried_to_a_surer_network_in_proportion():
     found = rescaled([Score("k", "s", 0, 0.5, 2.0), Score("k", "s", 1, 0.8, 2.0)], 4.0)
     assert found[0].p_fake == pytest.approx(0.5)

@@ -1,4 +1,4 @@
-"""Weights in 16 bits: which tensors, and how much an answer changes."""
+"""Weights in 16 or 8 bits: which tensors, and how much an answer changes."""
 
 import numpy as np
 import onnx
@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from mesoscope.training.export.half import keep_half
+from mesoscope.training.export.narrow import keep_narrow
 
 
 def matmul(weights):
@@ -28,7 +28,7 @@ def answer(model, x):
 def test_large_weights_take_half_the_room_and_answer_alike():
     draw = np.random.default_rng(1)
     model = matmul(draw.normal(0, 0.1, (64, 32)).astype(np.float32))
-    half = keep_half(model)
+    half = keep_narrow(model, 16)
     onnx.checker.check_model(half)
     assert len(half.SerializeToString()) < 0.6 * len(model.SerializeToString())
     assert model.graph.initializer[0].data_type == TensorProto.FLOAT, "the original is untouched"
@@ -49,4 +49,29 @@ def test_large_weights_take_half_the_room_and_answer_alike():
 )
 def test_what_16_bits_cannot_hold_or_need_not_stays(weights):
     model = matmul(weights.astype(np.float32))
-    assert keep_half(model) == model
+    assert keep_narrow(model, 16) == model
+    assert keep_narrow(model, 8) == model
+
+
+def test_filters_take_a_quarter_of_the_room_with_a_scale_each():
+    draw = np.random.default_rng(2)
+    weights = draw.normal(0, 0.1, (32, 16, 3, 3)).astype(np.float32)
+    weights[5] *= 100  # a filter with large weights harms no other
+    weights[6] = 0
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"])],
+        "filters",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 16, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 32, 6, 6])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    small = keep_narrow(model, 8)
+    onnx.checker.check_model(small)
+    assert len(small.SerializeToString()) < 0.35 * len(model.SerializeToString())
+    x = draw.normal(0, 1, (2, 16, 8, 8)).astype(np.float32)
+    wide, narrow = answer(model, x), answer(small, x)
+    for number in range(32):
+        apart = np.abs(narrow[:, number] - wide[:, number]).max()
+        assert apart <= 0.03 * max(np.abs(wide[:, number]).max(), 1e-6)
+    assert keep_narrow(model, 32) == model
