@@ -231,13 +231,13 @@ def _check_limit(context: click.Context) -> None:
 def _print_robustness(robustness: Robustness | None, out: Path) -> None:
     """Write ``robustness.csv``, and print its table and what is missing from it."""
     from mesoscope.evaluation.outputs import ROBUSTNESS
-    from mesoscope.report.robustness import write_table
+    from mesoscope.report.robustness import write_robustness
 
     for note in robustness_notes(robustness):
         echo(f"mesoscope: {escape_text(note)}", err=True)
     if robustness is None:
         return
-    write_table(robustness, out / ROBUSTNESS)
+    write_robustness(robustness, out / ROBUSTNESS)
     echo(f"\nRobustness, means over sources, on {robustness.n_done:,} pictures:")
     echo("\n".join(columns(robustness_rows(robustness))))
 

@@ -116,7 +116,6 @@ def show(model: str, *, as_json: bool, markdown: bool) -> None:
     """Show a model's card, by default that of the default model."""
     from mesoscope.models.added import named_model
     from mesoscope.models.file import find_model, read_card
-    from mesoscope.training.export.card import card_markdown
 
     if as_json and markdown:
         raise click.UsageError("--json and --markdown exclude each other: leave one out")
@@ -125,6 +124,8 @@ def show(model: str, *, as_json: bool, markdown: bool) -> None:
         click.echo(json.dumps(_as_dict(path), indent=2))
         return
     if markdown:
+        from mesoscope.training.export.card import card_markdown
+
         echo(card_markdown(read_card(path)).rstrip("\n"))
         return
     for name, value in _card_rows(path):

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from mesoscope.files.atomic import output_path
-from mesoscope.files.escape import RowWriter
+from mesoscope.files.table import write_table
+from mesoscope.report.record import number_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,8 +55,8 @@ class Difference(NamedTuple):
     def to_dict(self) -> dict[str, Json]:
         """Return the JSON form."""
         values = (self.model, self.against, self.difference)
-        model, against, difference = (_number(value) for value in values)
-        low, high = (_number(value) for value in self.interval)
+        model, against, difference = (number_or_none(value) for value in values)
+        low, high = (number_or_none(value) for value in self.interval)
         return {
             "model": model,
             "against": against,
@@ -115,22 +115,12 @@ def write_differences(found: Against, path: Path) -> None:
     Raises:
         OutputError: The file is not writable.
     """
-    with (
-        output_path(path) as part,
-        part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        table = RowWriter(file, defuse=True)
-        table.writerow(_COLUMNS)
-        table.writerows(_csv_rows(found))
+    write_table(path, _COLUMNS, _csv_rows(found))
 
 
 def _csv_rows(found: Against) -> Iterator[list[object]]:
     for source, figures in found.by_source.items():
         for name, one in figures.items():
             numbers = (one.model, one.against, one.difference, *one.interval)
-            rounded = [_number(value) for value in numbers]
+            rounded = [number_or_none(value) for value in numbers]
             yield [source, found.n.get(source), name, *rounded]
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 6)

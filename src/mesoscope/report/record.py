@@ -41,8 +41,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mesoscope.files.atomic import output_path, write_text
-from mesoscope.files.escape import csv_row
+from mesoscope.files.atomic import write_text
+from mesoscope.files.table import write_table
 from mesoscope.metrics import CUT
 from mesoscope.types.label import CLASSES, answer_of
 from mesoscope.types.schema import VERSIONS
@@ -143,10 +143,10 @@ class Figures:
     def to_dict(self) -> dict[str, Json]:
         """Return the JSON form: metrics by name, with ``intervals`` nested."""
         intervals: dict[str, Json] = {
-            name: None if math.isnan(pair[0]) else [_number(v) for v in pair]
+            name: None if math.isnan(pair[0]) else [number_or_none(v) for v in pair]
             for name, pair in self.intervals.items()
         }
-        values = {name: _number(value) for name, value in self.values.items()}
+        values = {name: number_or_none(value) for name, value in self.values.items()}
         return {**self.counts, **values, "intervals": intervals}
 
 
@@ -269,12 +269,7 @@ def write_predictions(evaluation: Evaluation, path: Path) -> None:
     Raises:
         OutputError: The file is not writable.
     """
-    with (
-        output_path(path) as part,
-        part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        file.write(csv_row(COLUMNS) + "\n")
-        file.writelines(csv_row(_row(one)) + "\n" for one in evaluation.predictions)
+    write_table(path, COLUMNS, map(_row, evaluation.predictions))
 
 
 def _row(one: Prediction) -> tuple[object, ...]:
@@ -303,5 +298,6 @@ def _item(one: Prediction) -> dict[str, Json]:
     return {"path": one.path, "source": one.source, "label": CLASSES[one.label]}
 
 
-def _number(value: float) -> float | None:
+def number_or_none(value: float) -> float | None:
+    """Return a figure as it is written: with six digits, ``None`` for NaN."""
     return None if math.isnan(value) else round(value, 6)

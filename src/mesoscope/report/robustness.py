@@ -6,8 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from mesoscope.files.atomic import output_path
-from mesoscope.files.escape import RowWriter
+from mesoscope.files.table import write_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -122,7 +121,7 @@ class Robustness:
         }
 
 
-def write_table(found: Robustness, path: Path) -> None:
+def write_robustness(found: Robustness, path: Path) -> None:
     """Write ``robustness.csv``: a row per level and source, and one for their mean.
 
     Each row names its conditions: the model and the other :data:`CONDITIONS`.
@@ -131,15 +130,8 @@ def write_table(found: Robustness, path: Path) -> None:
         OutputError: The file is not writable.
     """
     fixed = {name: str(found.conditions[name]) for name in CONDITIONS}
-    with (
-        output_path(path) as part,
-        part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        table = RowWriter(file, defuse=True)
-        table.writerow(_COLUMNS)
-        for row in _rows(found):
-            every = {**fixed, **row}
-            table.writerow([every.get(name) for name in _COLUMNS])
+    rows = ({**fixed, **row} for row in _rows(found))
+    write_table(path, _COLUMNS, ([row.get(name) for name in _COLUMNS] for row in rows))
 
 
 def _rows(found: Robustness) -> Iterator[dict[str, object]]:

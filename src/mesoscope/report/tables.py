@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from mesoscope.files.atomic import output_path
-from mesoscope.files.escape import RowWriter
+from mesoscope.files.table import write_table
 from mesoscope.metrics.intervals import effective_count, proportion_interval
+from mesoscope.report.record import number_or_none
 from mesoscope.types.label import ANSWERS, CLASSES
 
 if TYPE_CHECKING:
@@ -69,20 +69,20 @@ class AlarmReport:
         if self.alarms is None:
             return {**found, "threshold": None, "missing": self.missing}
         by_source: dict[str, Json] = {
-            name: {"fpr": _number_or_none(one.false.share), "tpr": _number_or_none(one.found.share)}
+            name: {"fpr": number_or_none(one.false.share), "tpr": number_or_none(one.found.share)}
             for name, one in self.by_source.items()
         }
         shares: list[Json] = [
             {
                 "prevalence": one.prevalence,
-                "share": _number_or_none(one.share),
+                "share": number_or_none(one.share),
                 "interval": _pair(one.interval),
             }
             for one in self.true_shares
         ]
         return {
             **found,
-            "threshold": _number_or_none(self.alarms.threshold),
+            "threshold": number_or_none(self.alarms.threshold),
             **_rate("fpr", self.alarms.false),
             **_rate("tpr", self.alarms.found),
             "true_alarms": shares,
@@ -120,17 +120,13 @@ def _rate(name: str, rate: Rate) -> dict[str, Json]:
     return {
         classes[0]: rate.n,
         classes[1]: rate.hits,
-        name: _number_or_none(rate.share),
+        name: number_or_none(rate.share),
         f"{name}_interval": _pair(rate.interval()) if rate.n else None,
     }
 
 
 def _pair(interval: tuple[float, float]) -> Json:
-    return None if math.isnan(interval[0]) else [_number_or_none(value) for value in interval]
-
-
-def _number_or_none(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 6)
+    return None if math.isnan(interval[0]) else [number_or_none(value) for value in interval]
 
 
 ALL = "all"
@@ -192,13 +188,7 @@ def write_answer_counts(rows: Sequence[AnswerCounts], path: Path) -> None:
     Raises:
         OutputError: The file is not writable.
     """
-    with (
-        output_path(path) as part,
-        part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        writer = RowWriter(file, defuse=True)
-        writer.writerow(_COLUMNS)
-        writer.writerows(_lines(rows))
+    write_table(path, _COLUMNS, _lines(rows))
 
 
 def _count(items: Sequence[Prediction], label: str, source: str) -> AnswerCounts:

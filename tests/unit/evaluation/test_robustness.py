@@ -27,7 +27,7 @@ from mesoscope.report.robustness import (
     all_rows,
     hardest_rows,
     summary,
-    write_table,
+    write_robustness,
 )
 from mesoscope.types import ModelCard, Thresholds
 
@@ -215,7 +215,7 @@ def test_an_interruption_at_once_leaves_nothing_to_say(samples):
 def test_the_table_has_a_row_for_all_there_is(samples, tmp_path):
     found = measured(samples, resamples=30)
     path = tmp_path / "robustness.csv"
-    write_table(found, path)
+    write_robustness(found, path)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == STEPS * 3

@@ -15,7 +15,7 @@ from mesoscope.evaluation.evaluate import evaluate
 from mesoscope.files.atomic import temporary_path
 from mesoscope.models.file import graph_sha256
 from mesoscope.training.decide.thresholds import decide, operating_points
-from mesoscope.training.export.card import figures_for_card
+from mesoscope.training.export.card_figures import figures_for_card
 from mesoscope.training.export.onnx_export import output_errors, with_card, write_model
 from mesoscope.training.recipe.recipe import Recipe
 from mesoscope.types.card import Calibration

@@ -23,7 +23,7 @@ from mesoscope.models.file import model_id, read_card
 from mesoscope.training.adopt.calibrated import labelled_faces, write_calibrated
 from mesoscope.training.adopt.graph_builder import GraphBuilder
 from mesoscope.training.decide.comparison import multiply_adds, shapes
-from mesoscope.training.export.narrow import BITS, keep_narrow
+from mesoscope.training.export.weight_bits import BITS, keep_bits
 from mesoscope.types.card import Guard, ModelCard
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def _joined(members: Sequence[_Member], calibration: Calibration, *, bits: int) 
         ],
         ir_version=max(m.graph.ir_version for m in members),
     )
-    model = keep_narrow(model, bits)
+    model = keep_bits(model, bits)
     onnx.checker.check_model(model)
     return model
 

@@ -31,7 +31,7 @@ from mesoscope.training.compress import int8 as integers
 from mesoscope.training.data.dataset import draw_epoch
 from mesoscope.training.decide.comparison import Comparison, compare, multiply_adds
 from mesoscope.training.decide.thresholds import operating_points
-from mesoscope.training.export.card import figures_for_card
+from mesoscope.training.export.card_figures import figures_for_card
 from mesoscope.training.export.graph import strip
 from mesoscope.training.export.onnx_export import output_errors, with_card, write_model
 from mesoscope.training.recipe.keys import DataKeys

@@ -152,7 +152,7 @@ def write_thresholds(
     import onnx
 
     from mesoscope.files.atomic import temporary_path
-    from mesoscope.training.export.card import with_decisions
+    from mesoscope.training.export.card_figures import with_decisions
     from mesoscope.training.export.onnx_export import with_card, write_model
 
     before = read_card(path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from mesoscope.training.export.card_figures import with_decisions
+
 if TYPE_CHECKING:
     from mesoscope.training.data.dataset import Survey
     from mesoscope.training.fit.checkpoint import TrainingState
@@ -170,24 +172,6 @@ def card_markdown(card: ModelCard) -> str:
     return _markdown(card, origin + _pruned(card), metrics, measured)
 
 
-def with_decisions(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Take the shares of decided faces from ``decisions``, where newer thresholds are counted.
-
-    Args:
-        metrics: ``metrics`` of a card; returned as they are without ``decisions`` or sources.
-    """
-    found = metrics.get("decisions")
-    if found is None or "by_source" not in metrics:
-        return metrics
-    shares = ("decided", "error_among_decided")
-    newer = found["by_source"]
-    by_source = {
-        name: {**entry, **({s: newer[name][s] for s in shares} if name in newer else {})}
-        for name, entry in metrics["by_source"].items()
-    }
-    return {**metrics, **{share: found[share] for share in shares}, "by_source": by_source}
-
-
 def _markdown(card: ModelCard, origin: str, metrics: dict[str, Any], measured: str) -> str:
     """Put the parts of a card together; without ``measured`` there is no table of figures."""
     if measured:
@@ -245,30 +229,6 @@ def _framings(card: ModelCard) -> str:
         f"cut out {len(sides)} times, with {', '.join(sides[:-1])} and {sides[-1]} times the "
         "longest side of the finder's box; the score is that of the mean logit"
     )
-
-
-def figures_for_card(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Select the figures of the validation split that go into the model file.
-
-    Args:
-        metrics: :meth:`mesoscope.report.record.Evaluation.to_dict` of the exported file.
-    """
-    keys = (
-        "n", "accuracy", "auc", "eer", "ece", "ece_by_chance", "ece_by_chance_high", "decided",
-        "error_among_decided",
-    )  # fmt: skip
-
-    def short(entry: dict[str, Any]) -> dict[str, Any]:
-        kept = {key: entry[key] for key in keys}
-        kept["intervals"] = {k: entry["intervals"][k] for k in ("accuracy", "auc")}
-        return kept
-
-    return {
-        "conditions": "validation split, which also chose the epoch, the calibration and the "
-        "thresholds",
-        **short(metrics),
-        "by_source": {name: short(entry) for name, entry in metrics["by_source"].items()},
-    }
 
 
 def _guard(card: ModelCard) -> str:

@@ -19,7 +19,8 @@ from mesoscope.runtime.log import logger
 from mesoscope.training.data.dataset import plain_crop
 from mesoscope.training.decide import familiarity
 from mesoscope.training.decide.thresholds import decide, operating_points
-from mesoscope.training.export.card import figures_for_card, model_card_markdown
+from mesoscope.training.export.card import model_card_markdown
+from mesoscope.training.export.card_figures import figures_for_card
 from mesoscope.training.export.onnx_export import export, stamp
 from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.distil import scores_of

@@ -1,6 +1,7 @@
 """The card of a model file as a page, also where the file says little."""
 
-from mesoscope.training.export.card import card_markdown, with_decisions
+from mesoscope.training.export.card import card_markdown
+from mesoscope.training.export.card_figures import with_decisions
 from mesoscope.types import ModelCard, Thresholds
 
 

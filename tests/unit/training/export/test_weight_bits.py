@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from mesoscope.training.export.narrow import keep_narrow
+from mesoscope.training.export.weight_bits import keep_bits
 
 
 def matmul(weights):
@@ -28,7 +28,7 @@ def answer(model, x):
 def test_large_weights_take_half_the_room_and_answer_alike():
     draw = np.random.default_rng(1)
     model = matmul(draw.normal(0, 0.1, (64, 32)).astype(np.float32))
-    half = keep_narrow(model, 16)
+    half = keep_bits(model, 16)
     onnx.checker.check_model(half)
     assert len(half.SerializeToString()) < 0.6 * len(model.SerializeToString())
     assert model.graph.initializer[0].data_type == TensorProto.FLOAT, "the original is untouched"
@@ -49,8 +49,8 @@ def test_large_weights_take_half_the_room_and_answer_alike():
 )
 def test_what_16_bits_cannot_hold_or_need_not_stays(weights):
     model = matmul(weights.astype(np.float32))
-    assert keep_narrow(model, 16) == model
-    assert keep_narrow(model, 8) == model
+    assert keep_bits(model, 16) == model
+    assert keep_bits(model, 8) == model
 
 
 def test_filters_take_a_quarter_of_the_room_with_a_scale_each():
@@ -66,7 +66,7 @@ def test_filters_take_a_quarter_of_the_room_with_a_scale_each():
         [numpy_helper.from_array(weights, "w")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    small = keep_narrow(model, 8)
+    small = keep_bits(model, 8)
     onnx.checker.check_model(small)
     assert len(small.SerializeToString()) < 0.35 * len(model.SerializeToString())
     x = draw.normal(0, 1, (2, 16, 8, 8)).astype(np.float32)
@@ -74,4 +74,4 @@ def test_filters_take_a_quarter_of_the_room_with_a_scale_each():
     for number in range(32):
         apart = np.abs(narrow[:, number] - wide[:, number]).max()
         assert apart <= 0.03 * max(np.abs(wide[:, number]).max(), 1e-6)
-    assert keep_narrow(model, 32) == model
+    assert keep_bits(model, 32) == model

@@ -18,16 +18,16 @@ from onnx import TensorProto, helper, numpy_helper
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["BITS", "keep_narrow"]
+__all__ = ["BITS", "keep_bits"]
 
-BITS = (32, 16, 8)
+BITS = _FLOAT, _HALF, _BYTE = 32, 16, 8
 _LEAST = 256  # numbers in a tensor; smaller ones, such as biases and calibration, stay as they are
 _TINY = 2.0**-14  # smallest normal 16-bit float
 _LARGEST = 65504.0
 _FILTERS = 4  # dimensions of the weights of a convolution, with a filter in each row
 
 
-def keep_narrow(model: onnx.ModelProto, bits: int) -> onnx.ModelProto:
+def keep_bits(model: onnx.ModelProto, bits: int) -> onnx.ModelProto:
     """Return a copy of a graph whose large weights are kept in fewer bits.
 
     A tensor stays in 32 bits if it has fewer than 256 numbers, one beyond the range of 16 bits, or
@@ -39,7 +39,7 @@ def keep_narrow(model: onnx.ModelProto, bits: int) -> onnx.ModelProto:
     """
     made = onnx.ModelProto()
     made.CopyFrom(model)
-    if bits == BITS[0]:
+    if bits == _FLOAT:
         return made
     before, added = [], []
     for tensor in made.graph.initializer:
@@ -50,7 +50,7 @@ def keep_narrow(model: onnx.ModelProto, bits: int) -> onnx.ModelProto:
         if not _TINY <= largest <= _LARGEST:
             continue
         name = tensor.name
-        if bits == BITS[2] and values.ndim == _FILTERS:
+        if bits == _BYTE and values.ndim == _FILTERS:
             kept, scale = _in_8_bits(values)
             added.append(numpy_helper.from_array(scale, f"{name}/scale"))
             before += [
