@@ -34,6 +34,7 @@ from mesoscope.training.decide.thresholds import operating_points
 from mesoscope.training.export.card_figures import figures_for_card
 from mesoscope.training.export.graph import strip
 from mesoscope.training.export.onnx_export import output_errors, with_card, write_model
+from mesoscope.training.export.weight_bits import in_32_bits
 from mesoscope.training.recipe.keys import DataKeys
 
 if TYPE_CHECKING:
@@ -63,9 +64,13 @@ def quantize(
 ) -> Comparison:
     """Write a quantised copy of a model, unless its figures are worse.
 
+    The threshold of the copy's guard is set anew, since rounding makes its distances longer: it
+    refuses as many validation pictures as the original's.
+
     Args:
         model: A model file in floats.
-        roots: Data sets: the train split sets the ranges, the validation split measures the copy.
+        roots: Data sets: the train split sets the ranges, the validation split measures the copy
+            and sets its guard.
         out: The ``.onnx`` file to write; replaced whole or not at all.
         name: Name of the copy, for its card.
         faces: Number of crops of the train split that set the ranges, balanced over sources and
@@ -94,7 +99,7 @@ def quantize(
         require_both_classes(samples, split, where)
     validation = [s for s in samples if s.split == "validation"]
     crops = _calibration_crops(card, [s for s in samples if s.split == "train"], faces, seed, count)
-    graph = onnx.load(model)
+    graph = in_32_bits(onnx.load(model))
     integer, layers = quantize_graph(graph, crops)
     if not layers:
         raise ModelError(f"{model}: no layer of it is wide enough to be quicker in integers")
@@ -126,6 +131,7 @@ def quantize(
             self_check=tuple(round(float(p), 7) for p in answers),
             metrics={**figures_for_card(pairs[1].to_dict()), "false_positive_rates": false_alarms},
             operating_points=points,
+            guard=found.guard or card.guard,
         )
         write_model(fresh, out, with_card(integer, card))
     # The card was changed after the measurement; the graph was not.

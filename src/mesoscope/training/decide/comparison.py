@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,14 +13,17 @@ from mesoscope.detection.detector import Detector
 from mesoscope.detection.scorer import OnnxScorer
 from mesoscope.evaluation.evaluate import evaluate
 from mesoscope.evaluation.throughput import faces_per_second
+from mesoscope.training.decide.familiarity import balanced_weights, cut_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from mesoscope.data.manifest import Sample
     from mesoscope.report.record import Evaluation
-    from mesoscope.types import Verdict
+    from mesoscope.types import Guard, Verdict
 
     Count = Callable[[Iterable[object], int, str], Iterable[object]]
 
@@ -108,6 +112,8 @@ class Comparison(NamedTuple):
         moved: Root mean square difference of ``p_fake`` between both.
         other_labels: Share of pictures with a different label.
         n: Number of validation pictures.
+        guard: Guard of the copy, whose threshold refuses as many of these pictures as that of the
+            original; ``None`` without one.
     """
 
     original: ModelFigures
@@ -115,6 +121,7 @@ class Comparison(NamedTuple):
     moved: float
     other_labels: float
     n: int
+    guard: Guard | None = None
 
 
 def compare(
@@ -137,32 +144,79 @@ def compare(
     Returns:
         The comparison, and the evaluations of both.
     """
-    rates = faces_per_second([OnnxScorer(path) for path in (original, quantised)])
-    sides, found = [], []
-    for path, rate, what in zip(
-        (original, quantised), rates, ("the original", "the quantised"), strict=True
-    ):
-        ticks = iter(count(range(len(samples)), len(samples), f"evaluating {what}"))
-
-        def tick(_verdict: Verdict, ticks: Iterator[object] = ticks) -> None:
-            next(ticks, None)
-
-        one = evaluate(samples, Detector(path, faces="whole"), resamples=resamples, watch=tick)
-        values, intervals = one.mean_over_sources.values, one.mean_over_sources.intervals
+    scorers = [OnnxScorer(path) for path in (original, quantised)]
+    rates = faces_per_second(scorers)
+    first = _judged(scorers[0], samples, resamples, count, "evaluating the original")
+    second = _judged(scorers[1], samples, resamples, count, "evaluating the quantised")
+    guard = _guard_as_strict(scorers, samples, (first.distances, second.distances))
+    if guard is not None and guard != scorers[1].card.guard:
+        scorers[1].card = dataclasses.replace(scorers[1].card, guard=guard)
+        what = "evaluating it with its own guard"
+        second = _judged(scorers[1], samples, resamples, count, what)
+    sides = []
+    for path, rate, one in zip((original, quantised), rates, (first, second), strict=True):
+        means = one.evaluation.mean_over_sources
         sides.append(
             ModelFigures(
-                values["accuracy"],
-                values["auc"],
+                means.values["accuracy"],
+                means.values["auc"],
                 path.stat().st_size,
                 rate,
-                intervals["accuracy"],
-                intervals["auc"],
+                means.intervals["accuracy"],
+                means.intervals["auc"],
             )
         )
-        found.append(one)
-    pairs = list(zip(found[0].predictions, found[1].predictions, strict=True))
+    both = first.evaluation, second.evaluation
+    pairs = list(zip(both[0].predictions, both[1].predictions, strict=True))
     moved = [a.p_fake - b.p_fake for a, b in pairs if a.p_fake is not None and b.p_fake is not None]
     other = [a.verdict != b.verdict for a, b in pairs]
     rms = float(np.sqrt(np.mean(np.square(moved))))
-    comparison = Comparison(sides[0], sides[1], rms, float(np.mean(other)), len(pairs))
-    return comparison, (found[0], found[1])
+    comparison = Comparison(
+        sides[0], sides[1], rms, float(np.mean(other)), len(pairs), scorers[1].card.guard
+    )
+    return comparison, both
+
+
+class _Judged(NamedTuple):
+    """An evaluation, and the distance of each face from the training data, NaN for none."""
+
+    evaluation: Evaluation
+    distances: NDArray[np.float64]
+
+
+def _judged(
+    scorer: OnnxScorer, samples: Sequence[Sample], resamples: int, count: Count, what: str
+) -> _Judged:
+    ticks = iter(count(range(len(samples)), len(samples), what))
+    distances: list[float] = []
+
+    def look(verdict: Verdict) -> None:
+        next(ticks, None)
+        found = verdict.faces[0].unfamiliar if verdict.faces else None
+        distances.append(math.nan if found is None else found)
+
+    found = evaluate(samples, Detector(scorer, faces="whole"), resamples=resamples, watch=look)
+    return _Judged(found, np.array(distances))
+
+
+def _guard_as_strict(
+    scorers: Sequence[OnnxScorer],
+    samples: Sequence[Sample],
+    distances: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> Guard | None:
+    """Return the copy's guard with the threshold that refuses as many faces as the original's.
+
+    Rounding moves the features that the guard looks at, so distances of the copy are longer.
+    """
+    before, after = (scorer.card.guard for scorer in scorers)
+    known = np.isfinite(distances[0]) & np.isfinite(distances[1])
+    if before is None or after is None or not known.any():
+        return None
+    kept = [sample for sample, its in zip(samples, known, strict=True) if its]
+    weights = balanced_weights(kept)
+    refused = distances[0][known] > before.unfamiliar_above
+    share = float(weights[refused].sum() / weights.sum())
+    above, beyond = cut_at(distances[1][known], weights, share)
+    return dataclasses.replace(
+        after, unfamiliar_above=round(above, 4), false_refusals=round(beyond, 5)
+    )

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["BITS", "keep_bits"]
+__all__ = ["BITS", "in_32_bits", "keep_bits"]
 
 BITS = _FLOAT, _HALF, _BYTE = 32, 16, 8
 _LEAST = 256  # numbers in a tensor; smaller ones, such as biases and calibration, stay as they are
@@ -66,6 +66,39 @@ def keep_bits(model: onnx.ModelProto, bits: int) -> onnx.ModelProto:
     made.graph.node.extend([*before, *nodes])
     made.graph.initializer.extend(added)
     return made
+
+
+def in_32_bits(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of a graph whose weights are 32-bit constants again, as :func:`keep_bits` left.
+
+    The values are those that the graph computes with, so its answers stay the same.
+
+    Args:
+        model: The graph; one without such weights is copied unchanged.
+    """
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    tensors = {tensor.name: tensor for tensor in made.graph.initializer}
+    rest, read = [], set[str]()
+    for node in made.graph.node:
+        source = tensors.get(node.input[0]) if node.input else None
+        if node.op_type == "Cast" and source is not None and _to_floats(node):
+            values = numpy_helper.to_array(source).astype(np.float32)
+        elif node.op_type == "Mul" and source is not None and node.input[1] in tensors:
+            values = numpy_helper.to_array(source) * numpy_helper.to_array(tensors[node.input[1]])
+        else:
+            rest.append(node)
+            read.update(node.input)
+            continue
+        tensors[node.output[0]] = numpy_helper.from_array(values, node.output[0])
+    del made.graph.node[:], made.graph.initializer[:]
+    made.graph.node.extend(rest)
+    made.graph.initializer.extend(tensor for name, tensor in tensors.items() if name in read)
+    return made
+
+
+def _to_floats(cast: onnx.NodeProto) -> bool:
+    return any(one.name == "to" and one.i == TensorProto.FLOAT for one in cast.attribute)
 
 
 def _in_8_bits(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 import torch
 from torch import Tensor, nn
 
-from mesoscope.detection.scorer import OnnxScorer
+from mesoscope.detection.scorer import OnnxScorer, open_session
 from mesoscope.errors import ModelError, RecipeError, RunError
 from mesoscope.metrics import roc_auc
 from mesoscope.runtime.threads import cores, map_ordered
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from lightning_fabric import Fabric
     from numpy.typing import NDArray
+    from onnxruntime import InferenceSession
 
     from mesoscope.data.manifest import Sample
     from mesoscope.training.recipe.keys import DistilKeys
@@ -48,15 +50,20 @@ class Teacher:
 
     Args:
         keys: The teacher's file and its share in the labels.
+        window_px: Side of the student's crops, ``augment.window_px``; 0 = that of the teacher.
 
     Raises:
-        RecipeError: The model file does not exist.
+        RecipeError: The model file does not exist, or its network takes no crops of that side.
     """
 
-    def __init__(self, keys: DistilKeys) -> None:
+    def __init__(self, keys: DistilKeys, window_px: int = 0) -> None:
         self._share = keys.share
+        path = Path(keys.teacher)
         try:
-            self._scorer = OnnxScorer(Path(keys.teacher))
+            self._scorer = OnnxScorer(path)
+            self._windows = None
+            if window_px not in (0, self._scorer.card.input_px):
+                self._windows = _session_for_windows(path, window_px)
         except ModelError as error:
             raise RecipeError(
                 f"distil.teacher: {error}: train it first (recipes/teacher.toml), or set "
@@ -72,23 +79,53 @@ class Teacher:
         """Mix the teacher's ``p_fake`` into the labels.
 
         Args:
-            crops: ``(n, 256, 256, 3) uint8``, as the student sees them.
+            crops: ``(n, S, S, 3) uint8``, as the student sees them.
             labels: ``(n,)``, 0 to 1.
 
         Returns:
             ``(n,)``, 0 to 1.
         """
         parts = [
-            self._scorer.score(np.ascontiguousarray(crops[at : at + BATCH])).p_fake
+            self._p_fake(np.ascontiguousarray(crops[at : at + BATCH]))
             for at in range(0, len(crops), BATCH)
         ]
         taught = labels + self._share * (np.concatenate(parts) - labels)
         return np.asarray(taught, np.float32)
 
+    def _p_fake(self, crops: Pixels) -> Floats:
+        if self._windows is None:
+            return self._scorer.score(crops).p_fake
+        (found,) = self._windows.run(["p_fake"], {"crops": crops})
+        return np.asarray(found, np.float32)
 
-def open_teacher(keys: DistilKeys) -> Teacher | None:
+
+def _session_for_windows(path: Path, window_px: int) -> InferenceSession:
+    """Open a model file for crops of another side than its card's.
+
+    Raises:
+        RecipeError: Its network takes no other side, such as one that ends in a dense layer.
+    """
+    graph = onnx.load(path)
+    for side in graph.graph.input[0].type.tensor_type.shape.dim[1:3]:
+        side.dim_value = window_px
+    del graph.graph.value_info[:]
+    for output in graph.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    crops = np.zeros((1, window_px, window_px, 3), np.uint8)
+    try:
+        session = open_session(graph.SerializeToString(), path, threads=1)
+        session.run(["p_fake"], {"crops": crops})
+    except Exception as error:  # ONNX Runtime's errors have no common base class
+        raise RecipeError(
+            f"distil.teacher: {path} takes no crops of {window_px} px: set augment.window_px=0, or "
+            "take a teacher of the architecture meso4_ira"
+        ) from error
+    return session
+
+
+def open_teacher(keys: DistilKeys, window_px: int = 0) -> Teacher | None:
     """Open the recipe's teacher, if it has one."""
-    return Teacher(keys) if keys.share > 0 else None
+    return Teacher(keys, window_px) if keys.share > 0 else None
 
 
 def teacher_weights(keys: DistilKeys) -> dict[str, Tensor]:

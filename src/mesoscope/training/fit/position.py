@@ -77,7 +77,7 @@ class EpochPosition:
         self.wrapped, self.optimiser = fabric.setup(
             self.net, torch.optim.AdamW(parameter_groups(self.net, o), lr=o.learning_rate)
         )
-        self.teacher = open_teacher(recipe.distil)
+        self.teacher = open_teacher(recipe.distil, recipe.augment.window_px)
         self.constraint = constraint
         if constraint is not None:
             constraint.begin(self)

@@ -1,5 +1,6 @@
 """From a model file to its quantised copy: judged before it is written."""
 
+import dataclasses
 import logging
 import platform
 
@@ -9,15 +10,19 @@ import pytest
 import torch
 from onnx import numpy_helper
 
+from mesoscope.data.manifest import read_datasets
+from mesoscope.detection.detector import Detector
 from mesoscope.detection.scorer import OnnxScorer, check_pictures, self_check
 from mesoscope.errors import DatasetError, ModelError, ModelMismatch
-from mesoscope.models.file import model_id, read_card, verify_bytes
+from mesoscope.models.file import model_id, read_card, shipped, verify_bytes
 from mesoscope.training.compress import quantize as quantize_module
 from mesoscope.training.compress.quantize import quantize, quantize_graph
 from mesoscope.training.decide import comparison
 from mesoscope.training.decide.comparison import Comparison, ModelFigures
 from mesoscope.training.export.graph import constants
 from mesoscope.training.export.onnx_export import with_card
+from mesoscope.training.export.weight_bits import keep_bits
+from mesoscope.types import Guard
 
 
 @pytest.fixture(autouse=True)
@@ -186,6 +191,37 @@ def test_ranges_come_from_what_the_path_crops(small_model, make_dataset, monkeyp
 def run_layer(model, name, crops):
     model.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
     return run(model, crops)[name]
+
+
+def test_guard_of_the_copy_refuses_as_many_faces_as_before(make_dataset, tmp_path):
+    shipped_model = shipped()["mesoscope-small"]
+    root = make_dataset(train=4, validation=12)
+    crops = [s.picture for s in read_datasets([root]) if s.split == "validation"]
+    seen = Detector(shipped_model, faces="whole").check_many(crops)
+    distances = sorted(verdict.faces[0].unfamiliar for verdict in seen)
+    guard = Guard(unfamiliar_above=(distances[17] + distances[18]) / 2)
+    strict, copy = tmp_path / "strict.onnx", tmp_path / "copy.onnx"
+    card = dataclasses.replace(read_card(shipped_model), guard=guard)
+    strict.write_bytes(with_card(onnx.load(shipped_model), card))
+    found = quantize(strict, [root], copy, name="copy", faces=4, max_loss=1.0)
+    assert read_card(copy).guard == found.guard != guard
+    for path in (strict, copy):
+        verdicts = Detector(path, faces="whole").check_many(crops)
+        assert sum(v.reason == "unfamiliar" for v in verdicts) == 6, path
+
+
+def test_a_file_with_weights_in_8_bits_is_quantised_as_one_in_32(
+    small_model, make_dataset, tmp_path
+):
+    card = dataclasses.replace(read_card(small_model), graph_sha256="")
+    small, root = tmp_path / "small8.onnx", make_dataset(train=4, validation=2)
+    small.write_bytes(with_card(keep_bits(onnx.load(small_model), 8), card))
+    kinds = []
+    for path in (small_model, small):
+        out = tmp_path / f"{path.stem}-copy.onnx"
+        quantize(path, [root], out, name="copy", faces=4, max_loss=1.0)
+        kinds.append([node.op_type for node in onnx.load(out).graph.node])
+    assert kinds[0] == kinds[1]
 
 
 def test_check_pictures_are_answered_alike(done):

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from mesoscope.training.export.weight_bits import keep_bits
+from mesoscope.training.export.weight_bits import in_32_bits, keep_bits
 
 
 def matmul(weights):
@@ -75,3 +75,28 @@ def test_filters_take_a_quarter_of_the_room_with_a_scale_each():
         apart = np.abs(narrow[:, number] - wide[:, number]).max()
         assert apart <= 0.03 * max(np.abs(wide[:, number]).max(), 1e-6)
     assert keep_bits(model, 32) == model
+
+
+@pytest.mark.parametrize("bits", [16, 8])
+def test_kept_weights_become_constants_again_with_the_same_answers(bits):
+    draw = np.random.default_rng(3)
+    filters = numpy_helper.from_array(draw.normal(0, 0.1, (24, 8, 3, 3)).astype(np.float32), "f")
+    weights = numpy_helper.from_array(draw.normal(0, 0.1, (24, 20)).astype(np.float32), "w")
+    nodes = [
+        helper.make_node("Conv", ["x", "f"], ["maps"]),
+        helper.make_node("GlobalAveragePool", ["maps"], ["means"]),
+        helper.make_node("Flatten", ["means"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w"], ["y"]),
+    ]
+    read = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 8, 12, 12])
+    told = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 20])
+    graph = helper.make_graph(nodes, "both", [read], [told], [filters, weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    small = keep_bits(model, bits)
+    wide = in_32_bits(small)
+    onnx.checker.check_model(wide)
+    assert {t.name: t.data_type for t in wide.graph.initializer} == {"f": 1, "w": 1}
+    assert [node.op_type for node in wide.graph.node] == [node.op_type for node in nodes]
+    x = draw.normal(0, 1, (2, 8, 12, 12)).astype(np.float32)
+    np.testing.assert_array_equal(answer(wide, x), answer(small, x))
+    assert in_32_bits(model).graph.node == model.graph.node

@@ -9,7 +9,12 @@ from mesoscope.errors import RecipeError
 from mesoscope.models.file import shipped
 from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.checkpoint import TrainingState
-from mesoscope.training.fit.distil import Teacher, open_teacher, teacher_weights
+from mesoscope.training.fit.distil import (
+    Teacher,
+    _session_for_windows,
+    open_teacher,
+    teacher_weights,
+)
 from mesoscope.training.recipe.keys import DistilKeys
 
 MODEL = shipped()["meso4"]
@@ -23,6 +28,23 @@ def test_labels_move_towards_the_teacher_by_its_share():
         taught = Teacher(DistilKeys(str(MODEL), share)).soft_labels(crops, labels)
         np.testing.assert_allclose(taught, (1 - share) * labels + share * wanted, atol=1e-5)
         assert taught.dtype == np.float32
+
+
+def test_a_teacher_sees_the_windows_that_the_student_sees():
+    small = shipped()["mesoscope-small"]
+    pictures = check_pictures()
+    windows = np.ascontiguousarray(pictures[:, 32:224, 32:224])
+    none = np.zeros(len(pictures), np.float32)
+    seen = Teacher(DistilKeys(str(small), 1.0), window_px=192).soft_labels(windows, none)
+    assert seen.shape == none.shape
+    assert np.ptp(seen) > 0.01
+    whole = _session_for_windows(small, 256).run(["p_fake"], {"crops": pictures})[0]
+    np.testing.assert_allclose(whole, OnnxScorer(small).score(pictures).p_fake, atol=1e-5)
+
+
+def test_a_teacher_that_takes_no_windows_says_what_to_do():
+    with pytest.raises(RecipeError, match=r"takes no crops of 192 px: set augment.window_px=0"):
+        Teacher(DistilKeys(str(MODEL), 0.5), window_px=192)
 
 
 def test_without_a_share_no_file_is_opened():
