@@ -33,6 +33,7 @@ from mesoscope.training.compress.quantize import quantize
 from mesoscope.training.data.dataset import draw_epoch, plain_crop
 from mesoscope.training.decide.comparison import compare
 from mesoscope.training.export.onnx_export import with_card
+from mesoscope.training.export.weight_bits import in_32_bits
 from mesoscope.training.recipe.keys import DataKeys
 
 RESULTS = ROOT / "results/quantization.csv"
@@ -59,7 +60,7 @@ class Crops(CalibrationDataReader):
 
 def everywhere(path: Path, out: Path, crops) -> None:
     """Every convolution and dense layer in integers, by ONNX Runtime's own settings."""
-    model = onnx.load(path)
+    model = in_32_bits(onnx.load(path))
     for number, node in enumerate(model.graph.node):
         node.name = f"{node.op_type}_{number}"
     quantize_static(
@@ -68,7 +69,8 @@ def everywhere(path: Path, out: Path, crops) -> None:
         weight_type=QuantType.QInt8,
     )  # fmt: skip
     done = onnx.load(out)
-    card = dataclasses.replace(read_card(path), graph_sha256=graph_sha256(done.SerializeToString()))
+    digest = graph_sha256(done.SerializeToString())
+    card = dataclasses.replace(read_card(path), graph_sha256=digest, self_check=())
     out.write_bytes(with_card(done, card))
 
 

@@ -3,20 +3,22 @@
 import dataclasses
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from mesoscope import Detector
 from mesoscope.cli.main import mesoscope
-from mesoscope.detection.scorer import OnnxScorer, check_pictures, self_check
+from mesoscope.data.manifest import read_datasets
+from mesoscope.detection.scorer import OnnxScorer, check_pictures, open_session, self_check
 from mesoscope.errors import ModelError, OptionError
 from mesoscope.models.file import model_id, read_card, shipped, verify_bytes
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("torch", reason="the train extra is not installed")
 
-from mesoscope.training.adopt.ensemble import combine_models  # noqa: E402 - only where installed
+from mesoscope.training.adopt.ensemble import _unclip, combine_models  # noqa: E402 - only where installed
 from mesoscope.training.export.onnx_export import with_card  # noqa: E402
 
 TWO = ("mesoscope", "meso4")  # maps of 8×8 and of other sizes, each with a guard
@@ -47,16 +49,27 @@ def test_the_logit_is_the_calibrated_mean_of_the_members(combined, scores):
     assert found.p_fake == pytest.approx(1 / (1 + np.exp(-found.logit)), abs=1e-5)
 
 
-def test_the_map_is_the_mean_at_the_size_of_the_largest(combined, scores):
+def signed_map(name, pictures):
+    """A member's evidence map with its negative values, ``(n, h, w)``."""
+    model = onnx.load(shipped()[name])
+    _unclip(model, "heat")
+    session = open_session(model.SerializeToString(), name, threads=1)
+    return session.run(["heat"], {"crops": pictures})[0]
+
+
+def test_the_map_is_the_mean_before_evidence_for_real_is_clipped(combined, scores):
     found, members = scores
-    sizes = [member.heat.shape[1:] for member in members]
-    assert found.heat.shape[1:] == max(sizes)
-    largest = members[sizes.index(max(sizes))].heat
-    other = members[1 - sizes.index(max(sizes))].heat
-    # Resizing keeps a map's mean up to its edges; the largest map enters as it is.
-    rest = found.heat / read_card(combined).calibration.scale * 2 - largest
-    assert rest.mean() == pytest.approx(other.mean(), rel=0.2, abs=1e-3)
-    assert rest.min() >= -1e-4
+    maps = [signed_map(name, check_pictures(256)) for name in TWO]
+    for signed, member in zip(maps, members, strict=True):
+        np.testing.assert_allclose(np.maximum(signed, 0), member.heat, atol=1e-6)
+        assert signed.min() < 0
+    side = max(one.shape[1] for one in maps)
+    alike = [
+        np.stack([cv2.resize(m, (side, side)) * (m.shape[0] / side) ** 2 for m in one])
+        for one in maps
+    ]
+    wanted = np.maximum(read_card(combined).calibration.scale * np.mean(alike, axis=0), 0)
+    np.testing.assert_allclose(found.heat, wanted, atol=1e-3 * wanted.max())
 
 
 def test_a_face_is_unfamiliar_if_it_is_to_one_member(combined, scores):
@@ -64,7 +77,15 @@ def test_a_face_is_unfamiliar_if_it_is_to_one_member(combined, scores):
     above = [read_card(shipped()[name]).guard.unfamiliar_above for name in TWO]
     shares = [m.unfamiliar / limit for m, limit in zip(members, above, strict=True)]
     assert found.unfamiliar == pytest.approx(np.max(shares, axis=0), rel=1e-5)
-    assert read_card(combined).guard.unfamiliar_above == 1
+    guard = read_card(combined).guard
+    assert guard.unfamiliar_above == 1
+    root = combined.parent / "set"
+    verdicts = Detector(combined, faces="whole").check_many(
+        [sample.picture for sample in read_datasets([root]) if sample.split == "validation"]
+    )
+    refused = [verdict.reason == "unfamiliar" for verdict in verdicts]
+    assert guard.false_refusals == pytest.approx(np.mean(refused), abs=1e-5)
+    assert guard.rule.count("Mahalanobis distance of ") == 2
 
 
 def test_the_file_is_a_model_like_any_other(combined, astronaut_face):
@@ -99,6 +120,9 @@ def test_command_writes_the_file_and_prints_its_thresholds(tmp_path, make_datase
     result = CliRunner().invoke(mesoscope, [*line, "-o", str(out)])
     assert result.exit_code == 0, result.output
     assert f"{model_id(out)}: fake from" in result.output
+    assert ("every verdict will be inconclusive" in result.output) == (
+        read_card(out).thresholds.fake_above == 1 and read_card(out).thresholds.real_below == 0
+    )
     again = CliRunner().invoke(mesoscope, [*line, "-o", str(out)])
     assert isinstance(again.exception, OptionError)
     assert "force" in str(again.exception)
@@ -114,6 +138,27 @@ def test_too_few_and_the_same_twice_are_refused(tmp_path):
             [one, tmp_path / "copy.onnx"], tmp_path / "x.onnx", name="x", datasets=[tmp_path]
         )
     assert not (tmp_path / "x.onnx").exists()
+
+
+def test_a_quantised_member_and_one_that_another_holds_are_refused(combined, tmp_path):
+    out = tmp_path / "x.onnx"
+    one = shipped()["meso4"]
+    card = dataclasses.replace(read_card(one), quantisation={"original": "meso4@12345678"})
+    (tmp_path / "int8.onnx").write_bytes(with_card(onnx.load(one), card))
+    for paths, error, said in (
+        ([one, tmp_path / "int8.onnx"], ModelError, "combine its original, meso4@12345678"),
+        ([combined, one], OptionError, r"both.onnx holds meso4@\w+ already"),
+    ):
+        with pytest.raises(error, match=said):
+            combine_models(paths, out, name="x", datasets=[combined.parent / "set"])
+    assert not out.exists()
+
+
+def test_what_members_were_trained_on_is_told_once(combined):
+    told = read_card(combined).training_data
+    sentence = "The pictures are not part of this project"
+    assert all(sentence in read_card(shipped()[name]).training_data for name in TWO)
+    assert told.count(sentence) == 1
 
 
 def test_members_that_read_other_crops_are_refused(tmp_path, make_dataset):

@@ -60,6 +60,21 @@ def test_faces_are_boxed_numbered_and_pointed_at(address, open_page, tmp_path):
     assert "large" in card.get_attribute("class")
 
 
+def test_a_face_is_unfamiliar_by_the_threshold_in_force(open_page, tmp_path):
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    with on.serving(tmp_path / "data", "--unfamiliar-above", "0.5") as address:
+        page = open_page(address)
+        page.get_by_role("button", name="Try a sample").wait_for()
+        labels = page.evaluate(
+            """async () => {
+                const { loadModel, faceLabel } = await import("/model.js");
+                await loadModel();
+                return [0.4, 0.6].map((unfamiliar) => faceLabel({ unfamiliar, p_fake: 0.5 }));
+            }"""
+        )
+    assert labels == ["inconclusive", "unfamiliar"]
+
+
 def test_a_file_that_cannot_be_read_says_why_and_names_run_nothing(address, open_page):
     page = open_page(address)
     cards = on.give(

@@ -167,6 +167,9 @@ def test_usage_errors_name_the_thing(tmp_path, recipe, make_dataset):
     assert "optimise.epochs" in refused(tmp_path, recipe, data, "--set", "optimise.epoch=3")
     assert "no such folder" in refused(tmp_path, recipe, [tmp_path / "none"])
     assert "no such recipe" in refused(tmp_path, tmp_path / "none.toml", data)
+    teacher = ["--set", "distil.share=0.5", "--set", "distil.teacher=gone.onnx"]
+    assert "distil.teacher: gone.onnx: no model" in refused(tmp_path, recipe, data, *teacher)
+    assert not (tmp_path / "run").exists()  # so that the next try needs no other folder
     shutil.rmtree(data[0] / "train/fake")
     assert "no fake pictures in train" in refused(tmp_path, recipe, data)
 

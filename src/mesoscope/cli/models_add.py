@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mesoscope.cli.environment import extra, finders_folder, models_folder
-from mesoscope.cli.printing import echo
+from mesoscope.cli.printing import echo, echo_thresholds
 from mesoscope.cli.progress import counted
 from mesoscope.errors import OptionError
 
@@ -79,13 +79,9 @@ def _add_classifier(
     with extra("train", "torch"):
         from mesoscope.training.adopt.bring import add_model
     path, added = add_model(file, card, models_folder(), out=out, datasets=data, count=counted)
-    fake, real = added.thresholds.fake_above, added.thresholds.real_below
-    echo(f"{model_id(path)}: fake from {fake:.4f}, real below {real:.4f}")
-    if fake >= 1 and real <= 0:
-        echo(
-            "warning: no threshold separates the faces of --calibrate, so every verdict will be "
-            "inconclusive: calibrate on more faces, or check the card's mean, colours and fake_is"
-        )
+    echo_thresholds(
+        model_id(path), added.thresholds, "or check the card's mean, colours and fake_is"
+    )
     if not data:
         echo("not calibrated: its p_fake is not a probability; see --calibrate")
     name = added.name if path.stem in added_models(models_folder()) else path

@@ -8,7 +8,7 @@ import click
 
 from mesoscope.cli import options
 from mesoscope.cli.environment import extra, models_folder
-from mesoscope.cli.printing import echo
+from mesoscope.cli.printing import echo_thresholds
 from mesoscope.cli.progress import counted
 
 
@@ -53,5 +53,4 @@ def combine(
     card = combine_models(
         paths, out, name=card_name, datasets=calibrate, bits=int(bits), count=counted
     )
-    fake, real = card.thresholds.fake_above, card.thresholds.real_below
-    echo(f"{model_id(out)}: fake from {fake:.4f}, real below {real:.4f}")
+    echo_thresholds(model_id(out), card.thresholds, "or other members")

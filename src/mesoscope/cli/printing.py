@@ -18,9 +18,19 @@ from mesoscope.types.label import plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mesoscope.types import Person, Verdict
+    from mesoscope.types import Person, Thresholds, Verdict
 
-__all__ = ["HEADER", "columns", "echo", "escape_text", "flagged", "flags", "plural", "row"]
+__all__ = [
+    "HEADER",
+    "columns",
+    "echo",
+    "echo_thresholds",
+    "escape_text",
+    "flagged",
+    "flags",
+    "plural",
+    "row",
+]
 
 # Options outside of DetectOptions, whose fields hold their flags themselves.
 _SAME = (
@@ -52,6 +62,23 @@ def echo(text: object = "", *, err: bool = False) -> None:
         err: Print to standard error.
     """
     click.echo("\n".join(escape_text(flagged(line)) for line in str(text).split("\n")), err=err)
+
+
+def echo_thresholds(model_id: str, thresholds: Thresholds, otherwise: str) -> None:
+    """Print the thresholds of a calibrated model, with a warning where they decide nothing.
+
+    Args:
+        model_id: Name and digest of the model.
+        thresholds: The thresholds.
+        otherwise: What to try beside more faces, for the warning.
+    """
+    fake, real = thresholds.fake_above, thresholds.real_below
+    echo(f"{model_id}: fake from {fake:.4f}, real below {real:.4f}")
+    if fake >= 1 and real <= 0:
+        echo(
+            "warning: no threshold separates the faces of --calibrate, so every verdict will be "
+            f"inconclusive: calibrate on more faces, {otherwise}"
+        )
 
 
 @functools.cache

@@ -28,6 +28,7 @@ _GPU = ("CUDAExecutionProvider", "ROCMExecutionProvider", "MIGraphXExecutionProv
 CHECK_TOLERANCE = 1e-3  # processors round differently; other networks differ by far more
 _FIRST_PICTURE_S = 60.0  # limit for one crop on opening; the largest networks take one or two
 _MOST_MEMORY = 4 << 30  # bytes for all models together, or half of the machine's memory
+_MOST_AT_ONCE = 16  # crops on a CPU: more are slower, and each takes memory for its activations
 _MOST_HEAT = 1024  # rows or columns of an evidence map
 _GRID = 8  # occluded cells along a side, for models without evidence maps
 _AGREE = 1e-3  # tolerance between p_fake and the logistic of the logit
@@ -142,15 +143,19 @@ class OnnxScorer:
     def _batches(
         self, names: list[str], crops: Pixels, options: onnxruntime.RunOptions | None
     ) -> list[NDArray[np.float32]]:
-        """Run all crops at once, or in the batch size of the graph, if that is fixed."""
-        size = self._session.get_inputs()[0].shape[0]
-        if not isinstance(size, int) or size == len(crops):
+        """Run all crops at once, or as many as the graph or the memory of a CPU suits."""
+        fixed = self._session.get_inputs()[0].shape[0]
+        whole = isinstance(fixed, int)
+        size = fixed if whole else _MOST_AT_ONCE if self._provider == CPU else len(crops)
+        if len(crops) == size or (len(crops) < size and not whole):
             return list(self._session.run(names, {"crops": crops}, options))
         parts = []
         for at in range(0, max(len(crops), 1), size):
-            part = crops[at : at + size]
-            filler = np.zeros((size - len(part), *crops.shape[1:]), np.uint8)
-            found = self._session.run(names, {"crops": np.concatenate([part, filler])}, options)
+            part = given = crops[at : at + size]
+            if whole:
+                filler = np.zeros((size - len(part), *crops.shape[1:]), np.uint8)
+                given = np.concatenate([part, filler])
+            found = self._session.run(names, {"crops": given}, options)
             parts.append([value[: len(part)] for value in found])
         return [np.concatenate(values) for values in zip(*parts, strict=True)]
 

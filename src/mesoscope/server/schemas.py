@@ -214,6 +214,9 @@ class ModelShape(Shape):
     version: Annotated[str, Field(description="of mesoscope")]
     real_below: float
     fake_above: float
+    unfamiliar_above: Annotated[
+        float | None, Field(description="of the guard in force; none without one")
+    ]
     card: dict[str, object]
     options: dict[str, object]
     keep_days: Annotated[float, Field(description="so long a file is kept; 0 = never")]

@@ -14,6 +14,7 @@ from mesoscope.training.data.dataset import survey
 from mesoscope.training.data.faces import find_main_faces, prepare_forging
 from mesoscope.training.data.reconstruct import prepare_reconstructing
 from mesoscope.training.export.finish import finish
+from mesoscope.training.fit.distil import check_teacher
 from mesoscope.training.fit.loop import fit
 from mesoscope.training.fit.watcher import (
     LoggedWatcher,
@@ -66,7 +67,8 @@ def train(
         The exported model file.
 
     Raises:
-        RecipeError: The initial weights are missing or those of a network of another shape.
+        RecipeError: The initial weights are missing or those of a network of another shape, or the
+            teacher is missing or does not fit.
         RunError: The folder holds another run, or none where ``resume`` is asked for.
         DatasetError: See :func:`mesoscope.training.data.dataset.survey`.
         ModelMismatch: The exported file's outputs differ from torch's.
@@ -78,6 +80,7 @@ def train(
         watcher = watcher_of(fabric, recipe, watcher)
         if not (run / "checkpoints/last.safetensors").exists():
             check_initial(recipe.network)
+        check_teacher(recipe)
         data = read_pictures(roots, recipe, watcher, skip_unreadable=skip_unreadable)
         fabric.barrier()  # a process that looks late would find the run of the first
         if fabric.is_global_zero:

@@ -36,6 +36,7 @@ def test_answers_have_the_shapes_that_are_described(run, jpeg, make_clip, make_f
     schemas.ResultShape.model_validate(service.http.post("/v1/feedback", json=said).json())
     schemas.ModelShape.model_validate(service.http.get("/v1/model").json())
     assert service.http.get("/v1/model").json()["keep_days"] == 1
+    assert service.http.get("/v1/model").json()["unfamiliar_above"] == 1
 
 
 def test_skipped_faces_and_landmarks_have_the_described_shape(run, astronaut_face):

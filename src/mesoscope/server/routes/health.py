@@ -40,6 +40,7 @@ async def model(request: Request) -> Response:
             "version": __version__,
             "real_below": detector.thresholds.real_below,
             "fake_above": detector.thresholds.fake_above,
+            "unfamiliar_above": detector.guard.unfamiliar_above if detector.guard else None,
             "card": json.loads(detector.card.to_json()),
             "options": options,
             "keep_days": settings.keep_days,

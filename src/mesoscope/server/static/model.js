@@ -16,7 +16,7 @@ export const outcome = (verdict) => (verdict.error ? "error" : verdict.label ?? 
 
 export function faceLabel(face) {
   if (model === null) return "inconclusive";
-  if (model.options.guard && face.unfamiliar > 1) return "unfamiliar";
+  if (model.unfamiliar_above !== null && face.unfamiliar > model.unfamiliar_above) return "unfamiliar";
   if (face.p_fake >= model.fake_above) return "fake";
   return face.p_fake < model.real_below ? "real" : "inconclusive";
 }

@@ -14,6 +14,7 @@ from mesoscope.errors import ModelError
 from mesoscope.evaluation.evaluate import evaluate
 from mesoscope.files.atomic import temporary_path
 from mesoscope.models.file import graph_sha256
+from mesoscope.training.decide.familiarity import balanced_weights
 from mesoscope.training.decide.thresholds import decide, operating_points
 from mesoscope.training.export.card_figures import figures_for_card
 from mesoscope.training.export.onnx_export import output_errors, with_card, write_model
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     import onnx
 
     from mesoscope.data.manifest import Sample
-    from mesoscope.types.card import ModelCard
+    from mesoscope.report.record import Evaluation
+    from mesoscope.types.card import Guard, ModelCard
 
     Count = Callable[[Iterable[object], int, str], Iterable[object]]
     GraphMaker = Callable[[Calibration], onnx.ModelProto]
@@ -103,10 +105,22 @@ def write_calibrated(
                 "conditions": "faces that it was calibrated on, which also chose the thresholds",
             }
             card = dataclasses.replace(card, operating_points=points, metrics=measured)
+            if card.guard is not None:
+                guard = _with_refusals(card.guard, kept, result)
+                card = dataclasses.replace(card, guard=guard)
         answers = scorer.score(check_pictures(card.input_px)).p_fake
         card = dataclasses.replace(card, self_check=tuple(round(float(p), 7) for p in answers))
         write_model(fresh, out, with_card(graph_of(calibration), card))
     return card
+
+
+def _with_refusals(guard: Guard, samples: Sequence[Sample], result: Evaluation) -> Guard:
+    """Return the guard with the share of these faces that it refuses, sources and classes alike."""
+    weights = balanced_weights(samples)
+    refused = np.array([one.reason == "unfamiliar" for one in result.predictions])
+    return dataclasses.replace(
+        guard, false_refusals=round(float(weights[refused].sum() / weights.sum()), 5)
+    )
 
 
 def _write(

@@ -10,6 +10,7 @@ The result is a model file like any other: one graph that reads the crop once.
 from __future__ import annotations
 
 import dataclasses
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from mesoscope.models.file import model_id, read_card
 from mesoscope.training.adopt.calibrated import labelled_faces, write_calibrated
 from mesoscope.training.adopt.graph_builder import GraphBuilder
 from mesoscope.training.decide.comparison import multiply_adds, shapes
+from mesoscope.training.export.graph import constants
 from mesoscope.training.export.weight_bits import BITS, keep_bits
 from mesoscope.types.card import Guard, ModelCard
 
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["MOST_MEMBERS", "combine_models"]
 
 MOST_MEMBERS = 16
+_SENTENCE = re.compile(r"(?<=\.)\s+")
+_LINEAR = ("Gather", "Squeeze", "Unsqueeze", "Identity", "Mul")  # what may follow a map's ReLU
 _ALIKE = ("input_px", "crop_margin", "resize")  # of the crop that all members read
 
 
@@ -65,8 +69,10 @@ def combine_models(
     """Write one model file whose logit is the calibrated mean of those of several.
 
     The margins of found faces and the aggregation of clips are those of the first member. The
-    evidence map is the mean of the members' maps, at the size of the largest, if all have one. A
-    face is unfamiliar if it is unfamiliar to any member with a guard.
+    evidence map is the mean of the members' maps, at the size of the largest, if all have one;
+    evidence for real is clipped after the mean, so that of one member offsets that of another. A
+    face is unfamiliar if it is unfamiliar to any member with a guard. An ensemble counts as one
+    member.
 
     Args:
         paths: The model files, two or more; all read crops of the same size and margin.
@@ -81,8 +87,9 @@ def combine_models(
         The card as written to the file.
 
     Raises:
-        OptionError: Fewer than two models, too many, or one twice.
-        ModelError: A file is no model file, or the members read different crops.
+        OptionError: Fewer than two models, too many, one twice, or one that another one holds.
+        ModelError: A file is no model file or computes in 8-bit integers, or the members read
+            different crops.
         DatasetError: There is no data set, or one lacks reals or fakes.
         OutputError: The file cannot be written.
     """
@@ -96,6 +103,7 @@ def combine_models(
         raise DatasetError("an ensemble needs labelled faces to be calibrated on: name a data set")
     samples = labelled_faces(datasets)
     members = [_member(path, number) for number, path in enumerate(paths)]
+    _refuse_contained(members, ids)
     _refuse_unlike(members)
     card = _card(members, name, ids)
     graph_of = partial(_joined, members, bits=bits)
@@ -104,6 +112,12 @@ def combine_models(
 
 def _member(path: Path, number: int) -> _Member:
     card = read_card(path)
+    if card.quantisation:
+        raise ModelError(
+            f"{path}: computes in 8-bit integers: combine its original, "
+            f"{card.quantisation.get('original', 'the model that it was made from')}, and quantise "
+            "what comes of it"
+        )
     try:
         model = onnx.load(path)
     except Exception as error:
@@ -113,6 +127,8 @@ def _member(path: Path, number: int) -> _Member:
     prefixed = compose.add_prefix(model, f"member{number}/")
     del prefixed.metadata_props[:]
     heat = (sizes[1], sizes[2]) if sizes is not None and len(sizes) == 3 else None
+    if heat is not None:
+        _unclip(prefixed, f"{_prefix(prefixed)}heat")
     return _Member(path, card, prefixed, heat)
 
 
@@ -123,6 +139,31 @@ def _prefix(model: onnx.ModelProto) -> str:
 
 def _opsets(model: onnx.ModelProto) -> dict[str, int]:
     return {one.domain or "ai.onnx": one.version for one in model.opset_import}
+
+
+def _unclip(model: onnx.ModelProto, heat: str) -> None:
+    """Let an evidence map keep its negative values, in place, where only linear steps follow."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    known = constants(model)
+    node = makers.get(heat)
+    while node is not None and node.op_type in _LINEAR:
+        factor = known.get(node.input[1]) if node.op_type == "Mul" else np.ones(1)
+        if factor is None or factor.min() <= 0:
+            return
+        node = makers.get(node.input[0])
+    if node is not None and node.op_type == "Relu":
+        node.op_type = "Identity"
+
+
+def _refuse_contained(members: Sequence[_Member], ids: Sequence[str]) -> None:
+    """Refuse a member that another one, an ensemble, holds already: it would count twice."""
+    for member in members:
+        for other in ids:
+            if other in member.card.source:
+                raise OptionError(
+                    f"{member.path} holds {other} already, which would count twice: name the "
+                    "members of both, one after the other"
+                )
 
 
 def _refuse_unlike(members: Sequence[_Member]) -> None:
@@ -149,7 +190,6 @@ def _card(members: Sequence[_Member], name: str, ids: Sequence[str]) -> ModelCar
     cards = [member.card for member in members]
     guards = [card.guard for card in cards if card.guard is not None]
     licences = list(dict.fromkeys(card.licence for card in cards if card.licence))
-    trained = list(dict.fromkeys(card.training_data for card in cards if card.training_data))
     return ModelCard(
         name=name,
         architecture=" + ".join(card.architecture for card in cards),
@@ -163,20 +203,31 @@ def _card(members: Sequence[_Member], name: str, ids: Sequence[str]) -> ModelCar
         multiply_adds=sum(card.multiply_adds or multiply_adds(m.graph)
                           for card, m in zip(cards, members, strict=True)),
         licence=" and ".join(licences),
-        training_data=" / ".join(trained),
+        training_data=_training_data(cards),
         source=f"the mean of the logits of {', '.join(ids)}",
         guard=_guard(guards, len(cards)) if guards else None,
     )  # fmt: skip
 
 
+def _training_data(cards: Sequence[ModelCard]) -> str:
+    """Return the members' texts, each sentence once: members are often trained on the same."""
+    texts = list(dict.fromkeys(card.training_data for card in cards if card.training_data))
+    told, parts = set[str](), []
+    for text in texts:
+        sentences = [one for one in _SENTENCE.split(text) if one.rstrip(".") not in told]
+        told.update(one.rstrip(".") for one in sentences)
+        parts.append(" ".join(sentences))
+    return " / ".join(part for part in parts if part)
+
+
 def _guard(guards: Sequence[Guard], members: int) -> Guard:
     return Guard(
         unfamiliar_above=1.0,
-        # Members may refuse different faces: this is the most that it can be.
+        # The most that it can be, as members may refuse different faces; measured when calibrated.
         false_refusals=min(1.0, sum(guard.false_refusals for guard in guards)),
         rule=f"the largest of the distances of {len(guards)} of {members} members, each over its "
-        f"threshold; {guards[0].rule}",
-        fitted_on=guards[0].fitted_on,
+        "threshold; " + "; ".join(dict.fromkeys(guard.rule for guard in guards)),
+        fitted_on="; ".join(dict.fromkeys(guard.fitted_on for guard in guards)),
     )
 
 
@@ -236,9 +287,12 @@ def _mean_heat(
                 "Resize", heat, "", "", wanted, having={"mode": "linear", "axes": [2, 3]}
             )
             heat = add.add("Squeeze", heat, axis)
+            # A value is the contribution of a cell: smaller cells contribute less each.
+            share = np.prod(member.heat_px or size) / np.prod(size)
+            heat = add.add("Mul", heat, add.weight(np.float32(share)))
         maps.append(heat)
-    heat = add.add("Mean", *maps)
-    add.add("Mul", heat, add.weight(np.float32(scale)), out="heat")
+    heat = add.add("Mul", add.add("Mean", *maps), add.weight(np.float32(scale)))
+    add.add("Relu", heat, out="heat")
     return size
 
 

@@ -24,6 +24,7 @@ from mesoscope.training.data.reconstruct import prepare_reconstructing
 from mesoscope.training.export.finish import finish
 from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.checkpoint import TrainingState
+from mesoscope.training.fit.distil import open_teacher
 from mesoscope.training.fit.loop import fit
 from mesoscope.training.fit.watcher import LogWatcher, draw_curves, write_log
 from mesoscope.training.nets import build
@@ -105,6 +106,8 @@ def prune(
         refuse_run(run, resume=resume)
         refuse_other_plan(run, plan, parent)
         watcher = watcher_of(fabric, recipe, watcher)
+        if plan.finetune:  # refuses a teacher that cannot be used, before hours and a folder
+            open_teacher(recipe.distil, recipe.augment.window_px)
         data = read_pictures(roots, recipe, watcher, skip_unreadable=skip_unreadable)
         if fabric.is_global_zero:
             logger.info(describe_data(data))

@@ -49,6 +49,11 @@ if TYPE_CHECKING:
 
 __all__ = ["quantize", "quantize_graph"]
 
+_CONDITIONS = (
+    "validation split of the data that the copy was measured on, which also set its guard; "
+    "calibration and thresholds are those of the original"
+)
+
 
 def quantize(
     model: Path,
@@ -129,7 +134,10 @@ def quantize(
         card = dataclasses.replace(
             card,
             self_check=tuple(round(float(p), 7) for p in answers),
-            metrics={**figures_for_card(pairs[1].to_dict()), "false_positive_rates": false_alarms},
+            metrics={
+                **figures_for_card(pairs[1].to_dict(), conditions=_CONDITIONS),
+                "false_positive_rates": false_alarms,
+            },
             operating_points=points,
             guard=found.guard or card.guard,
         )

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "ModelFigures", "compare", "multiply_adds", "shapes"]
 
 
+_LEAST_BEYOND = 20  # faces beyond a quantile of distances, where there are twice as many
+
 ALWAYS = ("p_fake", "logit", "unfamiliar")  # the evidence map is computed on request only
 
 
@@ -206,7 +208,9 @@ def _guard_as_strict(
 ) -> Guard | None:
     """Return the copy's guard with the threshold that refuses as many faces as the original's.
 
-    Rounding moves the features that the guard looks at, so distances of the copy are longer.
+    Rounding moves the features that the guard looks at, so distances of the copy are longer. The
+    threshold is scaled by the ratio of two quantiles, the copy's over the original's: those that
+    the original's share of refused faces lies beyond, or at least 20 faces.
     """
     before, after = (scorer.card.guard for scorer in scorers)
     known = np.isfinite(distances[0]) & np.isfinite(distances[1])
@@ -215,8 +219,15 @@ def _guard_as_strict(
     kept = [sample for sample, its in zip(samples, known, strict=True) if its]
     weights = balanced_weights(kept)
     refused = distances[0][known] > before.unfamiliar_above
-    share = float(weights[refused].sum() / weights.sum())
-    above, beyond = cut_at(distances[1][known], weights, share)
+    share = max(float(weights[refused].sum() / weights.sum()), min(0.5, _LEAST_BEYOND / len(kept)))
+    cuts = [cut_at(of[known], weights, share)[0] for of in distances]
+    above = round(before.unfamiliar_above * cuts[1] / cuts[0], 4)
+    beyond = distances[1][known] > above
     return dataclasses.replace(
-        after, unfamiliar_above=round(above, 4), false_refusals=round(beyond, 5)
+        after,
+        unfamiliar_above=above,
+        false_refusals=round(float(weights[beyond].sum() / weights.sum()), 5),
+        rule=f"{after.rule}; the threshold {above:g} refuses as many faces as "
+        f"{before.unfamiliar_above:g} before the quantisation",
+        fitted_on=f"{after.fitted_on}; after the quantisation on {len(kept)} faces",
     )

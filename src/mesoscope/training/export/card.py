@@ -189,8 +189,8 @@ def _markdown(card: ModelCard, origin: str, metrics: dict[str, Any], measured: s
 
 | decision | |
 |---|---|
-| fake | from p_fake {card.thresholds.fake_above:.3f} on |
-| real | below {card.thresholds.real_below:.3f} |
+| fake | from p_fake {card.thresholds.fake_above:.4f} on |
+| real | below {card.thresholds.real_below:.4f} |
 | inconclusive | between the two |
 | found faces | {_framings(card)} |
 | rule | {card.thresholds.rule} |

@@ -7,11 +7,15 @@ from typing import Any
 __all__ = ["figures_for_card", "with_decisions"]
 
 
-def figures_for_card(metrics: dict[str, Any]) -> dict[str, Any]:
+CONDITIONS = "validation split, which also chose the epoch, the calibration and the thresholds"
+
+
+def figures_for_card(metrics: dict[str, Any], *, conditions: str = CONDITIONS) -> dict[str, Any]:
     """Select the figures of the validation split that go into the model file.
 
     Args:
         metrics: :meth:`mesoscope.report.record.Evaluation.to_dict` of the exported file.
+        conditions: What the pictures are, and what else they chose.
     """
     keys = (
         "n", "accuracy", "auc", "eer", "ece", "ece_by_chance", "ece_by_chance_high", "decided",
@@ -24,8 +28,7 @@ def figures_for_card(metrics: dict[str, Any]) -> dict[str, Any]:
         return kept
 
     return {
-        "conditions": "validation split, which also chose the epoch, the calibration and the "
-        "thresholds",
+        "conditions": conditions,
         **short(metrics),
         "by_source": {name: short(entry) for name, entry in metrics["by_source"].items()},
     }

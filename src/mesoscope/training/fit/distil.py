@@ -21,21 +21,21 @@ from torch import Tensor, nn
 from mesoscope.detection.scorer import OnnxScorer, open_session
 from mesoscope.errors import ModelError, RecipeError, RunError
 from mesoscope.metrics import roc_auc
+from mesoscope.models.file import find_model
 from mesoscope.runtime.threads import cores, map_ordered
 from mesoscope.training.data.dataset import batches, plain_crop
 from mesoscope.training.fit import checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lightning_fabric import Fabric
     from numpy.typing import NDArray
-    from onnxruntime import InferenceSession
 
     from mesoscope.data.manifest import Sample
     from mesoscope.training.recipe.keys import DistilKeys
     from mesoscope.training.recipe.recipe import Recipe
-    from mesoscope.types import Pixels
+    from mesoscope.types import ModelCard, Pixels
 
     Floats = NDArray[np.float32]
 
@@ -58,12 +58,12 @@ class Teacher:
 
     def __init__(self, keys: DistilKeys, window_px: int = 0) -> None:
         self._share = keys.share
-        path = Path(keys.teacher)
+        self._windows: Callable[[Pixels], Floats] | None = None
         try:
+            path = find_model(keys.teacher)
             self._scorer = OnnxScorer(path)
-            self._windows = None
             if window_px not in (0, self._scorer.card.input_px):
-                self._windows = _session_for_windows(path, window_px)
+                self._windows = _scorer_of_windows(path, window_px, self._scorer.card)
         except ModelError as error:
             raise RecipeError(
                 f"distil.teacher: {error}: train it first (recipes/teacher.toml), or set "
@@ -95,16 +95,21 @@ class Teacher:
     def _p_fake(self, crops: Pixels) -> Floats:
         if self._windows is None:
             return self._scorer.score(crops).p_fake
-        (found,) = self._windows.run(["p_fake"], {"crops": crops})
-        return np.asarray(found, np.float32)
+        return self._windows(crops)
 
 
-def _session_for_windows(path: Path, window_px: int) -> InferenceSession:
-    """Open a model file for crops of another side than its card's.
+def _scorer_of_windows(path: Path, window_px: int, card: ModelCard) -> Callable[[Pixels], Floats]:
+    """Open a model file for crops of another side than its card's: crops → ``p_fake``.
 
     Raises:
         RecipeError: Its network takes no other side, such as one that ends in a dense layer.
     """
+    if card.quantisation:  # its first convolution reads a view of the bytes of a whole crop
+        original = card.quantisation.get("original", "the model that it was made from")
+        raise RecipeError(
+            f"distil.teacher: {path} computes in 8-bit integers and takes whole crops only: give "
+            f"its original, {original}, or set augment.window_px=0"
+        )
     graph = onnx.load(path)
     for side in graph.graph.input[0].type.tensor_type.shape.dim[1:3]:
         side.dim_value = window_px
@@ -120,12 +125,29 @@ def _session_for_windows(path: Path, window_px: int) -> InferenceSession:
             f"distil.teacher: {path} takes no crops of {window_px} px: set augment.window_px=0, or "
             "take a teacher of the architecture meso4_ira"
         ) from error
-    return session
+
+    def p_fake(crops: Pixels) -> Floats:
+        (found,) = session.run(["p_fake"], {"crops": crops})
+        return np.asarray(found, np.float32)
+
+    return p_fake
 
 
 def open_teacher(keys: DistilKeys, window_px: int = 0) -> Teacher | None:
     """Open the recipe's teacher, if it has one."""
     return Teacher(keys, window_px) if keys.share > 0 else None
+
+
+def check_teacher(recipe: Recipe) -> None:
+    """Check that the recipe's teacher can be used, before a run folder is written.
+
+    Raises:
+        RecipeError: The file is missing or takes no such crops; or initial weights are the
+            teacher's and its file lies in no run folder.
+    """
+    open_teacher(recipe.distil, recipe.augment.window_px)
+    if recipe.network.initial == "teacher":
+        teacher_weights(recipe.distil)
 
 
 def teacher_weights(keys: DistilKeys) -> dict[str, Tensor]:
@@ -139,7 +161,9 @@ def teacher_weights(keys: DistilKeys) -> dict[str, Tensor]:
         return checkpoint.best_weights(run)
     except RunError as error:
         raise RecipeError(
-            f"network.initial = 'teacher' needs the run folder of distil.teacher: {error}"
+            "network.initial = 'teacher' takes the weights of the run that distil.teacher lies in, "
+            f"and {run}/checkpoints holds none: name the model.onnx of a run folder, or set "
+            "network.initial='imagenet'"
         ) from error
 
 

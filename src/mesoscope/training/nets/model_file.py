@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mesoscope.errors import ModelError, RecipeError
-from mesoscope.models.file import find_model, shipped
+from mesoscope.models.file import find_model, read_card, shipped
 from mesoscope.training.export.graph import constants
 from mesoscope.training.nets.meso4_ira import Meso4IRA
 
@@ -50,11 +50,23 @@ def load(network: Network, initial: str) -> None:
         )
     try:
         path = find_model(initial)
+        card = read_card(path)
         known = constants(onnx.load(path))
     except (ModelError, OSError, ValueError) as error:
         raise RecipeError(f"network.initial = {initial!r}: {error}") from error
     except Exception as error:  # protobuf's DecodeError, which has no public name
         raise RecipeError(f"network.initial = {initial!r}: not a model file: {error}") from error
+    if card.quantisation:
+        original = card.quantisation.get("original", "the model that it was made from")
+        raise RecipeError(
+            f"network.initial = {initial!r} computes in 8-bit integers, which cannot be trained: "
+            f"give its original, {original}"
+        )
+    if " + " in card.architecture:
+        raise RecipeError(
+            f"network.initial = {initial!r} is an ensemble ({card.architecture}), which cannot be "
+            "trained as one network: give one of its members"
+        )
     state = {}
     for name, tensor in network.state_dict().items():
         layer, _, part = name.rpartition(".")

@@ -1,12 +1,16 @@
 """A teacher's opinion in the labels."""
 
+import dataclasses
+
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from mesoscope.detection.scorer import OnnxScorer, check_pictures
 from mesoscope.errors import RecipeError
-from mesoscope.models.file import shipped
+from mesoscope.models.file import read_card, shipped
+from mesoscope.training.export.onnx_export import with_card
 from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.checkpoint import TrainingState
 from mesoscope.training.fit.distil import (
@@ -38,13 +42,27 @@ def test_a_teacher_sees_the_windows_that_the_student_sees():
     seen = Teacher(DistilKeys(str(small), 1.0), window_px=192).soft_labels(windows, none)
     assert seen.shape == none.shape
     assert np.ptp(seen) > 0.01
-    whole = _session_for_windows(small, 256).run(["p_fake"], {"crops": pictures})[0]
+    whole = _session_for_windows(small, 256, read_card(small)).run(["p_fake"], {"crops": pictures})[
+        0
+    ]
     np.testing.assert_allclose(whole, OnnxScorer(small).score(pictures).p_fake, atol=1e-5)
 
 
 def test_a_teacher_that_takes_no_windows_says_what_to_do():
     with pytest.raises(RecipeError, match=r"takes no crops of 192 px: set augment.window_px=0"):
         Teacher(DistilKeys(str(MODEL), 0.5), window_px=192)
+
+
+def test_a_quantised_teacher_of_windows_is_sent_to_its_original(tmp_path):
+    card = dataclasses.replace(read_card(MODEL), quantisation={"original": "mine@12345678"})
+    path = tmp_path / "int8.onnx"
+    path.write_bytes(with_card(onnx.load(MODEL), card))
+    with pytest.raises(RecipeError, match="takes whole crops only: give its original, mine@1234"):
+        Teacher(DistilKeys(str(path), 0.5), window_px=192)
+
+
+def test_a_teacher_may_be_a_shipped_model_by_its_name():
+    assert Teacher(DistilKeys("meso4", 0.5)).model_id == OnnxScorer(MODEL).model_id
 
 
 def test_without_a_share_no_file_is_opened():
@@ -66,5 +84,5 @@ def test_a_teachers_weights_are_the_best_of_its_run(tmp_path):
 
 
 def test_a_teacher_outside_of_a_run_has_no_weights_to_give(tmp_path):
-    with pytest.raises(RecipeError, match=r"network\.initial = 'teacher' needs the run folder"):
+    with pytest.raises(RecipeError, match=r"'teacher' takes the weights of .* holds none: name"):
         teacher_weights(DistilKeys(str(tmp_path / "model.onnx"), 0.5))

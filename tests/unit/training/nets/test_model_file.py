@@ -1,13 +1,17 @@
 """Weights from a model file: the same answers, with norms that a training can move."""
 
+import dataclasses
+
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 from torch import nn
 
 from mesoscope.errors import RecipeError
-from mesoscope.models.file import find_model, read_card
+from mesoscope.models.file import find_model, read_card, shipped
+from mesoscope.training.export.onnx_export import with_card
 from mesoscope.training.fit.distil import to_input
 from mesoscope.training.nets import build, check_initial, initialise, model_file
 from mesoscope.training.recipe.keys import NetworkKeys
@@ -89,11 +93,19 @@ def test_a_path_and_a_shipped_name_are_models_and_a_folder_is_a_run(tmp_path, mo
         (NetworkKeys(architecture="meso4_ira", initial="mesoscope"), "another shape, from"),
         (NetworkKeys(architecture="meso4", initial="meso4"), "only a model of architecture"),
         (NetworkKeys(architecture="meso4_ira", initial="gone.onnx"), "no model file there"),
-        (NetworkKeys(architecture="meso4_ira", initial="broken.onnx"), "not a model file"),
+        (NetworkKeys(architecture="meso4_ira", initial="broken.onnx"), "broken.onnx"),
+        (
+            NetworkKeys(architecture="meso4_ira", initial="mesoscope-large"),
+            r"is an ensemble \(meso4_ira \+ meso4_ira\), .* one of its members",
+        ),
+        (NetworkKeys(architecture="meso4_ira", initial="int8.onnx"), "original, mine@12345678"),
     ],
 )
 def test_other_files_are_refused_before_any_picture_is_read(keys, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.onnx").write_bytes(b"no model at all")
+    original = shipped()["mesoscope"]
+    card = dataclasses.replace(read_card(original), quantisation={"original": "mine@12345678"})
+    (tmp_path / "int8.onnx").write_bytes(with_card(onnx.load(original), card))
     with pytest.raises(RecipeError, match=said):
         check_initial(keys)
