@@ -15,7 +15,7 @@ from mesoscope.training.fit import checkpoint
 from mesoscope.training.fit.checkpoint import TrainingState
 from mesoscope.training.fit.distil import (
     Teacher,
-    _session_for_windows,
+    _scorer_of_windows,
     open_teacher,
     teacher_weights,
 )
@@ -42,9 +42,7 @@ def test_a_teacher_sees_the_windows_that_the_student_sees():
     seen = Teacher(DistilKeys(str(small), 1.0), window_px=192).soft_labels(windows, none)
     assert seen.shape == none.shape
     assert np.ptp(seen) > 0.01
-    whole = _session_for_windows(small, 256, read_card(small)).run(["p_fake"], {"crops": pictures})[
-        0
-    ]
+    whole = _scorer_of_windows(small, 256, read_card(small)).run(["p_fake"], {"crops": pictures})[0]
     np.testing.assert_allclose(whole, OnnxScorer(small).score(pictures).p_fake, atol=1e-5)
 
 
