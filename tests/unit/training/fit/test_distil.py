@@ -42,7 +42,7 @@ def test_a_teacher_sees_the_windows_that_the_student_sees():
     seen = Teacher(DistilKeys(str(small), 1.0), window_px=192).soft_labels(windows, none)
     assert seen.shape == none.shape
     assert np.ptp(seen) > 0.01
-    whole = _scorer_of_windows(small, 256, read_card(small)).run(["p_fake"], {"crops": pictures})[0]
+    whole = _scorer_of_windows(small, 256, read_card(small))(pictures)
     np.testing.assert_allclose(whole, OnnxScorer(small).score(pictures).p_fake, atol=1e-5)
 
 
