@@ -1,4 +1,4 @@
-"""Table of ``results/against_large.csv``: mesoscope-large and the default on the same pictures."""
+"""Tables of ``results/against_*.csv``: a model and the default one on the same pictures."""
 
 from __future__ import annotations
 
@@ -15,9 +15,19 @@ SHOWN = {
 
 
 def large() -> str:
+    """mesoscope-large."""
+    return _table("against_large.csv")
+
+
+def narrow() -> str:
+    """The mean of the default model and native-narrow, in trial."""
+    return _table("against_narrow.csv")
+
+
+def _table(name: str) -> str:
     """Both models' figures by source, and the difference with its paired interval."""
     by_source: dict[str, dict[str, dict[str, str]]] = defaultdict(dict)
-    for row in read("against_large.csv"):
+    for row in read(name):
         by_source[row["source"]][row["figure"]] = row
     lines = ["| source | n | " + " | ".join(SHOWN.values()) + " |", "|---" * (len(SHOWN) + 2) + "|"]
     for source, figures in by_source.items():

@@ -162,7 +162,8 @@ def runs_table() -> str:
     lines = ["| run | stages | epochs | minutes | mean accuracy [95 %] | mean AUC [95 %] |"]
     lines.append("|---|---|---|---|---|---|")
     names = ("teacher", "mesoscope", "mesoscope-framed", "mesoscope-pruned", "mesoscope-shared")
-    for name in (*names, "mesoscope-shared-pruned", "native", "native-lite", "native-lite-long"):
+    names += ("mesoscope-shared-pruned", "native", "native-lite", "native-lite-long")
+    for name in (*names, "native-narrow"):
         folder = ROOT / "results/runs" / name
         begun = folder / "begun.jsonl"  # of a run whose weights this one began with
         text = begun.read_text() if begun.exists() else ""
@@ -265,6 +266,7 @@ BLOCKS = {
     "docs/reference/speed.md": {"speed": speed_table},
     "docs/explanation/the-study.md": {
         "runs": runs_table,
+        "narrow": against_tables.narrow,
         "ablation": ablation_table,
         "transfer": transfer_table,
         "reals": reals_table,

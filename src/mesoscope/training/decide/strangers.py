@@ -7,6 +7,7 @@ thresholds come from scores on left-out kinds, which ``benchmarks/strangers.py``
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 GENUINE_FAKE = 0.02  # of the genuine pictures of each left-out source, labelled "fake"
 FORGED_REAL = 0.15  # of the forged pictures of each left-out kind, labelled "real"
 _EDGE = 1e-6
+# Whatever their number of decimals.
+_THRESHOLD_ROWS = re.compile(r"\| fake \| from p_fake [\d.]+ on \|\n\| real \| below [\d.]+ \|")
 _MEASURED_COLUMNS = 9  # of the table of figures by source in MODEL_CARD.md
 _LEAST = 50  # fewer pictures of a source cannot resolve a share of two per cent
 
@@ -199,16 +202,13 @@ def _at_home(home: Sequence[Score], cuts: Thresholds) -> dict[str, Any]:
 
 def _rewritten(text: str, before: ModelCard, card: ModelCard) -> str:
     """Update the thresholds and their decisions in the text of MODEL_CARD.md."""
-    from mesoscope.training.export.card import decisions_markdown
+    from mesoscope.training.export.card import decisions_markdown, threshold_rows
 
-    old, new = before.thresholds, card.thresholds
+    text = _THRESHOLD_ROWS.sub(threshold_rows(card.thresholds), text)
     for a, b in (
-        (f"| fake | from p_fake {old.fake_above:.3f} on |",
-         f"| fake | from p_fake {new.fake_above:.3f} on |"),
-        (f"| real | below {old.real_below:.3f} |", f"| real | below {new.real_below:.3f} |"),
-        (f"| rule | {old.rule} |", f"| rule | {new.rule} |"),
+        (f"| rule | {before.thresholds.rule} |", f"| rule | {card.thresholds.rule} |"),
         (decisions_markdown(before), decisions_markdown(card)),
-    ):  # fmt: skip
+    ):
         text = text.replace(a, b)
     found: Any = card.metrics["decisions"]
     parts: dict[str, Any] = {**found["by_source"], "all": found}

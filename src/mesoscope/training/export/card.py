@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mesoscope.training.data.dataset import Survey
     from mesoscope.training.fit.checkpoint import TrainingState
     from mesoscope.training.recipe.recipe import Recipe
-    from mesoscope.types import ModelCard
+    from mesoscope.types import ModelCard, Thresholds
 
 
 _CALIBRATION = """## Calibration
@@ -189,8 +189,7 @@ def _markdown(card: ModelCard, origin: str, metrics: dict[str, Any], measured: s
 
 | decision | |
 |---|---|
-| fake | from p_fake {card.thresholds.fake_above:.4f} on |
-| real | below {card.thresholds.real_below:.4f} |
+{threshold_rows(card.thresholds)}
 | inconclusive | between the two |
 | found faces | {_framings(card)} |
 | rule | {card.thresholds.rule} |
@@ -228,6 +227,14 @@ def _framings(card: ModelCard) -> str:
     return (
         f"cut out {len(sides)} times, with {', '.join(sides[:-1])} and {sides[-1]} times the "
         "longest side of the finder's box; the score is that of the mean logit"
+    )
+
+
+def threshold_rows(thresholds: Thresholds) -> str:
+    """Return the two rows of a card's page that say from which score on a face is what."""
+    return (
+        f"| fake | from p_fake {thresholds.fake_above:.4f} on |\n"
+        f"| real | below {thresholds.real_below:.4f} |"
     )
 
 

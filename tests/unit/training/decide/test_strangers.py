@@ -79,7 +79,7 @@ def test_a_model_file_keeps_its_graph_and_its_scores(tmp_path):
                if p >= cuts.fake_above or p < cuts.real_below]  # fmt: skip
     assert found["decided"] == round(len(decided) / 6, 4)
     assert found["by_source"]["s"]["decided"] == found["decided"]
-    assert f"| fake | from p_fake {cuts.fake_above:.3f} on |" in text.read_text("utf-8")
+    assert f"| fake | from p_fake {cuts.fake_above:.4f} on |" in text.read_text("utf-8")
     assert before.card.thresholds.rule not in text.read_text("utf-8")
     assert card.thresholds == cuts
     assert card.graph_sha256 == before.card.graph_sha256
