@@ -87,7 +87,7 @@ def test_card_as_a_page_says_what_the_file_holds(name):
     card = read_card(shipped()[name])
     page = done.stdout
     assert page.startswith(f"# {name}\n")
-    assert f"| fake | from p_fake {card.thresholds.fake_above:.3f} on |" in page
+    assert f"| fake | from p_fake {card.thresholds.fake_above:.4f} on |" in page
     assert card.training_data in page
     assert f"Origin: {card.source}." in page
     decided = card.metrics["decisions"]["by_source"]["dfdc"]["decided"]
