@@ -78,9 +78,10 @@ def train(
     with lost_processes(run, fabric):
         refuse_run(run, resume=resume)
         watcher = watcher_of(fabric, recipe, watcher)
-        if not (run / "checkpoints/last.safetensors").exists():
+        fresh = not (run / "checkpoints/last.safetensors").exists()
+        if fresh:
             check_initial(recipe.network)
-        check_teacher(recipe)
+        check_teacher(recipe, fresh=fresh)
         data = read_pictures(roots, recipe, watcher, skip_unreadable=skip_unreadable)
         fabric.barrier()  # a process that looks late would find the run of the first
         if fabric.is_global_zero:

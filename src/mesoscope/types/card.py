@@ -234,6 +234,11 @@ class ModelCard:
     further_margins: tuple[float, ...] = ()
     aggregation: Aggregation = field(default_factory=Aggregation)
 
+    @property
+    def original(self) -> str:
+        """Name and digest of the model that a quantised one was made from, for messages."""
+        return str(self.quantisation.get("original", "the model that it was made from"))
+
     def __post_init__(self) -> None:
         if not MIN_PX <= self.input_px <= MAX_PX:
             raise ModelError(

@@ -114,9 +114,8 @@ def _member(path: Path, number: int) -> _Member:
     card = read_card(path)
     if card.quantisation:
         raise ModelError(
-            f"{path}: computes in 8-bit integers: combine its original, "
-            f"{card.quantisation.get('original', 'the model that it was made from')}, and quantise "
-            "what comes of it"
+            f"{path}: computes in 8-bit integers: combine its original, {card.original}, and "
+            "quantise what comes of it"
         )
     try:
         model = onnx.load(path)

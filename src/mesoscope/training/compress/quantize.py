@@ -97,7 +97,7 @@ def quantize(
     """
     card = read_card(model)
     if card.quantisation:
-        raise ModelError(f"{model}: is quantised already: give the model that it was made from")
+        raise ModelError(f"{model}: is quantised already: give its original, {card.original}")
     where = ", ".join(str(root) for root in roots)
     samples = read_datasets(roots)
     for split in ("train", "validation"):

@@ -105,10 +105,9 @@ def _scorer_of_windows(path: Path, window_px: int, card: ModelCard) -> Callable[
         RecipeError: Its network takes no other side, such as one that ends in a dense layer.
     """
     if card.quantisation:  # its first convolution reads a view of the bytes of a whole crop
-        original = card.quantisation.get("original", "the model that it was made from")
         raise RecipeError(
             f"distil.teacher: {path} computes in 8-bit integers and takes whole crops only: give "
-            f"its original, {original}, or set augment.window_px=0"
+            f"its original, {card.original}, or set augment.window_px=0"
         )
     graph = onnx.load(path)
     for side in graph.graph.input[0].type.tensor_type.shape.dim[1:3]:
@@ -138,15 +137,19 @@ def open_teacher(keys: DistilKeys, window_px: int = 0) -> Teacher | None:
     return Teacher(keys, window_px) if keys.share > 0 else None
 
 
-def check_teacher(recipe: Recipe) -> None:
+def check_teacher(recipe: Recipe, *, fresh: bool) -> None:
     """Check that the recipe's teacher can be used, before a run folder is written.
+
+    Args:
+        recipe: The recipe.
+        fresh: Whether the run begins, and so needs its initial weights.
 
     Raises:
         RecipeError: The file is missing or takes no such crops; or initial weights are the
             teacher's and its file lies in no run folder.
     """
     open_teacher(recipe.distil, recipe.augment.window_px)
-    if recipe.network.initial == "teacher":
+    if fresh and recipe.network.initial == "teacher":
         teacher_weights(recipe.distil)
 
 

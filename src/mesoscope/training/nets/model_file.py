@@ -57,10 +57,9 @@ def load(network: Network, initial: str) -> None:
     except Exception as error:  # protobuf's DecodeError, which has no public name
         raise RecipeError(f"network.initial = {initial!r}: not a model file: {error}") from error
     if card.quantisation:
-        original = card.quantisation.get("original", "the model that it was made from")
         raise RecipeError(
             f"network.initial = {initial!r} computes in 8-bit integers, which cannot be trained: "
-            f"give its original, {original}"
+            f"give its original, {card.original}"
         )
     if " + " in card.architecture:
         raise RecipeError(
