@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import uuid
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,16 @@ def made_database(tmp_path_factory):
     if made.returncode:
         pytest.skip(f"initdb cannot make a database here: {made.stderr.decode()[-200:]}")
     return postgres, folder, quiet
+
+
+def new_database(server):
+    """The URL of a database that no test has used: one that is run again gets another."""
+    name = f"job_{uuid.uuid4().hex}"
+    engine = open_engine(server).execution_options(isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return f"{server.rpartition('/')[0]}/{name}"
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from mesoscope.errors import JobError, OutputError
 from mesoscope.scan import tables
 from mesoscope.scan.ledger import Ledger
 from mesoscope.scan.tables import Outcome, open_engine
-from postgresql_server import free_port
+from postgresql_server import free_port, new_database
 
 NAMES = [b"/a/caf\xe9.jpg", b"/a/b/x.png", b"/a/b.png", b"/a/\xf0\x9f\x98\x80.png", b"/a/z'%_.png"]
 
@@ -25,12 +25,7 @@ def url(request, tmp_path):
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/ledger.sqlite"
     server = request.getfixturevalue("server")
-    name = f"job_{abs(hash(request.node.name)) % 10**9}"
-    engine = open_engine(server).execution_options(isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    engine.dispose()
-    return server.rpartition("/")[0] + f"/{name}"
+    return new_database(server)
 
 
 @pytest.fixture
@@ -232,7 +227,7 @@ def test_a_job_with_its_ledger_on_a_server(server, tmp_path, make_face):
     for n in range(12):
         (tmp_path / "faces").mkdir(exist_ok=True)
         Image.fromarray(make_face(n, 48)).save(tmp_path / f"faces/{n:02d}.jpg")
-    url = server.replace("tester@", "tester:secret@") + "?schema=whole_job"
+    url = new_database(server).replace("tester@", "tester:secret@") + "?schema=whole_job"
 
     def run(*arguments, code=0):
         done = subprocess.run(

@@ -15,7 +15,7 @@ from mesoscope.scan.folder import open_ledger
 from mesoscope.scan.ledger import Ledger
 from mesoscope.scan.tables import Outcome, open_engine
 from mesoscope.scan.workers import LEASE_S, Worker
-from postgresql_server import free_port
+from postgresql_server import free_port, new_database
 
 NAMES = [b"/a/%d.jpg" % n for n in range(5)]
 
@@ -44,20 +44,15 @@ def done(claim):
     return Outcome(claim.path, "done", 10, 20, b"s" * 32, "real", 0.25, '{"x":1}')
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def database(server):
-    """A database that the jobs of these tests share."""
-    engine = open_engine(server).execution_options(isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql("CREATE DATABASE shared")
-    engine.dispose()
-    return server.rpartition("/")[0] + "/shared"
+    """A database that the jobs of one test share."""
+    return new_database(server)
 
 
 @pytest.fixture
-def url(database, request):
-    """A schema of its own for each test."""
-    return f"{database}?schema=job_{abs(hash(request.node.name)) % 10**9}"
+def url(database):
+    return f"{database}?schema=job"
 
 
 @pytest.fixture
@@ -177,6 +172,9 @@ def test_a_slow_client_and_its_heir_never_wait_for_each_other(ledger, url):
         claims = ledger.claim("slow", 60)
         ledger.finish("slow", [done(claim) for claim in reversed(claims)])
         with ledger._engine.begin() as connection:
+            # In the ledger's own order: an UPDATE of all rows locks them as they lie on disk, and
+            # the heir may hold a later one while it waits for an earlier one.
+            connection.execute(text("SELECT FROM mesoscope_files ORDER BY path FOR UPDATE"))
             connection.execute(text("UPDATE mesoscope_files SET state = 'pending', owner = NULL"))
     thread.join()
     assert failed == []
