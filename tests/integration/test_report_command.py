@@ -91,6 +91,20 @@ def test_a_report_of_a_scan_file_judges_nothing_anew(run, photos, tmp_path):
     assert "with its evidence map" in out.read_text("utf-8")  # meso4 is shipped, so it is at hand
 
 
+def test_a_model_that_the_verdicts_are_not_of_is_told(run, photos, tmp_path):
+    lines = tmp_path / "v.jsonl"
+    run("scan", photos, *OPTIONS, "--no-table", "--out", lines)
+
+    def said(source, name, model):
+        return run("report", source, "--model", model, "-o", tmp_path / name)[2]
+
+    told = said(lines, "a.html", "meso4")
+    assert "not used" not in told
+    told = said(lines, "b.html", "mesoscope")
+    assert "--model mesoscope is not used: the verdicts are by meso4@" in told
+    assert "not used" not in said(photos, "c.html", "mesoscope")
+
+
 def test_a_report_of_a_job(run, photos, tmp_path):
     job, out = tmp_path / "job", tmp_path / "r.html"
     assert (

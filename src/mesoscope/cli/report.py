@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from mesoscope.cli import detection, options
 from mesoscope.cli.main import DONE, INPUT_FAILED
@@ -114,6 +115,7 @@ def make(
                     watch=lambda _verdict: progress.update(),
                 )  # fmt: skip
     print_written(written)
+    _tell_unused_model(model, written)
     if job is None:
         if not written.files:
             echo("no picture or clip was found: check the path", err=True)
@@ -280,6 +282,24 @@ def signed_report_options(
             bars[0].update()
 
         yield ReportOptions(title, case, analyst, pictures, key, watch)
+
+
+def _tell_unused_model(model: str, written: WrittenReport) -> None:
+    """Say so where ``--model`` is given and the verdicts, made earlier, are not of that model."""
+    from mesoscope.files.escape import escape_name
+    from mesoscope.models.file import find_model, model_id
+
+    given = click.get_current_context().get_parameter_source("model")
+    if given is ParameterSource.DEFAULT or not written.models:
+        return
+    one = model_id(find_model(model))
+    if one not in written.models:
+        echo(
+            f"--model {escape_name(model)} is not used: the verdicts are by "
+            f"{', '.join(map(escape_name, written.models))}: name pictures, clips or folders to "
+            "have them judged by it",
+            err=True,
+        )
 
 
 def print_written(written: WrittenReport) -> None:

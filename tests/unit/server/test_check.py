@@ -322,3 +322,14 @@ def test_without_results_there_is_no_history(run, jpeg):
     service = run(keep_results_days=0)
     assert service.check(jpeg()).json()["results"][0]["id"] is None
     assert service.http.get("/v1/results").json() == {"results": [], "next": None}
+
+
+@pytest.mark.parametrize("path", ["/v1/check", "/v1/jobs"])
+def test_a_parameter_that_is_not_known_is_refused_and_no_other(run, jpeg, path):
+    """The service has one model, and ``model=`` would otherwise seem to choose another."""
+    service = run()
+    asked = {"model": "mesoscope-large", "name": "a.jpg"}
+    answer = service.http.post(path, content=jpeg(), params=asked)
+    assert (answer.status_code, answer.json()["code"]) == (422, "request.unprocessable")
+    assert answer.json()["detail"].startswith("query.model: unknown; known are: ")
+    assert service.http.post("/v1/check", content=jpeg(), params={"name": "a"}).status_code == 200

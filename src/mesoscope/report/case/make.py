@@ -72,6 +72,7 @@ class WrittenReport:
         with_evidence: Number of files with evidence.
         digest: Digest in its seal.
         signed: Whether it is signed.
+        models: Ids of the models of its verdicts.
     """
 
     path: Path
@@ -79,6 +80,7 @@ class WrittenReport:
     with_evidence: int
     digest: str
     signed: bool
+    models: tuple[str, ...] = ()
 
 
 def refuse_report(out: Path) -> None:
@@ -148,7 +150,10 @@ def make_report(
         watch=options.watch,
     )
     digest = (write_pdf if paper else write_page)(contents, out, key=options.key)
-    return WrittenReport(out, len(items), len(contents.evidence), digest, options.key is not None)
+    return WrittenReport(
+        out, len(items), len(contents.evidence), digest, options.key is not None,
+        tuple(model.id for model in contents.models),
+    )  # fmt: skip
 
 
 def report_judged(

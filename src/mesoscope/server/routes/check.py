@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -13,7 +13,13 @@ from starlette.responses import Response
 from mesoscope.server.batching import QueueClosed, QueueFull
 from mesoscope.server.checking import CheckItem
 from mesoscope.server.problems import Problem, of_code
-from mesoscope.server.routes.dependencies import error_responses, key_of, log_fields, service_of
+from mesoscope.server.routes.dependencies import (
+    error_responses,
+    key_of,
+    known_query,
+    log_fields,
+    service_of,
+)
 from mesoscope.server.schemas import EXAMPLE_CHECK, CheckShape
 from mesoscope.server.store import new_id
 from mesoscope.server.uploads import Bounds, receive
@@ -79,6 +85,7 @@ Name = Annotated[
         **error_responses(408, 415, 507),
         200: {"content": {"application/json": {"example": EXAMPLE_CHECK}}},
     },
+    dependencies=[Depends(known_query)],
     openapi_extra=BODY,
 )
 async def check(

@@ -14,6 +14,8 @@ from mesoscope.server.problems import Problem
 from mesoscope.server.schemas import EXAMPLE_PROBLEM, ProblemShape
 
 if TYPE_CHECKING:
+    from fastapi.routing import APIRoute
+
     from mesoscope.server.service import Service
     from mesoscope.types import Json
 
@@ -50,6 +52,20 @@ def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
         }
         for status in sorted({*_EVERY_ROUTE, *statuses})
     }
+
+
+def known_query(request: Request) -> None:
+    """Refuse a query parameter that the route does not have, such as the name of another model.
+
+    Raises:
+        Problem: One is unknown; the detail names those that the route has.
+    """
+    route = cast("APIRoute", request.scope["route"])
+    names = sorted(param.alias for param in route.dependant.query_params)
+    for given in request.query_params:
+        if given not in names:
+            listing = ", ".join(names) or "none"
+            raise Problem("request.unprocessable", f"query.{given}: unknown; known are: {listing}")
 
 
 def service_of(request: Request) -> Service:

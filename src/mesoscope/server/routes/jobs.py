@@ -7,7 +7,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
@@ -21,6 +21,7 @@ from mesoscope.server.routes.dependencies import (
     job_json,
     json_response,
     key_of,
+    known_query,
     log_fields,
     result_json,
     row_or_404,
@@ -47,6 +48,7 @@ _EXAMPLE = {"content": {"application/json": {"example": EXAMPLE_JOB}}}
     summary="Judge a clip or an archive",
     response_model=JobShape,
     responses={**error_responses(408, 415, 507), 202: _EXAMPLE},
+    dependencies=[Depends(known_query)],
     openapi_extra=BODY,
 )
 async def begin(request: Request, name: Name = "") -> Response:
