@@ -31,8 +31,14 @@ LOWEST_TESTS ?= tests/contract $(addprefix tests/unit/,data detection draw evalu
   media metrics models report runtime scan types)
 SCALE_TESTS ?= tests/unit/distributed tests/integration/test_scan_ray.py
 
-.PHONY: help run serve test coverage test-lowest test-scale test-wheel golden check bench docs default-model large-model \
-  clean
+# How the default model's second network was pruned, and trained on for the last time.
+NARROW := --set distil.teacher=runs/large.onnx --set distil.share=0.5 --set data.source_pairs=true \
+  --set augment.swapped=0.1 --set augment.averaged=0.1 --set optimise.learning_rate=1e-3
+NARROW_LONG := --set name=native-narrow-long --set seed=2 --set network.initial=runs/native-narrow \
+  --set optimise.epochs=4 --set optimise.learning_rate=6e-4
+
+.PHONY: help run serve test coverage test-lowest test-scale test-wheel golden check bench docs medium-model \
+  default-model clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -100,8 +106,8 @@ docs: $(FULL) ## Build the documentation into build/site
 	@$(BIN)/mkdocs build --strict --quiet
 	@echo "Done: open build/site/index.html"
 
-default-model: $(FULL) ## Train the teacher and the default model on DATA=folder; hours on two cores; goes on where it was
-	@test -n "$(DATA)" || { echo "make default-model: name the data set: DATA=folder" >&2; exit 2; }
+medium-model: $(FULL) ## Train the teacher and mesoscope-medium on DATA=folder; hours on two cores; goes on where it was
+	@test -n "$(DATA)" || { echo "make $@: name the data set: DATA=folder" >&2; exit 2; }
 	@test -f runs/teacher/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/teacher.toml --out runs/teacher $(call resume,teacher) $(ARGS)
 	@test -f runs/mesoscope/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/mesoscope.toml --out runs/mesoscope $(call resume,mesoscope) $(ARGS)
 	@test -f runs/mesoscope-framed/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/mesoscope-framed.toml --out runs/mesoscope-framed $(call resume,mesoscope-framed) $(ARGS)
@@ -109,12 +115,15 @@ default-model: $(FULL) ## Train the teacher and the default model on DATA=folder
 	@test -f runs/mesoscope-shared/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/mesoscope-shared.toml --out runs/mesoscope-shared $(call resume,mesoscope-shared) $(ARGS)
 	@test -f runs/mesoscope-shared-pruned/model.onnx || $(BIN)/mesoscope prune runs/mesoscope-shared $(DATA) --sparsity 0.1 --finetune 0 --out runs/mesoscope-shared-pruned $(call resume,mesoscope-shared-pruned) $(ARGS)
 
-large-model: $(FULL) ## Train mesoscope-large's second network on DATA=folder, and combine it with the default model
-	@test -n "$(DATA)" || { echo "make large-model: name the data set: DATA=folder" >&2; exit 2; }
+default-model: medium-model ## Train the default model's second network, too, with its teachers, and combine both; a day
 	@test -f runs/native-lite/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/native-lite.toml --out runs/native-lite $(call resume,native-lite) $(ARGS)
 	@test -f runs/native-lite-long/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/native-lite-long.toml --out runs/native-lite-long $(call resume,native-lite-long) $(ARGS)
-	@$(BIN)/mesoscope models combine mesoscope runs/native-lite-long/model.onnx --calibrate $(DATA) --bits 8 --name mesoscope-large -o runs/mesoscope-large.onnx --force
-	@$(BIN)/python benchmarks/strangers.py $(DATA) --decide runs/mesoscope-large.onnx --by "shipped + native" --at-home
+	@test -f runs/large.onnx || $(BIN)/mesoscope models combine runs/mesoscope-shared-pruned/model.onnx runs/native-lite-long/model.onnx --calibrate $(DATA) --bits 8 --name large -o runs/large.onnx
+	@test -f runs/narrow/model.onnx || $(BIN)/mesoscope prune runs/native-lite-long $(DATA) --structured --sparsity 0.6 --finetune 4 $(NARROW) --out runs/narrow $(call resume,narrow) $(ARGS)
+	@test -f runs/native-narrow/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/native-narrow.toml --out runs/native-narrow $(call resume,native-narrow) $(ARGS)
+	@test -f runs/native-narrow-long/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/native-narrow.toml $(NARROW_LONG) --out runs/native-narrow-long $(call resume,native-narrow-long) $(ARGS)
+	@$(BIN)/mesoscope models combine runs/mesoscope-shared-pruned/model.onnx runs/native-narrow-long/model.onnx --calibrate $(DATA) --bits 8 --name mesoscope -o runs/mesoscope.onnx --force
+	@$(BIN)/python benchmarks/strangers.py $(DATA) --decide runs/mesoscope.onnx --by "shipped + native" --at-home
 
 clean: ## Remove the environment and all that was built; runs/ stays
 	@echo "Removing $(VENV) and build/"

@@ -1,4 +1,4 @@
-"""Tables of ``results/against_*.csv``: a model and the default one on the same pictures."""
+"""Tables of ``results/against_*.csv``: two shipped models on the same pictures."""
 
 from __future__ import annotations
 
@@ -14,14 +14,9 @@ SHOWN = {
 }
 
 
-def large() -> str:
-    """mesoscope-large."""
-    return _table("against_large.csv")
-
-
-def narrow() -> str:
-    """The mean of the default model and native-narrow, in trial."""
-    return _table("against_narrow.csv")
+def medium() -> str:
+    """mesoscope-medium, then the default model."""
+    return _table("against_medium.csv")
 
 
 def _table(name: str) -> str:

@@ -24,6 +24,7 @@ import onnx
 import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from cells import write
 from measure import ROOT, command_line, commit, cores, cpu_name, say, workplace
 from mesoscope.data.manifest import read_datasets
 from mesoscope.detection.scorer import OnnxScorer
@@ -150,11 +151,18 @@ def main() -> None:
                 rows += rows_of(path, work, chosen.datasets, fixed)
     print(table(rows))
     chosen.out.parent.mkdir(exist_ok=True)
-    with chosen.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    say(f"{len(rows)} rows in {chosen.out}")
+    measured = {named(row) for row in rows}
+    kept: list[dict] = []
+    if chosen.out.exists():
+        with chosen.out.open(encoding="utf-8", newline="") as file:
+            kept = [r for r in csv.DictReader(file) if named(r) not in measured]
+    write(chosen.out, COLUMNS, sorted([*kept, *rows], key=named))
+    say(f"{len(rows)} rows in {chosen.out}, {len(kept)} kept")
+
+
+def named(row: dict) -> str:
+    """Name of a row's model."""
+    return str(row["model"]).partition("@")[0]
 
 
 if __name__ == "__main__":

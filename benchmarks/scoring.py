@@ -17,7 +17,9 @@ from workers import Worker
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 METHODS = ("predict", "predict+xla", "function", "function+xla")
 TOLERANCE = 1e-4
-ASKED = {"mesoscope": 3.0, "mesoscope-small": 6.0, "meso4": 1.3}  # × the authors' Meso-4 in Keras
+# × the authors' Meso-4 in Keras
+ASKED = {"mesoscope-medium": 3.0, "mesoscope-small": 6.0, "meso4": 1.3}
+MOST_MS = 5.0  # of the default model, a crop on one core
 
 
 def options():
@@ -71,6 +73,8 @@ def bench(chosen, conditions) -> list[Row]:
             for name, asked in ASKED.items():
                 if name in peers.shipped():
                     rows.append(of_shipped(name, asked, chosen, ours, side, how, crops, data))
+            if peers.default() is not None:
+                rows.append(of_default(chosen, ours, crops, data))
     return rows
 
 
@@ -126,6 +130,22 @@ def of_shipped(name: str, asked: float, chosen, ours, side, how, crops: str, dat
         "scoring", f"scoring crops, shipped {name}", "crops/s", measured["ours"],
         measured["theirs"], "Meso-4 in Keras", asked=Bound("ratio", "≥", asked), n=chosen.n,
         how=f"ours: {told(mine)}; theirs: {told(how)}", model=opened["model"], data=data,
+    )  # fmt: skip
+
+
+def of_default(chosen, ours, crops: str, data: str) -> Row:
+    """Time of a crop by the default model, one at a time on one core."""
+    opened = ours.ask("start", model=peers.default())
+    how = {"batch": 1, "callers": 1}
+
+    def milliseconds() -> float:
+        return 1000 / ours.ask("score", crops=crops, seconds=chosen.seconds, **how)
+
+    measured = rounds({"ours": milliseconds}, chosen.rounds, say)
+    return Row(
+        "scoring", "scoring a crop, the default model, one core", "ms", measured["ours"],
+        asked=Bound("ours", "≤", MOST_MS), n=chosen.n, how=f"ours: {told(how)}",
+        model=opened["model"], data=data,
     )  # fmt: skip
 
 

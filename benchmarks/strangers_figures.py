@@ -23,7 +23,7 @@ KINDS = {
     "StyleGAN family": ("stylegan", "stylegan2"),
     "photoshop": ("photoshop",),
 }
-# What stands for a shipped model: its recipe, without the teacher, who has seen every kind.
+# What stands for mesoscope-medium: its recipe, without the teacher, who has seen every kind.
 ALONE = {"network.initial": "imagenet", "distil.teacher": "", "distil.share": 0.0}
 RECIPES = {
     "shipped": ("recipes/mesoscope-framed.toml", ALONE),
@@ -31,7 +31,7 @@ RECIPES = {
     "native-lite": ("recipes/native-lite.toml", {}),
 }
 ENSEMBLES = {  # means of logits
-    "shipped + native": ("shipped", "native augment.reframe=0.0"),  # stands for mesoscope-large
+    "shipped + native": ("shipped", "native augment.reframe=0.0"),  # for the default model
     "shipped + native-lite": ("shipped", "native-lite"),
 }
 SCORES, FIGURES = ROOT / "results/strangers_scores.csv", ROOT / "results/strangers.csv"

@@ -21,7 +21,7 @@ pytest.importorskip("torch", reason="the train extra is not installed")
 from mesoscope.training.adopt.ensemble import _unclip, combine_models  # noqa: E402 - only where installed
 from mesoscope.training.export.onnx_export import with_card  # noqa: E402
 
-TWO = ("mesoscope", "meso4")  # maps of 8×8 and of other sizes, each with a guard
+TWO = ("mesoscope-medium", "meso4")  # maps of 8×8 and of other sizes, each with a guard
 
 
 @pytest.fixture(scope="module")

@@ -328,7 +328,7 @@ def test_without_results_there_is_no_history(run, jpeg):
 def test_a_parameter_that_is_not_known_is_refused_and_no_other(run, jpeg, path):
     """The service has one model, and ``model=`` would otherwise seem to choose another."""
     service = run()
-    asked = {"model": "mesoscope-large", "name": "a.jpg"}
+    asked = {"model": "mesoscope-small", "name": "a.jpg"}
     answer = service.http.post(path, content=jpeg(), params=asked)
     assert (answer.status_code, answer.json()["code"]) == (422, "request.unprocessable")
     assert answer.json()["detail"].startswith("query.model: unknown; known are: ")

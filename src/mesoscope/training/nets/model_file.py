@@ -18,10 +18,14 @@ from torch import Tensor, nn
 from mesoscope.errors import ModelError, RecipeError
 from mesoscope.models.file import find_model, read_card, shipped
 from mesoscope.training.export.graph import constants
+from mesoscope.training.export.weight_bits import in_32_bits
 from mesoscope.training.nets.meso4_ira import Meso4IRA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from mesoscope.training.nets.network import Network
 
@@ -36,12 +40,14 @@ def is_model(initial: str) -> bool:
 def load(network: Network, initial: str) -> None:
     """Load the weights of a model file; norms add a bias and do nothing else.
 
+    Of an ensemble, it takes the first member of the network's shape.
+
     Args:
         network: The network; changed in place.
         initial: Path of the model file, or the name of a shipped model.
 
     Raises:
-        RecipeError: There is no such file, or it holds a network of another architecture or shape.
+        RecipeError: There is no such file, or it holds no network of this architecture and shape.
     """
     if not isinstance(network, Meso4IRA):
         raise RecipeError(
@@ -51,7 +57,7 @@ def load(network: Network, initial: str) -> None:
     try:
         path = find_model(initial)
         card = read_card(path)
-        known = constants(onnx.load(path))
+        known = constants(in_32_bits(onnx.load(path)))
     except (ModelError, OSError, ValueError) as error:
         raise RecipeError(f"network.initial = {initial!r}: {error}") from error
     except Exception as error:  # protobuf's DecodeError, which has no public name
@@ -61,28 +67,44 @@ def load(network: Network, initial: str) -> None:
             f"network.initial = {initial!r} computes in 8-bit integers, which cannot be trained: "
             f"give its original, {card.original}"
         )
-    if " + " in card.architecture:
+    first_layer = f"net.{next(iter(network.state_dict()))}"
+    members = [name.removesuffix(first_layer) for name in known if name.endswith(first_layer)]
+    missing = ""
+    for prefix in members:
+        state, missing = _state(network, known, prefix)
+        if not missing:
+            network.load_state_dict(state)
+            return
+    if len(members) > 1:
         raise RecipeError(
-            f"network.initial = {initial!r} is an ensemble ({card.architecture}), which cannot be "
-            "trained as one network: give one of its members"
+            f"network.initial = {initial!r} is an ensemble of {len(members)} networks, and none "
+            "has this shape: take the [network] section of the recipe that one was trained with"
         )
-    state = {}
+    raise RecipeError(
+        f"network.initial = {initial!r} holds a network of another shape, from "
+        f"{missing or first_layer} on: take the [network] section of the recipe that it was "
+        "trained with"
+    )
+
+
+def _state(
+    network: Network, known: Mapping[str, NDArray[np.generic]], prefix: str
+) -> tuple[dict[str, Tensor], str]:
+    """Return the weights with a prefix, and the name of the first that is missing or unlike."""
+    state: dict[str, Tensor] = {}
     for name, tensor in network.state_dict().items():
         layer, _, part = name.rpartition(".")
         if not layer.endswith("norm"):
-            found = known.get(f"net.{name}")
+            found = known.get(f"{prefix}net.{name}")
         elif part == "bias":
-            found = known.get(f"net.{layer.removesuffix('_norm')}.weight_bias")
+            found = known.get(f"{prefix}net.{layer.removesuffix('_norm')}.weight_bias")
         else:
             found = _neutral(tensor, part, network.get_submodule(layer)).numpy()
         if found is None or tuple(found.shape) != tuple(tensor.shape):
-            raise RecipeError(
-                f"network.initial = {initial!r} holds a network of another shape, from {name} on: "
-                "take the [network] section of the recipe that it was trained with"
-            )
+            return state, name
         value = torch.tensor(found, dtype=tensor.dtype)
         state[name] = value * PIXEL_MAX if name == "stem.weight" else value
-    network.load_state_dict(state)
+    return state, ""
 
 
 def _neutral(tensor: Tensor, part: str, norm: nn.Module) -> Tensor:

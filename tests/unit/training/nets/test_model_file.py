@@ -1,20 +1,27 @@
 """Weights from a model file: the same answers, with norms that a training can move."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import TensorProto, helper
 from torch import nn
 
 from mesoscope.errors import RecipeError
 from mesoscope.models.file import find_model, read_card, shipped
 from mesoscope.training.export.onnx_export import with_card
+from mesoscope.training.export.weight_bits import BITS, in_32_bits, keep_bits
 from mesoscope.training.fit.distil import to_input
 from mesoscope.training.nets import build, check_initial, initialise, model_file
 from mesoscope.training.recipe.keys import NetworkKeys
+from mesoscope.training.recipe.recipe import read_recipe
+
+ROOT = Path(__file__).parents[4]
 
 EXPANDED = (64, 112, 112, 192, 192, 416, 416)
 SHIPPED = NetworkKeys(
@@ -31,19 +38,45 @@ def crops(n):
     return noisy.clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
-@pytest.fixture
-def net():
-    made = build(SHIPPED)
-    initialise(made, SHIPPED, dict)
+def initialised(keys):
+    made = build(keys)
+    initialise(made, keys, dict)
     return made.eval()
 
 
-def logits_of_file(pixels):
-    """The file's logits before its calibration, ``(n,)``."""
-    path = find_model("mesoscope")
-    (logits,) = onnxruntime.InferenceSession(path).run(["logit"], {"crops": pixels})
-    calibration = read_card(path).calibration
-    return (logits - calibration.shift) / calibration.scale
+@pytest.fixture
+def net():
+    return initialised(SHIPPED)
+
+
+def logits_of_file(pixels, path=None, member="member0/"):
+    """The logits of an ensemble's member in a file before its calibration, ``(n,)``."""
+    model = onnx.load(path or find_model("mesoscope"))
+    makers = {name: node for node in model.graph.node for name in node.output}
+    scaled = makers[makers[f"{member}logit"].input[0]]  # logit = scale · raw + shift
+    raw = scaled.input[0] if scaled.op_type == "Mul" else scaled.output[0]
+    model.graph.output.append(helper.make_tensor_value_info(raw, TensorProto.FLOAT, ["n"]))
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    (logits,) = session.run([raw], {"crops": pixels})
+    return logits.ravel()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("bits", BITS)
+def test_an_ensemble_gives_its_member_of_the_recipes_shape(bits, tmp_path):
+    shipped_file = find_model("mesoscope")
+    card, path = read_card(shipped_file), tmp_path / "some.onnx"
+    model = keep_bits(in_32_bits(onnx.load(shipped_file)), bits)
+    path.write_bytes(with_card(model, card))
+    pixels = crops(3)
+    x = to_input(torch.from_numpy(pixels))
+    _, second = re.findall(r"([\w-]+)@", card.source)
+    narrow = read_recipe(ROOT / f"results/runs/{second}/recipe.toml").network
+    for member, keys in enumerate((SHIPPED, narrow)):
+        net = initialised(dataclasses.replace(keys, initial=str(path)))
+        wanted = logits_of_file(pixels, path, f"member{member}/")
+        assert np.ptp(wanted) > 0.1
+        assert net(x).numpy() == pytest.approx(wanted, abs=2e-3)
 
 
 @torch.no_grad()
@@ -90,13 +123,13 @@ def test_a_path_and_a_shipped_name_are_models_and_a_folder_is_a_run(tmp_path, mo
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        (NetworkKeys(architecture="meso4_ira", initial="mesoscope"), "another shape, from"),
+        (NetworkKeys(architecture="meso4_ira", initial="mesoscope-medium"), "another shape, from"),
         (NetworkKeys(architecture="meso4", initial="meso4"), "only a model of architecture"),
         (NetworkKeys(architecture="meso4_ira", initial="gone.onnx"), "no model file there"),
         (NetworkKeys(architecture="meso4_ira", initial="broken.onnx"), "broken.onnx"),
         (
-            NetworkKeys(architecture="meso4_ira", initial="mesoscope-large"),
-            r"is an ensemble \(meso4_ira \+ meso4_ira\), .* one of its members",
+            NetworkKeys(architecture="meso4_ira", initial="mesoscope"),
+            "is an ensemble of 2 networks, and none has this shape",
         ),
         (NetworkKeys(architecture="meso4_ira", initial="int8.onnx"), "original, mine@12345678"),
     ],
@@ -104,7 +137,7 @@ def test_a_path_and_a_shipped_name_are_models_and_a_folder_is_a_run(tmp_path, mo
 def test_other_files_are_refused_before_any_picture_is_read(keys, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.onnx").write_bytes(b"no model at all")
-    original = shipped()["mesoscope"]
+    original = shipped()["mesoscope-medium"]
     card = dataclasses.replace(read_card(original), quantisation={"original": "mine@12345678"})
     (tmp_path / "int8.onnx").write_bytes(with_card(onnx.load(original), card))
     with pytest.raises(RecipeError, match=said):
