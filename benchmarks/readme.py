@@ -114,6 +114,26 @@ def speed_table() -> str:
     return "\n".join(lines)
 
 
+MODELS = {
+    "mesoscope": (
+        "two: `mesoscope-medium`, and one with seven stages that sees pixels as they are",
+        "photos, clips, most folders",
+    ),
+    "mesoscope-medium": ("one with four stages", "millions of faces that are cropped already"),
+    "mesoscope-small": ("half of that", "the same, on little hardware"),
+}
+
+
+def which_table() -> str:
+    """What the shipped models are for, and how long each takes for a crop in the latest run."""
+    lines = ["| model | networks | a crop on one core | for |", "|---|---|---|---|"]
+    latest = {r["what"]: r for r in read("speed.csv") if r["bench"] == "scoring"}
+    for name, (networks, use) in MODELS.items():
+        time = f"{float(latest[f'a crop on one core, {name}']['ours']):.1f} ms"
+        lines.append(f"| `{name}` | {networks} | {time} | {use} |")
+    return "\n".join(lines)
+
+
 def ablation_table() -> str:
     """AUC of each row of the study by source, with what it changes."""
     return changes_table("ablation.csv")
@@ -190,10 +210,13 @@ def runs_table() -> str:
     return "\n".join(lines)
 
 
+UNVARIED = "mesoscope@3ca84f2c"  # the last default model that was trained on one crop margin
+
+
 def framing_table() -> str:
-    """AUC and the reals' mean score by how loosely faces are cut out, the last two models."""
+    """AUC and the reals' mean score by crop margin, before it was varied and now."""
     rows = [r for r in read("faces_margin.csv") if r["source"] in SURROUNDED]
-    models = list(dict.fromkeys(r["model"] for r in rows))[-2:]
+    models = (UNVARIED, rows[-1]["model"])
     cells = {(r["model"], r["margin"], r["source"]): r for r in rows}
     heads = [f"{source}, {name}" for source in SURROUNDED for name in ("before", "now")]
     lines = ["| crop's side / face's | " + " | ".join(heads) + " |"]
@@ -269,6 +292,7 @@ BLOCKS = {
     "README.md": {"figures": figures},
     "docs/reference/accuracy.md": {
         "accuracy": accuracy_table,
+        "which": which_table,
         "medium": against_tables.medium,
     },
     "docs/reference/speed.md": {"speed": speed_table},

@@ -7,6 +7,9 @@ without XLA, one caller on all cores or one caller a core.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from functools import partial
+
 import numpy as np
 
 import peers
@@ -19,7 +22,11 @@ METHODS = ("predict", "predict+xla", "function", "function+xla")
 TOLERANCE = 1e-4
 # × the authors' Meso-4 in Keras
 ASKED = {"mesoscope-medium": 3.0, "mesoscope-small": 6.0, "meso4": 1.3}
-MOST_MS = 5.0  # of the default model, a crop on one core
+A_CROP = "a crop on one core"
+# The models of the table "Which model", and how long a crop may take on one core.
+ONE_CORE = {
+    "mesoscope": Bound("ours", "≤", 5.0), "mesoscope-medium": None, "mesoscope-small": None,
+}  # fmt: skip
 
 
 def options():
@@ -73,8 +80,8 @@ def bench(chosen, conditions) -> list[Row]:
             for name, asked in ASKED.items():
                 if name in peers.shipped():
                     rows.append(of_shipped(name, asked, chosen, ours, side, how, crops, data))
-            if peers.default() is not None:
-                rows.append(of_default(chosen, ours, crops, data))
+        if set(ONE_CORE) <= set(peers.shipped()):
+            rows += on_one_core(chosen, crops, data)
     return rows
 
 
@@ -133,20 +140,28 @@ def of_shipped(name: str, asked: float, chosen, ours, side, how, crops: str, dat
     )  # fmt: skip
 
 
-def of_default(chosen, ours, crops: str, data: str) -> Row:
-    """Time of a crop by the default model, one at a time on one core."""
-    opened = ours.ask("start", model=peers.default())
+def on_one_core(chosen, crops: str, data: str) -> list[Row]:
+    """Time of a crop by each model of ours, one at a time on one core, in the same rounds."""
     how = {"batch": 1, "callers": 1}
 
-    def milliseconds() -> float:
-        return 1000 / ours.ask("score", crops=crops, seconds=chosen.seconds, **how)
+    def milliseconds(worker: Worker) -> float:
+        return 1000 / worker.ask("score", crops=crops, seconds=chosen.seconds, **how)
 
-    measured = rounds({"ours": milliseconds}, chosen.rounds, say)
-    return Row(
-        "scoring", "scoring a crop, the default model, one core", "ms", measured["ours"],
-        asked=Bound("ours", "≤", MOST_MS), n=chosen.n, how=f"ours: {told(how)}",
-        model=opened["model"], data=data,
-    )  # fmt: skip
+    with ExitStack() as opened:
+        workers = {n: opened.enter_context(Worker(peers.OURS, "ours.py")) for n in ONE_CORE}
+        ids = {name: worker.ask("start", model=name)["model"] for name, worker in workers.items()}
+        measured = rounds(
+            {name: partial(milliseconds, worker) for name, worker in workers.items()},
+            chosen.rounds,
+            say,
+        )
+    return [
+        Row(
+            "scoring", f"{A_CROP}, {name}", "ms", measured[name], asked=asked, n=chosen.n,
+            how=f"ours: {told(how)}", model=ids[name], data=data,
+        )
+        for name, asked in ONE_CORE.items()
+    ]  # fmt: skip
 
 
 def told(how: dict) -> str:

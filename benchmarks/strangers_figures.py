@@ -12,10 +12,13 @@ import numpy as np
 
 from measure import ROOT
 from mesoscope import metrics
+from mesoscope.models.file import read_card, shipped
 from mesoscope.training.decide.strangers import Score, shares, thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from mesoscope.types import Thresholds
 
 KINDS = {
     "video swaps": ("dfdc", "ffpp"),
@@ -34,6 +37,8 @@ ENSEMBLES = {  # means of logits
     "shipped + native": ("shipped", "native augment.reframe=0.0"),  # for the default model
     "shipped + native-lite": ("shipped", "native-lite"),
 }
+# What a recipe stands for is told by that model's own thresholds, others by those of their scores.
+STANDS_FOR = {"shipped": "mesoscope-medium", "shipped + native": "mesoscope"}
 SCORES, FIGURES = ROOT / "results/strangers_scores.csv", ROOT / "results/strangers.csv"
 PICTURE = ROOT / "docs/explanation/strangers.png"
 SCORE_COLUMNS = ("recipe", "kind", "source", "group", "label", "p_fake", "spread", "images", "seed")
@@ -95,7 +100,7 @@ def figures() -> list[dict[str, object]]:
     for recipe in sorted(names):
         of = [r for r in held if r["recipe"] == ENSEMBLES.get(recipe, (recipe,))[0]]
         scores = scores_of(recipe)
-        cuts = thresholds(scores)
+        cuts = shipped_thresholds(recipe) or thresholds(scores)
         by_source: dict[tuple[str, str], list[tuple[Score, int]]] = defaultdict(list)
         for score, row in zip(scores, of, strict=True):
             by_source[score.kind, score.source].append((score, int(row["group"])))
@@ -117,6 +122,12 @@ def figures() -> list[dict[str, object]]:
             worst[good] = min(row[good] for row in mine)
         rows.append(worst)
     return rows
+
+
+def shipped_thresholds(recipe: str) -> Thresholds | None:
+    """The thresholds of the shipped model that a recipe stands for, if there is one."""
+    path = shipped().get(STANDS_FOR.get(recipe, ""))
+    return read_card(path).thresholds if path is not None else None
 
 
 def auc_of(scores: Sequence[Score], groups) -> dict[str, float]:
