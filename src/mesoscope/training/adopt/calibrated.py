@@ -14,11 +14,12 @@ from mesoscope.errors import ModelError
 from mesoscope.evaluation.evaluate import evaluate
 from mesoscope.files.atomic import temporary_path
 from mesoscope.models.file import graph_sha256
-from mesoscope.training.decide.familiarity import balanced_weights
+from mesoscope.training.decide.familiarity import REFUSED, balanced_weights, cut_at
 from mesoscope.training.decide.thresholds import decide, operating_points
 from mesoscope.training.export.card_figures import figures_for_card
 from mesoscope.training.export.onnx_export import output_errors, with_card, write_model
 from mesoscope.training.recipe.recipe import Recipe
+from mesoscope.types import Verdict
 from mesoscope.types.card import Calibration
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ __all__ = ["labelled_faces", "write_calibrated"]
 
 _LEAST_P = 1e-6  # log-odds are clipped to those of this probability: float32 ends there
 _RESAMPLES = 200  # of the intervals in the card
+_LEAST_BEYOND = 20  # faces beyond the guard's threshold: fewer do not place it
 
 
 def labelled_faces(roots: Sequence[Path]) -> list[Sample]:
@@ -68,7 +70,8 @@ def write_calibrated(
     Args:
         graph_of: Returns the graph for a calibration of its logit.
         card: The card; ``calibration``, ``metrics``, ``operating_points``, ``graph_sha256`` and
-            ``self_check`` are set here, and ``thresholds`` where there are samples.
+            ``self_check`` are set here, and ``thresholds`` where there are samples. A guard that
+            refuses more than 1 % of them gets a higher threshold.
         out: The model file; replaced whole or not at all.
         samples: Faces to calibrate on. Without them the graph is not calibrated.
         count: Wraps work for a progress bar: ``(items, total, what) → items``.
@@ -86,11 +89,14 @@ def write_calibrated(
         card = _write(graph_of, card, calibration, fresh, out)
         scorer = OnnxScorer(fresh)
         if samples:
-            logits = _logits(scorer, samples, count)
-            kept = [s for s, logit in zip(samples, logits, strict=True) if logit is not None]
+            judged = _judged(scorer, samples, count)
+            kept = [s for s, one in zip(samples, judged, strict=True) if one is not None]
             require_both_classes(kept, kept[0].split if kept else "train", "what could be read")
-            found = [logit for logit in logits if logit is not None]
-            decision = decide(Recipe(), kept, np.array(found))
+            found = [one for one in judged if one is not None]
+            decision = decide(Recipe(), kept, np.array([logit for logit, _ in found]))
+            if card.guard is not None:
+                guard = _refusing_few(card.guard, kept, [distance for _, distance in found])
+                card = dataclasses.replace(card, guard=guard)
             calibration = dataclasses.replace(
                 decision.calibration, fitted_on=f"{len(kept)} faces, each source and class alike"
             )
@@ -114,6 +120,27 @@ def write_calibrated(
     return card
 
 
+def _refusing_few(
+    guard: Guard, samples: Sequence[Sample], distances: Sequence[float | None]
+) -> Guard:
+    """Return the guard with a threshold that refuses at most 1 % of these faces, if it does not.
+
+    Several members refuse more together than each alone. Sources and classes count alike.
+    """
+    seen = [(s, d) for s, d in zip(samples, distances, strict=True) if d is not None]
+    share = max(REFUSED, _LEAST_BEYOND / max(len(seen), 1))
+    if share >= 1:
+        return guard
+    above = round(cut_at([d for _, d in seen], balanced_weights([s for s, _ in seen]), share)[0], 4)
+    if above <= guard.unfamiliar_above:
+        return guard
+    return dataclasses.replace(
+        guard,
+        unfamiliar_above=above,
+        rule=f"{guard.rule}; at most {share:.0%} of the faces of its calibration exceed {above:g}",
+    )
+
+
 def _with_refusals(guard: Guard, samples: Sequence[Sample], result: Evaluation) -> Guard:
     """Return the guard with the share of these faces that it refuses, sources and classes alike."""
     weights = balanced_weights(samples)
@@ -134,18 +161,19 @@ def _write(
     return card
 
 
-def _logits(scorer: OnnxScorer, samples: Sequence[Sample], count: Count) -> list[float | None]:
-    """Return the network's log-odds of each face; ``None`` for unreadable files."""
+def _judged(
+    scorer: OnnxScorer, samples: Sequence[Sample], count: Count
+) -> list[tuple[float, float | None] | None]:
+    """Return log-odds and distance of each face; ``None`` for unreadable files."""
     detector = Detector(scorer, faces="whole")
     verdicts = detector.check_many([s.picture for s in samples])
-    found: list[float | None] = []
+    found: list[tuple[float, float | None] | None] = []
     for verdict in count(verdicts, len(samples), "calibrating"):
-        p = getattr(verdict, "p_fake", None)
-        if p is None:
+        if not isinstance(verdict, Verdict) or verdict.p_fake is None:
             found.append(None)
             continue
-        held = min(max(float(p), _LEAST_P), 1 - _LEAST_P)
-        found.append(float(np.log(held / (1 - held))))
+        held = min(max(float(verdict.p_fake), _LEAST_P), 1 - _LEAST_P)
+        found.append((float(np.log(held / (1 - held))), verdict.faces[0].unfamiliar))
     if not any(one is not None for one in found):
         raise ModelError(f"{scorer.model_id}: no face of the data set could be judged")
     return found

@@ -71,8 +71,8 @@ def combine_models(
     The margins of found faces and the aggregation of clips are those of the first member. The
     evidence map is the mean of the members' maps, at the size of the largest, if all have one;
     evidence for real is clipped after the mean, so that of one member offsets that of another. A
-    face is unfamiliar if it is unfamiliar to any member with a guard. An ensemble counts as one
-    member.
+    face is unfamiliar if it is unfamiliar to any member with a guard; where that refuses more than
+    1 % of the faces, a higher threshold is set. An ensemble counts as one member.
 
     Args:
         paths: The model files, two or more; all read crops of the same size and margin.
