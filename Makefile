@@ -122,7 +122,9 @@ default-model: medium-model ## Train the default model's second network, too, wi
 	@test -f runs/narrow/model.onnx || $(BIN)/mesoscope prune runs/native-lite-long $(DATA) --structured --sparsity 0.6 --finetune 4 $(NARROW) --out runs/narrow $(call resume,narrow) $(ARGS)
 	@test -f runs/native-narrow/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/native-narrow.toml --out runs/native-narrow $(call resume,native-narrow) $(ARGS)
 	@test -f runs/native-narrow-long/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/native-narrow.toml $(NARROW_LONG) --out runs/native-narrow-long $(call resume,native-narrow-long) $(ARGS)
-	@$(BIN)/mesoscope models combine runs/mesoscope-shared-pruned/model.onnx runs/native-narrow-long/model.onnx --calibrate $(DATA) --bits 8 --name mesoscope -o runs/mesoscope.onnx --force
+	@test -f runs/mean.onnx || $(BIN)/mesoscope models combine runs/mesoscope-shared-pruned/model.onnx runs/native-narrow-long/model.onnx --calibrate $(DATA) --bits 8 --name mean -o runs/mean.onnx
+	@test -f runs/native-narrow-mild/model.onnx || $(BIN)/mesoscope train $(DATA) --recipe recipes/native-narrow-mild.toml --out runs/native-narrow-mild $(call resume,native-narrow-mild) $(ARGS)
+	@$(BIN)/mesoscope models combine runs/mesoscope-shared-pruned/model.onnx runs/native-narrow-mild/model.onnx --calibrate $(DATA) --bits 8 --name mesoscope -o runs/mesoscope.onnx --force
 	@$(BIN)/python benchmarks/strangers.py $(DATA) --decide runs/mesoscope.onnx --by "shipped + native" --at-home
 
 clean: ## Remove the environment and all that was built; runs/ stays

@@ -180,7 +180,7 @@ def transfer_table() -> str:
 RUNS = (
     "teacher", "mesoscope", "mesoscope-framed", "mesoscope-pruned", "mesoscope-shared",
     "mesoscope-shared-pruned", "native", "native-lite", "native-lite-long", "native-narrow",
-    "native-narrow-long",
+    "native-narrow-long", "native-narrow-mild",
 )  # fmt: skip
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mesoscope.data.manifest import read_datasets, require_both_classes
 from mesoscope.detection.detector import Detector
-from mesoscope.detection.scorer import OnnxScorer, check_pictures
+from mesoscope.detection.scorer import GUARD_OUTPUT, OnnxScorer, check_pictures
 from mesoscope.errors import ModelError
 from mesoscope.evaluation.evaluate import evaluate
 from mesoscope.files.atomic import temporary_path
 from mesoscope.models.file import graph_sha256
+from mesoscope.training.adopt.graph_builder import GraphBuilder
 from mesoscope.training.decide.familiarity import REFUSED, balanced_weights, cut_at
 from mesoscope.training.decide.thresholds import decide, operating_points
 from mesoscope.training.export.card_figures import figures_for_card
@@ -71,7 +73,7 @@ def write_calibrated(
         graph_of: Returns the graph for a calibration of its logit.
         card: The card; ``calibration``, ``metrics``, ``operating_points``, ``graph_sha256`` and
             ``self_check`` are set here, and ``thresholds`` where there are samples. A guard that
-            refuses more than 1 % of them gets a higher threshold.
+            refuses more than 1 % of them gets shorter distances.
         out: The model file; replaced whole or not at all.
         samples: Faces to calibrate on. Without them the graph is not calibrated.
         count: Wraps work for a progress bar: ``(items, total, what) → items``.
@@ -95,8 +97,10 @@ def write_calibrated(
             found = [one for one in judged if one is not None]
             decision = decide(Recipe(), kept, np.array([logit for logit, _ in found]))
             if card.guard is not None:
-                guard = _refusing_few(card.guard, kept, [distance for _, distance in found])
-                card = dataclasses.replace(card, guard=guard)
+                stretch = _stretch(card.guard, kept, [distance for _, distance in found])
+                if stretch > 1:
+                    card = _telling(card, card.guard, stretch)
+                    graph_of = partial(_shrunk, graph_of, stretch)
             calibration = dataclasses.replace(
                 decision.calibration, fitted_on=f"{len(kept)} faces, each source and class alike"
             )
@@ -120,25 +124,40 @@ def write_calibrated(
     return card
 
 
-def _refusing_few(
-    guard: Guard, samples: Sequence[Sample], distances: Sequence[float | None]
-) -> Guard:
-    """Return the guard with a threshold that refuses at most 1 % of these faces, if it does not.
+def _stretch(guard: Guard, samples: Sequence[Sample], distances: Sequence[float | None]) -> float:
+    """Return by how much distances are to shrink so that at most 1 % of these faces are refused.
 
-    Several members refuse more together than each alone. Sources and classes count alike.
+    It is 1 where no more are. Several members refuse more together than each alone. Sources and
+    classes count alike.
     """
     seen = [(s, d) for s, d in zip(samples, distances, strict=True) if d is not None]
     share = max(REFUSED, _LEAST_BEYOND / max(len(seen), 1))
     if share >= 1:
-        return guard
-    above = round(cut_at([d for _, d in seen], balanced_weights([s for s, _ in seen]), share)[0], 4)
-    if above <= guard.unfamiliar_above:
-        return guard
-    return dataclasses.replace(
-        guard,
-        unfamiliar_above=above,
-        rule=f"{guard.rule}; at most {share:.0%} of the faces of its calibration exceed {above:g}",
+        return 1.0
+    cut, _ = cut_at([d for _, d in seen], balanced_weights([s for s, _ in seen]), share)
+    return max(1.0, round(cut / guard.unfamiliar_above, 4))
+
+
+def _telling(card: ModelCard, guard: Guard, stretch: float) -> ModelCard:
+    """Return the card, whose guard's rule tells by how much its distances are divided."""
+    rule = (
+        f"{guard.rule}; divided by {stretch:g}, so that at most {REFUSED:.0%} of the faces of its "
+        "calibration are refused"
     )
+    return dataclasses.replace(card, guard=dataclasses.replace(guard, rule=rule))
+
+
+def _shrunk(graph_of: GraphMaker, stretch: float, calibration: Calibration) -> onnx.ModelProto:
+    """Return the graph with the distances of its guard divided by ``stretch``."""
+    model = graph_of(calibration)
+    whole = f"{GUARD_OUTPUT}/of_members"
+    for node in model.graph.node:
+        for place, name in enumerate(node.output):
+            if name == GUARD_OUTPUT:
+                node.output[place] = whole
+    add = GraphBuilder(model.graph, GUARD_OUTPUT)
+    add.add("Mul", whole, add.weight(np.float32(1 / stretch)), out=GUARD_OUTPUT)
+    return model
 
 
 def _with_refusals(guard: Guard, samples: Sequence[Sample], result: Evaluation) -> Guard:

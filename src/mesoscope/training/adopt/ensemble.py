@@ -72,7 +72,7 @@ def combine_models(
     evidence map is the mean of the members' maps, at the size of the largest, if all have one;
     evidence for real is clipped after the mean, so that of one member offsets that of another. A
     face is unfamiliar if it is unfamiliar to any member with a guard; where that refuses more than
-    1 % of the faces, a higher threshold is set. An ensemble counts as one member.
+    1 % of the faces, distances are divided by a number. An ensemble counts as one member.
 
     Args:
         paths: The model files, two or more; all read crops of the same size and margin.
