@@ -38,7 +38,7 @@ def test_a_picture_appears_with_verdict_scale_and_evidence(address, open_page):
 
 
 def test_the_word_real_is_never_a_promise(address, open_page):
-    card = on.give(open_page(address), on.SAMPLES / "real/collins.jpg").first
+    card = on.give(open_page(address), on.SAMPLES / "real/hopper_400px.jpg").first
     assert card.locator(".verdict").inner_text() == "No sign of a forgery known to this model"
     assert "no proof that a face is genuine" in card.locator(".means").inner_text()
 
