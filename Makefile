@@ -31,7 +31,7 @@ LOWEST_TESTS ?= tests/contract $(addprefix tests/unit/,data detection draw evalu
   media metrics models report runtime scan types)
 SCALE_TESTS ?= tests/unit/distributed tests/integration/test_scan_ray.py
 
-# How the default model's second network was pruned, and trained on for the last time.
+# How the default model's second network was pruned, and trained on before the mild augmentation.
 NARROW := --set distil.teacher=runs/large.onnx --set distil.share=0.5 --set data.source_pairs=true \
   --set augment.swapped=0.1 --set augment.averaged=0.1 --set optimise.learning_rate=1e-3
 NARROW_LONG := --set name=native-narrow-long --set seed=2 --set network.initial=runs/native-narrow \

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -36,3 +36,26 @@ def write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object
         writer.writeheader()
         writer.writerows(rows)
     fresh.replace(path)
+
+
+def model_name(row: Mapping[str, object]) -> str:
+    """Name of a row's model, without its digest."""
+    return str(row["model"]).partition("@")[0]
+
+
+def others(
+    path: Path,
+    rows: Sequence[Mapping[str, object]],
+    named: Callable[[Mapping[str, object]], Hashable] = model_name,
+) -> list[dict[str, str]]:
+    """Rows that a file of results holds of other models than these rows, as they are."""
+    if not path.is_file():
+        return []
+    measured = {named(row) for row in rows}
+    with path.open(newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if named(row) not in measured]
+
+
+def rounded(row: Mapping[str, object]) -> dict[str, object]:
+    """A row of results with four decimals."""
+    return {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}

@@ -25,7 +25,6 @@ measured anew.
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime as dt
 import json
 import sys
@@ -37,6 +36,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+import cells
 from evidence_figures import draw_curves, write_tables
 from measure import ROOT, command_line, commit, say
 from mesoscope.data.manifest import read_datasets
@@ -289,17 +289,8 @@ def rows_of(model: str, records: Sequence[dict], arguments: argparse.Namespace) 
 
 def write(path: Path, rows: Sequence[dict]) -> list[dict]:
     """Write the rows, and those of models that were not measured now as they are; all of them."""
-    names = {row["model"].partition("@")[0] for row in rows}
-    kept: list[dict] = []
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            kept = [r for r in csv.DictReader(file) if r["model"].partition("@")[0] not in names]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(kept)
-        for row in rows:
-            writer.writerow({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
+    kept = cells.others(path, rows)
+    cells.write(path, COLUMNS, [*kept, *map(cells.rounded, rows)])
     say(f"{len(rows)} rows written to {path}, {len(kept)} kept")
     return [*rows, *kept]
 

@@ -11,7 +11,6 @@ Writes results/quantization.csv.
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import datetime as dt
 import logging
@@ -24,7 +23,7 @@ import onnx
 import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from cells import write
+from cells import model_name, others, write
 from measure import ROOT, command_line, commit, cores, cpu_name, say, workplace
 from mesoscope.data.manifest import read_datasets
 from mesoscope.detection.scorer import OnnxScorer
@@ -151,18 +150,9 @@ def main() -> None:
                 rows += rows_of(path, work, chosen.datasets, fixed)
     print(table(rows))
     chosen.out.parent.mkdir(exist_ok=True)
-    measured = {named(row) for row in rows}
-    kept: list[dict] = []
-    if chosen.out.exists():
-        with chosen.out.open(encoding="utf-8", newline="") as file:
-            kept = [r for r in csv.DictReader(file) if named(r) not in measured]
-    write(chosen.out, COLUMNS, sorted([*kept, *rows], key=named))
+    kept = others(chosen.out, rows)
+    write(chosen.out, COLUMNS, sorted([*kept, *rows], key=model_name))
     say(f"{len(rows)} rows in {chosen.out}, {len(kept)} kept")
-
-
-def named(row: dict) -> str:
-    """Name of a row's model."""
-    return str(row["model"]).partition("@")[0]
 
 
 if __name__ == "__main__":

@@ -68,6 +68,7 @@ from strangers_figures import (
     RECIPES,
     SCORE_COLUMNS,
     SCORES,
+    STANDS_FOR,
     auc_of,
     draw,
     figures,
@@ -302,7 +303,7 @@ def main() -> None:
             write(SCORES, SCORE_COLUMNS, rows)
     rows = figures()
     write(FIGURES, COLUMNS, rows)
-    draw([row for row in rows if row["recipe"] in RECIPES])
+    draw([row for row in rows if row["recipe"] in STANDS_FOR])
     tell_asked(rows, [recipe.name for recipe in asked])
     print(f"wrote {FIGURES.relative_to(ROOT)}; at most {GENUINE_FAKE:.0%} of genuine told fake")
 

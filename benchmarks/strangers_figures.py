@@ -155,14 +155,14 @@ def command_of(recipe: str) -> str:
 
 
 def draw(rows: list[dict[str, object]]) -> None:
-    """What a user would be told of each left-out source, as bars."""
+    """What a user would be told of each left-out source by the shipped models, as bars."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
     rows = [row for row in rows if row["source"] not in ("mean", "worst")]
-    recipes = sorted({str(row["recipe"]) for row in rows})
+    recipes = sorted({str(row["recipe"]) for row in rows}, key=STANDS_FOR.__getitem__)
     figure, axes = plt.subplots(
         len(recipes), 2, figsize=(9, 0.9 + 2.2 * len(recipes)), sharex=True, squeeze=False,
         layout="constrained",
@@ -177,7 +177,7 @@ def draw(rows: list[dict[str, object]]) -> None:
                 share = np.array([float(row[f"{name}_told_{answer}"]) for row in of])
                 axis.barh(names, share, left=left, color=colour, label=answer)
                 left += share
-            axis.set_title(f"{recipe}: {title} pictures of left-out kinds", fontsize=9)
+            axis.set_title(f"{STANDS_FOR[recipe]}: {title} pictures of left-out kinds", fontsize=9)
             axis.tick_params(labelsize=8)
             axis.set_xlim(0, 1)
         line[1].set_yticklabels([])

@@ -34,7 +34,7 @@ def strangers() -> str:
         lines.append(f"| {name} | {auc} | {told[0]} | {told[1]} |")
     lines.append("")
     lines.append(
-        f"The thresholds of this table are those of the default model, which were chosen on these "
+        "The thresholds of this table are those of the default model, which were chosen on these "
         f"very scores and at home: fake from {rows[0]['fake_above']} on, real below "
         f"{rows[0]['real_below']}. “Worst” is the worst of each column."
     )

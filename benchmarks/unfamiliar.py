@@ -13,7 +13,6 @@ of a source that the model named beside it was not trained on.
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime as dt
 import itertools
 import sys
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import strange
+from cells import model_name, others, rounded, write
 from measure import ROOT
 from mesoscope.data.manifest import read_datasets
 from mesoscope.detection.detector import Detector
@@ -35,7 +35,7 @@ from mesoscope.metrics import effective_count, proportion_interval, roc_auc
 from mesoscope.models.file import find_model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mesoscope.data.manifest import Sample
     from mesoscope.types import Pixels, Verdict
@@ -221,23 +221,14 @@ def _line(row: dict[str, object]) -> str:
 
 def _write(path: Path, rows: Sequence[dict[str, object]]) -> None:
     """Write the rows; those of models that were not measured now stay as they are."""
-    measured = {_name(row) for row in rows}
-    kept: list[dict[str, object]] = []
-    if path.exists():
-        with path.open(newline="") as file:
-            kept = [row for row in csv.DictReader(file) if _name(row) not in measured]
+    kept = others(path, rows, _name)
     path.parent.mkdir(exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(kept)
-        for row in rows:
-            writer.writerow({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
+    write(path, COLUMNS, [*kept, *map(rounded, rows)])
     print(f"{len(rows)} rows written to {path}, {len(kept)} kept")
 
 
-def _name(row: dict[str, object]) -> tuple[str, str]:
-    return str(row["model"]).partition("@")[0], str(row["trained_on"])
+def _name(row: Mapping[str, object]) -> tuple[str, str]:
+    return model_name(row), str(row["trained_on"])
 
 
 if __name__ == "__main__":

@@ -16,7 +16,12 @@ from mesoscope.evaluation.evaluate import evaluate
 from mesoscope.files.atomic import temporary_path
 from mesoscope.models.file import graph_sha256
 from mesoscope.training.adopt.graph_builder import GraphBuilder
-from mesoscope.training.decide.familiarity import REFUSED, balanced_weights, cut_at
+from mesoscope.training.decide.familiarity import (
+    LEAST_BEYOND,
+    REFUSED,
+    balanced_weights,
+    cut_at,
+)
 from mesoscope.training.decide.thresholds import decide, operating_points
 from mesoscope.training.export.card_figures import figures_for_card
 from mesoscope.training.export.onnx_export import output_errors, with_card, write_model
@@ -41,7 +46,6 @@ __all__ = ["labelled_faces", "write_calibrated"]
 
 _LEAST_P = 1e-6  # log-odds are clipped to those of this probability: float32 ends there
 _RESAMPLES = 200  # of the intervals in the card
-_LEAST_BEYOND = 20  # faces beyond the guard's threshold: fewer do not place it
 
 
 def labelled_faces(roots: Sequence[Path]) -> list[Sample]:
@@ -131,7 +135,7 @@ def _stretch(guard: Guard, samples: Sequence[Sample], distances: Sequence[float 
     classes count alike.
     """
     seen = [(s, d) for s, d in zip(samples, distances, strict=True) if d is not None]
-    share = max(REFUSED, _LEAST_BEYOND / max(len(seen), 1))
+    share = max(REFUSED, LEAST_BEYOND / max(len(seen), 1))
     if share >= 1:
         return 1.0
     cut, _ = cut_at([d for _, d in seen], balanced_weights([s for s, _ in seen]), share)

@@ -13,7 +13,7 @@ from mesoscope.detection.detector import Detector
 from mesoscope.detection.scorer import OnnxScorer
 from mesoscope.evaluation.evaluate import evaluate
 from mesoscope.evaluation.throughput import faces_per_second
-from mesoscope.training.decide.familiarity import balanced_weights, cut_at
+from mesoscope.training.decide.familiarity import LEAST_BEYOND, balanced_weights, cut_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "ModelFigures", "compare", "multiply_adds", "shapes"]
 
-
-_LEAST_BEYOND = 20  # faces beyond a quantile of distances, where there are twice as many
 
 ALWAYS = ("p_fake", "logit", "unfamiliar")  # the evidence map is computed on request only
 
@@ -219,7 +217,7 @@ def _guard_as_strict(
     kept = [sample for sample, its in zip(samples, known, strict=True) if its]
     weights = balanced_weights(kept)
     refused = distances[0][known] > before.unfamiliar_above
-    share = max(float(weights[refused].sum() / weights.sum()), min(0.5, _LEAST_BEYOND / len(kept)))
+    share = max(float(weights[refused].sum() / weights.sum()), min(0.5, LEAST_BEYOND / len(kept)))
     cuts = [cut_at(of[known], weights, share)[0] for of in distances]
     above = round(before.unfamiliar_above * cuts[1] / cuts[0], 4)
     beyond = distances[1][known] > above

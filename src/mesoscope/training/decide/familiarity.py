@@ -60,6 +60,7 @@ __all__ = [
 
 CROPS = 6000  # of the train split; half plain, half augmented as in training
 REFUSED = 0.01  # share of validation faces beyond the threshold
+LEAST_BEYOND = 20  # faces beyond a cut of distances: fewer do not place it
 LEAST_SHRINKAGE = 0.01  # keeps the whitening matrix small enough for 32-bit arithmetic
 SIDE = 4  # of the filters, in pixels
 STRIDE = 6  # sampling positions suffices; no multiple of JPEG's 8, so its block edges are met
